@@ -1,0 +1,230 @@
+"""The vendor's ingestion contract as data: columns, limits, addresses, envelope, the words of an answer.
+
+Source: the vendor's *Data Ingestion API v2* pages, as collected in the project's ``contract.md``. Two dated
+contracts are kept: ``2026-04`` (the resource page of 16 April 2026, tag A) and ``current`` (the newest pages,
+tag D). No other module of the client names a limit, a path or a field of the envelope.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from toolkit.errors import SettingsError
+
+Kind = Literal["string", "datetime", "integer", "float", "boolean", "date"]
+Operation = Literal["UPSERT", "APPEND"]
+PathStyle = Literal["ingest/object", "objects", "object"]
+
+_ARROW = {
+    "string": pa.string(),
+    "datetime": pa.timestamp("us", tz="UTC"),
+    "integer": pa.int64(),
+    "float": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a resource.
+
+    Attributes
+    ----------
+    values
+        The closed list of values of an enum; empty where any value is allowed.
+    use
+        What the pricing application does with it, in the documentation's words.
+    """
+
+    name: str
+    kind: Kind = "string"
+    nullable: bool = True
+    key: bool = False
+    values: tuple[str, ...] = ()
+    use: str = ""
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """The Arrow type that carries the column without loss."""
+        return _ARROW[self.kind]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A table of the vendor's: its raw name and its columns, in the order they are sent."""
+
+    name: str
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all columns."""
+        return tuple(c.name for c in self.columns)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The names of the primary key's columns: the row's id, then its time."""
+        return tuple(c.name for c in self.columns if c.key)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The names of the columns outside the key."""
+        return tuple(c.name for c in self.columns if not c.key)
+
+    def column(self, name: str) -> Column:
+        """Return the column of this name."""
+        return next(c for c in self.columns if c.name == name)
+
+    def arrow_schema(self) -> pa.Schema:
+        """Return the explicit Arrow schema: a null column keeps its type."""
+        return pa.schema([pa.field(c.name, c.arrow) for c in self.columns])
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One dated reading of the vendor's documentation.
+
+    Attributes
+    ----------
+    max_rows, max_bytes
+        Limits of one request; bytes are of the whole body, 1 MB read as 1,000,000.
+    max_requests_per_s
+        Requests a second, for the whole target.
+    dry_run
+        Whether ``dryRun`` is documented; where it is not, the vendor might ignore it and write.
+    affixes_required
+        Whether prefix and suffix must be given.
+    failed_field
+        Where an answer lists the rows that did not pass.
+    """
+
+    name: str
+    source: str
+    base_url: str
+    path_style: PathStyle
+    resource: Resource
+    max_rows: int
+    max_bytes: int
+    dry_run: bool
+    affixes_required: bool
+    max_requests_per_s: int = 50
+    operations: tuple[Operation, ...] = ("UPSERT", "APPEND")
+    token_variables: tuple[str, ...] = ("PEAK_AUTH_TOKEN", "API_KEY")
+    failed_field: str = "failed"
+    paths: dict[str, str] = field(
+        default_factory=lambda: {
+            "ingest/object": "/api/v2/ingest/object/{name}",
+            "objects": "/api/v2/objects/{name}",
+            "object": "/api/v2/object/{name}",
+        }
+    )
+
+    @classmethod
+    def named(cls, name: str) -> Contract:
+        """Return the contract of this name, ``2026-04`` or ``current``.
+
+        Examples
+        --------
+        >>> Contract.named("2026-04").max_rows, Contract.named("current").max_rows
+        (500, 2000)
+        """
+        try:
+            return CONTRACTS[name]
+        except KeyError:
+            known = " or ".join(CONTRACTS)
+            raise SettingsError(f"No contract is named {name!r}: set TOOLKIT_CONTRACT to {known}.") from None
+
+    @property
+    def others(self) -> tuple[Contract, ...]:
+        """The contracts beside this one, whose refusals are worth a warning."""
+        return tuple(c for c in CONTRACTS.values() if c.name != self.name)
+
+    def url(self, base_url: str, *, style: str = "", prefix: str = "", suffix: str = "") -> str:
+        """Return the address that rows are posted to: names are literal concatenation.
+
+        Examples
+        --------
+        >>> CURRENT.url("http://127.0.0.1:8765/", prefix="QP_", suffix="_OOTB")
+        'http://127.0.0.1:8765/api/v2/objects/QP_CUSTOMER_OOTB'
+        """
+        name = quote(f"{prefix}{self.resource.name}{suffix}", safe="")
+        return base_url.rstrip("/") + self.paths[style or self.path_style].format(name=name)
+
+    def envelope(self, solution: str, operation: str, *, dry_run: bool = False) -> tuple[bytes, bytes]:
+        """Return what stands before and after the comma-separated rows in a body.
+
+        ``dryRun`` is written only when true.
+
+        Examples
+        --------
+        >>> CURRENT.envelope("QP_OOTB", "UPSERT")
+        (b'{"solutionName":"QP_OOTB","data":[', b'],"operationType":"UPSERT"}')
+        """
+        head = '{"solutionName":' + json.dumps(solution, ensure_ascii=False) + ',"data":['
+        tail = '],"operationType":' + json.dumps(operation) + (',"dryRun":true}' if dry_run else "}")
+        return head.encode(), tail.encode()
+
+    def header(self, token: str) -> dict[str, str]:
+        """Return the header that carries the raw token: no ``Bearer`` before it."""
+        return {"Authorization": token}
+
+
+def _customer(*, name_nullable: bool) -> Resource:
+    return Resource(
+        "CUSTOMER",
+        (
+            Column(
+                "customer_id",
+                nullable=False,
+                key=True,
+                use="joins customers to quotations and sales for model training",
+            ),
+            Column(
+                "updated_at",
+                "datetime",
+                nullable=False,
+                key=True,
+                use="the newest row is shown in the UI; matched to each quote's date in training",
+            ),
+            Column("customer_name", nullable=name_nullable, use="shown in the UI"),
+            Column("customer_category", use="model feature"),
+            Column("customer_subcategory", use="model feature"),
+            Column("customer_price_list_id", use="price list reference"),
+            Column("source", values=("peak", "customer"), use="who created the entry"),
+        ),
+    )
+
+
+APRIL_2026 = Contract(
+    name="2026-04",
+    source="the resource page of 16 April 2026",
+    base_url="https://service.peak.ai/ingestion-api",
+    path_style="ingest/object",
+    resource=_customer(name_nullable=True),
+    max_rows=500,
+    max_bytes=1_000_000,  # documented later only; kept here to be safe
+    dry_run=False,
+    affixes_required=True,
+)
+
+CURRENT = Contract(
+    name="current",
+    source="the newest undated pages, after June 2026",
+    base_url="https://ingestion.peak.ai",
+    path_style="objects",
+    resource=_customer(name_nullable=False),
+    max_rows=2_000,
+    max_bytes=1_000_000,
+    dry_run=True,
+    affixes_required=False,
+)
+
+CONTRACTS = {c.name: c for c in (APRIL_2026, CURRENT)}
+CUSTOMER = APRIL_2026.resource
+"""The columns and the key, which every contract shares; nullability is the contract's own."""

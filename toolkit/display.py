@@ -1,0 +1,197 @@
+"""Results as text and HTML: escape, table, bar, badge; light and dark.
+
+No script, no outside address. Colours come from JupyterLab's variables where there are any, else from
+the reader's colour scheme, so the same fragment is readable in a notebook and in an exported page.
+"""
+
+from __future__ import annotations
+
+import html
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+Tone = Literal["good", "bad", "warn", "calm"]
+
+MAX_ROWS = 12
+MAX_CELL = 120
+
+_LIGHT = (
+    "--tk-ink:#1f2328;--tk-soft:#59636e;--tk-line:#d1d9e0;--tk-tint:#eef1f4;--tk-paper:#fff;"
+    "--tk-good:#1a7f37;--tk-bad:#cf222e;--tk-warn:#9a6700;--tk-bar:#0969da"
+)
+_DARK = (
+    "--tk-ink:#e6edf3;--tk-soft:#9198a1;--tk-line:#3d444d;--tk-tint:#262c36;--tk-paper:#0d1117;"
+    "--tk-good:#3fb950;--tk-bad:#ff7b72;--tk-warn:#d29922;--tk-bar:#4493f8"
+)
+
+# A notebook's theme outranks the system's scheme: JupyterLab marks <body> with the theme it shows.
+STYLE = (
+    f"<style>.tk{{{_LIGHT};color:var(--tk-ink);font:13px/1.5 system-ui,sans-serif;max-width:1100px}}"
+    f"@media(prefers-color-scheme:dark){{.tk{{{_DARK}}}}}"
+    f"[data-jp-theme-light=true] .tk{{{_LIGHT}}}[data-jp-theme-light=false] .tk{{{_DARK}}}"
+    ".tk h3{font-size:15px;font-weight:600;margin:2px 0 4px;color:var(--tk-ink)}"
+    ".tk h4{font-size:13px;font-weight:600;margin:12px 0 4px;color:var(--tk-ink)}"
+    ".tk p{margin:2px 0;color:var(--tk-ink)}.tk .soft{color:var(--tk-soft)}.tk .wide{overflow-x:auto}"
+    ".tk table{border-collapse:collapse;margin:4px 0;font-size:12px;color:var(--tk-ink)}"
+    ".tk th,.tk td{text-align:left;padding:3px 10px 3px 0;border:0;border-bottom:1px solid var(--tk-line);"
+    "vertical-align:top;background:none;color:var(--tk-ink);white-space:pre-wrap;max-width:420px;"
+    "overflow-wrap:anywhere}"
+    ".tk th{font-weight:600;color:var(--tk-soft);white-space:nowrap}.tk tr{background:none!important}"
+    ".tk td.num,.tk th.num{text-align:right;font-variant-numeric:tabular-nums}"
+    ".tk .badge{display:inline-block;border:1px solid;border-radius:10px;padding:0 9px;margin:2px 6px 2px 0;"
+    "font-size:12px;white-space:nowrap}"
+    ".tk .good{color:var(--tk-good)}.tk .bad{color:var(--tk-bad)}.tk .warn{color:var(--tk-warn)}"
+    ".tk .calm{color:var(--tk-soft)}"
+    ".tk .bar{display:inline-block;width:120px;height:8px;background:var(--tk-tint);border-radius:4px}"
+    ".tk .bar i{display:block;height:8px;background:var(--tk-bar);border-radius:4px}"
+    ".tk td.none{color:var(--tk-soft);font-style:italic}</style>"
+)
+
+
+class Markup(str):
+    """HTML that is already escaped; everything else is text."""
+
+    __slots__ = ()
+
+
+def escape(value: object) -> Markup:
+    """Text of `value` for HTML, shortened to 120 characters; markup is left as it is.
+
+    Examples
+    --------
+    >>> escape("<b>Müller & Co</b>")
+    '&lt;b&gt;Müller &amp; Co&lt;/b&gt;'
+    """
+    if isinstance(value, Markup):
+        return value
+    text = str(value)
+    if len(text) > MAX_CELL:
+        text = text[: MAX_CELL - 1] + "…"
+    # Control and direction characters would move the text around them; show that they are there.
+    text = "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
+    return Markup(html.escape(text))
+
+
+def badge(text: object, *, tone: Tone = "calm") -> Markup:
+    """Render a small rounded label."""
+    return Markup(f'<span class="badge {tone}">{escape(text)}</span>')
+
+
+def badges(counts: Iterable[tuple[int, str, Tone]]) -> Markup:
+    """Render counts as labels, grey where the count is nought."""
+    return Markup("".join(badge(f"{n:,} {word}", tone=tone if n else "calm") for n, word, tone in counts))
+
+
+def bar(share: float) -> Markup:
+    """Render a share between 0 and 1 as a bar."""
+    width = max(0.0, min(1.0, share)) * 100
+    return Markup(f'<span class="bar"><i style="width:{width:.1f}%"></i></span>')
+
+
+def heading(text: object, *, level: Literal[3, 4] = 4) -> Markup:
+    """Render a heading."""
+    return Markup(f"<h{level}>{escape(text)}</h{level}>")
+
+
+def paragraph(*parts: object, soft: bool = False) -> Markup:
+    """Render one paragraph; the parts are joined by a space."""
+    return Markup(f"<p{' class=soft' if soft else ''}>{' '.join(escape(p) for p in parts)}</p>")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, more: int = 0) -> Markup:
+    """Render rows as a table; `more` is how many rows are not shown."""
+    body = "".join("<tr>" + "".join(_cell(v) for v in row) + "</tr>" for row in rows)
+    head = "".join(f"<th>{escape(c)}</th>" for c in columns)
+    rest = paragraph(f"and {more:,} more", soft=True) if more else ""
+    return Markup(
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{rest}'
+    )
+
+
+def frame_table(frame: pd.DataFrame, *, index: str | None = None, limit: int = MAX_ROWS) -> Markup:
+    """Render the first rows of a frame, its index first where `index` names it."""
+    shown = frame.head(limit)
+    columns = [str(c) for c in shown.columns]
+    rows: list[tuple[object, ...]] = list(shown.itertuples(index=index is not None, name=None))
+    return table([index, *columns] if index else columns, rows, more=len(frame) - len(shown))
+
+
+def timestamp(value: pd.Timestamp | None) -> str:
+    """Show a time in UTC, without a fraction where there is none.
+
+    Examples
+    --------
+    >>> timestamp(pd.Timestamp("2025-01-28T10:00:00Z"))
+    '2025-01-28 10:00:00Z'
+    """
+    if value is None or pd.isna(value):
+        return ""
+    text = value.tz_convert("UTC").strftime("%Y-%m-%d %H:%M:%S.%f") if value.tzinfo else str(value)
+    return text.removesuffix(".000000") + ("Z" if value.tzinfo else "")
+
+
+def plural(n: int, word: str, words: str = "") -> str:
+    """Say a count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "row"), plural(2000, "row"), plural(2, "company", "companies")
+    ('1 row', '2,000 rows', '2 companies')
+    """
+    return f"{n:,} {word if n == 1 else words or word + 's'}"
+
+
+def page(title: str, body: str) -> str:
+    """Wrap a fragment as a page of its own: no script, no outside address."""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width">{STYLE}<style>:root{{color-scheme:light dark}}'
+        "body{margin:24px}@media(prefers-color-scheme:dark){body{background:#0d1117}}</style></head>"
+        f'<body><div class="tk">{body}</div></body></html>'
+    )
+
+
+class Result(ABC):
+    """The faces that every result has: one line, HTML, a frame, a dictionary, a page."""
+
+    @abstractmethod
+    def summary(self) -> str:
+        """Say the result in one line, with its counts."""
+
+    @abstractmethod
+    def body(self) -> str:
+        """Give the result as an HTML fragment."""
+
+    @abstractmethod
+    def to_frame(self) -> pd.DataFrame:
+        """Give the result's rows as a frame."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result's counts and facts, ready for JSON."""
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the result as a page that stands alone; returns its path."""
+        target = Path(path)
+        target.write_text(page(type(self).__name__, self.body()), encoding="utf-8")
+        return target
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary()}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002 - IPython's signature
+        return {"text/plain": repr(self), "text/html": f'{STYLE}<div class="tk">{self.body()}</div>'}
+
+
+def _cell(value: object) -> str:
+    if value is None or (not isinstance(value, str) and pd.api.types.is_scalar(value) and pd.isna(value)):
+        return '<td class="none">null</td>'
+    if isinstance(value, pd.Timestamp):
+        return f"<td>{escape(timestamp(value))}</td>"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f'<td class="num">{value:,}</td>'
+    return f"<td>{escape(value)}</td>"

@@ -1,0 +1,100 @@
+"""Every error the toolkit raises on purpose, in one tree.
+
+::
+
+    ToolkitError
+    ├── SettingsError           a setting, the token or the target is missing or cannot be used
+    ├── InputError              what the analyst handed in cannot be used as it is
+    │   ├── ReadingError        the file is not a readable customer table
+    │   ├── MappingError        the mapping contradicts itself or does not fit the file
+    │   └── CorrectionError     a correction is unknown, or lacks what it needs
+    ├── LedgerError             the ledger is not readable, or belongs to another target
+    ├── PlanError               a plan cannot be made, or no longer fits what it was made for
+    ├── JournalError            the record of a push cannot be used
+    │   ├── OpenPushError       an earlier push is still open
+    │   └── NothingOpenError    there is no open push to resume or abandon
+    ├── SandboxError            the embedded sandbox cannot be started
+    └── StoppedError            a push stopped before its end; carries the report of what was done
+        ├── AuthorizationError  the vendor refused the token (401, 403)
+        ├── AddressError        there is nothing at this address (404)
+        └── UnreachableError    the host cannot be reached, or went on failing
+
+Bad rows and refused rows are results, never errors. Messages name keys and columns, never row values,
+and never the token.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ToolkitError(Exception):
+    """The root: whatever the toolkit raises on purpose."""
+
+
+class SettingsError(ToolkitError):
+    """A setting, the token or the target is missing or cannot be used."""
+
+
+class InputError(ToolkitError):
+    """What the analyst handed in cannot be used as it is."""
+
+
+class ReadingError(InputError):
+    """The file is not a readable customer table."""
+
+
+class MappingError(InputError):
+    """The mapping contradicts itself or does not fit the file."""
+
+
+class CorrectionError(InputError):
+    """A correction is unknown, or lacks what it needs."""
+
+
+class LedgerError(ToolkitError):
+    """The ledger is not readable, or belongs to another target."""
+
+
+class PlanError(ToolkitError):
+    """A plan cannot be made, or no longer fits what it was made for."""
+
+
+class JournalError(ToolkitError):
+    """The record of a push cannot be used."""
+
+
+class OpenPushError(JournalError):
+    """An earlier push is still open."""
+
+
+class NothingOpenError(JournalError):
+    """There is no open push to resume or abandon."""
+
+
+class SandboxError(ToolkitError):
+    """The embedded sandbox cannot be started."""
+
+
+class StoppedError(ToolkitError):
+    """A push stopped before its end.
+
+    Attributes
+    ----------
+    report
+        The `PushReport` of what was done until then, once the push has drawn it up; else None.
+    """
+
+    report: Any = None
+
+
+class AuthorizationError(StoppedError):
+    """The vendor refused the token (401, 403)."""
+
+
+class AddressError(StoppedError):
+    """There is nothing at this address (404)."""
+
+
+class UnreachableError(StoppedError):
+    """The host cannot be reached, or went on failing."""
