@@ -118,11 +118,12 @@ class Contract:
     token_variables: tuple[str, ...] = ("PEAK_AUTH_TOKEN", "API_KEY")
     failed_field: str = "failed"
     paths: dict[str, str] = field(
+        hash=False,
         default_factory=lambda: {
             "ingest/object": "/api/v2/ingest/object/{name}",
             "objects": "/api/v2/objects/{name}",
             "object": "/api/v2/object/{name}",
-        }
+        },
     )
 
     @classmethod

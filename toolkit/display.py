@@ -188,7 +188,7 @@ class Result(ABC):
 
 
 def _cell(value: object) -> str:
-    if value is None or (not isinstance(value, str) and pd.api.types.is_scalar(value) and pd.isna(value)):
+    if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value):
         return '<td class="none">null</td>'
     if isinstance(value, pd.Timestamp):
         return f"<td>{escape(timestamp(value))}</td>"

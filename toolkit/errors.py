@@ -25,7 +25,22 @@ and never the token.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Any
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``, did you mean 'x'?`` for the nearest known word in any case, or nothing.
+
+    Examples
+    --------
+    >>> did_you_mean("E-Mail", ["email", "name"])
+    ", did you mean 'email'?"
+    """
+    by_fold = {k.casefold(): k for k in known}
+    near = difflib.get_close_matches(word.casefold(), by_fold, n=1, cutoff=0.6)
+    return f", did you mean {by_fold[near[0]]!r}?" if near else ""
 
 
 class ToolkitError(Exception):

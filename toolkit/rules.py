@@ -1,0 +1,102 @@
+"""Warnings as data: what the contract allows and what will still hurt later. Failures are the schema's.
+
+A warning never quarantines a row and never changes an exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.contract import CUSTOMER
+
+Mask = pd.Series  # boolean, on the frame's index
+
+EARLIEST = pd.Timestamp("2000-01-01", tz="UTC")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One warning: its name, the column it points at, why it matters, and how it is found.
+
+    Attributes
+    ----------
+    find
+        From a customer frame and the present moment to a boolean series on the frame's index.
+    """
+
+    name: str
+    column: str
+    why: str
+    find: Callable[[pd.DataFrame, pd.Timestamp], Mask]
+
+
+def text_columns(frame: pd.DataFrame) -> list[str]:
+    """Return the names of the contract's text columns that the frame has."""
+    return [c.name for c in CUSTOMER.columns if c.kind == "string" and c.name in frame.columns]
+
+
+def _later(frame: pd.DataFrame, now: pd.Timestamp) -> Mask:
+    return frame["updated_at"] > now
+
+
+def _early(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
+    return frame["updated_at"] < EARLIEST
+
+
+def _blank(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
+    return _mask(pc.equal(pc.utf8_trim_whitespace(_text(frame["customer_id"])), ""), frame)
+
+
+def _stray(column: str) -> Callable[[pd.DataFrame, pd.Timestamp], Mask]:
+    def find(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
+        text = _text(frame[column])
+        doubled = pc.match_substring(text, "  ")
+        return _mask(pc.or_(doubled, pc.not_equal(pc.utf8_trim_whitespace(text), text)), frame)
+
+    return find
+
+
+def _near(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
+    # Folded to what a person would call the same id; a group with two spellings is suspect.
+    ids = _text(frame["customer_id"])
+    folded = pc.utf8_ltrim(pc.utf8_lower(pc.utf8_trim_whitespace(ids)), characters="0")
+    if pd.Series(folded.to_pandas()).nunique() == frame["customer_id"].nunique():
+        return pd.Series(data=False, index=frame.index)
+    spellings = (
+        pa.table({"folded": folded, "id": ids}).group_by("folded").aggregate([("id", "count_distinct")])
+    )
+    suspect = spellings.filter(pc.greater(spellings["id_count_distinct"], 1))["folded"]
+    return _mask(pc.is_in(folded, value_set=pc.drop_null(suspect)), frame)
+
+
+def _orphan(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
+    if not {"customer_category", "customer_subcategory"} <= set(frame.columns):
+        return pd.Series(data=False, index=frame.index)
+    return frame["customer_category"].isna() & frame["customer_subcategory"].notna()
+
+
+def _text(series: pd.Series) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(series, type=pa.large_string(), from_pandas=True)])
+
+
+def _mask(found: pa.ChunkedArray, frame: pd.DataFrame) -> Mask:
+    return pd.Series(pc.fill_null(found, fill_value=False).to_numpy(), index=frame.index)
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("blank_id", "customer_id", "holds nothing but spaces, or nothing at all", _blank),
+    Rule("near_ids", "customer_id", "differs from another only by case, spaces or leading zeros", _near),
+    Rule("future_time", "updated_at", "lies in the future", _later),
+    Rule("early_time", "updated_at", "lies before 2000", _early),
+    Rule("orphan_subcategory", "customer_subcategory", "stands without a category", _orphan),
+    *(
+        Rule("stray_spaces", c.name, "has spaces before, after or doubled within", _stray(c.name))
+        for c in CUSTOMER.columns
+        if c.kind == "string"
+    ),
+)

@@ -1,0 +1,1 @@
+"""A local vendor that keeps the contract."""
