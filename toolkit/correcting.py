@@ -175,17 +175,13 @@ def _drop_exact_duplicates(frame: pd.DataFrame, option: Any, _: pd.Timestamp) ->
 def _restamp(frame: pd.DataFrame, option: Any, now: pd.Timestamp) -> pd.DataFrame:
     options = option if isinstance(option, Mapping) else {} if option is True else {"at": option}
     if unknown := set(options) - {"at", "ids"}:
-        raise CorrectionError(
-            f"The correction restamp takes 'at' and 'ids', not {', '.join(sorted(unknown))}."
-        )
+        raise CorrectionError(f"The correction restamp takes 'at' and 'ids', not {', '.join(sorted(unknown))}.")
     try:
         stamp = pd.Timestamp(options["at"]) if "at" in options else now
     except (ValueError, TypeError):
         raise CorrectionError("The correction restamp needs a time such as 2026-11-24T10:00:00Z.") from None
     if stamp.tzinfo is None:
-        raise CorrectionError(
-            "The correction restamp needs a time with its zone, such as 2026-11-24T10:00:00Z."
-        )
+        raise CorrectionError("The correction restamp needs a time with its zone, such as 2026-11-24T10:00:00Z.")
     chosen = (
         frame["customer_id"].isin(_words("restamp", options["ids"]))
         if "ids" in options
@@ -225,9 +221,7 @@ def _texts(frame: pd.DataFrame, option: Any, function: Callable[[Any], Any]) -> 
 
 def _words(name: str, option: Any) -> list[str]:
     words = [option] if isinstance(option, str) else option
-    if not isinstance(words, list | tuple | set | frozenset | pd.Index) or not all(
-        isinstance(w, str) for w in words
-    ):
+    if not isinstance(words, list | tuple | set | frozenset | pd.Index) or not all(isinstance(w, str) for w in words):
         raise CorrectionError(f'{name} takes true or a list of texts, such as ["-", "n/a"].')
     return list(words)
 

@@ -136,4 +136,6 @@ def as_delivery(data: Customers) -> Delivery:
     if not isinstance(data, pd.DataFrame):
         return data.delivery
     given = tuple(c for c in CUSTOMER.names if c in data.columns)
-    return Delivery(data, given=given)
+    if not pd.api.types.is_integer_dtype(data.index.dtype):
+        data = data.reset_index(drop=True)  # a row's place in its source is a number
+    return Delivery(data.rename_axis("source_row"), given=given)

@@ -107,9 +107,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, more: int
     body = "".join("<tr>" + "".join(_cell(v) for v in row) + "</tr>" for row in rows)
     head = "".join(f"<th>{escape(c)}</th>" for c in columns)
     rest = paragraph(f"and {more:,} more", soft=True) if more else ""
-    return Markup(
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{rest}'
-    )
+    return Markup(f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{rest}')
 
 
 def frame_table(frame: pd.DataFrame, *, index: str | None = None, limit: int = MAX_ROWS) -> Markup:

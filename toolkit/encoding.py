@@ -6,7 +6,6 @@ The text of a row is what the vendor is sent, to the byte: all columns in the co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,23 +60,13 @@ def encode(table: pa.Table, *, resource: Resource = CUSTOMER) -> EncodedRows:
     """
     members = ", ".join(f"{quoted(c.name)}: {_value(c)}" for c in resource.columns)
     with Session({"rows_": table}) as session:
-        texts = session.table(f"SELECT to_json({{{members}}})::VARCHAR || ',' AS row FROM rows_").column(
-            "row"
-        )
-    whole = (
-        pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in texts.chunks]) if len(texts) else None
-    )
+        texts = session.table(f"SELECT to_json({{{members}}})::VARCHAR || ',' AS row FROM rows_").column("row")
+    whole = pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in texts.chunks]) if len(texts) else None
     if whole is None:
         return EncodedRows(memoryview(b""), np.zeros(0, dtype=np.int64))
     _, offsets, data = whole.buffers()
     ends = np.frombuffer(offsets, dtype=np.int64)[whole.offset : whole.offset + len(whole) + 1]
     return EncodedRows(memoryview(data)[int(ends[0]) :], ends[1:] - ends[0])
-
-
-def encode_in_parts(table: pa.Table, *, part: int = 100_000) -> Iterator[tuple[int, EncodedRows]]:
-    """Encode a large table part by part, so that memory stays bounded; yields (first row, rows)."""
-    for first in range(0, table.num_rows, part):
-        yield first, encode(table.slice(first, part))
 
 
 def oversized(frame: pd.DataFrame, max_bytes: int) -> npt.NDArray[np.bool_]:

@@ -82,8 +82,7 @@ def to_arrow(frame: pd.DataFrame, schema: pa.Schema, *, index: str | None = None
         If a column does not hold what its type says.
     """
     arrays = [
-        _column(frame[f.name], f.type) if f.name in frame.columns else pa.nulls(len(frame), f.type)
-        for f in schema
+        _column(frame[f.name], f.type) if f.name in frame.columns else pa.nulls(len(frame), f.type) for f in schema
     ]
     table = pa.Table.from_arrays(arrays, schema=schema)
     if index is not None:

@@ -67,9 +67,7 @@ def _near(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
     folded = pc.utf8_ltrim(pc.utf8_lower(pc.utf8_trim_whitespace(ids)), characters="0")
     if pd.Series(folded.to_pandas()).nunique() == frame["customer_id"].nunique():
         return pd.Series(data=False, index=frame.index)
-    spellings = (
-        pa.table({"folded": folded, "id": ids}).group_by("folded").aggregate([("id", "count_distinct")])
-    )
+    spellings = pa.table({"folded": folded, "id": ids}).group_by("folded").aggregate([("id", "count_distinct")])
     suspect = spellings.filter(pc.greater(spellings["id_count_distinct"], 1))["folded"]
     return _mask(pc.is_in(folded, value_set=pc.drop_null(suspect)), frame)
 

@@ -1,4 +1,4 @@
-"""The token: looked for when it is asked for, checked, never kept; and the consent that lets it leave.
+"""The token: looked for when it is asked for, checked, never kept; and where it may go.
 
 Nothing here remembers a token. What is remembered, per user, is that a host named by a ``toolkit.toml`` was
 confirmed: such a file may have come with a project, and a token must not follow it unasked.
@@ -6,13 +6,16 @@ confirmed: such a file may have come with a project, and a token must not follow
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from getpass import getpass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import keyring
 from keyring.errors import KeyringError
@@ -23,6 +26,53 @@ from toolkit.errors import SettingsError
 
 SERVICE = "customer-toolkit"
 """The name under which the keyring keeps tokens; the user beside it is the host."""
+
+
+def checked_address(text: str) -> str:
+    """Return a host's address in one spelling, if rows and a token may be sent there.
+
+    Raises
+    ------
+    ValueError
+        It is no plain http(s) address, carries a user, a query or a fragment, or is http beyond loopback.
+        The message does not repeat it, for it may hold a password.
+    """
+    try:
+        parts = urlsplit(text)
+        scheme, host, port = parts.scheme, parts.hostname or "", parts.port
+    except ValueError:
+        scheme, host, port = "", "", None
+    if scheme not in {"http", "https"} or not re.fullmatch(r"[!-\[\]-~]+", text):
+        raise ValueError("it should be an address such as https://ingestion.peak.ai")
+    if "@" in parts.netloc:
+        raise ValueError("it carries a user name or a password: leave them out, the token is enough")
+    if "?" in text or "#" in text:
+        raise ValueError("it carries a query or a fragment: leave out all from '?' or '#' on")
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*", host):
+        raise ValueError("it names no host: it should be an address such as https://ingestion.peak.ai")
+    shown = f"[{host}]" if ":" in host else host
+    if port not in (None, {"http": 80, "https": 443}[scheme]):
+        shown += f":{port}"
+    address = f"{scheme}://{shown}{parts.path.rstrip('/')}"
+    if scheme == "http" and not is_loopback(address):
+        raise ValueError(f"plain http would show token and rows to others: write https://{shown}")
+    return address
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address stays on this machine: ``localhost``, 127.0.0.0/8 or ``::1``.
+
+    Examples
+    --------
+    >>> is_loopback("http://127.0.0.1:8765"), is_loopback("https://127.0.0.1.example.org")
+    (True, False)
+    """
+    host = urlsplit(address).hostname or ""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return ip.is_loopback if ip.version == 4 else ip == ipaddress.IPv6Address(1)
 
 
 def checked(token: str, where: str) -> SecretStr:

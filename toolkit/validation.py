@@ -189,9 +189,7 @@ def validate(
     documented = Contract.named(contract) if isinstance(contract, str) else contract
     frame = delivery.frame
     _require_usable(frame)
-    failures = _with_broken(
-        pd.concat([_failures(frame, documented), _oversized(frame, documented)]), delivery
-    )
+    failures = _with_broken(pd.concat([_failures(frame, documented), _oversized(frame, documented)]), delivery)
     good = frame.loc[~frame.index.isin(failures["index"])]
     if good["updated_at"].dtype.kind == "O":  # only cells that did not parse made it so
         good = good.assign(updated_at=pd.to_datetime(good["updated_at"], utc=True).dt.as_unit("us"))
@@ -314,9 +312,7 @@ def _quarantine(frame: pd.DataFrame, failures: pd.DataFrame, delivery: Delivery)
     return rows
 
 
-def _warnings(
-    frame: pd.DataFrame, contract: Contract, rules: Sequence[Rule], now: pd.Timestamp
-) -> pd.DataFrame:
+def _warnings(frame: pd.DataFrame, contract: Contract, rules: Sequence[Rule], now: pd.Timestamp) -> pd.DataFrame:
     if frame["updated_at"].dtype.kind == "O":
         frame = frame.assign(updated_at=pd.to_datetime(frame["updated_at"], utc=True, errors="coerce"))
     found = []
@@ -324,9 +320,7 @@ def _warnings(
         if rule.column in frame.columns:
             hits = frame.index[rule.find(frame, now)]
             found.append(
-                _findings_frame(
-                    hits, rule.name, rule.column, frame[rule.column].loc[hits], f"{rule.column} {rule.why}"
-                )
+                _findings_frame(hits, rule.name, rule.column, frame[rule.column].loc[hits], f"{rule.column} {rule.why}")
             )
     for other in contract.others:
         for column in other.resource.columns:
@@ -343,9 +337,7 @@ def _warnings(
                     )
                 )
     found = [f for f in found if len(f)]
-    return (
-        pd.concat(found).sort_values("index", kind="stable", ignore_index=True) if found else _no_findings()
-    )
+    return pd.concat(found).sort_values("index", kind="stable", ignore_index=True) if found else _no_findings()
 
 
 def _findings_frame(index: pd.Index[Any], check: str, column: str, cases: Any, why: str) -> pd.DataFrame:

@@ -1,0 +1,5 @@
+"""Run the command line: ``python -m toolkit``."""
+
+from toolkit.cli import main
+
+raise SystemExit(main())

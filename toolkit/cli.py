@@ -1,0 +1,402 @@
+"""The command line: arguments in, exit code out; no logic.
+
+Exit codes: 0 nothing to report, 1 findings (failures, differences, refused, unknown or unsent rows), 2 an error of
+the analyst's to mend, 130 interrupted. With ``--json`` one object goes to standard output and nothing else;
+messages go to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from toolkit.correcting import correct
+from toolkit.delivery import Delivery
+from toolkit.demo import run_demo
+from toolkit.diffing import WAYS_IN, Diff, diff
+from toolkit.display import Result, plural
+from toolkit.errors import InputError, PlanError, StoppedError, ToolkitError
+from toolkit.ledger import Ledger
+from toolkit.mapping import Mapping
+from toolkit.planning import PushPlan, plan_push
+from toolkit.profiling import profile as profiled
+from toolkit.pushing import abandon as abandoned
+from toolkit.pushing import dry_run, push, resume, status
+from toolkit.reading import read_customers
+from toolkit.reporting import PushReport
+from toolkit.sandbox import Sandbox
+from toolkit.settings import Settings
+from toolkit.validation import ValidationReport, validate
+from toolkit.writing import write_table
+
+OK, FINDINGS, ERROR, INTERRUPTED = 0, 1, 2, 130
+SHORTEST_DIGEST = 8
+
+app = App(
+    name="toolkit",
+    help="Customer master data: check it, compare it, push exactly what changed.",
+    result_action="return_value",
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Source:
+    """How the file is read.
+
+    Attributes
+    ----------
+    mapping
+        A TOML file that says which file column is which.
+    set
+        A constant, as column=value, over the mapping; may be repeated.
+    correct
+        A correction to apply besides the mapping's; may be repeated.
+    """
+
+    mapping: Path | None = None
+    set: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    correct: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+
+
+Json = Annotated[bool, Parameter(name="--json", negative=())]
+Yes = Annotated[bool, Parameter(name=["--yes", "-y"], negative=())]
+
+
+@app.command
+def check(file: Path, /, *, source: Source = Source(), json: Json = False) -> int:
+    """Check FILE against the contract; nothing leaves the machine."""
+    report = _validated(file, source, Settings())
+    _show(report, json, _finding_lines(report))
+    return OK if report.ok else FINDINGS
+
+
+@app.command
+def profile(file: Path, /, *, source: Source = Source(), json: Json = False) -> int:
+    """Say what FILE holds, column by column."""
+    found = profiled(_read(file, source))
+    lines = [
+        f"  {c['column']}: {c['null_share']:.1%} null, {c['distinct']:,} distinct"
+        for c in found.columns.to_dict("records")
+    ]
+    _show(found, json, lines)
+    return OK
+
+
+@app.command(name="diff")
+def diff_(file: Path, /, *, source: Source = Source(), json: Json = False) -> int:
+    """Compare FILE with what was sent before."""
+    settings = Settings()
+    report, changes = _compared(file, source, settings)
+    shown = changes.to_dict()
+    shown["duplicate_keys"] += report.n_duplicate_keys
+    shown["quarantined"] = report.n_quarantined
+    lines = [
+        f"  source_row {r['source_row']}: {r['customer_id']} {r['column']}"
+        for r in changes.fields.head(20).to_dict("records")
+    ]
+    lines += [f"  and {len(changes.fields) - 20:,} more changed fields"] if len(changes.fields) > 20 else []
+    _show(changes, json, [*lines, *_finding_lines(report)], shown)
+    same = changes.n_unchanged == len(changes.states) and not (changes.n_absent or report.n_quarantined)
+    return OK if same else FINDINGS
+
+
+@app.command
+def plan(file: Path, /, *, source: Source = Source(), include: tuple[str, ...] = (), json: Json = False) -> int:
+    """Plan what to send of FILE; nothing leaves the machine."""
+    settings = Settings()
+    report, changes = _compared(file, source, settings)
+    planned = _planned(changes, settings, include)
+    _show(planned, json, [*_plan_lines(planned), *_finding_lines(report)])
+    return FINDINGS if planned.n_rows or report.n_quarantined else OK
+
+
+@app.command(name="push")
+def push_(
+    file: Path,
+    /,
+    *,
+    source: Source = Source(),
+    plan: str = "",
+    dry: Annotated[bool, Parameter(name="--dry-run", negative=())] = False,
+    yes: Yes = False,
+    include: tuple[str, ...] = (),
+    reason: str = "",
+    json: Json = False,
+) -> int:
+    """Send what FILE changes, and report what became of every row.
+
+    Parameters
+    ----------
+    plan
+        The digest of a reviewed plan: anything else is not sent.
+    dry
+        Have the vendor check the rows and write nothing.
+    yes
+        Do not ask.
+    include
+        States to send besides added and changed: touched, restated, backdated.
+    reason
+        Why, for the ledger.
+    """
+    settings = Settings()
+    report, changes = _compared(file, source, settings)
+    planned = _planned(changes, settings, include)
+    _require_digest(planned, plan)
+    for line in (repr(planned), *_plan_lines(planned), *_finding_lines(report)):
+        _say(line)
+    if dry:
+        result = dry_run(planned, settings=settings)
+    else:
+        if planned.n_rows and not yes:
+            _ask(f"Send {plural(planned.n_rows, 'row')} to {settings.label}? [y/N] ")
+        result = push(planned, settings=settings, reason=reason)
+    return _pushed(result, json)
+
+
+@app.command(name="resume")
+def resume_(*, json: Json = False) -> int:
+    """Go on with a push that stopped."""
+    return _pushed(resume(settings=_labelled()), json)
+
+
+@app.command
+def abandon(*, json: Json = False) -> int:
+    """Close a push that stopped, without sending the rest."""
+    result = abandoned(settings=_labelled())
+    _show(result, json, _fate_lines(result))
+    return OK
+
+
+@app.command(name="status")
+def status_(*, json: Json = False) -> int:
+    """Say where the target stands: its ledger, its pushes, what waits."""
+    found = status(settings=_labelled())
+    lines = [
+        f"  {p['opened_at']} {p['push']} {p['state']}: {p['rows']:,} rows, {p['accepted']:,} accepted, "
+        f"{p['refused']:,} refused, {p['unknown']:,} unknown, {p['unsent']:,} unsent · {p['source']}"
+        for p in found.pushes.head(20).to_dict("records")
+    ]
+    _show(found, json, lines)
+    return FINDINGS if found.open_push else OK
+
+
+@app.command
+def snapshot(
+    *, as_of: str | None = None, valid_at: str | None = None, out: Path | None = None, json: Json = False
+) -> int:
+    """Write the customers as the vendor should hold them.
+
+    Parameters
+    ----------
+    as_of
+        Only what had been accepted by then (UTC).
+    valid_at
+        The version that was current on that date.
+    out
+        A .csv, .parquet or .xlsx file.
+    """
+    found = Ledger.of(_labelled()).snapshot(as_of=as_of, valid_at=valid_at)
+    if out is not None:
+        write_table(found.frame, out)
+    _show(found, json, [f"  written to {out}"] if out else [])
+    return OK
+
+
+@app.command
+def history(customer_id: str, /, *, json: Json = False) -> int:
+    """Show every entry of one customer in the ledger, oldest first."""
+    settings = _labelled()
+    found = Ledger.of(settings).history(customer_id)
+    entries = found.astype({"updated_at": "str", "recorded_at": "str"})
+    if json:
+        _print_json(
+            {
+                "customer_id": customer_id,
+                "entries": entries.astype(object).where(found.notna(), None).to_dict("records"),
+            }
+        )
+    elif found.empty:
+        _say(f"The ledger of target {settings.target} has no entry of this customer.")
+    else:
+        print(entries.drop(columns="customer_id").T.to_string(header=False))
+    return OK
+
+
+@app.command
+def sandbox(*, port: int = 8765, data: Path | None = None) -> int:
+    """Serve the sandbox on loopback until interrupted.
+
+    Parameters
+    ----------
+    port
+        Where it listens; 0 for a free port.
+    data
+        Its folder; by default the one that the embedded sandbox uses.
+    """
+    settings = Settings(base_url=None) if data is None else None
+    documented = settings.contract if settings else os.environ.get("TOOLKIT_CONTRACT", "2026-04")
+    folder = settings.folder("sandbox") if settings else data
+    token = os.environ.get("PEAK_AUTH_TOKEN", "sandbox")
+    with Sandbox(folder, port=port, contract=documented, token=token) as server:
+        print(f"Sandbox at {server.url}, contract {documented}, data in {folder}", flush=True)
+        said = "the one in PEAK_AUTH_TOKEN" if "PEAK_AUTH_TOKEN" in os.environ else "sandbox"
+        print(f"Token: {said}. To work against it: TOOLKIT_BASE_URL={server.url}", flush=True)
+        threading.Event().wait()
+    return OK
+
+
+@app.command
+def demo(*, folder: Path | None = None) -> int:
+    """Run the main job on the shipped deliveries and the sandbox, and say what happened.
+
+    Parameters
+    ----------
+    folder
+        Where the demo keeps its state and the executed notebooks; it is emptied first.
+    """
+    run_demo(folder, say=lambda line: print(line, flush=True))
+    return OK
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
+    try:
+        code = app(given, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return _failed(f"{error} See 'toolkit --help'.".replace("\n", " "), as_json)
+    except StoppedError as error:
+        return _failed(str(error), as_json, error.report)
+    except ToolkitError as error:
+        return _failed(str(error), as_json)
+    except KeyboardInterrupt:
+        _say("Interrupted. If a push was under way, 'toolkit resume' goes on and 'toolkit abandon' closes it.")
+        return INTERRUPTED
+    return code if isinstance(code, int) else OK
+
+
+def _read(file: Path, source: Source) -> Delivery:
+    constants = {}
+    for pair in source.set:
+        column, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--set takes column=value, such as source=customer; it was given {column!r}.")
+        constants[column.strip()] = value
+    mapping = Mapping.load(source.mapping) if source.mapping else None
+    return read_customers(file, mapping=mapping, constants=constants)
+
+
+def _validated(file: Path, source: Source, settings: Settings) -> ValidationReport:
+    _say(settings.label)
+    delivery = _read(file, source)
+    for note in delivery.notes:
+        _say(f"  {note}")
+    corrected = correct(delivery, {**delivery.corrections, **dict.fromkeys(source.correct, True)})
+    if corrected.rules:
+        _say(f"  {corrected.summary()}")
+    return validate(corrected, contract=settings.documented)
+
+
+def _compared(file: Path, source: Source, settings: Settings) -> tuple[ValidationReport, Diff]:
+    report = _validated(file, source, settings)
+    return report, diff(Ledger.of(settings).snapshot(), report)
+
+
+def _planned(changes: Diff, settings: Settings, include: tuple[str, ...]) -> PushPlan:
+    states = [state.strip() for each in include for state in each.split(",") if state.strip()]
+    return plan_push(changes, settings=settings, include=states)
+
+
+def _require_digest(planned: PushPlan, digest: str) -> None:
+    if not digest:
+        return
+    if len(digest) < SHORTEST_DIGEST:
+        raise PlanError(f"--plan takes at least the first {SHORTEST_DIGEST} characters of the plan's digest.")
+    if not planned.digest.startswith(digest.lower()):
+        raise PlanError(
+            f"The file now makes plan {planned.digest[:12]}, not the reviewed one: the file, the mapping, "
+            "the settings or the ledger changed since. Review it anew with 'toolkit plan'."
+        )
+
+
+def _ask(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise InputError("Nobody is there to confirm the push: give --yes to send without being asked.")
+    print(question, end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise InputError("Not confirmed: nothing was sent.")
+
+
+def _pushed(result: PushReport, as_json: bool) -> int:
+    _show(result, as_json, _fate_lines(result))
+    return OK if result.ok and not result.n_quarantined else FINDINGS
+
+
+def _labelled() -> Settings:
+    settings = Settings()
+    _say(settings.label)
+    return settings
+
+
+def _finding_lines(report: ValidationReport) -> list[str]:
+    lines = []
+    for word, findings in (("failure", report.failures), ("warning", report.warnings)):
+        for why, group in findings.groupby("reason", sort=False):
+            places = ", ".join(map(str, group["index"].head(8))) + (", …" if len(group) > 8 else "")
+            lines.append(f"  {word}: {why} ({len(group):,}: source_row {places})")
+    return lines
+
+
+def _plan_lines(planned: PushPlan) -> list[str]:
+    return [
+        f"  left out: {n:,} {state.replace('_', ' ')} ({WAYS_IN[state]})" for state, n in planned.left_out.items() if n
+    ]
+
+
+def _fate_lines(result: PushReport) -> list[str]:
+    lines = [
+        f"  refused: source_row {r['source_row']}, {r['customer_id']}: "
+        + " ".join(r[c] for c in ("code", "category", "message") if r[c])
+        for r in result.refused.head(20).to_dict("records")
+    ]
+    if result.n_refused > 20:
+        lines.append(f"  and {result.n_refused - 20:,} more refused rows")
+    if result.state == "open":
+        lines.append("  Rows wait: 'toolkit resume' sends them, 'toolkit abandon' closes the push.")
+    return lines
+
+
+def _show(result: Result, as_json: bool, lines: Sequence[str] = (), shown: dict[str, Any] | None = None) -> None:
+    if as_json:
+        _print_json(result.to_dict() if shown is None else shown)
+        return
+    print(result.summary())
+    for line in lines:
+        print(line)
+
+
+def _failed(message: str, as_json: bool, report: PushReport | None = None) -> int:
+    if as_json:
+        _print_json({**(report.to_dict() if report else {}), "error": message})
+    elif report:
+        _say(report.summary())
+    _say(f"error: {message}")
+    return ERROR
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

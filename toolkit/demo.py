@@ -1,0 +1,132 @@
+"""The main job on the shipped deliveries, told in plain words: what `toolkit demo` runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+from toolkit.correcting import correct
+from toolkit.diffing import diff
+from toolkit.display import plural
+from toolkit.ledger import Ledger
+from toolkit.planning import plan_push
+from toolkit.project import project_root
+from toolkit.pushing import push, status
+from toolkit.reading import read_customers
+from toolkit.reporting import PushReport
+from toolkit.sandbox import Sandbox
+from toolkit.settings import Settings
+from toolkit.validation import validate
+
+DELIVERIES = ("2026-09-01_customers.csv", "2026-10-01_customers.xlsx")
+Say = Callable[[str], None]
+
+
+def run_demo(folder: Path | None = None, *, say: Say) -> None:
+    """Push two deliveries to a sandbox that refuses a row, and run the notebooks.
+
+    Parameters
+    ----------
+    folder
+        Emptied first; by default ``data/state/demo`` in the project's root.
+    say
+        Takes each line of the story.
+    """
+    root = project_root()
+    place = folder or root / "data" / "state" / "demo"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(mode=0o700, parents=True)
+    refused = _first_customer(root / "data" / DELIVERIES[0])
+    with Sandbox(place / "sandbox") as sandbox:
+        settings = Settings(base_url=sandbox.url, home=place / "state", ledger=place / "state" / "ledger")
+        say(f"Working against {settings.label}: a local server that keeps the vendor's contract.")
+        sandbox.vendor.refuse = lambda row: (
+            "price list is not known to the application" if row.get("customer_id") == refused else None
+        )
+        _deliver(root / "data" / DELIVERIES[0], settings, place, say, "First delivery")
+        sandbox.vendor.refuse = None
+        say("\nThe price list is created in the application: the sandbox refuses that row no more.")
+        _deliver(root / "data" / DELIVERIES[1], settings, place, say, "Second delivery, a month later")
+        say("\nThe record")
+        say(f"  {status(settings=settings).summary()}")
+        snapshot = Ledger.of(settings).snapshot()
+        table = sandbox.table()
+        say(
+            f"  The ledger holds {plural(snapshot.versions.num_rows, 'version')} of "
+            f"{plural(snapshot.n_customers, 'customer')}; the sandbox's table holds {plural(len(table), 'row')}."
+        )
+        entries = Ledger.of(settings).history(refused)
+        say(
+            f"  Customer {refused}, refused at first: {plural(len(entries), 'entry', 'entries')} in the ledger, from "
+            f"{', '.join(entries['source_file'].unique())}."
+        )
+    run_notebooks(root / "notebooks", place / "notebooks", say=say)
+    say(f"\nReports, to open in a browser: {place}")
+
+
+def run_notebooks(source: Path, place: Path, *, say: Say, **parameters: Any) -> list[Path]:
+    """Execute every notebook of a folder into another; returns the executed files.
+
+    Parameters
+    ----------
+    parameters
+        Constants set after each notebook's parameters cell.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    done = []
+    for path in sorted(source.glob("*.ipynb")):
+        book = nbformat.read(path, as_version=4)
+        state = place / f"{path.stem}_state"
+        shutil.rmtree(state, ignore_errors=True)
+        code = "\n".join(
+            [
+                f"import os; os.environ['TOOLKIT_HOME'] = {str(state)!r}",
+                *(f"{name} = {value!r}" for name, value in parameters.items()),
+            ]
+        )
+        book.cells.insert(0, nbformat.v4.new_code_cell(code, metadata={"tags": ["injected"]}))
+        NotebookClient(
+            book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+        ).execute()
+        del book.cells[0]
+        nbformat.write(book, place / path.name)
+        done.append(place / path.name)
+    say(f"\nExecuted notebooks: {place}" if done else "\nThere are no notebooks beside this installation.")
+    return done
+
+
+def _deliver(path: Path, settings: Settings, place: Path, say: Say, title: str) -> PushReport:
+    say(f"\n{title}: {path.name}")
+    delivery = read_customers(path, mapping=path.with_suffix(".toml"))
+    say(f"  read       {delivery.summary()} ({', '.join(delivery.notes)})")
+    corrected = correct(delivery)
+    say(f"  corrected  {corrected.summary()}")
+    report = validate(corrected, contract=settings.documented)
+    say(f"  checked    {report.summary()}")
+    for why, n in report.counts.items():
+        say(f"             {why}: {n}")
+    changes = diff(Ledger.of(settings).snapshot(), report)
+    say(f"  compared   {changes.summary()}")
+    plan = plan_push(changes, settings=settings)
+    say(f"  planned    {plan.summary()}")
+    result = push(plan, settings=settings, reason=title, progress=False)
+    say(f"  pushed     {result.summary()}")
+    for row in result.refused.to_dict("records"):
+        say(
+            f"             refused: row {row['source_row']} of the file, customer {row['customer_id']}: "
+            f"{row['code']} {row['message']}"
+        )
+    for name, each in (("validation", report), ("diff", changes), ("plan", plan), ("push", result)):
+        each.to_html(place / f"{path.stem}_{name}.html")
+    return result
+
+
+def _first_customer(path: Path) -> str:
+    """Return the id of the delivery's first customer, whom the sandbox will refuse."""
+    delivery = read_customers(path, mapping=path.with_suffix(".toml"))
+    return str(validate(correct(delivery)).good["customer_id"].iloc[0])

@@ -1,0 +1,394 @@
+"""The journal: what was tried and what was answered, written before and after each attempt.
+
+One SQLite file for each target (WAL, ``synchronous=FULL``), the rows of each push beside it as Parquet. A row's
+fate is derived, never guessed: *accepted* or *refused* if an answer said so; *unknown* if an attempt left and no
+answer could be read; else *unsent*. The only module that imports sqlite3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import secrets
+import socket
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from toolkit.errors import JournalError, NothingOpenError, OpenPushError
+from toolkit.planning import PushPlan
+
+Fate = Literal["accepted", "refused", "unknown", "unsent"]
+FATES: tuple[Fate, ...] = ("accepted", "refused", "unknown", "unsent")
+Ranges = list[tuple[int, int]]
+"""Rows of a plan, as first row and the row after the last."""
+MAX_ANSWER_CHARACTERS = 64_000
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS push (
+    id TEXT PRIMARY KEY, plan TEXT NOT NULL, target TEXT NOT NULL, state TEXT NOT NULL,
+    opened_at TEXT NOT NULL, closed_at TEXT, author TEXT, host TEXT, process INTEGER, n_rows INTEGER NOT NULL,
+    n_batches INTEGER NOT NULL, label TEXT NOT NULL, facts TEXT NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS one_open_push ON push (target) WHERE state = 'open';
+CREATE TABLE IF NOT EXISTS batch (
+    push TEXT NOT NULL REFERENCES push, number INTEGER NOT NULL, first INTEGER NOT NULL, stop INTEGER NOT NULL,
+    digest TEXT NOT NULL, PRIMARY KEY (push, number));
+CREATE TABLE IF NOT EXISTS attempt (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, push TEXT NOT NULL REFERENCES push, batch INTEGER NOT NULL,
+    rows TEXT NOT NULL, digest TEXT NOT NULL, sent_at TEXT NOT NULL,
+    answered_at TEXT, status INTEGER, verdict TEXT, answer TEXT);
+CREATE TABLE IF NOT EXISTS receipt (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, push TEXT NOT NULL REFERENCES push, batch INTEGER NOT NULL,
+    attempt INTEGER, first INTEGER NOT NULL, stop INTEGER NOT NULL, fate TEXT NOT NULL, at TEXT NOT NULL,
+    code TEXT, category TEXT, message TEXT);
+CREATE INDEX IF NOT EXISTS receipt_push ON receipt (push);
+CREATE INDEX IF NOT EXISTS attempt_push ON attempt (push);
+"""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What an answer said of some rows of a plan."""
+
+    first: int
+    stop: int
+    fate: Fate
+    code: str = ""
+    category: str = ""
+    message: str = ""
+    at: str = ""
+    batch: int = -1
+    number: int = -1
+
+
+@dataclass(frozen=True)
+class PushRecord:
+    """A push as the journal knows it; `facts` holds what a resume needs of its plan and delivery."""
+
+    id: str
+    plan: str
+    target: str
+    state: str
+    opened_at: str
+    closed_at: str | None
+    author: str
+    host: str
+    process: int
+    n_rows: int
+    n_batches: int
+    label: str
+    facts: dict[str, Any]
+
+
+class Journal:
+    """The journal of one target.
+
+    Parameters
+    ----------
+    folder
+        The target's own folder; private to the user.
+    clock
+        The present moment, UTC.
+
+    Raises
+    ------
+    JournalError
+        If the file cannot be opened or is no journal.
+    """
+
+    def __init__(self, folder: Path, target: str, *, clock: Callable[[], datetime]) -> None:
+        self.path = folder / "journal.sqlite"
+        self._rows = folder / "rows"
+        self._target = target
+        self._clock = clock
+        try:
+            self._rows.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.touch(mode=0o600)
+            self._db = sqlite3.connect(self.path, timeout=10, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_TABLES)
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(
+                f"The journal {self.path} cannot be opened ({error}): mend the folder's permissions, or "
+                "move the damaged file aside and look there for an open push."
+            ) from error
+
+    def open_push(self, plan: PushPlan) -> PushRecord:
+        """Enter a new push: its rows first, then its record, so that a crash leaves a file nobody names at worst.
+
+        Raises
+        ------
+        OpenPushError
+            If another push to this target is still open.
+        """
+        self._refuse_if_open()
+        push = f"{plan.digest[:12]}-{secrets.token_hex(3)}"
+        self._keep_rows(push, plan.rows)
+        facts = {
+            "contract": plan.envelope.contract.name,
+            "solution": plan.envelope.solution,
+            "operation": plan.envelope.operation,
+            "address": plan.address,
+            "n_left_out": plan.n_left_out,
+            "left_out": plan.left_out,
+            "n_quarantined": plan.delivery.n_quarantined,
+            "source": plan.delivery.source,
+        }
+        record = (
+            push,
+            plan.digest,
+            self._target,
+            "open",
+            self._now(),
+            getpass.getuser(),
+            socket.gethostname(),
+            os.getpid(),
+            plan.n_rows,
+            plan.n_batches,
+            plan.label,
+            json.dumps(facts),
+        )
+        try:
+            with self._transaction():
+                self._db.execute(
+                    "INSERT INTO push (id, plan, target, state, opened_at, author, host, process, n_rows,"
+                    " n_batches, label, facts) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                    record,
+                )
+                self._db.executemany(
+                    "INSERT INTO batch VALUES (?,?,?,?,?)",
+                    [(push, b.number, b.first, b.stop, b.digest) for b in plan.batches],
+                )
+        except sqlite3.IntegrityError:
+            self._refuse_if_open()
+            raise
+        return self.push(push)
+
+    def open_record(self) -> PushRecord | None:
+        """Return the open push, if there is one."""
+        found = self._db.execute("SELECT id FROM push WHERE target = ? AND state = 'open'", (self._target,)).fetchone()
+        return self.push(found[0]) if found else None
+
+    def push(self, push: str) -> PushRecord:
+        """Return the record of a push."""
+        row = self._db.execute(
+            "SELECT id, plan, target, state, opened_at, closed_at, author, host, process, n_rows,"
+            " n_batches, label, facts FROM push WHERE id = ?",
+            (push,),
+        ).fetchone()
+        if row is None:
+            raise NothingOpenError(f"The journal of target {self._target} has no push {push}.")
+        return PushRecord(*[*row[:-1], json.loads(row[-1])])
+
+    def pushes(self) -> list[PushRecord]:
+        """Return every push, newest first."""
+        ids = self._db.execute("SELECT id FROM push WHERE target = ? ORDER BY rowid DESC", (self._target,)).fetchall()
+        return [self.push(row[0]) for row in ids]
+
+    def require_open(self) -> PushRecord:
+        """Return the open push.
+
+        Raises
+        ------
+        NothingOpenError
+            If there is none.
+        """
+        record = self.open_record()
+        if record is None:
+            raise NothingOpenError(f"There is no open push to target {self._target}: nothing waits.")
+        return record
+
+    def rows(self, push: str) -> pa.Table:
+        """Return the rows of a push, in the order of its plan."""
+        try:
+            return pq.read_table(self._rows / f"{push}.parquet")
+        except (OSError, pa.ArrowException) as error:
+            raise JournalError(
+                f"The rows of push {push} in {self._rows} cannot be read: restore the file, or abandon "
+                "the push and plan it anew from its source."
+            ) from error
+
+    def batches(self, push: str) -> list[tuple[int, int, int, str]]:
+        """Return (number, first row, row after the last, digest of the body) of each batch."""
+        return self._db.execute(
+            "SELECT number, first, stop, digest FROM batch WHERE push = ? ORDER BY number", (push,)
+        ).fetchall()
+
+    def begin(self, push: str, batch: int, rows: Ranges, digest: str) -> int:
+        """Enter an attempt, before it is made; returns its number."""
+        with self._transaction():
+            cursor = self._db.execute(
+                "INSERT INTO attempt (push, batch, rows, digest, sent_at) VALUES (?,?,?,?,?)",
+                (push, batch, json.dumps(rows), digest, self._now()),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def end(
+        self,
+        push: str,
+        batch: int,
+        attempt: int,
+        *,
+        status: int | None,
+        verdict: str,
+        answer: str,
+        receipts: Iterable[Receipt],
+    ) -> None:
+        """Enter the answer to an attempt and what it said of the rows, both or neither."""
+        now = self._now()
+        with self._transaction():
+            self._db.execute(
+                "UPDATE attempt SET answered_at = ?, status = ?, verdict = ?, answer = ? WHERE id = ?",
+                (now, status, verdict, answer[:MAX_ANSWER_CHARACTERS], attempt),
+            )
+            self._db.executemany(
+                "INSERT INTO receipt (push, batch, attempt, first, stop, fate, at, code, category, message)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?)",
+                [(push, batch, attempt, r.first, r.stop, r.fate, now, r.code, r.category, r.message) for r in receipts],
+            )
+
+    def leave_out(self, push: str, rows: Ranges, *, message: str) -> None:
+        """Enter that rows will not be sent by this push after all."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT INTO receipt (push, batch, first, stop, fate, at, message) VALUES (?,-1,?,?,'unsent',?,?)",
+                [(push, first, stop, self._now(), message) for first, stop in rows],
+            )
+
+    def close(self, push: str, *, state: Literal["done", "abandoned"]) -> None:
+        """Close a push: nothing of it waits any more."""
+        with self._transaction():
+            self._db.execute("UPDATE push SET state = ?, closed_at = ? WHERE id = ?", (state, self._now(), push))
+
+    def receipts(self, push: str) -> list[Receipt]:
+        """Return what answers said, oldest first."""
+        found = self._db.execute(
+            "SELECT first, stop, fate, coalesce(code, ''), coalesce(category, ''),"
+            " coalesce(message, ''), at, batch, id FROM receipt WHERE push = ? ORDER BY id",
+            (push,),
+        ).fetchall()
+        return [Receipt(*row) for row in found]
+
+    def n_attempts(self, push: str) -> int:
+        """Count the requests made."""
+        return int(self._db.execute("SELECT count(*) FROM attempt WHERE push = ?", (push,)).fetchone()[0])
+
+    def attempts(self, push: str) -> pd.DataFrame:
+        """Return each attempt: batch, when it was sent and answered, status, verdict, the answer's raw text."""
+        return pd.read_sql_query(
+            "SELECT id, batch, sent_at, answered_at, status, verdict, digest, answer FROM attempt"
+            " WHERE push = ? ORDER BY id",
+            self._db,
+            params=(push,),
+        )
+
+    def fates(self, push: str) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
+        """Return each row's fate (its place in `FATES`), and whether the row is settled: not to be sent again."""
+        n_rows = self.push(push).n_rows
+        fates = np.full(n_rows, FATES.index("unsent"), dtype=np.int8)
+        settled = np.zeros(n_rows, dtype=np.bool_)
+        # An attempt without an answer (a crash) may have left, as one whose answer could not be read.
+        for (rows,) in self._db.execute(
+            "SELECT rows FROM attempt WHERE push = ? AND coalesce(verdict, 'lost') = 'lost'", (push,)
+        ):
+            for first, stop in json.loads(rows):
+                fates[first:stop] = FATES.index("unknown")
+        for receipt in self.receipts(push):
+            fates[receipt.first : receipt.stop] = FATES.index(receipt.fate)
+            settled[receipt.first : receipt.stop] = True
+        return fates, settled
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+
+    def _refuse_if_open(self) -> None:
+        record = self.open_record()
+        if record is not None:
+            raise OpenPushError(
+                f"Push {record.id} to target {record.target} is still open: {record.author} began it at "
+                f"{record.opened_at} on {record.host}. Go on with 'resume', or close it with 'abandon'."
+            )
+
+    def _keep_rows(self, push: str, rows: pa.Table) -> None:
+        path = self._rows / f"{push}.parquet"
+        part = path.with_suffix(".part")
+        try:
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                pq.write_table(rows, file, compression="zstd")
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as error:
+            raise JournalError(
+                f"The rows of the push cannot be kept in {self._rows} ({error.strerror}): free space "
+                "or mend the folder's permissions. Nothing was sent."
+            ) from error
+
+    def _now(self) -> str:
+        return self._clock().isoformat(timespec="microseconds")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.IntegrityError:
+            self._db.execute("ROLLBACK")
+            raise
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise JournalError(
+                f"The journal {self.path} cannot be written ({error}): free space or mend its permissions, then resume."
+            ) from error
+
+
+@contextlib.contextmanager
+def only_pusher(folder: Path, target: str) -> Iterator[None]:
+    """Hold the right to push to a target; the system gives it back when the process dies.
+
+    Raises
+    ------
+    OpenPushError
+        If another process of this machine is pushing to the target right now.
+    """
+    holder = folder / "pusher.json"
+    lock = sqlite3.connect(folder / "pusher.lock", timeout=0, isolation_level=None)
+    try:
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            raise OpenPushError(
+                f"Another process is pushing to target {target} right now{_named(holder)}: wait until it ends."
+            ) from None
+        holder.write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname()}), encoding="utf-8")
+        yield
+    finally:
+        lock.close()
+
+
+def _named(holder: Path) -> str:
+    try:
+        who = json.loads(holder.read_text(encoding="utf-8"))
+        return f" (process {int(who['process'])} on {who['host']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,377 @@
+"""The ledger: every version that the vendor accepted, append-only; snapshots of it through time.
+
+A Delta Lake table for each target: commits are atomic, several analysts may write to one folder, nothing is
+erased. A version that is found not to have arrived is *retracted*: a new entry, after which it counts no more.
+A second table beside it keeps the keys of each delivery, so that "newly absent" can be told from "long absent".
+The only module that imports deltalake.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from toolkit.contract import CUSTOMER
+from toolkit.delivery import Delivery
+from toolkit.display import Result, badges, frame_table, heading, paragraph, plural, timestamp
+from toolkit.engine import Session, quoted, to_frame
+from toolkit.errors import LedgerError
+from toolkit.settings import Settings
+
+ACCEPTED, RETRACTED = "accepted", "retracted"
+_TIME = pa.timestamp("us", tz="UTC")
+ENTRY = pa.schema(
+    [
+        pa.field("entry", pa.string()),  # accepted or retracted
+        *CUSTOMER.arrow_schema(),
+        pa.field("recorded_at", _TIME),  # when the vendor answered
+        pa.field("operation", pa.string()),
+        pa.field("plan", pa.string()),
+        pa.field("batch", pa.int64()),
+        pa.field("position", pa.int64()),  # the row's place in its plan
+        pa.field("author", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("source_file", pa.string()),
+        pa.field("source_row", pa.int64()),
+    ]
+)
+DELIVERY = pa.schema(
+    [
+        pa.field("recorded_at", _TIME),
+        pa.field("plan", pa.string()),
+        pa.field("source_file", pa.string()),
+        pa.field("digest", pa.string()),
+        pa.field("kind", pa.string()),
+        pa.field("n_rows", pa.int64()),
+        pa.field("author", pa.string()),
+        pa.field("customer_id", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Snapshot(Result):
+    """The customers as the vendor should hold them at one moment, one row each.
+
+    Attributes
+    ----------
+    frame
+        The newest version of each customer, in the order of their ids.
+    versions
+        Every version that counts, with the contract's columns; what a diff compares with.
+    version
+        The ledger's version that this was read from; -1 for a ledger without entries.
+    last_keys
+        Ids in the last full delivery; None where there was none.
+    """
+
+    frame: pd.DataFrame
+    versions: pa.Table
+    version: int
+    last_keys: frozenset[str] | None
+    label: str
+    as_of: pd.Timestamp | None = None
+    valid_at: pd.Timestamp | None = None
+
+    @property
+    def n_customers(self) -> int:
+        """Customers in the snapshot."""
+        return len(self.frame)
+
+    def summary(self) -> str:
+        """Say the snapshot in one line."""
+        when = "".join(
+            f" {word} {timestamp(moment)}"
+            for word, moment in (("as of", self.as_of), ("valid at", self.valid_at))
+            if moment is not None
+        )
+        return (
+            f"{plural(self.n_customers, 'customer')}, {plural(self.versions.num_rows, 'version')}{when} · {self.label}"
+        )
+
+    def body(self) -> str:
+        """Give the counts and the first customers as an HTML fragment."""
+        return "".join(
+            [
+                heading("Snapshot: what was accepted", level=3),
+                badges([(self.n_customers, "customers", "good"), (self.versions.num_rows, "versions", "calm")]),
+                paragraph(self.summary(), soft=True),
+                frame_table(self.frame, limit=8),
+            ]
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the customers, one row each."""
+        return self.frame
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the counts."""
+        return {"customers": self.n_customers, "versions": self.versions.num_rows, "ledger_version": self.version}
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger of one target.
+
+    Parameters
+    ----------
+    folder
+        Where it lies, created when first written. A folder that several analysts share keeps its permissions.
+    target
+        The name of the target; a ledger of another target is refused.
+    """
+
+    folder: Path
+    target: str
+    label: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings | None = None) -> Self:
+        """Open the ledger that the settings name."""
+        chosen = settings or Settings()
+        return cls(chosen.ledger / chosen.target, chosen.target, chosen.label)
+
+    @property
+    def version(self) -> int:
+        """How many times it was written, less one; -1 for a ledger without entries."""
+        table = self._table("entries")
+        return -1 if table is None else int(table.version())
+
+    def snapshot(self, *, as_of: Any = None, valid_at: Any = None) -> Snapshot:
+        """Return the customers as the vendor should hold them.
+
+        Parameters
+        ----------
+        as_of
+            Only what had been accepted by then (a UTC time, or what `pandas.Timestamp` reads).
+        valid_at
+            The version that was current on that date: ``updated_at`` not later.
+        """
+        accepted_by, current_on = _moment(as_of, "as_of"), _moment(valid_at, "valid_at")
+        table = self._table("entries")
+        versions = CUSTOMER.arrow_schema().empty_table()
+        if table is not None:
+            with Session() as session:
+                versions = session.table(
+                    _VERSIONS, [table.file_uris(), accepted_by, accepted_by, current_on, current_on]
+                )
+        with Session({"versions": versions}) as session:
+            newest = session.table(f"""SELECT {quoted(*CUSTOMER.names)} FROM versions
+                QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1
+                ORDER BY customer_id""")
+        return Snapshot(
+            to_frame(newest),
+            versions,
+            -1 if table is None else int(table.version()),
+            self._last_keys(accepted_by),
+            self.label or f"ledger of target {self.target}",
+            accepted_by,
+            current_on,
+        )
+
+    def history(self, customer_id: str) -> pd.DataFrame:
+        """Return every entry of one customer, oldest first: what was sent, when, by whom, from where."""
+        table = self._table("entries")
+        if table is None:
+            return to_frame(ENTRY.empty_table())
+        with Session() as session:
+            found = session.table(
+                """SELECT * FROM read_parquet($1, union_by_name=true) WHERE customer_id = $2
+                                     ORDER BY recorded_at, position""",
+                [table.file_uris(), customer_id],
+            )
+        return to_frame(found.select([f.name for f in ENTRY]))
+
+    def keys_since(self, moment: datetime, *, but_for: str) -> pa.Table:
+        """Return the keys of the versions that other pushes entered since `moment`."""
+        table = self._table("entries")
+        if table is None:
+            return CUSTOMER.arrow_schema().empty_table().select(list(CUSTOMER.key))
+        with Session() as session:
+            return session.table(
+                """SELECT customer_id, updated_at FROM read_parquet($1, union_by_name=true)
+                   WHERE entry = 'accepted' AND recorded_at >= $2 AND plan <> $3""",
+                [table.file_uris(), moment, but_for],
+            )
+
+    def recorded_through(self, plan: str) -> int:
+        """Return the number of the last receipt of this plan that is in the ledger; -1 for none."""
+        table = self._table("entries")
+        through = None if table is None else table.transaction_version(plan)
+        return -1 if through is None else int(through)
+
+    def record(self, entries: pa.Table, *, plan: str, through: int) -> None:
+        """Append accepted rows, once: receipts up to `through` that are in the ledger already are refused.
+
+        Parameters
+        ----------
+        entries
+            Rows of the schema `ENTRY`.
+        plan, through
+            The plan, and the number of its last receipt among these rows.
+        """
+        if through <= self.recorded_through(plan):
+            raise LedgerError(f"Receipts of plan {plan[:12]} up to {through} are in the ledger already.")
+        self._append("entries", entries.cast(ENTRY), CommitProperties(app_transactions=[Transaction(plan, through)]))
+
+    def record_delivery(self, delivery: Delivery, *, plan: str, now: datetime) -> None:
+        """Keep which customers a delivery held, quarantined ones included; once for each plan."""
+        table = self._table("deliveries")
+        if table is not None and table.transaction_version(plan) is not None:
+            return
+        ids = pd.concat([delivery.frame["customer_id"], pd.Series(sorted(delivery.held), dtype="str")])
+        keys = pa.array(ids.dropna().drop_duplicates(), type=pa.string())
+        fixed = {
+            "recorded_at": now,
+            "plan": plan,
+            "source_file": delivery.source,
+            "digest": delivery.digest,
+            "kind": delivery.kind,
+            "n_rows": delivery.n_rows + delivery.n_quarantined,
+            "author": getpass.getuser(),
+        }
+        columns = {
+            name: pa.repeat(pa.scalar(value, DELIVERY.field(name).type), len(keys)) for name, value in fixed.items()
+        }
+        self._append(
+            "deliveries",
+            pa.table({**columns, "customer_id": keys}, schema=DELIVERY),
+            CommitProperties(app_transactions=[Transaction(plan, 1)]),
+        )
+
+    def deliveries(self) -> pd.DataFrame:
+        """Return the deliveries recorded, newest first."""
+        table = self._table("deliveries")
+        if table is None:
+            return to_frame(DELIVERY.empty_table().drop_columns("customer_id"))
+        with Session() as session:
+            return to_frame(
+                session.table(
+                    """SELECT recorded_at, plan, source_file, digest, kind, n_rows, author
+                FROM read_parquet($1) GROUP BY ALL ORDER BY recorded_at DESC""",
+                    [table.file_uris()],
+                )
+            )
+
+    def retract(self, keys: Iterable[tuple[str, Any]], *, reason: str, now: datetime | None = None) -> int:
+        """Enter that versions did not arrive after all; returns how many.
+
+        Parameters
+        ----------
+        keys
+            Pairs of customer_id and updated_at.
+
+        Raises
+        ------
+        LedgerError
+            If a version is not in the ledger, or is retracted already: nothing is entered then.
+        """
+        wanted = pd.DataFrame(list(keys), columns=list(CUSTOMER.key))
+        wanted["updated_at"] = pd.to_datetime(wanted["updated_at"], utc=True).dt.as_unit("us")
+        wanted["customer_id"] = wanted["customer_id"].astype("str")
+        held = to_frame(self.snapshot().versions.select(list(CUSTOMER.key))).assign(found=True)
+        merged = wanted.drop_duplicates().merge(held, how="left", on=list(CUSTOMER.key))
+        if merged["found"].isna().any():
+            missing = merged.loc[merged["found"].isna(), "customer_id"].tolist()
+            raise LedgerError(
+                f"The ledger of target {self.target} holds no such version of "
+                f"{', '.join(missing[:5])}: look at history(customer_id). Nothing was retracted."
+            )
+        moment = now or pd.Timestamp.now("UTC")
+        entries = pa.table(
+            {
+                "entry": [RETRACTED] * len(merged),
+                **{c: pa.array(merged[c]) for c in CUSTOMER.key},
+                "recorded_at": [moment] * len(merged),
+                "author": [getpass.getuser()] * len(merged),
+                "reason": [reason] * len(merged),
+            }
+        )
+        complete = [
+            entries[f.name].cast(f.type) if f.name in entries.column_names else pa.nulls(len(merged), f.type)
+            for f in ENTRY
+        ]
+        self._append("entries", pa.table(complete, schema=ENTRY), CommitProperties())
+        return len(merged)
+
+    def _last_keys(self, as_of: pd.Timestamp | None) -> frozenset[str] | None:
+        table = self._table("deliveries")
+        if table is None:
+            return None
+        with Session() as session:
+            keys = session.table(
+                """
+                WITH d AS (SELECT * FROM read_parquet($1) WHERE kind = 'full' AND ($2 IS NULL OR recorded_at <= $3))
+                SELECT customer_id FROM d WHERE recorded_at = (SELECT max(recorded_at) FROM d)""",
+                [table.file_uris(), as_of, as_of],
+            )
+        return frozenset(keys["customer_id"].to_pylist()) if len(keys) else None
+
+    def _table(self, name: str) -> DeltaTable | None:
+        path = self.folder / name
+        try:
+            table = DeltaTable(str(path))
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            raise LedgerError(
+                f"The ledger in {path} cannot be read ({type(error).__name__}): restore it from a "
+                "copy, or name another one with TOOLKIT_LEDGER."
+            ) from error
+        if table.metadata().name != self.target:
+            raise LedgerError(
+                f"The ledger in {path} belongs to target {table.metadata().name!r}, not to "
+                f"{self.target!r}: check TOOLKIT_TARGET and TOOLKIT_LEDGER."
+            )
+        return table
+
+    def _append(self, name: str, rows: pa.Table, properties: CommitProperties) -> None:
+        path = self.folder / name
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            write_deltalake(
+                str(path), rows, mode="append", name=self.target, schema_mode="merge", commit_properties=properties
+            )
+        except (DeltaError, OSError) as error:
+            raise LedgerError(
+                f"The ledger in {path} cannot be written ({type(error).__name__}): free space or "
+                "mend its permissions, then resume. What was accepted is in the journal."
+            ) from error
+
+
+# A version counts from its last acceptance that no retraction followed. An UPSERT replaces what was there,
+# an APPEND of a version that is there does nothing.
+_VERSIONS = f"""
+WITH entries AS (
+    SELECT * FROM read_parquet($1, union_by_name=true)
+    WHERE ($2 IS NULL OR recorded_at <= $3) AND ($4 IS NULL OR updated_at <= $5)
+), gone AS (
+    SELECT customer_id, updated_at, max(recorded_at) AS at_ FROM entries WHERE entry = '{RETRACTED}' GROUP BY ALL
+)
+SELECT {", ".join("e." + quoted(c) for c in CUSTOMER.names)}
+FROM entries e LEFT JOIN gone g ON e.customer_id = g.customer_id AND e.updated_at = g.updated_at
+WHERE e.entry = '{ACCEPTED}' AND (g.at_ IS NULL OR e.recorded_at > g.at_)
+QUALIFY row_number() OVER (
+    PARTITION BY e.customer_id, e.updated_at
+    ORDER BY e.operation = 'UPSERT' DESC,
+             CASE WHEN e.operation = 'UPSERT' THEN -epoch_us(e.recorded_at) ELSE epoch_us(e.recorded_at) END) = 1
+"""
+
+
+def _moment(value: Any, name: str) -> pd.Timestamp | None:
+    if value is None:
+        return None
+    try:
+        moment = pd.Timestamp(value)
+    except (ValueError, TypeError):
+        raise LedgerError(f"{name} is not a time: write it as 2026-09-01 or 2026-09-01T10:00:00Z.") from None
+    return moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")

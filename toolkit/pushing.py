@@ -1,0 +1,248 @@
+"""push(): send what has no receipt, record each answer, resume after a stop."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.client import Client
+from toolkit.contract import CUSTOMER, Contract
+from toolkit.errors import LedgerError, PlanError, StoppedError
+from toolkit.journal import Journal, PushRecord, only_pusher
+from toolkit.ledger import ENTRY, Ledger
+from toolkit.planning import Envelope, PushPlan, as_dry_run
+from toolkit.reporting import PushReport, Status, pushes_of, report_of
+from toolkit.sandbox import Sandbox
+from toolkit.sending import Pace, Sender
+from toolkit.settings import Settings
+
+
+def push(
+    plan: PushPlan,
+    *,
+    settings: Settings | None = None,
+    reason: str = "",
+    pace: Pace | None = None,
+    progress: bool = True,
+) -> PushReport:
+    """Send a plan, and record what became of every row.
+
+    Parameters
+    ----------
+    reason
+        Why, for the ledger.
+    progress
+        Show a progress bar (in a notebook, or at a terminal).
+
+    Raises
+    ------
+    OpenPushError
+        If an earlier push to the target is still open, or another process is pushing.
+    PlanError
+        If the plan is for another target, or the ledger moved on since it was made.
+    StoppedError
+        If it stopped before its end; its `report` says what was done, and `resume` goes on.
+    """
+    chosen, pace = settings or Settings(), pace or Pace()
+    ledger = _bound(plan, chosen)
+    folder = chosen.target_folder()
+    with only_pusher(folder, chosen.target), Journal(folder, chosen.target, clock=pace.now) as journal:
+        record = journal.open_push(plan)
+        try:
+            ledger.record_delivery(plan.delivery, plan=record.id, now=pace.now())
+        except LedgerError:
+            journal.close(record.id, state="abandoned")
+            raise
+        return _carry_on(journal, record, ledger, chosen, pace, reason=reason, progress=progress)
+
+
+def resume(*, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True) -> PushReport:
+    """Go on with the open push: send what is unsent and, under UPSERT, what is unknown.
+
+    Rows whose version another push brought in since are left out, and their report says so.
+
+    Raises
+    ------
+    NothingOpenError
+        If no push is open.
+    StoppedError
+        As `push`.
+    """
+    chosen, pace = settings or Settings(), pace or Pace()
+    folder = chosen.target_folder()
+    with only_pusher(folder, chosen.target), Journal(folder, chosen.target, clock=pace.now) as journal:
+        record = journal.require_open()
+        ledger = Ledger.of(chosen)
+        _require_same_address(record, chosen)
+        _leave_out_overtaken(journal, record, ledger)
+        return _carry_on(journal, record, ledger, chosen, pace, reason="", progress=progress)
+
+
+def abandon(*, settings: Settings | None = None, pace: Pace | None = None) -> PushReport:
+    """Close the open push without sending the rest; what was accepted enters the ledger.
+
+    Raises
+    ------
+    NothingOpenError
+        If no push is open.
+    """
+    chosen, pace = settings or Settings(), pace or Pace()
+    folder = chosen.target_folder()
+    with only_pusher(folder, chosen.target), Journal(folder, chosen.target, clock=pace.now) as journal:
+        record = journal.require_open()
+        _enter_accepted(journal, record, Ledger.of(chosen), "")
+        journal.close(record.id, state="abandoned")
+        return report_of(journal, record.id)
+
+
+def dry_run(
+    plan: PushPlan, *, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True
+) -> PushReport:
+    """Have the vendor check a plan and write nothing; neither ledger nor journal keeps it.
+
+    Raises
+    ------
+    PlanError
+        If the contract documents no dry run.
+    """
+    chosen, pace = settings or Settings(), pace or Pace()
+    checked = as_dry_run(plan)
+    folder = chosen.folder("dry_runs")
+    with Journal(folder, chosen.target, clock=pace.now) as journal:
+        left_over = journal.open_record()
+        if left_over is not None:
+            journal.close(left_over.id, state="abandoned")
+        record = journal.open_push(checked)
+        try:
+            with _connected(chosen) as client:
+                Sender(journal, record, client, checked.envelope, pace, progress=progress).run()
+        finally:
+            report = report_of(journal, record.id, state="dry run")
+            journal.close(record.id, state="done")
+    return report
+
+
+def status(*, settings: Settings | None = None) -> Status:
+    """Say where the target stands: its ledger, its pushes, what waits."""
+    chosen = settings or Settings()
+    snapshot = Ledger.of(chosen).snapshot()
+    folder = chosen.target_folder()
+    with Journal(folder, chosen.target, clock=Pace().now) as journal:
+        pushes = pushes_of(journal)
+    return Status(chosen.label, snapshot.n_customers, int(snapshot.versions.num_rows), pushes, str(folder))
+
+
+def _bound(plan: PushPlan, settings: Settings) -> Ledger:
+    if (plan.target, plan.address, plan.envelope.operation) != (settings.target, settings.url(), settings.operation):
+        raise PlanError(f"The plan was made for {plan.label}, and the settings name {settings.label}: plan it anew.")
+    ledger = Ledger.of(settings)
+    if plan.ledger_version is not None and plan.ledger_version != ledger.version:
+        raise PlanError(
+            "The ledger moved on since the plan was made, so it may send what is there already: take a "
+            "new snapshot, and diff and plan anew."
+        )
+    return ledger
+
+
+def _require_same_address(record: PushRecord, settings: Settings) -> None:
+    facts = record.facts
+    if (facts["contract"], facts["operation"], facts["solution"]) != (
+        settings.contract,
+        settings.operation,
+        settings.solution,
+    ):
+        raise PlanError(
+            f"Push {record.id} was begun with {facts['operation']} under contract {facts['contract']} for "
+            f"solution {facts['solution']}: resume it with the same settings, or abandon it."
+        )
+
+
+def _leave_out_overtaken(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
+    _, settled = journal.fates(record.id)
+    since = ledger.keys_since(datetime.fromisoformat(record.opened_at), but_for=record.id)
+    if since.num_rows == 0 or settled.all():
+        return
+    others = set(zip(*(since[c].to_pylist() for c in CUSTOMER.key), strict=True))
+    rows = journal.rows(record.id)
+    keys = zip(*(rows[c].to_pylist() for c in CUSTOMER.key), strict=True)
+    overtaken = [(place, place + 1) for place, key in enumerate(keys) if not settled[place] and key in others]
+    if overtaken:
+        journal.leave_out(record.id, overtaken, message="left out: another push brought this version in since")
+
+
+def _carry_on(
+    journal: Journal,
+    record: PushRecord,
+    ledger: Ledger,
+    settings: Settings,
+    pace: Pace,
+    *,
+    reason: str,
+    progress: bool,
+) -> PushReport:
+    envelope = Envelope(Contract.named(record.facts["contract"]), record.facts["solution"], record.facts["operation"])
+    stopped: StoppedError | None = None
+    try:
+        if not journal.fates(record.id)[1].all():
+            with _connected(settings) as client:
+                Sender(journal, record, client, envelope, pace, progress=progress).run()
+    except StoppedError as stop:
+        stopped = stop
+    finally:
+        # However it ended, what the vendor accepted is entered, and the next diff knows it.
+        _enter_accepted(journal, record, ledger, reason)
+    _, settled = journal.fates(record.id)
+    if settled.all():
+        journal.close(record.id, state="done")
+    report = report_of(journal, record.id, stopped=str(stopped or ""))
+    if stopped is not None:
+        stopped.report = report
+        raise stopped
+    return report
+
+
+def _enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger, reason: str) -> None:
+    through = ledger.recorded_through(record.id)
+    new = [r for r in journal.receipts(record.id) if r.fate == "accepted" and r.number > through]
+    if not new:
+        return
+    rows = journal.rows(record.id)
+    places = np.concatenate([np.arange(r.first, r.stop) for r in new])
+    lengths = [r.stop - r.first for r in new]
+    n_rows = len(places)
+    taken = rows.take(pa.array(places))
+    times = [datetime.fromisoformat(r.at) for r in new]
+    columns = {
+        "entry": pa.repeat("accepted", n_rows),
+        **{c: taken[c] for c in CUSTOMER.names},
+        "recorded_at": pa.array(
+            np.repeat(np.array([t.replace(tzinfo=None) for t in times], "datetime64[us]"), lengths)
+        ).cast(pa.timestamp("us", tz="UTC")),
+        "operation": pa.repeat(record.facts["operation"], n_rows),
+        "plan": pa.repeat(record.id, n_rows),
+        "batch": pa.array(np.repeat([r.batch for r in new], lengths)),
+        "position": pa.array(places),
+        "author": pa.repeat(record.author, n_rows),
+        "reason": pa.repeat(reason, n_rows),
+        "source_file": pa.repeat(record.facts["source"], n_rows),
+        "source_row": taken["source_row"],
+    }
+    entries = pa.table([columns[f.name] for f in ENTRY], names=[f.name for f in ENTRY])
+    ledger.record(entries, plan=record.id, through=max(r.number for r in new))
+
+
+@contextlib.contextmanager
+def _connected(settings: Settings) -> Iterator[Client]:
+    if not settings.embedded:
+        with Client(settings) as client:
+            yield client
+        return
+    with (
+        Sandbox(settings.folder("sandbox"), contract=settings.contract) as sandbox,
+        Client(settings, base_url=sandbox.url) as client,
+    ):
+        yield client
