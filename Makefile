@@ -1,0 +1,39 @@
+# `make demo`, `make test`, `make lab` each do all the set-up they need, in .venv beside this file.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8765
+
+.PHONY: demo test lab bench lint clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/core
+	$(BIN)/toolkit demo
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest -n auto
+
+lab: $(VENV)/core
+	@$(BIN)/toolkit sandbox --port $(PORT) & sandbox=$$!; trap "kill $$sandbox" EXIT INT TERM; \
+	TOOLKIT_BASE_URL=$${TOOLKIT_BASE_URL:-http://127.0.0.1:$(PORT)} \
+	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb
+
+bench: $(VENV)/dev
+	$(BIN)/python -m tests.bench
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/core: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	{ echo "The toolkit needs Python 3.11 to 3.13: name one with 'make PYTHON=python3.12 …'."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,55 @@
+"""What tests share: an environment of their own, frames, and a pace that waits for nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from tests.clocks import Clock
+
+hypothesis_settings.register_profile("house", deadline=None)  # a shared machine is slow at times
+hypothesis_settings.load_profile("house")
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting, token or state of the developer's reaches a test, and no test reaches theirs."""
+    for name in [n for n in os.environ if n.startswith("TOOLKIT_")] + ["PEAK_AUTH_TOKEN", "API_KEY"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TOOLKIT_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+Customers = Callable[..., pd.DataFrame]
+
+
+@pytest.fixture
+def customers() -> Customers:
+    """`customers(3)` makes three; keyword arguments set columns."""
+
+    def make(n: int, *, start: int = 0, at: str = "2026-01-01T00:00:00Z", **columns: object) -> pd.DataFrame:
+        index = pd.RangeIndex(start + 2, start + n + 2, name="source_row")
+        frame = pd.DataFrame(
+            {
+                "customer_id": [f"C{start + i:05d}" for i in range(n)],
+                "updated_at": pd.Series([pd.Timestamp(at)] * n, dtype="datetime64[us, UTC]"),
+                "customer_name": [f'Müller & Söhne "{start + i}"' for i in range(n)],
+                "customer_category": ["Retail"] * n,
+                "customer_subcategory": [None] * n,
+                "customer_price_list_id": ["PL-1"] * n,
+                "source": ["customer"] * n,
+            }
+        )
+        text = {c: "str" for c in frame.columns if c != "updated_at"}
+        return frame.assign(**columns).astype(text).set_index(index)
+
+    return make

@@ -1,0 +1,144 @@
+"""Answers of every shape the contract page leaves open: nothing is accepted by default."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.answers import Answer, Refusal, read_answer
+
+AT = "2025-01-28T10:00:00Z"
+SENT = [("CUST-001", AT), ("CUST-002", AT), ("CUST-003", AT)]
+REFUSAL = {"code": "DI_E_00002", "category": "validation", "message": "name is missing"}
+
+
+def answer(status: int, body: object, **more: object) -> Answer:
+    return Answer(status, body if isinstance(body, bytes) else json.dumps(body).encode(), **more)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"index": 1, **REFUSAL},
+        {"rowIndex": 1, **REFUSAL},
+        {"customer_id": "CUST-002", "updated_at": AT, **REFUSAL},
+        {"CUSTOMER_ID": "CUST-002", "UPDATED_AT": AT, **REFUSAL},
+        {"customer_id": "CUST-002", **REFUSAL},
+        {"row": {"customer_id": "CUST-002", "updated_at": AT, "customer_name": None}, **REFUSAL},
+        {"data": {"CUSTOMER_ID": "CUST-002", "UPDATED_AT": AT}, "errors": [REFUSAL]},
+        {"key": {"customer_id": "CUST-002"}, "error": REFUSAL},
+        {"index": 0, "customer_id": "CUST-002", "updated_at": AT, **REFUSAL},  # a key outranks an index
+    ],
+)
+@pytest.mark.parametrize("status", [200, 207])
+def test_an_entry_names_its_row_by_index_key_or_echo(entry: dict, status: int) -> None:
+    verdict = read_answer(answer(status, {"failed": [entry]}), SENT)
+    assert verdict.kind == "taken"
+    assert verdict.refused == {1: Refusal("DI_E_00002", "validation", "name is missing")}
+
+
+def test_a_bare_string_may_be_a_key() -> None:
+    assert list(read_answer(answer(200, {"failed": ["CUST-003"]}), SENT).refused) == [2]
+
+
+@pytest.mark.parametrize("failed", [[], None, {}])
+def test_a_success_without_failed_entries_takes_the_whole_request(failed: object) -> None:
+    assert read_answer(answer(200, {"failed": failed}), SENT).kind == "taken"
+    assert read_answer(answer(202, {"requestId": "r-1"}), SENT) == read_answer(answer(200, {}), SENT)
+
+
+@pytest.mark.parametrize("body", [b"", b"OK", b"[]", b"null", b'{"failed": [', b"<html>busy</html>", b"\xff\xfe"])
+def test_a_success_that_cannot_be_read_accepts_nothing(body: bytes) -> None:
+    verdict = read_answer(answer(200, body), SENT)
+    assert (verdict.kind, verdict.refused) == ("lost", {})
+
+
+def test_an_answer_cut_short_accepts_nothing_even_if_it_parses() -> None:
+    assert read_answer(answer(200, {}, complete=False), SENT).kind == "lost"
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        [{"message": "a row is wrong"}],
+        [{"index": 99, **REFUSAL}],
+        [{"index": True, **REFUSAL}],
+        [{"index": -1, **REFUSAL}],
+        [{"customer_id": "SOMEONE-ELSE", "index": 1, **REFUSAL}],
+        [{"index": 1, **REFUSAL}, {"message": "another"}],
+        ["nobody"],
+        7,
+        "all",
+        {"1": "bad"},
+    ],
+)
+def test_an_entry_that_matches_no_row_leaves_the_request_undecided(failed: object) -> None:
+    verdict = read_answer(answer(200, {"failed": failed}), SENT)
+    assert (verdict.kind, verdict.refused) == ("split", {})
+
+
+def test_an_id_that_stands_in_two_rows_of_the_request_does_not_name_one() -> None:
+    twice = [("A", AT), ("A", "2025-02-28T10:00:00Z")]
+    assert read_answer(answer(200, {"failed": [{"customer_id": "A"}]}), twice).kind == "split"
+    assert list(read_answer(answer(200, {"failed": [{"customer_id": "A", "updated_at": AT}]}), twice).refused) == [0]
+
+
+def test_two_entries_of_one_row_are_one_refusal_with_both_messages() -> None:
+    entries = [{"index": 0, "code": "DI_E_1", "message": "first"}, {"index": 0, "message": "second"}]
+    assert read_answer(answer(200, {"failed": entries}), SENT).refused == {0: Refusal("DI_E_1", "", "first; second")}
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_refused_request_takes_nothing_and_the_rest_goes_again(status: int) -> None:
+    verdict = read_answer(answer(status, {"failed": [{"index": 2, **REFUSAL}]}), SENT)
+    assert (verdict.kind, list(verdict.refused)) == ("again", [2])
+    assert read_answer(answer(status, {"message": "bad request"}), SENT).kind == "split"
+    assert read_answer(answer(status, b"<h1>Bad Request</h1>"), SENT).kind == "split"
+
+
+def test_with_one_row_in_the_request_what_is_said_is_said_of_it() -> None:
+    one = SENT[:1]
+    assert read_answer(answer(422, {"message": "no such list"}), one).refused == {
+        0: Refusal(message="HTTP 422: no such list")
+    }
+    assert list(read_answer(answer(200, {"failed": [{"message": "no"}]}), one).refused) == [0]
+    assert list(read_answer(answer(413, b""), one).refused) == [0]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, "unauthorized"), (403, "unauthorized"), (404, "nowhere"), (413, "split"), (409, "stop"), (302, "stop"),
+     (408, "retry"), (429, "retry"), (503, "retry"), (500, "lost"), (502, "lost"), (504, "lost")],
+)  # fmt: skip
+def test_other_answers_blame_no_row(status: int, kind: str) -> None:
+    for body in (b"", b"<html>", b'{"failed": [{"index": 0}]}'):
+        verdict = read_answer(answer(status, body), SENT)
+        assert (verdict.kind, verdict.refused) == (kind, {})
+
+
+def test_no_answer_is_lost_if_the_request_left_and_can_go_again_if_not() -> None:
+    assert read_answer(Answer(None, left=True), SENT).kind == "lost"
+    assert read_answer(Answer(None, left=False), SENT).kind == "retry"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["failed", "index", "customer_id", "row", "error", "message", "code", "x"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(status=st.integers(100, 599), body=st.binary(max_size=60) | json_values.map(lambda v: json.dumps(v).encode()))
+def test_no_answer_raises_and_no_answer_refuses_a_row_that_was_not_sent(status: int, body: bytes) -> None:
+    verdict = read_answer(Answer(status, body), SENT)
+    assert all(0 <= place < len(SENT) for place in verdict.refused)
+    if not 200 <= status < 300:
+        assert verdict.kind != "taken"

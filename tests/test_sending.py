@@ -1,0 +1,335 @@
+"""One push against a vendor that is a function from body to answer: fates, receipts, waits, resends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.clocks import Clock
+from toolkit.answers import Answer
+from toolkit.diffing import diff
+from toolkit.errors import (
+    AddressError,
+    AuthorizationError,
+    JournalError,
+    NothingOpenError,
+    OpenPushError,
+    StoppedError,
+    UnreachableError,
+)
+from toolkit.journal import Journal, PushRecord, only_pusher
+from toolkit.planning import PushPlan, plan_push
+from toolkit.reporting import PushReport, report_of
+from toolkit.schema import empty_frame
+from toolkit.sending import Sender
+from toolkit.settings import Settings
+
+Vendor = Callable[[list[dict]], Answer]
+LOST = Answer(None, left=True, problem="broke the connection")
+NEVER_LEFT = Answer(None, left=False, problem="cannot be reached")
+
+
+def ok(**more: object) -> Answer:
+    return Answer(200, json.dumps(more).encode())
+
+
+class Fake:
+    """A client whose vendor is a function; keeps each body, and the table that an UPSERT vendor would hold."""
+
+    host, url = "vendor.test", "https://vendor.test/api"
+
+    def __init__(self, vendor: Vendor) -> None:
+        self.vendor = vendor
+        self.bodies: list[bytes] = []
+        self.sizes: list[int] = []
+
+    def send(self, body: bytes) -> Answer:
+        rows = json.loads(body)["data"]
+        self.bodies.append(body)
+        self.sizes.append(len(rows))
+        return self.vendor(rows)
+
+    def redacted(self, text: str) -> str:
+        return text.replace("s3cret", "[token]")
+
+
+class Push:
+    """An open push of a plan, sent as often as a test likes."""
+
+    def __init__(self, folder: Path, plan: PushPlan, clock) -> None:
+        self.journal = Journal(folder, plan.target, clock=clock.now)
+        self.clock, self.plan = clock, plan
+        self.record: PushRecord = self.journal.open_push(plan)
+
+    def send(self, vendor: Vendor) -> Fake:
+        client = Fake(vendor)
+        self.error: StoppedError | None = None
+        try:
+            Sender(self.journal, self.record, client, self.plan.envelope, self.clock.pace, progress=False).run()
+        except StoppedError as error:
+            self.error = error
+        return client
+
+    @property
+    def report(self) -> PushReport:
+        return report_of(self.journal, self.record.id)
+
+    @property
+    def fates(self) -> dict[str, int]:
+        report = self.report
+        return {f: report.count(f) for f in ("accepted", "refused", "unknown", "unsent") if report.count(f)}
+
+
+@pytest.fixture
+def begin(tmp_path: Path, customers, clock) -> Callable[..., Push]:
+    def start(n_rows: int, **options: object) -> Push:
+        plan = plan_push(diff(empty_frame(), customers(n_rows)), settings=Settings(**options))
+        return Push(tmp_path, plan, clock)
+
+    return start
+
+
+def script(*answers: Answer) -> Vendor:
+    waiting: Iterator[Answer] = iter(answers)
+    return lambda rows: next(waiting, ok())
+
+
+def test_every_batch_is_sent_once_in_order_under_the_rate(begin, clock) -> None:
+    push = begin(1_200)
+    client = push.send(script())
+    assert (push.fates, client.sizes) == ({"accepted": 1_200}, [500, 500, 200])
+    sent = [row["customer_id"] for body in client.bodies for row in json.loads(body)["data"]]
+    assert sent == list(push.plan.to_frame()["customer_id"])
+    assert len(clock.slept) == 2 and all(0.0199 < s < 0.021 for s in clock.slept)
+
+
+def test_no_second_holds_more_than_fifty_requests(begin, clock) -> None:
+    push, starts = begin(30_500), []
+    push.send(lambda rows: (starts.append(clock.seconds), ok())[1])
+    assert len(starts) == 61
+    assert all(later - earlier >= 1 for earlier, later in zip(starts, starts[50:], strict=False))
+
+
+def test_a_refused_row_is_led_back_to_its_place_in_the_source(begin) -> None:
+    push = begin(3)
+    push.send(script(ok(failed=[{"index": 1, "code": "DI_E_00002", "category": "schema", "message": "name s3cret"}])))
+    assert push.fates == {"accepted": 2, "refused": 1}
+    row = push.report.refused.iloc[0]
+    assert [row[c] for c in ("source_row", "customer_id", "code", "category", "message")] == [
+        3, "C00001", "DI_E_00002", "schema", "name [token]",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "trouble", [Answer(429), Answer(503), Answer(500, b"<html>"), LOST, NEVER_LEFT, Answer(200, b"")]
+)
+def test_passing_trouble_is_tried_again_with_the_same_bytes(begin, trouble: Answer) -> None:
+    push = begin(3)
+    client = push.send(script(trouble, trouble))
+    assert (push.fates, len(client.bodies), len(set(client.bodies))) == ({"accepted": 3}, 3, 1)
+
+
+def test_retry_after_is_honoured_and_clamped(begin, clock) -> None:
+    push = begin(1)
+    push.send(script(Answer(429, retry_after="7"), Answer(503, retry_after="86400")))
+    assert [s for s in clock.slept if s > 1] == [7.5, 30.0]
+
+
+def test_retry_after_may_be_a_date(begin, clock) -> None:
+    push = begin(1)
+    date = (clock.now() + timedelta(seconds=9)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    push.send(script(Answer(503, retry_after=date)))
+    assert any(8 < s < 9.6 for s in clock.slept)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "fates", "error"),
+    [
+        (LOST, {"unknown": 3}, UnreachableError),
+        (Answer(200, b"<html>"), {"unknown": 3}, UnreachableError),
+        (Answer(500), {"unknown": 3}, UnreachableError),
+        (NEVER_LEFT, {"unsent": 3}, UnreachableError),
+        (Answer(503), {"unsent": 3}, UnreachableError),
+        (Answer(401), {"unsent": 3}, AuthorizationError),
+        (Answer(403), {"unsent": 3}, AuthorizationError),
+        (Answer(404), {"unsent": 3}, AddressError),
+        (Answer(409), {"unsent": 3}, StoppedError),
+        (Answer(302), {"unsent": 3}, StoppedError),
+    ],
+)
+def test_lasting_trouble_stops_the_push_and_blames_no_row(begin, trouble: Answer, fates: dict, error: type) -> None:
+    push = begin(3)
+    client = push.send(lambda rows: trouble)
+    assert (push.fates, type(push.error)) == (fates, error)
+    assert len(client.bodies) == (6 if error is UnreachableError else 1)
+    assert "resume" in str(push.error)
+    push.send(script())  # and a resume goes on
+    assert push.fates == {"accepted": 3}
+
+
+def test_what_was_accepted_before_a_stop_is_not_sent_again(begin) -> None:
+    push = begin(1_200)
+    push.send(script(ok(), Answer(401)))
+    assert push.fates == {"accepted": 500, "unsent": 700}
+    assert push.send(script()).sizes == [500, 200]
+
+
+def test_an_append_whose_answer_is_lost_is_held_and_never_sent_again(begin) -> None:
+    push = begin(600, operation="APPEND")
+    assert push.send(script(LOST)).sizes == [500, 100]
+    assert push.fates == {"accepted": 100, "unknown": 500}
+    assert push.send(script()).sizes == []
+
+
+def test_a_success_that_names_nobody_is_settled_by_halves(begin) -> None:
+    bad = {"C00003"}
+
+    def vendor(rows: list[dict]) -> Answer:
+        if any(r["customer_id"] in bad for r in rows):
+            return ok(failed=[{"message": "a row has no price list"}])
+        return ok()
+
+    push = begin(8)
+    client = push.send(vendor)
+    assert push.fates == {"accepted": 7, "refused": 1}
+    assert list(push.report.refused["source_row"]) == [5]
+    assert client.sizes == [8, 4, 2, 2, 1, 1, 4]
+
+
+def test_one_bad_row_is_found_within_the_bound(begin) -> None:
+    push = begin(500)
+    client = push.send(
+        lambda rows: Answer(400, b'{"message": "no"}') if any(r["customer_id"] == "C00317" for r in rows) else ok()
+    )
+    assert push.fates == {"accepted": 499, "refused": 1}
+    assert len(client.sizes) <= 2 * 9 + 1
+
+
+def test_a_refused_request_that_names_rows_is_sent_again_without_them(begin) -> None:
+    def vendor(rows: list[dict]) -> Answer:
+        places = [i for i, r in enumerate(rows) if r["customer_id"] in ("C00001", "C00004")]
+        return Answer(422, json.dumps({"failed": [{"index": i} for i in places]}).encode()) if places else ok()
+
+    push = begin(6)
+    assert push.send(vendor).sizes == [6, 4]
+    assert push.fates == {"accepted": 4, "refused": 2}
+
+
+def test_a_request_that_is_too_large_is_halved_and_blames_no_row(begin) -> None:
+    push = begin(8)
+    client = push.send(lambda rows: Answer(413) if len(rows) > 2 else ok())
+    assert (push.fates, max(client.sizes[-1:])) == ({"accepted": 8}, 2)
+
+
+def test_a_vendor_that_refuses_everything_without_a_name_is_not_the_rows_fault(begin) -> None:
+    push = begin(500)
+    client = push.send(lambda rows: Answer(400, b'{"message": "unknown solution"}'))
+    assert "TOOLKIT_SOLUTION" in str(push.error)
+    assert len(client.sizes) < 60
+    assert push.report.n_accepted == 0
+
+
+def test_a_crash_leaves_what_was_in_flight_unknown_and_the_rest_unsent(begin) -> None:
+    push = begin(1_200)
+
+    class Killed(BaseException):
+        pass
+
+    def vendor(rows: list[dict]) -> Answer:
+        if rows[0]["customer_id"] == "C00500":
+            raise Killed
+        return ok()
+
+    with pytest.raises(Killed):
+        push.send(vendor)
+    assert push.fates == {"accepted": 500, "unknown": 500, "unsent": 200}
+    digest = push.journal.attempts(push.record.id)["digest"].iloc[-1]
+    push.send(script())
+    assert push.fates == {"accepted": 1_200}
+    assert push.journal.attempts(push.record.id)["digest"].tolist()[1:3] == [digest, digest]
+
+
+def test_a_second_push_is_refused_and_names_the_first(begin, tmp_path: Path, clock) -> None:
+    push = begin(3)
+    other = Journal(tmp_path, push.plan.target, clock=clock.now)
+    with pytest.raises(OpenPushError, match=f"{push.record.id}.*resume.*abandon"):
+        other.open_push(push.plan)
+    push.journal.close(push.record.id, state="abandoned")
+    assert other.open_push(push.plan).id != push.record.id
+
+
+def test_two_processes_cannot_push_to_a_target_at_once(tmp_path: Path) -> None:
+    with only_pusher(tmp_path, "acme"), pytest.raises(OpenPushError, match="right now"), only_pusher(tmp_path, "acme"):
+        pass
+    with only_pusher(tmp_path, "acme"):
+        pass
+
+
+def test_a_journal_that_is_none_is_said_so(tmp_path: Path, clock) -> None:
+    (tmp_path / "journal.sqlite").write_text("this is not a database, only a text of some length" * 50)
+    with pytest.raises(JournalError, match="cannot be opened"):
+        Journal(tmp_path, "acme", clock=clock.now)
+
+
+def test_nothing_open_is_said_so(tmp_path: Path, clock) -> None:
+    with pytest.raises(NothingOpenError, match="no open push"):
+        Journal(tmp_path, "acme", clock=clock.now).require_open()
+
+
+def test_answers_are_kept_raw_without_the_token(begin) -> None:
+    push = begin(1)
+    push.send(script(Answer(503, b"<p>token s3cret is fine</p>")))
+    kept = push.journal.attempts(push.record.id)["answer"].tolist()
+    assert kept == ["<p>token [token] is fine</p>", "{}"]
+    assert b"s3cret" not in push.journal.path.read_bytes()
+
+
+answers = st.sampled_from(["ok", "lost", "cut", "busy", "index", "key", "bare", "400", "400 named", "401", "413"])
+
+
+@settings(max_examples=60)
+@given(seed=st.lists(answers, max_size=12), bad=st.sets(st.integers(0, 11), max_size=4), n=st.integers(1, 12))
+def test_whatever_is_answered_the_fates_add_up_and_the_ledgered_rows_are_the_vendors(
+    seed: list[str], bad: set[int], n: int, tmp_path_factory
+) -> None:
+    frame = empty_frame().reindex(range(2, n + 2))
+    frame = frame.assign(customer_id=[f"C{i}" for i in range(n)]).astype({"customer_id": "str"})
+    frame["updated_at"] = frame["updated_at"].fillna(Clock().now())
+    clock = Clock()
+    push = Push(tmp_path_factory.mktemp("push"), plan_push(diff(empty_frame(), frame)), clock)
+    table: set[str] = set()
+    todo = iter(seed)
+
+    def vendor(rows: list[dict]) -> Answer:
+        kind = next(todo, "index")
+        wrong = [i for i, r in enumerate(rows) if int(r["customer_id"][1:]) in bad]
+        good = {r["customer_id"] for i, r in enumerate(rows) if i not in wrong}
+        if kind in ("busy", "401", "413", "400", "400 named") and (kind != "400" or wrong):
+            named = [{"index": i} for i in wrong] if kind == "400 named" else []
+            if kind == "400 named" and not wrong:
+                table.update(good)
+                return ok()
+            status = {"busy": 503, "401": 401, "413": 413}.get(kind, 400)
+            return Answer(status, json.dumps({"failed": named}).encode())
+        table.update(good)
+        if kind == "lost":
+            return LOST
+        if kind == "cut":
+            return Answer(200, b'{"failed": [')
+        entry = {"key": lambda i: {"customer_id": rows[i]["customer_id"]}, "bare": lambda i: "something"}
+        return ok(failed=[entry.get(kind, lambda i: {"index": i})(i) for i in wrong])
+
+    for _ in range(len(seed) + 2):
+        push.send(vendor)
+        assert sum(push.fates.values()) == n
+        accepted = push.report.rows.loc[lambda r: r["fate"] == "accepted", "customer_id"]
+        assert set(accepted) <= table  # never accepted unless the vendor took it
+    assert not {"unknown", "unsent"} & set(push.fates) or push.error
+    if push.error is None:
+        assert set(push.report.rows.loc[lambda r: r["fate"] == "accepted", "customer_id"]) == table

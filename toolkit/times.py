@@ -1,0 +1,101 @@
+"""Text to times in UTC: ISO 8601 or a stated pattern, in bulk; what does not parse stays text.
+
+Only what names its zone, or whose zone is stated, becomes a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_ISO = (
+    r"^\d{4}-\d\d-\d\d(?:[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
+    r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)?)?$"
+)
+_ZONED = r"(?:Z|[+-]\d\d:\d\d)$"
+# pandas knows a year 0 and years beyond 9999; a Timestamp, Arrow's text and the vendor's JSON do not.
+_FIRST, _LAST = pd.Timestamp("0001-01-01", tz="UTC"), pd.Timestamp("9999-12-31T23:59:59.999999", tz="UTC")
+
+
+@dataclass(frozen=True, eq=False)
+class Times:
+    """Cells read as times.
+
+    Attributes
+    ----------
+    values
+        ``datetime64[us, UTC]``; NaT where a cell is null or does not parse.
+    unparsed
+        Places of the cells that hold a text which is not a time; a naive time without a zone is not among them.
+    naive
+        Places of the times that name no zone while none was stated.
+    """
+
+    values: pd.Series[Any]
+    unparsed: pd.Series[bool]
+    naive: pd.Series[bool]
+
+
+def parse_times(
+    cells: pa.ChunkedArray, *, pattern: str | None = None, timezone: str | None = None, iso_too: bool = False
+) -> Times:
+    """Parse text as times; nulls stay null.
+
+    A local time that a change of clocks skips or repeats does not parse, nor does a date outside the years 1 to
+    9999, or a fraction of more than six digits.
+
+    Parameters
+    ----------
+    pattern
+        As strptime takes it; None: ISO 8601, a date alone being its midnight.
+    timezone
+        The zone of times that name none.
+    iso_too
+        Whether ISO 8601 is understood beside the pattern.
+
+    Examples
+    --------
+    >>> cells = pa.chunked_array([["2025-01-28", "2025-01-28T10:00:00Z", "soon"]])
+    >>> times = parse_times(cells, timezone="Europe/Berlin")
+    >>> str(times.values[0]), times.unparsed.tolist()
+    ('2025-01-27 23:00:00+00:00', [False, False, True])
+    """
+    text = pd.Series(cells, dtype="str")
+    values = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us, UTC]")
+    naive = pd.Series(False, index=text.index)
+    for mask, form, zoned in _forms(cells, pattern, iso_too):
+        if not mask.any():
+            continue
+        part = pd.to_datetime(text.where(mask), format=form, errors="coerce", utc=zoned).dt.as_unit("us")
+        if not zoned and timezone is None:
+            naive |= part.notna()
+        elif not zoned:
+            part = part.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
+        if zoned or timezone is not None:
+            values = values.fillna(part.where(part.between(_FIRST, _LAST)))
+    naive &= values.isna()
+    return Times(values, text.notna() & values.isna() & ~naive, naive)
+
+
+def _forms(
+    cells: pa.ChunkedArray, pattern: str | None, iso_too: bool
+) -> Iterator[tuple[npt.NDArray[np.bool_], str, bool]]:
+    """Yield which cells to parse, how, and whether they name their zone."""
+    if pattern is not None:
+        # Without a digit it is no time: pandas would take "now" and "today" for the moment of reading.
+        yield _matches(cells, r"\d"), pattern, "%z" in pattern
+    if pattern is None or iso_too:
+        iso, zoned = _matches(cells, _ISO), _matches(cells, _ZONED)
+        yield iso & zoned, "ISO8601", True
+        yield iso & ~zoned, "ISO8601", False
+
+
+def _matches(cells: pa.ChunkedArray, regex: str) -> npt.NDArray[np.bool_]:
+    return np.asarray(pc.fill_null(pc.match_substring_regex(cells, regex), False), dtype=bool)
