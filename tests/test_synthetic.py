@@ -16,8 +16,12 @@ import pytest
 from openpyxl import load_workbook
 
 from toolkit.contract import CUSTOMER
+from toolkit.correcting import correct
+from toolkit.diffing import diff
 from toolkit.errors import InputError
+from toolkit.reading import read_customers
 from toolkit.synthetic import FIRST, QUOTES, SALES, SECOND, customer_table, write_deliveries, write_large_csv
+from toolkit.validation import validate
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -255,6 +259,20 @@ def test_each_mapping_names_columns_that_its_file_has(name: str) -> None:
         header = [cell.value for cell in sheet[mapping["format"]["header_row"]]]
     assert set(mapping["columns"]) == set(CUSTOMER.names)
     assert set(mapping["columns"].values()) < set(header)
+
+
+def test_the_toolkit_finds_in_the_deliveries_what_the_readme_promises() -> None:
+    first, second = (
+        validate(correct(read_customers(DATA / name, mapping=(DATA / name).with_suffix(".toml"))))
+        for name in (FIRST, SECOND)
+    )
+    kept = list(faults_of_the_first().values())[:4]
+    assert sorted(first.quarantine.index) == sorted(row for rows in kept for row in rows)
+    assert sorted(first.good["customer_id"]) == sorted(readable())
+    assert second.ok
+    found = diff(first.good, second).to_dict()
+    assert {state: found[state] for state in comparison()} == {s: len(rows) for s, rows in comparison().items()}
+    assert found["absent"] == 8
 
 
 def test_a_customer_table_is_the_same_for_the_same_seed() -> None:

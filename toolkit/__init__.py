@@ -1,1 +1,58 @@
-"""Customer master data in; exactly what changed out; a record of what became of every row."""
+"""Customer master data in; exactly what changed out; a record of what became of every row.
+
+Each station takes a frame, a `Delivery`, or the result of the station before::
+
+    delivery = read_customers("customers.csv", mapping="customers.toml")
+    report = validate(correct(delivery))
+    changes = diff(Ledger.of().snapshot(), report)
+    result = push(plan_push(changes))
+
+Errors are in `toolkit.errors`.
+"""
+
+from toolkit.client import Client
+from toolkit.contract import Contract
+from toolkit.correcting import Correction, correct
+from toolkit.delivery import Delivery
+from toolkit.diffing import Diff, diff
+from toolkit.ledger import Ledger, Snapshot
+from toolkit.mapping import Mapping
+from toolkit.planning import PushPlan, plan_push
+from toolkit.profiling import Profile, profile
+from toolkit.pushing import abandon, dry_run, push, resume, status
+from toolkit.reading import read_customers
+from toolkit.reporting import PushReport, Status
+from toolkit.sandbox import Sandbox
+from toolkit.schema import Customer
+from toolkit.settings import Settings
+from toolkit.validation import ValidationReport, validate
+
+__all__ = [
+    "Client",
+    "Contract",
+    "Correction",
+    "Customer",
+    "Delivery",
+    "Diff",
+    "Ledger",
+    "Mapping",
+    "Profile",
+    "PushPlan",
+    "PushReport",
+    "Sandbox",
+    "Settings",
+    "Snapshot",
+    "Status",
+    "ValidationReport",
+    "abandon",
+    "correct",
+    "diff",
+    "dry_run",
+    "plan_push",
+    "profile",
+    "push",
+    "read_customers",
+    "resume",
+    "status",
+    "validate",
+]

@@ -40,6 +40,8 @@ class Table:
 
     Attributes
     ----------
+    header
+        All of the file's column names, as they stand there.
     cells
         One string column a wanted schema column; an empty cell is the empty text, nothing is null.
     numbers
@@ -55,6 +57,7 @@ class Table:
         times and not as text.
     """
 
+    header: tuple[str, ...]
     cells: pa.Table
     numbers: npt.NDArray[np.int64]
     broken: tuple[BrokenLine, ...]

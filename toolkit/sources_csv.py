@@ -68,8 +68,9 @@ def read_csv(
         wanted = choose(header)
         records = _Records(delimiter, header, header_row, found.has_nul, wanted.get(CUSTOMER.key[0]))
         parts = [[_array(cells[at :: len(header)]) for at in wanted.values()] for cells in records.windows(text)]
-    columns = [pa.chunked_array([p[i] for p in parts], pa.string()) for i in range(len(wanted))]
+    columns = [pa.chunked_array([p[i] for p in parts], pa.large_string()) for i in range(len(wanted))]
     return Table(
+        header=tuple(header),
         cells=pa.Table.from_arrays(columns, names=list(wanted)),
         numbers=records.kept(),
         broken=tuple(records.broken),
@@ -98,7 +99,7 @@ def _header(text: TextIO, delimiter: str, header_row: int, path: Path) -> list[s
 
 def _array(cells: Sequence[str]) -> pa.Array:
     # One long text, cut by Arrow, is built much faster than a text a cell; no cell holds a NUL here.
-    return pc.split_pattern(pa.array(["\0".join(cells)], pa.string()), "\0").flatten()
+    return pc.split_pattern(pa.array(["\0".join(cells)], pa.large_string()), "\0").flatten()
 
 
 class _Records:
@@ -150,9 +151,7 @@ class _Records:
         start = 0
         while start < len(window):
             stop = len(window) if self._reread > 0 else start + 1
-            reader = csv.reader(
-                map(window.__getitem__, range(start, stop)), delimiter=self._delimiter, strict=True
-            )
+            reader = csv.reader(map(window.__getitem__, range(start, stop)), delimiter=self._delimiter, strict=True)
             ended, number = 0, self._number
             try:
                 for row in reader:

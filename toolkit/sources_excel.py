@@ -13,7 +13,7 @@ from collections.abc import Container, Iterator
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from zipfile import ZipFile
 
 import numpy as np
@@ -60,11 +60,10 @@ def read_excel(path: Path, choose: Choose, *, sheet: str | None = None, header_r
     wanted = choose(header)
     shown, notes = _shown(path, name, rows, wanted, header_row)
     filled = [i for i in range(header_row, len(rows)) if any(c != "" for c in rows[i]) or i in shown]
-    texts = {
-        column: [shown.get(i, {}).get(at) or _text(rows[i][at]) for i in filled] for column, at in wanted.items()
-    }
+    texts = {column: [shown.get(i, {}).get(at) or _text(rows[i][at]) for i in filled] for column, at in wanted.items()}
     return Table(
-        cells=pa.table({column: pa.array(cells, pa.string()) for column, cells in texts.items()}),
+        header=tuple(header),
+        cells=pa.table({column: pa.array(cells, pa.large_string()) for column, cells in texts.items()}),
         numbers=np.array(filled, dtype=np.int64) + 1,
         broken=(),
         digest=digest,
@@ -122,7 +121,7 @@ def _text(cell: Any) -> str:
     return str(cell)
 
 
-def _is_number(cell: Any) -> bool:
+def _is_number(cell: object) -> TypeGuard[int | float]:
     return isinstance(cell, (int, float)) and not isinstance(cell, bool)
 
 

@@ -62,7 +62,8 @@ def read_encoding(path: Path, stated: str | None = None) -> Encoding:
     ReadingError
         If the file is not text, or cannot be decoded; the message names the byte and the line.
     """
-    digest, failures = hashlib.sha256(), []
+    digest = hashlib.sha256()
+    failures: list[str] = []
     with opened(path):
         with path.open("rb") as file:
             sample = file.read(SAMPLE_BYTES)
@@ -149,9 +150,9 @@ def _evenness(lines: Sequence[str], delimiter: str, header_row: int) -> tuple[fl
     widths: list[int] = []
     try:
         for record in csv.reader(filter(None, lines), delimiter=delimiter):
-            widths.append(len(record))  # noqa: PERF401 - what came before an error counts
+            widths.append(len(record))
     except csv.Error:
-        pass
+        pass  # what came before it counts
     found = widths[header_row - 1 :]
     if not found or found[0] < 2:
         return 0.0, 0

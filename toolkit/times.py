@@ -68,18 +68,22 @@ def parse_times(
     ('2025-01-27 23:00:00+00:00', [False, False, True])
     """
     text = pd.Series(cells, dtype="str")
-    values = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us, UTC]")
     naive = pd.Series(False, index=text.index)
+    parts = []
     for mask, form, zoned in _forms(cells, pattern, iso_too):
         if not mask.any():
             continue
-        part = pd.to_datetime(text.where(mask), format=form, errors="coerce", utc=zoned).dt.as_unit("us")
+        some = text if mask.all() else text.where(mask)
+        part = pd.to_datetime(some, format=form, errors="coerce", utc=zoned).dt.as_unit("us")
         if not zoned and timezone is None:
             naive |= part.notna()
         elif not zoned:
             part = part.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
         if zoned or timezone is not None:
-            values = values.fillna(part.where(part.between(_FIRST, _LAST)))
+            parts.append(part.where(part.between(_FIRST, _LAST)))
+    values = parts.pop(0) if parts else pd.Series(pd.NaT, index=text.index, dtype="datetime64[us, UTC]")
+    for part in parts:
+        values = values.fillna(part)
     naive &= values.isna()
     return Times(values, text.notna() & values.isna() & ~naive, naive)
 

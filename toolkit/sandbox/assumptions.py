@@ -1,0 +1,47 @@
+"""What the vendor's pages leave open, each one a listed, switchable assumption of the sandbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """How the sandbox behaves where the documentation is silent; the defaults are what seems most likely.
+
+    Examples
+    --------
+    >>> Assumptions(partial_status=207).to_frame().loc["partial_status", "value"]
+    '207'
+    """
+
+    names_row_by: Literal["index", "index_from_1", "key", "upper_key", "echo", "nested", "text", "nothing"] = field(
+        default="index", metadata={"means": "how an entry of `failed` says which row it is about"}
+    )
+    partial_status: Literal[200, 207, 400, 422] = field(
+        default=200, metadata={"means": "the status when some rows pass and some do not"}
+    )
+    all_or_nothing: bool = field(default=False, metadata={"means": "whether one bad row keeps its whole request out"})
+    error_body: Literal["json", "text", "html", "empty"] = field(
+        default="json", metadata={"means": "the body of a 4xx or 5xx"}
+    )
+    retry_after: Literal["seconds", "date", "none"] = field(
+        default="seconds", metadata={"means": "how 429 and 503 say when to come back"}
+    )
+    request_id: bool = field(default=True, metadata={"means": "whether an answer carries a request id"})
+    over_limit_status: Literal[400, 413, 429] = field(
+        default=413, metadata={"means": "the status of a request with too many rows or bytes"}
+    )
+    dry_run: Literal["documented", "ignored"] = field(
+        default="documented", metadata={"means": "whether dryRun is honoured; ignored, the rows are written"}
+    )
+    flush_s: float = field(default=1800.0, metadata={"means": "seconds between two writes of the buffer to the table"})
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return each assumption with its value and what it means, index ``assumption``."""
+        rows = {f.name: (str(getattr(self, f.name)), f.metadata["means"]) for f in fields(self)}
+        frame = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "means"])
+        return frame.rename_axis("assumption")
