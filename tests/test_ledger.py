@@ -153,7 +153,7 @@ def test_the_snapshot_is_what_a_table_that_took_these_pushes_would_hold(pushes: 
     ledger = Ledger(tmp_path_factory.mktemp("ledger"), "acme")
     table: dict[tuple[str, int], str] = {}
     for hour, (rows, operation) in enumerate(pushes):
-        ledger.record(entries(*(r + (hour,) for r in rows), operation=operation, plan=str(hour)), plan=str(hour),
+        ledger.record(entries(*((*r, hour) for r in rows), operation=operation, plan=str(hour)), plan=str(hour),
                       through=0)  # fmt: skip
         for who, when, name in rows:
             table[who, when] = name if operation == "UPSERT" else table.get((who, when), name)

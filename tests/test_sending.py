@@ -23,8 +23,9 @@ from toolkit.errors import (
     StoppedError,
     UnreachableError,
 )
-from toolkit.journal import Journal, PushRecord, only_pusher
+from toolkit.journal import Journal, only_pusher
 from toolkit.planning import PushPlan, plan_push
+from toolkit.receipts import PushRecord
 from toolkit.reporting import PushReport, report_of
 from toolkit.schema import empty_frame
 from toolkit.sending import Sender
@@ -106,7 +107,8 @@ def test_every_batch_is_sent_once_in_order_under_the_rate(begin, clock) -> None:
     assert (push.fates, client.sizes) == ({"accepted": 1_200}, [500, 500, 200])
     sent = [row["customer_id"] for body in client.bodies for row in json.loads(body)["data"]]
     assert sent == list(push.plan.to_frame()["customer_id"])
-    assert len(clock.slept) == 2 and all(0.0199 < s < 0.021 for s in clock.slept)
+    assert len(clock.slept) == 2
+    assert all(0.0199 < s < 0.021 for s in clock.slept)
 
 
 def test_no_second_holds_more_than_fifty_requests(begin, clock) -> None:

@@ -15,7 +15,7 @@ from toolkit.contract import Contract
 from toolkit.correcting import Correction, correct
 from toolkit.delivery import Delivery
 from toolkit.diffing import Diff, diff
-from toolkit.ledger import Ledger, Snapshot
+from toolkit.ledger import Ledger
 from toolkit.mapping import Mapping
 from toolkit.planning import PushPlan, plan_push
 from toolkit.profiling import Profile, profile
@@ -25,6 +25,7 @@ from toolkit.reporting import PushReport, Status
 from toolkit.sandbox import Sandbox
 from toolkit.schema import Customer
 from toolkit.settings import Settings
+from toolkit.snapshot import Snapshot
 from toolkit.validation import ValidationReport, validate
 
 __all__ = [

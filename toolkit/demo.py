@@ -24,6 +24,7 @@ from toolkit.settings import Settings
 from toolkit.validation import validate
 
 DELIVERIES = ("2026-09-01_customers.csv", "2026-10-01_customers.xlsx")
+_QUIET = ["--IPKernelApp.log_level=ERROR"]  # a kernel warns that loopback is not encrypted
 Say = Callable[[str], None]
 
 
@@ -80,7 +81,7 @@ def run_notebooks(source: Path, place: Path, *, say: Say, **parameters: Any) -> 
     place.mkdir(parents=True, exist_ok=True)
     done = []
     for path in sorted(source.glob("*.ipynb")):
-        book = nbformat.read(path, as_version=4)
+        book = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
         state = place / f"{path.stem}_state"
         shutil.rmtree(state, ignore_errors=True)
         code = "\n".join(
@@ -90,9 +91,8 @@ def run_notebooks(source: Path, place: Path, *, say: Say, **parameters: Any) -> 
             ]
         )
         book.cells.insert(0, nbformat.v4.new_code_cell(code, metadata={"tags": ["injected"]}))
-        NotebookClient(
-            book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
-        ).execute()
+        here = {"metadata": {"path": str(path.parent)}}
+        NotebookClient(book, kernel_name="python3", timeout=300, resources=here, extra_arguments=_QUIET).execute()
         del book.cells[0]
         nbformat.write(book, place / path.name)
         done.append(place / path.name)

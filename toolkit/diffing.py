@@ -11,8 +11,7 @@ restated   this very version, an attribute differs: an UPSERT would overwrite hi
 backdated  older than the customer's newest version, and not among those before
 ========== =====================================================================================
 
-Rows with a null or duplicate key stand apart. The SQL is in `_single` and `_several`: customers with one version
-on either side (nearly all) take a plain join, the others a join through time.
+Rows with a null or duplicate key stand apart.
 """
 
 from __future__ import annotations
@@ -20,17 +19,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from toolkit.comparison import STATES, compare
 from toolkit.contract import CUSTOMER
 from toolkit.delivery import Customers, Delivery, as_delivery
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
-from toolkit.engine import Session, quoted, to_arrow, to_frame
+from toolkit.engine import to_arrow
 from toolkit.errors import InputError
 
-STATES = ("added", "changed", "touched", "restated", "backdated", "unchanged", "duplicate_key", "null_key")
 SENT = ("added", "changed")
 """What is sent unless the analyst says otherwise."""
 WAYS_IN = {
@@ -68,6 +66,10 @@ class Before(Protocol):
     def label(self) -> str:
         """Where the versions come from, for people."""
         ...
+
+
+def _counted(state: str, meaning: str) -> Any:
+    return property(lambda self: self.count(state), doc=meaning)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,55 +110,16 @@ class Diff(Result):
             return len(self.delivery.held)
         return int((self.states == state).sum())
 
-    @property
-    def n_added(self) -> int:
-        """Rows of customers that were never sent."""
-        return self.count("added")
-
-    @property
-    def n_changed(self) -> int:
-        """Rows with a newer time and another attribute."""
-        return self.count("changed")
-
-    @property
-    def n_touched(self) -> int:
-        """Rows with a newer time and nothing else."""
-        return self.count("touched")
-
-    @property
-    def n_restated(self) -> int:
-        """Rows that say something else of a version already sent."""
-        return self.count("restated")
-
-    @property
-    def n_backdated(self) -> int:
-        """Rows older than the newest version sent."""
-        return self.count("backdated")
-
-    @property
-    def n_unchanged(self) -> int:
-        """Rows that were sent before, as they are."""
-        return self.count("unchanged")
-
-    @property
-    def n_absent(self) -> int:
-        """Customers before that this delivery lacks."""
-        return self.count("absent")
-
-    @property
-    def n_newly_absent(self) -> int:
-        """Absent customers that were in the last delivery."""
-        return self.count("newly_absent")
-
-    @property
-    def n_held(self) -> int:
-        """Customers whose rows are quarantined."""
-        return self.count("held")
-
-    @property
-    def n_duplicate_keys(self) -> int:
-        """Rows whose key stands in another row too."""
-        return self.count("duplicate_key")
+    n_added = _counted("added", "Rows of customers that were never sent.")
+    n_changed = _counted("changed", "Rows with a newer time and another attribute.")
+    n_touched = _counted("touched", "Rows with a newer time and nothing else.")
+    n_restated = _counted("restated", "Rows that say something else of a version already sent.")
+    n_backdated = _counted("backdated", "Rows older than the newest version sent.")
+    n_unchanged = _counted("unchanged", "Rows that were sent before, as they are.")
+    n_absent = _counted("absent", "Customers before that this delivery lacks.")
+    n_newly_absent = _counted("newly_absent", "Absent customers that were in the last delivery.")
+    n_held = _counted("held", "Customers whose rows are quarantined.")
+    n_duplicate_keys = _counted("duplicate_key", "Rows whose key stands in another row too.")
 
     def rows(self, *states: str) -> pd.DataFrame:
         """Return the delivery's rows of these states, in the delivery's order."""
@@ -253,140 +216,11 @@ def diff(before: pd.DataFrame | Before, after: Customers) -> Diff:
         last_keys, label = None, "compared with a frame"
     else:
         versions, version, last_keys, label = before.versions, before.version, before.last_keys, before.label
-    given = [c for c in CUSTOMER.attributes if c in delivery.given]
-    kept = [c for c in CUSTOMER.attributes if c not in delivery.given]
-    tables = {"before_": _numbered(versions), "after_": _numbered(to_arrow(frame, CUSTOMER.arrow_schema()))}
-    with Session(tables) as session:
-        session.run(_PREPARED)
-        _refuse_bad_keys(session)
-        session.run(f"CREATE TEMP TABLE compared AS {_single(given)} UNION ALL {_several(given)}")
-        states = _states(session, frame)
-        fields = _fields(session, given, frame)
-        filled = _filled(session, frame, kept)
-        absent = _absent(session, delivery, last_keys)
+    found = compare(versions, to_arrow(frame, CUSTOMER.arrow_schema()), given=delivery.given)
+    states = pd.Series(pd.Categorical.from_codes(found.codes, dtype=pd.CategoricalDtype(list(STATES))), frame.index)
+    fields = found.fields.rename(columns={"place": "source_row"})
+    fields["source_row"] = frame.index.to_numpy()[fields["source_row"]]
+    absent = found.absent[~found.absent["customer_id"].isin(delivery.held) & (delivery.kind == "full")]
+    absent = absent.reset_index(drop=True).assign(newly=lambda f: f["customer_id"].isin(last_keys or frozenset()))
+    filled = frame.assign(**{c: texts.set_axis(frame.index) for c, texts in found.filled.items()})
     return Diff(replace(delivery, frame=filled), states, fields, absent, label, version)
-
-
-# Each customer that has more than one row on a side, and the rows that can be compared at all.
-_PREPARED = """
-CREATE TEMP TABLE several_before AS
-    SELECT customer_id FROM before_ GROUP BY customer_id HAVING count(*) > 1;
-CREATE TEMP TABLE several_after AS
-    SELECT customer_id FROM after_ WHERE customer_id IS NOT NULL GROUP BY customer_id HAVING count(*) > 1;
-CREATE TEMP TABLE duplicate AS
-    SELECT customer_id, updated_at FROM after_ SEMI JOIN several_after USING (customer_id)
-    WHERE updated_at IS NOT NULL GROUP BY ALL HAVING count(*) > 1;
-CREATE TEMP TABLE several AS FROM several_before UNION FROM several_after;
-"""
-
-_CODES = {state: code for code, state in enumerate(STATES)}
-_STATE = """(CASE WHEN newest IS NULL THEN {added}
-         WHEN time_ = at_ THEN CASE WHEN differs THEN {restated} ELSE {unchanged} END
-         WHEN time_ < newest THEN {backdated}
-         WHEN differs THEN {changed} ELSE {touched} END)::TINYINT""".format(**_CODES)
-
-
-def _refuse_bad_keys(session: Session) -> None:
-    bad = session.scalar("SELECT count(*) FROM before_ WHERE customer_id IS NULL OR updated_at IS NULL")
-    twice = session.scalar("""SELECT count(*) FROM (SELECT 1 FROM before_ SEMI JOIN several_before USING (customer_id)
-                              GROUP BY customer_id, updated_at HAVING count(*) > 1)""")
-    if bad or twice:
-        raise InputError(
-            f"The table before has {plural(bad, 'row')} without a key and {plural(twice, 'key')} that "
-            "stand in several rows, so nobody can say what was sent: give each "
-            "(customer_id, updated_at) one row."
-        )
-
-
-def _single(given: list[str]) -> str:
-    """Compare customers with one version on either side; `old_before` is their predecessor's row."""
-    return f"""SELECT row_, {_STATE} AS state, old_before, NULL::BIGINT AS old_after, old_before AS kept FROM (
-        SELECT a.row_, a.updated_at AS time_, b.updated_at AS at_, b.updated_at AS newest, b.row_ AS old_before,
-               {_differs(given, "b.{0}")} AS differs
-        FROM after_ a LEFT JOIN before_ b ON a.customer_id = b.customer_id
-        WHERE a.customer_id IS NOT NULL AND a.updated_at IS NOT NULL
-          AND a.customer_id NOT IN (FROM several))"""
-
-
-def _several(given: list[str]) -> str:
-    """Compare the others: the predecessor is the latest version not later, before or earlier in `after`."""
-    own = "coalesce(p.updated_at > b.updated_at, b.row_ IS NULL)"
-    old = f"CASE WHEN {own} THEN p.{{0}} ELSE b.{{0}} END"
-    return f"""SELECT row_, {_STATE} AS state, old_before, old_after, kept FROM (
-        SELECT a.row_, a.updated_at AS time_, b.updated_at AS at_, n.updated_at AS newest,
-               CASE WHEN NOT {own} THEN b.row_ END AS old_before, CASE WHEN {own} THEN p.row_ END AS old_after,
-               coalesce(b.row_, n.row_) AS kept, {_differs(given, old)} AS differs
-        FROM (SELECT *, lag(row_) OVER (PARTITION BY customer_id ORDER BY updated_at) AS previous
-              FROM after_ SEMI JOIN several USING (customer_id) ANTI JOIN duplicate USING (customer_id, updated_at)
-              WHERE updated_at IS NOT NULL) a
-        ASOF LEFT JOIN (FROM before_ SEMI JOIN several USING (customer_id)) b
-             ON a.customer_id = b.customer_id AND a.updated_at >= b.updated_at
-        LEFT JOIN after_ p ON p.row_ = a.previous
-        LEFT JOIN (FROM before_ SEMI JOIN several USING (customer_id)
-                   QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1) n
-             ON a.customer_id = n.customer_id)"""
-
-
-def _differs(given: list[str], old: str) -> str:
-    return " OR ".join(f"a.{quoted(c)} IS DISTINCT FROM {old.format(quoted(c))}" for c in given) or "FALSE"
-
-
-def _states(session: Session, frame: pd.DataFrame) -> pd.Series[Any]:
-    found = session.table("SELECT row_, state FROM compared")
-    # What was not compared has a null key, or one that stands twice.
-    codes = np.where(
-        frame["customer_id"].isna() | frame["updated_at"].isna(),
-        STATES.index("null_key"),
-        STATES.index("duplicate_key"),
-    ).astype(np.int8)
-    codes[found["row_"].to_numpy()] = found["state"].to_numpy()
-    return pd.Series(
-        pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(STATES))), index=frame.index, name="state"
-    )
-
-
-def _fields(session: Session, given: list[str], frame: pd.DataFrame) -> pd.DataFrame:
-    session.run(f"""CREATE TEMP TABLE pair AS
-        SELECT a.*, {
-        ", ".join(
-            f"CASE WHEN c.old_after IS NULL THEN b.{quoted(c)} ELSE p.{quoted(c)} END AS {quoted('old ' + c)}"
-            for c in given
-        )
-        or "NULL"
-    }
-        FROM (FROM compared WHERE state IN ({_CODES["changed"]}, {_CODES["restated"]})) c
-        JOIN after_ a USING (row_)
-        LEFT JOIN before_ b ON b.row_ = c.old_before LEFT JOIN after_ p ON p.row_ = c.old_after""")
-    each = [
-        f"SELECT row_, customer_id, updated_at, '{c}' AS \"column\", {quoted('old ' + c)}::VARCHAR AS before, "
-        f"{quoted(c)}::VARCHAR AS after FROM pair WHERE {quoted('old ' + c)} IS DISTINCT FROM {quoted(c)}"
-        for c in given
-    ] or ["SELECT row_, customer_id, updated_at, '' AS \"column\", '' AS before, '' AS after FROM pair"]
-    found = to_frame(session.table(" UNION ALL ".join(each) + " ORDER BY row_"))
-    found.insert(0, "source_row", frame.index.to_numpy()[found.pop("row_").to_numpy()])
-    return found
-
-
-def _filled(session: Session, frame: pd.DataFrame, kept: list[str]) -> pd.DataFrame:
-    if not kept:
-        return frame
-    found = session.table(f"""SELECT c.row_, {", ".join("b." + quoted(c) for c in kept)}
-                              FROM compared c JOIN before_ b ON b.row_ = c.kept""").sort_by("row_")
-    rows = frame.index[found["row_"].to_numpy()]
-    return frame.assign(**{c: to_frame(found.select([c]))[c].set_axis(rows).reindex(frame.index) for c in kept})
-
-
-def _absent(session: Session, delivery: Delivery, last_keys: frozenset[str] | None) -> pd.DataFrame:
-    keys = to_frame(
-        session.table("""
-        SELECT customer_id, max(updated_at) AS updated_at FROM before_
-        ANTI JOIN after_ USING (customer_id) GROUP BY customer_id ORDER BY customer_id""")
-    )
-    if delivery.kind != "full":
-        keys = keys.head(0)
-    keys = keys[~keys["customer_id"].isin(delivery.held)].reset_index(drop=True)
-    return keys.assign(newly=keys["customer_id"].isin(last_keys or frozenset()))
-
-
-def _numbered(table: pa.Table) -> pa.Table:
-    return table.add_column(0, "row_", pa.array(np.arange(table.num_rows)))

@@ -15,11 +15,10 @@ import secrets
 import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +28,8 @@ import pyarrow.parquet as pq
 
 from toolkit.errors import JournalError, NothingOpenError, OpenPushError
 from toolkit.planning import PushPlan
+from toolkit.receipts import FATES, PushRecord, Ranges, Receipt
 
-Fate = Literal["accepted", "refused", "unknown", "unsent"]
-FATES: tuple[Fate, ...] = ("accepted", "refused", "unknown", "unsent")
-Ranges = list[tuple[int, int]]
-"""Rows of a plan, as first row and the row after the last."""
 MAX_ANSWER_CHARACTERS = 64_000
 
 _TABLES = """
@@ -56,40 +52,6 @@ CREATE TABLE IF NOT EXISTS receipt (
 CREATE INDEX IF NOT EXISTS receipt_push ON receipt (push);
 CREATE INDEX IF NOT EXISTS attempt_push ON attempt (push);
 """
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What an answer said of some rows of a plan."""
-
-    first: int
-    stop: int
-    fate: Fate
-    code: str = ""
-    category: str = ""
-    message: str = ""
-    at: str = ""
-    batch: int = -1
-    number: int = -1
-
-
-@dataclass(frozen=True)
-class PushRecord:
-    """A push as the journal knows it; `facts` holds what a resume needs of its plan and delivery."""
-
-    id: str
-    plan: str
-    target: str
-    state: str
-    opened_at: str
-    closed_at: str | None
-    author: str
-    host: str
-    process: int
-    n_rows: int
-    n_batches: int
-    label: str
-    facts: dict[str, Any]
 
 
 class Journal:

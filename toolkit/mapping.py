@@ -130,13 +130,18 @@ class Mapping:
         if not isinstance(self.header_row, int) or isinstance(self.header_row, bool) or self.header_row < 1:
             self._refuse("header_row", self.header_row, "write the number of the header's row, 1 for the first")
         if self.datetime is not None:
+            if "%Z" in self.datetime:
+                self._refuse("datetime", self.datetime, "names of zones are ambiguous; write %z, or state timezone")
             try:
                 pd.to_datetime(["0"], format=self.datetime, errors="coerce")
             except ValueError:
                 self._refuse("datetime", self.datetime, 'write a strptime pattern, as "%d.%m.%Y %H:%M"')
         if self.timezone is not None and self.timezone not in available_timezones():
             near = did_you_mean(self.timezone, available_timezones())
-            self._refuse("timezone", self.timezone, f'write an IANA name, as "Europe/Berlin"{near}')
+            raise MappingError(
+                f"{self.name}: no time zone is called {self.timezone!r}{near or '.'} "
+                "Write an IANA name, as Europe/Berlin."
+            )
         if not isinstance(self.nulls, tuple) or not all(isinstance(n, str) for n in self.nulls):
             self._refuse("nulls", self.nulls, 'write a list of texts, as ["-", "n/a"]')
         if self.kind not in get_args(DeliveryKind):
@@ -205,7 +210,7 @@ def _toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.toml")))
-        raise MappingError(f"There is no mapping {path}{near}: check the path.") from None
+        raise MappingError(f"There is no mapping {path}{near or '.'} Check the path.") from None
     except OSError as error:
         raise MappingError(f"The mapping {path} cannot be opened ({error.strerror}).") from None
     except UnicodeDecodeError as error:
@@ -219,9 +224,8 @@ def _require_known(section: str, given: Iterable[str], known: Iterable[str], nam
     for word in given:
         if word not in known:
             where = f"[{section}] holds" if section else "has the section"
-            raise MappingError(
-                f"{name}: {where} {word!r}, which is not known{did_you_mean(word, known)}: use {', '.join(known)}."
-            )
+            near = did_you_mean(word, known) or "."
+            raise MappingError(f"{name}: {where} {word!r}, which is not known{near} Use {', '.join(known)}.")
 
 
 def _require_text(what: str, value: object, name: str) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from toolkit.comparison import STATES
 from toolkit.contract import CUSTOMER, Contract
 from toolkit.delivery import Delivery
-from toolkit.diffing import SENT, STATES, WAYS_IN, Diff
+from toolkit.diffing import SENT, WAYS_IN, Diff
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural, table
 from toolkit.encoding import EncodedRows, encode
 from toolkit.engine import to_arrow, to_frame

@@ -12,9 +12,10 @@ import pyarrow as pa
 from toolkit.client import Client
 from toolkit.contract import CUSTOMER, Contract
 from toolkit.errors import LedgerError, PlanError, StoppedError
-from toolkit.journal import Journal, PushRecord, only_pusher
+from toolkit.journal import Journal, only_pusher
 from toolkit.ledger import ENTRY, Ledger
 from toolkit.planning import Envelope, PushPlan, as_dry_run
+from toolkit.receipts import PushRecord
 from toolkit.reporting import PushReport, Status, pushes_of, report_of
 from toolkit.sandbox import Sandbox
 from toolkit.sending import Pace, Sender

@@ -91,7 +91,7 @@ def _choose(header: Sequence[str], *, mapping: Mapping, path: Path) -> dict[str,
     if mapping.columns:
         wanted = {c: mapping.columns[c] for c in CUSTOMER.names if c in mapping.columns}
         if lacking := [f for f in wanted.values() if f not in header]:
-            spoken = "; ".join(f"{f!r}{did_you_mean(f, header)}" for f in lacking)
+            spoken = " ".join(f"{f!r}{did_you_mean(f, header) or '.'}" for f in lacking)
             raise MappingError(
                 f"{path.name} lacks columns that the mapping names: {spoken} Mend [columns], or check that row "
                 f"{mapping.header_row} is the header."
@@ -109,7 +109,9 @@ def _choose(header: Sequence[str], *, mapping: Mapping, path: Path) -> dict[str,
             where = f"{mapping.name} names no column for" if mapping.columns else f"{path.name} lacks the column"
             kind = MappingError if mapping.columns else ReadingError
             near = "" if mapping.columns else did_you_mean(column, map(_fold, header))
-            raise kind(f"{where} {column}, a key{near}: name it in the mapping, in [columns] or in [constants].")
+            raise kind(
+                f"{where} {column}, a key column{near or '.'} Name it in the mapping, in [columns] or in [constants]."
+            )
     return {column: _place(name, header, path) for column, name in wanted.items()}
 
 

@@ -11,7 +11,8 @@ import pandas as pd
 from toolkit.contract import CUSTOMER
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural, table
 from toolkit.engine import to_frame
-from toolkit.journal import FATES, Fate, Journal
+from toolkit.journal import Journal
+from toolkit.receipts import FATES, Fate
 
 REFUSAL_COLUMNS = ["source_row", *CUSTOMER.key, "code", "category", "message"]
 

@@ -5,14 +5,15 @@ A warning never quarantines a row and never changes an exit code.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.contract import CUSTOMER
+from toolkit.contract import CUSTOMER, Contract
 
 Mask = pd.Series  # boolean, on the frame's index
 
@@ -98,3 +99,54 @@ RULES: tuple[Rule, ...] = (
         if c.kind == "string"
     ),
 )
+
+
+def find_warnings(frame: pd.DataFrame, contract: Contract, rules: Sequence[Rule], now: pd.Timestamp) -> pd.DataFrame:
+    """Return one record a cell and warning: column, check, failure_case, index, reason."""
+    if frame["updated_at"].dtype.kind == "O":
+        frame = frame.assign(updated_at=pd.to_datetime(frame["updated_at"], utc=True, errors="coerce"))
+    found = []
+    for rule in rules:
+        if rule.column in frame.columns:
+            hits = frame.index[rule.find(frame, now)]
+            found.append(
+                findings(hits, rule.name, rule.column, frame[rule.column].loc[hits], f"{rule.column} {rule.why}")
+            )
+    for other in contract.others:
+        for column in other.resource.columns:
+            strict_only = not column.nullable and contract.resource.column(column.name).nullable
+            if strict_only and column.name in frame.columns:
+                hits = frame.index[frame[column.name].isna()]
+                found.append(
+                    findings(
+                        hits,
+                        "other_contract",
+                        column.name,
+                        None,
+                        f"{column.name} is empty, which the contract {other.name} refuses",
+                    )
+                )
+    found = [f for f in found if len(f)]
+    return pd.concat(found).sort_values("index", kind="stable", ignore_index=True) if found else no_findings()
+
+
+def findings(index: pd.Index[Any], check: str, column: str, cases: Any, why: str) -> pd.DataFrame:
+    """Return one record for each row of `index`."""
+    if index.empty:
+        return no_findings()
+    return pd.DataFrame(
+        {
+            "column": column,
+            "check": check,
+            "failure_case": None if cases is None else cases.to_numpy(dtype=object),
+            "index": index,
+            "reason": why,
+        }
+    )
+
+
+def no_findings() -> pd.DataFrame:
+    """Return a table of findings without rows, typed."""
+    return pd.DataFrame({"column": [], "check": [], "failure_case": [], "index": [], "reason": []}).astype(
+        {"column": "str", "check": "str", "reason": "str", "failure_case": object, "index": "int64"}
+    )

@@ -20,9 +20,10 @@ from tqdm import tqdm
 from toolkit.answers import Answer, Refusal, Verdict, read_answer
 from toolkit.client import Client
 from toolkit.errors import AddressError, AuthorizationError, PlanError, StoppedError, UnreachableError
-from toolkit.journal import FATES, Journal, PushRecord, Ranges, Receipt
+from toolkit.journal import Journal
 from toolkit.pacing import Limiter, Retries
 from toolkit.planning import Envelope
+from toolkit.receipts import FATES, PushRecord, Ranges, Receipt
 
 Places = npt.NDArray[np.int64]
 """Rows of a plan by their position, ascending."""

@@ -73,9 +73,7 @@ class Settings(Result, BaseSettings):
     'http://127.0.0.1:8765/api/v2/ingest/object/QP_CUSTOMER_OOTB'
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     base_url: str | None = None
     target: str = SANDBOX
@@ -287,6 +285,11 @@ class Settings(Result, BaseSettings):
         """Give the settings and what follows from them, ready for JSON; of extra headers the names alone."""
         values = self.model_dump(mode="json") | {"extra_headers": list(self.extra_headers)}
         return values | {"host": self.host, "address": self.url(), "token": self._token_said()}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            raise SettingsError(f"Settings do not change: make new ones, Settings({name}=…).")
+        super().__setattr__(name, value)
 
     def __str__(self) -> str:
         return repr(self)

@@ -105,7 +105,7 @@ def opened(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         names = (p.name for p in path.parent.iterdir()) if path.parent.is_dir() else ()
-        raise ReadingError(f"There is no file {path}{did_you_mean(path.name, names)}: check the path.") from None
+        raise ReadingError(f"There is no file {path}{did_you_mean(path.name, names) or '.'} Check the path.") from None
     except PermissionError:
         raise ReadingError(f"{path} may not be read: close it elsewhere, or ask for the permission.") from None
     except OSError as error:

@@ -89,7 +89,7 @@ def _rows(path: Path, sheet: str | None) -> tuple[str, list[list[Any]]]:
             names = book.sheet_names
             if sheet is not None and sheet not in names:
                 raise MappingError(
-                    f"{path.name} has no sheet {sheet!r}{did_you_mean(sheet, names)}: it has {', '.join(names)}."
+                    f"{path.name} has no sheet {sheet!r}{did_you_mean(sheet, names) or '.'} It has {', '.join(names)}."
                 )
             name = names[0] if sheet is None else sheet
             # Without skipping, a row's place in the list is its number in the spreadsheet.

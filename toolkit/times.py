@@ -78,7 +78,7 @@ def parse_times(
         if not zoned and timezone is None:
             naive |= part.notna()
         elif not zoned:
-            part = part.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
+            part = _localized(part, str(timezone))
         if zoned or timezone is not None:
             parts.append(part.where(part.between(_FIRST, _LAST)))
     values = parts.pop(0) if parts else pd.Series(pd.NaT, index=text.index, dtype="datetime64[us, UTC]")
@@ -86,6 +86,19 @@ def parse_times(
         values = values.fillna(part)
     naive &= values.isna()
     return Times(values, text.notna() & values.isna() & ~naive, naive)
+
+
+def _localized(naive: pd.Series[Any], timezone: str) -> pd.Series[Any]:
+    """Take local times to UTC; NaT where the clocks skip or repeat one."""
+    naive = naive.where(naive >= _FIRST.tz_localize(None))
+    # Python's zones cannot look over the ends of its calendar: the outermost days are looked up a day further in.
+    day = pd.Timedelta(days=1)
+    early, late = naive < _FIRST.tz_localize(None) + day, naive > _LAST.tz_localize(None) - day
+    if (early | late).any():
+        inward = day * (early.astype(int) - late.astype(int))
+        return _localized(naive + inward, timezone) - inward
+    moments: pd.Series[Any] = naive.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
+    return moments
 
 
 def _forms(

@@ -23,7 +23,7 @@ from toolkit.display import (
 )
 from toolkit.encoding import oversized
 from toolkit.errors import InputError
-from toolkit.rules import RULES, Rule
+from toolkit.rules import RULES, Rule, find_warnings, findings, no_findings
 from toolkit.schema import UNIQUE, reason, schema_for
 
 FAILURE_COLUMNS = ["column", "check", "failure_case", "reason"]
@@ -200,7 +200,7 @@ def validate(
         good=good,
         quarantine=quarantine,
         failures=failures,
-        warnings=_warnings(frame, documented, rules, now or pd.Timestamp.now("UTC")),
+        warnings=find_warnings(frame, documented, rules, now or pd.Timestamp.now("UTC")),
         delivery=replace(
             delivery,
             frame=good,
@@ -246,7 +246,7 @@ def _failures(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     except pa.errors.SchemaErrors as found:
         cases = found.failure_cases
     else:
-        return _no_findings()
+        return no_findings()
     whole = cases[cases["index"].isna()]
     if len(whole):
         raise InputError(
@@ -272,7 +272,7 @@ def _one_a_row(cases: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 def _oversized(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     envelope = sum(len(part) for part in contract.envelope("", contract.operations[0]))
     large = frame.index[oversized(frame, contract.max_bytes - envelope)]
-    return _findings_frame(
+    return findings(
         large,
         TOO_LARGE,
         "customer_id",
@@ -312,61 +312,13 @@ def _quarantine(frame: pd.DataFrame, failures: pd.DataFrame, delivery: Delivery)
     return rows
 
 
-def _warnings(frame: pd.DataFrame, contract: Contract, rules: Sequence[Rule], now: pd.Timestamp) -> pd.DataFrame:
-    if frame["updated_at"].dtype.kind == "O":
-        frame = frame.assign(updated_at=pd.to_datetime(frame["updated_at"], utc=True, errors="coerce"))
-    found = []
-    for rule in rules:
-        if rule.column in frame.columns:
-            hits = frame.index[rule.find(frame, now)]
-            found.append(
-                _findings_frame(hits, rule.name, rule.column, frame[rule.column].loc[hits], f"{rule.column} {rule.why}")
-            )
-    for other in contract.others:
-        for column in other.resource.columns:
-            strict_only = not column.nullable and contract.resource.column(column.name).nullable
-            if strict_only and column.name in frame.columns:
-                hits = frame.index[frame[column.name].isna()]
-                found.append(
-                    _findings_frame(
-                        hits,
-                        "other_contract",
-                        column.name,
-                        None,
-                        f"{column.name} is empty, which the contract {other.name} refuses",
-                    )
-                )
-    found = [f for f in found if len(f)]
-    return pd.concat(found).sort_values("index", kind="stable", ignore_index=True) if found else _no_findings()
+def _counted(found: pd.DataFrame) -> dict[str, int]:
+    return {str(k): int(v) for k, v in found["reason"].value_counts().items()}
 
 
-def _findings_frame(index: pd.Index[Any], check: str, column: str, cases: Any, why: str) -> pd.DataFrame:
-    if index.empty:
-        return _no_findings()
-    return pd.DataFrame(
-        {
-            "column": column,
-            "check": check,
-            "failure_case": None if cases is None else cases.to_numpy(dtype=object),
-            "index": index,
-            "reason": why,
-        }
-    )
-
-
-def _no_findings() -> pd.DataFrame:
-    return pd.DataFrame({"column": [], "check": [], "failure_case": [], "index": [], "reason": []}).astype(
-        {"column": "str", "check": "str", "reason": "str", "failure_case": object, "index": "int64"}
-    )
-
-
-def _counted(findings: pd.DataFrame) -> dict[str, int]:
-    return {str(k): int(v) for k, v in findings["reason"].value_counts().items()}
-
-
-def _findings(findings: pd.DataFrame) -> Markup:
+def _findings(found: pd.DataFrame) -> Markup:
     rows = []
-    for why, group in findings.groupby("reason", sort=False):
+    for why, group in found.groupby("reason", sort=False):
         places = ", ".join(str(i) for i in group["index"].head(6))
         rows.append((why, len(group), places + (", …" if len(group) > 6 else "")))
     rows.sort(key=lambda row: -int(row[1]))

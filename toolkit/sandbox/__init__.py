@@ -51,8 +51,8 @@ class Sandbox:
         self,
         folder: Path | str | None = None,
         *,
-        token: str = "sandbox",
-        contract: str = "2026-04",  # noqa: S107 - no secret: it opens a server of this machine
+        token: str = "sandbox",  # noqa: S107 - no secret: it opens a server of this machine
+        contract: str = "2026-04",
         assumptions: Assumptions | None = None,
         clock: Callable[[], float] = time.time,
         host: str = "127.0.0.1",
