@@ -14,7 +14,7 @@ import pandas as pd
 
 from toolkit.contract import CUSTOMER
 from toolkit.delivery import Customers, Delivery, as_delivery
-from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
+from toolkit.display import Result, badge, frame_table, heading, paragraph, plural
 from toolkit.errors import CorrectionError, did_you_mean
 from toolkit.rules import text_columns
 
@@ -72,7 +72,7 @@ class Correction(Result):
         return "".join(
             [
                 heading(f"Corrections of {self.delivery.source}", level=3),
-                badges([(n, rule, "warn") for rule, n in self.counts.items()]),
+                "".join(badge(f"{rule} {n:,}", tone="warn" if n else "calm") for rule, n in self.counts.items()),
                 frame_table(self.changes) if self.n_changes else paragraph("No cell was changed.", soft=True),
             ]
         )

@@ -36,12 +36,15 @@ STYLE = (
     ".tk h3{font-size:15px;font-weight:600;margin:2px 0 4px;color:var(--tk-ink)}"
     ".tk h4{font-size:13px;font-weight:600;margin:12px 0 4px;color:var(--tk-ink)}"
     ".tk p{margin:2px 0;color:var(--tk-ink)}.tk .soft{color:var(--tk-soft)}.tk .wide{overflow-x:auto}"
-    ".tk table{border-collapse:collapse;margin:4px 0;font-size:12px;color:var(--tk-ink)}"
-    ".tk th,.tk td{text-align:left;padding:3px 10px 3px 0;border:0;border-bottom:1px solid var(--tk-line);"
-    "vertical-align:top;background:none;color:var(--tk-ink);white-space:pre-wrap;max-width:420px;"
-    "overflow-wrap:anywhere}"
-    ".tk th{font-weight:600;color:var(--tk-soft);white-space:nowrap}.tk tr{background:none!important}"
-    ".tk td.num,.tk th.num{text-align:right;font-variant-numeric:tabular-nums}"
+    ".tk table{border-collapse:collapse;margin:4px 0;font-size:12px;color:var(--tk-ink);table-layout:auto}"
+    # JupyterLab aligns the cells of every table to the right, with a selector that outranks ours.
+    ".tk th,.tk td{text-align:left!important;padding:3px 14px 3px 0;border:0;border-bottom:1px solid var(--tk-line);"
+    "vertical-align:top;background:none;color:var(--tk-ink);white-space:pre-wrap;max-width:340px;min-width:2em;"
+    "overflow-wrap:break-word}"
+    ".tk th,.tk td.line{color:var(--tk-soft);white-space:nowrap}.tk td.line{color:var(--tk-ink)}"
+    ".tk th{font-weight:600}.tk tr{background:none!important}"
+    ".tk td.num,.tk th.num{text-align:right!important;font-variant-numeric:tabular-nums}"
+    ".tk td.long{min-width:220px}"
     ".tk .badge{display:inline-block;border:1px solid;border-radius:10px;padding:0 9px;margin:2px 6px 2px 0;"
     "font-size:12px;white-space:nowrap}"
     ".tk .good{color:var(--tk-good)}.tk .bad{color:var(--tk-bad)}.tk .warn{color:var(--tk-warn)}"
@@ -59,7 +62,7 @@ class Markup(str):
 
 
 def escape(value: object) -> Markup:
-    """Text of `value` for HTML, shortened to 120 characters; markup is left as it is.
+    """Text of `value` for HTML; control characters are shown, markup is left as it is.
 
     Examples
     --------
@@ -69,8 +72,6 @@ def escape(value: object) -> Markup:
     if isinstance(value, Markup):
         return value
     text = str(value)
-    if len(text) > MAX_CELL:
-        text = text[: MAX_CELL - 1] + "…"
     # Control and direction characters would move the text around them; show that they are there.
     text = "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
     return Markup(html.escape(text))
@@ -82,8 +83,9 @@ def badge(text: object, *, tone: Tone = "calm") -> Markup:
 
 
 def badges(counts: Iterable[tuple[int, str, Tone]]) -> Markup:
-    """Render counts as labels, grey where the count is nought."""
-    return Markup("".join(badge(f"{n:,} {word}", tone=tone if n else "calm") for n, word, tone in counts))
+    """Render counts as labels, grey where the count is nought; a plural ``s`` goes where it is one."""
+    said = ((n, word[:-1] if n == 1 and word.endswith("s") else word, tone) for n, word, tone in counts)
+    return Markup("".join(badge(f"{n:,} {word}", tone=tone if n else "calm") for n, word, tone in said))
 
 
 def bar(share: float) -> Markup:
@@ -189,7 +191,12 @@ def _cell(value: object) -> str:
     if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value):
         return '<td class="none">null</td>'
     if isinstance(value, pd.Timestamp):
-        return f"<td>{escape(timestamp(value))}</td>"
+        return f'<td class="line">{escape(timestamp(value))}</td>'
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f'<td class="num">{value:,}</td>'
-    return f"<td>{escape(value)}</td>"
+    if isinstance(value, Markup):
+        return f'<td class="line">{value}</td>'
+    text = str(value)
+    size = "long" if len(text) > 40 else "line" if len(text) <= 24 else ""
+    shown = escape(text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…")
+    return f'<td class="{size}">{shown}</td>'

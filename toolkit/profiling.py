@@ -23,7 +23,8 @@ class Profile(Result):
     ----------
     columns
         One row a column: ``nulls``, ``null_share`` (0 to 1), ``distinct``, length of the ``shortest`` and
-        ``longest`` text, ``least`` and ``greatest`` value, ``top`` (list of (value, count), at most five).
+        ``longest`` text, ``least`` and ``greatest`` value, ``top`` (list of (value, count), at most five,
+        those in 1 % of the rows or more).
     """
 
     columns: pd.DataFrame
@@ -112,7 +113,7 @@ def profile(data: Customers) -> Profile:
 
 
 _TOP = """SELECT {column}::VARCHAR AS value, count(*) AS n FROM rows_ WHERE {column} IS NOT NULL
-          GROUP BY 1 HAVING count(*) > 1 ORDER BY n DESC, value LIMIT 5"""
+          GROUP BY 1 HAVING count(*) * 100 >= (SELECT count(*) FROM rows_) ORDER BY n DESC, value LIMIT 5"""
 
 
 def _counts(column: str, *, is_text: bool) -> str:
