@@ -21,7 +21,7 @@ from cyclopts import App, CycloptsError, Parameter
 from toolkit.correcting import correct
 from toolkit.delivery import Delivery
 from toolkit.demo import run_demo
-from toolkit.diffing import WAYS_IN, Diff, diff
+from toolkit.diffing import Diff, diff
 from toolkit.display import Result, plural
 from toolkit.errors import InputError, PlanError, StoppedError, ToolkitError
 from toolkit.ledger import Ledger
@@ -31,9 +31,11 @@ from toolkit.profiling import profile as profiled
 from toolkit.pushing import abandon as abandoned
 from toolkit.pushing import dry_run, push, resume, status
 from toolkit.reading import read_customers
+from toolkit.receipts import FATES
 from toolkit.reporting import PushReport
 from toolkit.sandbox import Sandbox
 from toolkit.settings import Settings
+from toolkit.telling import change_lines, fate_lines, finding_lines, plan_lines, profile_lines, status_lines
 from toolkit.validation import ValidationReport, validate
 from toolkit.writing import write_table
 
@@ -75,7 +77,7 @@ Yes = Annotated[bool, Parameter(name=["--yes", "-y"], negative=())]
 def check(file: Path, /, *, source: Source = Source(), json: Json = False) -> int:
     """Check FILE against the contract; nothing leaves the machine."""
     report = _validated(file, source, Settings())
-    _show(report, json, _finding_lines(report))
+    _show(report, json, finding_lines(report))
     return OK if report.ok else FINDINGS
 
 
@@ -83,11 +85,7 @@ def check(file: Path, /, *, source: Source = Source(), json: Json = False) -> in
 def profile(file: Path, /, *, source: Source = Source(), json: Json = False) -> int:
     """Say what FILE holds, column by column."""
     found = profiled(_read(file, source))
-    lines = [
-        f"  {c['column']}: {c['null_share']:.1%} null, {c['distinct']:,} distinct"
-        for c in found.columns.to_dict("records")
-    ]
-    _show(found, json, lines)
+    _show(found, json, profile_lines(found))
     return OK
 
 
@@ -99,12 +97,7 @@ def diff_(file: Path, /, *, source: Source = Source(), json: Json = False) -> in
     shown = changes.to_dict()
     shown["duplicate_keys"] += report.n_duplicate_keys
     shown["quarantined"] = report.n_quarantined
-    lines = [
-        f"  source_row {r['source_row']}: {r['customer_id']} {r['column']}"
-        for r in changes.fields.head(20).to_dict("records")
-    ]
-    lines += [f"  and {len(changes.fields) - 20:,} more changed fields"] if len(changes.fields) > 20 else []
-    _show(changes, json, [*lines, *_finding_lines(report)], shown)
+    _show(changes, json, [*change_lines(changes), *finding_lines(report)], shown)
     same = changes.n_unchanged == len(changes.states) and not (changes.n_absent or report.n_quarantined)
     return OK if same else FINDINGS
 
@@ -115,7 +108,7 @@ def plan(file: Path, /, *, source: Source = Source(), include: tuple[str, ...] =
     settings = Settings()
     report, changes = _compared(file, source, settings)
     planned = _planned(changes, settings, include)
-    _show(planned, json, [*_plan_lines(planned), *_finding_lines(report)])
+    _show(planned, json, [*plan_lines(planned), *finding_lines(report)])
     return FINDINGS if planned.n_rows or report.n_quarantined else OK
 
 
@@ -151,7 +144,7 @@ def push_(
     report, changes = _compared(file, source, settings)
     planned = _planned(changes, settings, include)
     _require_digest(planned, plan)
-    for line in (repr(planned), *_plan_lines(planned), *_finding_lines(report)):
+    for line in (repr(planned), *plan_lines(planned), *finding_lines(report)):
         _say(line)
     if dry:
         result = dry_run(planned, settings=settings)
@@ -165,14 +158,19 @@ def push_(
 @app.command(name="resume")
 def resume_(*, json: Json = False) -> int:
     """Go on with a push that stopped."""
-    return _pushed(resume(settings=_labelled()), json)
+    settings = _labelled()
+    if not status(settings=settings).open_push:
+        counts = ("rows", *FATES, "quarantined", "left_out", "batches", "attempts")
+        _print_json({"plan": None, **dict.fromkeys(counts, 0)}) if json else print("No push is open: nothing waits.")
+        return OK
+    return _pushed(resume(settings=settings), json)
 
 
 @app.command
 def abandon(*, json: Json = False) -> int:
     """Close a push that stopped, without sending the rest."""
     result = abandoned(settings=_labelled())
-    _show(result, json, _fate_lines(result))
+    _show(result, json, fate_lines(result))
     return OK
 
 
@@ -180,12 +178,7 @@ def abandon(*, json: Json = False) -> int:
 def status_(*, json: Json = False) -> int:
     """Say where the target stands: its ledger, its pushes, what waits."""
     found = status(settings=_labelled())
-    lines = [
-        f"  {p['opened_at']} {p['push']} {p['state']}: {p['rows']:,} rows, {p['accepted']:,} accepted, "
-        f"{p['refused']:,} refused, {p['unknown']:,} unknown, {p['unsent']:,} unsent · {p['source']}"
-        for p in found.pushes.head(20).to_dict("records")
-    ]
-    _show(found, json, lines)
+    _show(found, json, status_lines(found))
     return FINDINGS if found.open_push else OK
 
 
@@ -338,7 +331,7 @@ def _ask(question: str) -> None:
 
 
 def _pushed(result: PushReport, as_json: bool) -> int:
-    _show(result, as_json, _fate_lines(result))
+    _show(result, as_json, fate_lines(result))
     return OK if result.ok and not result.n_quarantined else FINDINGS
 
 
@@ -346,34 +339,6 @@ def _labelled() -> Settings:
     settings = Settings()
     _say(settings.label)
     return settings
-
-
-def _finding_lines(report: ValidationReport) -> list[str]:
-    lines = []
-    for word, findings in (("failure", report.failures), ("warning", report.warnings)):
-        for why, group in findings.groupby("reason", sort=False):
-            places = ", ".join(map(str, group["index"].head(8))) + (", …" if len(group) > 8 else "")
-            lines.append(f"  {word}: {why} ({len(group):,}: source_row {places})")
-    return lines
-
-
-def _plan_lines(planned: PushPlan) -> list[str]:
-    return [
-        f"  left out: {n:,} {state.replace('_', ' ')} ({WAYS_IN[state]})" for state, n in planned.left_out.items() if n
-    ]
-
-
-def _fate_lines(result: PushReport) -> list[str]:
-    lines = [
-        f"  refused: source_row {r['source_row']}, {r['customer_id']}: "
-        + " ".join(r[c] for c in ("code", "category", "message") if r[c])
-        for r in result.refused.head(20).to_dict("records")
-    ]
-    if result.n_refused > 20:
-        lines.append(f"  and {result.n_refused - 20:,} more refused rows")
-    if result.state == "open":
-        lines.append("  Rows wait: 'toolkit resume' sends them, 'toolkit abandon' closes the push.")
-    return lines
 
 
 def _show(result: Result, as_json: bool, lines: Sequence[str] = (), shown: dict[str, Any] | None = None) -> None:

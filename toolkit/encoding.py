@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.contract import CUSTOMER, Column, Resource
-from toolkit.engine import Session, quoted, to_arrow
+from toolkit.engine import Session, quoted, to_array, to_arrow
 
 WORST_GROWTH = 6
 """A character of one byte may become six in JSON: \\u0000."""
@@ -77,10 +77,8 @@ def oversized(frame: pd.DataFrame, max_bytes: int) -> npt.NDArray[np.bool_]:
     fixed = sum(len(name) + WORST_GROWTH for name in CUSTOMER.names) + 40
     bound = np.full(len(frame), fixed, dtype=np.int64)
     for name in (c.name for c in CUSTOMER.columns if c.kind == "string" and c.name in frame.columns):
-        lengths: Any = pc.fill_null(
-            pc.binary_length(pa.array(frame[name], type=pa.large_string(), from_pandas=True)), 0
-        )
-        bound += WORST_GROWTH * lengths.to_numpy(zero_copy_only=False)
+        lengths: Any = pc.fill_null(pc.binary_length(to_array(frame[name], pa.large_string())), 0)
+        bound += WORST_GROWTH * lengths.to_numpy()
     near = bound > max_bytes
     if near.any():
         times = frame["updated_at"][near]

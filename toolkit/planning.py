@@ -280,7 +280,7 @@ def as_dry_run(plan: PushPlan) -> PushPlan:
 def _rows(changes: Diff, states: list[str]) -> pa.Table:
     chosen = changes.states.isin(states)
     frame = changes.delivery.frame[chosen]
-    order = np.argsort(frame["updated_at"].to_numpy(), kind="stable")
+    order = np.argsort(frame["updated_at"].astype("int64").to_numpy(), kind="stable")
     table_ = to_arrow(frame.iloc[order], CUSTOMER.arrow_schema(), index="source_row")
     state = changes.states[chosen].iloc[order].astype("str")
     return table_.append_column("state", pa.array(state, type=pa.string()))

@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.contract import CUSTOMER, Contract
+from toolkit.engine import to_array
 
 Mask = pd.Series  # boolean, on the frame's index
 
+TEXT = pa.large_string()
 EARLIEST = pd.Timestamp("2000-01-01", tz="UTC")
 
 
@@ -50,12 +52,12 @@ def _early(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
 
 
 def _blank(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
-    return _mask(pc.equal(pc.utf8_trim_whitespace(_text(frame["customer_id"])), ""), frame)
+    return _mask(pc.equal(pc.utf8_trim_whitespace(to_array(frame["customer_id"], TEXT)), ""), frame)
 
 
 def _stray(column: str) -> Callable[[pd.DataFrame, pd.Timestamp], Mask]:
     def find(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
-        text = _text(frame[column])
+        text = to_array(frame[column], TEXT)
         doubled = pc.match_substring(text, "  ")
         return _mask(pc.or_(doubled, pc.not_equal(pc.utf8_trim_whitespace(text), text)), frame)
 
@@ -64,7 +66,7 @@ def _stray(column: str) -> Callable[[pd.DataFrame, pd.Timestamp], Mask]:
 
 def _near(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
     # Folded to what a person would call the same id; a group with two spellings is suspect.
-    ids = _text(frame["customer_id"])
+    ids = to_array(frame["customer_id"], TEXT)
     folded = pc.utf8_ltrim(pc.utf8_lower(pc.utf8_trim_whitespace(ids)), characters="0")
     if pd.Series(folded.to_pandas()).nunique() == frame["customer_id"].nunique():
         return pd.Series(data=False, index=frame.index)
@@ -77,10 +79,6 @@ def _orphan(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
     if not {"customer_category", "customer_subcategory"} <= set(frame.columns):
         return pd.Series(data=False, index=frame.index)
     return frame["customer_category"].isna() & frame["customer_subcategory"].notna()
-
-
-def _text(series: pd.Series) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.array(series, type=pa.large_string(), from_pandas=True)])
 
 
 def _mask(found: pa.ChunkedArray, frame: pd.DataFrame) -> Mask:

@@ -141,7 +141,7 @@ class Sender:
         refused = {int(places[i]): r for i, r in verdict.refused.items()}
         receipts = [_refused(place, r) for place, r in sorted(refused.items())]
         if verdict.kind == "taken":
-            taken = np.array([p for p in places if int(p) not in refused], dtype=np.int64)
+            taken = np.delete(places, list(verdict.refused))
             receipts += [Receipt(first, stop, "accepted") for first, stop in _ranges(taken)]
             self._accepted += len(taken)
             self._bar.update(len(taken))

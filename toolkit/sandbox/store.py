@@ -76,7 +76,7 @@ class Store:
     def oldest_in_buffer(self) -> float | None:
         """Return when the row that waits longest came."""
         with self._lock:
-            return self._db.execute("SELECT min(at) FROM buffer").fetchone()[0]  # type: ignore[no-any-return]
+            return self._db.execute("SELECT min(at) FROM (SELECT at FROM buffer ORDER BY id LIMIT 1)").fetchone()[0]  # type: ignore[no-any-return]
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table's rows, every version, in the order of their keys."""

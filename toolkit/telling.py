@@ -1,0 +1,67 @@
+"""Results as lines for a terminal: places and reasons, never a customer's values."""
+
+from __future__ import annotations
+
+from toolkit.diffing import WAYS_IN, Diff
+from toolkit.planning import PushPlan
+from toolkit.profiling import Profile
+from toolkit.reporting import PushReport, Status
+from toolkit.validation import ValidationReport
+
+MOST = 20
+
+
+def profile_lines(found: Profile) -> list[str]:
+    """Say the share of nulls and the distinct values of each column."""
+    return [
+        f"  {c['column']}: {c['null_share']:.1%} null, {c['distinct']:,} distinct"
+        for c in found.columns.to_dict("records")
+    ]
+
+
+def change_lines(changes: Diff) -> list[str]:
+    """Say which fields changed, by row, id and column."""
+    shown = changes.fields.head(MOST).to_dict("records")
+    more = len(changes.fields) - len(shown)
+    lines = [f"  source_row {r['source_row']}: {r['customer_id']} {r['column']}" for r in shown]
+    return lines + ([f"  and {more:,} more changed fields"] if more else [])
+
+
+def status_lines(found: Status) -> list[str]:
+    """Say each push with its fates, the newest first."""
+    return [
+        f"  {p['opened_at']} {p['push']} {p['state']}: {p['rows']:,} rows, {p['accepted']:,} accepted, "
+        f"{p['refused']:,} refused, {p['unknown']:,} unknown, {p['unsent']:,} unsent · {p['source']}"
+        for p in found.pushes.head(MOST).to_dict("records")
+    ]
+
+
+def finding_lines(report: ValidationReport) -> list[str]:
+    """Say each failure and warning, with its rows."""
+    lines = []
+    for word, findings in (("failure", report.failures), ("warning", report.warnings)):
+        for why, group in findings.groupby("reason", sort=False):
+            places = ", ".join(map(str, group["index"].head(8))) + (", …" if len(group) > 8 else "")
+            lines.append(f"  {word}: {why} ({len(group):,}: source_row {places})")
+    return lines
+
+
+def plan_lines(planned: PushPlan) -> list[str]:
+    """Say what is left out, and its way in."""
+    return [
+        f"  left out: {n:,} {state.replace('_', ' ')} ({WAYS_IN[state]})" for state, n in planned.left_out.items() if n
+    ]
+
+
+def fate_lines(result: PushReport) -> list[str]:
+    """Say which rows were refused and why, and what waits."""
+    lines = [
+        f"  refused: source_row {r['source_row']}, {r['customer_id']}: "
+        + " ".join(r[c] for c in ("code", "category", "message") if r[c])
+        for r in result.refused.head(20).to_dict("records")
+    ]
+    if result.n_refused > 20:
+        lines.append(f"  and {result.n_refused - 20:,} more refused rows")
+    if result.state == "open":
+        lines.append("  Rows wait: 'toolkit resume' sends them, 'toolkit abandon' closes the push.")
+    return lines
