@@ -73,7 +73,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ServerApp.port_retries=0",
          "--IdentityProvider.token=", "--allow-root", f"--ServerApp.root_dir={work}",
          f"--LabApp.user_settings_dir={place / 'settings'}", f"--LabApp.workspaces_dir={place / 'workspaces'}",
-         "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate"],
+         "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=",
+         "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate"],
         env={**os.environ, **folders, "IPYTHONDIR": str(place / "ipython")},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -112,7 +113,8 @@ THEME = """async (theme) => { await window.jupyterapp.commands.execute('apputils
 # The least contrast between a text of ours and what lies behind it (WCAG 2, relative luminance).
 CONTRAST = r"""() => {
     const rgb = c => c.match(/[\d.]+/g).map(Number);
-    const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+        .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
         .reduce((s, v, i) => s + v * [.2126, .7152, .0722][i], 0);
     const behind = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
         if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };

@@ -32,7 +32,8 @@ class Session:
 
     def __init__(self, tables: Mapping[str, pa.Table] | None = None) -> None:
         self._connection = duckdb.connect()
-        self._connection.execute("SET TimeZone='UTC'; SET preserve_insertion_order=true")
+        # A progress bar would be written to standard output, where --json has its one object.
+        self._connection.execute("SET TimeZone='UTC'; SET enable_progress_bar=false")
         for name, table in (tables or {}).items():
             self._connection.register(name, table)
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +88,7 @@ class Journal:
                 "move the damaged file aside and look there for an open push."
             ) from error
 
-    def open_push(self, plan: PushPlan) -> PushRecord:
+    def open_push(self, plan: PushPlan, *, reason: str = "") -> PushRecord:
         """Enter a new push: its rows first, then its record, so that a crash leaves a file nobody names at worst.
 
         Raises
@@ -96,7 +96,7 @@ class Journal:
         OpenPushError
             If another push to this target is still open.
         """
-        self._refuse_if_open()
+        self.refuse_if_open()
         push = f"{plan.digest[:12]}-{secrets.token_hex(3)}"
         self._keep_rows(push, plan.rows)
         facts = {
@@ -108,57 +108,41 @@ class Journal:
             "left_out": plan.left_out,
             "n_quarantined": plan.delivery.n_quarantined,
             "source": plan.delivery.source,
+            "reason": reason,
         }
-        record = (
-            push,
-            plan.digest,
-            self._target,
-            "open",
-            self._now(),
-            getpass.getuser(),
-            socket.gethostname(),
-            os.getpid(),
-            plan.n_rows,
-            plan.n_batches,
-            plan.label,
-            json.dumps(facts),
-        )
+        who = (getpass.getuser(), socket.gethostname(), os.getpid())
+        what = (plan.n_rows, plan.n_batches, plan.label, json.dumps(facts))
         try:
             with self._transaction():
                 self._db.execute(
-                    "INSERT INTO push (id, plan, target, state, opened_at, author, host, process, n_rows,"
-                    " n_batches, label, facts) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-                    record,
+                    "INSERT INTO push VALUES (?,?,?,'open',?,NULL,?,?,?,?,?,?,?)",
+                    (push, plan.digest, self._target, self._now(), *who, *what),
                 )
                 self._db.executemany(
                     "INSERT INTO batch VALUES (?,?,?,?,?)",
                     [(push, b.number, b.first, b.stop, b.digest) for b in plan.batches],
                 )
         except sqlite3.IntegrityError:
-            self._refuse_if_open()
+            self.refuse_if_open()
             raise
         return self.push(push)
 
     def open_record(self) -> PushRecord | None:
         """Return the open push, if there is one."""
-        found = self._db.execute("SELECT id FROM push WHERE target = ? AND state = 'open'", (self._target,)).fetchone()
-        return self.push(found[0]) if found else None
+        found = self._read("SELECT id FROM push WHERE target = ? AND state = 'open'", self._target)
+        return self.push(found[0][0]) if found else None
 
     def push(self, push: str) -> PushRecord:
         """Return the record of a push."""
-        row = self._db.execute(
-            "SELECT id, plan, target, state, opened_at, closed_at, author, host, process, n_rows,"
-            " n_batches, label, facts FROM push WHERE id = ?",
-            (push,),
-        ).fetchone()
-        if row is None:
+        found = self._read("SELECT * FROM push WHERE id = ?", push)
+        if not found:
             raise NothingOpenError(f"The journal of target {self._target} has no push {push}.")
-        return PushRecord(*[*row[:-1], json.loads(row[-1])])
+        return PushRecord(*[*found[0][:-1], json.loads(found[0][-1])])
 
     def pushes(self) -> list[PushRecord]:
         """Return every push, newest first."""
-        ids = self._db.execute("SELECT id FROM push WHERE target = ? ORDER BY rowid DESC", (self._target,)).fetchall()
-        return [self.push(row[0]) for row in ids]
+        found = self._read("SELECT id FROM push WHERE target = ? ORDER BY rowid DESC", self._target)
+        return [self.push(push) for (push,) in found]
 
     def require_open(self) -> PushRecord:
         """Return the open push.
@@ -185,9 +169,7 @@ class Journal:
 
     def batches(self, push: str) -> list[tuple[int, int, int, str]]:
         """Return (number, first row, row after the last, digest of the body) of each batch."""
-        return self._db.execute(
-            "SELECT number, first, stop, digest FROM batch WHERE push = ? ORDER BY number", (push,)
-        ).fetchall()
+        return self._read("SELECT number, first, stop, digest FROM batch WHERE push = ? ORDER BY number", push)
 
     def begin(self, push: str, batch: int, rows: Ranges, digest: str) -> int:
         """Enter an attempt, before it is made; returns its number."""
@@ -237,25 +219,19 @@ class Journal:
 
     def receipts(self, push: str) -> list[Receipt]:
         """Return what answers said, oldest first."""
-        found = self._db.execute(
-            "SELECT first, stop, fate, coalesce(code, ''), coalesce(category, ''),"
-            " coalesce(message, ''), at, batch, id FROM receipt WHERE push = ? ORDER BY id",
-            (push,),
-        ).fetchall()
+        columns = "first, stop, fate, coalesce(code, ''), coalesce(category, ''), coalesce(message, ''), at, batch, id"
+        found = self._read(f"SELECT {columns} FROM receipt WHERE push = ? ORDER BY id", push)
         return [Receipt(*row) for row in found]
 
     def n_attempts(self, push: str) -> int:
         """Count the requests made."""
-        return int(self._db.execute("SELECT count(*) FROM attempt WHERE push = ?", (push,)).fetchone()[0])
+        return int(self._read("SELECT count(*) FROM attempt WHERE push = ?", push)[0][0])
 
     def attempts(self, push: str) -> pd.DataFrame:
         """Return each attempt: batch, when it was sent and answered, status, verdict, the answer's raw text."""
-        return pd.read_sql_query(
-            "SELECT id, batch, sent_at, answered_at, status, verdict, digest, answer FROM attempt"
-            " WHERE push = ? ORDER BY id",
-            self._db,
-            params=(push,),
-        )
+        columns = ["id", "batch", "sent_at", "answered_at", "status", "verdict", "digest", "answer"]
+        found = self._read(f"SELECT {', '.join(columns)} FROM attempt WHERE push = ? ORDER BY id", push)
+        return pd.DataFrame(found, columns=columns)
 
     def fates(self, push: str) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
         """Return each row's fate (its place in `FATES`), and whether the row is settled: not to be sent again."""
@@ -263,9 +239,8 @@ class Journal:
         fates = np.full(n_rows, FATES.index("unsent"), dtype=np.int8)
         settled = np.zeros(n_rows, dtype=np.bool_)
         # An attempt without an answer (a crash) may have left, as one whose answer could not be read.
-        for (rows,) in self._db.execute(
-            "SELECT rows FROM attempt WHERE push = ? AND coalesce(verdict, 'lost') = 'lost'", (push,)
-        ):
+        left = "SELECT rows FROM attempt WHERE push = ? AND coalesce(verdict, 'lost') = 'lost'"
+        for (rows,) in self._read(left, push):
             for first, stop in json.loads(rows):
                 fates[first:stop] = FATES.index("unknown")
         for receipt in self.receipts(push):
@@ -281,7 +256,14 @@ class Journal:
     ) -> None:
         self._db.close()
 
-    def _refuse_if_open(self) -> None:
+    def refuse_if_open(self) -> None:
+        """Refuse to begin a push over an open one.
+
+        Raises
+        ------
+        OpenPushError
+            If a push to this target is still open.
+        """
         record = self.open_record()
         if record is not None:
             raise OpenPushError(
@@ -304,6 +286,13 @@ class Journal:
                 "or mend the folder's permissions. Nothing was sent."
             ) from error
 
+    def _read(self, sql: str, value: str) -> list[Any]:
+        try:
+            return self._db.execute(sql, (value,)).fetchall()
+        except sqlite3.Error as error:
+            why = f"The journal {self.path} cannot be read ({error}): restore it, or move it aside and plan anew."
+            raise JournalError(why) from error
+
     def _now(self) -> str:
         return self._clock().isoformat(timespec="microseconds")
 
@@ -313,15 +302,15 @@ class Journal:
             self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
-        except sqlite3.IntegrityError:
-            self._db.execute("ROLLBACK")
-            raise
-        except sqlite3.Error as error:
+        except BaseException as error:  # an interrupt too: what is not whole is not kept
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            raise JournalError(
+            if isinstance(error, sqlite3.IntegrityError) or not isinstance(error, sqlite3.Error):
+                raise
+            why = (
                 f"The journal {self.path} cannot be written ({error}): free space or mend its permissions, then resume."
-            ) from error
+            )
+            raise JournalError(why) from error
 
 
 @contextlib.contextmanager
@@ -334,18 +323,22 @@ def only_pusher(folder: Path, target: str) -> Iterator[None]:
         If another process of this machine is pushing to the target right now.
     """
     holder = folder / "pusher.json"
-    lock = sqlite3.connect(folder / "pusher.lock", timeout=0, isolation_level=None)
-    try:
+    with contextlib.ExitStack() as stack:
         try:
+            lock = sqlite3.connect(folder / "pusher.lock", timeout=0, isolation_level=None)
+            stack.callback(lock.close)
             lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
-            raise OpenPushError(
-                f"Another process is pushing to target {target} right now{_named(holder)}: wait until it ends."
-            ) from None
-        holder.write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname()}), encoding="utf-8")
+            holder.write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname()}), encoding="utf-8")
+        except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                raise OpenPushError(
+                    f"Another process is pushing to target {target} right now{_named(holder)}: wait until it ends."
+                ) from None
+            raise JournalError(
+                f"The folder {folder} cannot be used ({error}): mend the folder's permissions, or remove pusher.lock "
+                "and pusher.json there. Nothing was sent."
+            ) from error
         yield
-    finally:
-        lock.close()
 
 
 def _named(holder: Path) -> str:

@@ -232,10 +232,7 @@ def plan_push(changes: Diff, *, settings: Settings | None = None, include: Itera
             )
     envelope = Envelope(chosen.documented, chosen.solution, chosen.operation)
     rows = _rows(changes, wanted)
-    batches = tuple(
-        Batch(number, first, stop - first, len(body), hashlib.sha256(body).hexdigest())
-        for number, (first, stop, body) in enumerate(envelope.bodies(rows))
-    )
+    batches = _batches(envelope, rows)
     bound_to = {
         "target": chosen.target,
         "address": chosen.url(""),
@@ -274,7 +271,15 @@ def as_dry_run(plan: PushPlan) -> PushPlan:
             f"The contract {contract.name} documents no dry run, so the vendor might write the rows: use "
             "'plan' to see what would be sent, or set TOOLKIT_CONTRACT=current if the tenant has it."
         )
-    return replace(plan, envelope=replace(plan.envelope, dry_run=True))
+    envelope = replace(plan.envelope, dry_run=True)
+    return replace(plan, envelope=envelope, batches=_batches(envelope, plan.rows))
+
+
+def _batches(envelope: Envelope, rows: pa.Table) -> tuple[Batch, ...]:
+    return tuple(
+        Batch(number, first, stop - first, len(body), hashlib.sha256(body).hexdigest())
+        for number, (first, stop, body) in enumerate(envelope.bodies(rows))
+    )
 
 
 def _rows(changes: Diff, states: list[str]) -> pa.Table:

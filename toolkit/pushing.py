@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -49,16 +51,18 @@ def push(
         If it stopped before its end; its `report` says what was done, and `resume` goes on.
     """
     chosen, pace = settings or Settings(), pace or Pace()
-    ledger = _bound(plan, chosen)
     folder = chosen.target_folder()
     with only_pusher(folder, chosen.target), Journal(folder, chosen.target, clock=pace.now) as journal:
-        record = journal.open_push(plan)
-        try:
-            ledger.record_delivery(plan.delivery, plan=record.id, now=pace.now())
-        except LedgerError:
-            journal.close(record.id, state="abandoned")
-            raise
-        return _carry_on(journal, record, ledger, chosen, pace, reason=reason, progress=progress)
+        journal.refuse_if_open()
+        ledger = _bound(plan, chosen)
+        with _connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:  # with a token, or not at all
+            record = journal.open_push(plan, reason=reason)
+            try:
+                ledger.record_delivery(plan.delivery, plan=record.id, now=pace.now())
+            except LedgerError:
+                journal.close(record.id, state="abandoned")
+                raise
+            return _carry_on(journal, record, ledger, client, pace, progress=progress)
 
 
 def resume(*, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True) -> PushReport:
@@ -80,7 +84,9 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         ledger = Ledger.of(chosen)
         _require_same_address(record, chosen)
         _leave_out_overtaken(journal, record, ledger)
-        return _carry_on(journal, record, ledger, chosen, pace, reason="", progress=progress)
+        settled = journal.fates(record.id)[1].all()
+        with contextlib.nullcontext() if settled else _connected(chosen) as client:
+            return _carry_on(journal, record, ledger, client, pace, progress=progress)
 
 
 def abandon(*, settings: Settings | None = None, pace: Pace | None = None) -> PushReport:
@@ -95,7 +101,7 @@ def abandon(*, settings: Settings | None = None, pace: Pace | None = None) -> Pu
     folder = chosen.target_folder()
     with only_pusher(folder, chosen.target), Journal(folder, chosen.target, clock=pace.now) as journal:
         record = journal.require_open()
-        _enter_accepted(journal, record, Ledger.of(chosen), "")
+        _enter_accepted(journal, record, Ledger.of(chosen))
         journal.close(record.id, state="abandoned")
         return report_of(journal, record.id)
 
@@ -112,19 +118,18 @@ def dry_run(
     """
     chosen, pace = settings or Settings(), pace or Pace()
     checked = as_dry_run(plan)
-    folder = chosen.folder("dry_runs")
-    with Journal(folder, chosen.target, clock=pace.now) as journal:
-        left_over = journal.open_record()
-        if left_over is not None:
-            journal.close(left_over.id, state="abandoned")
+    with (
+        tempfile.TemporaryDirectory(dir=chosen.folder(), prefix="dry-run-") as folder,
+        Journal(Path(folder), chosen.target, clock=pace.now) as journal,
+        _connected(chosen) as client,
+    ):
         record = journal.open_push(checked)
         try:
-            with _connected(chosen) as client:
-                Sender(journal, record, client, checked.envelope, pace, progress=progress).run()
-        finally:
-            report = report_of(journal, record.id, state="dry run")
-            journal.close(record.id, state="done")
-    return report
+            Sender(journal, record, client, checked.envelope, pace, progress=progress).run()
+        except StoppedError as stop:
+            stop.report = report_of(journal, record.id, state="dry run", stopped=str(stop))
+            raise
+        return report_of(journal, record.id, state="dry run")
 
 
 def status(*, settings: Settings | None = None) -> Status:
@@ -179,23 +184,21 @@ def _carry_on(
     journal: Journal,
     record: PushRecord,
     ledger: Ledger,
-    settings: Settings,
+    client: Client | None,
     pace: Pace,
     *,
-    reason: str,
     progress: bool,
 ) -> PushReport:
     envelope = Envelope(Contract.named(record.facts["contract"]), record.facts["solution"], record.facts["operation"])
     stopped: StoppedError | None = None
     try:
-        if not journal.fates(record.id)[1].all():
-            with _connected(settings) as client:
-                Sender(journal, record, client, envelope, pace, progress=progress).run()
+        if client is not None:
+            Sender(journal, record, client, envelope, pace, progress=progress).run()
     except StoppedError as stop:
         stopped = stop
     finally:
         # However it ended, what the vendor accepted is entered, and the next diff knows it.
-        _enter_accepted(journal, record, ledger, reason)
+        _enter_accepted(journal, record, ledger)
     _, settled = journal.fates(record.id)
     if settled.all():
         journal.close(record.id, state="done")
@@ -206,7 +209,7 @@ def _carry_on(
     return report
 
 
-def _enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger, reason: str) -> None:
+def _enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
     through = ledger.recorded_through(record.id)
     new = [r for r in journal.receipts(record.id) if r.fate == "accepted" and r.number > through]
     if not new:
@@ -228,7 +231,7 @@ def _enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger, reason
         "batch": pa.array(np.repeat([r.batch for r in new], lengths)),
         "position": pa.array(places),
         "author": pa.repeat(record.author, n_rows),
-        "reason": pa.repeat(reason, n_rows),
+        "reason": pa.repeat(record.facts["reason"], n_rows),
         "source_file": pa.repeat(record.facts["source"], n_rows),
         "source_row": taken["source_row"],
     }

@@ -119,6 +119,9 @@ class PushReport(Result):
             parts.append(paragraph(f"Stopped: {self.stopped}"))
         if self.n_refused:
             parts += [heading("Refused by the vendor"), frame_table(self.refused)]
+        left_out = self.rows[(self.rows["fate"] == "unsent") & (self.rows["message"] != "")]
+        if len(left_out):
+            parts += [heading("Left out of the resume"), frame_table(left_out.reset_index()[REFUSAL_COLUMNS])]
         if self.state == "open":
             parts.append(paragraph("Rows wait: resume() sends what has no receipt, abandon() closes the push."))
         return "".join(parts)

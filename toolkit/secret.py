@@ -43,13 +43,13 @@ def checked_address(text: str) -> str:
     except ValueError:
         scheme, host, port = "", "", None
     if scheme not in {"http", "https"} or not re.fullmatch(r"[!-\[\]-~]+", text):
-        raise ValueError("it should be an address such as https://ingestion.peak.ai")
+        raise ValueError("it should be an address such as https://host.example")
     if "@" in parts.netloc:
         raise ValueError("it carries a user name or a password: leave them out, the token is enough")
     if "?" in text or "#" in text:
         raise ValueError("it carries a query or a fragment: leave out all from '?' or '#' on")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*", host):
-        raise ValueError("it names no host: it should be an address such as https://ingestion.peak.ai")
+        raise ValueError("it names no host: it should be an address such as https://host.example")
     shown = f"[{host}]" if ":" in host else host
     if port not in (None, {"http": 80, "https": 443}[scheme]):
         shown += f":{port}"

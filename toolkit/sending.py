@@ -104,6 +104,7 @@ class Sender:
             body = b""
             n_requests += 1
             if verdict.kind == "again" and len(verdict.refused) < len(part):
+                n_requests = 0  # the vendor names the rows it means
                 work.insert(0, np.delete(part, list(verdict.refused)))
             elif verdict.kind == "split":
                 half = len(part) // 2

@@ -1,0 +1,192 @@
+"""The rules of the house: floors, one module for each lower library, the public face, the files beside the package."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import rattler
+import yaml
+
+import toolkit
+from toolkit.contract import CONTRACTS, CUSTOMER
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "toolkit"
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+# A module imports only from floors below its own; siblings do not know each other.
+FLOORS = [
+    {"errors"},
+    {"display", "contract", "engine", "project", "writing", "pacing", "answers", "receipts", "times"},
+    {"delivery", "schema", "encoding", "comparison", "snapshot", "secret"},
+    {"settings", "rules", "sources", "mapping"},
+    {"text_format"},
+    {"sources_csv", "sources_excel"},
+    {"reading", "validation", "profiling", "correcting", "diffing", "ledger", "synthetic"},
+    {"planning", "client", "sandbox"},
+    {"journal"},
+    {"reporting"},
+    {"sending"},
+    {"pushing"},
+    {"demo", "telling"},
+    {"cli"},
+    {"__main__"},
+]
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+HOME = {"duckdb": "engine", "deltalake": "ledger", "sqlite3": "journal", "requests": "client"}
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """Every module that a file imports, and whether it does so inside a function."""
+    found = []
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, id(node) in inside) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append((node.module, id(node) in inside))
+    return found
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room(m) for m in MODULES if m != "toolkit"} == set(FLOOR)
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m != "toolkit"])
+def test_imports_go_downward_only_and_stand_at_the_top(module: str) -> None:
+    own = room(module)
+    for name, inside in imports(MODULES[module]):
+        assert not inside, f"{module} imports {name} inside a function"
+        if name.startswith("toolkit.") and room(name) != own:
+            allowed = FLOOR[room(name)] < FLOOR[own]
+            assert allowed, f"{module} (floor {FLOOR[own]}) imports {name} (floor {FLOOR[room(name)]})"
+        lower = name.split(".")[0]
+        if lower in HOME and own != "sandbox":
+            assert own == HOME[lower], f"{module} imports {lower}, which belongs to {HOME[lower]}"
+
+
+def test_the_sandbox_shares_nothing_with_the_client_but_its_error() -> None:
+    for module, path in MODULES.items():
+        if module.startswith("toolkit.sandbox"):
+            shared = {n for n, _ in imports(path) if n.startswith("toolkit.") and not n.startswith("toolkit.sandbox")}
+            assert shared <= {"toolkit.errors"}
+
+
+def test_no_module_is_two_ideas() -> None:
+    long = {m: n for m, p in MODULES.items() if (n := len(p.read_text(encoding="utf-8").splitlines())) > 375}
+    assert not long
+
+
+def test_limits_and_paths_stand_in_the_contract_alone() -> None:
+    facts = ("/api/v2", "ingestion-api", "solutionName", "operationType", "dryRun", "peak.ai")
+    for module, path in MODULES.items():
+        if module.split(".")[-1] in ("contract", "synthetic") or module.startswith("toolkit.sandbox"):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        values = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in prose]
+        assert not [v for v in values if isinstance(v, str) and any(fact in v for fact in facts)], module
+        assert not {2_000, 1_000_000} & {v for v in values if isinstance(v, int)}, module
+
+
+def test_the_public_face_is_small_and_holds_what_it_names() -> None:
+    assert len(toolkit.__all__) <= 34
+    assert list(toolkit.__all__) == sorted(toolkit.__all__)
+    wanted = {"read_customers", "Customer", "profile", "validate", "correct", "Ledger", "diff", "plan_push", "push",
+              "resume", "status", "Client", "Sandbox", "Settings", "Contract"}  # fmt: skip
+    assert wanted <= set(toolkit.__all__)
+    for name in toolkit.__all__:
+        value = getattr(toolkit, name)
+        assert value.__doc__, name
+        assert value.__module__.startswith("toolkit."), name  # no function hides its module
+
+
+def public(node: ast.AST, name: str) -> list[tuple[str, ast.AST]]:
+    """A module's public classes, functions and methods; what stands inside a function is nobody's concern."""
+    found = [(name, node)]
+    for child in getattr(node, "body", []):
+        if isinstance(child, ast.ClassDef | ast.FunctionDef) and not child.name.startswith("_"):
+            inner = public(child, f"{name}.{child.name}")
+            found += inner if isinstance(child, ast.ClassDef) else inner[:1]
+    return found
+
+
+def test_every_public_thing_says_what_it_is() -> None:
+    for module, path in MODULES.items():
+        for name, node in public(ast.parse(path.read_text(encoding="utf-8")), module):
+            assert ast.get_docstring(node), name
+
+
+def test_both_contracts_name_the_same_columns_and_key() -> None:
+    for contract in CONTRACTS.values():
+        assert contract.resource.names == CUSTOMER.names
+        assert contract.resource.key == ("customer_id", "updated_at")
+
+
+def test_environment_yml_agrees_with_pyproject() -> None:
+    conda = {"duckdb": "python-duckdb"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    lines = [line for line in environment["dependencies"] if isinstance(line, str)]
+    for line in lines:
+        assert rattler.MatchSpec(line).name is not None
+    said = dict(line.split(" ", 1) for line in lines if " " in line)
+    assert said.pop("python") == project["requires-python"]
+    wanted = {}
+    for dependency in project["dependencies"]:
+        name, bound = re.fullmatch(r"([a-z0-9-]+)(.*)", dependency).groups()
+        wanted[conda.get(name, name)] = bound
+    assert said == wanted
+    assert all(bound.startswith(">=") for bound in wanted.values())
+
+
+def test_only_what_tools_need_stands_beside_the_folders() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    top = {name.split("/")[0] for name in tracked}
+    assert top <= set(
+        "notebooks toolkit tests data environment.yml README.md pyproject.toml Makefile CHANGELOG.md CONTRIBUTING.md"
+        " .ci .gitignore .gitattributes .pre-commit-config.yaml".split()
+    )
+
+
+def test_no_registry_or_mirror_is_named_in_a_file() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    hosts = re.compile(r"pypi\.org|pythonhosted|conda\.anaconda|registry\.npmjs|deb\.debian", re.IGNORECASE)
+    for name in tracked:
+        if not name.endswith((".xlsx", ".png", "test_house.py")):
+            assert not hosts.search((ROOT / name).read_text(encoding="utf-8", errors="replace")), name
+
+
+BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def test_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
+    blocks = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert blocks
+    done = subprocess.run([sys.executable, "-c", "\n".join(blocks)], cwd=ROOT, capture_output=True, text=True,
+                          env={"TOOLKIT_HOME": str(tmp_path / "state"), "PATH": "", "HOME": str(tmp_path)})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_commands_of_the_readme_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = set(re.findall(r"make (\w+)", text))
+    rules = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"demo", "test", "lab"} <= targets <= rules
+    commands = set(re.findall(r"toolkit (check|profile|diff|plan|push|resume|abandon|status|snapshot|history|sandbox)",
+                              text))  # fmt: skip
+    assert {"check", "push", "resume"} <= commands

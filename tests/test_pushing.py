@@ -1,0 +1,735 @@
+"""push(), resume(), abandon(), dry_run() against the sandbox: what became of every row, and that both sides agree."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.clocks import Clock
+from toolkit.diffing import diff
+from toolkit.errors import (
+    AddressError,
+    AuthorizationError,
+    JournalError,
+    NothingOpenError,
+    OpenPushError,
+    PlanError,
+    SettingsError,
+    StoppedError,
+    ToolkitError,
+    UnreachableError,
+)
+from toolkit.journal import Journal, only_pusher
+from toolkit.ledger import Ledger
+from toolkit.planning import PushPlan, plan_push
+from toolkit.pushing import abandon, dry_run, push, resume, status
+from toolkit.reporting import PushReport
+from toolkit.sandbox import DROPPED, Assumptions, Reply, Sandbox
+from toolkit.schema import empty_frame
+from toolkit.settings import Settings
+
+KEY = ["customer_id", "updated_at"]
+BAD = {"C00001", "C00004"}
+
+
+@dataclass
+class Place:
+    """A sandbox and an analyst's settings for it, on one clock that moves only when somebody sleeps."""
+
+    sandbox: Sandbox
+    clock: Clock
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(**{"base_url": self.sandbox.url, **self.options})
+
+    def plan(self, frame: pd.DataFrame, **more: Any) -> PushPlan:
+        snapshot = Ledger.of(self.settings).snapshot()
+        return plan_push(diff(snapshot, frame), settings=self.settings, **more)
+
+    def push(self, plan: PushPlan | pd.DataFrame, **more: Any) -> PushReport:
+        made = self.plan(plan) if isinstance(plan, pd.DataFrame) else plan
+        return push(made, settings=self.settings, pace=self.clock.pace, progress=False, **more)
+
+    def resume(self) -> PushReport:
+        return resume(settings=self.settings, pace=self.clock.pace, progress=False)
+
+    def abandon(self) -> PushReport:
+        return abandon(settings=self.settings, pace=self.clock.pace)
+
+    def stopped(self, plan: PushPlan | pd.DataFrame) -> PushReport:
+        """Push, expecting a stop; returns the report that the error carries."""
+        with pytest.raises(StoppedError) as error:
+            self.push(plan)
+        return error.value.report
+
+    def require_agreement(self) -> None:
+        """The ledger holds exactly the versions that the vendor's table holds, cell by cell."""
+        held = Ledger.of(self.settings).snapshot().versions.to_pandas()
+        pd.testing.assert_frame_equal(
+            ordered(held), ordered(self.sandbox.table()), check_dtype=False, check_column_type=False
+        )
+
+    @property
+    def table(self) -> set[str]:
+        return set(self.sandbox.table()["customer_id"])
+
+    @property
+    def n_requests(self) -> int:
+        return len(self.sandbox.requests())
+
+
+def ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    columns = sorted(frame.columns)
+    whole = frame[columns].sort_values(KEY).reset_index(drop=True)
+    return whole.astype(object).where(whole.notna(), None)
+
+
+def fates(report: PushReport) -> dict[str, int]:
+    return {f: report.count(f) for f in ("accepted", "refused", "unknown", "unsent") if report.count(f)}
+
+
+@contextmanager
+def vendor(clock: Clock, *, contract: str = "2026-04", token: str = "sandbox", **assumed: Any) -> Iterator[Sandbox]:
+    with Sandbox(
+        contract=contract, token=token, assumptions=Assumptions(**assumed), clock=lambda: clock.now().timestamp()
+    ) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def place(clock: Clock) -> Iterator[Place]:
+    with vendor(clock) as sandbox:
+        yield Place(sandbox, clock)
+
+
+def refuse_bad(row: dict[str, Any]) -> str | None:
+    return "no such price list" if row["customer_id"] in BAD else None
+
+
+# Whatever the vendor's answers look like ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names_row_by", ["index", "key", "upper_key", "echo", "nested", "text", "nothing"])
+@pytest.mark.parametrize(("partial_status", "all_or_nothing"), [(200, False), (400, False), (422, True)])
+def test_however_refused_rows_are_named_both_sides_agree(
+    clock: Clock, customers, names_row_by: str, partial_status: int, all_or_nothing: bool
+) -> None:
+    with vendor(
+        clock, names_row_by=names_row_by, partial_status=partial_status, all_or_nothing=all_or_nothing
+    ) as sandbox:
+        place = Place(sandbox, clock)
+        sandbox.vendor.refuse = refuse_bad
+        plan = plan_push(diff(empty_frame(), customers(7)), settings=place.settings)
+        report = place.push(plan)
+        assert fates(report) == {"accepted": 5, "refused": 2}
+        assert (report.n_rows, report.state) == (7, "done")
+        assert list(report.refused["source_row"]) == [3, 6]  # C00001 and C00004 stand there
+        assert set(report.refused["customer_id"]) == BAD
+        if names_row_by != "text":  # then the vendor says which row, and nothing else
+            said = report.refused[["code", "category", "message"]].agg(" ".join, axis=1)
+            assert said.str.contains("no such price list").all()
+            assert said.str.contains("DI_E_00017").all()
+        place.require_agreement()
+
+
+def test_refused_rows_are_added_rows_of_the_next_diff_until_they_are_taken(place: Place, customers) -> None:
+    place.sandbox.vendor.refuse = refuse_bad
+    place.push(customers(7))
+    again = place.plan(customers(7))
+    assert set(again.to_frame()["customer_id"]) == BAD
+    assert set(again.to_frame()["state"]) == {"added"}
+    place.sandbox.vendor.refuse = None
+    assert fates(place.push(again)) == {"accepted": 2}
+    place.require_agreement()
+    assert place.plan(customers(7)).n_rows == 0
+
+
+@pytest.mark.parametrize("partial_status", [200, 207])
+def test_a_success_that_kept_the_whole_request_out_is_settled_where_no_row_is_named(
+    clock: Clock, customers, partial_status: int
+) -> None:
+    with vendor(clock, names_row_by="nothing", partial_status=partial_status, all_or_nothing=True) as sandbox:
+        place = Place(sandbox, clock)
+        sandbox.vendor.refuse = refuse_bad
+        assert fates(place.push(customers(7))) == {"accepted": 5, "refused": 2}
+        place.require_agreement()
+
+
+@pytest.mark.parametrize("operation", ["UPSERT", "APPEND"])
+def test_two_versions_of_one_customer_are_told_apart_or_halved(clock: Clock, customers, operation: str) -> None:
+    history = pd.concat([customers(3), customers(3, at="2026-02-01T00:00:00Z", customer_name="Later").shift(0)])
+    history = history.set_index(pd.RangeIndex(2, 8, name="source_row"))
+    with vendor(clock, names_row_by="text") as sandbox:
+        place = Place(sandbox, clock, {"operation": operation})
+        sandbox.vendor.refuse = lambda row: (
+            "too late" if row["customer_id"] == "C00001" and row["updated_at"] > "2026-01-15" else None
+        )
+        report = place.push(history)
+        assert fates(report) == {"accepted": 5, "refused": 1}
+        assert list(report.refused["source_row"]) == [6]
+        place.require_agreement()
+
+
+@pytest.mark.parametrize(
+    ("error_body", "request_id"), [("json", True), ("text", False), ("html", True), ("empty", False)]
+)
+def test_a_wrong_token_is_told_whatever_the_body_of_the_error_is(
+    clock: Clock, customers, monkeypatch: pytest.MonkeyPatch, error_body: str, request_id: bool
+) -> None:
+    with vendor(clock, token="the-right-one", error_body=error_body, request_id=request_id) as sandbox:
+        place = Place(sandbox, clock)
+        monkeypatch.setenv("PEAK_AUTH_TOKEN", "a-wrong-one")
+        with pytest.raises(AuthorizationError, match=r"PEAK_AUTH_TOKEN.*resume") as error:
+            place.push(customers(600))
+        assert place.n_requests == 1  # at once: no second try, no second batch
+        assert "a-wrong-one" not in str(error.value)
+        assert fates(error.value.report) == {"unsent": 600}
+        assert error.value.report.state == "open"
+        monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+        assert fates(place.resume()) == {"accepted": 600}
+        place.require_agreement()
+
+
+@pytest.mark.parametrize(("over_limit_status", "error_body"), [(400, "html"), (413, "json")])
+def test_a_vendor_with_smaller_limits_than_the_contract_still_gets_every_row(
+    clock: Clock, customers, over_limit_status: int, error_body: str
+) -> None:
+    with vendor(clock, over_limit_status=over_limit_status, error_body=error_body) as sandbox:
+        place = Place(sandbox, clock, {"contract": "current"})
+        report = place.push(customers(1_300))
+        assert (fates(report), report.n_batches) == ({"accepted": 1_300}, 1)
+        place.require_agreement()
+
+
+def test_a_vendor_that_names_one_bad_row_at_a_time_is_followed_to_the_last(place: Place, customers) -> None:
+    bad = {f"C{i:05d}" for i in range(60)}
+
+    def first_only(request: Any) -> Reply:
+        reply = take(request)
+        said = json.loads(reply.body)
+        return Reply(reply.status, json.dumps({"failed": said["failed"][:1]}).encode())
+
+    place.sandbox.vendor.assumptions = Assumptions(partial_status=422)
+    place.sandbox.vendor.refuse = lambda row: "no" if row["customer_id"] in bad else None
+    take, place.sandbox.vendor.answer = place.sandbox.vendor.answer, first_only
+    assert fates(place.push(customers(100))) == {"accepted": 40, "refused": 60}
+    place.require_agreement()
+
+
+# Trouble on the way ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Reply(429, b"{}"),
+        Reply(503, b"<html>"),
+        Reply(500, b""),
+        (True, Reply(502, b"<html>")),
+        DROPPED,
+        (True, DROPPED),
+        (True, Reply(200, b'{"failed": []}', cut=5)),
+        (True, Reply(200, b"")),
+    ],
+)
+def test_passing_trouble_is_tried_again_and_every_row_arrives_once(place: Place, customers, trouble: Any) -> None:
+    place.sandbox.vendor.troubles.extend([None, trouble, trouble])
+    report = place.push(customers(1_100))
+    assert (fates(report), report.n_attempts, report.state) == ({"accepted": 1_100}, 5, "done")
+    digests = place.sandbox.requests()["digest"]
+    assert len(set(digests[1:4])) == 1  # the same bytes
+    place.require_agreement()
+    assert len(Ledger.of(place.settings).history("C00600")) == 1
+
+
+@pytest.mark.parametrize(("retry_after", "waits"), [("seconds", [1.5]), ("date", [1.5]), ("none", [0.5, 1.0])])
+def test_the_sandbox_is_waited_for_as_its_retry_after_says(
+    clock: Clock, customers, retry_after: str, waits: list[float]
+) -> None:
+    with vendor(clock, retry_after=retry_after) as sandbox:
+        place = Place(sandbox, clock)
+        plan = place.plan(customers(2))
+        sandbox.vendor._starts.extend([clock.seconds + clock.now().timestamp()] * 50)  # somebody else fills this second
+        report = place.push(plan)
+    assert fates(report) == {"accepted": 2}
+    long = [s for s in clock.slept if s > 0.1]  # what was asked for, and the whole jitter: 0.5 s, then 1 s
+    assert long == pytest.approx(waits, abs=1.001 if retry_after == "date" else 1e-3)  # a date has whole seconds
+    assert report.n_attempts == len(waits) + 1
+
+
+def test_a_sandbox_that_counts_never_sees_more_than_its_fifty_a_second(place: Place, customers) -> None:
+    report = place.push(customers(30_500))
+    assert (fates(report), set(place.sandbox.requests()["status"])) == ({"accepted": 30_500}, {200})
+    assert report.n_attempts == 61
+
+
+@pytest.mark.parametrize("status_code", [401, 403, 404])
+def test_what_no_retry_mends_stops_at_once_and_keeps_what_was_accepted(
+    place: Place, customers, status_code: int
+) -> None:
+    place.sandbox.vendor.troubles.extend([None, Reply(status_code, b"<html>no</html>")])
+    report = place.stopped(customers(1_200))
+    assert (fates(report), report.state, place.n_requests) == ({"accepted": 500, "unsent": 700}, "open", 2)
+    place.require_agreement()  # the ledger knows what was accepted before the stop
+    assert status(settings=place.settings).n_waiting == 700
+    assert fates(place.resume()) == {"accepted": 1_200}
+    place.require_agreement()
+    assert status(settings=place.settings).open_push == ""
+
+
+def test_a_wrong_address_is_mended_in_the_settings_and_resumed(place: Place, customers) -> None:
+    place.options["base_url"] = place.sandbox.url + "/elsewhere"
+    with pytest.raises(AddressError, match="TOOLKIT_BASE_URL"):
+        place.push(customers(3))
+    del place.options["base_url"]
+    assert fates(place.resume()) == {"accepted": 3}
+    place.require_agreement()
+
+
+def test_an_unreachable_host_is_given_up_on_and_every_row_is_unsent(place: Place, customers) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        place.options["base_url"] = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(UnreachableError, match=r"cannot be reached.*resume") as error:
+            place.push(customers(3))
+    assert fates(error.value.report) == {"unsent": 3}  # nothing left this machine
+    assert len(place.clock.slept) >= 5
+    del place.options["base_url"]
+    assert fates(place.resume()) == {"accepted": 3}
+    place.require_agreement()
+
+
+def test_a_token_that_cannot_be_used_leaves_no_push_open(
+    place: Place, customers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = place.plan(customers(3))
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "two words")
+    with pytest.raises(SettingsError, match="PEAK_AUTH_TOKEN"):
+        place.push(plan)
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "sandbox")
+    assert fates(place.push(plan)) == {"accepted": 3}
+
+
+# UPSERT, APPEND and what is unknown --------------------------------------------------------------------------------
+
+
+def test_unknown_rows_are_sent_again_by_an_upsert(place: Place, customers) -> None:
+    place.sandbox.vendor.troubles.extend([(True, DROPPED)] * 6)
+    report = place.stopped(customers(3))
+    assert fates(report) == {"unknown": 3}
+    assert len(Ledger.of(place.settings).snapshot().frame) == 0  # not accepted, though it arrived
+    assert fates(place.resume()) == {"accepted": 3}
+    assert place.n_requests == 7
+    place.require_agreement()
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_unknown_rows_are_never_sent_again_by_an_append(place: Place, customers, arrived: bool) -> None:
+    place.options["operation"] = "APPEND"
+    place.sandbox.vendor.troubles.append((True, DROPPED) if arrived else DROPPED)
+    report = place.push(customers(600))
+    assert (fates(report), report.state, place.n_requests) == ({"accepted": 100, "unknown": 500}, "open", 2)
+    assert fates(place.resume()) == {"accepted": 100, "unknown": 500}
+    assert place.n_requests == 2
+    assert place.abandon().state == "abandoned"
+    assert len(Ledger.of(place.settings).snapshot().frame) == 100
+
+
+# One push at a time ------------------------------------------------------------------------------------------------
+
+
+def test_a_push_over_an_open_one_is_refused_and_names_it_until_it_is_abandoned(place: Place, customers) -> None:
+    place.sandbox.vendor.troubles.extend([None, Reply(401)])
+    plan = place.plan(customers(700))
+    first = place.stopped(plan)
+    for second in (plan, place.plan(customers(700))):  # the same plan again, and one made since
+        with pytest.raises(OpenPushError, match=f"{first.push}.*resume.*abandon"):
+            place.push(second)
+    closed = place.abandon()
+    assert (closed.push, closed.state, fates(closed)) == (first.push, "abandoned", {"accepted": 500, "unsent": 200})
+    with pytest.raises(NothingOpenError):
+        place.resume()
+    with pytest.raises(NothingOpenError):
+        place.abandon()
+    place.require_agreement()
+    report = place.push(customers(700))
+    assert (report.n_rows, fates(report)) == (200, {"accepted": 200})
+    place.require_agreement()
+
+
+def test_of_two_pushes_at_once_the_second_is_refused_and_told_who_is_first(place: Place, customers) -> None:
+    plan, refusals = place.plan(customers(3)), []
+
+    def push_again(row: dict[str, Any]) -> None:
+        try:
+            place.push(plan)
+        except OpenPushError as error:
+            refusals.append(str(error))
+
+    place.sandbox.vendor.refuse = push_again
+    assert fates(place.push(plan)) == {"accepted": 3}
+    assert len(refusals) == 3
+    assert all(f"process {os.getpid()} " in said for said in refusals)
+    assert place.n_requests == 1
+
+
+def test_a_plan_that_waited_for_another_push_is_checked_after_it(place: Place, customers, monkeypatch) -> None:
+    """The ledger must not move between the check of a plan and the right to push."""
+    plan = place.plan(customers(3))
+
+    @contextmanager
+    def wait_for_another(folder: Path, target: str) -> Iterator[None]:
+        monkeypatch.undo()
+        monkeypatch.setenv("TOOLKIT_HOME", str(folder.parent.parent))
+        place.push(plan)
+        with only_pusher(folder, target):
+            yield
+
+    monkeypatch.setattr("toolkit.pushing.only_pusher", wait_for_another)
+    with pytest.raises(PlanError, match="ledger moved on"):
+        place.push(plan)
+    assert place.n_requests == 1
+
+
+def test_a_plan_is_pushed_once(place: Place, customers) -> None:
+    plan = place.plan(customers(3))
+    place.push(plan)
+    with pytest.raises(PlanError, match="ledger moved on"):
+        place.push(plan)
+    assert status(settings=place.settings).open_push == ""
+
+
+def test_a_plan_for_another_target_address_or_operation_is_refused(place: Place, customers) -> None:
+    plan = place.plan(customers(3))
+    for other in ({"target": "sandbox-2"}, {"path_style": "objects"}, {"operation": "APPEND"}, {"suffix": "_X"}):
+        place.options = other
+        with pytest.raises(PlanError, match="plan it anew"):
+            place.push(plan)
+    assert place.n_requests == 0
+
+
+def test_a_push_begun_one_way_is_not_resumed_another(place: Place, customers) -> None:
+    place.sandbox.vendor.troubles.append(Reply(401))
+    place.stopped(customers(3))
+    for other in ({"operation": "APPEND"}, {"contract": "current"}, {"solution": "OTHER"}):
+        place.options = other
+        with pytest.raises(PlanError, match="resume it with the same settings, or abandon"):
+            place.resume()
+    assert place.n_requests == 1
+
+
+def test_an_empty_plan_sends_nothing_and_leaves_nothing_open(
+    place: Place, customers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.push(customers(3))
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "never asked for")
+    report = place.push(customers(3))
+    assert (report.n_rows, report.n_attempts, report.ok, report.state) == (0, 0, True, "done")
+    assert place.n_requests == 1
+    assert status(settings=place.settings).open_push == ""
+
+
+def test_what_another_analyst_brought_in_since_is_left_out_of_a_resume_and_said(
+    place: Place, customers, tmp_path: Path
+) -> None:
+    place.options["ledger"] = tmp_path / "shared"
+    colleague = Place(place.sandbox, place.clock, {**place.options, "home": tmp_path / "colleague"})
+    place.sandbox.vendor.troubles.extend([None, Reply(401)])
+    place.stopped(customers(600))
+    # The colleague sends two of the waiting customers, and a newer version of a third.
+    theirs = pd.concat([customers(2, start=500), customers(1, start=502, at="2026-02-01T00:00:00Z")])
+    assert fates(colleague.push(theirs)) == {"accepted": 3}
+    report = place.resume()
+    assert (fates(report), report.state) == ({"accepted": 598, "unsent": 2}, "done")
+    left_out = report.rows[report.rows["fate"] == "unsent"]
+    assert list(left_out["customer_id"]) == ["C00500", "C00501"]
+    assert left_out["message"].str.contains("another push brought this version in since").all()
+    assert "another push brought this version in since" in report.body()
+    assert "2 unsent" in repr(report)
+    place.require_agreement()
+
+
+# What is kept of a push --------------------------------------------------------------------------------------------
+
+
+def test_the_ledger_says_of_each_version_where_it_came_from_and_why(place: Place, customers) -> None:
+    place.push(customers(2, start=1), reason="first load")
+    entry = Ledger.of(place.settings).history("C00002").iloc[0]
+    record = status(settings=place.settings).pushes.iloc[0]
+    assert entry[["operation", "plan", "reason", "source_file", "source_row"]].tolist() == [
+        "UPSERT", record["push"], "first load", "frame", 4,
+    ]  # fmt: skip
+    assert (entry["author"], entry["batch"], entry["position"]) == (record["author"], 0, 1)
+
+
+@pytest.mark.parametrize("end", ["resume", "abandon"])
+def test_the_reason_of_a_push_outlives_a_stop(place: Place, customers, end: str) -> None:
+    place.sandbox.vendor.troubles.extend([None, Reply(401)])
+    with pytest.raises(AuthorizationError):
+        place.push(place.plan(customers(600)), reason="spring prices")
+    getattr(place, end)()
+    ledger = Ledger.of(place.settings)
+    assert ledger.history("C00000")["reason"].tolist() == ["spring prices"]
+    assert ledger.history("C00599")["reason"].tolist() == (["spring prices"] if end == "resume" else [])
+
+
+def test_an_absent_customer_is_newly_absent_in_the_next_delivery_only(place: Place, customers) -> None:
+    place.push(customers(3))
+    place.push(customers(2))  # an empty plan: its delivery counts all the same
+    changes = diff(Ledger.of(place.settings).snapshot(), customers(2))
+    assert (changes.n_absent, changes.n_newly_absent) == (1, 0)
+
+
+def test_status_tells_every_push_the_newest_first(place: Place, customers) -> None:
+    place.push(customers(2))
+    place.sandbox.vendor.refuse = refuse_bad
+    place.push(customers(3, start=2))
+    found = status(settings=place.settings)
+    assert found.pushes[["state", "rows", "accepted", "refused"]].to_numpy().tolist() == [
+        ["done", 3, 2, 1], ["done", 2, 2, 0],
+    ]  # fmt: skip
+    assert (found.n_customers, found.n_waiting) == (4, 0)
+
+
+def test_records_of_customers_are_for_their_user_alone(place: Place, customers) -> None:
+    place.push(customers(2))
+    home = place.settings.home
+    assert home.stat().st_mode & 0o777 == 0o700
+    rows = list((home / "targets").rglob("*.parquet"))
+    assert rows
+    assert all(p.stat().st_mode & 0o077 == 0 for p in [*rows, home / "targets/sandbox/journal.sqlite"])
+
+
+# A dry run ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def current(clock: Clock) -> Iterator[Place]:
+    with vendor(clock, contract="current") as sandbox:
+        yield Place(sandbox, clock, {"contract": "current"})
+
+
+def test_a_dry_run_is_answered_for_every_row_and_changes_nothing(current: Place, customers) -> None:
+    frame = pd.concat([customers(2_500), customers(1, start=2_500, customer_name=None)])
+    plan = current.plan(frame)
+    report = dry_run(plan, settings=current.settings, pace=current.clock.pace, progress=False)
+    assert (fates(report), report.state) == ({"accepted": 2_500, "refused": 1}, "dry run")
+    assert report.refused["message"].tolist() == ["customer_name must not be null"]
+    assert current.table == set()
+    assert len(current.sandbox.failed_rows()) == 0
+    found = status(settings=current.settings)
+    assert (found.n_customers, len(found.pushes)) == (0, 0)
+    assert current.plan(frame).digest == plan.digest
+    assert fates(current.push(plan)) == {"accepted": 2_500, "refused": 1}  # and the plan still stands
+
+
+def test_a_dry_run_that_is_stopped_says_what_was_answered_until_then(current: Place, customers) -> None:
+    current.sandbox.vendor.troubles.extend([None, Reply(401)])
+    with pytest.raises(AuthorizationError) as error:
+        dry_run(current.plan(customers(2_100)), settings=current.settings, pace=current.clock.pace, progress=False)
+    assert fates(error.value.report) == {"accepted": 2_000, "unsent": 100}
+    assert status(settings=current.settings).open_push == ""
+    assert fates(current.push(customers(3))) == {"accepted": 3}
+
+
+def test_a_batch_filled_to_the_limit_is_cut_anew_for_a_dry_run(current: Place, customers) -> None:
+    """The words of a dry run take bytes themselves."""
+    frame = customers(1_500, customer_subcategory="x" * 1_000)
+    plan = current.plan(frame)
+    report = dry_run(plan, settings=current.settings, pace=current.clock.pace, progress=False)
+    assert fates(report) == {"accepted": 1_500}
+    assert set(current.sandbox.requests()["status"]) == {200}
+
+
+# What can be wrong with the home -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["push", "resume", "abandon", "status"])
+@pytest.mark.parametrize("damage", ["garbage", "cut in half", "zeros inside"])
+def test_a_damaged_journal_is_said_so_and_nothing_is_sent(place: Place, customers, damage: str, call: str) -> None:
+    place.push(customers(2))
+    plan, before = place.plan(customers(1, start=5_000)), place.n_requests
+    path = place.settings.target_folder() / "journal.sqlite"
+    whole = path.read_bytes()
+    assert len(whole) > 3 * 4096
+    path.write_bytes(
+        {
+            "garbage": b"no database " * 500,
+            "cut in half": whole[: 4096 + 100],
+            "zeros inside": whole[:4096] + bytes(len(whole) - 4096),
+        }[damage]
+    )
+    calls: dict[str, Callable[[], object]] = {
+        "push": lambda: place.push(plan),
+        "resume": place.resume,
+        "abandon": place.abandon,
+        "status": lambda: status(settings=place.settings),
+    }
+    with pytest.raises(JournalError, match=re.escape(str(path))):
+        calls[call]()
+    assert place.n_requests == before
+
+
+@pytest.mark.parametrize("name", ["journal.sqlite", "rows", "pusher.lock", "pusher.json"])
+def test_a_home_that_cannot_be_written_is_said_so_and_nothing_is_sent(place: Place, customers, name: str) -> None:
+    """A folder where a file should be, or a file for a folder, stops even a superuser."""
+    plan = place.plan(customers(3))
+    blocked = place.settings.target_folder() / name
+    if name == "rows":
+        blocked.write_text("in the way")
+    else:
+        blocked.mkdir()
+    with pytest.raises(JournalError, match="mend the folder's permissions") as error:
+        place.push(plan)
+    assert not isinstance(error.value, OpenPushError)  # nobody else is pushing
+    assert place.n_requests == 0
+
+
+def test_a_home_that_cannot_be_made_is_said_so(place: Place, customers, tmp_path: Path) -> None:
+    plan = place.plan(customers(3))
+    (tmp_path / "file").write_text("in the way")
+    place.options["home"] = tmp_path / "file" / "home"
+    with pytest.raises(SettingsError, match="TOOLKIT_HOME"):
+        place.push(plan)
+
+
+def test_rows_that_were_lost_are_said_so_and_the_push_can_still_be_abandoned(place: Place, customers) -> None:
+    place.sandbox.vendor.troubles.append(Reply(401))
+    stopped = place.stopped(customers(3))
+    (place.settings.target_folder() / "rows" / f"{stopped.push}.parquet").write_bytes(b"PAR1 of nothing")
+    with pytest.raises(JournalError, match=f"rows of push {stopped.push}"):
+        place.resume()
+    with pytest.raises(ToolkitError):
+        place.abandon()
+    assert fates(place.push(customers(3))) == {"accepted": 3}
+
+
+def test_a_ledger_that_cannot_be_written_keeps_nothing_open_and_sends_nothing(
+    place: Place, customers, tmp_path: Path
+) -> None:
+    plan = place.plan(customers(3))
+    folder = Ledger.of(place.settings).folder
+    folder.parent.mkdir(parents=True)
+    folder.write_text("in the way")
+    with pytest.raises(ToolkitError):
+        place.push(plan)
+    assert place.n_requests == 0
+    folder.unlink()
+    assert fates(place.push(plan)) == {"accepted": 3}
+
+
+# kill -9 -----------------------------------------------------------------------------------------------------------
+
+# Where the process dies: a method, at which call of it, and whether it dies before or after its work.
+DEATHS = {
+    "before anything is sent": (Journal, "begin", 1, False),
+    "before an attempt of the second batch": (Journal, "begin", 2, False),
+    "with the second batch in flight": (Journal, "begin", 2, True),
+    "with an answer that was not written down": (Journal, "end", 2, False),
+    "after the last answer, before the ledger": (Ledger, "record", 1, False),
+    "after the ledger, before the close": (Ledger, "record", 1, True),
+}
+
+
+def push_and_die(death: str, plan: PushPlan, options: dict[str, Any]) -> None:
+    """Run in a process of its own, which is killed as `kill -9` does."""
+    owner, name, call, after = DEATHS[death]
+    whole, calls = getattr(owner, name), []
+
+    def deadly(*args: Any, **more: Any) -> Any:
+        calls.append(name)
+        if len(calls) == call and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = whole(*args, **more)
+        if len(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, name, deadly)
+    push(plan, settings=Settings(**options), pace=Clock().pace, progress=False)
+
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.test_pushing"])
+
+
+def kill_a_push(place: Place, death: str, plan: PushPlan) -> None:
+    options = {"base_url": place.sandbox.url, "home": place.settings.home, **place.options}
+    child = PROCESSES.Process(target=push_and_die, args=(death, plan, options))
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("death", "taken", "then"),
+    [
+        ("before anything is sent", 0, {"unsent": 1_200}),
+        ("before an attempt of the second batch", 500, {"accepted": 500, "unsent": 700}),
+        ("with the second batch in flight", 500, {"accepted": 500, "unknown": 500, "unsent": 200}),
+        ("with an answer that was not written down", 1_000, {"accepted": 500, "unknown": 500, "unsent": 200}),
+        ("after the last answer, before the ledger", 1_200, {"accepted": 1_200}),
+        ("after the ledger, before the close", 1_200, {"accepted": 1_200}),
+    ],
+)
+def test_a_push_that_was_killed_is_resumed_to_the_whole_plan(
+    place: Place, customers, death: str, taken: int, then: dict[str, int]
+) -> None:
+    plan = place.plan(customers(1_200))
+    kill_a_push(place, death, plan)
+    assert len(place.table) == taken
+    found = status(settings=place.settings).pushes.iloc[0]
+    assert (found["state"], {f: found[f] for f in then}) == ("open", then)
+    with pytest.raises(OpenPushError, match=found["push"]):
+        place.push(plan)
+    report = place.resume()
+    assert (fates(report), report.state, report.plan) == ({"accepted": 1_200}, "done", plan.digest)
+    assert place.table == set(plan.to_frame()["customer_id"])
+    place.require_agreement()
+    entries = pd.concat([Ledger.of(place.settings).history(c) for c in ("C00000", "C00700", "C01199")])
+    assert len(entries) == 3  # each once
+    assert place.plan(customers(1_200)).n_rows == 0
+
+
+def test_an_append_that_was_killed_leaves_what_was_in_flight_to_the_analyst(place: Place, customers) -> None:
+    place.options["operation"] = "APPEND"
+    kill_a_push(place, "with an answer that was not written down", place.plan(customers(1_200)))
+    report = place.resume()
+    assert (fates(report), report.state) == ({"accepted": 700, "unknown": 500}, "open")
+    assert sorted(place.sandbox.requests()["n_rows"]) == [200, 500, 500]  # none twice
+    unknown = report.rows[report.rows["fate"] == "unknown"]
+    assert list(unknown["customer_id"]) == [f"C{i:05d}" for i in range(500, 1_000)]
+
+
+def test_an_abandoned_push_that_was_killed_keeps_what_was_accepted(place: Place, customers) -> None:
+    kill_a_push(place, "with the second batch in flight", place.plan(customers(1_200)))
+    assert fates(place.abandon()) == {"accepted": 500, "unknown": 500, "unsent": 200}
+    place.require_agreement()
+    assert place.plan(customers(1_200)).n_rows == 700
+
+
+def test_an_interrupt_keeps_what_was_accepted(place: Place, customers) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    place.sandbox.vendor.troubles.extend([None, Reply(503)])
+    pace = replace(place.clock.pace, sleep=lambda s: interrupt(s) if s > 0.4 else None)
+    with pytest.raises(KeyboardInterrupt):
+        push(place.plan(customers(1_200)), settings=place.settings, pace=pace, progress=False)
+    place.require_agreement()
+    assert status(settings=place.settings).n_waiting == 700
+    assert fates(place.resume()) == {"accepted": 1_200}
