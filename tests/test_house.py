@@ -157,10 +157,22 @@ def test_environment_yml_agrees_with_pyproject() -> None:
 def test_only_what_tools_need_stands_beside_the_folders() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     top = {name.split("/")[0] for name in tracked}
-    assert top <= set(
-        "notebooks toolkit tests data environment.yml README.md pyproject.toml Makefile CHANGELOG.md CONTRIBUTING.md"
-        " .ci .gitignore .gitattributes .pre-commit-config.yaml".split()
-    )
+    assert top <= {
+        "notebooks",
+        "toolkit",
+        "tests",
+        "data",
+        "environment.yml",
+        "README.md",
+        "pyproject.toml",
+        "Makefile",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        ".ci",
+        ".gitignore",
+        ".gitattributes",
+        ".pre-commit-config.yaml",
+    }
 
 
 def test_no_registry_or_mirror_is_named_in_a_file() -> None:
