@@ -32,8 +32,11 @@ class Session:
 
     def __init__(self, tables: Mapping[str, pa.Table] | None = None) -> None:
         self._connection = duckdb.connect()
-        # A progress bar would be written to standard output, where --json has its one object.
-        self._connection.execute("SET TimeZone='UTC'; SET enable_progress_bar=false")
+        self._connection.execute("SET TimeZone='UTC'")
+        # A progress bar would be written to standard output, where --json has its one object. Where it is off by
+        # itself, as in a notebook without ipywidgets, DuckDB raises when the setting is so much as touched.
+        if self.scalar("SELECT current_setting('enable_progress_bar')"):
+            self._connection.execute("SET enable_progress_bar=false")
         for name, table in (tables or {}).items():
             self._connection.register(name, table)
 
