@@ -1,12 +1,14 @@
 """Answers of every shape the contract page leaves open: nothing is accepted by default."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.answers import Answer, Refusal, read_answer
+from toolkit.contract import CURRENT
 
 AT = "2025-01-28T10:00:00Z"
 SENT = [("CUST-001", AT), ("CUST-002", AT), ("CUST-003", AT)]
@@ -142,3 +144,11 @@ def test_no_answer_raises_and_no_answer_refuses_a_row_that_was_not_sent(status: 
     assert all(0 <= place < len(SENT) for place in verdict.refused)
     if not 200 <= status < 300:
         assert verdict.kind != "taken"
+
+
+def test_an_index_counts_from_what_the_contract_says() -> None:
+    said = answer(200, {"failed": [{"index": 1}]})
+    assert list(read_answer(said, SENT).refused) == [1]
+    assert list(read_answer(said, SENT, contract=replace(CURRENT, first_index=1)).refused) == [0]
+    rejects = answer(200, {"rejected": [{"index": 1}]})
+    assert list(read_answer(rejects, SENT, contract=replace(CURRENT, failed_field="rejected")).refused) == [1]

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from toolkit.contract import APRIL_2026, ID, TIME, Contract
+
 Kind = Literal[
     "taken",  # rows not named are accepted
     "again",  # rows not named were not taken: send them without the named ones
@@ -75,15 +77,15 @@ class Verdict:
     message: str = ""
 
 
-def read_answer(answer: Answer, keys: Sequence[tuple[str, str]], *, first_index: int = 0) -> Verdict:
+def read_answer(answer: Answer, keys: Sequence[tuple[str, str]], *, contract: Contract = APRIL_2026) -> Verdict:
     """Read an answer to a request of these rows.
 
     Parameters
     ----------
     keys
         (customer_id, updated_at as it was sent) of each row, in their order.
-    first_index
-        What the vendor's indices count from.
+    contract
+        Which field lists the rows that did not pass, and what an index counts from.
 
     Examples
     --------
@@ -98,9 +100,9 @@ def read_answer(answer: Answer, keys: Sequence[tuple[str, str]], *, first_index:
     said = _object(answer)
     message = _spoken(said, answer)
     if 200 <= answer.status < 300:
-        return _read_success(said, keys, first_index) if said is not None else Verdict("lost", message=message)
+        return _read_success(said, keys, contract) if said is not None else Verdict("lost", message=message)
     if answer.status in (400, 422):
-        return _read_refusal(said, keys, first_index, message)
+        return _read_refusal(said, keys, contract, message)
     if answer.status == 413:
         return _for_one(keys, message) or Verdict("split", message=message)
     if answer.status in (401, 403):
@@ -114,21 +116,21 @@ def read_answer(answer: Answer, keys: Sequence[tuple[str, str]], *, first_index:
     return Verdict("stop", message=message)
 
 
-def _read_success(said: dict[str, Any], keys: Sequence[tuple[str, str]], first_index: int) -> Verdict:
-    entries = _lowered(said).get("failed")
+def _read_success(said: dict[str, Any], keys: Sequence[tuple[str, str]], contract: Contract) -> Verdict:
+    entries = _lowered(said).get(contract.failed_field)
     if not entries and entries in (None, [], {}, 0, ""):
         return Verdict("taken")
-    refused = _matched(entries, keys, first_index)
+    refused = _matched(entries, keys, contract)
     if refused is not None:
         return Verdict("taken", refused)
     return _for_one(keys, _first_message(entries)) or Verdict("split", message=_first_message(entries))
 
 
 def _read_refusal(
-    said: dict[str, Any] | None, keys: Sequence[tuple[str, str]], first_index: int, message: str
+    said: dict[str, Any] | None, keys: Sequence[tuple[str, str]], contract: Contract, message: str
 ) -> Verdict:
-    entries = _lowered(said or {}).get("failed")
-    refused = _matched(entries, keys, first_index) if entries else None
+    entries = _lowered(said or {}).get(contract.failed_field)
+    refused = _matched(entries, keys, contract) if entries else None
     if refused:
         return Verdict("again", refused)
     return _for_one(keys, _first_message(entries) or message) or Verdict("split", message=message)
@@ -139,7 +141,7 @@ def _for_one(keys: Sequence[tuple[str, str]], message: str) -> Verdict | None:
     return Verdict("again", {0: Refusal(message=message)}) if len(keys) == 1 else None
 
 
-def _matched(entries: Any, keys: Sequence[tuple[str, str]], first_index: int) -> dict[int, Refusal] | None:
+def _matched(entries: Any, keys: Sequence[tuple[str, str]], contract: Contract) -> dict[int, Refusal] | None:
     """Match every entry to exactly one row, or return None."""
     if not isinstance(entries, list):
         return None
@@ -149,7 +151,7 @@ def _matched(entries: Any, keys: Sequence[tuple[str, str]], first_index: int) ->
         by_id[customer_id] = None if customer_id in by_id else place
     refused: dict[int, Refusal] = {}
     for entry in entries:
-        named = _place(entry, by_key, by_id, len(keys), first_index)
+        named = _place(entry, by_key, by_id, len(keys), contract.first_index)
         if named is None:
             return None
         known = refused.get(named)
@@ -174,11 +176,11 @@ def _place(
     if not isinstance(entry, dict):
         return None
     for candidate in _echoes(entry):
-        customer_id = candidate.get("customer_id", candidate.get("customerid"))
+        customer_id = candidate.get(ID, candidate.get(ID.replace("_", "")))
         if customer_id is None:
             continue
         # A key that is none of ours must not fall back to an index: the entry is about something else.
-        place = by_key.get((str(customer_id), str(candidate.get("updated_at"))))
+        place = by_key.get((str(customer_id), str(candidate.get(TIME))))
         return place if place is not None else by_id.get(str(customer_id))
     lowered = _lowered(entry)
     for word in _INDEX_WORDS:

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
+from toolkit.contract import ID, TIME
 from toolkit.correcting import correct
 from toolkit.delivery import Delivery
 from toolkit.demo import run_demo
@@ -209,18 +210,18 @@ def history(customer_id: str, /, *, json: Json = False) -> int:
     """Show every entry of one customer in the ledger, oldest first."""
     settings = _labelled()
     found = Ledger.of(settings).history(customer_id)
-    entries = found.astype({"updated_at": "str", "recorded_at": "str"})
+    entries = found.astype({TIME: "str", "recorded_at": "str"})
     if json:
         _print_json(
             {
-                "customer_id": customer_id,
+                ID: customer_id,
                 "entries": entries.astype(object).where(found.notna(), None).to_dict("records"),
             }
         )
     elif found.empty:
         _say(f"The ledger of target {settings.target} has no entry of this customer.")
     else:
-        print(entries.drop(columns="customer_id").T.to_string(header=False))
+        print(entries.drop(columns=ID).T.to_string(header=False))
     return OK
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.contract import CUSTOMER
+from toolkit.contract import CUSTOMER, ID, TIME
 from toolkit.display import plural
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import InputError
@@ -136,7 +136,7 @@ def _differs(given: list[str], old: str) -> str:
 def _codes(session: Session, rows: pa.Table) -> npt.NDArray[np.int8]:
     found = session.table("SELECT row_, state FROM compared")
     # What was not compared has a null key, or one that stands twice.
-    null = pc.or_(pc.is_null(rows["customer_id"]), pc.is_null(rows["updated_at"])).to_numpy()
+    null = pc.or_(pc.is_null(rows[ID]), pc.is_null(rows[TIME])).to_numpy()
     codes = np.where(null, _CODES["null_key"], _CODES["duplicate_key"]).astype(np.int8)
     codes[found["row_"].to_numpy()] = found["state"].to_numpy()
     return codes

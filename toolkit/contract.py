@@ -102,6 +102,8 @@ class Contract:
         Whether prefix and suffix must be given.
     failed_field
         Where an answer lists the rows that did not pass.
+    first_index
+        What an index in it counts from; not documented, so an assumption.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Contract:
     operations: tuple[Operation, ...] = ("UPSERT", "APPEND")
     token_variables: tuple[str, ...] = ("PEAK_AUTH_TOKEN", "API_KEY")
     failed_field: str = "failed"
+    first_index: int = 0
     paths: dict[str, str] = field(
         hash=False,
         default_factory=lambda: {
@@ -229,3 +232,5 @@ CURRENT = Contract(
 CONTRACTS = {c.name: c for c in (APRIL_2026, CURRENT)}
 CUSTOMER = APRIL_2026.resource
 """The columns and the key, which every contract shares; nullability is the contract's own."""
+ID, TIME = CUSTOMER.key
+"""The two columns of the key: whose row it is, and since when it holds."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.contract import CUSTOMER
+from toolkit.contract import CUSTOMER, ID, TIME
 from toolkit.delivery import Customers, Delivery, as_delivery
 from toolkit.display import Result, badge, frame_table, heading, paragraph, plural
 from toolkit.errors import CorrectionError, did_you_mean
@@ -133,8 +133,8 @@ def correct(
         frame = after
     listed = pd.concat(changes, ignore_index=True) if changes else pd.DataFrame(columns=CHANGE_COLUMNS)
     given = delivery.given
-    if "restamp" in active and "updated_at" not in given:
-        given = (*given, "updated_at")
+    if "restamp" in active and TIME not in given:
+        given = (*given, TIME)
     return Correction(replace(delivery, frame=frame, given=given), listed, tuple(active))
 
 
@@ -168,7 +168,7 @@ def _drop_exact_duplicates(frame: pd.DataFrame, option: Any, _: pd.Timestamp) ->
     if option is not True:
         raise CorrectionError("The correction drop_exact_duplicates takes no options: write true.")
     # A row without its key is not a duplicate of another one: nobody knows whose it is.
-    keyed = frame["customer_id"].notna() & frame["updated_at"].notna()
+    keyed = frame[ID].notna() & frame[TIME].notna()
     return frame[~(frame.duplicated() & keyed)]
 
 
@@ -183,11 +183,11 @@ def _restamp(frame: pd.DataFrame, option: Any, now: pd.Timestamp) -> pd.DataFram
     if stamp.tzinfo is None:
         raise CorrectionError("The correction restamp needs a time with its zone, such as 2026-11-24T10:00:00Z.")
     chosen = (
-        frame["customer_id"].isin(_words("restamp", options["ids"]))
+        frame[ID].isin(_words("restamp", options["ids"]))
         if "ids" in options
         else pd.Series(data=True, index=frame.index)
     )
-    return frame.assign(updated_at=frame["updated_at"].mask(chosen, stamp.tz_convert("UTC").as_unit("us")))
+    return frame.assign(**{TIME: frame[TIME].mask(chosen, stamp.tz_convert("UTC").as_unit("us"))})
 
 
 CORRECTIONS: dict[str, Apply] = {

@@ -10,12 +10,12 @@ from typing import Any, Literal, Protocol
 
 import pandas as pd
 
-from toolkit.contract import CUSTOMER
+from toolkit.contract import CUSTOMER, ID
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
 
 DeliveryKind = Literal["full", "changes"]
 
-BROKEN_COLUMNS = ("customer_id", "reason", "text")
+BROKEN_COLUMNS = (ID, "reason", "text")
 
 
 def no_broken_lines() -> pd.DataFrame:

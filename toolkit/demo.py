@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
+from toolkit.contract import ID
 from toolkit.correcting import correct
 from toolkit.diffing import diff
 from toolkit.display import plural
@@ -47,7 +48,7 @@ def run_demo(folder: Path | None = None, *, say: Say) -> None:
         settings = Settings(base_url=sandbox.url, home=place / "state", ledger=place / "state" / "ledger")
         say(f"Working against {settings.label}: a local server that keeps the vendor's contract.")
         sandbox.vendor.refuse = lambda row: (
-            "price list is not known to the application" if row.get("customer_id") == refused else None
+            "price list is not known to the application" if row.get(ID) == refused else None
         )
         _deliver(root / "data" / DELIVERIES[0], settings, place, say, "First delivery")
         sandbox.vendor.refuse = None
@@ -129,4 +130,4 @@ def _deliver(path: Path, settings: Settings, place: Path, say: Say, title: str) 
 def _first_customer(path: Path) -> str:
     """Return the id of the delivery's first customer, whom the sandbox will refuse."""
     delivery = read_customers(path, mapping=path.with_suffix(".toml"))
-    return str(validate(correct(delivery)).good["customer_id"].iloc[0])
+    return str(validate(correct(delivery)).good[ID].iloc[0])

@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.comparison import STATES, compare
-from toolkit.contract import CUSTOMER
+from toolkit.contract import CUSTOMER, ID, TIME
 from toolkit.delivery import Customers, Delivery, as_delivery
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
 from toolkit.engine import to_arrow
@@ -209,7 +209,7 @@ def diff(before: pd.DataFrame | Before, after: Customers) -> Diff:
     """
     delivery = as_delivery(after)
     frame = delivery.frame
-    if not isinstance(frame["updated_at"].dtype, pd.DatetimeTZDtype):
+    if not isinstance(frame[TIME].dtype, pd.DatetimeTZDtype):
         raise InputError("The delivery's updated_at is not all times in UTC yet: validate it, and diff its good rows.")
     if isinstance(before, pd.DataFrame):
         versions, version = to_arrow(before, CUSTOMER.arrow_schema()), None
@@ -220,7 +220,7 @@ def diff(before: pd.DataFrame | Before, after: Customers) -> Diff:
     states = pd.Series(pd.Categorical.from_codes(found.codes, dtype=pd.CategoricalDtype(list(STATES))), frame.index)
     fields = found.fields.rename(columns={"place": "source_row"})
     fields["source_row"] = frame.index.to_numpy()[fields["source_row"]]
-    absent = found.absent[~found.absent["customer_id"].isin(delivery.held) & (delivery.kind == "full")]
-    absent = absent.reset_index(drop=True).assign(newly=lambda f: f["customer_id"].isin(last_keys or frozenset()))
+    absent = found.absent[~found.absent[ID].isin(delivery.held) & (delivery.kind == "full")]
+    absent = absent.reset_index(drop=True).assign(newly=lambda f: f[ID].isin(last_keys or frozenset()))
     filled = frame.assign(**{c: texts.set_axis(frame.index) for c, texts in found.filled.items()})
     return Diff(replace(delivery, frame=filled), states, fields, absent, label, version)

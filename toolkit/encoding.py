@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.contract import CUSTOMER, Column, Resource
+from toolkit.contract import CUSTOMER, TIME, Column, Resource
 from toolkit.engine import Session, quoted, to_array, to_arrow
 
 WORST_GROWTH = 6
@@ -81,9 +81,9 @@ def oversized(frame: pd.DataFrame, max_bytes: int) -> npt.NDArray[np.bool_]:
         bound += WORST_GROWTH * lengths.to_numpy()
     near = bound > max_bytes
     if near.any():
-        times = frame["updated_at"][near]
+        times = frame[TIME][near]
         readable = times if times.dtype != object else pd.to_datetime(times, utc=True, errors="coerce")
-        rows = to_arrow(frame[near].assign(updated_at=readable), CUSTOMER.arrow_schema())
+        rows = to_arrow(frame[near].assign(**{TIME: readable}), CUSTOMER.arrow_schema())
         near[near] = encode(rows).sizes - 1 > max_bytes
     return near
 

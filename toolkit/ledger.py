@@ -20,7 +20,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from toolkit.contract import CUSTOMER
+from toolkit.contract import CUSTOMER, ID, TIME
 from toolkit.delivery import Delivery
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import LedgerError
@@ -53,7 +53,7 @@ DELIVERY = pa.schema(
         pa.field("kind", pa.string()),
         pa.field("n_rows", pa.int64()),
         pa.field("author", pa.string()),
-        pa.field("customer_id", pa.string()),
+        pa.field(ID, pa.string()),
     ]
 )
 
@@ -168,7 +168,7 @@ class Ledger:
         table = self._table("deliveries")
         if table is not None and table.transaction_version(plan) is not None:
             return
-        ids = pd.concat([delivery.frame["customer_id"], pd.Series(sorted(delivery.held), dtype="str")])
+        ids = pd.concat([delivery.frame[ID], pd.Series(sorted(delivery.held), dtype="str")])
         keys = pa.array(ids.dropna().drop_duplicates(), type=pa.string())
         fixed = {
             "recorded_at": now,
@@ -184,7 +184,7 @@ class Ledger:
         }
         self._append(
             "deliveries",
-            pa.table({**columns, "customer_id": keys}, schema=DELIVERY),
+            pa.table({**columns, ID: keys}, schema=DELIVERY),
             CommitProperties(app_transactions=[Transaction(plan, 1)]),
         )
 
@@ -192,7 +192,7 @@ class Ledger:
         """Return the deliveries recorded, newest first."""
         table = self._table("deliveries")
         if table is None:
-            return to_frame(DELIVERY.empty_table().drop_columns("customer_id"))
+            return to_frame(DELIVERY.empty_table().drop_columns(ID))
         with Session() as session:
             return to_frame(
                 session.table(
@@ -216,12 +216,12 @@ class Ledger:
             If a version is not in the ledger, or is retracted already: nothing is entered then.
         """
         wanted = pd.DataFrame(list(keys), columns=list(CUSTOMER.key))
-        wanted["updated_at"] = pd.to_datetime(wanted["updated_at"], utc=True).dt.as_unit("us")
-        wanted["customer_id"] = wanted["customer_id"].astype("str")
+        wanted[TIME] = pd.to_datetime(wanted[TIME], utc=True).dt.as_unit("us")
+        wanted[ID] = wanted[ID].astype("str")
         held = to_frame(self.snapshot().versions.select(list(CUSTOMER.key))).assign(found=True)
         merged = wanted.drop_duplicates().merge(held, how="left", on=list(CUSTOMER.key))
         if merged["found"].isna().any():
-            missing = merged.loc[merged["found"].isna(), "customer_id"].tolist()
+            missing = merged.loc[merged["found"].isna(), ID].tolist()
             raise LedgerError(
                 f"The ledger of target {self.target} holds no such version of "
                 f"{', '.join(missing[:5])}: look at history(customer_id). Nothing was retracted."
@@ -254,7 +254,7 @@ class Ledger:
                 SELECT customer_id FROM d WHERE recorded_at = (SELECT max(recorded_at) FROM d)""",
                 [table.file_uris(), as_of, as_of],
             )
-        return frozenset(keys["customer_id"].to_pylist()) if len(keys) else None
+        return frozenset(keys[ID].to_pylist()) if len(keys) else None
 
     def _table(self, name: str) -> DeltaTable | None:
         path = self.folder / name

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.comparison import STATES
-from toolkit.contract import CUSTOMER, Contract
+from toolkit.contract import CUSTOMER, TIME, Contract
 from toolkit.delivery import Delivery
 from toolkit.diffing import SENT, WAYS_IN, Diff
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural, table
@@ -285,7 +285,7 @@ def _batches(envelope: Envelope, rows: pa.Table) -> tuple[Batch, ...]:
 def _rows(changes: Diff, states: list[str]) -> pa.Table:
     chosen = changes.states.isin(states)
     frame = changes.delivery.frame[chosen]
-    order = np.argsort(frame["updated_at"].astype("int64").to_numpy(), kind="stable")
+    order = np.argsort(frame[TIME].astype("int64").to_numpy(), kind="stable")
     table_ = to_arrow(frame.iloc[order], CUSTOMER.arrow_schema(), index="source_row")
     state = changes.states[chosen].iloc[order].astype("str")
     return table_.append_column("state", pa.array(state, type=pa.string()))

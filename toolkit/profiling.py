@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.contract import CUSTOMER
+from toolkit.contract import CUSTOMER, TIME
 from toolkit.delivery import Customers, as_delivery
 from toolkit.display import Markup, Result, badges, bar, heading, paragraph, plural, table
 from toolkit.engine import Session, quoted, to_arrow, to_frame
@@ -100,8 +100,8 @@ def profile(data: Customers) -> Profile:
     """
     delivery = as_delivery(data)
     frame = delivery.frame
-    if frame["updated_at"].dtype.kind == "O":
-        frame = frame.assign(updated_at=pd.to_datetime(frame["updated_at"], utc=True, errors="coerce"))
+    if frame[TIME].dtype.kind == "O":
+        frame = frame.assign(**{TIME: pd.to_datetime(frame[TIME], utc=True, errors="coerce")})
     with Session({"rows_": to_arrow(frame, CUSTOMER.arrow_schema())}) as session:
         counted = [session.table(_counts(c.name, is_text=c.kind == "string")) for c in CUSTOMER.columns]
         top = [session.table(_TOP.format(column=quoted(c.name))).to_pylist() for c in CUSTOMER.columns]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toolkit.contract import CUSTOMER
+from toolkit.contract import CUSTOMER, TIME
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural, table
 from toolkit.engine import to_frame
 from toolkit.journal import Journal
@@ -132,7 +132,7 @@ class PushReport(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Give the counts and the refused rows' keys and reasons."""
-        refused = self.refused.head(1000).astype({"updated_at": "str"})
+        refused = self.refused.head(1000).astype({TIME: "str"})
         return {
             "plan": self.plan,
             "push": self.push,

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.contract import CUSTOMER, Contract
+from toolkit.contract import CUSTOMER, ID, TIME, Contract
 from toolkit.engine import to_array
 
 Mask = pd.Series  # boolean, on the frame's index
@@ -44,15 +44,15 @@ def text_columns(frame: pd.DataFrame) -> list[str]:
 
 
 def _later(frame: pd.DataFrame, now: pd.Timestamp) -> Mask:
-    return frame["updated_at"] > now
+    return frame[TIME] > now
 
 
 def _early(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
-    return frame["updated_at"] < EARLIEST
+    return frame[TIME] < EARLIEST
 
 
 def _blank(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
-    return _mask(pc.equal(pc.utf8_trim_whitespace(to_array(frame["customer_id"], TEXT)), ""), frame)
+    return _mask(pc.equal(pc.utf8_trim_whitespace(to_array(frame[ID], TEXT)), ""), frame)
 
 
 def _stray(column: str) -> Callable[[pd.DataFrame, pd.Timestamp], Mask]:
@@ -66,9 +66,9 @@ def _stray(column: str) -> Callable[[pd.DataFrame, pd.Timestamp], Mask]:
 
 def _near(frame: pd.DataFrame, _: pd.Timestamp) -> Mask:
     # Folded to what a person would call the same id; a group with two spellings is suspect.
-    ids = to_array(frame["customer_id"], TEXT)
+    ids = to_array(frame[ID], TEXT)
     folded = pc.utf8_ltrim(pc.utf8_lower(pc.utf8_trim_whitespace(ids)), characters="0")
-    if pd.Series(folded.to_pandas()).nunique() == frame["customer_id"].nunique():
+    if pd.Series(folded.to_pandas()).nunique() == frame[ID].nunique():
         return pd.Series(data=False, index=frame.index)
     spellings = pa.table({"folded": folded, "id": ids}).group_by("folded").aggregate([("id", "count_distinct")])
     suspect = spellings.filter(pc.greater(spellings["id_count_distinct"], 1))["folded"]
@@ -86,10 +86,10 @@ def _mask(found: pa.ChunkedArray, frame: pd.DataFrame) -> Mask:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("blank_id", "customer_id", "holds nothing but spaces, or nothing at all", _blank),
-    Rule("near_ids", "customer_id", "differs from another only by case, spaces or leading zeros", _near),
-    Rule("future_time", "updated_at", "lies in the future", _later),
-    Rule("early_time", "updated_at", "lies before 2000", _early),
+    Rule("blank_id", ID, "holds nothing but spaces, or nothing at all", _blank),
+    Rule("near_ids", ID, "differs from another only by case, spaces or leading zeros", _near),
+    Rule("future_time", TIME, "lies in the future", _later),
+    Rule("early_time", TIME, "lies before 2000", _early),
     Rule("orphan_subcategory", "customer_subcategory", "stands without a category", _orphan),
     *(
         Rule("stray_spaces", c.name, "has spaces before, after or doubled within", _stray(c.name))
@@ -101,8 +101,8 @@ RULES: tuple[Rule, ...] = (
 
 def find_warnings(frame: pd.DataFrame, contract: Contract, rules: Sequence[Rule], now: pd.Timestamp) -> pd.DataFrame:
     """Return one record a cell and warning: column, check, failure_case, index, reason."""
-    if frame["updated_at"].dtype.kind == "O":
-        frame = frame.assign(updated_at=pd.to_datetime(frame["updated_at"], utc=True, errors="coerce"))
+    if frame[TIME].dtype.kind == "O":
+        frame = frame.assign(**{TIME: pd.to_datetime(frame[TIME], utc=True, errors="coerce")})
     found = []
     for rule in rules:
         if rule.column in frame.columns:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from toolkit.answers import Answer, Refusal, Verdict, read_answer
 from toolkit.client import Client
+from toolkit.contract import ID, TIME
 from toolkit.errors import AddressError, AuthorizationError, PlanError, StoppedError, UnreachableError
 from toolkit.journal import Journal
 from toolkit.pacing import Limiter, Retries
@@ -70,13 +71,15 @@ class Sender:
             disable=not progress or not (notebook or sys.stderr.isatty()),
         )
         self._accepted = 0
+        self._doubtful: npt.NDArray[np.bool_] = np.zeros(record.n_rows, dtype=np.bool_)  # sent, and perhaps taken
 
     def run(self) -> None:
         """Send batch by batch, in the plan's order, the rows that wait."""
         fates, settled = self._journal.fates(self._push)
+        self._doubtful = fates == FATES.index("unknown")
         waiting = ~settled
         if self._envelope.operation != "UPSERT":  # what may have arrived must not be sent again
-            waiting &= fates != FATES.index("unknown")
+            waiting &= ~self._doubtful
         planned = self._journal.batches(self._push)
         with self._bar:
             self._bar.update(int((~waiting).sum()))
@@ -119,13 +122,16 @@ class Sender:
     def _send(self, number: int, places: Places, body: bytes) -> Verdict:
         """Send one body until an answer can be read, within the retries."""
         digest = hashlib.sha256(body).hexdigest()
-        keys = [(row["customer_id"], row["updated_at"]) for row in json.loads(body)["data"]]
+        keys = [(row[ID], row[TIME]) for row in json.loads(body)["data"]]
         verdict, answer = Verdict("retry"), Answer(None)
         for attempt in range(1, self._pace.retries.attempts + 1):
             self._limiter.wait()
             begun = self._journal.begin(self._push, number, _ranges(places), digest)
             answer = self._client.send(body)
-            verdict = read_answer(answer, keys)
+            verdict = read_answer(answer, keys, contract=self._envelope.contract)
+            if answer.status == 413 and verdict.refused and self._doubtful[places[0]]:
+                # Too large is said of the request, not of the row, and the row may have been taken before.
+                verdict = Verdict("stop", message=verdict.message)
             self._keep(number, begun, places, answer, verdict)
             if verdict.kind not in ("retry", "lost"):
                 break
@@ -149,6 +155,9 @@ class Sender:
         self._bar.update(len(refused))
         # Half a request may have been taken when its rows cannot be told apart.
         torn = verdict.kind == "split" and answer.status is not None and answer.status < 300
+        kind = "lost" if torn else verdict.kind
+        if kind == "lost":
+            self._doubtful[places] = True
         text = self._client.redacted(answer.body.decode("utf-8", "replace") or answer.problem)
         clean = [_redacted(r, self._client) for r in receipts]
         self._journal.end(
@@ -158,7 +167,7 @@ class Sender:
             status=answer.status,
             answer=text,
             receipts=clean,
-            verdict="lost" if torn else verdict.kind,
+            verdict=kind,
         )
 
     def _stop_if_hopeless(self, verdict: Verdict, answer: Answer) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pandera.pandas as pa
 
-from toolkit.contract import Contract
+from toolkit.contract import ID, TIME, Contract
 from toolkit.delivery import Customers, Delivery, as_delivery
 from toolkit.display import (
     Markup,
@@ -191,11 +191,11 @@ def validate(
     _require_usable(frame)
     failures = _with_broken(pd.concat([_failures(frame, documented), _oversized(frame, documented)]), delivery)
     good = frame.loc[~frame.index.isin(failures["index"])]
-    if good["updated_at"].dtype.kind == "O":  # only cells that did not parse made it so
-        good = good.assign(updated_at=pd.to_datetime(good["updated_at"], utc=True).dt.as_unit("us"))
+    if good[TIME].dtype.kind == "O":  # only cells that did not parse made it so
+        good = good.assign(**{TIME: pd.to_datetime(good[TIME], utc=True).dt.as_unit("us")})
     quarantine = _quarantine(frame, failures, delivery)
-    bad_ids = quarantine["customer_id"].dropna().unique()
-    held = frozenset(bad_ids) - frozenset(good["customer_id"][good["customer_id"].isin(bad_ids)])
+    bad_ids = quarantine[ID].dropna().unique()
+    held = frozenset(bad_ids) - frozenset(good[ID][good[ID].isin(bad_ids)])
     return ValidationReport(
         good=good,
         quarantine=quarantine,
@@ -212,7 +212,7 @@ def validate(
 
 
 def _require_usable(frame: pd.DataFrame) -> None:
-    missing = [c for c in ("customer_id", "updated_at") if c not in frame.columns]
+    missing = [c for c in (ID, TIME) if c not in frame.columns]
     if missing:
         raise InputError(
             f"The frame lacks {' and '.join(missing)}: every customer row needs both. "
@@ -223,7 +223,7 @@ def _require_usable(frame: pd.DataFrame) -> None:
             "The frame's index names some rows twice, so a failure could not be led back to its "
             "row: call reset_index(drop=True) first."
         )
-    times = frame["updated_at"].dtype
+    times = frame[TIME].dtype
     if isinstance(times, pd.DatetimeTZDtype) or pd.api.types.is_object_dtype(times):
         return
     if pd.api.types.is_datetime64_dtype(times):
@@ -238,9 +238,9 @@ def _require_usable(frame: pd.DataFrame) -> None:
 
 
 def _failures(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    times = frame["updated_at"].dtype
+    times = frame[TIME].dtype
     if isinstance(times, pd.DatetimeTZDtype) and (str(times.tz) != "UTC" or times.unit != "us"):
-        frame = frame.assign(updated_at=frame["updated_at"].dt.tz_convert("UTC").dt.as_unit("us"))
+        frame = frame.assign(**{TIME: frame[TIME].dt.tz_convert("UTC").dt.as_unit("us")})
     try:
         schema_for(contract).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as found:
@@ -260,8 +260,8 @@ def _one_a_row(cases: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     # pandera names a duplicate key once for each of its columns, and counts null keys as equal.
     cases = cases[["column", "check", "failure_case", "index"]]
     unique = cases["check"] == UNIQUE
-    keyless = frame.index[frame["customer_id"].isna() | frame["updated_at"].isna()]
-    cases = cases[~unique | ((cases["column"] == "customer_id") & ~cases["index"].isin(keyless))]
+    keyless = frame.index[frame[ID].isna() | frame[TIME].isna()]
+    cases = cases[~unique | ((cases["column"] == ID) & ~cases["index"].isin(keyless))]
     kinds = cases[["check", "column"]].drop_duplicates()
     spoken = {(k, c): reason(k, c) for k, c in kinds.itertuples(index=False)}
     words = [spoken[pair] for pair in zip(cases["check"], cases["column"], strict=True)]
@@ -275,8 +275,8 @@ def _oversized(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     return findings(
         large,
         TOO_LARGE,
-        "customer_id",
-        frame["customer_id"].loc[large],
+        ID,
+        frame[ID].loc[large],
         f"the row is larger than a request may be ({contract.max_bytes:,} bytes)",
     )
 
@@ -301,7 +301,7 @@ def _with_broken(failures: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
 def _quarantine(frame: pd.DataFrame, failures: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
     bad = frame.loc[frame.index.isin(failures["index"])]
     broken = delivery.broken.drop(columns="reason").reindex(columns=[*frame.columns, "text"])
-    rows = pd.concat([part.astype({"updated_at": object}) for part in (bad, broken)]).sort_index()
+    rows = pd.concat([part.astype({TIME: object}) for part in (bad, broken)]).sort_index()
     reasons = failures.drop_duplicates("index").set_index("index")["reason"]
     several = failures["index"].duplicated(keep=False)
     if several.any():  # the join is slow, and most bad rows have one reason
