@@ -119,7 +119,7 @@ def _deliver(path: Path, settings: Settings, place: Path, say: Say, title: str) 
     say(f"  pushed     {result.summary()}")
     for row in result.refused.to_dict("records"):
         say(
-            f"             refused: row {row['source_row']} of the file, customer {row['customer_id']}: "
+            f"             refused: row {row['source_row']} of the file, customer {row[ID]}: "
             f"{row['code']} {row['message']}"
         )
     for name, each in (("validation", report), ("diff", changes), ("plan", plan), ("push", result)):

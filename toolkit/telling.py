@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from toolkit.contract import ID
 from toolkit.diffing import WAYS_IN, Diff
 from toolkit.planning import PushPlan
 from toolkit.profiling import Profile
@@ -23,7 +24,7 @@ def change_lines(changes: Diff) -> list[str]:
     """Say which fields changed, by row, id and column."""
     shown = changes.fields.head(MOST).to_dict("records")
     more = len(changes.fields) - len(shown)
-    lines = [f"  source_row {r['source_row']}: {r['customer_id']} {r['column']}" for r in shown]
+    lines = [f"  source_row {r['source_row']}: {r[ID]} {r['column']}" for r in shown]
     return lines + ([f"  and {more:,} more changed fields"] if more else [])
 
 
@@ -56,7 +57,7 @@ def plan_lines(planned: PushPlan) -> list[str]:
 def fate_lines(result: PushReport) -> list[str]:
     """Say which rows were refused and why, and what waits."""
     lines = [
-        f"  refused: source_row {r['source_row']}, {r['customer_id']}: "
+        f"  refused: source_row {r['source_row']}, {r[ID]}: "
         + " ".join(r[c] for c in ("code", "category", "message") if r[c])
         for r in result.refused.head(20).to_dict("records")
     ]
