@@ -24,10 +24,10 @@ from toolkit.delivery import Delivery
 from toolkit.demo import run_demo
 from toolkit.diffing import Diff, diff
 from toolkit.display import Result, plural
-from toolkit.errors import InputError, PlanError, StoppedError, ToolkitError
+from toolkit.errors import InputError, ToolkitError
 from toolkit.ledger import Ledger
 from toolkit.mapping import Mapping
-from toolkit.planning import PushPlan, plan_push
+from toolkit.planning import PushPlan, plan_push, require_digest
 from toolkit.profiling import profile as profiled
 from toolkit.pushing import abandon as abandoned
 from toolkit.pushing import dry_run, push, resume, status
@@ -41,12 +41,12 @@ from toolkit.validation import ValidationReport, validate
 from toolkit.writing import write_table
 
 OK, FINDINGS, ERROR, INTERRUPTED = 0, 1, 2, 130
-SHORTEST_DIGEST = 8
 
 app = App(
     name="toolkit",
     help="Customer master data: check it, compare it, push exactly what changed.",
     result_action="return_value",
+    default_parameter=Parameter(negative=(), show_default=False),
 )
 
 
@@ -66,12 +66,13 @@ class Source:
     """
 
     mapping: Path | None = None
-    set: Annotated[tuple[str, ...], Parameter(negative=())] = ()
-    correct: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    set: tuple[str, ...] = ()
+    correct: tuple[str, ...] = ()
 
 
-Json = Annotated[bool, Parameter(name="--json", negative=())]
-Yes = Annotated[bool, Parameter(name=["--yes", "-y"], negative=())]
+Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
+Yes = Annotated[bool, Parameter(name=["--yes", "-y"])]
+Include = Annotated[tuple[str, ...], Parameter(help="States to send as well: touched, restated, backdated.")]
 
 
 @app.command
@@ -104,7 +105,7 @@ def diff_(file: Path, /, *, source: Source = Source(), json: Json = False) -> in
 
 
 @app.command
-def plan(file: Path, /, *, source: Source = Source(), include: tuple[str, ...] = (), json: Json = False) -> int:
+def plan(file: Path, /, *, source: Source = Source(), include: Include = (), json: Json = False) -> int:
     """Plan what to send of FILE; nothing leaves the machine."""
     settings = Settings()
     report, changes = _compared(file, source, settings)
@@ -120,9 +121,9 @@ def push_(
     *,
     source: Source = Source(),
     plan: str = "",
-    dry: Annotated[bool, Parameter(name="--dry-run", negative=())] = False,
+    dry: Annotated[bool, Parameter(name="--dry-run")] = False,
     yes: Yes = False,
-    include: tuple[str, ...] = (),
+    include: Include = (),
     reason: str = "",
     json: Json = False,
 ) -> int:
@@ -136,15 +137,13 @@ def push_(
         Have the vendor check the rows and write nothing.
     yes
         Do not ask.
-    include
-        States to send besides added and changed: touched, restated, backdated.
     reason
         Why, for the ledger.
     """
     settings = Settings()
     report, changes = _compared(file, source, settings)
     planned = _planned(changes, settings, include)
-    _require_digest(planned, plan)
+    require_digest(planned, plan)
     for line in (repr(planned), *plan_lines(planned), *finding_lines(report)):
         _say(line)
     if dry:
@@ -212,12 +211,8 @@ def history(customer_id: str, /, *, json: Json = False) -> int:
     found = Ledger.of(settings).history(customer_id)
     entries = found.astype({TIME: "str", "recorded_at": "str"})
     if json:
-        _print_json(
-            {
-                ID: customer_id,
-                "entries": entries.astype(object).where(found.notna(), None).to_dict("records"),
-            }
-        )
+        records = entries.astype(object).where(found.notna(), None).to_dict("records")
+        _print_json({ID: customer_id, "entries": records})
     elif found.empty:
         _say(f"The ledger of target {settings.target} has no entry of this customer.")
     else:
@@ -232,7 +227,7 @@ def sandbox(*, port: int = 8765, data: Path | None = None) -> int:
     Parameters
     ----------
     port
-        Where it listens; 0 for a free port.
+        Where it listens, by default 8765; 0 for a free port.
     data
         Its folder; by default the one that the embedded sandbox uses.
     """
@@ -269,10 +264,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(given, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         return _failed(f"{error} See 'toolkit --help'.".replace("\n", " "), as_json)
-    except StoppedError as error:
-        return _failed(str(error), as_json, error.report)
     except ToolkitError as error:
-        return _failed(str(error), as_json)
+        return _failed(str(error), as_json, getattr(error, "report", None))
     except KeyboardInterrupt:
         _say("Interrupted. If a push was under way, 'toolkit resume' goes on and 'toolkit abandon' closes it.")
         return INTERRUPTED
@@ -309,18 +302,6 @@ def _compared(file: Path, source: Source, settings: Settings) -> tuple[Validatio
 def _planned(changes: Diff, settings: Settings, include: tuple[str, ...]) -> PushPlan:
     states = [state.strip() for each in include for state in each.split(",") if state.strip()]
     return plan_push(changes, settings=settings, include=states)
-
-
-def _require_digest(planned: PushPlan, digest: str) -> None:
-    if not digest:
-        return
-    if len(digest) < SHORTEST_DIGEST:
-        raise PlanError(f"--plan takes at least the first {SHORTEST_DIGEST} characters of the plan's digest.")
-    if not planned.digest.startswith(digest.lower()):
-        raise PlanError(
-            f"The file now makes plan {planned.digest[:12]}, not the reviewed one: the file, the mapping, "
-            "the settings or the ledger changed since. Review it anew with 'toolkit plan'."
-        )
 
 
 def _ask(question: str) -> None:

@@ -26,6 +26,8 @@ INCLUDABLE = ("touched", "restated", "backdated")
 _PART = 100_000
 """Rows encoded at a time, so that the bodies of a large plan are never all in memory."""
 
+SHORTEST_DIGEST = 8
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -296,3 +298,20 @@ def _cut(encoded: EncodedRows, start: int, room: int, max_rows: int) -> int:
     begin = int(encoded.ends[start - 1]) if start else 0
     fits = int(np.searchsorted(encoded.ends, begin + room + 1, side="right"))
     return min(fits, start + max_rows)
+
+
+def require_digest(plan: PushPlan, digest: str) -> None:
+    """Hold a plan to the digest of the reviewed one, of which the first eight characters will do.
+
+    Raises
+    ------
+    PlanError
+        If it is another plan, or the digest is too short to say.
+    """
+    if digest and len(digest) < SHORTEST_DIGEST:
+        raise PlanError(f"--plan takes at least the first {SHORTEST_DIGEST} characters of the plan's digest.")
+    if not plan.digest.startswith(digest.lower()):
+        raise PlanError(
+            f"The file now makes plan {plan.digest[:12]}, not the reviewed one: the file, the mapping, "
+            "the settings or the ledger changed since. Review it anew with 'toolkit plan'."
+        )

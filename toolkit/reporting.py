@@ -258,7 +258,7 @@ def pushes_of(journal: Journal) -> pd.DataFrame:
                 record.id,
                 record.state,
                 record.opened_at[:19] + "Z",
-                (record.closed_at or "")[:19],
+                f"{record.closed_at[:19]}Z" if record.closed_at else "",
                 record.n_rows,
                 *map(int, fates),
                 record.facts["source"],

@@ -1,0 +1,317 @@
+"""The command line as a person or a script uses it: exit codes, one JSON object, one clear message, no secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.clocks import Clock
+from toolkit import cli
+from toolkit.pushing import dry_run, push, resume
+from toolkit.receipts import FATES
+from toolkit.sandbox import Reply, Request, Sandbox
+
+ROOT = Path(__file__).resolve().parents[1]
+FIRST = ["data/2026-09-01_customers.csv", "--mapping", "data/2026-09-01_customers.toml"]
+TOKEN = "s3cret-t0ken-of-a-test"
+PUSH_KEYS = {"plan", "rows", *FATES, "quarantined", "left_out", "batches", "attempts"}
+HEADER = "customer_id,updated_at,customer_name,customer_category,customer_subcategory,customer_price_list_id,source\n"
+
+Run = Callable[..., tuple[int, Any, str]]
+
+
+@pytest.fixture(autouse=True)
+def in_the_root(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    monkeypatch.chdir(ROOT)
+    for name, function in (("push", push), ("resume", resume), ("dry_run", dry_run)):  # waits for nothing
+        monkeypatch.setattr(cli, name, partial(function, pace=clock.pace))
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path / "vendor", token=TOKEN) as server:
+        monkeypatch.setenv("TOOLKIT_BASE_URL", server.url)
+        monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
+        yield server
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """`run("check", file)` gives the exit code, the one JSON object, and what stands on standard error."""
+
+    def call(*arguments: object) -> tuple[int, Any, str]:
+        capsys.readouterr()
+        code = cli.main([*map(str, arguments), "--json"])
+        out, err = capsys.readouterr()
+        assert TOKEN not in out + err
+        return code, json.loads(out), err
+
+    return call
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Path:
+    """A small file without a fault."""
+    file = tmp_path / "clean.csv"
+    rows = [f"C{i},2026-01-0{i}T00:00:00Z,Name {i},Retail,,PL-1,customer\n" for i in range(1, 6)]
+    file.write_text(HEADER + "".join(rows), encoding="utf-8")
+    return file
+
+
+def test_the_main_job_from_check_to_history(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    code, checked, err = run("check", *FIRST)
+    assert code == 1
+    assert "target sandbox · 127.0.0.1" in err
+    assert {"rows", "good", "quarantined", "failures", "warnings", "ok"} <= checked.keys()
+    assert checked["good"] + checked["quarantined"] == checked["rows"]
+    assert not checked["ok"]
+
+    code, compared, _ = run("diff", *FIRST)
+    assert code == 1
+    assert {"added", "changed", "touched", "restated", "backdated", "unchanged", "absent", "newly_absent", "held",
+            "duplicate_keys"} <= compared.keys()  # fmt: skip
+    assert compared["added"] == checked["good"]
+
+    code, planned, _ = run("plan", *FIRST)
+    assert (code, len(sandbox.requests())) == (1, 0)
+    assert planned.keys() >= PUSH_KEYS
+    assert sum(planned[fate] for fate in FATES) == planned["rows"] == planned["unsent"] == checked["good"]
+
+    code, pushed, _ = run("push", *FIRST, "--plan", planned["plan"], "--yes", "--reason", "First delivery")
+    assert code == 1  # the quarantined rows are still to be mended
+    assert pushed.keys() >= PUSH_KEYS
+    assert pushed["accepted"] == pushed["rows"] == len(sandbox.table()) == checked["good"]
+    assert pushed["plan"] == planned["plan"]
+
+    code, again, _ = run("push", *FIRST, "--yes")
+    assert (code, again["rows"], again["left_out"]) == (1, 0, planned["rows"])
+
+    out = tmp_path / "snapshot.csv"
+    code, kept, _ = run("snapshot", "--out", out)
+    written = pd.read_csv(out, dtype=str, keep_default_na=False)
+    assert (code, len(written)) == (0, pushed["accepted"])
+    assert kept["customers"] == len(written)
+    assert set(written["customer_id"]) == set(sandbox.table()["customer_id"])
+
+    code, story, _ = run("history", written["customer_id"].iloc[0])
+    assert (code, [e["reason"] for e in story["entries"]]) == (0, ["First delivery"])
+    code, stands, _ = run("status")
+    assert (code, stands["customers"], stands["waiting"]) == (0, len(written), 0)
+
+
+def test_nothing_to_report_is_exit_code_0(run: Run, sandbox: Sandbox, clean: Path) -> None:
+    assert run("check", clean)[0] == 0
+    assert run("profile", clean)[0] == 0
+    assert run("diff", clean)[0] == 1
+    assert run("push", clean, "--yes")[0] == 0
+    for command in (["diff", clean], ["plan", clean], ["push", clean], ["resume"], ["status"]):
+        assert run(*command)[0] == 0, command
+    assert len(sandbox.requests()) == 1
+
+
+def test_a_warning_does_not_change_the_exit_code(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "odd.csv"
+    file.write_text(HEADER + "C1,1999-01-01T00:00:00Z, Odd ,,Sub,,\n", encoding="utf-8")
+    code, said, _ = run("check", file)
+    assert (code, said["failures"], said["ok"]) == (0, 0, True)
+    assert said["warnings"] >= 3
+
+
+def test_set_and_correct_work_over_the_file(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "erp.csv"
+    file.write_text("customer_id,updated_at,customer_name,source\n C1 ,2026-01-01T00:00:00Z,One,ERP\n", "utf-8")
+    assert run("check", file)[0] == 1
+    assert run("check", file, "--correct", "source_to_customer", "--correct", "trim_spaces")[0] == 0
+    code, _, _ = run("push", file, "--set", "source=peak", "--set", "customer_category=Retail", "--correct",
+                     "trim_spaces", "--yes")  # fmt: skip
+    sent = sandbox.table().iloc[0]
+    assert (code, sent["customer_id"], sent["source"], sent["customer_category"]) == (0, "C1", "peak", "Retail")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["push", "CLEAN"], "--yes"),
+        (["push", "CLEAN", "--yes", "--plan", "0123456789abcdef"], "toolkit plan"),
+        (["push", "CLEAN", "--yes", "--plan", "0123"], "first 8 characters"),
+        (["push", "CLEAN", "--dry-run"], "2026-04"),
+        (["push", "CLEAN", "--yes", "--include", "tuched"], "did you mean 'touched'"),
+        (["check", "CLEAN", "--correct", "trim_space"], "did you mean 'trim_spaces'"),
+        (["check", "CLEAN", "--set", "source"], "--set takes column=value"),
+        (["check", "CLEAN", "--set", "sorce=peak"], "did you mean 'source'"),
+        (["check", "CLEAN", "--mapping", "nowhere.toml"], "nowhere.toml"),
+        (["check", "nowhere.csv"], "nowhere.csv"),
+        (["snapshot", "--as-of", "yesterday"], "as_of is not a time"),
+        (["snapshot", "--out", "data/state/x.docx"], ".csv"),
+        (["abandon"], "no open push"),
+        (["chek", "CLEAN"], "chek"),
+        (["check", "CLEAN", "--jsn"], "jsn"),
+        (["check"], "FILE"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_the_analyst_has_to_mend_is_said_in_one_line(
+    run: Run, sandbox: Sandbox, clean: Path, arguments: list[str], words: str
+) -> None:
+    code, said, err = run(*[str(clean) if a == "CLEAN" else a for a in arguments])
+    assert code == 2
+    assert words.casefold() in said["error"].casefold()
+    assert "\n" not in said["error"]
+    assert f"error: {said['error']}" in err
+    assert "Traceback" not in err
+    assert sandbox.requests().empty
+
+
+def test_a_dry_run_asks_the_vendor_and_writes_nothing(
+    run: Run, tmp_path: Path, clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox(tmp_path / "vendor", contract="current") as server:
+        server.vendor.refuse = lambda row: "not this one" if row["customer_id"] == "C3" else None
+        monkeypatch.setenv("TOOLKIT_BASE_URL", server.url)
+        monkeypatch.setenv("TOOLKIT_CONTRACT", "current")
+        code, said, _ = run("push", clean, "--dry-run")
+        assert (code, said["accepted"], said["refused"], said["rows"]) == (1, 4, 1, 5)
+        assert (len(server.requests()), len(server.table())) == (1, 0)
+        assert run("status")[1]["customers"] == 0
+
+
+BAD_FILES = {
+    "empty": (b"", "is empty"),
+    "blank": (b"\n\n \n", ""),
+    "binary": (bytes(range(256)) * 40, ""),
+    "a picture": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + b"\x00" * 200, ""),
+    "no header": (b"C1,2026-01-01T00:00:00Z,One,Retail,,PL-1,customer\n", "customer_id"),
+    "two columns of one name": (b"customer_id,updated_at,customer_id\nC1,2026-01-01T00:00:00Z,C1\n", "customer_id"),
+    "lacks the key": (b"customer_name,updated_at\nOne,2026-01-01T00:00:00Z\n", "customer_id"),
+    "no rows": (HEADER.encode(), "no rows"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+@pytest.mark.parametrize("ending", [".csv", ".xlsx"])
+def test_a_file_that_is_no_customer_table_gets_one_clear_message(
+    run: Run, sandbox: Sandbox, tmp_path: Path, name: str, ending: str
+) -> None:
+    content, words = BAD_FILES[name]
+    file = tmp_path / f"bad{ending}"
+    if ending == ".xlsx" and name in ("no header", "two columns of one name", "lacks the key", "no rows"):
+        lines = [line.split(",") for line in content.decode().splitlines()]
+        pd.DataFrame(lines).to_excel(file, header=False, index=False)
+    else:
+        file.write_bytes(content)
+    for command in (["check"], ["profile"], ["diff"], ["plan"], ["push", "--yes"]):
+        code, said, err = run(command[0], file, *command[1:])
+        assert code == 2
+        assert file.name in said["error"]
+        assert words in said["error"] or ending == ".xlsx"
+        assert "\n" not in said["error"]
+        assert "Traceback" not in err
+    assert sandbox.requests().empty
+    assert not list(tmp_path.rglob("*.part"))
+    code, stands, _ = run("status")
+    assert (code, stands["pushes"], stands["open_push"]) == (0, [], "")
+
+
+@pytest.mark.parametrize("trouble", ["token", "address", "host"])
+def test_a_push_that_is_stopped_says_why_and_is_resumed_once_that_is_mended(
+    run: Run, sandbox: Sandbox, clean: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
+    name, wrong, words = {
+        "token": ("PEAK_AUTH_TOKEN", "another-token", "PEAK_AUTH_TOKEN"),
+        "address": ("TOOLKIT_BASE_URL", f"{sandbox.url}/old", "TOOLKIT_BASE_URL"),
+        "host": ("TOOLKIT_BASE_URL", nowhere, "Check the host"),
+    }[trouble]
+    right = os.environ[name]
+    monkeypatch.setenv(name, wrong)
+    code, said, err = run("push", clean, "--yes")
+    assert code == 2
+    assert words in said["error"]
+    assert (said["rows"], said["accepted"], said["unsent"] + said["unknown"]) == (5, 0, 5)
+    assert "another-token" not in json.dumps(said) + err
+    assert len(sandbox.table()) == 0
+    assert run("status")[0] == 1
+
+    monkeypatch.setenv(name, right)
+    code, said, _ = run("push", clean, "--yes")
+    assert code == 2
+    assert "resume" in said["error"]
+    assert "abandon" in said["error"]
+    code, said, _ = run("resume")
+    assert (code, said["accepted"], said["rows"]) == (0, 5, 5)
+    assert len(sandbox.table()) == 5
+
+
+def test_a_refused_row_is_reported_with_its_reason_and_its_place(
+    sandbox: Sandbox, clean: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sandbox.vendor.refuse = lambda row: "the price list is not known" if row["customer_id"] == "C4" else None
+    assert cli.main(["push", str(clean), "--yes"]) == 1
+    out, err = capsys.readouterr()
+    assert "4 accepted" in out
+    assert "1 refused" in out
+    assert "source_row 5, C4" in out
+    assert "the price list is not known" in out
+    assert "Name 4" not in out + err  # no customer's values beyond the key
+
+
+def test_the_token_is_in_no_file_and_on_no_stream(run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path) -> None:
+    def echo(request: Request) -> Reply:
+        text = f"<p>busy, dear {request.headers['authorization']}</p>".encode()
+        return Reply(503, text, {"Retry-After": "1", "X-Echo": TOKEN})
+
+    sandbox.vendor.refuse = lambda row: f"{TOKEN} may not send this" if row["customer_id"] == "C2" else None
+    sandbox.vendor.troubles.append(echo)
+    code, said, _ = run("push", clean, "--yes")
+    assert (code, said["accepted"], said["refused"], said["attempts"]) == (1, 4, 1, 2)
+    run("status")
+    run("snapshot", "--out", tmp_path / "snapshot.parquet")
+    looked_at = [f for f in (tmp_path / "state").rglob("*") if f.is_file()]
+    assert any(f.suffix == ".sqlite" for f in looked_at)
+    assert any(f.suffix == ".parquet" for f in looked_at)
+    for file in looked_at:
+        assert TOKEN.encode() not in file.read_bytes(), file
+
+
+def test_as_a_program_it_exits_as_it_says(tmp_path: Path, clean: Path) -> None:
+    home = {"TOOLKIT_HOME": str(tmp_path / "state"), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    call = partial(subprocess.run, cwd=ROOT, env=home, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    module = [sys.executable, "-m", "toolkit"]
+    done = call([*module, "push", str(clean)])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--yes" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = call([*module, "push", str(clean), "--yes", "--json"])  # against the embedded sandbox
+    assert (done.returncode, json.loads(done.stdout)["accepted"]) == (0, 5)
+    assert "embedded sandbox" in done.stderr
+
+
+def test_the_sandbox_serves_until_it_is_interrupted(tmp_path: Path, clean: Path) -> None:
+    home = {"TOOLKIT_HOME": str(tmp_path / "state"), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    serve = [sys.executable, "-m", "toolkit", "sandbox", "--port", "0", "--data", str(tmp_path / "vendor")]
+    with subprocess.Popen(
+        serve, cwd=ROOT, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            url = server.stdout.readline().split()[2].rstrip(",")
+            done = subprocess.run([sys.executable, "-m", "toolkit", "push", str(clean), "--yes"], cwd=ROOT,
+                                  env={**home, "TOOLKIT_BASE_URL": url}, capture_output=True, text=True)  # fmt: skip
+            assert done.returncode == 0, done.stderr
+        finally:
+            server.send_signal(signal.SIGINT)
+        assert server.wait() == 130
+        assert "Traceback" not in server.stderr.read()
+    assert len(Sandbox(tmp_path / "vendor").table()) == 5
