@@ -1,0 +1,180 @@
+"""One request and its answer: where the token goes, and what may go wrong on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from toolkit.answers import Answer, read_answer
+from toolkit.client import MAX_ANSWER_BYTES, Client
+from toolkit.contract import APRIL_2026, CURRENT, Column, Contract, Resource
+from toolkit.sandbox import DROPPED, Reply, Request, Sandbox
+from toolkit.settings import Settings
+
+# The contract page's request, to the letter; the sandbox's tests send the same one by hand.
+EXAMPLE = b"""{"solutionName": "QP_OOTB",
+ "data": [{"customer_id": "CUST-001", "updated_at": "2025-01-28T10:00:00Z", "customer_name": "Acme Corporation",
+           "customer_category": "Enterprise", "customer_subcategory": "Technology",
+           "customer_price_list_id": "PL-ENT-001", "source": "customer"}],
+ "operationType": "UPSERT", "dryRun": false}"""
+SENT = [("CUST-001", "2025-01-28T10:00:00Z")]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as server:
+        yield server
+
+
+def send(sandbox: Sandbox, **settings: str) -> Answer:
+    with Client(Settings(base_url=sandbox.url, **settings)) as client:
+        return client.send(EXAMPLE)
+
+
+@pytest.mark.parametrize("style", ["ingest/object", "objects", "object"])
+@pytest.mark.parametrize("base", ["", "/ingestion-api"])
+def test_the_documented_request_reaches_the_vendor_and_its_answer_is_read(
+    sandbox: Sandbox, style: str, base: str
+) -> None:
+    with Client(Settings(base_url=sandbox.url + base, path_style=style, prefix="QP_", suffix="_OOTB")) as client:
+        answer = client.send(EXAMPLE)
+    assert (answer.status, read_answer(answer, SENT).kind) == (200, "taken")
+    assert sandbox.requests()["path"].iloc[0] == f"{base}/api/v2/{style}/QP_CUSTOMER_OOTB"
+    assert list(sandbox.table()["customer_id"]) == ["CUST-001"]
+
+
+def seen(sandbox: Sandbox) -> list[Request]:
+    """Have the sandbox keep what it is asked."""
+    kept: list[Request] = []
+    answer = sandbox.vendor.answer
+    sandbox.vendor.answer = lambda request: kept.append(request) or answer(request)
+    return kept
+
+
+def test_the_raw_token_goes_in_its_header_whatever_netrc_and_proxies_say(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login someone password else\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # nobody is there
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    kept = seen(sandbox)
+    assert send(sandbox, extra_headers={"x-auth-tenant": "acme"}).status == 200
+    headers = kept[0].headers
+    assert (headers["authorization"], headers["content-type"]) == ("sandbox", "application/json")
+    assert headers["x-auth-tenant"] == "acme"
+    assert kept[0].body == EXAMPLE
+
+
+def test_a_real_host_gets_its_token_and_not_the_one_of_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".netrc").write_text("default login someone password else\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    left: list[requests.PreparedRequest] = []
+
+    def at_the_wire(self: object, request: requests.PreparedRequest, **options: object) -> requests.Response:
+        left.append(request)
+        raise requests.exceptions.SSLError
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", at_the_wire)
+    settings = Settings(base_url="https://vendor.example", target="acme", solution="S", prefix="P_", suffix="_S")
+    with Client(settings) as client:
+        answer = client.send(EXAMPLE)
+    assert left[0].headers["Authorization"] == "the-right-one"
+    assert left[0].url == "https://vendor.example/api/v2/ingest/object/P_CUSTOMER_S"
+    assert (answer.left, "certificate" in answer.problem) == (False, True)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(sandbox: Sandbox, status: int) -> None:
+    with Sandbox() as elsewhere:
+        sandbox.vendor.troubles.append(Reply(status, b"", {"Location": elsewhere.url + "/api/v2/objects/CUSTOMER"}))
+        answer = send(sandbox)
+        assert answer.status == status
+        assert read_answer(answer, SENT).kind == "stop"
+        assert elsewhere.requests().empty
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (Reply(200, b'{"failed": []}', cut=5), "lost"),
+        (Reply(200, b""), "lost"),
+        (Reply(200, b"<html>Welcome to the hotel's network</html>"), "lost"),
+        (Reply(502, b"<html>bad gateway</html>"), "lost"),
+        (DROPPED, "lost"),
+        (Reply(429, b""), "retry"),
+        (Reply(503, b"", {"Retry-After": "7"}), "retry"),
+        (Reply(413, b""), "again"),
+        (Reply(401, b"no"), "unauthorized"),
+        (Reply(404, b"no"), "nowhere"),
+    ],
+)
+def test_an_answer_that_is_none_accepts_nothing(sandbox: Sandbox, reply: Reply, kind: str) -> None:
+    sandbox.vendor.troubles.append(reply)
+    answer = send(sandbox)
+    assert read_answer(answer, SENT).kind == kind
+    assert answer.retry_after == reply.headers.get("Retry-After")
+
+
+def test_an_answer_that_does_not_end_is_read_no_further(sandbox: Sandbox) -> None:
+    sandbox.vendor.troubles.append(Reply(200, b'{"failed": [], "x": "' + b"x" * (2 * MAX_ANSWER_BYTES) + b'"}'))
+    answer = send(sandbox)
+    assert (len(answer.body), answer.complete) == (MAX_ANSWER_BYTES, False)
+    assert read_answer(answer, SENT).kind == "lost"
+
+
+def test_a_host_that_is_not_there_got_nothing() -> None:
+    with Sandbox() as gone:
+        url = gone.url
+    with Client(Settings(base_url=url)) as client:
+        answer = client.send(EXAMPLE)
+    assert (answer.status, answer.left) == (None, False)
+    assert "cannot be reached" in answer.problem
+    assert read_answer(answer, SENT).kind == "retry"
+
+
+def test_a_silent_host_may_have_taken_it(sandbox: Sandbox) -> None:
+    sandbox.vendor.troubles.append((True, DROPPED))
+    answer = send(sandbox)
+    assert (answer.status, answer.left) == (None, True)
+    assert len(sandbox.table()) == 1
+
+
+def test_the_two_dated_contracts_say_what_the_page_says() -> None:
+    april, newest = Contract.named("2026-04"), Contract.named("current")
+    assert (april.max_rows, april.max_bytes, newest.max_rows, newest.max_bytes) == (500, 1_000_000, 2_000, 1_000_000)
+    assert (april.max_requests_per_s, newest.max_requests_per_s) == (50, 50)
+    assert (april.base_url, newest.base_url) == ("https://service.peak.ai/ingestion-api", "https://ingestion.peak.ai")
+    assert april.url(april.base_url, prefix="QP_", suffix="_OOTB") == (
+        "https://service.peak.ai/ingestion-api/api/v2/ingest/object/QP_CUSTOMER_OOTB"
+    )
+    assert newest.url(newest.base_url) == "https://ingestion.peak.ai/api/v2/objects/CUSTOMER"
+    assert list(json.loads(EXAMPLE)["data"][0]) == list(april.resource.names) == list(newest.resource.names)
+    assert april.resource.key == newest.resource.key == ("customer_id", "updated_at")
+    nullable = {c.name for c in newest.resource.columns if c.nullable}
+    assert {c.name for c in april.resource.columns if c.nullable} - nullable == {"customer_name"}
+    assert (april.dry_run, newest.dry_run, april.affixes_required, newest.affixes_required) == (
+        False,
+        True,
+        True,
+        False,
+    )
+
+
+def test_a_second_resource_of_the_same_shape_is_one_more_entry() -> None:
+    merchant = Resource(
+        "MERCHANT",
+        (Column("merchant_id", nullable=False, key=True), Column("updated_at", "datetime", nullable=False, key=True),
+         Column("merchant_name"), Column("merchant_category"), Column("merchant_subcategory")),
+    )  # fmt: skip
+    contract = Contract("m", "the contract page", CURRENT.base_url, "objects", merchant, 2_000, 1_000_000,
+                        dry_run=True, affixes_required=False)  # fmt: skip
+    assert contract.url("https://h", prefix="QP_") == "https://h/api/v2/objects/QP_MERCHANT"
+    assert (merchant.key, merchant.attributes[0]) == (("merchant_id", "updated_at"), "merchant_name")
+    assert merchant.arrow_schema().names == list(merchant.names)
+    assert contract.envelope("S", "UPSERT") == CURRENT.envelope("S", "UPSERT") == APRIL_2026.envelope("S", "UPSERT")
