@@ -131,6 +131,7 @@ CONTRAST = r"""() => {
 def test_a_notebook_runs_in_jupyterlab_and_is_readable_in_light_and_dark(name: str, lab: str, page: Page) -> None:
     page.goto(f"{lab}/lab/workspaces/{name}/tree/notebooks/{name}.ipynb")
     page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell.currentWidget?.content?.widgets")
+    page.wait_for_selector("#jupyterlab-splash", state="detached")
     page.evaluate(RUN_ALL)
     kinds = page.evaluate(OUTPUTS)
     assert "execute_result" in kinds

@@ -463,6 +463,20 @@ def test_what_another_analyst_brought_in_since_is_left_out_of_a_resume_and_said(
     place.require_agreement()
 
 
+def test_a_row_that_may_have_arrived_stays_unknown_when_a_resume_leaves_it_out(
+    place: Place, customers, tmp_path: Path
+) -> None:
+    place.options["ledger"] = tmp_path / "shared"
+    colleague = Place(place.sandbox, place.clock, {**place.options, "home": tmp_path / "colleague"})
+    place.sandbox.vendor.troubles.extend([(True, DROPPED), Reply(401)])
+    place.stopped(customers(2))
+    assert fates(colleague.push(customers(1))) == {"accepted": 1}
+    report = place.resume()
+    assert fates(report) == {"accepted": 1, "unknown": 1}
+    assert list(report.overtaken["customer_id"]) == ["C00000"]
+    place.require_agreement()
+
+
 # What is kept of a push --------------------------------------------------------------------------------------------
 
 

@@ -204,12 +204,12 @@ class Journal:
                 [(push, batch, attempt, r.first, r.stop, r.fate, now, r.code, r.category, r.message) for r in receipts],
             )
 
-    def leave_out(self, push: str, rows: Ranges, *, message: str) -> None:
-        """Enter that rows will not be sent by this push after all."""
+    def leave_out(self, push: str, receipts: list[Receipt]) -> None:
+        """Enter that rows will not be sent by this push after all, each with its fate as it stands."""
         with self._transaction():
             self._db.executemany(
-                "INSERT INTO receipt (push, batch, first, stop, fate, at, message) VALUES (?,-1,?,?,'unsent',?,?)",
-                [(push, first, stop, self._now(), message) for first, stop in rows],
+                "INSERT INTO receipt (push, batch, first, stop, fate, at, message) VALUES (?,-1,?,?,?,?,?)",
+                [(push, r.first, r.stop, r.fate, self._now(), r.message) for r in receipts],
             )
 
     def close(self, push: str, *, state: Literal["done", "abandoned"]) -> None:

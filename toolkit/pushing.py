@@ -17,7 +17,7 @@ from toolkit.errors import LedgerError, PlanError, StoppedError
 from toolkit.journal import Journal, only_pusher
 from toolkit.ledger import ENTRY, Ledger
 from toolkit.planning import Envelope, PushPlan, as_dry_run
-from toolkit.receipts import PushRecord
+from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
 from toolkit.reporting import PushReport, Status, pushes_of, report_of
 from toolkit.sandbox import Sandbox
 from toolkit.sending import Pace, Sender
@@ -168,16 +168,19 @@ def _require_same_address(record: PushRecord, settings: Settings) -> None:
 
 
 def _leave_out_overtaken(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    _, settled = journal.fates(record.id)
+    fates, settled = journal.fates(record.id)
     since = ledger.keys_since(datetime.fromisoformat(record.opened_at), but_for=record.id)
     if since.num_rows == 0 or settled.all():
         return
     others = set(zip(*(since[c].to_pylist() for c in CUSTOMER.key), strict=True))
     rows = journal.rows(record.id)
     keys = zip(*(rows[c].to_pylist() for c in CUSTOMER.key), strict=True)
-    overtaken = [(place, place + 1) for place, key in enumerate(keys) if not settled[place] and key in others]
-    if overtaken:
-        journal.leave_out(record.id, overtaken, message="left out: another push brought this version in since")
+    overtaken = [
+        Receipt(place, place + 1, FATES[fates[place]], message=OVERTAKEN)
+        for place, key in enumerate(keys)
+        if not settled[place] and key in others
+    ]
+    journal.leave_out(record.id, overtaken)
 
 
 def _carry_on(

@@ -43,3 +43,7 @@ class PushRecord:
     n_batches: int
     label: str
     facts: dict[str, Any]
+
+
+OVERTAKEN = "left out: another push brought this version in since"
+"""What stands with a row that a resume does not send."""

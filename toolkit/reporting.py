@@ -12,7 +12,7 @@ from toolkit.contract import CUSTOMER, TIME
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural, table
 from toolkit.engine import to_frame
 from toolkit.journal import Journal
-from toolkit.receipts import FATES, Fate
+from toolkit.receipts import FATES, OVERTAKEN, Fate
 
 REFUSAL_COLUMNS = ["source_row", *CUSTOMER.key, "code", "category", "message"]
 
@@ -89,6 +89,11 @@ class PushReport(Result):
         """The refused rows with the vendor's reason: ``source_row``, the key, ``code, category, message``."""
         return self.rows[self.rows["fate"] == "refused"].reset_index()[REFUSAL_COLUMNS]
 
+    @property
+    def overtaken(self) -> pd.DataFrame:
+        """The rows that a resume left out, since another push had brought their version in; as `refused`."""
+        return self.rows[self.rows["message"] == OVERTAKEN].reset_index()[REFUSAL_COLUMNS]
+
     def summary(self) -> str:
         """Say the fates in one line."""
         fates = ", ".join(f"{self.count(f):,} {f}" for f in FATES if self.count(f) or f == "accepted")
@@ -119,9 +124,8 @@ class PushReport(Result):
             parts.append(paragraph(f"Stopped: {self.stopped}"))
         if self.n_refused:
             parts += [heading("Refused by the vendor"), frame_table(self.refused)]
-        left_out = self.rows[(self.rows["fate"] == "unsent") & (self.rows["message"] != "")]
-        if len(left_out):
-            parts += [heading("Left out of the resume"), frame_table(left_out.reset_index()[REFUSAL_COLUMNS])]
+        if len(self.overtaken):
+            parts += [heading("Left out of the resume"), frame_table(self.overtaken)]
         if self.state == "open":
             parts.append(paragraph("Rows wait: resume() sends what has no receipt, abandon() closes the push."))
         return "".join(parts)

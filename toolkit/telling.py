@@ -63,6 +63,7 @@ def fate_lines(result: PushReport) -> list[str]:
     ]
     if result.n_refused > 20:
         lines.append(f"  and {result.n_refused - 20:,} more refused rows")
+    lines += [f"  {r['message']}: source_row {r['source_row']}, {r[ID]}" for r in result.overtaken.to_dict("records")]
     if result.state == "open":
         lines.append("  Rows wait: 'toolkit resume' sends them, 'toolkit abandon' closes the push.")
     return lines
