@@ -168,7 +168,8 @@ class PushPlan(Result):
             badges([(int((states == s).sum()), s, "good") for s in STATES if s in SENT or (states == s).any()]),
             paragraph(
                 f"{self.label} · {self.envelope.operation} to {self.address} · "
-                f"{plural(self.n_batches, 'request')}, {self.n_bytes:,} bytes, at least {self.least_s:.1f} s"
+                f"{plural(self.n_batches, 'request')}, {self.n_bytes:,} bytes"
+                + (f", at least {self.least_s:,.0f} s" if self.least_s >= 1 else "")
             ),
         ]
         if self.n_rows:
