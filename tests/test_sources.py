@@ -127,7 +127,7 @@ def test_encodings_are_detected_and_said(tmp_path: Path, codec: str, mark: bytes
     table = from_text(tmp_path, mark + "id;name;group\n1;Müller €;ß\n".replace("1;", "0001;").encode(codec))
     assert rows_of(table) == [["0001", "Müller €", "ß"]]
     assert table.header == ("id", "name", "group")
-    assert table.notes == (note.replace("18", "20"), "delimiter ;, detected")
+    assert table.notes == (note.replace("18", "20"), "delimiter ';', detected")
 
 
 def test_an_encoding_is_tried_on_the_whole_file(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_delimiter_is_the_one_that_cuts_evenly(tmp_path: Path) -> None:
     text = "id;name, first;group\n" + "1;Doe, Jane;a,b,c\n2;Roe;d\n3;Poe;e\n"
     assert rows_of(from_text(tmp_path, text))[0] == ["1", "Doe, Jane", "a,b,c"]
     assert from_text(tmp_path, text.replace(";", "\t")).notes[1] == "delimiter tab, detected"
-    assert from_text(tmp_path, text, delimiter=";").notes[1] == "delimiter ;, stated by the mapping"
+    assert from_text(tmp_path, text, delimiter=";").notes[1] == "delimiter ';', stated by the mapping"
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

@@ -268,7 +268,7 @@ class Journal:
         if record is not None:
             raise OpenPushError(
                 f"Push {record.id} to target {record.target} is still open: {record.author} began it at "
-                f"{record.opened_at} on {record.host}. Go on with 'resume', or close it with 'abandon'."
+                f"{record.opened_at[:19]}Z on {record.host}. Go on with 'resume', or close it with 'abandon'."
             )
 
     def _keep_rows(self, push: str, rows: pa.Table) -> None:

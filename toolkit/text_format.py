@@ -142,7 +142,7 @@ def read_delimiter(path: Path, encoding: str, header_row: int) -> tuple[str, str
 
 def spoken_delimiter(delimiter: str) -> str:
     """Name a delimiter so that it can be seen."""
-    return "tab" if delimiter == "\t" else delimiter
+    return "tab" if delimiter == "\t" else f"'{delimiter}'"
 
 
 def _evenness(lines: Sequence[str], delimiter: str, header_row: int) -> tuple[float, int]:
