@@ -69,7 +69,7 @@ def read_customers(
     >>> delivery.given, delivery.frame["customer_id"].tolist()
     (('customer_id', 'updated_at', 'source'), ['00123'])
     >>> delivery.notes
-    ('UTF-8, detected', 'delimiter ;, detected')
+    ('UTF-8, detected', "delimiter ';', detected")
     """
     path = Path(path)
     rules = mapping if isinstance(mapping, Mapping) else Mapping() if mapping is None else Mapping.load(mapping)
