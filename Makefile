@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8765
+# Jupyter refuses root unless told otherwise, and in a container there is nobody else.
+LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: demo test lab bench lint clean
 .DELETE_ON_ERROR:
@@ -16,7 +18,7 @@ test: $(VENV)/dev
 lab: $(VENV)/core
 	@$(BIN)/toolkit sandbox --port $(PORT) & sandbox=$$!; trap "kill $$sandbox" EXIT INT TERM; \
 	TOOLKIT_BASE_URL=$${TOOLKIT_BASE_URL:-http://127.0.0.1:$(PORT)} \
-	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb
+	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb $(LAB_OPTIONS)
 
 bench: $(VENV)/dev
 	$(BIN)/python -m tests.bench
