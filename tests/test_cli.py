@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -284,6 +285,33 @@ def test_the_token_is_in_no_file_and_on_no_stream(run: Run, sandbox: Sandbox, cl
     assert any(f.suffix == ".parquet" for f in looked_at)
     for file in looked_at:
         assert TOKEN.encode() not in file.read_bytes(), file
+
+
+def test_an_interrupt_says_how_to_go_on(
+    run: Run, sandbox: Sandbox, clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "push", interrupted)
+    code, said, err = run("push", clean, "--yes")
+    assert (code, said) == (130, {"error": "interrupted"})
+    assert "toolkit resume" in err
+
+
+def test_a_warning_is_one_line_without_code(
+    run: Run, sandbox: Sandbox, clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PEAK_AUTH_TOKEN")
+    monkeypatch.setenv("API_KEY", TOKEN)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, _, err = run("push", clean, "--yes")
+    assert code == 0
+    (line,) = [line for line in err.splitlines() if "API_KEY" in line]
+    assert line.startswith("warning: The token comes from API_KEY")
+    assert "settings.py" not in err
+    assert "client.py" not in err
 
 
 def test_as_a_program_it_exits_as_it_says(tmp_path: Path, clean: Path) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ app = App(
     name="toolkit",
     help="Customer master data: check it, compare it, push exactly what changed.",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
     default_parameter=Parameter(negative=(), show_default=False),
 )
 
@@ -71,7 +73,6 @@ class Source:
 
 
 Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
-Yes = Annotated[bool, Parameter(name=["--yes", "-y"])]
 Include = Annotated[tuple[str, ...], Parameter(help="States to send as well: touched, restated, backdated.")]
 
 
@@ -96,9 +97,8 @@ def diff_(file: Path, /, *, source: Source = Source(), json: Json = False) -> in
     """Compare FILE with what was sent before."""
     settings = Settings()
     report, changes = _compared(file, source, settings)
-    shown = changes.to_dict()
+    shown = changes.to_dict() | {"quarantined": report.n_quarantined}
     shown["duplicate_keys"] += report.n_duplicate_keys
-    shown["quarantined"] = report.n_quarantined
     _show(changes, json, [*change_lines(changes), *finding_lines(report)], shown)
     same = changes.n_unchanged == len(changes.states) and not (changes.n_absent or report.n_quarantined)
     return OK if same else FINDINGS
@@ -122,7 +122,7 @@ def push_(
     source: Source = Source(),
     plan: str = "",
     dry: Annotated[bool, Parameter(name="--dry-run")] = False,
-    yes: Yes = False,
+    yes: Annotated[bool, Parameter(name=["--yes", "-y"])] = False,
     include: Include = (),
     reason: str = "",
     json: Json = False,
@@ -198,9 +198,8 @@ def snapshot(
         A .csv, .parquet or .xlsx file.
     """
     found = Ledger.of(_labelled()).snapshot(as_of=as_of, valid_at=valid_at)
-    if out is not None:
-        write_table(found.frame, out)
-    _show(found, json, [f"  written to {out}"] if out else [])
+    lines = [f"  written to {write_table(found.frame, out)}"] if out else []
+    _show(found, json, lines)
     return OK
 
 
@@ -261,12 +260,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
     try:
-        code = app(given, exit_on_error=False, print_error=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
+            code = app(given, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         return _failed(f"{error} See 'toolkit --help'.".replace("\n", " "), as_json)
     except ToolkitError as error:
         return _failed(str(error), as_json, getattr(error, "report", None))
     except KeyboardInterrupt:
+        if as_json:
+            _print_json({"error": "interrupted"})
         _say("Interrupted. If a push was under way, 'toolkit resume' goes on and 'toolkit abandon' closes it.")
         return INTERRUPTED
     return code if isinstance(code, int) else OK
@@ -327,9 +330,7 @@ def _show(result: Result, as_json: bool, lines: Sequence[str] = (), shown: dict[
     if as_json:
         _print_json(result.to_dict() if shown is None else shown)
         return
-    print(result.summary())
-    for line in lines:
-        print(line)
+    print("\n".join([result.summary(), *lines]))
 
 
 def _failed(message: str, as_json: bool, report: PushReport | None = None) -> int:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+from openpyxl.utils.exceptions import IllegalCharacterError
 
 from toolkit.errors import InputError
 
+MAX_CELL = 32_767
+"""Characters of one cell of a worksheet."""
 ENDINGS = (".csv", ".parquet", ".xlsx")
 
 
-def write_table(frame: pd.DataFrame, path: Path) -> None:
+def write_table(frame: pd.DataFrame, path: Path) -> Path:
     """Write a frame as .csv (UTF-8), .parquet or .xlsx, without its index; times as ISO 8601 in UTC with ``Z``.
+
+    Returns `path`. In .xlsx a text that begins as a formula does stays text: no customer's cell is ever calculated.
 
     Raises
     ------
@@ -28,11 +33,29 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         elif path.suffix.lower() == ".csv":
             _as_text(frame).to_csv(part, index=False)
         else:
-            _as_text(frame).to_excel(part, index=False, engine="openpyxl")
+            _to_excel(_as_text(frame), part)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
+    except (ValueError, IllegalCharacterError) as error:
+        part.unlink(missing_ok=True)
+        raise InputError(
+            f"{path.name} cannot hold these rows, which have a control character, a text longer than "
+            f"{MAX_CELL:,} or more rows than a sheet: write .csv instead."
+        ) from error
+    return path
+
+
+def _to_excel(frame: pd.DataFrame, path: Path) -> None:
+    if frame.select_dtypes("str").map(len, na_action="ignore").gt(MAX_CELL).any(axis=None):  # openpyxl would cut it
+        raise ValueError("a text is too long for a cell")
+    with pd.ExcelWriter(path, engine="openpyxl") as book:
+        frame.to_excel(book, index=False)
+        for row in next(iter(book.sheets.values())).iter_rows():
+            for cell in row:
+                if cell.data_type == "f":
+                    cell.data_type = "s"
 
 
 def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
