@@ -89,6 +89,30 @@ def test_a_real_host_gets_its_token_and_not_the_one_of_netrc(tmp_path: Path, mon
     assert (answer.left, "certificate" in answer.problem) == (False, True)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "left", "words"),
+    [
+        (requests.exceptions.SSLError(), False, "certificate"),
+        (requests.exceptions.ProxyError(), False, "proxy"),
+        (requests.exceptions.ConnectTimeout(), False, "did not answer within 10 s"),
+        (requests.exceptions.ReadTimeout(), True, "silent for 60 s"),
+        (requests.exceptions.ConnectionError(), True, "broke the connection"),
+        (requests.exceptions.ContentDecodingError(), True, "ContentDecodingError"),
+    ],
+)
+def test_what_goes_wrong_on_the_way_says_whether_it_may_have_arrived(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, wrong: Exception, left: bool, words: str
+) -> None:
+    def at_the_wire(*_: object, **__: object) -> requests.Response:
+        raise wrong
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", at_the_wire)
+    answer = send(sandbox)
+    assert (answer.status, answer.left) == (None, left)
+    assert words in answer.problem
+    assert read_answer(answer, SENT).kind == ("lost" if left else "retry")
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(sandbox: Sandbox, status: int) -> None:
     with Sandbox() as elsewhere:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,8 @@ import nbformat
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from toolkit.demo import run_notebooks
+from toolkit.demo import run_demo
+from toolkit.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -47,8 +49,19 @@ def test_a_notebook_is_a_story_in_short_cells_without_outputs(name: str) -> None
     assert any("assert " in c.source for c in code)
 
 
-def test_every_notebook_runs_and_says_where_it_works(tmp_path: Path) -> None:
-    done = run_notebooks(ROOT / "notebooks", tmp_path, say=lambda line: None)
+def test_the_demo_tells_the_main_job_and_runs_every_notebook(tmp_path: Path) -> None:
+    lines: list[str] = []
+    run_demo(tmp_path / "demo", say=lines.append)
+    story = "\n".join(lines)
+    assert "target sandbox · 127.0.0.1" in lines[0]
+    for words in ("First delivery", "1 refused", "DI_E_00017 price list is not known", "Second delivery", "39 accepted",
+                  "no push is open", "1 entry in the ledger, from 2026-10-01_customers.xlsx"):  # fmt: skip
+        assert words in story
+    held, table = re.search(r"The ledger holds (\d+) versions .* table holds (\d+) rows", story).groups()
+    assert held == table
+    assert len(list((tmp_path / "demo").glob("*.html"))) == 8
+    done = sorted((tmp_path / "demo" / "notebooks").glob("*.ipynb"))
+    assert str(done[0].parent) in story
     assert [path.stem for path in done] == names()
     for path in done:
         text = json.dumps(json.loads(path.read_text(encoding="utf-8")), ensure_ascii=False)
@@ -56,6 +69,14 @@ def test_every_notebook_runs_and_says_where_it_works(tmp_path: Path) -> None:
         assert "127.0.0.1" in text
         assert '"output_type": "error"' not in text
         assert "stderr" not in text
+
+
+def test_a_demo_empties_no_folder_of_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine", encoding="utf-8")
+    for place in (tmp_path, tmp_path / "precious.txt"):
+        with pytest.raises(InputError, match="name a new folder"):
+            run_demo(place, say=lambda line: None)
+    assert (tmp_path / "precious.txt").read_text(encoding="utf-8") == "mine"
 
 
 @pytest.fixture(scope="module")

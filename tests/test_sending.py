@@ -20,6 +20,7 @@ from toolkit.errors import (
     JournalError,
     NothingOpenError,
     OpenPushError,
+    PlanError,
     StoppedError,
     UnreachableError,
 )
@@ -290,6 +291,33 @@ def test_answers_are_kept_raw_without_the_token(begin) -> None:
     kept = push.journal.attempts(push.record.id)["answer"].tolist()
     assert kept == ["<p>token [token] is fine</p>", "{}"]
     assert b"s3cret" not in push.journal.path.read_bytes()
+
+
+def test_a_disk_that_fills_up_loses_no_fate(begin) -> None:
+    push = begin(1_200)
+    database = push.journal._db
+
+    def full(rows: list[dict]) -> Answer:  # the disk is full when the second answer has to be kept
+        if rows[0]["customer_id"] == "C00500":
+            pages = database.execute("PRAGMA page_count").fetchone()[0]
+            database.execute(f"PRAGMA max_page_count = {pages}")
+            return ok(x="x" * 2_000_000)
+        return ok()
+
+    with pytest.raises(JournalError, match="free space"):
+        push.send(full)
+    assert push.fates == {"accepted": 500, "unknown": 500, "unsent": 200}
+    database.execute("PRAGMA max_page_count = 1000000")
+    again = push.send(script())
+    assert (push.fates, again.sizes) == ({"accepted": 1_200}, [500, 200])
+
+
+def test_a_body_that_is_not_the_planned_one_is_not_sent(begin) -> None:
+    push = begin(3)
+    push.journal._db.execute("UPDATE batch SET digest = 'another'")
+    with pytest.raises(PlanError, match="plan anew"):
+        push.send(script())
+    assert push.fates == {"unsent": 3}
 
 
 answers = st.sampled_from(["ok", "lost", "cut", "busy", "index", "key", "bare", "400", "400 named", "401", "413"])

@@ -14,6 +14,7 @@ from toolkit.contract import ID
 from toolkit.correcting import correct
 from toolkit.diffing import diff
 from toolkit.display import plural
+from toolkit.errors import InputError
 from toolkit.ledger import Ledger
 from toolkit.planning import plan_push
 from toolkit.project import project_root
@@ -27,6 +28,7 @@ from toolkit.validation import validate
 DELIVERIES = ("2026-09-01_customers.csv", "2026-10-01_customers.xlsx")
 _QUIET = ["--IPKernelApp.log_level=ERROR"]  # a kernel warns that loopback is not encrypted
 Say = Callable[[str], None]
+MADE_HERE = ".made-by-toolkit-demo"
 
 
 def run_demo(folder: Path | None = None, *, say: Say) -> None:
@@ -35,14 +37,22 @@ def run_demo(folder: Path | None = None, *, say: Say) -> None:
     Parameters
     ----------
     folder
-        Emptied first; by default ``data/state/demo`` in the project's root.
+        Emptied first if an earlier demo made it; by default ``data/state/demo`` in the project's root.
     say
         Takes each line of the story.
+
+    Raises
+    ------
+    InputError
+        If the folder holds anything else.
     """
     root = project_root()
     place = folder or root / "data" / "state" / "demo"
+    if place.exists() and not (place / MADE_HERE).exists() and (place.is_file() or any(place.iterdir())):
+        raise InputError(f"{place} holds files that no demo made, so it is left as it is: name a new folder.")
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(mode=0o700, parents=True)
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (place / MADE_HERE).touch()
     refused = _first_customer(root / "data" / DELIVERIES[0])
     with Sandbox(place / "sandbox") as sandbox:
         settings = Settings(base_url=sandbox.url, home=place / "state", ledger=place / "state" / "ledger")
