@@ -256,6 +256,24 @@ def test_a_push_that_is_stopped_says_why_and_is_resumed_once_that_is_mended(
     assert len(sandbox.table()) == 5
 
 
+def test_a_time_that_the_mapping_does_not_read_is_never_sent(
+    run: Run, sandbox: Sandbox, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    times = ["03/04/2026", "01/02/2026 10:00", "25/10/2026 02:30", "29/03/2026 02:30", "13/13/2026 10:00", "2026-03-04"]
+    file, mapping = tmp_path / "crm.csv", tmp_path / "crm.toml"
+    file.write_text("customer_id,updated_at\n" + "".join(f"C{i},{t}\n" for i, t in enumerate(times)), encoding="utf-8")
+    mapping.write_text('[format]\ndatetime = "%d/%m/%Y %H:%M"\ntimezone = "Europe/Berlin"\n', encoding="utf-8")
+    code, said, _ = run("push", file, "--mapping", mapping, "--yes")
+    assert (code, said["accepted"], said["quarantined"]) == (1, 1, 5)
+    assert list(sandbox.table()["updated_at"].astype("str")) == ["2026-02-01 09:00:00+00:00"]
+    assert run("profile", file, "--mapping", mapping)[0] == 0
+    file.write_text("customer_id,updated_at\nC1,25/10/2026 02:30\n", encoding="utf-8")
+    assert run("check", file, "--mapping", mapping)[1]["failures_by_reason"] == {
+        "updated_at is not a time as it is written, or one that the clocks skip or repeat": 1
+    }
+    assert not [w for w in recwarn if "dayfirst" in str(w.message)]
+
+
 def test_a_refused_row_is_reported_with_its_reason_and_its_place(
     sandbox: Sandbox, clean: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

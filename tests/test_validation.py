@@ -114,6 +114,26 @@ def test_a_cell_that_is_no_time_fails_once_with_its_text(customers) -> None:
     assert str(report.good["updated_at"].dtype) == "datetime64[us, UTC]"
 
 
+UNREAD = ["03/04/2026", "01/02/2026 10:00", "25/10/2026 02:30", "2026-03-04", "99/99/9999 1:00", "45000", "now", "",
+          pd.Timestamp("2026-01-01"), 20260101]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from([*UNREAD, NOW, NOW.tz_convert("Asia/Tokyo"), None]), min_size=1, max_size=6))
+def test_no_text_is_ever_guessed_to_be_a_time(cells: list) -> None:
+    index = pd.RangeIndex(2, len(cells) + 2, name="source_row")
+    frame = pd.DataFrame({"customer_id": [f"C{i}" for i in index], "updated_at": pd.Series(cells, dtype=object).array},
+                         index=index)  # fmt: skip
+    frame["updated_at"] = frame["updated_at"].astype(object)
+    report = validate(frame, now=NOW)
+    aware = [i for i, cell in zip(index, cells, strict=True) if getattr(cell, "tzinfo", None) is not None]
+    assert list(report.good.index) == aware
+    assert set(report.good["updated_at"]) <= {NOW}
+    assert str(report.good["updated_at"].dtype) == "datetime64[us, UTC]"
+    unread = [i for i, cell in zip(index, cells, strict=True) if cell is not None and i not in aware]
+    assert list(report.failures["index"][report.failures["check"] == "not_a_time"]) == unread
+    assert report.n_failures == report.n_quarantined == len(cells) - len(aware)
+
+
 def test_broken_lines_count_as_quarantined(customers) -> None:
     broken = pd.DataFrame({"customer_id": [None], "reason": ["3 cells where the header has 7"], "text": ["a;b;c"]},
                           index=pd.Index([9], name="source_row"))  # fmt: skip

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from toolkit.contract import CUSTOMER, TIME, Column, Resource
 from toolkit.engine import Session, quoted, to_array, to_arrow
+from toolkit.times import settled
 
 WORST_GROWTH = 6
 """A character of one byte may become six in JSON: \\u0000."""
@@ -81,9 +82,7 @@ def oversized(frame: pd.DataFrame, max_bytes: int) -> npt.NDArray[np.bool_]:
         bound += WORST_GROWTH * lengths.to_numpy()
     near = bound > max_bytes
     if near.any():
-        times = frame[TIME][near]
-        readable = times if times.dtype != object else pd.to_datetime(times, utc=True, errors="coerce")
-        rows = to_arrow(frame[near].assign(**{TIME: readable}), CUSTOMER.arrow_schema())
+        rows = to_arrow(frame[near].assign(**{TIME: settled(frame[TIME][near])}), CUSTOMER.arrow_schema())
         near[near] = encode(rows).sizes - 1 > max_bytes
     return near
 

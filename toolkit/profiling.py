@@ -11,6 +11,7 @@ from toolkit.contract import CUSTOMER, TIME
 from toolkit.delivery import Customers, as_delivery
 from toolkit.display import Markup, Result, badges, bar, heading, paragraph, plural, table
 from toolkit.engine import Session, quoted, to_arrow, to_frame
+from toolkit.times import settled
 
 COLUMNS = ["column", "nulls", "null_share", "distinct", "shortest", "longest", "least", "greatest", "top"]
 
@@ -100,8 +101,8 @@ def profile(data: Customers) -> Profile:
     """
     delivery = as_delivery(data)
     frame = delivery.frame
-    if frame[TIME].dtype.kind == "O":
-        frame = frame.assign(**{TIME: pd.to_datetime(frame[TIME], utc=True, errors="coerce")})
+    if frame[TIME].dtype == object:
+        frame = frame.assign(**{TIME: settled(frame[TIME])})
     with Session({"rows_": to_arrow(frame, CUSTOMER.arrow_schema())}) as session:
         counted = [session.table(_counts(c.name, is_text=c.kind == "string")) for c in CUSTOMER.columns]
         top = [session.table(_TOP.format(column=quoted(c.name))).to_pylist() for c in CUSTOMER.columns]

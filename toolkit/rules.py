@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from toolkit.contract import CUSTOMER, ID, TIME, Contract
 from toolkit.engine import to_array
+from toolkit.times import settled
 
 Mask = pd.Series  # boolean, on the frame's index
 
@@ -101,8 +102,7 @@ RULES: tuple[Rule, ...] = (
 
 def find_warnings(frame: pd.DataFrame, contract: Contract, rules: Sequence[Rule], now: pd.Timestamp) -> pd.DataFrame:
     """Return one record a cell and warning: column, check, failure_case, index, reason."""
-    if frame[TIME].dtype.kind == "O":
-        frame = frame.assign(**{TIME: pd.to_datetime(frame[TIME], utc=True, errors="coerce")})
+    frame = frame.assign(**{TIME: settled(frame[TIME])})
     found = []
     for rule in rules:
         if rule.column in frame.columns:

@@ -65,8 +65,9 @@ def reason(check: str, column: str) -> str:
     if check == "not_nullable":
         return f"{column} is empty"
     if check.startswith("dtype") or check.startswith("coerce_dtype"):
-        kind = CUSTOMER.column(column).kind if column in CUSTOMER.names else "value of its type"
-        return f"{column} is not a {'time with a zone, as it stands' if kind == 'datetime' else kind}"
+        return f"{column} is not a {CUSTOMER.column(column).kind if column in CUSTOMER.names else 'value of its type'}"
+    if check == NOT_A_TIME:
+        return f"{column} is not a time as it is written, or one that the clocks skip or repeat"
     if check.startswith("isin") and column in CUSTOMER.names:
         return f"{column} is not one of {', '.join(CUSTOMER.column(column).values)}"
     if check == UNIQUE:
@@ -74,6 +75,8 @@ def reason(check: str, column: str) -> str:
     return f"{column} fails {check}"
 
 
+NOT_A_TIME = "not_a_time"
+"""Name of the failure of a cell whose text did not parse as a time."""
 UNIQUE = "multiple_fields_uniqueness"
 """pandera's name of the check on the composite key."""
 

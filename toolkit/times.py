@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -116,3 +117,20 @@ def _forms(
 
 def _matches(cells: pa.ChunkedArray, regex: str) -> npt.NDArray[np.bool_]:
     return np.asarray(pc.fill_null(pc.match_substring_regex(cells, regex), False), dtype=bool)
+
+
+def settled(times: pd.Series[Any]) -> pd.Series[Any]:
+    """Return times in UTC microseconds; what is not an aware time, as a text that did not parse, is null.
+
+    pandas would guess such a text anew, month first and as UTC.
+
+    Examples
+    --------
+    >>> settled(pd.Series([pd.Timestamp("2025-01-28T10:00:00Z"), "03/04/2026"], dtype=object)).isna().tolist()
+    [False, True]
+    """
+    if times.dtype == object:
+        aware = times.map(lambda cell: isinstance(cell, datetime) and cell.tzinfo is not None).astype(bool)
+        times = pd.to_datetime(times.where(aware), utc=True)
+    in_utc: pd.Series[Any] = times.dt.tz_convert("UTC").dt.as_unit("us")
+    return in_utc

@@ -23,8 +23,9 @@ from toolkit.display import (
 )
 from toolkit.encoding import oversized
 from toolkit.errors import InputError
-from toolkit.rules import RULES, Rule, find_warnings, findings, no_findings
-from toolkit.schema import UNIQUE, reason, schema_for
+from toolkit.rules import RULES, Rule, find_warnings, findings
+from toolkit.schema import NOT_A_TIME, UNIQUE, reason, schema_for
+from toolkit.times import settled
 
 FAILURE_COLUMNS = ["column", "check", "failure_case", "reason"]
 BROKEN = "line"
@@ -191,8 +192,8 @@ def validate(
     _require_usable(frame)
     failures = _with_broken(pd.concat([_failures(frame, documented), _oversized(frame, documented)]), delivery)
     good = frame.loc[~frame.index.isin(failures["index"])]
-    if good[TIME].dtype.kind == "O":  # only cells that did not parse made it so
-        good = good.assign(**{TIME: pd.to_datetime(good[TIME], utc=True).dt.as_unit("us")})
+    if good[TIME].dtype == object:  # only cells that did not parse made it so
+        good = good.assign(**{TIME: settled(good[TIME])})
     quarantine = _quarantine(frame, failures, delivery)
     bad_ids = quarantine[ID].dropna().unique()
     held = frozenset(bad_ids) - frozenset(good[ID][good[ID].isin(bad_ids)])
@@ -238,22 +239,24 @@ def _require_usable(frame: pd.DataFrame) -> None:
 
 
 def _failures(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    times = frame[TIME].dtype
-    if isinstance(times, pd.DatetimeTZDtype) and (str(times.tz) != "UTC" or times.unit != "us"):
-        frame = frame.assign(**{TIME: frame[TIME].dt.tz_convert("UTC").dt.as_unit("us")})
+    stated = frame[TIME]
+    frame = frame.assign(**{TIME: settled(stated)})
+    unread = frame.index[stated.notna() & frame[TIME].isna()]
+    said = findings(unread, NOT_A_TIME, TIME, stated.loc[unread], reason(NOT_A_TIME, TIME))
     try:
         schema_for(contract).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as found:
         cases = found.failure_cases
     else:
-        return no_findings()
+        return said
+    cases = cases[~((cases["column"] == TIME) & cases["index"].isin(unread))]
     whole = cases[cases["index"].isna()]
     if len(whole):
         raise InputError(
             f"{whole['column'].iloc[0]} cannot be checked row by row: it has to hold "
             f"{whole['check'].iloc[0]}. Read the file with read_customers, or convert the column."
         )
-    return _one_a_row(cases, frame)
+    return pd.concat([_one_a_row(cases, frame), said]).sort_values("index", kind="stable", ignore_index=True)
 
 
 def _one_a_row(cases: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
