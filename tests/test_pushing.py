@@ -23,6 +23,7 @@ from toolkit.errors import (
     AddressError,
     AuthorizationError,
     JournalError,
+    LedgerError,
     NothingOpenError,
     OpenPushError,
     PlanError,
@@ -39,6 +40,7 @@ from toolkit.reporting import PushReport
 from toolkit.sandbox import DROPPED, Assumptions, Reply, Sandbox
 from toolkit.schema import empty_frame
 from toolkit.settings import Settings
+from toolkit.validation import validate
 
 KEY = ["customer_id", "updated_at"]
 BAD = {"C00001", "C00004"}
@@ -474,6 +476,38 @@ def test_a_row_that_may_have_arrived_stays_unknown_when_a_resume_leaves_it_out(
     report = place.resume()
     assert fates(report) == {"accepted": 1, "unknown": 1}
     assert list(report.overtaken["customer_id"]) == ["C00000"]
+    place.require_agreement()
+
+
+@pytest.mark.parametrize("name", ["My Projects", "Kunden ü", "e#f", "a%b", "what?", "*", "{x}", "it's", "日本"])
+def test_state_may_lie_in_a_folder_of_any_usual_name(place: Place, customers, tmp_path: Path, name: str) -> None:
+    place.options["home"] = tmp_path / name
+    for start in (0, 1):
+        place.push(customers(2, start=start))
+    assert Ledger.of(place.settings).snapshot().n_customers == 3
+    assert len(Ledger.of(place.settings).deliveries()) == 2
+    place.require_agreement()
+
+
+@pytest.mark.parametrize("name", ["c[1]", "d%20e", "a|b", "a^b"])
+def test_a_folder_that_no_ledger_can_lie_in_is_refused_before_anything_is_sent(
+    place: Place, customers, tmp_path: Path, name: str
+) -> None:
+    plan = place.plan(customers(2))
+    place.options["home"] = tmp_path / name
+    with pytest.raises(LedgerError, match="TOOLKIT_LEDGER"):
+        place.push(plan)
+    assert place.n_requests == 0
+    place.options["ledger"] = tmp_path / "ledger"
+    assert place.push(customers(2)).ok
+
+
+def test_a_delivery_without_a_customer_leaves_the_ledger_usable(place: Place, customers) -> None:
+    nobody = validate(customers(1, customer_id=[None]))
+    plan = plan_push(diff(Ledger.of(place.settings).snapshot(), nobody), settings=place.settings)
+    assert place.push(plan).n_rows == 0
+    assert status(settings=place.settings).n_customers == 0
+    assert fates(place.push(customers(2))) == {"accepted": 2}
     place.require_agreement()
 
 

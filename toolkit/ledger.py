@@ -9,11 +9,14 @@ The only module that imports deltalake.
 from __future__ import annotations
 
 import getpass
+import glob
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import unquote
 
 import pandas as pd
 import pyarrow as pa
@@ -57,6 +60,9 @@ DELIVERY = pa.schema(
     ]
 )
 
+_UNUSABLE = re.compile(r"[\[\]^|\\]|%[0-9A-Fa-f]{2}")
+"""What deltalake 1.6 reads as something else in a path, or panics at."""
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -73,6 +79,13 @@ class Ledger:
     folder: Path
     target: str
     label: str = ""
+
+    def __post_init__(self) -> None:
+        if found := _UNUSABLE.search(self.folder.as_posix()):
+            raise LedgerError(
+                f"The ledger cannot lie in {self.folder}, for Delta tables take no {found[0]!r} in a folder's name: "
+                "name another folder with TOOLKIT_LEDGER."
+            )
 
     @classmethod
     def of(cls, settings: Settings | None = None) -> Self:
@@ -102,7 +115,7 @@ class Ledger:
         if table is not None:
             with Session() as session:
                 versions = session.table(
-                    _VERSIONS, [table.file_uris(), accepted_by, accepted_by, current_on, current_on]
+                    _VERSIONS, [self._files("entries", table), accepted_by, accepted_by, current_on, current_on]
                 )
         with Session({"versions": versions}) as session:
             newest = session.table(f"""SELECT {quoted(*CUSTOMER.names)} FROM versions
@@ -127,7 +140,7 @@ class Ledger:
             found = session.table(
                 """SELECT * FROM read_parquet($1, union_by_name=true) WHERE customer_id = $2
                                      ORDER BY recorded_at, position""",
-                [table.file_uris(), customer_id],
+                [self._files("entries", table), customer_id],
             )
         return to_frame(found.select([f.name for f in ENTRY]))
 
@@ -140,7 +153,7 @@ class Ledger:
             return session.table(
                 """SELECT customer_id, updated_at FROM read_parquet($1, union_by_name=true)
                    WHERE entry = 'accepted' AND recorded_at >= $2 AND plan <> $3""",
-                [table.file_uris(), moment, but_for],
+                [self._files("entries", table), moment, but_for],
             )
 
     def recorded_through(self, plan: str) -> int:
@@ -198,7 +211,7 @@ class Ledger:
                 session.table(
                     """SELECT recorded_at, plan, source_file, digest, kind, n_rows, author
                 FROM read_parquet($1) GROUP BY ALL ORDER BY recorded_at DESC""",
-                    [table.file_uris()],
+                    [self._files("deliveries", table)],
                 )
             )
 
@@ -252,9 +265,14 @@ class Ledger:
                 """
                 WITH d AS (SELECT * FROM read_parquet($1) WHERE kind = 'full' AND ($2 IS NULL OR recorded_at <= $3))
                 SELECT customer_id FROM d WHERE recorded_at = (SELECT max(recorded_at) FROM d)""",
-                [table.file_uris(), as_of, as_of],
+                [self._files("deliveries", table), as_of, as_of],
             )
         return frozenset(keys[ID].to_pylist()) if len(keys) else None
+
+    def _files(self, name: str, table: DeltaTable) -> list[str]:
+        """Return the files of a table as DuckDB takes them: plain paths, in which no sign stands for others."""
+        paths = pa.table(table.get_add_actions())["path"].to_pylist()
+        return [glob.escape(str(self.folder / name / unquote(path))) for path in paths]
 
     def _table(self, name: str) -> DeltaTable | None:
         path = self.folder / name
@@ -272,7 +290,7 @@ class Ledger:
                 f"The ledger in {path} belongs to target {table.metadata().name!r}, not to "
                 f"{self.target!r}: check TOOLKIT_TARGET and TOOLKIT_LEDGER."
             )
-        return table
+        return table if pa.table(table.get_add_actions()).num_rows else None  # made, and nothing entered yet
 
     def _append(self, name: str, rows: pa.Table, properties: CommitProperties) -> None:
         path = self.folder / name
