@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def test_a_real_host_gets_its_token_and_not_the_one_of_netrc(tmp_path: Path, mon
 
     def at_the_wire(self: object, request: requests.PreparedRequest, **options: object) -> requests.Response:
         left.append(request)
-        raise requests.exceptions.SSLError
+        raise requests.exceptions.SSLError(ssl.SSLCertVerificationError())
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", at_the_wire)
     settings = Settings(base_url="https://vendor.example", target="acme", solution="S", prefix="P_", suffix="_S")
@@ -92,7 +93,8 @@ def test_a_real_host_gets_its_token_and_not_the_one_of_netrc(tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("wrong", "left", "words"),
     [
-        (requests.exceptions.SSLError(), False, "certificate"),
+        (requests.exceptions.SSLError(ssl.SSLCertVerificationError()), False, "certificate"),
+        (requests.exceptions.SSLError(ssl.SSLEOFError()), True, "broke the encrypted connection"),
         (requests.exceptions.ProxyError(), False, "proxy"),
         (requests.exceptions.ConnectTimeout(), False, "did not answer within 10 s"),
         (requests.exceptions.ReadTimeout(), True, "silent for 60 s"),

@@ -445,6 +445,17 @@ def test_an_empty_plan_sends_nothing_and_leaves_nothing_open(
     assert status(settings=place.settings).open_push == ""
 
 
+def test_a_push_with_accepted_rows_is_not_resumed_into_another_table(place: Place, customers) -> None:
+    place.sandbox.vendor.troubles.extend([None, Reply(401)])
+    place.stopped(customers(600))
+    place.options["prefix"] = "ZZ_"
+    with pytest.raises(PlanError, match=r"ZZ_CUSTOMER_OOTB.*TOOLKIT_PREFIX"):
+        place.resume()
+    del place.options["prefix"]
+    assert fates(place.resume()) == {"accepted": 600}
+    place.require_agreement()
+
+
 def test_what_another_analyst_brought_in_since_is_left_out_of_a_resume_and_said(
     place: Place, customers, tmp_path: Path
 ) -> None:

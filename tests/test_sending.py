@@ -293,6 +293,45 @@ def test_answers_are_kept_raw_without_the_token(begin) -> None:
     assert b"s3cret" not in push.journal.path.read_bytes()
 
 
+DOWN = Answer(400, b'{"message": "the tenant is being maintained"}')
+
+
+def test_rows_that_may_have_been_taken_are_not_refused_by_what_is_said_of_a_request(begin) -> None:
+    push = begin(2)
+    push.send(script(LOST, DOWN, DOWN, DOWN))
+    assert push.fates == {"unknown": 2}
+    assert "being maintained" in str(push.error)
+    push.send(script())
+    assert push.fates == {"accepted": 2}
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 600])
+def test_a_vendor_that_refuses_every_request_refuses_no_row(begin, n_rows: int) -> None:
+    push = begin(n_rows)
+    client = push.send(lambda rows: DOWN)
+    assert push.fates == {"unsent": n_rows}
+    assert "names no row" in str(push.error)
+    assert len(client.bodies) < 60
+    push.send(script())
+    assert push.fates == {"accepted": n_rows}
+
+
+def test_a_bad_row_among_good_ones_is_found_though_nobody_names_it(begin) -> None:
+    push = begin(600)
+    bad = {"C00000", "C00007"}
+    push.send(lambda rows: DOWN if bad & {r["customer_id"] for r in rows} else ok())
+    assert push.fates == {"accepted": 598, "refused": 2}
+    assert set(push.report.refused["customer_id"]) == bad
+    assert push.report.refused["message"].str.contains("being maintained").all()
+
+
+def test_an_entry_about_a_row_that_was_not_sent_refuses_nobody(begin) -> None:
+    push = begin(1)
+    push.send(lambda rows: ok(failed=[{"customer_id": "SOMEBODY", "message": "no"}]))
+    assert push.fates == {"unknown": 1}
+    assert "was not sent" in str(push.error)
+
+
 def test_a_disk_that_fills_up_loses_no_fate(begin) -> None:
     push = begin(1_200)
     database = push.journal._db

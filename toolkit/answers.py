@@ -70,11 +70,18 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an answer says: of the rows it names (by their place in the request), and of the others."""
+    """What an answer says: of the rows it names (by their place in the request), and of the others.
+
+    Attributes
+    ----------
+    blamed
+        Whether a row is refused only because it was alone in a request that was refused as a whole.
+    """
 
     kind: Kind
     refused: dict[int, Refusal] = field(default_factory=dict)
     message: str = ""
+    blamed: bool = False
 
 
 def read_answer(answer: Answer, keys: Sequence[tuple[str, str]], *, contract: Contract = APRIL_2026) -> Verdict:
@@ -104,7 +111,7 @@ def read_answer(answer: Answer, keys: Sequence[tuple[str, str]], *, contract: Co
     if answer.status in (400, 422):
         return _read_refusal(said, keys, contract, message)
     if answer.status == 413:
-        return _for_one(keys, message) or Verdict("split", message=message)
+        return _blamed(keys, message) or Verdict("split", message=message)
     if answer.status in (401, 403):
         return Verdict("unauthorized", message=message)
     if answer.status == 404:
@@ -123,22 +130,36 @@ def _read_success(said: dict[str, Any], keys: Sequence[tuple[str, str]], contrac
     refused = _matched(entries, keys, contract)
     if refused is not None:
         return Verdict("taken", refused)
-    return _for_one(keys, _first_message(entries)) or Verdict("split", message=_first_message(entries))
+    return _unmatched(entries, keys, _first_message(entries))
 
 
 def _read_refusal(
     said: dict[str, Any] | None, keys: Sequence[tuple[str, str]], contract: Contract, message: str
 ) -> Verdict:
     entries = _lowered(said or {}).get(contract.failed_field)
-    refused = _matched(entries, keys, contract) if entries else None
-    if refused:
-        return Verdict("again", refused)
-    return _for_one(keys, _first_message(entries) or message) or Verdict("split", message=message)
+    if not entries:
+        return _blamed(keys, message) or Verdict("split", message=message)
+    refused = _matched(entries, keys, contract)
+    return Verdict("again", refused) if refused else _unmatched(entries, keys, _first_message(entries) or message)
 
 
-def _for_one(keys: Sequence[tuple[str, str]], message: str) -> Verdict | None:
-    """With one row in the request, whatever is said is said of it."""
-    return Verdict("again", {0: Refusal(message=message)}) if len(keys) == 1 else None
+def _unmatched(entries: Any, keys: Sequence[tuple[str, str]], message: str) -> Verdict:
+    """Read entries that could not each be matched to one row."""
+    if len(keys) > 1:
+        return Verdict("split", message=message)
+    ids = (
+        {named for entry in entries if isinstance(entry, dict) for named in _ids(entry)}
+        if isinstance(entries, list)
+        else set()
+    )
+    if ids - {customer_id for customer_id, _ in keys}:
+        return Verdict("stop", message=f"an entry names a row that was not sent: {message}")
+    return Verdict("again", {0: Refusal(message=message)})
+
+
+def _blamed(keys: Sequence[tuple[str, str]], message: str) -> Verdict | None:
+    """With one row in the request, whatever is said may be said of it."""
+    return Verdict("again", {0: Refusal(message=message)}, message, blamed=True) if len(keys) == 1 else None
 
 
 def _matched(entries: Any, keys: Sequence[tuple[str, str]], contract: Contract) -> dict[int, Refusal] | None:
@@ -188,6 +209,13 @@ def _place(
         if isinstance(index, int) and not isinstance(index, bool) and 0 <= index - first_index < n_rows:
             return index - first_index
     return None
+
+
+def _ids(entry: dict[Any, Any]) -> Iterator[str]:
+    for candidate in _echoes(entry):
+        customer_id = candidate.get(ID, candidate.get(ID.replace("_", "")))
+        if customer_id is not None:
+            yield str(customer_id)
 
 
 def _echoes(entry: dict[Any, Any]) -> Iterator[dict[str, Any]]:

@@ -21,6 +21,7 @@ from toolkit.settings import Settings
 MAX_ANSWER_BYTES = 8_000_000
 """More than any list of failed rows of one request; an answer that never ends stops here."""
 _CHUNK_BYTES = 65_536
+_NEVER_CONNECTED = ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
 
 
 class TokenAuth(AuthBase):
@@ -79,8 +80,10 @@ class Client:
                     retry_after=response.headers.get("Retry-After"),
                     problem=problem,
                 )
-        except requests.exceptions.SSLError:
-            return Answer(None, left=False, problem=f"{self.host} shows a certificate that cannot be verified")
+        except requests.exceptions.SSLError as error:
+            if _caused_by(error, "SSLCertVerificationError"):
+                return Answer(None, left=False, problem=f"{self.host} shows a certificate that cannot be verified")
+            return Answer(None, problem=f"{self.host} broke the encrypted connection")
         except requests.exceptions.ProxyError:
             return Answer(None, left=False, problem="the proxy cannot be reached or refused the connection")
         except requests.exceptions.ConnectTimeout:
@@ -88,7 +91,7 @@ class Client:
         except requests.exceptions.ReadTimeout:
             return Answer(None, problem=f"{self.host} took the request and was silent for {self._timeout_s[1]:g} s")
         except requests.exceptions.ConnectionError as error:
-            left = not _never_connected(error)
+            left = not _caused_by(error, *_NEVER_CONNECTED)
             return Answer(
                 None, left=left, problem=f"{self.host} " + ("broke the connection" if left else "cannot be reached")
             )
@@ -120,8 +123,8 @@ def _read(response: requests.Response) -> tuple[bytes, bool, str]:
     return bytes(read), True, ""
 
 
-def _never_connected(error: BaseException) -> bool:
-    """Tell from the chain of causes whether no connection was ever made, so that nothing left."""
+def _caused_by(error: BaseException, *names: str) -> bool:
+    """Tell whether an error of one of these types is in the chain of causes."""
     seen: set[int] = set()
     chain: list[BaseException] = [error]
     while chain:
@@ -129,7 +132,7 @@ def _never_connected(error: BaseException) -> bool:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if type(one).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError"):
+        if type(one).__name__ in names:
             return True
         chain += [
             n

@@ -82,7 +82,8 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
     with only_pusher(folder, chosen.target), Journal(folder, chosen.target, clock=pace.now) as journal:
         record = journal.require_open()
         ledger = Ledger.of(chosen)
-        _require_same_address(record, chosen)
+        fates, _ = journal.fates(record.id)
+        _require_same_address(record, chosen, accepted=bool((fates == FATES.index("accepted")).any()))
         _leave_out_overtaken(journal, record, ledger)
         settled = journal.fates(record.id)[1].all()
         with contextlib.nullcontext() if settled else _connected(chosen) as client:
@@ -154,7 +155,7 @@ def _bound(plan: PushPlan, settings: Settings) -> Ledger:
     return ledger
 
 
-def _require_same_address(record: PushRecord, settings: Settings) -> None:
+def _require_same_address(record: PushRecord, settings: Settings, *, accepted: bool) -> None:
     facts = record.facts
     if (facts["contract"], facts["operation"], facts["solution"]) != (
         settings.contract,
@@ -164,6 +165,12 @@ def _require_same_address(record: PushRecord, settings: Settings) -> None:
         raise PlanError(
             f"Push {record.id} was begun with {facts['operation']} under contract {facts['contract']} for "
             f"solution {facts['solution']}: resume it with the same settings, or abandon it."
+        )
+    begun, now = (address.rsplit("/", 1)[-1] for address in (facts["address"], settings.url()))
+    if accepted and begun != now:  # a wrong name that took nothing may be mended; two tables may not share a push
+        raise PlanError(
+            f"Push {record.id} has rows in {begun}, and the settings name {now}: resume it with the same "
+            "TOOLKIT_PREFIX and TOOLKIT_SUFFIX, or abandon it."
         )
 
 

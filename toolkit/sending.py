@@ -71,6 +71,8 @@ class Sender:
             disable=not progress or not (notebook or sys.stderr.isatty()),
         )
         self._accepted = 0
+        self._blamed: list[Receipt] = []  # refused alone, while no answer of the batch shows that rows are looked at
+        self._understood = False
         self._doubtful: npt.NDArray[np.bool_] = np.zeros(record.n_rows, dtype=np.bool_)  # sent, and perhaps taken
 
     def run(self) -> None:
@@ -100,6 +102,7 @@ class Sender:
     def _batch(self, number: int, places: Places, body: bytes) -> None:
         """Settle one batch: what an answer does not settle is sent again, smaller."""
         work, n_requests, accepted_before = [places], 0, self._accepted
+        self._blamed, self._understood = [], False
         flood = 4 * math.ceil(math.log2(len(places) + 1)) + 8
         while work:
             part = work.pop(0)
@@ -112,11 +115,12 @@ class Sender:
             elif verdict.kind == "split":
                 half = len(part) // 2
                 work[:0] = [part[:half], part[half:]]
-            if n_requests > flood and self._accepted == accepted_before and work:
+            flooded = n_requests > flood and self._accepted == accepted_before and work
+            if flooded or (self._blamed and not work):
                 raise StoppedError(
-                    f"The vendor goes on refusing whole requests ({verdict.message or 'no reason given'}), which is "
-                    "hardly the rows' fault: check TOOLKIT_SOLUTION, TOOLKIT_PREFIX and TOOLKIT_SUFFIX, then resume "
-                    "or abandon."
+                    f"The vendor refuses whole requests and names no row ({verdict.message or 'no reason given'}). "
+                    "If a setting is wrong, as TOOLKIT_SOLUTION, abandon the push and push anew; if the vendor was "
+                    "busy, resume; if the rows are wrong, abandon, mend them and push anew."
                 )
 
     def _send(self, number: int, places: Places, body: bytes) -> Verdict:
@@ -129,8 +133,8 @@ class Sender:
             begun = self._journal.begin(self._push, number, _ranges(places), digest)
             answer = self._client.send(body)
             verdict = read_answer(answer, keys, contract=self._envelope.contract)
-            if answer.status == 413 and verdict.refused and self._doubtful[places[0]]:
-                # Too large is said of the request, not of the row, and the row may have been taken before.
+            if verdict.blamed and self._doubtful[places[0]]:
+                # It is said of the request, not of the row, and the row may have been taken before.
                 verdict = Verdict("stop", message=verdict.message)
             self._keep(number, begun, places, answer, verdict)
             if verdict.kind not in ("retry", "lost"):
@@ -147,6 +151,10 @@ class Sender:
     def _keep(self, number: int, attempt: int, places: Places, answer: Answer, verdict: Verdict) -> None:
         refused = {int(places[i]): r for i, r in verdict.refused.items()}
         receipts = [_refused(place, r) for place, r in sorted(refused.items())]
+        if verdict.blamed and not self._understood:
+            self._blamed, receipts = self._blamed + receipts, []
+        elif verdict.kind == "taken" or refused:  # the vendor looks at rows, so those that were blamed are at fault
+            self._understood, receipts, self._blamed = True, self._blamed + receipts, []
         if verdict.kind == "taken":
             taken = np.delete(places, list(verdict.refused))
             receipts += [Receipt(first, stop, "accepted") for first, stop in _ranges(taken)]
@@ -154,7 +162,7 @@ class Sender:
             self._bar.update(len(taken))
         self._bar.update(len(refused))
         # Half a request may have been taken when its rows cannot be told apart.
-        torn = verdict.kind == "split" and answer.status is not None and answer.status < 300
+        torn = verdict.kind in ("split", "stop") and answer.status is not None and answer.status < 300
         kind = "lost" if torn else verdict.kind
         if kind == "lost":
             self._doubtful[places] = True
