@@ -476,6 +476,27 @@ def test_what_another_analyst_brought_in_since_is_left_out_of_a_resume_and_said(
     place.require_agreement()
 
 
+def test_what_was_answered_earlier_and_entered_later_is_left_out_too(
+    place: Place, customers, tmp_path: Path, monkeypatch
+) -> None:
+    place.options["ledger"] = tmp_path / "shared"
+    colleague = Place(place.sandbox, place.clock, {**place.options, "home": tmp_path / "colleague"})
+    mine = place.plan(customers(2, customer_name="mine"))
+    enter = Ledger.record
+
+    def late(self: Ledger, *entries: Any, **facts: Any) -> None:  # mine opens, and stops, before theirs is entered
+        monkeypatch.setattr(Ledger, "record", enter)
+        place.sandbox.vendor.troubles.append(Reply(401))
+        place.stopped(mine)
+        enter(self, *entries, **facts)
+
+    monkeypatch.setattr(Ledger, "record", late)
+    assert fates(colleague.push(customers(2, customer_name="theirs"))) == {"accepted": 2}
+    assert fates(place.resume()) == {"unsent": 2}
+    assert set(place.sandbox.table()["customer_name"]) == {"theirs"}
+    place.require_agreement()
+
+
 def test_a_row_that_may_have_arrived_stays_unknown_when_a_resume_leaves_it_out(
     place: Place, customers, tmp_path: Path
 ) -> None:

@@ -215,7 +215,7 @@ def history(customer_id: str, /, *, json: Json = False) -> int:
     elif found.empty:
         _say(f"The ledger of target {settings.target} has no entry of this customer.")
     else:
-        print(entries.drop(columns=ID).T.to_string(header=False))
+        print(entries.where(found.notna(), "").drop(columns=ID).T.to_string(header=False))
     return OK
 
 

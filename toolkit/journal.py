@@ -88,7 +88,7 @@ class Journal:
                 "move the damaged file aside and look there for an open push."
             ) from error
 
-    def open_push(self, plan: PushPlan, *, reason: str = "") -> PushRecord:
+    def open_push(self, plan: PushPlan, *, reason: str = "", ledger_version: int = -1) -> PushRecord:
         """Enter a new push: its rows first, then its record, so that a crash leaves a file nobody names at worst.
 
         Raises
@@ -109,6 +109,7 @@ class Journal:
             "n_quarantined": plan.delivery.n_quarantined,
             "source": plan.delivery.source,
             "reason": reason,
+            "ledger_version": ledger_version,
         }
         who = (getpass.getuser(), socket.gethostname(), os.getpid())
         what = (plan.n_rows, plan.n_batches, plan.label, json.dumps(facts))

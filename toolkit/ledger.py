@@ -144,16 +144,22 @@ class Ledger:
             )
         return to_frame(found.select([f.name for f in ENTRY]))
 
-    def keys_since(self, moment: datetime, *, but_for: str) -> pa.Table:
-        """Return the keys of the versions that other pushes entered since `moment`."""
+    def keys_since(self, version: int, *, but_for: str) -> pa.Table:
+        """Return the keys of the versions that other pushes entered after `version` of the ledger."""
         table = self._table("entries")
         if table is None:
+            return CUSTOMER.arrow_schema().empty_table().select(list(CUSTOMER.key))
+        # By commit, not by the clock: an answer may be older than the commit that brings it in.
+        files = set(self._files("entries", table))
+        if version >= 0:
+            files -= set(self._files("entries", DeltaTable(table.table_uri, version=version)))
+        if not files:
             return CUSTOMER.arrow_schema().empty_table().select(list(CUSTOMER.key))
         with Session() as session:
             return session.table(
                 """SELECT customer_id, updated_at FROM read_parquet($1, union_by_name=true)
-                   WHERE entry = 'accepted' AND recorded_at >= $2 AND plan <> $3""",
-                [self._files("entries", table), moment, but_for],
+                   WHERE entry = 'accepted' AND plan <> $2""",
+                [sorted(files), but_for],
             )
 
     def recorded_through(self, plan: str) -> int:

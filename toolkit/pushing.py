@@ -56,7 +56,7 @@ def push(
         journal.refuse_if_open()
         ledger = _bound(plan, chosen)
         with _connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:  # with a token, or not at all
-            record = journal.open_push(plan, reason=reason)
+            record = journal.open_push(plan, reason=reason, ledger_version=ledger.version)
             try:
                 ledger.record_delivery(plan.delivery, plan=record.id, now=pace.now())
             except LedgerError:
@@ -176,7 +176,7 @@ def _require_same_address(record: PushRecord, settings: Settings, *, accepted: b
 
 def _leave_out_overtaken(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
     fates, settled = journal.fates(record.id)
-    since = ledger.keys_since(datetime.fromisoformat(record.opened_at), but_for=record.id)
+    since = ledger.keys_since(record.facts["ledger_version"], but_for=record.id)
     if since.num_rows == 0 or settled.all():
         return
     others = set(zip(*(since[c].to_pylist() for c in CUSTOMER.key), strict=True))
