@@ -50,7 +50,9 @@ def finding_lines(report: ValidationReport) -> list[str]:
 def plan_lines(planned: PushPlan) -> list[str]:
     """Say what is left out, and its way in."""
     return [
-        f"  left out: {n:,} {state.replace('_', ' ')} ({WAYS_IN[state]})" for state, n in planned.left_out.items() if n
+        f"  {'customers held' if state == 'held' else f'left out, {state}'.replace('_', ' ')}: {n:,} ({WAYS_IN[state]})"
+        for state, n in planned.left_out.items()
+        if n
     ]
 
 
