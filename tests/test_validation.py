@@ -173,7 +173,7 @@ def test_a_subcategory_without_a_category_is_a_warning(customers) -> None:
 
 
 def test_an_analyst_adds_a_warning_of_their_own(customers) -> None:
-    rule = Rule("no_list", "customer_price_list_id", "is missing", lambda f, now: f["customer_price_list_id"].isna())
+    rule = Rule("no_list", "customer_price_list_id", "is missing", where="customer_price_list_id IS NULL")
     report = validate(customers(2, customer_price_list_id=[None, "P"]), rules=[rule], now=NOW)
     assert report.warning_counts == {"customer_price_list_id is missing": 1}
 

@@ -21,6 +21,7 @@ _ISO = (
     r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)?)?$"
 )
 _ZONED = r"(?:Z|[+-]\d\d:\d\d)$"
+_SETTLED = pd.DatetimeTZDtype("us", "UTC")
 # pandas knows a year 0 and years beyond 9999; a Timestamp, Arrow's text and the vendor's JSON do not.
 _FIRST, _LAST = pd.Timestamp("0001-01-01", tz="UTC"), pd.Timestamp("9999-12-31T23:59:59.999999", tz="UTC")
 
@@ -129,6 +130,8 @@ def settled(times: pd.Series[Any]) -> pd.Series[Any]:
     >>> settled(pd.Series([pd.Timestamp("2025-01-28T10:00:00Z"), "03/04/2026"], dtype=object)).isna().tolist()
     [False, True]
     """
+    if times.dtype == _SETTLED:
+        return times
     if times.dtype == object:
         aware = times.map(lambda cell: isinstance(cell, datetime) and cell.tzinfo is not None).astype(bool)
         times = pd.to_datetime(times.where(aware), utc=True)

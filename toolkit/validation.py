@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
-import pandera.pandas as pa
 
 from toolkit.contract import ID, TIME, Contract
 from toolkit.delivery import Customers, Delivery, as_delivery
@@ -20,16 +19,13 @@ from toolkit.display import (
     paragraph,
     plural,
     table,
+    timestamp,
 )
-from toolkit.encoding import oversized
-from toolkit.errors import InputError
-from toolkit.rules import RULES, Rule, find_warnings, findings
-from toolkit.schema import NOT_A_TIME, UNIQUE, reason, schema_for
+from toolkit.failures import oversized_rows, quarantined, require_usable, schema_failures, with_broken_lines
+from toolkit.finding import joined, other_contracts, run_rules
+from toolkit.rules import RULES, Rule
+from toolkit.schema import UNIQUE
 from toolkit.times import settled
-
-FAILURE_COLUMNS = ["column", "check", "failure_case", "reason"]
-BROKEN = "line"
-TOO_LARGE = "max_bytes"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,7 +43,7 @@ class ValidationReport(Result):
         One record a cell and rule, pandera's columns: ``column``, ``check``, ``failure_case``, ``index`` (the
         ``source_row``), and the ``reason`` in plain words. A duplicate key is one record a row.
     warnings
-        The same columns, for what is allowed and odd.
+        The same columns, for what is allowed and odd; ``other`` is the row to compare with, where there is one.
     delivery
         The good rows as the next station wants them: with the ids that are held.
     contract
@@ -169,7 +165,7 @@ def validate(
     data
         A frame, a `Delivery`, or what carries one. Its index must name each row once.
     rules
-        The warnings to look for.
+        What to look for besides what the contract forbids; `toolkit.rules.choose_rules` makes a choice.
     now
         The moment that "in the future" is measured from, UTC; by default the present.
 
@@ -188,20 +184,27 @@ def validate(
     """
     delivery = as_delivery(data)
     documented = Contract.named(contract) if isinstance(contract, str) else contract
+    moment = now or pd.Timestamp.now("UTC")
     frame = delivery.frame
-    _require_usable(frame)
-    failures = _with_broken(pd.concat([_failures(frame, documented), _oversized(frame, documented)]), delivery)
+    require_usable(frame)
+    strict = [rule for rule in rules if rule.severity == "failure"]
+    failures = with_broken_lines(
+        joined(
+            [schema_failures(frame, documented), oversized_rows(frame, documented), run_rules(frame, strict, moment)]
+        ),
+        delivery,
+    )
+    lenient = [rule for rule in rules if rule.severity == "warning"]
     good = frame.loc[~frame.index.isin(failures["index"])]
-    if good[TIME].dtype == object:  # only cells that did not parse made it so
-        good = good.assign(**{TIME: settled(good[TIME])})
-    quarantine = _quarantine(frame, failures, delivery)
+    good = good.assign(**{TIME: settled(good[TIME])})
+    quarantine = quarantined(frame, failures, delivery)
     bad_ids = quarantine[ID].dropna().unique()
     held = frozenset(bad_ids) - frozenset(good[ID][good[ID].isin(bad_ids)])
     return ValidationReport(
         good=good,
         quarantine=quarantine,
         failures=failures,
-        warnings=find_warnings(frame, documented, rules, now or pd.Timestamp.now("UTC")),
+        warnings=joined([run_rules(frame, lenient, moment), other_contracts(frame, documented)]),
         delivery=replace(
             delivery,
             frame=good,
@@ -212,109 +215,6 @@ def validate(
     )
 
 
-def _require_usable(frame: pd.DataFrame) -> None:
-    missing = [c for c in (ID, TIME) if c not in frame.columns]
-    if missing:
-        raise InputError(
-            f"The frame lacks {' and '.join(missing)}: every customer row needs both. "
-            "Rename the columns, or read the file with a mapping."
-        )
-    if not frame.index.is_unique:
-        raise InputError(
-            "The frame's index names some rows twice, so a failure could not be led back to its "
-            "row: call reset_index(drop=True) first."
-        )
-    times = frame[TIME].dtype
-    if isinstance(times, pd.DatetimeTZDtype) or pd.api.types.is_object_dtype(times):
-        return
-    if pd.api.types.is_datetime64_dtype(times):
-        raise InputError(
-            "updated_at has no time zone: say which one it is with "
-            "frame['updated_at'].dt.tz_localize('Europe/Berlin').dt.tz_convert('UTC')."
-        )
-    raise InputError(
-        f"updated_at holds {times}, not times: parse it with pd.to_datetime(…, utc=True), "
-        "or read the file with read_customers."
-    )
-
-
-def _failures(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    stated = frame[TIME]
-    frame = frame.assign(**{TIME: settled(stated)})
-    unread = frame.index[stated.notna() & frame[TIME].isna()]
-    said = findings(unread, NOT_A_TIME, TIME, stated.loc[unread], reason(NOT_A_TIME, TIME))
-    try:
-        schema_for(contract).validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as found:
-        cases = found.failure_cases
-    else:
-        return said
-    cases = cases[~((cases["column"] == TIME) & cases["index"].isin(unread))]
-    whole = cases[cases["index"].isna()]
-    if len(whole):
-        raise InputError(
-            f"{whole['column'].iloc[0]} cannot be checked row by row: it has to hold "
-            f"{whole['check'].iloc[0]}. Read the file with read_customers, or convert the column."
-        )
-    return pd.concat([_one_a_row(cases, frame), said]).sort_values("index", kind="stable", ignore_index=True)
-
-
-def _one_a_row(cases: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    # pandera names a duplicate key once for each of its columns, and counts null keys as equal.
-    cases = cases[["column", "check", "failure_case", "index"]]
-    unique = cases["check"] == UNIQUE
-    keyless = frame.index[frame[ID].isna() | frame[TIME].isna()]
-    cases = cases[~unique | ((cases["column"] == ID) & ~cases["index"].isin(keyless))]
-    kinds = cases[["check", "column"]].drop_duplicates()
-    spoken = {(k, c): reason(k, c) for k, c in kinds.itertuples(index=False)}
-    words = [spoken[pair] for pair in zip(cases["check"], cases["column"], strict=True)]
-    cases = cases.assign(reason=pd.Series(words, index=cases.index, dtype="str"))
-    return cases.astype({"index": frame.index.dtype}).sort_values("index", kind="stable", ignore_index=True)
-
-
-def _oversized(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    envelope = sum(len(part) for part in contract.envelope("", contract.operations[0]))
-    large = frame.index[oversized(frame, contract.max_bytes - envelope)]
-    return findings(
-        large,
-        TOO_LARGE,
-        ID,
-        frame[ID].loc[large],
-        f"the row is larger than a request may be ({contract.max_bytes:,} bytes)",
-    )
-
-
-def _with_broken(failures: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
-    broken = delivery.broken
-    if broken.empty:
-        return failures.reset_index(drop=True)
-    lines = pd.DataFrame(
-        {
-            "column": None,
-            "check": BROKEN,
-            "failure_case": None,
-            "index": broken.index,
-            "reason": broken["reason"].to_numpy(),
-        }
-    )
-    both = pd.concat([failures, lines]) if len(failures) else lines
-    return both.sort_values("index", kind="stable", ignore_index=True)
-
-
-def _quarantine(frame: pd.DataFrame, failures: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
-    bad = frame.loc[frame.index.isin(failures["index"])]
-    broken = delivery.broken.drop(columns="reason").reindex(columns=[*frame.columns, "text"])
-    rows = pd.concat([part.astype({TIME: object}) for part in (bad, broken)]).sort_index()
-    reasons = failures.drop_duplicates("index").set_index("index")["reason"]
-    several = failures["index"].duplicated(keep=False)
-    if several.any():  # the join is slow, and most bad rows have one reason
-        joined = failures[several].groupby("index")["reason"].agg("; ".join)
-        reasons = joined.combine_first(reasons)
-    rows.insert(len(frame.columns), "reasons", reasons.reindex(rows.index).astype("str"))
-    rows.index.name = frame.index.name
-    return rows
-
-
 def _counted(found: pd.DataFrame) -> dict[str, int]:
     return {str(k): int(v) for k, v in found["reason"].value_counts().items()}
 
@@ -323,9 +223,15 @@ def _findings(found: pd.DataFrame) -> Markup:
     rows = []
     for why, group in found.groupby("reason", sort=False):
         places = ", ".join(str(i) for i in group["index"].head(6))
-        rows.append((why, len(group), places + (", …" if len(group) > 6 else "")))
+        rows.append((why, len(group), places + (", …" if len(group) > 6 else ""), _example(group.iloc[0])))
     rows.sort(key=lambda row: -int(row[1]))
-    return table(["what", "count", "source_row"], rows)
+    return table(["what", "count", "source_row", "the first"], rows)
+
+
+def _example(finding: pd.Series[Any]) -> str:
+    cell = finding["failure_case"]
+    shown = "" if pd.isna(cell) else timestamp(cell) if isinstance(cell, pd.Timestamp) else str(cell)
+    return shown if pd.isna(finding["other"]) else f"{shown} (see row {finding['other']})"
 
 
 def _quarantined(quarantine: pd.DataFrame) -> Markup:

@@ -1,0 +1,156 @@
+"""Running rules over a customer frame: one record a cell and rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+
+from toolkit.contract import CUSTOMER, TIME, Contract
+from toolkit.engine import Session, quoted, to_arrow, to_frame
+from toolkit.errors import InputError
+from toolkit.rules import Rule, text_columns
+from toolkit.times import settled
+
+FINDING_COLUMNS = ["column", "check", "failure_case", "index", "reason", "other"]
+
+
+def run_rules(frame: pd.DataFrame, rules: Sequence[Rule], now: pd.Timestamp) -> pd.DataFrame:
+    """Return one record a cell and rule, in the order of the rules: see `no_findings` for the columns.
+
+    A rule whose column the frame lacks finds nothing.
+
+    Raises
+    ------
+    InputError
+        If a pandera check cannot be run on the column.
+    """
+    rules = [rule for rule in rules if rule.column in frame.columns]
+    if frame.empty or not rules:
+        return no_findings()
+    rows = pd.RangeIndex(len(frame))
+    table = to_arrow(_typed(frame).set_axis(rows), CUSTOMER.arrow_schema(), index="row_")
+    with Session({"rows_": table}) as session:
+        on_rows = _where(session, [rule for rule in rules if rule.where], now)
+        found = [
+            _records(frame, rule, on_rows[id(rule)] if rule.where else _several(session, frame, rule, now))
+            for rule in rules
+        ]
+    found = [f for f in found if len(f)]
+    return pd.concat(found, ignore_index=True) if found else no_findings()
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    # A column of numbers is the schema's failure; to a rule it is text like the others.
+    odd = [c for c in text_columns(frame) if not isinstance(frame[c].dtype, pd.StringDtype)]
+    texts = {c: frame[c].map(str, na_action="ignore").astype("str") for c in odd}
+    return frame.assign(**texts, **{TIME: settled(frame[TIME])})
+
+
+def _where(session: Session, rules: Sequence[Rule], now: pd.Timestamp) -> dict[int, pd.DataFrame]:
+    """Run all conditions in one pass."""
+    if not rules:
+        return {}
+    conditions = [f"coalesce(({_filled(rule.where, rule, now)}), false)" for rule in rules]
+    named = ", ".join(f"{condition} AS r{i}" for i, condition in enumerate(conditions))
+    hits = session.table(
+        f"SELECT * FROM (SELECT row_, {named} FROM rows_) WHERE {' OR '.join(f'r{i}' for i in range(len(rules)))}"
+    )
+    hits = hits.to_pandas()
+    return {id(rule): hits.loc[hits[f"r{i}"], ["row_"]] for i, rule in enumerate(rules)}
+
+
+def _several(session: Session, frame: pd.DataFrame, rule: Rule, now: pd.Timestamp) -> pd.DataFrame:
+    if rule.search is not None:
+        return rule.search(session, rule.options)
+    if rule.rows:
+        return to_frame(session.table(_filled(rule.rows, rule, now)))
+    return pd.DataFrame({"row_": _checked(frame[rule.column], rule)})
+
+
+def _checked(cells: pd.Series[Any], rule: Rule) -> Any:
+    schema = pa.SeriesSchema(checks=rule.check, nullable=True)
+    cells = cells.reset_index(drop=True)
+    try:
+        schema.validate(cells, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases
+    else:
+        return []
+    if cases["index"].isna().any():
+        raise InputError(
+            f"The rule {rule.name} cannot be checked row by row on {rule.column}: its check fails on the column as a "
+            "whole. Write a check that gives true or false for each cell."
+        )
+    return cases["index"].astype("int64").to_numpy()
+
+
+def _filled(sql: str, rule: Rule, now: pd.Timestamp) -> str:
+    moment = now.tz_convert("UTC").strftime("TIMESTAMPTZ '%Y-%m-%d %H:%M:%S.%f+00'")
+    for name, value in {"column": quoted(rule.column), "now": moment, **rule.options}.items():
+        sql = sql.replace("{" + name + "}", str(value))
+    return sql
+
+
+def _records(frame: pd.DataFrame, rule: Rule, hits: pd.DataFrame) -> pd.DataFrame:
+    if hits.empty:
+        return no_findings()
+    hits = hits.sort_values("row_")
+    others = hits["other_"] if "other_" in hits else pd.Series(pd.NA, index=hits.index)
+    found = findings(
+        frame.index[hits["row_"]], rule.name, rule.column, frame[rule.column].iloc[hits["row_"]], rule.reason
+    )
+    known = others.notna().to_numpy()
+    related = pd.array([pd.NA] * len(found), dtype="Int64")
+    related[known] = frame.index[others[known].to_numpy(dtype="int64")].to_numpy()
+    return found.assign(other=related)
+
+
+def other_contracts(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Return a record for each null that this contract allows and another refuses."""
+    found = [no_findings()]
+    for other in contract.others:
+        for column in other.resource.columns:
+            strict_only = not column.nullable and contract.resource.column(column.name).nullable
+            if strict_only and column.name in frame.columns:
+                hits = frame.index[frame[column.name].isna()]
+                why = f"{column.name} is empty, which the contract {other.name} refuses"
+                found.append(findings(hits, "other_contract", column.name, None, why))
+    return joined(found)
+
+
+def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return findings one below the other, by row."""
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return no_findings()
+    return pd.concat(filled).sort_values("index", kind="stable", ignore_index=True)
+
+
+def findings(index: pd.Index[Any], check: str, column: str, cases: Any, why: str) -> pd.DataFrame:
+    """Return one record for each row of `index`."""
+    if index.empty:
+        return no_findings()
+    return pd.DataFrame(
+        {
+            "column": column,
+            "check": check,
+            "failure_case": None if cases is None else cases.to_numpy(dtype=object),
+            "index": index,
+            "reason": why,
+            "other": pd.array([pd.NA] * len(index), dtype="Int64"),
+        }
+    )
+
+
+def no_findings() -> pd.DataFrame:
+    """Return a table of findings without rows, typed.
+
+    ``column``, ``check``, ``failure_case`` (the cell), ``index`` (its ``source_row``), ``reason``, and ``other``: the
+    row to compare with, where there is one.
+    """
+    return pd.DataFrame({c: [] for c in FINDING_COLUMNS}).astype(
+        {"column": "str", "check": "str", "reason": "str", "failure_case": object, "index": "int64", "other": "Int64"}
+    )
