@@ -116,7 +116,9 @@ def test_the_order_is_the_one_given(customers) -> None:
 
 
 TEXT = (
-    st.none() | st.text(st.sampled_from(" \u00a0-AeE\u0301RP\u00fc"), max_size=4) | st.sampled_from(["ERP", "n/a", "-"])
+    st.none()
+    | st.text(st.sampled_from(" \u00a0-AeE\u0301RP\u00fc"), max_size=4)
+    | st.sampled_from(["ERP", "n/a", "-", "7", "07", "0000007"])
 )
 SAFE = [name for name in CORRECTIONS if name != "restamp"]
 
@@ -133,7 +135,8 @@ def test_the_list_of_changes_is_exactly_the_difference_and_a_second_time_changes
     frame["updated_at"] = pd.Series([NOW] * len(rows), index=index, dtype="datetime64[us, UTC]")
     for place, column in enumerate(("customer_id", "customer_name", "source")):
         frame[column] = pd.Series([r[place] for r in rows], index=index, dtype="str")
-    done = correct(frame, rules)
+    chosen = {name: 7 if name == "pad_ids" else True for name in rules}
+    done = correct(frame, chosen)
     rebuilt = frame.copy()
     for change in done.changes.to_dict("records"):  # replayed one by one, each finds what it says it found
         row, column = change["source_row"], change["column"]
@@ -146,6 +149,30 @@ def test_the_list_of_changes_is_exactly_the_difference_and_a_second_time_changes
     pd.testing.assert_frame_equal(rebuilt, done.frame, check_dtype=False)
     assert sum(done.counts.values()) == done.n_changes
     for rule in rules:
-        once = correct(frame, [rule]).frame
-        assert correct(once, [rule]).n_changes == 0
+        once = correct(frame, {rule: chosen[rule]}).frame
+        assert correct(once, {rule: chosen[rule]}).n_changes == 0
     assert set(text_columns(done.frame)) == set(text_columns(frame))
+
+
+def test_wrongly_decoded_letters_are_put_right_and_sound_ones_left(customers) -> None:
+    frame = customers(4, customer_name=["MÃ¼ller", "SociÃ©tÃ© GÃ©nÃ©rale", "Ångström «CAFÉ»", "„Quotes“ ﬁne"])
+    done = correct(frame, ["mojibake"])
+    assert done.frame["customer_name"].tolist() == ["Müller", "Société Générale", "Ångström «CAFÉ»", "„Quotes“ ﬁne"]
+    assert list(done.changes["source_row"]) == [2, 3]
+
+
+def test_invisible_characters_go_and_joiners_that_are_read_stay(customers) -> None:
+    frame = customers(3, customer_name=["\ufeffAl\u200bpha\x07", "می\u200cخواهم", "Al\tpha"])
+    done = correct(frame, ["invisible_characters"])
+    assert done.frame["customer_name"].tolist() == ["Alpha", "می\u200cخواهم", "Al\tpha"]
+
+
+def test_ids_are_padded_but_never_into_another_customer(customers) -> None:
+    frame = customers(7, customer_id=["123", "0000456", "456", "C12", None, "78", "078"])
+    done = correct(frame, {"pad_ids": 7})
+    assert done.frame["customer_id"].dropna().tolist() == ["0000123", "0000456", "456", "C12", "78", "078"]
+    assert done.frame["customer_id"].isna()[6]
+    assert done.n_changes == 1
+    for width in (0, True, "7", 41):
+        with pytest.raises(CorrectionError, match="width"):
+            correct(frame, {"pad_ids": width})

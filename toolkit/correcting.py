@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
+from ftfy import fix_encoding
 
 from toolkit.contract import CUSTOMER, ID, TIME
 from toolkit.delivery import Customers, Delivery, as_delivery
@@ -23,6 +24,10 @@ WHOLE_ROW = "(row)"
 SPACES = r"[\s\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+"
 """Any run of spaces, those of other scripts and of typesetters included."""
 NULL_SPELLINGS = ("-", "--", "n/a", "N/A", "#N/A", "NULL", "null", "None", "?")
+
+INVISIBLE = r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+"""Control and zero-width characters, but for the joiners (U+200C, U+200D), which some scripts need to be read."""
+MAX_WIDTH = 40
 
 Apply = Callable[[pd.DataFrame, Any, pd.Timestamp], pd.DataFrame]
 
@@ -150,6 +155,25 @@ def _unicode_nfc(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFr
     return _texts(frame, option, lambda cells: cells.str.normalize("NFC"))
 
 
+def _mojibake(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
+    return _texts(frame, option, lambda cells: cells.map(fix_encoding, na_action="ignore").astype("str"))
+
+
+def _invisible_characters(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
+    return _texts(frame, option, lambda cells: cells.str.replace(INVISIBLE, "", regex=True))
+
+
+def _pad_ids(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
+    if not isinstance(option, int) or isinstance(option, bool) or not 1 <= option <= MAX_WIDTH:
+        raise CorrectionError(f"The correction pad_ids needs the width of an id, from 1 to {MAX_WIDTH}, such as 7.")
+    ids = frame[ID]
+    padded = ids.where(~ids.str.fullmatch(r"[0-9]+").fillna(value=False).astype(bool), ids.str.zfill(option))
+    # Two spellings of one padded id may be two customers: such rows are left for the analyst to decide.
+    spellings = pd.DataFrame({"id": ids, "padded": padded}).drop_duplicates()["padded"]
+    shared = padded.isin(spellings[spellings.duplicated()])
+    return frame.assign(**{ID: padded.where(~shared, ids)})
+
+
 def _null_spellings(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
     spellings = list(NULL_SPELLINGS) if option is True else _words("null_spellings", option)
     columns = [c for c in text_columns(frame) if c in CUSTOMER.attributes]
@@ -193,6 +217,9 @@ def _restamp(frame: pd.DataFrame, option: Any, now: pd.Timestamp) -> pd.DataFram
 CORRECTIONS: dict[str, Apply] = {
     "trim_spaces": _trim_spaces,
     "unicode_nfc": _unicode_nfc,
+    "mojibake": _mojibake,
+    "invisible_characters": _invisible_characters,
+    "pad_ids": _pad_ids,
     "null_spellings": _null_spellings,
     "source_to_customer": _source_to_customer,
     "drop_exact_duplicates": _drop_exact_duplicates,
