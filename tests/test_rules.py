@@ -151,3 +151,10 @@ def test_no_text_breaks_a_rule_and_a_warning_never_moves_a_row(rows: list[tuple]
     assert set(with_rules.warnings["index"]) <= set(index)
     assert set(with_rules.warnings["other"].dropna()) <= set(index)
     assert not with_rules.warnings.duplicated(["check", "column", "index"]).any()
+
+
+def test_the_report_tells_the_most_harmful_first_whatever_the_counts(customers) -> None:
+    names = [" Alpha", " Beta", " Gamma", "test", "MÃ¼ller"]
+    said = validate(customers(5, customer_name=names), now=NOW).body()
+    told = [said.index(words) for words in ("decoded wrongly", "placeholder", "spaces before")]
+    assert told == sorted(told)

@@ -219,12 +219,17 @@ def _counted(found: pd.DataFrame) -> dict[str, int]:
     return {str(k): int(v) for k, v in found["reason"].value_counts().items()}
 
 
+_HARM = {rule.name: place for place, rule in enumerate(RULES)}
+
+
 def _findings(found: pd.DataFrame) -> Markup:
+    """Show one line a reason: the schema's and the analyst's own first, then in the order of the rules' harm."""
+    groups = [(why, group) for why, group in found.groupby("reason", sort=False)]
+    groups.sort(key=lambda pair: (_HARM.get(pair[1]["check"].iloc[0], -1), -len(pair[1])))
     rows = []
-    for why, group in found.groupby("reason", sort=False):
+    for why, group in groups:
         places = ", ".join(str(i) for i in group["index"].head(6))
         rows.append((why, len(group), places + (", …" if len(group) > 6 else ""), _example(group.iloc[0])))
-    rows.sort(key=lambda row: -int(row[1]))
     return table(["what", "count", "source_row", "the first"], rows)
 
 
