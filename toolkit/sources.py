@@ -1,11 +1,17 @@
-"""What every kind of file gives: a table of text with its places, and the checks before it is read."""
+"""What every kind of source gives: a table of text with its places; and how a file is opened."""
 
 from __future__ import annotations
 
+import gzip
+import io
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +19,18 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.delivery import BROKEN_COLUMNS, no_broken_lines
-from toolkit.errors import ReadingError, did_you_mean
+from toolkit.errors import MappingError, ReadingError, did_you_mean
 
-TEXT_ENDINGS = (".csv", ".tsv", ".txt")
-EXCEL_ENDINGS = (".xlsx",)
 ZIP = b"PK\x03\x04"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+GZIP = b"\x1f\x8b"
+
+MAX_UNPACKED = 200_000_000
+"""Bytes that a packed file may unpack to before its ratio is looked at."""
+MAX_RATIO = 100
+"""How many times its size such a file may unpack to: tables reach 30, a bomb 1,000."""
+HEADER_SEARCH = 30
+"""How many records are looked at for the header."""
 
 Choose = Callable[[Sequence[str]], dict[str, int]]
 """From a header's cells to the columns that are wanted: schema column to position."""
@@ -64,6 +76,8 @@ class Table:
     digest: str
     notes: tuple[str, ...]
     native_times: bool = False
+    header_row: int = 0
+    parts: tuple[tuple[str, int], ...] = ()
 
     def broken_frame(self) -> pd.DataFrame:
         """Give the records that were set aside as `Delivery.broken` wants them."""
@@ -73,29 +87,6 @@ class Table:
         return pd.DataFrame(
             {c: pd.Series([getattr(b, c) for b in self.broken], dtype="str", index=index) for c in BROKEN_COLUMNS}
         )
-
-
-def require_file(path: Path) -> bytes:
-    """Return the file's first bytes, or say why it cannot be read.
-
-    Raises
-    ------
-    ReadingError
-        If it is missing, a folder, empty, not permitted, or of a kind that is not read.
-    """
-    if path.is_dir():
-        raise ReadingError(f"{path} is a folder: name one file in it.")
-    with opened(path):
-        if path.suffix.lower() not in (*TEXT_ENDINGS, *EXCEL_ENDINGS) and path.exists():
-            raise ReadingError(
-                f"{path.name} cannot be read: {path.suffix or 'a file without an ending'} is not read yet. "
-                "Save it as .xlsx or .csv."
-            )
-        with path.open("rb") as file:
-            start = file.read(16)
-    if not start:
-        raise ReadingError(f"{path.name} is empty: ask for the file again, or check the export.")
-    return start
 
 
 @contextmanager
@@ -108,8 +99,56 @@ def opened(path: Path) -> Iterator[None]:
         raise ReadingError(f"There is no file {path}{did_you_mean(path.name, names) or '.'} Check the path.") from None
     except PermissionError:
         raise ReadingError(f"{path} may not be read: close it elsewhere, or ask for the permission.") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise ReadingError(f"{path.name} is cut short or damaged, and cannot be unpacked: ask for it again.") from None
     except OSError as error:
-        raise ReadingError(f"{path} cannot be read ({error.strerror}): copy it to a local folder first.") from None
+        why = f" ({error.strerror})" if error.strerror else ""
+        raise ReadingError(f"{path} cannot be read{why}: copy it to a local folder first.") from None
+    except ValueError as error:  # a path with a NUL
+        if "null" not in str(error):
+            raise
+        raise ReadingError("The path holds a NUL, which no file name has: check the path.") from None
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[BinaryIO]:
+    """Open a file's bytes, unpacked if they are gzip's, whatever its name; a bomb is refused."""
+    with path.open("rb") as file:
+        if file.read(len(GZIP)) != GZIP:
+            file.seek(0)
+            yield file
+            return
+        file.seek(0)
+        with gzip.GzipFile(fileobj=file) as content:
+            yield io.BufferedReader(_Bounded(content, path), io.DEFAULT_BUFFER_SIZE)  # type: ignore[misc]
+
+
+@contextmanager
+def text_of(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
+    """Open a file as text, unpacked; its line ends stay as they are."""
+    with unpacked(path) as file:
+        yield io.TextIOWrapper(file, encoding=encoding, newline="")
+
+
+class _Bounded(io.RawIOBase):
+    """What gzip unpacks, until it is more than any table."""
+
+    def __init__(self, content: gzip.GzipFile, path: Path) -> None:
+        self._content, self._path, self._n = content, path, 0
+        self._limit = max(MAX_UNPACKED, MAX_RATIO * path.stat().st_size)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        n = self._content.readinto(buffer)
+        self._n += n
+        if self._n > self._limit:
+            raise ReadingError(
+                f"{self._path.name} unpacks to more than {MAX_RATIO} times its size: it is no table. Ask for it again, "
+                "or unpack it and look what it holds."
+            )
+        return n
 
 
 def require_header(header: Sequence[str], path: Path, header_row: int) -> None:
@@ -125,3 +164,52 @@ def require_header(header: Sequence[str], path: Path, header_row: int) -> None:
             f"{path.name} has no header in row {header_row}: the row is empty or missing. "
             "Say where the header is in the mapping: header_row in [format]."
         )
+
+
+def find_header(records: Sequence[Sequence[str]], choose: Choose) -> int:
+    """Return the number, from 1, of the first record that holds the wanted columns' names.
+
+    Records with less than half of the cells of the widest are titles and notes above the table. Where no record
+    holds the names, the first that is no title is given, so that the message about it can name what is near.
+
+    Examples
+    --------
+    >>> find_header([["Export of 3 May"], [], ["No.", "Name"], ["1", "a"]], lambda header: {})
+    3
+    """
+    n_filled = [sum(1 for cell in record if cell.strip()) for record in records[:HEADER_SEARCH]]
+    wide = [number for number, n in enumerate(n_filled, start=1) if n and n >= max(n_filled) / 2]
+    for number in wide:
+        try:
+            choose(records[number - 1])
+        except (MappingError, ReadingError):
+            continue
+        return number
+    return wide[0] if wide else 1
+
+
+def cell_text(cell: Any) -> str:
+    """Give a typed value as text: plain digits, ISO 8601, nothing rounded; null is the empty text.
+
+    Examples
+    --------
+    >>> [cell_text(v) for v in (123.0, 0.5, 1e-7, True, date(2025, 1, 28), Decimal("1.50"), None)]
+    ['123', '0.5', '0.0000001', 'TRUE', '2025-01-28', '1.50', '']
+    """
+    if isinstance(cell, str):
+        return cell
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, int):
+        return str(cell)
+    if isinstance(cell, float):
+        if cell != cell:
+            return ""
+        return str(int(cell)) if cell.is_integer() else format(Decimal(repr(cell)), "f")
+    if isinstance(cell, Decimal):
+        return format(cell, "f")
+    if isinstance(cell, (date, datetime, time)):
+        return cell.isoformat()
+    return str(cell)

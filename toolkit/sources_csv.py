@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 from toolkit.contract import CUSTOMER
 from toolkit.display import plural
 from toolkit.errors import ReadingError
-from toolkit.sources import BrokenLine, Choose, Table, opened, require_header
-from toolkit.text_format import read_delimiter, read_encoding, spoken_delimiter
+from toolkit.sources import BrokenLine, Choose, Table, find_header, opened, require_header, text_of
+from toolkit.text_format import read_delimiter, read_encoding, records, sample_lines, spoken_delimiter
 
 WINDOW = 1 << 19
 """Characters that are parsed at once: small enough for the processor's cache, which is twice as fast."""
@@ -36,9 +36,15 @@ csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
 
 
 def read_csv(
-    path: Path, choose: Choose, *, encoding: str | None = None, delimiter: str | None = None, header_row: int = 1
+    path: Path,
+    choose: Choose,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    header_row: int | None = None,
+    header: Sequence[str] | None = None,
 ) -> Table:
-    """Read delimited text; every cell is text.
+    """Read delimited text, packed by gzip or not; every cell is text.
 
     A record is broken, and set aside, if it has more or fewer cells than the header, a NUL, or a quote that does
     not belong where it stands. Cells beyond the header are allowed while they are empty. A quote that is never
@@ -51,7 +57,9 @@ def read_csv(
     encoding, delimiter
         None: detected.
     header_row
-        The record that holds the header, counted from 1.
+        The record that holds the header, counted from 1. None: the first that holds the wanted columns.
+    header
+        The header of a file that has none; its first record is then a customer.
 
     Raises
     ------
@@ -59,23 +67,33 @@ def read_csv(
         If the file is not text, cannot be decoded, or has no header.
     """
     found = read_encoding(path, encoding)
+    notes = [found.note]
+    lines = sample_lines(path, found.name, header_row)
     if delimiter is None:
-        delimiter, said = read_delimiter(path, found.name, header_row)
+        delimiter, said = read_delimiter(lines, 1 if header else header_row)
+        notes.append(said)
     else:
-        said = f"delimiter {spoken_delimiter(delimiter)}, stated by the mapping"
-    with opened(path), path.open(encoding=found.name, newline="") as text:
-        header = _header(text, delimiter, header_row, path)
-        wanted = choose(header)
-        records = _Records(delimiter, header, header_row, found.has_nul, wanted.get(CUSTOMER.key[0]))
-        parts = [[_array(cells[at :: len(header)]) for at in wanted.values()] for cells in records.windows(text)]
+        notes.append(f"delimiter {spoken_delimiter(delimiter)}, stated by the mapping")
+    if header is not None:
+        header_row = 0
+    elif header_row is None:
+        header_row = find_header(records(lines, delimiter), choose)
+        if header_row > 1:
+            notes.append(f"header in row {header_row}, found")
+    with opened(path), text_of(path, found.name) as text:
+        names = header if header is not None else _header(text, delimiter, header_row, path)
+        wanted = choose(names)
+        rows = _Records(delimiter, names, header_row, found.has_nul, wanted.get(CUSTOMER.key[0]))
+        parts = [[_array(cells[at :: len(names)]) for at in wanted.values()] for cells in rows.windows(text)]
     columns = [pa.chunked_array([p[i] for p in parts], pa.large_string()) for i in range(len(wanted))]
     return Table(
-        header=tuple(header),
+        header=tuple(names),
         cells=pa.Table.from_arrays(columns, names=list(wanted)),
-        numbers=records.kept(),
-        broken=tuple(records.broken),
+        numbers=rows.kept(),
+        broken=tuple(rows.broken),
         digest=found.digest,
-        notes=(found.note, said, *records.notes()),
+        notes=(*notes, *rows.notes()),
+        header_row=header_row,
     )
 
 
@@ -138,6 +156,8 @@ class _Records:
         while not at_end:
             # An open record is parsed anew with each window, so the windows grow with it.
             more = text.readlines(max(WINDOW, sum(map(len, window))))
+            if more and self._number == 0:
+                more[0] = more[0].removeprefix("\ufeff")  # elsewhere it stands before the header
             at_end = not more
             window += more
             cells: list[str] = []

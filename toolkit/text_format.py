@@ -5,13 +5,14 @@ from __future__ import annotations
 import codecs
 import csv
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ReadingError
-from toolkit.sources import OLE, ZIP, opened
+from toolkit.sources import HEADER_SEARCH, OLE, ZIP, opened, text_of, unpacked
 
 BLOCK = 1 << 20
 SAMPLE_BYTES = 1 << 16
@@ -22,7 +23,10 @@ _SIGNATURES = {
     ZIP: "an Excel workbook or a .zip: give it the ending .xlsx, or unpack it",
     OLE: "an old or a password-protected Excel workbook: save it as .xlsx without a password",
     b"%PDF": "a PDF: ask for the table as .csv or .xlsx",
-    b"\x1f\x8b": "a .gz file: unpack it",
+    b"PAR1": "a Parquet file: give it the ending .parquet",
+    b"BZh": "a .bz2 file: unpack it",
+    b"\x28\xb5\x2f\xfd": "a .zst file: unpack it",
+    b"SQLite format 3\0": "a database: give a query over a connection to it",
 }
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _CONTROL = bytes(b for b in range(32) if b not in b"\t\n\r\f\x1a")
@@ -40,7 +44,7 @@ class Encoding:
     has_nul
         Whether the text holds a NUL anywhere.
     digest
-        SHA-256 of the bytes.
+        SHA-256 of the bytes, unpacked.
     note
         The encoding and how it is known, in words.
     """
@@ -65,8 +69,10 @@ def read_encoding(path: Path, stated: str | None = None) -> Encoding:
     digest = hashlib.sha256()
     failures: list[str] = []
     with opened(path):
-        with path.open("rb") as file:
+        with unpacked(path) as file:
             sample = file.read(SAMPLE_BYTES)
+        if not sample:
+            raise ReadingError(f"{path.name} is empty: ask for the file again, or check the export.")
         candidates, why = _candidates(sample, stated, path)
         for name in candidates:
             failed_at, has_nul = _decode(path, name, None if failures else digest)
@@ -104,7 +110,7 @@ def _decode(path: Path, name: str, digest: Any) -> tuple[int | None, bool]:
     """Return the first byte that does not decode, and whether the text before it holds a NUL."""
     decoder = codecs.getincrementaldecoder(name)()
     at, failed_at, has_nul = 0, None, False
-    with path.open("rb") as file:
+    with unpacked(path) as file:
         while True:
             block = file.read(BLOCK)
             if digest is not None:
@@ -121,19 +127,31 @@ def _decode(path: Path, name: str, digest: Any) -> tuple[int | None, bool]:
 
 
 def _line(path: Path, name: str, byte: int) -> int:
-    with path.open("rb") as file:
-        before = file.read(byte).decode(name, "replace")
-    return max(before.count("\n"), before.count("\r")) + 1
+    decoder = codecs.getincrementaldecoder(name)("replace")
+    n_feeds = n_returns = 0
+    with unpacked(path) as file:
+        while byte > 0 and (block := file.read(min(byte, BLOCK))):
+            byte -= len(block)
+            text = decoder.decode(block)
+            n_feeds, n_returns = n_feeds + text.count("\n"), n_returns + text.count("\r")
+    return max(n_feeds, n_returns) + 1
 
 
-def read_delimiter(path: Path, encoding: str, header_row: int) -> tuple[str, str]:
+def sample_lines(path: Path, encoding: str, header_row: int | None = None) -> list[str]:
+    """Return a text file's first lines, long ones cut: enough to tell the delimiter and to find the header."""
+    with opened(path), text_of(path, encoding) as file:
+        lines = [file.readline(SAMPLE_BYTES) for _ in range((header_row or HEADER_SEARCH) + SAMPLE_LINES)]
+    if lines:
+        lines[0] = lines[0].removeprefix("\ufeff")
+    return [line for line in lines if line]
+
+
+def read_delimiter(lines: Sequence[str], header_row: int | None = None) -> tuple[str, str]:
     """Return the delimiter that cuts the first records most evenly, and a note that says so.
 
     A table of one column has none: a comma is assumed.
     """
-    with opened(path), path.open(encoding=encoding, newline="") as file:
-        lines = [file.readline(SAMPLE_BYTES) for _ in range(header_row + SAMPLE_LINES)]
-    scores = {d: _evenness(lines, d, header_row) for d in DELIMITERS}
+    scores = {d: _evenness(records(lines, d), header_row) for d in DELIMITERS}
     best = max(DELIMITERS, key=lambda d: scores[d])
     if scores[best][1] < 2:
         return ",", "delimiter , assumed: one column"
@@ -145,16 +163,23 @@ def spoken_delimiter(delimiter: str) -> str:
     return "tab" if delimiter == "\t" else f"'{delimiter}'"
 
 
-def _evenness(lines: Sequence[str], delimiter: str, header_row: int) -> tuple[float, int]:
-    """Return the share of records as wide as the header, and the header's width; nothing for one column."""
-    widths: list[int] = []
+def records(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    """Cut lines into records as far as that goes, a stray quote or not."""
+    found: list[list[str]] = []
     try:
-        for record in csv.reader(filter(None, lines), delimiter=delimiter):
-            widths.append(len(record))
+        found.extend(csv.reader(lines, delimiter=delimiter))
     except csv.Error:
         pass  # what came before it counts
-    found = widths[header_row - 1 :]
-    if not found or found[0] < 2:
-        return 0.0, 0
-    filled = [w for w in found if w]
-    return filled.count(found[0]) / len(filled), found[0]
+    return found
+
+
+def _evenness(found: Sequence[Sequence[str]], header_row: int | None) -> tuple[float, int]:
+    """Return the share of records as wide as the header, and the header's width; nothing for one column."""
+    widths = [len(record) for record in found]
+    filled = [w for w in widths[(header_row or 1) - 1 :] if w]
+    if header_row is None and filled:
+        # Titles above the table are few, and the header is as wide as what is under it.
+        width = Counter(filled).most_common(1)[0][0]
+    else:
+        width = widths[header_row - 1] if header_row and header_row <= len(widths) else 0
+    return (filled.count(width) / len(filled), width) if width > 1 else (0.0, 0)
