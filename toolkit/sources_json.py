@@ -155,7 +155,7 @@ def _after_blanks(text: str, at: int) -> int:
 
 
 def _not_json(path: Path, line: int) -> str:
-    return f"{path.name} is not JSON from line {line:,} on: the export was cut short, or written by hand. Ask for it anew."
+    return f"{path.name} is not JSON from line {line:,} on: it was cut short or written by hand. Ask for it anew."
 
 
 class _Cells:

@@ -7,6 +7,7 @@ import csv
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,10 +167,8 @@ def spoken_delimiter(delimiter: str) -> str:
 def records(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     """Cut lines into records as far as that goes, a stray quote or not."""
     found: list[list[str]] = []
-    try:
+    with suppress(csv.Error):  # what came before it counts
         found.extend(csv.reader(lines, delimiter=delimiter))
-    except csv.Error:
-        pass  # what came before it counts
     return found
 
 
