@@ -88,7 +88,7 @@ def read_query(connection: Any, query: Any, choose: Choose) -> Table:
     Raises
     ------
     InputError
-        If `connection` is none of SQLAlchemy's.
+        If `connection` is none of SQLAlchemy's, or there is no query.
     ReadingError
         If the database refuses the query.
     """
@@ -97,6 +97,8 @@ def read_query(connection: Any, query: Any, choose: Choose) -> Table:
             raise InputError("A query needs an SQLAlchemy connection or engine: sqlalchemy.create_engine(…).connect().")
         with connection.connect() as opened_here:
             return read_query(opened_here, query, choose)
+    if query is None:
+        raise InputError("A connection needs its query: read_customers(connection, query='SELECT …').")
     try:
         result = connection.exec_driver_sql(query) if isinstance(query, str) else connection.execute(query)
         header = [str(name) for name in result.keys()]  # noqa: SIM118 - a result is no mapping
