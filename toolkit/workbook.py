@@ -7,6 +7,7 @@ it and the process would die. So the parts are looked through first.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ _REFERENCE = re.compile(rb"""<(?:\w+:)?c\s[^>]*?\br=["']([A-Za-z]+)(\d+)["']""")
 _CELL = re.compile(rb"<(?:\w+:)?c\s([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", re.DOTALL)
 _VALUE = re.compile(rb"<(?:\w+:)?v>([^<]+)</|<(?:\w+:)?is>")
 _HIDDEN = re.compile(rb"""<(?:\w+:)?row\s(?=[^>]*\bhidden=["'](?:1|true)["'])[^>]*?\br=["'](\d+)["']""")
+_DAMAGE = (BadZipFile, zlib.error, EOFError, OSError, ElementTree.ParseError)
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
@@ -85,7 +87,7 @@ def require_workbook(path: Path) -> str:
             if kind == ".ods":
                 _require_area(_ods_areas(archive, path), path)
             return kind
-    except (BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ElementTree.ParseError) as error:
+    except (*_DAMAGE, NotImplementedError, RuntimeError) as error:
         raise damaged(path) from error
 
 
@@ -117,7 +119,7 @@ def sheet_facts(path: Path, sheet: str) -> SheetFacts:
                 facts.hidden += [int(row) for row in _HIDDEN.findall(block)]
                 if b't="e"' in block or b"<f" in block or b":f" in block:
                     _odd_cells(block, facts)
-    except (KeyError, BadZipFile, EOFError, OSError, ValueError, ElementTree.ParseError) as error:
+    except (*_DAMAGE, KeyError, StopIteration, ValueError) as error:
         raise damaged(path) from error
     last_column = max((_column(letters) for letters in columns), default=0)
     _require_area([(last_row, last_column, n_filled)], path)
