@@ -55,6 +55,8 @@ class Delivery(Result):
         The named corrections that the mapping chose, with their options.
     notes
         What was detected or decided while reading, in plain words.
+    datetime, timezone
+        How the source writes ``updated_at``, as the mapping says.
     parts
         For a folder of part-files: each file and the number that its rows count on from.
     """
@@ -70,6 +72,8 @@ class Delivery(Result):
     n_quarantined: int = 0
     corrections: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    datetime: str | None = None
+    timezone: str | None = None
     parts: tuple[tuple[str, int], ...] = ()
 
     @property

@@ -186,7 +186,7 @@ class Mapping:
         return cls(
             columns=sections.get("columns", {}),
             constants=constants,
-            corrections=sections.get("corrections", {}),
+            corrections=_beside(sections.get("corrections", {}), path.parent),
             path=path,
             **form,
             **delivery,
@@ -205,6 +205,15 @@ class Mapping:
             columns={c: f for c, f in self.columns.items() if c not in constants},
             constants={**self.constants, **constants},
         )
+
+
+def _beside(corrections: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Let the paths of patches count from the mapping's own folder."""
+    stated = corrections.get("patch")
+    paths = [stated] if isinstance(stated, str) else stated
+    if not isinstance(paths, list) or not all(isinstance(p, str) for p in paths):
+        return corrections
+    return corrections | {"patch": [str(folder / p) for p in paths]}
 
 
 def _toml(path: Path) -> dict[str, Any]:

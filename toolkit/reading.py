@@ -155,6 +155,8 @@ def _delivery(table: Table, wanted: dict[str, int], mapping: Mapping, name: str)
         given=tuple(c for c in CUSTOMER.names if c in wanted or c in mapping.constants),
         names={column: table.header[at] for column, at in wanted.items()},
         broken=table.broken_frame(),
+        datetime=mapping.datetime,
+        timezone=mapping.timezone,
         parts=table.parts,
         corrections=mapping.corrections,
         notes=(*table.notes, *([f"columns left out: {', '.join(left_out)}"] if left_out else [])),
