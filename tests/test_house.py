@@ -33,7 +33,7 @@ FLOORS = [
     {"finding"},
     {"corrections", "sources_csv", "sources_excel", "sources_json", "sources_parts", "sources_typed", "failures"},
     {"opening", "patching"},
-    {"applying"},
+    {"applying", "mending"},
     {"reading", "validation", "profiling", "correcting", "diffing", "ledger", "synthetic"},
     {"planning", "client", "sandbox"},
     {"journal"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,6 +24,7 @@ from toolkit.display import (
 )
 from toolkit.failures import oversized_rows, quarantined, require_usable, schema_failures, with_broken_lines
 from toolkit.finding import joined, other_contracts, run_rules
+from toolkit.mending import write_mending_sheet
 from toolkit.rules import RULES, Rule
 from toolkit.schema import UNIQUE
 from toolkit.times import settled
@@ -136,6 +138,13 @@ class ValidationReport(Result):
     def to_frame(self) -> pd.DataFrame:
         """Give the failures."""
         return self.failures
+
+    def to_excel(self, path: str | Path) -> Path:
+        """Write the quarantined rows for the data owner: bad cells coloured, each with its reason as a comment.
+
+        The columns have the file's own names; `read_corrections` takes the mended workbook back. Returns its path.
+        """
+        return write_mending_sheet(self.quarantine, self.failures, path, delivery=self.delivery)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the counts."""

@@ -24,7 +24,6 @@ ENDINGS = (".csv", ".parquet", ".xlsx")
 # What XML cannot hold, and a carriage return, which XML would make a line feed; then what would be taken for such
 # an escape (ECMA-376, part 1, 22.9.2.19: ST_Xstring). Excel and calamine undo it.
 _ESCAPED = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
-_ESCAPE = re.compile("_x(?![dD][89a-fA-F])([0-9A-Fa-f]{4})_")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -102,15 +101,10 @@ def excel_text(text: str) -> str:
 
     Examples
     --------
-    >>> excel_text("bell\x07, _x0041_"), plain_text(excel_text("bell\x07, _x0041_")) == "bell\x07, _x0041_"
-    ('bell_x0007_, _x005F_x0041_', True)
+    >>> excel_text("bell\x07, _x0041_")
+    'bell_x0007_, _x005F_x0041_'
     """
     return _ESCAPED.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
-
-
-def plain_text(text: str) -> str:
-    """Return what `excel_text` was given."""
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
 
 
 def fits_cell(text: str) -> bool:
