@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from openpyxl import load_workbook
 
 from tests.clocks import Clock
 from toolkit import cli
@@ -361,3 +362,25 @@ def test_the_sandbox_serves_until_it_is_interrupted(tmp_path: Path, clean: Path)
         assert server.wait() == 130
         assert "Traceback" not in server.stderr.read()
     assert len(Sandbox(tmp_path / "vendor").table()) == 5
+
+
+def test_the_rows_to_mend_go_out_and_come_back_as_a_patch(run: Run, tmp_path: Path) -> None:
+    sheet, patch = tmp_path / "owner.xlsx", tmp_path / "mended.csv"
+    code, before, err = run("check", *FIRST, "--excel", sheet)
+    assert (code, before["quarantined"]) == (1, 9)
+    assert f"rows to mend written to {sheet}" in err
+    book = load_workbook(sheet)
+    rows = book["rows"]
+    columns = {cell.value: cell.column for cell in rows[1]}
+    for at in range(2, rows.max_row + 1):
+        if rows.cell(at, 1).value == "167":
+            rows.cell(at, columns["Kundennummer"]).value = "0009999"
+    book.save(sheet)
+    code, made, _ = run("mend", sheet, "--out", patch)
+    assert (code, made) == (0, {"cells": 1, "by_rule": {"data owner": 1}})
+    code, after, err = run("check", *FIRST, "--patch", patch)
+    assert (code, after["quarantined"], after["good"]) == (1, 8, before["good"] + 1)
+    assert "1 applied, 0 done before, 0 stale" in err
+    code, found, _ = run("corrections", *FIRST)
+    assert (code, found["would_change"]["drop_exact_duplicates"]) == (1, 4)
+    assert run("mend", sheet, "--out", tmp_path / "x.docx")[0] == 2

@@ -10,13 +10,16 @@ Each station takes a frame, a `Delivery`, or the result of the station before::
 Errors are in `toolkit.errors`.
 """
 
+from toolkit.applying import apply_patch
 from toolkit.client import Client
 from toolkit.contract import Contract
-from toolkit.correcting import Correction, correct
+from toolkit.correcting import Correction, correct, preview_corrections
 from toolkit.delivery import Delivery
 from toolkit.diffing import Diff, diff
 from toolkit.ledger import Ledger
 from toolkit.mapping import Mapping
+from toolkit.mending import read_corrections
+from toolkit.patching import Patch, patch_between, read_patch
 from toolkit.planning import PushPlan, plan_push
 from toolkit.profiling import Profile, profile
 from toolkit.pushing import abandon, dry_run, push, resume, status
@@ -37,6 +40,7 @@ __all__ = [
     "Diff",
     "Ledger",
     "Mapping",
+    "Patch",
     "Profile",
     "PushPlan",
     "PushReport",
@@ -46,13 +50,18 @@ __all__ = [
     "Status",
     "ValidationReport",
     "abandon",
+    "apply_patch",
     "correct",
     "diff",
     "dry_run",
+    "patch_between",
     "plan_push",
+    "preview_corrections",
     "profile",
     "push",
+    "read_corrections",
     "read_customers",
+    "read_patch",
     "resume",
     "status",
     "validate",

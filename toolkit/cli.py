@@ -7,41 +7,47 @@ messages go to standard error.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
 from toolkit.contract import ID, TIME
-from toolkit.correcting import correct
-from toolkit.delivery import Delivery
 from toolkit.demo import run_demo
 from toolkit.diffing import Diff, diff
-from toolkit.display import Result, plural
-from toolkit.errors import InputError, ToolkitError
+from toolkit.display import plural
+from toolkit.errors import ToolkitError
+from toolkit.file_commands import check, corrections, mend, profile
 from toolkit.ledger import Ledger
-from toolkit.mapping import Mapping
 from toolkit.planning import PushPlan, plan_push, require_digest
-from toolkit.profiling import profile as profiled
 from toolkit.pushing import abandon as abandoned
 from toolkit.pushing import dry_run, push, resume, status
-from toolkit.reading import read_customers
 from toolkit.receipts import FATES
 from toolkit.reporting import PushReport
 from toolkit.sandbox import Sandbox
 from toolkit.settings import Settings
-from toolkit.telling import change_lines, fate_lines, finding_lines, plan_lines, profile_lines, status_lines
-from toolkit.validation import ValidationReport, validate
+from toolkit.telling import change_lines, fate_lines, finding_lines, plan_lines, status_lines
+from toolkit.terminal import (
+    AS_IT_IS,
+    ERROR,
+    FINDINGS,
+    INTERRUPTED,
+    OK,
+    Json,
+    Source,
+    ask,
+    print_json,
+    say,
+    show,
+    validated,
+)
+from toolkit.validation import ValidationReport
 from toolkit.writing import write_table
-
-OK, FINDINGS, ERROR, INTERRUPTED = 0, 1, 2, 130
 
 app = App(
     name="toolkit",
@@ -52,65 +58,32 @@ app = App(
 )
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Source:
-    """How the file is read.
-
-    Attributes
-    ----------
-    mapping
-        A TOML file that says which file column is which.
-    set
-        A constant, as column=value, over the mapping; may be repeated.
-    correct
-        A correction to apply besides the mapping's; may be repeated.
-    """
-
-    mapping: Path | None = None
-    set: tuple[str, ...] = ()
-    correct: tuple[str, ...] = ()
-
-
-Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
 Include = Annotated[tuple[str, ...], Parameter(help="States to send as well: touched, restated, backdated.")]
 
 
-@app.command
-def check(file: Path, /, *, source: Source = Source(), json: Json = False) -> int:
-    """Check FILE against the contract; nothing leaves the machine."""
-    report = _validated(file, source, Settings())
-    _show(report, json, finding_lines(report))
-    return OK if report.ok else FINDINGS
-
-
-@app.command
-def profile(file: Path, /, *, source: Source = Source(), json: Json = False) -> int:
-    """Say what FILE holds, column by column."""
-    found = profiled(_read(file, source))
-    _show(found, json, profile_lines(found))
-    return OK
+for command in (check, profile, corrections, mend):
+    app.command(command)
 
 
 @app.command(name="diff")
-def diff_(file: Path, /, *, source: Source = Source(), json: Json = False) -> int:
+def diff_(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
     """Compare FILE with what was sent before."""
     settings = Settings()
     report, changes = _compared(file, source, settings)
     shown = changes.to_dict() | {"quarantined": report.n_quarantined}
     shown["duplicate_keys"] += report.n_duplicate_keys
-    _show(changes, json, [*change_lines(changes), *finding_lines(report)], shown)
+    show(changes, json, [*change_lines(changes), *finding_lines(report)], shown)
     same = changes.n_unchanged == len(changes.states) and not (changes.n_absent or report.n_quarantined)
     return OK if same else FINDINGS
 
 
 @app.command
-def plan(file: Path, /, *, source: Source = Source(), include: Include = (), json: Json = False) -> int:
+def plan(file: Path, /, *, source: Source = AS_IT_IS, include: Include = (), json: Json = False) -> int:
     """Plan what to send of FILE; nothing leaves the machine."""
     settings = Settings()
     report, changes = _compared(file, source, settings)
     planned = _planned(changes, settings, include)
-    _show(planned, json, [*plan_lines(planned), *finding_lines(report)])
+    show(planned, json, [*plan_lines(planned), *finding_lines(report)])
     return FINDINGS if planned.n_rows or report.n_quarantined else OK
 
 
@@ -119,7 +92,7 @@ def push_(
     file: Path,
     /,
     *,
-    source: Source = Source(),
+    source: Source = AS_IT_IS,
     plan: str = "",
     dry: Annotated[bool, Parameter(name="--dry-run")] = False,
     yes: Annotated[bool, Parameter(name=["--yes", "-y"])] = False,
@@ -145,12 +118,12 @@ def push_(
     planned = _planned(changes, settings, include)
     require_digest(planned, plan)
     for line in (repr(planned), *plan_lines(planned), *finding_lines(report)):
-        _say(line)
+        say(line)
     if dry:
         result = dry_run(planned, settings=settings)
     else:
         if planned.n_rows and not yes:
-            _ask(f"Send {plural(planned.n_rows, 'row')} to {settings.label}? [y/N] ")
+            ask(f"Send {plural(planned.n_rows, 'row')} to {settings.label}? [y/N] ")
         result = push(planned, settings=settings, reason=reason)
     return _pushed(result, json)
 
@@ -161,7 +134,7 @@ def resume_(*, json: Json = False) -> int:
     settings = _labelled()
     if not status(settings=settings).open_push:
         counts = ("rows", *FATES, "quarantined", "left_out", "batches", "attempts")
-        _print_json({"plan": None, **dict.fromkeys(counts, 0)}) if json else print("No push is open: nothing waits.")
+        print_json({"plan": None, **dict.fromkeys(counts, 0)}) if json else print("No push is open: nothing waits.")
         return OK
     return _pushed(resume(settings=settings), json)
 
@@ -170,7 +143,7 @@ def resume_(*, json: Json = False) -> int:
 def abandon(*, json: Json = False) -> int:
     """Close a push that stopped, without sending the rest."""
     result = abandoned(settings=_labelled())
-    _show(result, json, fate_lines(result))
+    show(result, json, fate_lines(result))
     return OK
 
 
@@ -178,7 +151,7 @@ def abandon(*, json: Json = False) -> int:
 def status_(*, json: Json = False) -> int:
     """Say where the target stands: its ledger, its pushes, what waits."""
     found = status(settings=_labelled())
-    _show(found, json, status_lines(found))
+    show(found, json, status_lines(found))
     return FINDINGS if found.open_push else OK
 
 
@@ -199,7 +172,7 @@ def snapshot(
     """
     found = Ledger.of(_labelled()).snapshot(as_of=as_of, valid_at=valid_at)
     lines = [f"  written to {write_table(found.frame, out)}"] if out else []
-    _show(found, json, lines)
+    show(found, json, lines)
     return OK
 
 
@@ -211,9 +184,9 @@ def history(customer_id: str, /, *, json: Json = False) -> int:
     entries = found.astype({TIME: "str", "recorded_at": "str"})
     if json:
         records = entries.astype(object).where(found.notna(), None).to_dict("records")
-        _print_json({ID: customer_id, "entries": records})
+        print_json({ID: customer_id, "entries": records})
     elif found.empty:
-        _say(f"The ledger of target {settings.target} has no entry of this customer.")
+        say(f"The ledger of target {settings.target} has no entry of this customer.")
     else:
         print(entries.where(found.notna(), "").drop(columns=ID).T.to_string(header=False))
     return OK
@@ -261,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_json = "--json" in given
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
+            warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
             code = app(given, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         return _failed(f"{error} See 'toolkit --help'.".replace("\n", " "), as_json)
@@ -269,36 +242,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(str(error), as_json, getattr(error, "report", None))
     except KeyboardInterrupt:
         if as_json:
-            _print_json({"error": "interrupted"})
-        _say("Interrupted. If a push was under way, 'toolkit resume' goes on and 'toolkit abandon' closes it.")
+            print_json({"error": "interrupted"})
+        say("Interrupted. If a push was under way, 'toolkit resume' goes on and 'toolkit abandon' closes it.")
         return INTERRUPTED
     return code if isinstance(code, int) else OK
 
 
-def _read(file: Path, source: Source) -> Delivery:
-    constants = {}
-    for pair in source.set:
-        column, equals, value = pair.partition("=")
-        if not equals:
-            raise InputError(f"--set takes column=value, such as source=customer; it was given {column!r}.")
-        constants[column.strip()] = value
-    mapping = Mapping.load(source.mapping) if source.mapping else None
-    return read_customers(file, mapping=mapping, constants=constants)
-
-
-def _validated(file: Path, source: Source, settings: Settings) -> ValidationReport:
-    _say(settings.label)
-    delivery = _read(file, source)
-    for note in delivery.notes:
-        _say(f"  {note}")
-    corrected = correct(delivery, {**delivery.corrections, **dict.fromkeys(source.correct, True)})
-    if corrected.rules:
-        _say(f"  {corrected.summary()}")
-    return validate(corrected, contract=settings.documented)
-
-
 def _compared(file: Path, source: Source, settings: Settings) -> tuple[ValidationReport, Diff]:
-    report = _validated(file, source, settings)
+    report = validated(file, source, settings)
     return report, diff(Ledger.of(settings).snapshot(), report)
 
 
@@ -307,44 +258,21 @@ def _planned(changes: Diff, settings: Settings, include: tuple[str, ...]) -> Pus
     return plan_push(changes, settings=settings, include=states)
 
 
-def _ask(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise InputError("Nobody is there to confirm the push: give --yes to send without being asked.")
-    print(question, end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise InputError("Not confirmed: nothing was sent.")
-
-
 def _pushed(result: PushReport, as_json: bool) -> int:
-    _show(result, as_json, fate_lines(result))
+    show(result, as_json, fate_lines(result))
     return OK if result.ok and not result.n_quarantined else FINDINGS
 
 
 def _labelled() -> Settings:
     settings = Settings()
-    _say(settings.label)
+    say(settings.label)
     return settings
-
-
-def _show(result: Result, as_json: bool, lines: Sequence[str] = (), shown: dict[str, Any] | None = None) -> None:
-    if as_json:
-        _print_json(result.to_dict() if shown is None else shown)
-        return
-    print("\n".join([result.summary(), *lines]))
 
 
 def _failed(message: str, as_json: bool, report: PushReport | None = None) -> int:
     if as_json:
-        _print_json({**(report.to_dict() if report else {}), "error": message})
+        print_json({**(report.to_dict() if report else {}), "error": message})
     elif report:
-        _say(report.summary())
-    _say(f"error: {message}")
+        say(report.summary())
+    say(f"error: {message}")
     return ERROR
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(value, ensure_ascii=False, default=str))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

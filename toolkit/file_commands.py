@@ -1,0 +1,56 @@
+"""The commands that look at a file and at nothing else: arguments in, exit code out; no logic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from toolkit.correcting import preview_corrections
+from toolkit.mending import read_corrections
+from toolkit.profiling import profile as profiled
+from toolkit.settings import Settings
+from toolkit.telling import finding_lines, profile_lines
+from toolkit.terminal import AS_IT_IS, FINDINGS, OK, Json, Source, read, say, show, validated
+
+
+def check(file: Path, /, *, source: Source = AS_IT_IS, excel: Path | None = None, json: Json = False) -> int:
+    """Check FILE against the contract; nothing leaves the machine.
+
+    Parameters
+    ----------
+    excel
+        Write the quarantined rows as a workbook for the data owner; 'mend' takes it back.
+    """
+    report = validated(file, source, Settings())
+    if excel:
+        say(f"  rows to mend written to {report.to_excel(excel)}")
+    show(report, json, finding_lines(report))
+    return OK if report.ok else FINDINGS
+
+
+def profile(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
+    """Say what FILE holds, column by column."""
+    found = profiled(read(file, source))
+    show(found, json, profile_lines(found))
+    return OK
+
+
+def corrections(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
+    """Say what each correction would change in FILE; nothing is changed."""
+    delivery = read(file, source)
+    found = preview_corrections(delivery, {k: v for k, v in delivery.corrections.items() if v not in (True, False)})
+    show(found, json, [f"  {name}: {n:,}" for name, n in found.counts.items()])
+    return FINDINGS if any(found.counts.values()) else OK
+
+
+def mend(sheet: Path, /, *, out: Path, json: Json = False) -> int:
+    """Make a patch of the workbook that the data owner sent back.
+
+    Parameters
+    ----------
+    out
+        The patch, a .csv or .parquet file: give it to the other commands with --patch.
+    """
+    patch = read_corrections(sheet)
+    say(f"  written to {patch.write(out)}")
+    show(patch, json)
+    return OK if patch.n_entries else FINDINGS

@@ -1,0 +1,115 @@
+"""What every command shares: how a file is named and read, and how a result is told on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from toolkit import mapping as mappings
+from toolkit.correcting import PATCH, correct
+from toolkit.delivery import Delivery
+from toolkit.display import Result
+from toolkit.errors import InputError
+from toolkit.reading import read_customers
+from toolkit.settings import Settings
+from toolkit.validation import ValidationReport, validate
+
+OK, FINDINGS, ERROR, INTERRUPTED = 0, 1, 2, 130
+
+Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Source:
+    """How the file is read.
+
+    Attributes
+    ----------
+    mapping
+        A TOML file that says which file column is which.
+    set
+        A constant, as column=value, over the mapping; may be repeated.
+    correct
+        A correction to apply besides the mapping's; may be repeated.
+    patch
+        A patch to apply after the corrections; may be repeated.
+    """
+
+    mapping: Path | None = None
+    set: tuple[str, ...] = ()
+    correct: tuple[str, ...] = ()
+    patch: tuple[str, ...] = ()
+
+
+AS_IT_IS = Source()
+
+
+def read(file: Path, source: Source) -> Delivery:
+    """Read the file as `source` says."""
+    constants = {}
+    for pair in source.set:
+        column, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--set takes column=value, such as source=customer; it was given {column!r}.")
+        constants[column.strip()] = value
+    mapping = mappings.Mapping.load(source.mapping) if source.mapping else None
+    return read_customers(file, mapping=mapping, constants=constants)
+
+
+def validated(file: Path, source: Source, settings: Settings) -> ValidationReport:
+    """Read, correct and check the file, saying what was detected and changed."""
+    say(settings.label)
+    delivery = read(file, source)
+    for note in delivery.notes:
+        say(f"  {note}")
+    chosen: Mapping[str, Any] = {**delivery.corrections, **dict.fromkeys(source.correct, True)}
+    if source.patch:
+        chosen = {**chosen, PATCH: [*_several(chosen.get(PATCH, ())), *source.patch]}
+    corrected = correct(delivery, chosen)
+    for line in ([corrected.summary()] if corrected.rules else []) + list(corrected.notes):
+        say(f"  {line}")
+    return validate(corrected, contract=settings.documented)
+
+
+def _several(option: Any) -> Iterable[str]:
+    return [option] if isinstance(option, str) else option
+
+
+def show(result: Result, as_json: bool, lines: Sequence[str] = (), shown: dict[str, Any] | None = None) -> None:
+    """Print a result on standard output: its line and others, or one JSON object."""
+    if as_json:
+        print_json(result.to_dict() if shown is None else shown)
+        return
+    print("\n".join([result.summary(), *lines]))
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print one JSON object on standard output."""
+    print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def say(line: str) -> None:
+    """Say something on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def ask(question: str) -> None:
+    """Ask for a yes.
+
+    Raises
+    ------
+    InputError
+        If nobody is there, or the answer is another one.
+    """
+    if not sys.stdin.isatty():
+        raise InputError("Nobody is there to confirm the push: give --yes to send without being asked.")
+    print(question, end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise InputError("Not confirmed: nothing was sent.")
