@@ -20,14 +20,23 @@ lab: $(VENV)/core
 	TOOLKIT_BASE_URL=$${TOOLKIT_BASE_URL:-http://127.0.0.1:$(PORT)} \
 	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb $(LAB_OPTIONS)
 
-bench: $(VENV)/dev
-	$(BIN)/python -m tests.bench
+ROWS ?= 1000000
+PEERS := .venv-peers
+
+bench: $(VENV)/dev $(PEERS)/ready
+	$(BIN)/python -m tests.bench $(ROWS) $(PEERS)/bin/python
+
+# ydata-profiling refuses the pandas that the toolkit needs, so the peers have an environment of their own.
+$(PEERS)/ready: tests/peers.py
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check dataframely pointblank ydata-profiling 'setuptools<81' polars pyarrow
+	@touch $@
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/core: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \

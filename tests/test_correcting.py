@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.correcting import CORRECTIONS, correct
+from toolkit.correcting import correct
+from toolkit.corrections import CORRECTIONS
 from toolkit.delivery import Delivery
 from toolkit.errors import CorrectionError
 from toolkit.rules import text_columns
@@ -120,7 +121,8 @@ TEXT = (
     | st.text(st.sampled_from(" \u00a0-AeE\u0301RP\u00fc"), max_size=4)
     | st.sampled_from(["ERP", "n/a", "-", "7", "07", "0000007"])
 )
-SAFE = [name for name in CORRECTIONS if name != "restamp"]
+SAFE = [name for name in CORRECTIONS if name not in ("restamp", "keep_rows")]
+OPTIONS = {"pad_ids": 7, "source_mapping": {"ERP": "customer"}}
 
 
 @given(
@@ -135,7 +137,7 @@ def test_the_list_of_changes_is_exactly_the_difference_and_a_second_time_changes
     frame["updated_at"] = pd.Series([NOW] * len(rows), index=index, dtype="datetime64[us, UTC]")
     for place, column in enumerate(("customer_id", "customer_name", "source")):
         frame[column] = pd.Series([r[place] for r in rows], index=index, dtype="str")
-    chosen = {name: 7 if name == "pad_ids" else True for name in rules}
+    chosen = {name: OPTIONS.get(name, True) for name in rules}
     done = correct(frame, chosen)
     rebuilt = frame.copy()
     for change in done.changes.to_dict("records"):  # replayed one by one, each finds what it says it found

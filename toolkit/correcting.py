@@ -1,35 +1,24 @@
-"""correct(): named corrections, each chosen by the analyst, each changed cell listed.
-
-None runs unasked. A correction is a function from frame to frame; what it changed is found by comparing the
-two, so that the list cannot disagree with the data.
-"""
+"""correct(): named corrections, each chosen by the analyst, each changed cell listed; none runs unasked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from ftfy import fix_encoding
 
-from toolkit.contract import CUSTOMER, ID, TIME
+from toolkit.applying import apply_patch
+from toolkit.contract import ID, TIME
+from toolkit.corrections import CHANGE_COLUMNS, CORRECTIONS, WHAT, changes_between
 from toolkit.delivery import Customers, Delivery, as_delivery
-from toolkit.display import Result, badge, frame_table, heading, paragraph, plural
+from toolkit.display import Result, badge, frame_table, heading, paragraph, plural, table
 from toolkit.errors import CorrectionError, did_you_mean
-from toolkit.rules import text_columns
+from toolkit.patching import Patch, patch_of
 
-CHANGE_COLUMNS = ["source_row", "column", "before", "after", "rule"]
-WHOLE_ROW = "(row)"
-SPACES = r"[\s\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+"
-"""Any run of spaces, those of other scripts and of typesetters included."""
-NULL_SPELLINGS = ("-", "--", "n/a", "N/A", "#N/A", "NULL", "null", "None", "?")
-
-INVISIBLE = r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
-"""Control and zero-width characters, but for the joiners (U+200C, U+200D), which some scripts need to be read."""
-MAX_WIDTH = 40
-
-Apply = Callable[[pd.DataFrame, Any, pd.Timestamp], pd.DataFrame]
+PATCH = "patch"
+"""In place of a correction's name: its option is the path of a patch, or several."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,11 +34,17 @@ class Correction(Result):
         with the column ``(row)``.
     rules
         The corrections that ran, in their order.
+    ids
+        The customer of each change, as the id was before it.
+    notes
+        What became of the patches.
     """
 
     delivery: Delivery
     changes: pd.DataFrame
     rules: tuple[str, ...]
+    ids: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -78,9 +73,20 @@ class Correction(Result):
             [
                 heading(f"Corrections of {self.delivery.source}", level=3),
                 "".join(badge(f"{rule} {n:,}", tone="warn" if n else "calm") for rule, n in self.counts.items()),
+                *(paragraph(note) for note in self.notes),
                 frame_table(self.changes) if self.n_changes else paragraph("No cell was changed.", soft=True),
             ]
         )
+
+    def patch(self, *, who: str | None = None, when: datetime | None = None) -> Patch:
+        """Return the changes as a patch, to be kept and applied to the next delivery.
+
+        Parameters
+        ----------
+        who, when
+            By default the present user and moment.
+        """
+        return patch_of(self.changes, self.ids, delivery=self.delivery, who=who, when=when)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the changed cells."""
@@ -103,7 +109,7 @@ def correct(
     ----------
     rules
         Names, or names with their options (``{"null_spellings": ["-"]}``; True for none, False to leave it
-        out). None takes those that the delivery's mapping chose.
+        out). ``patch`` takes the path of a patch. None takes those that the delivery's mapping chose.
     now
         The moment `restamp` writes, UTC; by default the present.
 
@@ -124,168 +130,127 @@ def correct(
     chosen = delivery.corrections if rules is None else rules
     options = dict(chosen) if isinstance(chosen, Mapping) else dict.fromkeys(chosen, True)
     for name in options:
-        if name not in CORRECTIONS:
+        if name not in (*CORRECTIONS, PATCH):
             raise CorrectionError(
                 f"There is no correction named {name!r}{did_you_mean(name, CORRECTIONS)} "
                 f"The corrections are: {', '.join(CORRECTIONS)}."
             )
     moment = (now or pd.Timestamp.now("UTC")).floor("s")
-    frame, changes = delivery.frame, []
+    changes: list[pd.DataFrame] = []
+    ids: list[Any] = []
+    notes: list[str] = []
     active = {name: option for name, option in options.items() if option is not False}
     for name, option in active.items():
-        after = CORRECTIONS[name](frame, option, moment)
-        changes.append(_changes(frame, after, name))
-        frame = after
+        before = delivery.frame
+        if name == PATCH:
+            delivery = _patched(delivery, option, notes)
+        else:
+            delivery = replace(delivery, frame=CORRECTIONS[name](before, option, moment))
+        found = changes_between(before, delivery.frame.loc[delivery.frame.index.isin(before.index)], name)
+        changes.append(found)
+        ids += before[ID].reindex(found["source_row"]).tolist()
     listed = pd.concat(changes, ignore_index=True) if changes else pd.DataFrame(columns=CHANGE_COLUMNS)
-    given = delivery.given
-    if "restamp" in active and TIME not in given:
-        given = (*given, TIME)
-    return Correction(replace(delivery, frame=frame, given=given), listed, tuple(active))
+    if "restamp" in active and TIME not in delivery.given:
+        delivery = replace(delivery, given=(*delivery.given, TIME))
+    return Correction(delivery, listed, tuple(active), tuple(ids), tuple(notes))
 
 
-def _trim_spaces(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    def trim(cells: pd.Series[Any]) -> pd.Series[Any]:
-        trimmed = cells.str.replace(SPACES, " ", regex=True).str.strip()
-        return trimmed.mask(trimmed == "")  # nothing but spaces: an empty cell
-
-    return _texts(frame, option, trim)
-
-
-def _unicode_nfc(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    return _texts(frame, option, lambda cells: cells.str.normalize("NFC"))
+def _patched(delivery: Delivery, option: Any, notes: list[str]) -> Delivery:
+    for path in [option] if isinstance(option, str) or not isinstance(option, Iterable) else option:
+        if option is True:
+            raise CorrectionError('The correction patch takes the path of a patch: patch = "mended.csv".')
+        done = apply_patch(delivery, path)
+        notes.append(f"patch {path}: {done.summary()}")
+        delivery = done.delivery
+    return delivery
 
 
-def _mojibake(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    return _texts(frame, option, lambda cells: cells.map(fix_encoding, na_action="ignore").astype("str"))
+@dataclass(frozen=True, eq=False, repr=False)
+class Preview(Result):
+    """What each correction would change if it were chosen; nothing is changed.
 
+    Attributes
+    ----------
+    counts
+        Correction to the cells it would change, a dropped row counted as one.
+    changes
+        The cells, as `Correction.changes` lists them: each correction by itself, on the delivery as it stands.
+    needs
+        Corrections that cannot be tried without an option, and what they say of it.
+    """
 
-def _invisible_characters(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    return _texts(frame, option, lambda cells: cells.str.replace(INVISIBLE, "", regex=True))
+    source: str
+    counts: dict[str, int]
+    changes: pd.DataFrame
+    needs: dict[str, str]
 
+    def summary(self) -> str:
+        """Say in one line which corrections would find something."""
+        found = ", ".join(f"{name} {n:,}" for name, n in self.counts.items() if n)
+        return f"{self.source}: {found or 'no correction would change a cell'}"
 
-def _pad_ids(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    if not isinstance(option, int) or isinstance(option, bool) or not 1 <= option <= MAX_WIDTH:
-        raise CorrectionError(f"The correction pad_ids needs the width of an id, from 1 to {MAX_WIDTH}, such as 7.")
-    ids = frame[ID]
-    padded = ids.where(~ids.str.fullmatch(r"[0-9]+").fillna(value=False).astype(bool), ids.str.zfill(option))
-    # Two spellings of one padded id may be two customers: such rows are left for the analyst to decide.
-    spellings = pd.DataFrame({"id": ids, "padded": padded}).drop_duplicates()["padded"]
-    shared = padded.isin(spellings[spellings.duplicated()])
-    return frame.assign(**{ID: padded.where(~shared, ids)})
-
-
-def _null_spellings(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    spellings = list(NULL_SPELLINGS) if option is True else _words("null_spellings", option)
-    columns = [c for c in text_columns(frame) if c in CUSTOMER.attributes]
-    return frame.assign(**{c: frame[c].mask(frame[c].isin(spellings)) for c in columns})
-
-
-def _source_to_customer(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    spellings = {w.casefold() for w in (["ERP"] if option is True else _words("source_to_customer", option))}
-    if "source" not in frame.columns:
-        return frame
-    found = frame["source"].str.strip().str.casefold().isin(spellings)
-    return frame.assign(source=frame["source"].mask(found, "customer"))
-
-
-def _drop_exact_duplicates(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    if option is not True:
-        raise CorrectionError("The correction drop_exact_duplicates takes no options: write true.")
-    # A row without its key is not a duplicate of another one: nobody knows whose it is.
-    keyed = frame[ID].notna() & frame[TIME].notna()
-    return frame[~(frame.duplicated() & keyed)]
-
-
-def _restamp(frame: pd.DataFrame, option: Any, now: pd.Timestamp) -> pd.DataFrame:
-    options = option if isinstance(option, Mapping) else {} if option is True else {"at": option}
-    if unknown := set(options) - {"at", "ids"}:
-        raise CorrectionError(f"The correction restamp takes 'at' and 'ids', not {', '.join(sorted(unknown))}.")
-    try:
-        stamp = pd.Timestamp(options["at"]) if "at" in options else now
-    except (ValueError, TypeError):
-        raise CorrectionError("The correction restamp needs a time such as 2026-11-24T10:00:00Z.") from None
-    if stamp.tzinfo is None:
-        raise CorrectionError("The correction restamp needs a time with its zone, such as 2026-11-24T10:00:00Z.")
-    chosen = (
-        frame[ID].isin(_words("restamp", options["ids"]))
-        if "ids" in options
-        else pd.Series(data=True, index=frame.index)
-    )
-    return frame.assign(**{TIME: frame[TIME].mask(chosen, stamp.tz_convert("UTC").as_unit("us"))})
-
-
-CORRECTIONS: dict[str, Apply] = {
-    "trim_spaces": _trim_spaces,
-    "unicode_nfc": _unicode_nfc,
-    "mojibake": _mojibake,
-    "invisible_characters": _invisible_characters,
-    "pad_ids": _pad_ids,
-    "null_spellings": _null_spellings,
-    "source_to_customer": _source_to_customer,
-    "drop_exact_duplicates": _drop_exact_duplicates,
-    "restamp": _restamp,
-}
-"""Name to function: frame, options, the present moment; gives the new frame."""
-
-
-def _texts(frame: pd.DataFrame, option: Any, function: Callable[[Any], Any]) -> pd.DataFrame:
-    columns = text_columns(frame) if option is True else _words("a correction's columns", option)
-    for column in columns:
-        if column not in text_columns(frame):
-            raise CorrectionError(
-                f"{column!r} is not a text column of the frame{did_you_mean(column, text_columns(frame))}"
+    def body(self) -> str:
+        """Give each correction with its count and its first cells as an HTML fragment."""
+        rows = []
+        for name, n in self.counts.items():
+            first = self.changes[self.changes["rule"] == name].head(2)
+            shown = " · ".join(
+                f"row {c['source_row']}: {c['before']} → {'empty' if pd.isna(c['after']) else c['after']}"
+                for c in first.to_dict("records")
             )
-    # A column says the same few things many times over: work on each distinct text once.
-    new = {}
-    for column in columns:
-        distinct = pd.Series(frame[column].dropna().unique(), dtype="str")
-        after = function(distinct)
-        moved = after.isna() | (after != distinct)
-        if moved.any():
-            new[column] = frame[column].replace(dict(zip(distinct[moved], after[moved], strict=True)))
-    return frame.assign(**new)
+            rows.append((name, WHAT[name], n, shown))
+        parts = [
+            heading(f"Corrections that could be chosen for {self.source}", level=3),
+            paragraph("Nothing is changed: choose by name, in correct(…) or in [corrections].", soft=True),
+            table(["correction", "what it does", "cells", "the first"], rows),
+        ]
+        if self.needs:
+            parts.append(table(["needs an option", ""], list(self.needs.items())))
+        return "".join(parts)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the cells that would change."""
+        return self.changes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the counts."""
+        return {"source": self.source, "would_change": self.counts}
 
 
-def _words(name: str, option: Any) -> list[str]:
-    words = [option] if isinstance(option, str) else option
-    if not isinstance(words, list | tuple | set | frozenset | pd.Index) or not all(isinstance(w, str) for w in words):
-        raise CorrectionError(f'{name} takes true or a list of texts, such as ["-", "n/a"].')
-    return list(words)
+def preview_corrections(data: Customers, rules: Mapping[str, Any] | None = None) -> Preview:
+    """Say what each correction would change, each by itself; none is applied.
 
+    Parameters
+    ----------
+    rules
+        Options to try, by correction; the others are tried with none.
 
-def _changes(before: pd.DataFrame, after: pd.DataFrame, rule: str) -> pd.DataFrame:
-    found = []
-    kept = before.loc[after.index] if len(after) < len(before) else before
-    for column in after.columns:
-        old, new = kept[column], after[column]
-        if old is new:
-            continue
-        moved = ~((old == new) | (old.isna() & new.isna())).fillna(value=False).astype(bool)
-        if moved.any():
-            found.append(_records(after.index[moved], column, old[moved], new[moved], rule))
-    dropped = before.index.difference(after.index)
-    if len(dropped):
-        found.append(
-            _records(
-                dropped,
-                WHOLE_ROW,
-                pd.Series("present", index=dropped),
-                pd.Series("dropped", index=dropped),
-                rule,
-            )
-        )
-    if not found:
-        return pd.DataFrame(columns=CHANGE_COLUMNS)
-    return pd.concat(found).sort_values("source_row", kind="stable", ignore_index=True)
+    Raises
+    ------
+    CorrectionError
+        If an option that is given cannot be used.
 
-
-def _records(rows: pd.Index[Any], column: str, before: Any, after: Any, rule: str) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "source_row": rows,
-            "column": column,
-            "before": before.to_numpy(dtype=object),
-            "after": after.to_numpy(dtype=object),
-            "rule": rule,
-        }
-    )
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"customer_id": ["A "], "source": ["ERP"],
+    ...                       "updated_at": pd.to_datetime(["2025-01-28T10:00:00Z"])})
+    >>> {name: n for name, n in preview_corrections(frame).counts.items() if n}
+    {'trim_spaces': 1, 'source_to_customer': 1}
+    """
+    delivery = as_delivery(data)
+    given = dict(rules or {})
+    found: dict[str, pd.DataFrame] = {}
+    needs: dict[str, str] = {}
+    for name in CORRECTIONS:
+        if name == "restamp" and name not in given:
+            continue  # it would change every row, and says nothing of the delivery
+        try:
+            found[name] = correct(delivery, {name: given.get(name, True)}).changes
+        except CorrectionError as error:
+            if name in given:
+                raise
+            needs[name] = str(error)
+    counts = {name: len(changes) for name, changes in found.items()}
+    listed = [changes for changes in found.values() if len(changes)]
+    every = pd.concat(listed, ignore_index=True) if listed else pd.DataFrame(columns=CHANGE_COLUMNS)
+    return Preview(delivery.source, counts, every, needs)

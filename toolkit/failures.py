@@ -116,6 +116,7 @@ def with_broken_lines(failures: pd.DataFrame, delivery: Delivery) -> pd.DataFram
             "failure_case": None,
             "index": broken.index,
             "reason": broken["reason"].to_numpy(),
+            "other": pd.array([pd.NA] * len(broken), dtype="Int64"),
         }
     )
     both = pd.concat([failures, lines]) if len(failures) else lines

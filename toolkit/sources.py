@@ -120,7 +120,7 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
             return
         file.seek(0)
         with gzip.GzipFile(fileobj=file) as content:
-            yield io.BufferedReader(_Bounded(content, path), io.DEFAULT_BUFFER_SIZE)  # type: ignore[misc]
+            yield io.BufferedReader(_Bounded(content, path), io.DEFAULT_BUFFER_SIZE)
 
 
 @contextmanager
@@ -169,8 +169,9 @@ def require_header(header: Sequence[str], path: Path, header_row: int) -> None:
 def find_header(records: Sequence[Sequence[str]], choose: Choose) -> int:
     """Return the number, from 1, of the first record that holds the wanted columns' names.
 
-    Records with less than half of the cells of the widest are titles and notes above the table. Where no record
-    holds the names, the first that is no title is given, so that the message about it can name what is near.
+    Records with half of the cells of the widest or fewer are looked at last: they are titles and notes above the
+    table. Where no record holds the names, the first that is no title is given, so that the message about it can name
+    what is near.
 
     Examples
     --------
@@ -178,8 +179,9 @@ def find_header(records: Sequence[Sequence[str]], choose: Choose) -> int:
     3
     """
     n_filled = [sum(1 for cell in record if cell.strip()) for record in records[:HEADER_SEARCH]]
-    wide = [number for number, n in enumerate(n_filled, start=1) if n and n >= max(n_filled) / 2]
-    for number in wide:
+    wide = [number for number, n in enumerate(n_filled, start=1) if 2 * n > max(n_filled)]
+    filled = [number for number, n in enumerate(n_filled, start=1) if n]
+    for number in dict.fromkeys([*wide, *filled]):  # a broken line may be the widest of all
         try:
             choose(records[number - 1])
         except (MappingError, ReadingError):

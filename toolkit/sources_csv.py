@@ -99,7 +99,7 @@ def read_csv(
 
 def _header(text: TextIO, delimiter: str, header_row: int, path: Path) -> list[str]:
     """Read as far as the header and no further; what is above it need not be a table."""
-    first = text.readline().removeprefix("\ufeff")
+    first = text.readline().lstrip("\ufeff")
     lines = chain([first] if first else [], iter(text.readline, ""))
     try:
         above = csv.reader(lines, delimiter=delimiter)
@@ -157,7 +157,7 @@ class _Records:
             # An open record is parsed anew with each window, so the windows grow with it.
             more = text.readlines(max(WINDOW, sum(map(len, window))))
             if more and self._number == 0:
-                more[0] = more[0].removeprefix("\ufeff")  # elsewhere it stands before the header
+                more[0] = more[0].lstrip("\ufeff")  # elsewhere it stands before the header
             at_end = not more
             window += more
             cells: list[str] = []

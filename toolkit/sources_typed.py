@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def read_query(connection: Any, query: Any, choose: Choose) -> Table:
     Raises
     ------
     InputError
-        If `connection` is none of SQLAlchemy's.
+        If `connection` is none of SQLAlchemy's, or there is no query.
     ReadingError
         If the database refuses the query.
     """
@@ -96,9 +97,11 @@ def read_query(connection: Any, query: Any, choose: Choose) -> Table:
             raise InputError("A query needs an SQLAlchemy connection or engine: sqlalchemy.create_engine(…).connect().")
         with connection.connect() as opened_here:
             return read_query(opened_here, query, choose)
+    if query is None:
+        raise InputError("A connection needs its query: read_customers(connection, query='SELECT …').")
     try:
         result = connection.exec_driver_sql(query) if isinstance(query, str) else connection.execute(query)
-        header = [str(name) for name in result.keys()]
+        header = [str(name) for name in result.keys()]  # noqa: SIM118 - a result is no mapping
         wanted = choose(header)
         parts = [_rows(rows, wanted.values()) for rows in result.partitions(BATCH)]
     except Exception as error:
@@ -157,10 +160,8 @@ def _times(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     if zone is not None:
         cells = cells.cast(pa.timestamp(cells.type.unit, "UTC"))
     # Nanoseconds that are not whole microseconds keep nine digits, which no time may have: validation says so.
-    try:
+    with suppress(pa.ArrowInvalid):
         cells = cells.cast(pa.timestamp("us", cells.type.tz))
-    except pa.ArrowInvalid:
-        pass
     texts = pc.strftime(cells, format="%Y-%m-%dT%H:%M:%S" + ("Z" if zone is not None else ""))
     return texts.cast(pa.large_string())
 

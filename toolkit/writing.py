@@ -1,23 +1,38 @@
-"""write_table(): a frame to a file, whole or not at all."""
+"""write_table(): a frame to a file, whole or not at all; and a cell's value as text."""
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
-from openpyxl.utils.exceptions import IllegalCharacterError
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
 
 from toolkit.errors import InputError
 
 MAX_CELL = 32_767
 """Characters of one cell of a worksheet."""
+MAX_SHEET_ROWS = 1_048_576
 ENDINGS = (".csv", ".parquet", ".xlsx")
+
+# What XML cannot hold, and a carriage return, which XML would make a line feed; then what would be taken for such
+# an escape (ECMA-376, part 1, 22.9.2.19: ST_Xstring). Excel and calamine undo it.
+_ESCAPED = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+_ESCAPE = re.compile("_x(?![dD][89a-fA-F])([0-9A-Fa-f]{4})_")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> Path:
     """Write a frame as .csv (UTF-8), .parquet or .xlsx, without its index; times as ISO 8601 in UTC with ``Z``.
 
-    Returns `path`. In .xlsx a text that begins as a formula does stays text: no customer's cell is ever calculated.
+    Returns `path`. In .xlsx a text is text, whatever it looks like: no customer's cell is ever calculated, no zero
+    is lost; a character that XML cannot hold stands as ``_x0007_``, as Excel writes it itself.
 
     Raises
     ------
@@ -26,41 +41,113 @@ def write_table(frame: pd.DataFrame, path: Path) -> Path:
     """
     if path.suffix.lower() not in ENDINGS:
         raise InputError(f"{path.name} cannot be written: give a name that ends in {', '.join(ENDINGS)}.")
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
+    with replacing(path) as part:
         if path.suffix.lower() == ".parquet":
             frame.to_parquet(part, index=False)
         elif path.suffix.lower() == ".csv":
-            _as_text(frame).to_csv(part, index=False)
+            # With another line end, a carriage return within a cell would stand there unquoted.
+            with_times_as_text(frame).to_csv(part, index=False, lineterminator="\r\n")
         else:
-            _to_excel(_as_text(frame), part)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
-    except (ValueError, IllegalCharacterError) as error:
-        part.unlink(missing_ok=True)
-        raise InputError(
-            f"{path.name} cannot hold these rows, which have a control character, a text longer than "
-            f"{MAX_CELL:,} or more rows than a sheet: write .csv instead."
-        ) from error
+            _write_sheet(frame, part, path.name)
     return path
 
 
-def _to_excel(frame: pd.DataFrame, path: Path) -> None:
-    if frame.select_dtypes("str").map(len, na_action="ignore").gt(MAX_CELL).any(axis=None):  # openpyxl would cut it
-        raise ValueError("a text is too long for a cell")
-    with pd.ExcelWriter(path, engine="openpyxl") as book:
-        frame.to_excel(book, index=False)
-        for row in next(iter(book.sheets.values())).iter_rows():
-            for cell in row:
-                if cell.data_type == "f":
-                    cell.data_type = "s"
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a name to write to, which takes the place of `path` once all is written.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written; an earlier file of that name is then unharmed.
+    """
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
-    times = frame.select_dtypes("datetimetz").columns
-    written = {
-        c: frame[c].dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ").str.replace(".000000Z", "Z", regex=False) for c in times
-    }
-    return frame.assign(**written)
+def times_as_text(times: pd.Series[Any]) -> pd.Series[Any]:
+    """Return times as ISO 8601 in UTC with ``Z``; among objects, what is no aware time is given as it is.
+
+    Examples
+    --------
+    >>> times_as_text(pd.Series([pd.Timestamp("2025-01-28T10:00:00+01:00"), "soon"], dtype=object)).tolist()
+    ['2025-01-28T09:00:00Z', 'soon']
+    """
+    if not isinstance(times.dtype, pd.DatetimeTZDtype):
+        aware = times.map(lambda cell: isinstance(cell, pd.Timestamp) and cell.tzinfo is not None).astype(bool)
+        if not aware.any():
+            return times
+        text = times_as_text(pd.to_datetime(times[aware], utc=True).dt.as_unit("us"))
+        return times.astype(object).where(~aware, text.astype(object))
+    moments = times.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
+    # strftime would write the year 999 with three digits.
+    text = pd.Series(np.datetime_as_string(moments), index=times.index, dtype="str")
+    return (text.str.removesuffix(".000000") + "Z").where(times.notna())
+
+
+def with_times_as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with its times as text; see `times_as_text`."""
+    kinds = {c: d for c, d in frame.dtypes.items() if isinstance(d, pd.DatetimeTZDtype) or d.kind == "O"}
+    return frame.assign(**{str(c): times_as_text(frame[c]) for c in kinds})
+
+
+def excel_text(text: str) -> str:
+    r"""Return a text as a worksheet can hold it.
+
+    Examples
+    --------
+    >>> excel_text("bell\x07, _x0041_"), plain_text(excel_text("bell\x07, _x0041_")) == "bell\x07, _x0041_"
+    ('bell_x0007_, _x005F_x0041_', True)
+    """
+    return _ESCAPED.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+
+
+def plain_text(text: str) -> str:
+    """Return what `excel_text` was given."""
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+
+
+def fits_cell(text: str) -> bool:
+    """Say whether a worksheet's cell holds the text; Excel counts UTF-16 units."""
+    short = len(text) * 7 <= MAX_CELL
+    return short or len(excel_text(text).encode("utf-16-le", "surrogatepass")) // 2 <= MAX_CELL
+
+
+def text_cell(sheet: Any, text: str) -> Any:
+    """Return a cell that is text and stays text when it is edited: neither a formula, nor a number, nor an error."""
+    cell = WriteOnlyCell(sheet, excel_text(text))
+    cell.data_type = "s"
+    cell.number_format = "@"
+    if text.startswith(_FORMULA):
+        cell.quotePrefix = True
+    return cell
+
+
+def _write_sheet(frame: pd.DataFrame, path: Path, name: str) -> None:
+    if len(frame) >= MAX_SHEET_ROWS:
+        raise InputError(f"{name} cannot hold {len(frame):,} rows, more than a worksheet has: write .csv instead.")
+    frame = with_times_as_text(frame)
+    if any(isinstance(cell, str) and not fits_cell(cell) for column in frame for cell in frame[column]):
+        raise InputError(
+            f"{name} cannot hold a text longer than {MAX_CELL:,} characters, which are cut: write .csv instead."
+        )
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet()
+    sheet.append([text_cell(sheet, str(c)) for c in frame.columns])
+    for row in frame.itertuples(index=False, name=None):
+        sheet.append([_cell(sheet, value) for value in row])
+    book.save(path)
+
+
+def _cell(sheet: Any, value: Any) -> Any:
+    if isinstance(value, str):
+        return text_cell(sheet, value)
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return text_cell(sheet, str(value)) if isinstance(value, float) and math.isinf(value) else value
