@@ -142,7 +142,8 @@ def infer_pattern(cells: pa.ChunkedArray, *, iso_too: bool = False) -> DatePatte
     >>> infer_pattern(pa.chunked_array([["03/04/2026", "05/16/2026"]])).pattern
     '%m/%d/%Y'
     """
-    cells = cells.filter(pc.fill_null(pc.greater(pc.binary_length(cells), 0), False)).cast(pa.large_string())
+    cells = cells.cast(pa.large_string())
+    cells = cells.filter(pc.fill_null(pc.greater(pc.binary_length(cells), 0), False))
     n = len(cells)
     times = parse_times(cells)
     iso = (~times.unparsed).to_numpy(dtype=bool)
