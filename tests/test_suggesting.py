@@ -23,7 +23,7 @@ from toolkit.times import parse_times
 from toolkit.vocabulary import match_name
 
 ROOT = Path(__file__).resolve().parents[1]
-SP500 = Path("/work/shared/data/sp500")
+SP500 = next(p / "shared/data/sp500" for p in ROOT.parents if (p / "shared").is_dir())
 
 
 def inferred(*cells: str, iso_too: bool = False) -> DatePattern:
@@ -59,7 +59,8 @@ def test_the_constituents_are_read_as_their_page_says(path: Path) -> None:
 
 
 HEADERS = [
-    ("Kundennummer", "customer_id"), ("Kunden-Nr.", "customer_id"), ("KUNNR", "customer_id"), ("Kd.-Nr.", "customer_id"),
+    ("Kundennummer", "customer_id"), ("Kunden-Nr.", "customer_id"), ("KUNNR", "customer_id"),
+    ("Kd.-Nr.", "customer_id"),
     ("Customer No.", "customer_id"), ("CUST_ID", "customer_id"), ("AccountNumber", "customer_id"),
     ("N° client", "customer_id"), ("Code client", "customer_id"), ("Número de cliente", "customer_id"),
     ("Codice cliente", "customer_id"), ("Klantnummer", "customer_id"), ("Numer klienta", "customer_id"),
@@ -97,9 +98,7 @@ def test_a_name_of_something_else_is_not_taken(name: str) -> None:
 def test_two_columns_that_fit_alike_are_said_and_neither_is_chosen(tmp_path: Path) -> None:
     frame = pd.DataFrame({"Customer ID": ["A1", "A2"], "Customer No.": ["B1", "B2"], "Name": ["Acme AG", "Bolt KG"]})
     suggestion = suggest_mapping(frame)
-    assert suggestion.columns == {"customer_id": "Customer ID", "customer_name": "Name"} or (
-        suggestion.proposals[0].state == "ambiguous"
-    )
+    assert suggestion.columns == {"customer_id": "Customer ID", "customer_name": "Name"}  # the schema's own word
     tied = suggest_mapping(frame.rename(columns={"Customer ID": "Kundennummer"}))
     assert tied.proposals[0].state == "ambiguous"
     assert {c.name for c in tied.proposals[0].others} == {"Kundennummer", "Customer No."}
@@ -142,7 +141,7 @@ def test_a_mapping_is_not_written_over_unasked(tmp_path: Path) -> None:
 NASTY = st.text(st.characters(codec="utf-8"), max_size=12).map(lambda t: f"Kundennummer {t}")
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)  # each makes a whole suggestion
 @given(name=NASTY | st.sampled_from(['Kundennummer "a"\n[x]\\', "Kundennummer \x00\x1f\x7f\u2028\u202e🙈"]))
 def test_a_hostile_name_comes_back_from_toml_as_it_was(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     suggestion = suggest_mapping(pd.DataFrame({name: ["A1", "A2"]}))

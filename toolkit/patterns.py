@@ -235,7 +235,7 @@ def _from_forms(forms: list[_Form], n: int) -> DatePattern:
         note = "the cells are written in several ways, and a mapping states one: ask for one in the export"
         return DatePattern("mixed", tuple(readings), n, n_times, n_times, notes=(note,))
     clock = main.readings[0].pattern
-    notes = {
+    notes: tuple[str, ...] = {
         "ambiguous": (_decision(main.readings),),
         "mixed": ("some cells can be read one way only, some only another: ask which is right",),
     }.get(main.state, ())
@@ -274,8 +274,13 @@ def _day_patterns(day: str) -> tuple[tuple[str, ...], str]:
     for word in weekday:
         form = form.replace(word, "%a" if len(word) == 3 else "%A")
     orders = ("d",) if "%Y" in form else ("dy", "yd")
-    dated = [re.sub(r"\d{1,2}", lambda _, left=iter(order): f"%{next(left)}", form) for order in orders]
+    dated = [_dated(form, order) for order in orders]
     return tuple(f.replace("\0", name) for f in dated for name in ("%b", "%B")), ""
+
+
+def _dated(form: str, order: str) -> str:
+    fields = iter(order)
+    return re.sub(r"\d{1,2}", lambda _: f"%{next(fields)}", form)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""suggest_mapping(): which file column is which schema column, with a score and a reason; nothing is chosen in doubt."""
+"""suggest_mapping(): which file column is which schema column, scored and with reasons; nothing chosen in doubt."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from toolkit.patterns import DatePattern
 from toolkit.sources import Table
 from toolkit.traits import Traits, match_content, read_traits
 from toolkit.vocabulary import match_name
+
+State = Literal["found", "ambiguous", "missing"]
 
 THRESHOLD = 0.5
 """Score below which nothing is proposed."""
@@ -51,7 +53,7 @@ class Proposal:
     """What is proposed for one schema column: the column chosen (None if missing or ambiguous), and the runners-up."""
 
     column: str
-    state: Literal["found", "ambiguous", "missing"]
+    state: State
     chosen: Candidate | None
     others: tuple[Candidate, ...]
 
@@ -247,29 +249,21 @@ def _assigned(columns: Sequence[str], scores: dict[str, list[Candidate]]) -> lis
     free, used = set(columns), set[int]()
     chosen: dict[str, Candidate] = {}
     tied: dict[str, list[Candidate]] = {}
-    pairs = sorted(((c.score, column, c) for column in columns for c in scores[column]), key=lambda p: -p[0])
-    for score, column, best in pairs:
-        if score < THRESHOLD:
+    pairs = sorted(((column, c) for column in columns for c in scores[column]), key=lambda pair: -pair[1].score)
+    for column, best in pairs:
+        if best.score < THRESHOLD:
             break
         if column not in free or best.place in used:
             continue
-
-        def rather(place: int, than: float, column: str = column) -> bool:
-            return any(c.score > than for s in free - {column} for c in scores[s] if c.place == place)
-
-        near = [c for c in scores[column] if c.place not in used and c.score >= score - MARGIN]
-        near = [c for c in near if c is best or not rather(c.place, c.score)]
-        claimed = [s for s in free - {column} for c in scores[s] if c.place == best.place and c.score >= score - MARGIN
-                   and not any(o.score >= c.score and o.place not in {*used, best.place} for o in scores[s])]  # fmt: skip
-        if len(near) > 1 or claimed:
-            for s in (column, *claimed):
-                tied[s] = near if s == column else [c for c in scores[s] if c.place == best.place]
-            free -= {column, *claimed}
-            used |= {c.place for c in near}
+        left = {s: [c for c in scores[s] if c.place not in used] for s in columns if s in free}
+        near = [c for c in left[column] if c.score >= best.score - MARGIN and not _wanted_elsewhere(c, column, left)]
+        claims = [s for s in left if s != column and _claims(best, left[s])]
+        if len(near) > 1 or claims:
+            tied |= {column: near or [best], **{s: [c for c in left[s] if c.place == best.place] for s in claims}}
         else:
             chosen[column] = best
-            free.discard(column)
-            used.add(best.place)
+        free -= {column, *claims}
+        used |= {best.place, *(c.place for c in near if column in tied)}
     made = []
     for column in columns:
         ranked = sorted(scores[column], key=lambda c: -c.score)
@@ -279,6 +273,16 @@ def _assigned(columns: Sequence[str], scores: dict[str, list[Candidate]]) -> lis
             Proposal(column, "found" if one else "ambiguous" if column in tied else "missing", one, tuple(others))
         )
     return made
+
+
+def _wanted_elsewhere(one: Candidate, column: str, left: dict[str, list[Candidate]]) -> bool:
+    return any(c.score > one.score for s in left if s != column for c in left[s] if c.place == one.place)
+
+
+def _claims(one: Candidate, candidates: list[Candidate]) -> bool:
+    """Whether another schema column would have this file column nearly as well, and no other one better."""
+    own = next((c.score for c in candidates if c.place == one.place), 0.0)
+    return own >= one.score - MARGIN and all(c.score < own for c in candidates if c.place != one.place)
 
 
 def _called_for(read: Table, chosen: dict[str, int]) -> tuple[dict[str, int], dict[str, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,8 +126,8 @@ def read_traits(cells: pa.Table, header: Sequence[str], *, iso_too: bool = False
     return found
 
 
-def _share(often: Counter[str], holds: object) -> float:
-    return sum(map(holds, often)) / len(often) if often else 0.0  # type: ignore[arg-type]
+def _share(often: Counter[str], holds: Callable[[str], bool]) -> float:
+    return sum(map(holds, often)) / len(often) if often else 0.0
 
 
 def _nested(sample: Mapping[str, list[str]], names: Sequence[str]) -> list[tuple[str, str]]:

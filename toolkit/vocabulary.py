@@ -122,9 +122,9 @@ _WEAK = {
 }
 
 # A name that has one of these beside speaks of something else.
-_TURNING_WORDS = """created creation create added erstellt erfasst angelegt anlage anlagedatum cree creado creato aangemaakt
-    utworzenia utworzono erdat opened birth geburtsdatum founded founding since until expires expiry due deleted
-    geloscht supprime start end closed last-order order invoice rechnung bestellung visit login
+_TURNING_WORDS = """created creation create added erstellt erfasst angelegt anlage anlagedatum cree creado creato
+    aangemaakt utworzenia utworzono erdat opened birth geburtsdatum founded founding since until expires expiry due
+    deleted geloscht supprime start end closed last-order order invoice rechnung bestellung visit login
     parent master group-parent ubergeordnet konzern contact kontakt ansprechpartner person first vorname nachname
     street strasse rue calle via city ort stadt ville ciudad citta plaats miasto zip plz postal country land pays pais
     paese region state phone telefon fax mail email website url owner sales rep sachbearbeiter vertreter verkaufer
@@ -133,9 +133,9 @@ _TURNING_WORDS = """created creation create added erstellt erfasst angelegt anla
     currency wahrung devise bank iban posting buchungsgruppe disc discount rabatt credit product item article material
     artikel cik isin lei duns merchant quote sale"""
 # A name may have one of these beside and still says the same.
-_NEUTRAL_WORDS = """kna1 knvv knb1 but000 sap crm erp sf account accounts customer customers kunde kunden client clients cliente
-    klant klient cust master stamm id code name nr no text value the of de du del des der bezeichnung gics key c sys
-    record data field custentity"""
+_NEUTRAL_WORDS = """kna1 knvv knb1 but000 sap crm erp sf account accounts customer customers kunde kunden client clients
+    cliente klant klient cust master stamm id code name nr no text value the of de du del des der bezeichnung gics key c
+    sys record data field custentity"""
 
 ALONE = 0.6
 """What a weak name counts; a strong one counts `KNOWN`, the schema's own name 1."""
