@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from toolkit.contract import CUSTOMER
 from toolkit.drafting import quote
-from toolkit.errors import MappingError
+from toolkit.errors import MappingError, ReadingError
 from toolkit.mapping import Mapping
 from toolkit.patterns import DatePattern, infer_pattern
 from toolkit.reading import read_customers
@@ -126,6 +126,20 @@ def test_names_that_stand_twice_and_none_at_all_are_noted() -> None:
     assert suggestion.columns == {"customer_id": "Kundennummer"}
     assert "stand twice" in " ".join(suggestion.notes)
     assert "without a name" in " ".join(suggestion.notes)
+
+
+def test_a_table_without_a_name_is_an_error_and_one_without_rows_is_not() -> None:
+    with pytest.raises(ReadingError, match="check its header"):
+        suggest_mapping(pd.DataFrame())
+    empty = pd.DataFrame({"Kundennummer": pd.Series([], dtype="str")})
+    assert suggest_mapping(empty).columns == {"customer_id": "Kundennummer"}
+
+
+def test_of_very_many_columns_those_with_fitting_names_are_looked_at() -> None:
+    wide = pd.DataFrame([["a"] * 120 + ["K1"]], columns=[*(f"col {i}" for i in range(120)), "Kundennummer"])
+    suggestion = suggest_mapping(wide)
+    assert suggestion.columns == {"customer_id": "Kundennummer"}
+    assert "121 columns" in " ".join(suggestion.notes)
 
 
 def test_a_mapping_is_not_written_over_unasked(tmp_path: Path) -> None:

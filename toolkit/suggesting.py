@@ -16,7 +16,7 @@ from toolkit.correcting import correct
 from toolkit.corrections import NULL_SPELLINGS
 from toolkit.display import Markup, Result, badge, bar, heading, paragraph, plural, table
 from toolkit.drafting import draft
-from toolkit.errors import MappingError
+from toolkit.errors import MappingError, ReadingError
 from toolkit.mapping import Mapping
 from toolkit.opening import Source, open_source, source_name
 from toolkit.patterns import DatePattern
@@ -30,6 +30,8 @@ THRESHOLD = 0.5
 """Score below which nothing is proposed."""
 MARGIN = 0.05
 """Scores nearer than this are a tie."""
+MOST = 100
+"""Columns whose cells are looked at."""
 PREVIEW = 50_000
 """Rows that the corrections are tried on."""
 # What the content alone may say; the name's share of a score is 0.7.
@@ -195,7 +197,7 @@ def suggest_mapping(source: Source, *, mapping: Mapping | None = None, query: An
     Raises
     ------
     ReadingError
-        If the source is not a readable table.
+        If the source is not a readable table, or none of its columns has a name of its own.
 
     Examples
     --------
@@ -205,7 +207,6 @@ def suggest_mapping(source: Source, *, mapping: Mapping | None = None, query: An
     """
     stated = mapping or Mapping()
     read = open_source(source, lambda header: {str(i): i for i in range(len(header))}, mapping=stated, query=query)
-    traits = read_traits(read.cells, read.header, iso_too=read.native_times)
     spelled = Counter(name.strip().casefold() for name in read.header)
     usable = [i for i, name in enumerate(read.header) if _can_be_named(name) and spelled[name.strip().casefold()] == 1]
     # A reader's notes call a column as it was asked for: by its place.
@@ -215,7 +216,15 @@ def suggest_mapping(source: Source, *, mapping: Mapping | None = None, query: An
     if spelled[""]:
         notes.append(f"{plural(spelled[''], 'column')} without a name, which a mapping cannot name")
     wanted = [c for c in CUSTOMER.names if c not in stated.constants]
-    scores = {c: [_candidate(c, i, read.header[i], traits[i], traits) for i in usable] for c in wanted}
+    if not usable:
+        raise ReadingError(f"{source_name(source)} has no column that a mapping could name: check its header.")
+    if len(usable) > MOST:
+        notes.append(f"{len(usable):,} columns: only the {MOST} whose names fit best were looked at")
+        names = {i: max(match_name(read.header[i], c).score for c in wanted) for i in usable}
+        usable = sorted(sorted(usable, key=lambda i: -names[i])[:MOST])
+    seen = read_traits(read.cells.select([str(i) for i in usable]), read.header, iso_too=read.native_times)
+    traits = dict(zip(usable, seen, strict=True))
+    scores = {c: [_candidate(c, i, read.header[i], traits[i], seen) for i in usable] for c in wanted}
     proposals = tuple(_assigned(wanted, scores))
     chosen = {p.column: p.chosen.place for p in proposals if p.chosen}
     nulls, corrections = _called_for(read, chosen)

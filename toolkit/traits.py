@@ -152,7 +152,7 @@ def match_content(traits: Traits, column: str) -> ContentMatch:
     """Say how much a column's cells speak for a schema column."""
     t = traits
     if not t.n_filled:
-        return ContentMatch(0.0, "it is empty", against=True)
+        return ContentMatch(0.0, "it is empty", against=t.n_rows > 0)
     if column == TIME:
         return _time(t)
     if t.times is not None and t.times.state != "unreadable":
@@ -182,7 +182,7 @@ def match_content(traits: Traits, column: str) -> ContentMatch:
     if other:
         said += (f", and those of {other!r} stand under one each" if column == "customer_category"
                  else f", each under one of {other!r}")  # fmt: skip
-    few = t.is_few and t.sources < 0.5 and t.price_lists < 0.5
+    few = t.is_few and t.sources < 0.9 and t.price_lists < 0.5
     return ContentMatch((0.6 + 0.4 * bool(other)) * few, said, against=many and t.unique > 0.5)
 
 
