@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import toolkit as tk
 from tests.clocks import Clock
 from toolkit.display import MAX_CELL, Result, bar, escape, frame_table, page, plural, table
+from toolkit.suggesting import suggest_mapping
 
 EVIL = '<script>alert("x")</script><img src=http://evil.example/x.png onerror=alert(1)>'
 BACKWARDS = "abc\u202egpj.exe\u0000\u001b[31m"
@@ -65,7 +66,8 @@ def results(customers, clock: Clock) -> dict[str, Result]:
             customer_name=EVIL + "2", updated_at=report.good["updated_at"] + pd.Timedelta(days=1)
         )
         made = [settings, delivery, corrected, report, tk.profile(delivery), changes, plan, pushed, ledger.snapshot(),
-                tk.status(settings=settings), tk.diff(ledger.snapshot(), later.iloc[1:])]  # fmt: skip
+                tk.status(settings=settings), tk.diff(ledger.snapshot(), later.iloc[1:]),
+                suggest_mapping(frame)]  # fmt: skip
     return {f"{number} {type(result).__name__}": result for number, result in enumerate(made)}
 
 
