@@ -20,6 +20,7 @@ from openpyxl import load_workbook
 
 from tests.clocks import Clock
 from toolkit import cli
+from toolkit.mapping import Mapping
 from toolkit.pushing import dry_run, push, resume
 from toolkit.receipts import FATES
 from toolkit.sandbox import Reply, Request, Sandbox
@@ -384,3 +385,15 @@ def test_the_rows_to_mend_go_out_and_come_back_as_a_patch(run: Run, tmp_path: Pa
     code, found, _ = run("corrections", *FIRST)
     assert (code, found["would_change"]["drop_exact_duplicates"]) == (1, 4)
     assert run("mend", sheet, "--out", tmp_path / "x.docx")[0] == 2
+
+
+def test_a_mapping_is_proposed_and_written_but_never_over_another(run: Run, tmp_path: Path) -> None:
+    file, made = FIRST[0], tmp_path / "m.toml"
+    code, found, err = run("suggest", file, "--to", made)
+    assert code == 0
+    assert f"written to {made}" in err
+    proposed = Mapping.load(made)
+    assert proposed.columns == Mapping.load(FIRST[2]).columns
+    assert proposed.timezone is None  # never guessed: the analyst states it
+    assert run("suggest", file, "--to", made)[0] == 2
+    assert run("suggest", file, "--to", made, "--overwrite")[0] == 0

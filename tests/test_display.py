@@ -67,7 +67,8 @@ def results(customers, clock: Clock) -> dict[str, Result]:
         )
         made = [settings, delivery, corrected, report, tk.profile(delivery), changes, plan, pushed, ledger.snapshot(),
                 tk.status(settings=settings), tk.diff(ledger.snapshot(), later.iloc[1:]),
-                suggest_mapping(frame)]  # fmt: skip
+                suggest_mapping(frame), tk.preview_corrections(delivery), corrected.patch(who=EVIL),
+                tk.apply_patch(delivery, corrected.patch(who=EVIL))]  # fmt: skip
     return {f"{number} {type(result).__name__}": result for number, result in enumerate(made)}
 
 

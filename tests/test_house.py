@@ -27,8 +27,7 @@ MODULES = {
 FLOORS = [
     {"errors"},
     {"display", "contract", "engine", "project", "writing", "pacing", "receipts", "times"},
-    {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "answers",
-     "patterns", "vocabulary"},
+    {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "answers", "patterns", "vocabulary"},
     {"settings", "likeness", "sources", "mapping", "traits"},
     {"text_format", "rules", "workbook", "drafting"},
     {"finding"},

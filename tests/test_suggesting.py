@@ -23,7 +23,7 @@ from toolkit.times import parse_times
 from toolkit.vocabulary import match_name
 
 ROOT = Path(__file__).resolve().parents[1]
-SP500 = next(p / "shared/data/sp500" for p in ROOT.parents if (p / "shared").is_dir())
+SP500 = ROOT.parent / "shared" / "data" / "sp500"
 
 
 def inferred(*cells: str, iso_too: bool = False) -> DatePattern:

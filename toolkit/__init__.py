@@ -29,6 +29,7 @@ from toolkit.sandbox import Sandbox
 from toolkit.schema import Customer
 from toolkit.settings import Settings
 from toolkit.snapshot import Snapshot
+from toolkit.suggesting import MappingSuggestion, suggest_mapping
 from toolkit.validation import ValidationReport, validate
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Diff",
     "Ledger",
     "Mapping",
+    "MappingSuggestion",
     "Patch",
     "Profile",
     "PushPlan",
@@ -64,5 +66,6 @@ __all__ = [
     "read_patch",
     "resume",
     "status",
+    "suggest_mapping",
     "validate",
 ]

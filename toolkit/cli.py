@@ -22,7 +22,7 @@ from toolkit.demo import run_demo
 from toolkit.diffing import Diff, diff
 from toolkit.display import plural
 from toolkit.errors import ToolkitError
-from toolkit.file_commands import check, corrections, mend, profile
+from toolkit.file_commands import check, corrections, mend, profile, suggest
 from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan, plan_push, require_digest
 from toolkit.pushing import abandon as abandoned
@@ -61,7 +61,7 @@ app = App(
 Include = Annotated[tuple[str, ...], Parameter(help="States to send as well: touched, restated, backdated.")]
 
 
-for command in (check, profile, corrections, mend):
+for command in (suggest, check, profile, corrections, mend):
     app.command(command)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from toolkit.correcting import preview_corrections
+from toolkit.mapping import Mapping
 from toolkit.mending import read_corrections
 from toolkit.profiling import profile as profiled
 from toolkit.settings import Settings
-from toolkit.telling import finding_lines, profile_lines
+from toolkit.suggesting import suggest_mapping
+from toolkit.telling import finding_lines, profile_lines, suggestion_lines
 from toolkit.terminal import AS_IT_IS, FINDINGS, OK, Json, Source, read, say, show, validated
 
 
@@ -31,6 +33,25 @@ def profile(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> 
     """Say what FILE holds, column by column."""
     found = profiled(read(file, source))
     show(found, json, profile_lines(found))
+    return OK
+
+
+def suggest(
+    file: Path, /, *, source: Source = AS_IT_IS, to: Path | None = None, overwrite: bool = False, json: Json = False
+) -> int:
+    """Propose which column of FILE is which, and how its times are written.
+
+    Parameters
+    ----------
+    to
+        Write the proposal as a mapping, with what is open as comments for you to state.
+    overwrite
+        Write over a mapping that is there.
+    """
+    proposed = suggest_mapping(file, mapping=Mapping.load(source.mapping) if source.mapping else None)
+    if to:
+        say(f"  written to {proposed.to_toml(to, overwrite=overwrite)}")
+    show(proposed, json, suggestion_lines(proposed))
     return OK
 
 

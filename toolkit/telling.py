@@ -7,6 +7,7 @@ from toolkit.diffing import WAYS_IN, Diff
 from toolkit.planning import PushPlan
 from toolkit.profiling import Profile
 from toolkit.reporting import PushReport, Status
+from toolkit.suggesting import MappingSuggestion
 from toolkit.validation import ValidationReport
 
 MOST = 20
@@ -18,6 +19,15 @@ def profile_lines(found: Profile) -> list[str]:
         f"  {c['column']}: {c['null_share']:.1%} null, {c['distinct']:,} distinct"
         for c in found.columns.to_dict("records")
     ]
+
+
+def suggestion_lines(proposed: MappingSuggestion) -> list[str]:
+    """Say which file column is proposed for which, and why."""
+    return [
+        f"  {c['column']}: {c['file_column']!r} ({c['score']:.0%}, {c['reason']})"
+        for c in proposed.to_frame().to_dict("records")
+        if c["state"] != "runner-up"
+    ] + [f"  {note}" for note in proposed.notes]
 
 
 def change_lines(changes: Diff) -> list[str]:
