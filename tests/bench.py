@@ -1,11 +1,13 @@
 """Speed, as ratios against peers measured in one run: ``make bench``. Not a test: a busy machine fails no build.
 
-``python -m tests.bench [ROWS]``. Each figure is the best of three; both sides of a pair must count the same.
+``python -m tests.bench [ROWS] [PYTHON]``. Each figure is the best of three; both sides of a pair must count the same.
+PYTHON is that of an environment with the peers of `tests/peers.py`, which do not fit into the toolkit's own.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from toolkit.contract import CUSTOMER
@@ -29,6 +32,7 @@ from toolkit.validation import validate
 NOW = pd.Timestamp("2026-11-24T10:00:00Z")
 DIFF_AT_MOST = 1.5  # times the hand-written script
 ENCODED_AT_LEAST = 1_000_000  # rows a second
+PEERS = str(Path(__file__).with_name("peers.py"))
 
 
 def best(function: Callable[[], Any], *, times: int = 3) -> tuple[float, Any]:
@@ -77,7 +81,37 @@ def diff_by_hand(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, int]:
     return {"twice": len(twice), "fields": len(fields), **{c["state"]: c["state_count"] for c in counted}}
 
 
-def run(n: int, say: Callable[[str], None] = print) -> bool:
+def with_bad_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """A customer table of which 1 % of the rows have no id, an unknown source, or another row's key."""
+    bad = np.random.default_rng(7).permutation(len(table))[: len(table) // 100]
+    no_id, odd_source, twice = np.array_split(bad, 3)
+    table = table.copy()
+    table.iloc[no_id, table.columns.get_loc("customer_id")] = None
+    table.iloc[odd_source, table.columns.get_loc("source")] = "ERP"
+    for column in CUSTOMER.key:
+        at = table.columns.get_loc(column)
+        table.iloc[twice, at] = table.iloc[(twice + 1) % len(table), at].to_numpy()
+    return table
+
+
+def beside_peers(table: pd.DataFrame, python: str, say: Callable[[str], None]) -> None:
+    """Validate and profile a table with bad rows, here and in the peers' environment."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.parquet"
+        table.to_parquet(path)
+        told = subprocess.run([python, PEERS, str(path)], capture_output=True, text=True, check=True).stdout
+    peers = json.loads(told)
+    report_s, report = best(lambda: validate(table, now=NOW, rules=()))
+    assert report.n_quarantined == peers["dataframely"]["bad"]
+    for name in ("dataframely", "pointblank"):
+        say(pair("bad rows", report_s, name, peers[name]["seconds"]))
+    some = table.head(peers["ydata-profiling"]["rows"])
+    profile_s, _ = best(lambda: profile(some)._repr_mimebundle_())
+    said = f" ({len(some):,} rows)"
+    say(pair("profile", profile_s, "ydata-profiling", peers["ydata-profiling"]["seconds"]) + said)
+
+
+def run(n: int, say: Callable[[str], None] = print, *, peers: str = "") -> bool:
     """Measure everything on `n` rows; returns whether the two bounds of the project hold."""
     before, after = customer_table(n), customer_table(n, changed=0.01)
     say(f"{n:,} rows, 1 % changed · duckdb {duckdb.__version__} · pandas {pd.__version__}")
@@ -110,6 +144,8 @@ def run(n: int, say: Callable[[str], None] = print) -> bool:
 
     profile_s, _ = best(lambda: profile(after)._repr_mimebundle_())
     say(f"profile    {profile_s:6.2f} s   with its HTML")
+    if peers:
+        beside_peers(with_bad_rows(after), peers, say)
 
     with tempfile.TemporaryDirectory() as folder:
         path = write_large_csv(Path(folder) / "large.csv", n)
@@ -122,6 +158,6 @@ def run(n: int, say: Callable[[str], None] = print) -> bool:
 
 
 if __name__ == "__main__":
-    held = run(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    held = run(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000, peers="".join(sys.argv[2:3]))
     print("Both bounds hold." if held else "A bound does not hold.")
     sys.exit(0 if held else 1)

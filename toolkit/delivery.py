@@ -55,6 +55,8 @@ class Delivery(Result):
         The named corrections that the mapping chose, with their options.
     notes
         What was detected or decided while reading, in plain words.
+    parts
+        For a folder of part-files: each file and the number that its rows count on from.
     """
 
     frame: pd.DataFrame
@@ -68,11 +70,23 @@ class Delivery(Result):
     n_quarantined: int = 0
     corrections: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    parts: tuple[tuple[str, int], ...] = ()
 
     @property
     def delivery(self) -> Delivery:
         """Itself: whatever carries a delivery can stand where one is wanted."""
         return self
+
+    def place(self, source_row: int) -> str:
+        """Say where a row stands, with its file where there are several.
+
+        Examples
+        --------
+        >>> Delivery(pd.DataFrame(), parts=(("a.csv", 0), ("b.csv", 120))).place(125)
+        'b.csv row 5'
+        """
+        file, start = next(((f, s) for f, s in reversed(self.parts) if s < source_row), ("", 0))
+        return f"{file} row {source_row - start}".strip()
 
     @property
     def n_rows(self) -> int:

@@ -59,7 +59,8 @@ class Mapping:
     sheet
         Name of the worksheet; None: the first.
     header_row
-        The record that holds the header, counted from 1; what is above it is ignored.
+        The record that holds the header, counted from 1; what is above it is ignored. None: the first that holds the
+        wanted columns.
     datetime
         A strptime pattern for ``updated_at``; None: ISO 8601.
     timezone
@@ -89,7 +90,7 @@ class Mapping:
     encoding: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
-    header_row: int = 1
+    header_row: int | None = None
     datetime: str | None = None
     timezone: str | None = None
     nulls: tuple[str, ...] = ()
@@ -127,7 +128,8 @@ class Mapping:
                 self._refuse("encoding", self.encoding, "write utf-8, utf-16, cp1252, or another that Python knows")
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n\0 '):
             self._refuse("delimiter", self.delimiter, 'write one character, as ";" or "\\t"')
-        if not isinstance(self.header_row, int) or isinstance(self.header_row, bool) or self.header_row < 1:
+        row = self.header_row
+        if row is not None and (not isinstance(row, int) or isinstance(row, bool) or row < 1):
             self._refuse("header_row", self.header_row, "write the number of the header's row, 1 for the first")
         if self.datetime is not None:
             if "%Z" in self.datetime:

@@ -1,4 +1,4 @@
-"""read_customers(): a file, mapped and typed by the schema, nothing guessed."""
+"""read_customers(): a source, mapped and typed by the schema, nothing guessed."""
 
 from __future__ import annotations
 
@@ -15,42 +15,46 @@ from toolkit.contract import CUSTOMER
 from toolkit.delivery import Delivery
 from toolkit.errors import MappingError, ReadingError, did_you_mean
 from toolkit.mapping import Mapping
-from toolkit.sources import EXCEL_ENDINGS, Table, require_file
-from toolkit.sources_csv import read_csv
-from toolkit.sources_excel import read_excel
+from toolkit.opening import Source, open_source, source_name
+from toolkit.sources import Table
 from toolkit.times import parse_times
 
 _TIME = CUSTOMER.key[1]
 
 
 def read_customers(
-    path: str | Path,
+    source: Source,
     *,
     mapping: Mapping | str | Path | None = None,
     constants: dict[str, str] | None = None,
+    query: Any = None,
 ) -> Delivery:
-    r"""Read a customer file; every cell is text until the schema types it.
+    r"""Read customers from wherever they come; every cell is text until the schema types it.
 
     Cells are not trimmed, nothing is guessed: ``00123`` stays what it is, only an empty cell is null, and a cell
     of ``updated_at`` that is not a time keeps its text and fails in validation.
 
     Parameters
     ----------
-    path
-        A .csv, .tsv, .txt or .xlsx file.
+    source
+        A file (.csv, .tsv, .txt, .json, .jsonl, each packed by gzip or not; .xlsx, .xls, .ods; .parquet), a folder
+        of part-files, a pandas frame, or an SQLAlchemy connection or engine together with `query`.
     mapping
         A `Mapping` or its TOML file. Without one, columns go by their canonical names in any case, and times are
         ISO 8601.
     constants
         Schema column to the value of every row, over the mapping.
+    query
+        SQL as the database speaks it, or an SQLAlchemy ``text()`` or ``select()``.
 
     Returns
     -------
     Delivery
         All seven columns: text as ``str``, ``updated_at`` in UTC microseconds, or object where a cell did not
-        parse. The index ``source_row`` is the record's number in the file, header and blank lines counted. A
-        column that the file does not give is null and not in ``given``. Ragged and broken lines are in
-        ``broken``.
+        parse. The index ``source_row`` is the record's number in the file, header and blank lines counted; over the
+        files of a folder it counts on, and `Delivery.place` names the file. Rows of Parquet, of JSON and of a query
+        count from 1, a frame's keep its index. A column that the source does not give is null and not in ``given``.
+        Ragged and broken lines are in ``broken``.
 
     Raises
     ------
@@ -71,66 +75,63 @@ def read_customers(
     >>> delivery.notes
     ('UTF-8, detected', "delimiter ';', detected")
     """
-    path = Path(path)
+    name = source_name(source)
     rules = mapping if isinstance(mapping, Mapping) else Mapping() if mapping is None else Mapping.load(mapping)
     if constants:
         rules = rules.with_constants(constants)
-    require_file(path)
-    choose = partial(_choose, mapping=rules, path=path)
-    if path.suffix.lower() in EXCEL_ENDINGS:
-        table = read_excel(path, choose, sheet=rules.sheet, header_row=rules.header_row)
-    else:
-        table = read_csv(path, choose, encoding=rules.encoding, delimiter=rules.delimiter, header_row=rules.header_row)
+    choose = partial(_choose, mapping=rules, name=name)
+    table = open_source(source, choose, mapping=rules, query=query)
     if not len(table.numbers) and not table.broken:
-        raise ReadingError(f"{path.name} has a header and no rows below it: ask for the file again.")
-    return _delivery(table, choose(table.header), rules, path)
+        raise ReadingError(f"{name} has a header and no rows below it: ask for the file again.")
+    return _delivery(table, choose(table.header), rules, name)
 
 
-def _choose(header: Sequence[str], *, mapping: Mapping, path: Path) -> dict[str, int]:
+def _choose(header: Sequence[str], *, mapping: Mapping, name: str) -> dict[str, int]:
     """Say where the wanted columns stand: schema column, in the schema's order, to position."""
     if mapping.columns:
         wanted = {c: mapping.columns[c] for c in CUSTOMER.names if c in mapping.columns}
         if lacking := [f for f in wanted.values() if f not in header]:
             spoken = " ".join(f"{f!r}{did_you_mean(f, header) or '.'}" for f in lacking)
             raise MappingError(
-                f"{path.name} lacks columns that the mapping names: {spoken} Mend [columns], or check that row "
-                f"{mapping.header_row} is the header."
+                f"{name} lacks columns that the mapping names: {spoken} Mend [columns], or say where the "
+                "header is: header_row in [format]."
             )
     else:
         folded = {_fold(name) for name in header}
         if not folded.intersection(CUSTOMER.names):
             raise ReadingError(
-                f"{path.name} has no header in row {mapping.header_row}: no cell there is one of "
-                f"{', '.join(CUSTOMER.names)}. If its columns have other names, say them in a mapping: [columns]."
+                f"{name} has no header in row {mapping.header_row or 1}: no cell there is one of "
+                f"{', '.join(CUSTOMER.names)}. If its columns have other names, say them in a mapping: [columns]; "
+                "suggest_mapping proposes one."
             )
         wanted = {c: c for c in CUSTOMER.names if c in folded and c not in mapping.constants}
     for column in CUSTOMER.key:
         if column not in wanted and column not in mapping.constants:
-            where = f"{mapping.name} names no column for" if mapping.columns else f"{path.name} lacks the column"
+            where = f"{mapping.name} names no column for" if mapping.columns else f"{name} lacks the column"
             kind = MappingError if mapping.columns else ReadingError
             near = "" if mapping.columns else did_you_mean(column, map(_fold, header))
             raise kind(
                 f"{where} {column}, a key column{near or '.'} Name it in the mapping, in [columns] or in [constants]."
             )
-    return {column: _place(name, header, path) for column, name in wanted.items()}
+    return {column: _place(stated, header, name) for column, stated in wanted.items()}
 
 
 def _fold(name: str) -> str:
     return name.strip().casefold()
 
 
-def _place(name: str, header: Sequence[str], path: Path) -> int:
-    found = [i for i, cell in enumerate(header) if _fold(cell) == _fold(name)]
+def _place(column: str, header: Sequence[str], name: str) -> int:
+    found = [i for i, cell in enumerate(header) if _fold(cell) == _fold(column)]
     if len(found) > 1:
         spoken = " and ".join(f"{header[i]!r} (column {i + 1})" for i in found)
         raise ReadingError(
-            f"{path.name} has {len(found)} columns of one name, {spoken}: rename all but one, or leave them out "
+            f"{name} has {len(found)} columns of one name, {spoken}: rename all but one, or leave them out "
             "of the export."
         )
     return found[0]
 
 
-def _delivery(table: Table, wanted: dict[str, int], mapping: Mapping, path: Path) -> Delivery:
+def _delivery(table: Table, wanted: dict[str, int], mapping: Mapping, name: str) -> Delivery:
     index = pd.Index(table.numbers, dtype="int64", name="source_row")
     columns: dict[str, pd.Series[Any]] = {}
     for column in CUSTOMER.names:
@@ -140,7 +141,7 @@ def _delivery(table: Table, wanted: dict[str, int], mapping: Mapping, path: Path
             columns[column] = _text(pa.nulls(len(index), pa.large_string()))
         elif column == _TIME:
             cells = _with_nulls(table.cells.column(column), mapping)
-            columns[column] = _times(cells, table, mapping, path)
+            columns[column] = _times(cells, table, mapping, name)
         else:
             columns[column] = _text(_with_nulls(table.cells.column(column), mapping))
     frame = pd.DataFrame(columns).set_axis(index)
@@ -148,12 +149,13 @@ def _delivery(table: Table, wanted: dict[str, int], mapping: Mapping, path: Path
     left_out = [name for i, name in enumerate(table.header) if i not in used and name.strip()]
     return Delivery(
         frame,
-        source=path.name,
+        source=name,
         digest=table.digest,
         kind=mapping.kind,
         given=tuple(c for c in CUSTOMER.names if c in wanted or c in mapping.constants),
         names={column: table.header[at] for column, at in wanted.items()},
         broken=table.broken_frame(),
+        parts=table.parts,
         corrections=mapping.corrections,
         notes=(*table.notes, *([f"columns left out: {', '.join(left_out)}"] if left_out else [])),
     )
@@ -185,12 +187,12 @@ def _constant(column: str, mapping: Mapping, n_rows: int) -> pd.Series[Any]:
     return times.values.repeat(n_rows).reset_index(drop=True)
 
 
-def _times(cells: pa.ChunkedArray, table: Table, mapping: Mapping, path: Path) -> pd.Series[Any]:
+def _times(cells: pa.ChunkedArray, table: Table, mapping: Mapping, name: str) -> pd.Series[Any]:
     times = parse_times(cells, pattern=mapping.datetime, timezone=mapping.timezone, iso_too=table.native_times)
     if times.naive.any():
         row = table.numbers[int(times.naive.argmax())]
         raise ReadingError(
-            f"{path.name}: {_TIME} names no time zone, first in row {row:,}. Only you can know which one it is: write "
+            f"{name}: {_TIME} names no time zone, first in row {row:,}. Only you can know which one it is: write "
             'timezone = "Europe/Berlin" (or your zone) in the mapping\'s [format].'
         )
     if not times.unparsed.any():

@@ -1,7 +1,7 @@
-"""An Excel worksheet to a table of text; rows keep the numbers that the spreadsheet shows.
+"""A worksheet to a table of text; rows keep the numbers that the spreadsheet shows.
 
-Excel holds numbers and times, not what was typed: a number becomes its plain digits, a time ISO 8601. The zeros
-of a format such as ``00000`` are put back; any other number format is named in a note.
+A workbook holds numbers and times, not what was typed: a number becomes its plain digits, a time ISO 8601. The zeros
+of a format such as ``00000`` are put back; what else a cell shows, and what the file does not tell, is in a note.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Container, Iterator
-from datetime import date, time
-from decimal import Decimal
+from collections.abc import Container, Iterator, Sequence
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any, TypeGuard
-from zipfile import ZipFile
 
 import numpy as np
 import pyarrow as pa
 from openpyxl import load_workbook
 from openpyxl.cell.read_only import ReadOnlyCell
-from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
 
 from toolkit.contract import CUSTOMER
+from toolkit.display import plural
 from toolkit.errors import MappingError, ReadingError, did_you_mean
-from toolkit.sources import OLE, ZIP, Choose, Table, opened, require_header
+from toolkit.sources import HEADER_SEARCH, BrokenLine, Choose, Table, cell_text, find_header, opened, require_header
+from toolkit.workbook import SheetFacts, damaged, require_workbook, sheet_facts
 
 MAX_EXACT = 10**15
 """From here on Excel keeps 15 digits and puts zeros for the rest."""
@@ -33,17 +33,19 @@ _PLAIN_FORMATS = ("General", "@")
 _ZEROS = re.compile("0+")
 
 
-def read_excel(path: Path, choose: Choose, *, sheet: str | None = None, header_row: int = 1) -> Table:
-    """Read one worksheet; every cell is text. Blank rows are counted and skipped.
+def read_excel(path: Path, choose: Choose, *, sheet: str | None = None, header_row: int | None = None) -> Table:
+    """Read one worksheet of an .xlsx, .xls or .ods file; every cell is text. Blank rows are counted and skipped.
+
+    A row with a formula whose result the file does not hold is set aside.
 
     Parameters
     ----------
     choose
         Told the header, says which columns are wanted and where they stand.
     sheet
-        None: the first.
+        None: the first that holds anything.
     header_row
-        The row that holds the header, as the spreadsheet numbers it.
+        The row that holds the header, as the spreadsheet numbers it. None: the first that holds the wanted columns.
 
     Raises
     ------
@@ -54,104 +56,147 @@ def read_excel(path: Path, choose: Choose, *, sheet: str | None = None, header_r
     """
     with opened(path), path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    name, rows = _rows(path, sheet)
-    header = [_text(cell) for cell in rows[header_row - 1]] if header_row <= len(rows) else []
+    kind = require_workbook(path)
+    name, rows, merged, facts = _rows(path, sheet, kind)
+    notes = [f"sheet {name}"]
+    if header_row is None:
+        header_row = find_header([[cell_text(c) for c in row] for row in rows[:HEADER_SEARCH]], choose)
+        if header_row > 1:
+            notes.append(f"header in row {header_row}, found")
+    header = [cell_text(cell) for cell in rows[header_row - 1]] if header_row <= len(rows) else []
     require_header(header, path, header_row)
     wanted = choose(header)
-    shown, notes = _shown(path, name, rows, wanted, header_row)
-    filled = [i for i in range(header_row, len(rows)) if any(c != "" for c in rows[i]) or i in shown]
-    texts = {column: [shown.get(i, {}).get(at) or _text(rows[i][at]) for i in filled] for column, at in wanted.items()}
+    columns = {at: column for column, at in wanted.items()}
+    shown = {cell: text for cell, text in facts.errors.items() if cell[1] in columns}
+    notes += _said(rows, columns, header_row, facts, merged)
+    shown |= _formatted(path, name, kind, rows, columns, header_row, notes)
+    unread = {row: at for row, at in sorted(facts.unvalued) if at in columns and row >= header_row}
+    filled = {i for i in range(header_row, len(rows)) if any(c != "" for c in rows[i])}
+    filled |= {row for row, _ in shown if row >= header_row}
+    kept = sorted(filled - unread.keys())
+    cells = {c: [shown.get((i, at)) or _cell(rows, i, at) for i in kept] for c, at in wanted.items()}
     return Table(
         header=tuple(header),
-        cells=pa.table({column: pa.array(cells, pa.large_string()) for column, cells in texts.items()}),
-        numbers=np.array(filled, dtype=np.int64) + 1,
-        broken=(),
+        cells=pa.table({column: pa.array(texts, pa.large_string()) for column, texts in cells.items()}),
+        numbers=np.array(kept, dtype=np.int64) + 1,
+        broken=tuple(_unread(rows, row, columns[at], wanted) for row, at in unread.items()),
         digest=digest,
-        notes=(f"sheet {name}", *notes),
+        notes=tuple(notes),
         native_times=True,
+        header_row=header_row,
     )
 
 
-def _rows(path: Path, sheet: str | None) -> tuple[str, list[list[Any]]]:
-    with opened(path), path.open("rb") as file:
-        start = file.read(8)
-    if start.startswith(OLE):
-        raise ReadingError(
-            f"{path.name} is protected by a password, or an old .xls workbook: save it as .xlsx without a password."
-        )
-    if not start.startswith(ZIP):
-        raise ReadingError(
-            f"{path.name} is not an Excel workbook, whatever its ending: if it opens in a text editor, "
-            "give it the ending .csv."
-        )
+def _rows(path: Path, sheet: str | None, kind: str) -> tuple[str, list[list[Any]], list[Any], SheetFacts]:
+    """Return a sheet's name, its rows, its merged areas and what its XML says."""
     try:
-        with CalamineWorkbook.from_path(path) as book:
+        with path.open("rb") as file, CalamineWorkbook.from_filelike(file) as book:
             names = book.sheet_names
             if sheet is not None and sheet not in names:
                 raise MappingError(
                     f"{path.name} has no sheet {sheet!r}{did_you_mean(sheet, names) or '.'} It has {', '.join(names)}."
                 )
-            name = names[0] if sheet is None else sheet
-            # Without skipping, a row's place in the list is its number in the spreadsheet.
-            return name, book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+            for name in [sheet] if sheet is not None else names:
+                facts = sheet_facts(path, name) if kind == ".xlsx" else SheetFacts()
+                found: CalamineSheet = book.get_sheet_by_name(name)
+                # Without skipping, a row's place in the list is its number in the spreadsheet.
+                rows = found.to_python(skip_empty_area=False)
+                if rows or facts.errors or sheet is not None:
+                    return name, rows, found.merged_cell_ranges or [], facts
     except PasswordError:
         raise ReadingError(f"{path.name} is protected by a password: save it without one.") from None
-    except (CalamineError, IndexError, OSError):
-        raise ReadingError(
-            f"{path.name} is damaged, or not an Excel workbook: open it in Excel and save it anew as .xlsx."
-        ) from None
+    except (CalamineError, IndexError, OSError) as error:
+        raise damaged(path) from error
+    raise ReadingError(f"{path.name} has no sheet that holds anything: ask for the file again.")
 
 
-def _text(cell: Any) -> str:
-    """Give a cell's value as text.
+def _cell(rows: Sequence[Sequence[Any]], row: int, at: int) -> str:
+    return cell_text(rows[row][at]) if row < len(rows) and at < len(rows[row]) else ""
 
-    Examples
-    --------
-    >>> [_text(v) for v in (123.0, 0.5, 1e-7, True, date(2025, 1, 28))]
-    ['123', '0.5', '0.0000001', 'TRUE', '2025-01-28']
-    """
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, bool):
-        return "TRUE" if cell else "FALSE"
-    if isinstance(cell, (int, float)):
-        return str(int(cell)) if cell == int(cell) else format(Decimal(repr(cell)), "f")
-    if isinstance(cell, (date, time)):  # a datetime is a date
-        return cell.isoformat()
-    return str(cell)
+
+def _unread(rows: list[list[Any]], row: int, column: str, wanted: dict[str, int]) -> BrokenLine:
+    id_at = wanted.get(CUSTOMER.key[0])
+    customer_id = None if id_at is None else _cell(rows, row, id_at) or None
+    why = f"{column} is a formula whose result the file does not hold: open it in Excel and save it"
+    return BrokenLine(row + 1, customer_id, why, "\t".join(_cell(rows, row, at) for at in wanted.values()))
+
+
+def _said(
+    rows: list[list[Any]], columns: dict[int, str], header_row: int, facts: SheetFacts, merged: Sequence[Any]
+) -> list[str]:
+    """Say what an analyst would see in the sheet and not in the cells."""
+    below = rows[header_row:]
+    notes = []
+    for at in _texts(columns):
+        kinds = {type(row[at]) for row in below}
+        if any(issubclass(kind, date) for kind in kinds):
+            notes.append(f"{columns[at]}: dates, read as ISO 8601")
+        if kinds & {time, timedelta}:
+            notes.append(f"{columns[at]}: times of day or durations")
+        if bool in kinds:
+            notes.append(f"{columns[at]}: logical values, read as TRUE and FALSE")
+    errors: dict[str, int] = {}
+    for (row, at), text in sorted(facts.errors.items()):
+        if at in columns and row >= header_row:
+            errors.setdefault(f"{columns[at]}: Excel's error {text}", row + 1)
+    notes += [f"{what} (first in row {row})" for what, row in errors.items()]
+    covered = [(a, b) for a, b in merged if b[0] >= header_row and any(a[1] <= at <= b[1] for at in columns)]
+    if covered:
+        row = min(a[0] for a, _ in covered) + 1
+        notes.append(f"{plural(len(covered), 'merged area')}: only its first cell holds the value (first in row {row})")
+    hidden = [row for row in facts.hidden if row > header_row]
+    if hidden:
+        notes.append(f"{plural(len(hidden), 'hidden row')}, read like the others (first row {min(hidden)})")
+    return notes
+
+
+def _texts(columns: dict[int, str]) -> list[int]:
+    kinds = {c.name: c.kind for c in CUSTOMER.columns}
+    return [at for at, column in columns.items() if kinds.get(column, "string") == "string"]
 
 
 def _is_number(cell: object) -> TypeGuard[int | float]:
     return isinstance(cell, (int, float)) and not isinstance(cell, bool)
 
 
-def _shown(
-    path: Path, sheet: str, rows: list[list[Any]], wanted: dict[str, int], header_row: int
-) -> tuple[dict[int, dict[int, str]], list[str]]:
-    """Give the cells that show more than their value, by row and column from 0: leading zeros, Excel's errors."""
-    columns = {at: column for column, at in wanted.items()}
-    texts = [at for at, column in columns.items() if CUSTOMER.column(column).kind == "string"]
-    below = rows[header_row:]
-    notes = [f"{columns[at]}: dates, read as ISO 8601" for at in texts if any(isinstance(r[at], date) for r in below)]
-    if not any(_is_number(row[at]) for row in below for at in texts) and not _has_errors(path):
-        return {}, notes
-    shown: dict[int, dict[int, str]] = {}
+def _formatted(
+    path: Path,
+    sheet: str,
+    kind: str,
+    rows: list[list[Any]],
+    columns: dict[int, str],
+    header_row: int,
+    notes: list[str],
+) -> dict[tuple[int, int], str]:
+    """Give the numbers that show leading zeros, by row and column from 0; of other formats `notes` are taken."""
+    texts = _texts(columns)
+    numbers = {at: n for at in texts if (n := sum(_is_number(row[at]) for row in rows[header_row:]))}
+    if kind != ".xlsx":
+        if kind == ".xls":
+            notes.append("an .xls file does not tell its errors, as #N/A: such cells read as empty")
+        notes += [
+            f"{columns[at]}: {plural(n, 'number')}, read as plain digits: {kind} does not tell whether zeros were shown"
+            for at, n in numbers.items()
+        ]
+        return {}
+    if not numbers:
+        return {}
+    shown: dict[tuple[int, int], str] = {}
     odd: dict[str, int] = {}  # what is odd to the first row where it is
     try:
-        for i, at, cell in _styled_cells(path, sheet, columns, header_row):
-            if cell.data_type == "e":
-                shown.setdefault(i, {})[at] = str(cell.value)
-                odd.setdefault(f"{columns[at]}: Excel's error {cell.value}", i + 1)
-            elif at in texts and _is_number(cell.value):
-                if _ZEROS.fullmatch(cell.number_format) and cell.value == int(cell.value) >= 0:
-                    shown.setdefault(i, {})[at] = str(int(cell.value)).zfill(len(cell.number_format))
-                elif cell.number_format not in _PLAIN_FORMATS:
-                    odd.setdefault(f"{columns[at]}: numbers shown as {cell.number_format}, read as plain digits", i + 1)
-                if abs(cell.value) >= MAX_EXACT:
-                    odd.setdefault(f"{columns[at]}: numbers of more than 15 digits, which Excel rounds", i + 1)
-    except (KeyError, TypeError, ValueError):
+        for i, at, cell in _styled_cells(path, sheet, numbers, header_row):
+            if not _is_number(cell.value):
+                continue
+            if _ZEROS.fullmatch(cell.number_format) and cell.value == int(cell.value) >= 0:
+                shown[i, at] = str(int(cell.value)).zfill(len(cell.number_format))
+            elif cell.number_format not in _PLAIN_FORMATS:
+                odd.setdefault(f"{columns[at]}: numbers shown as {cell.number_format}, read as plain digits", i + 1)
+            if abs(cell.value) >= MAX_EXACT:
+                odd.setdefault(f"{columns[at]}: numbers of more than 15 digits, which Excel rounds", i + 1)
+    except Exception:  # openpyxl raises whatever a damaged style sheet makes it trip over
         notes.append("number formats could not be read: leading zeros may be lost")
-    return shown, [*notes, *(f"{what} (first in row {row})" for what, row in odd.items())]
+    notes += [f"{what} (first in row {row})" for what, row in odd.items()]
+    return shown
 
 
 def _styled_cells(
@@ -170,11 +215,3 @@ def _styled_cells(
                         yield cell.row - 1, cell.column - 1, cell
         finally:
             book.close()
-
-
-def _has_errors(path: Path) -> bool:
-    # calamine gives an empty text for an error such as #N/A, and an error is not an empty cell.
-    with ZipFile(path) as archive:
-        return any(
-            b't="e"' in archive.read(name) for name in archive.namelist() if name.startswith("xl/worksheets/sheet")
-        )

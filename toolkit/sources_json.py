@@ -63,10 +63,10 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
         if lines:
             records = _lines(text)
         else:
-            document, note = _document(text.read().removeprefix("\ufeff"), path)
+            document, note = _document(text.read().lstrip("\ufeff"), path)
             records = document
             notes.append(note)
-        cells = _Cells()
+        cells = _Cells(path.name)
         for number, record, raw in records:
             cells.add(number, record, raw)
     wanted = choose(tuple(cells.header))
@@ -96,7 +96,7 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
 
 def _lines(text: Any) -> Iterator[tuple[int, Any, str]]:
     for number, line in enumerate(text, start=1):
-        stripped = (line.removeprefix("\ufeff") if number == 1 else line).strip(_BLANK)
+        stripped = (line.lstrip("\ufeff") if number == 1 else line).strip(_BLANK)
         if not stripped:
             continue
         try:
@@ -155,13 +155,14 @@ def _after_blanks(text: str, at: int) -> int:
 
 
 def _not_json(path: Path, line: int) -> str:
-    return f"{path.name} is not JSON from line {line:,} on: the export was cut short, or written by hand. Ask for it anew."
+    return f"{path.name} is not JSON from line {line:,} on: it was cut short or written by hand. Ask for it anew."
 
 
 class _Cells:
     """Records, column by column."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self.header: dict[str, int] = {}
         self.numbers: list[int] = []
         self.broken: list[BrokenLine] = []
@@ -208,7 +209,9 @@ class _Cells:
 
     def _new(self, name: str) -> int:
         if len(self.header) == MAX_KEYS:
-            raise ReadingError(f"The records have more than {MAX_KEYS:,} different members: this is no table of rows.")
+            raise ReadingError(
+                f"{self._name}: the records have more than {MAX_KEYS:,} different members; this is no table of rows."
+            )
         self.header[name] = at = len(self.header)
         self._open.append([])
         self._done.append([])

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from toolkit.display import plural
 from toolkit.errors import MappingError, ReadingError
-from toolkit.sources import Table, opened
+from toolkit.sources import Choose, Table, opened
 
 ReadPart = Callable[[Path, int | None, Sequence[str] | None], Table]
 """From a file, its header's row (None: found) and the header of a file without one, to its table."""
@@ -20,7 +20,9 @@ ReadPart = Callable[[Path, int | None, Sequence[str] | None], Table]
 _SPOKEN_NOTES = 5
 
 
-def read_parts(folder: Path, endings: Sequence[str], read: ReadPart, *, header_row: int | None = None) -> Table:
+def read_parts(
+    folder: Path, endings: Sequence[str], read: ReadPart, choose: Choose, *, header_row: int | None = None
+) -> Table:
     """Read the files of a folder, by name, as one table; a record's number counts on from file to file.
 
     Files whose name begins with a dot or an underscore belong to the system that wrote them and are left out.
@@ -43,7 +45,8 @@ def read_parts(folder: Path, endings: Sequence[str], read: ReadPart, *, header_r
             "leave the parts of one delivery alone in it."
         )
     first = read(files[0], header_row, None)
-    tables = [first, *(_part(path, first, read) for path in files[1:])]
+    names = {column: first.header[at] for column, at in choose(first.header).items()}
+    tables = [first, *(_part(path, first, names, read) for path in files[1:])]
     starts = np.cumsum([0, *(_last(table) for table in tables)]).tolist()
     parts = list(zip(files, tables, starts, strict=False))
     notes = [plural(len(files), "file"), *first.notes]
@@ -73,14 +76,13 @@ def kind_of(path: Path) -> str:
     return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
 
 
-def _part(path: Path, first: Table, read: ReadPart) -> Table:
+def _part(path: Path, first: Table, names: dict[str, str], read: ReadPart) -> Table:
     try:
         table = read(path, first.header_row or None, None)
     except (MappingError, ReadingError):
         if not first.header_row:
             raise
-        table = read(path, None, first.header)
-        names = dict(zip(first.cells.column_names, first.names, strict=True))
+        table = read(path, None, first.header)  # a text file without a header
         if not len(table.numbers) or any(table.cells.column(c)[0].as_py() == n for c, n in names.items()):
             raise ReadingError(
                 f"{path.name} has other columns than the first file: "

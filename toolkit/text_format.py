@@ -7,6 +7,7 @@ import csv
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,15 @@ _SIGNATURES = {
     b"\x28\xb5\x2f\xfd": "a .zst file: unpack it",
     b"SQLite format 3\0": "a database: give a query over a connection to it",
 }
-_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 _CONTROL = bytes(b for b in range(32) if b not in b"\t\n\r\f\x1a")
-_SPOKEN = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
+_SPOKEN = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-32-le": "UTF-32", "utf-32-be": "UTF-32"}
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,7 @@ def sample_lines(path: Path, encoding: str, header_row: int | None = None) -> li
     with opened(path), text_of(path, encoding) as file:
         lines = [file.readline(SAMPLE_BYTES) for _ in range((header_row or HEADER_SEARCH) + SAMPLE_LINES)]
     if lines:
-        lines[0] = lines[0].removeprefix("\ufeff")
+        lines[0] = lines[0].lstrip("\ufeff")
     return [line for line in lines if line]
 
 
@@ -166,10 +173,8 @@ def spoken_delimiter(delimiter: str) -> str:
 def records(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     """Cut lines into records as far as that goes, a stray quote or not."""
     found: list[list[str]] = []
-    try:
+    with suppress(csv.Error):  # what came before it counts
         found.extend(csv.reader(lines, delimiter=delimiter))
-    except csv.Error:
-        pass  # what came before it counts
     return found
 
 
