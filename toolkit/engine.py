@@ -6,13 +6,17 @@ left behind, and a result is always read to its end (a half-read one would block
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
+
+THREADS = 2
+"""How many the engine takes where memory is bounded: each needs its own share."""
 
 
 class Session:
@@ -22,6 +26,10 @@ class Session:
     ----------
     tables
         Name to Arrow table; each can be named in SQL.
+    folder
+        Where the database is a file and what does not fit in memory is put; None: it is in memory alone.
+    memory_limit
+        With a folder: how much memory the engine takes before it does so, as ``1GB``.
 
     Examples
     --------
@@ -30,8 +38,15 @@ class Session:
     3
     """
 
-    def __init__(self, tables: Mapping[str, pa.Table] | None = None) -> None:
-        self._connection = duckdb.connect()
+    def __init__(
+        self, tables: Mapping[str, pa.Table] | None = None, *, folder: Path | None = None, memory_limit: str = "1GB"
+    ) -> None:
+        if folder is None:
+            self._connection = duckdb.connect()
+        else:
+            # Rows carry their number, so the engine need not hold their order, which takes memory.
+            bounds = {"memory_limit": memory_limit, "temp_directory": str(folder), "preserve_insertion_order": False}
+            self._connection = duckdb.connect(str(folder / "rows.duckdb"), config={**bounds, "threads": THREADS})
         self._connection.execute("SET TimeZone='UTC'")
         # A progress bar would be written to standard output, where --json has its one object. Where it is off by
         # itself, as in a notebook without ipywidgets, DuckDB raises when the setting is so much as touched.
@@ -52,6 +67,28 @@ class Session:
         """Run a query and return the one value of its one row."""
         return self.table(sql, parameters).column(0)[0].as_py()
 
+    def append(self, name: str, table: pa.Table) -> None:
+        """Add rows to a table of the database, column by name; the table is made with the first."""
+        self._connection.register("appended_", table)
+        exists = self.scalar("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [name])
+        verb = f"INSERT INTO {name} BY NAME" if exists else f"CREATE TABLE {name} AS"
+        self._connection.execute(f"{verb} SELECT * FROM appended_")
+        self._connection.unregister("appended_")
+
+    def batches(self, sql: str, n_rows: int) -> Iterator[pa.RecordBatch]:
+        """Run a query and yield its rows, `n_rows` at a time; nothing else may run before the end."""
+        with self._connection.sql(sql).to_arrow_reader(n_rows) as reader:
+            yield from reader
+
+    def write(self, sql: str, path: Path) -> None:
+        """Write the rows of a query as Parquet, or as CSV where the name ends so."""
+        kind = "FORMAT csv, HEADER" if path.suffix.lower() == ".csv" else "FORMAT parquet, COMPRESSION zstd"
+        self.run(f"COPY ({sql}) TO {text(str(path))} ({kind})")
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._connection.close()
+
     def __enter__(self) -> Session:
         return self
 
@@ -70,6 +107,18 @@ def quoted(*names: str) -> str:
     '"customer_id", "odd""name"'
     """
     return ", ".join('"' + n.replace('"', '""') + '"' for n in names)
+
+
+def text(value: str) -> str:
+    """Write a text for SQL.
+
+    Examples
+    --------
+    >>> text("O'Neill")
+    "'O''Neill'"
+    """
+    # The parser would take a NUL for the end of the statement.
+    return "'" + value.replace("'", "''").replace("\0", "' || chr(0) || '") + "'"
 
 
 def to_arrow(frame: pd.DataFrame, schema: pa.Schema, *, index: str | None = None) -> pa.Table:

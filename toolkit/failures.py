@@ -7,14 +7,13 @@ import pandera.pandas as pa
 
 from toolkit.contract import ID, TIME, Contract
 from toolkit.delivery import Delivery
-from toolkit.encoding import oversized
+from toolkit.encoding import max_row_bytes, oversized
 from toolkit.errors import InputError
 from toolkit.finding import findings
-from toolkit.schema import NOT_A_TIME, UNIQUE, reason, schema_for
+from toolkit.schema import NOT_A_TIME, TOO_LARGE, UNIQUE, reason, schema_for, too_large
 from toolkit.times import settled
 
 BROKEN = "line"
-TOO_LARGE = "max_bytes"
 
 
 def require_usable(frame: pd.DataFrame) -> None:
@@ -93,15 +92,8 @@ def _one_a_row(cases: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
 def oversized_rows(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Return the rows that no request can carry."""
-    envelope = sum(len(part) for part in contract.envelope("", contract.operations[0]))
-    large = frame.index[oversized(frame, contract.max_bytes - envelope)]
-    return findings(
-        large,
-        TOO_LARGE,
-        ID,
-        frame[ID].loc[large],
-        f"the row is larger than a request may be ({contract.max_bytes:,} bytes)",
-    )
+    large = frame.index[oversized(frame, max_row_bytes(contract))]
+    return findings(large, TOO_LARGE, ID, frame[ID].loc[large], too_large(contract))
 
 
 def with_broken_lines(failures: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
@@ -116,6 +108,7 @@ def with_broken_lines(failures: pd.DataFrame, delivery: Delivery) -> pd.DataFram
             "failure_case": None,
             "index": broken.index,
             "reason": broken["reason"].to_numpy(),
+            "other": pd.array([pd.NA] * len(broken), dtype="Int64"),
         }
     )
     both = pd.concat([failures, lines]) if len(failures) else lines

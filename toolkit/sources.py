@@ -7,7 +7,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -89,6 +89,18 @@ class Table:
         )
 
 
+def joined_tables(tables: Sequence[Table]) -> Table:
+    """Put consecutive parts of one source together; what is said of it is what the last one says."""
+    if len(tables) == 1:
+        return tables[0]
+    return replace(
+        tables[-1],
+        cells=pa.concat_tables([t.cells for t in tables]),
+        numbers=np.concatenate([t.numbers for t in tables]),
+        broken=tuple(b for t in tables for b in t.broken),
+    )
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[None]:
     """Turn what the system says about a file into a `ReadingError`."""
@@ -120,7 +132,7 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
             return
         file.seek(0)
         with gzip.GzipFile(fileobj=file) as content:
-            yield io.BufferedReader(_Bounded(content, path), io.DEFAULT_BUFFER_SIZE)  # type: ignore[misc]
+            yield io.BufferedReader(_Bounded(content, path), io.DEFAULT_BUFFER_SIZE)
 
 
 @contextmanager
@@ -169,8 +181,9 @@ def require_header(header: Sequence[str], path: Path, header_row: int) -> None:
 def find_header(records: Sequence[Sequence[str]], choose: Choose) -> int:
     """Return the number, from 1, of the first record that holds the wanted columns' names.
 
-    Records with less than half of the cells of the widest are titles and notes above the table. Where no record
-    holds the names, the first that is no title is given, so that the message about it can name what is near.
+    Records with half of the cells of the widest or fewer are looked at last: they are titles and notes above the
+    table. Where no record holds the names, the first that is no title is given, so that the message about it can name
+    what is near.
 
     Examples
     --------
@@ -178,8 +191,9 @@ def find_header(records: Sequence[Sequence[str]], choose: Choose) -> int:
     3
     """
     n_filled = [sum(1 for cell in record if cell.strip()) for record in records[:HEADER_SEARCH]]
-    wide = [number for number, n in enumerate(n_filled, start=1) if n and n >= max(n_filled) / 2]
-    for number in wide:
+    wide = [number for number, n in enumerate(n_filled, start=1) if 2 * n > max(n_filled)]
+    filled = [number for number, n in enumerate(n_filled, start=1) if n]
+    for number in dict.fromkeys([*wide, *filled]):  # a broken line may be the widest of all
         try:
             choose(records[number - 1])
         except (MappingError, ReadingError):

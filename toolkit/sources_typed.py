@@ -6,7 +6,9 @@ A whole number is its digits, a decimal keeps its zeros, a time is ISO 8601 with
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,45 @@ def read_parquet(path: Path, choose: Choose) -> Table:
     )
 
 
+def parquet_tables(paths: Sequence[Path], choose: Choose) -> Iterator[Table]:
+    """Read Parquet files of the same columns, one after the other, in bounded memory; rows count on from 1.
+
+    Raises
+    ------
+    ReadingError
+        If one is not Parquet, lacks a column of the first, or a wanted column holds lists or records.
+    """
+    first = 1
+    for path in paths:
+        try:
+            with opened(path), pq.ParquetFile(path) as file:
+                wanted = choose(file.schema_arrow.names)
+                names = sorted({file.schema_arrow.names[at] for at in wanted.values()})
+                for table in stream_tables(file.iter_batches(BATCH, columns=names), choose, path.name, first=first):
+                    yield replace(table, header=tuple(file.schema_arrow.names))
+                first += file.metadata.num_rows
+        except pa.ArrowException:
+            raise ReadingError(f"{path.name} is damaged, or not a Parquet file: ask for it again.") from None
+
+
+def stream_tables(batches: Iterable[pa.RecordBatch], choose: Choose, name: str, *, first: int = 1) -> Iterator[Table]:
+    """Read Arrow batches of the same columns; rows count on from `first`."""
+    for batch in batches:
+        header = batch.schema.names
+        yield Table(
+            header=tuple(header),
+            cells=pa.table(
+                {c: _column(pa.chunked_array([batch.column(at)]), c, name) for c, at in choose(header).items()}
+            ),
+            numbers=np.arange(first, first + len(batch), dtype=np.int64),
+            broken=(),
+            digest="",
+            notes=(),
+            native_times=True,
+        )
+        first += len(batch)
+
+
 def read_frame(frame: pd.DataFrame, choose: Choose) -> Table:
     """Read a pandas frame's wanted columns; a row keeps its index where that is a unique whole number.
 
@@ -87,7 +128,7 @@ def read_query(connection: Any, query: Any, choose: Choose) -> Table:
     Raises
     ------
     InputError
-        If `connection` is none of SQLAlchemy's.
+        If `connection` is none of SQLAlchemy's, or there is no query.
     ReadingError
         If the database refuses the query.
     """
@@ -96,9 +137,11 @@ def read_query(connection: Any, query: Any, choose: Choose) -> Table:
             raise InputError("A query needs an SQLAlchemy connection or engine: sqlalchemy.create_engine(…).connect().")
         with connection.connect() as opened_here:
             return read_query(opened_here, query, choose)
+    if query is None:
+        raise InputError("A connection needs its query: read_customers(connection, query='SELECT …').")
     try:
         result = connection.exec_driver_sql(query) if isinstance(query, str) else connection.execute(query)
-        header = [str(name) for name in result.keys()]
+        header = [str(name) for name in result.keys()]  # noqa: SIM118 - a result is no mapping
         wanted = choose(header)
         parts = [_rows(rows, wanted.values()) for rows in result.partitions(BATCH)]
     except Exception as error:
@@ -157,10 +200,8 @@ def _times(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     if zone is not None:
         cells = cells.cast(pa.timestamp(cells.type.unit, "UTC"))
     # Nanoseconds that are not whole microseconds keep nine digits, which no time may have: validation says so.
-    try:
+    with suppress(pa.ArrowInvalid):
         cells = cells.cast(pa.timestamp("us", cells.type.tz))
-    except pa.ArrowInvalid:
-        pass
     texts = pc.strftime(cells, format="%Y-%m-%dT%H:%M:%S" + ("Z" if zone is not None else ""))
     return texts.cast(pa.large_string())
 
