@@ -116,10 +116,9 @@ def _require_plain(schema: Any, settings: tuple[str, ...], what: str) -> None:
 def _twice(columns: list[str]) -> str:
     # Nulls are no key; within a ROW they would be equal.
     known = " AND ".join(f"{quoted(c)} IS NOT NULL" for c in columns)
-    return (
-        f"({known} AND ROW({quoted(*columns)}) IN (SELECT ROW({quoted(*columns)}) FROM rows_ WHERE {known} "
-        f"GROUP BY {quoted(*columns)} HAVING count(*) > 1))"
-    )
+    key = quoted(*columns) if len(columns) == 1 else f"ROW({quoted(*columns)})"
+    twice = f"SELECT {key} FROM rows_ WHERE {known} GROUP BY {quoted(*columns)} HAVING count(*) > 1"
+    return f"({known} AND {key} IN ({twice}))"
 
 
 def compile_rule(rule: Rule, now: pd.Timestamp) -> Condition:
