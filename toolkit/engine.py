@@ -7,6 +7,7 @@ left behind, and a result is always read to its end (a half-read one would block
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pyarrow as pa
+
+from toolkit.errors import InputError
 
 THREADS = 2
 """How many the engine takes where memory is bounded: each needs its own share."""
@@ -57,11 +60,13 @@ class Session:
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run statements whose result nobody reads."""
-        self._connection.execute(sql, list(parameters) or None)
+        with _bounded():
+            self._connection.execute(sql, list(parameters) or None)
 
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """Run a query and return all of its rows."""
-        return self._connection.sql(sql, params=list(parameters) or None).to_arrow_table()
+        with _bounded():
+            return self._connection.sql(sql, params=list(parameters) or None).to_arrow_table()
 
     def scalar(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """Run a query and return the one value of its one row."""
@@ -70,20 +75,28 @@ class Session:
     def append(self, name: str, table: pa.Table) -> None:
         """Add rows to a table of the database, column by name; the table is made with the first."""
         self._connection.register("appended_", table)
-        exists = self.scalar("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [name])
-        verb = f"INSERT INTO {name} BY NAME" if exists else f"CREATE TABLE {name} AS"
-        self._connection.execute(f"{verb} SELECT * FROM appended_")
+        self.run(f"CREATE TABLE IF NOT EXISTS {name} AS SELECT * FROM appended_ LIMIT 0")
+        self.run(f"INSERT INTO {name} BY NAME SELECT * FROM appended_")
         self._connection.unregister("appended_")
 
     def batches(self, sql: str, n_rows: int) -> Iterator[pa.RecordBatch]:
         """Run a query and yield its rows, `n_rows` at a time; nothing else may run before the end."""
-        with self._connection.sql(sql).to_arrow_reader(n_rows) as reader:
+        with _bounded(), self._connection.sql(sql).to_arrow_reader(n_rows) as reader:
             yield from reader
 
     def write(self, sql: str, path: Path) -> None:
-        """Write the rows of a query as Parquet, or as CSV where the name ends so."""
+        """Write the rows of a query as Parquet, or as CSV where the name ends so.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
         kind = "FORMAT csv, HEADER" if path.suffix.lower() == ".csv" else "FORMAT parquet, COMPRESSION zstd"
-        self.run(f"COPY ({sql}) TO {text(str(path))} ({kind})")
+        try:
+            self.run(f"COPY ({sql}) TO {text(str(path))} ({kind})")
+        except duckdb.IOException as error:
+            raise OSError(str(error).rpartition(": ")[2]) from None
 
     def close(self) -> None:
         """Let the database go."""
@@ -96,6 +109,17 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise InputError(
+            "The engine needs more than its memory_limit: give it more, or leave out rules that look at several rows, "
+            "choose_rules(without=[…])."
+        ) from None
 
 
 def quoted(*names: str) -> str:

@@ -115,16 +115,15 @@ def with_broken_lines(failures: pd.DataFrame, delivery: Delivery) -> pd.DataFram
     return both.sort_values("index", kind="stable", ignore_index=True)
 
 
-def quarantined(frame: pd.DataFrame, failures: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
-    """Return the rows with a failure, each once, with all of its ``reasons``."""
-    bad = frame.loc[frame.index.isin(failures["index"])]
-    broken = delivery.broken.drop(columns="reason").reindex(columns=[*frame.columns, "text"])
+def quarantined(bad: pd.DataFrame, failures: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
+    """Return the rows with a failure and the broken lines, each once, with all of its ``reasons``."""
+    broken = delivery.broken.drop(columns="reason").reindex(columns=[*bad.columns, "text"])
     rows = pd.concat([part.astype({TIME: object}) for part in (bad, broken)]).sort_index()
     reasons = failures.drop_duplicates("index").set_index("index")["reason"]
     several = failures["index"].duplicated(keep=False)
     if several.any():  # the join is slow, and most bad rows have one reason
         joined = failures[several].groupby("index")["reason"].agg("; ".join)
         reasons = joined.combine_first(reasons)
-    rows.insert(len(frame.columns), "reasons", reasons.reindex(rows.index).astype("str"))
-    rows.index.name = frame.index.name
+    rows.insert(len(bad.columns), "reasons", reasons.reindex(rows.index).astype("str"))
+    rows.index.name = bad.index.name
     return rows

@@ -116,6 +116,8 @@ class Scan(Result):
         )
 
     def _write(self, sql: str, path: str | Path) -> Path:
+        if not Path(self._folder.name).exists():
+            raise InputError("The scan is closed, and its rows are gone: scan the source again.")
         target = Path(path)
         part = target.with_name(f".{target.stem}.part{target.suffix}")
         try:
@@ -301,6 +303,8 @@ def _tables(source: Any, mapping: Mapping) -> tuple[str, Iterator[Table]]:
         choose = partial(choose_columns, mapping=mapping, name="The table")
         return "The table", stream_tables(batches, choose, "The table")
     paths = [Path(p) for p in source] if isinstance(source, (list, tuple)) else _paths(Path(source))
+    if not paths:
+        raise InputError("There is no file to scan: the list of paths is empty.")
     name = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
     choose = partial(choose_columns, mapping=mapping, name=name)
     kinds = {kind_of(path) for path in paths}

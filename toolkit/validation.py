@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from toolkit.contract import ID, TIME, Contract
@@ -195,9 +196,12 @@ def validate(
         delivery,
     )
     lenient = [rule for rule in rules if rule.severity == "warning"]
-    good = frame.loc[~frame.index.isin(failures["index"])]
+    places = frame.index.get_indexer(failures["index"].unique())
+    bad = np.zeros(len(frame), dtype=bool)
+    bad[places[places >= 0]] = True  # a broken line is not in the frame
+    good = frame.loc[~bad] if bad.any() else frame
     good = good.assign(**{TIME: settled(good[TIME])})
-    quarantine = quarantined(frame, failures, delivery)
+    quarantine = quarantined(frame.loc[bad], failures, delivery)
     bad_ids = quarantine[ID].dropna().unique()
     held = frozenset(bad_ids) - frozenset(good[ID][good[ID].isin(bad_ids)])
     return ValidationReport(
