@@ -189,7 +189,7 @@ def _compared(name: str, cell: str, given: Mapping[str, Any], kind: str) -> str:
     return f"{cell} {sign} {_literal(given[argument], kind)}"
 
 
-def _in_range(name: str, cell: str, given: Mapping[str, Any], kind: str) -> str:
+def _in_range(_: str, cell: str, given: Mapping[str, Any], kind: str) -> str:
     least = f"{cell} {'>=' if given['include_min'] else '>'} {_literal(given['min_value'], kind)}"
     return f"{least} AND {cell} {'<=' if given['include_max'] else '<'} {_literal(given['max_value'], kind)}"
 
@@ -216,7 +216,7 @@ def _ended(name: str, cell: str, given: Mapping[str, Any], kind: str) -> str:
     return f"{end}({cell}, {_literal(given['string'], kind)})"
 
 
-def _long(name: str, cell: str, given: Mapping[str, Any], kind: str) -> str:
+def _long(_: str, cell: str, given: Mapping[str, Any], kind: str) -> str:
     _require_text(kind)
     if (exact := given.get("exact_value")) is not None:
         return f"length({cell}) = {int(exact)}"

@@ -48,8 +48,15 @@ class Session:
             self._connection = duckdb.connect()
         else:
             # Rows carry their number, so the engine need not hold their order, which takes memory.
-            bounds = {"memory_limit": memory_limit, "temp_directory": str(folder), "preserve_insertion_order": False}
-            self._connection = duckdb.connect(str(folder / "rows.duckdb"), config={**bounds, "threads": THREADS})
+            self._connection = duckdb.connect(
+                str(folder / "rows.duckdb"),
+                config={
+                    "memory_limit": memory_limit,
+                    "temp_directory": str(folder),
+                    "preserve_insertion_order": False,
+                    "threads": THREADS,
+                },
+            )
         self._connection.execute("SET TimeZone='UTC'")
         # A progress bar would be written to standard output, where --json has its one object. Where it is off by
         # itself, as in a notebook without ipywidgets, DuckDB raises when the setting is so much as touched.

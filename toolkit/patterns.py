@@ -1,7 +1,8 @@
-"""Python's regular expressions in the words of RE2, which SQL engines speak: the same matches, or a refusal.
+r"""Python's regular expressions in the words of RE2, which SQL engines speak: the same matches, or a refusal.
 
-Python's ``\\d``, ``\\w`` and ``\\s`` know all of Unicode and RE2's only ASCII, so each becomes the list of its characters;
-``$`` lets a last newline pass. Whether a text matches does not hang on greed, so lazy repeats are as good as others.
+Python's ``\d``, ``\w`` and ``\s`` know all of Unicode and RE2's only ASCII, so each becomes the list of its
+characters; ``$`` lets a last newline pass. Whether a text matches does not hang on greed, so lazy repeats are as good
+as others.
 """
 
 from __future__ import annotations

@@ -132,6 +132,7 @@ def _place(column: str, header: Sequence[str], name: str) -> int:
 
 
 def to_delivery(table: Table, wanted: dict[str, int], mapping: Mapping, name: str) -> Delivery:
+    """Type a table of text by the schema, as the mapping says."""
     index = pd.Index(table.numbers, dtype="int64", name="source_row")
     columns: dict[str, pd.Series[Any]] = {}
     for column in CUSTOMER.names:

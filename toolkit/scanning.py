@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,18 +19,13 @@ from toolkit.engine import Session, quoted, text, to_arrow, to_frame
 from toolkit.errors import InputError, ReadingError
 from toolkit.failures import BROKEN
 from toolkit.mapping import Mapping
-from toolkit.opening import TEXT
 from toolkit.reading import choose_columns, to_delivery
 from toolkit.rules import RULES, Rule
-from toolkit.sources import Table, joined_tables
-from toolkit.sources_csv import csv_tables
-from toolkit.sources_parts import kind_of
-from toolkit.sources_typed import parquet_tables, stream_tables
+from toolkit.streaming import stream_source
+from toolkit.times import settled
 
 SHOWN_ROWS = 100_000
 """How many bad rows and warnings a result holds in memory; all of them can be written."""
-CHUNK = 100_000
-"""Rows that are taken into the engine at once."""
 ENDINGS = (".csv", ".parquet")
 
 _ROW = pa.schema([("row_", pa.int64()), *CUSTOMER.arrow_schema(), (STATED, pa.string())])
@@ -269,12 +263,12 @@ def _other_contracts(contract: Contract) -> list[Condition]:
 
 def _take_in(session: Session, source: Any, mapping: Mapping) -> tuple[str, tuple[str, ...]]:
     """Read the source into ``rows_`` and ``broken_``; return its name and what was detected."""
-    name, tables = _tables(source, mapping)
+    name, tables = stream_source(source, mapping)
     session.append("rows_", _ROW.empty_table())
     session.append("broken_", _BROKEN.empty_table())
     notes: tuple[str, ...] = ()
     n_rows = 0
-    for part in _chunks(tables):
+    for part in tables:
         notes = part.notes
         wanted = choose_columns(part.header, mapping=mapping, name=name)
         delivery = to_delivery(part, wanted, mapping, name)
@@ -283,57 +277,12 @@ def _take_in(session: Session, source: Any, mapping: Mapping) -> tuple[str, tupl
             session.append("broken_", to_arrow(delivery.broken, pa.schema(list(_BROKEN)[1:]), index="row_"))
         frame = delivery.frame
         if frame[TIME].dtype == object:
-            unread = frame[TIME].map(lambda cell: isinstance(cell, str))
-            stated = frame[TIME].where(unread).astype("str")
-            times = pd.to_datetime(frame[TIME].mask(unread), utc=True).dt.as_unit("us")
-            frame = frame.assign(**{TIME: times, STATED: stated})
+            times = settled(frame[TIME])
+            frame = frame.assign(**{STATED: frame[TIME].where(times.isna()).astype("str"), TIME: times})
         session.append("rows_", to_arrow(frame, pa.schema(list(_ROW)[1:]), index="row_"))
     if not n_rows:
         raise ReadingError(f"{name} has no rows: ask for it again.")
     return name, notes
-
-
-def _tables(source: Any, mapping: Mapping) -> tuple[str, Iterator[Table]]:
-    if not isinstance(source, (str, Path, list, tuple)):
-        if not hasattr(source, "__arrow_c_stream__"):
-            raise InputError(f"A {type(source).__name__} cannot be scanned: give a path, or what streams Arrow.")
-        # A relation's own reader goes on asking for rows; its stream would hold them all.
-        reader = source.to_arrow_reader(CHUNK) if hasattr(source, "to_arrow_reader") else source
-        batches = pa.RecordBatchReader.from_stream(reader)
-        choose = partial(choose_columns, mapping=mapping, name="The table")
-        return "The table", stream_tables(batches, choose, "The table")
-    paths = [Path(p) for p in source] if isinstance(source, (list, tuple)) else _paths(Path(source))
-    if not paths:
-        raise InputError("There is no file to scan: the list of paths is empty.")
-    name = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
-    choose = partial(choose_columns, mapping=mapping, name=name)
-    kinds = {kind_of(path) for path in paths}
-    if kinds == {".parquet"}:
-        return name, parquet_tables(paths, choose)
-    if len(paths) > 1 or kinds - {*TEXT}:
-        raise InputError(f"{name} cannot be scanned: give one text file, or Parquet. Else use read_customers.")
-    form = {"encoding": mapping.encoding, "delimiter": mapping.delimiter, "header_row": mapping.header_row}
-    return name, csv_tables(paths[0], choose, **form)  # type: ignore[arg-type]  # each has its own type
-
-
-def _paths(path: Path) -> list[Path]:
-    if "*" not in path.name:
-        return [path]
-    if found := sorted(path.parent.glob(path.name)):
-        return found
-    raise ReadingError(f"There is no file {path}: check the path.")
-
-
-def _chunks(tables: Iterator[Table]) -> Iterator[Table]:
-    """Put small parts together: each has its cost."""
-    held: list[Table] = []
-    for part in tables:
-        held.append(part)
-        if sum(len(p.numbers) + len(p.broken) for p in held) >= CHUNK:
-            yield joined_tables(held)
-            held = []
-    if held:
-        yield joined_tables(held)
 
 
 def _find(session: Session, conditions: Sequence[Condition], rules: dict[int, Rule], now: pd.Timestamp) -> None:

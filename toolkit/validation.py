@@ -196,7 +196,7 @@ def validate(
         delivery,
     )
     lenient = [rule for rule in rules if rule.severity == "warning"]
-    places = frame.index.get_indexer(failures["index"].unique())
+    places = frame.index.get_indexer(pd.Index(failures["index"].unique()))
     bad = np.zeros(len(frame), dtype=bool)
     bad[places[places >= 0]] = True  # a broken line is not in the frame
     good = frame.loc[~bad] if bad.any() else frame
