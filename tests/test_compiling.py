@@ -92,7 +92,7 @@ def by_sql(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> set[tuple[int, st
 
 @given(st.lists(CELL, min_size=1, max_size=12))
 @example(["A", None, "A", None, "b"])
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_each_check_of_text_says_what_pandera_says(cells: list) -> None:
     frame = pd.DataFrame({"customer_name": pd.Series(cells, dtype="str")})
     schema = pa.DataFrameSchema({"customer_name": pa.Column(str, TEXTS, nullable=False, unique=True)})
@@ -100,7 +100,7 @@ def test_each_check_of_text_says_what_pandera_says(cells: list) -> None:
 
 
 @given(st.lists(TIME, min_size=1, max_size=6))
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_each_check_of_a_time_says_what_pandera_says(cells: list) -> None:
     frame = pd.DataFrame({"updated_at": pd.Series(cells, dtype="datetime64[us, UTC]")})
     column = pa.Column(pd.DatetimeTZDtype("us", "UTC"), MOMENTS, nullable=False, unique=True)

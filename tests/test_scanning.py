@@ -54,7 +54,7 @@ ZONED = Mapping(timezone="Europe/Berlin", nulls=("-",))
 
 
 @given(ROWS, st.sampled_from(["2026-04", "current"]), st.sampled_from([RULES, STRICT]))
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_a_file_is_scanned_as_it_is_read_and_validated(rows: list[tuple], contract: str, rules: tuple) -> None:
     frame = pd.DataFrame(rows, columns=list(CUSTOMER.names)).astype("str")
     with tempfile.TemporaryDirectory() as folder:
