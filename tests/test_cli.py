@@ -389,7 +389,7 @@ def test_the_rows_to_mend_go_out_and_come_back_as_a_patch(run: Run, tmp_path: Pa
 
 def test_a_mapping_is_proposed_and_written_but_never_over_another(run: Run, tmp_path: Path) -> None:
     file, made = FIRST[0], tmp_path / "m.toml"
-    code, found, err = run("suggest", file, "--to", made)
+    code, _, err = run("suggest", file, "--to", made)
     assert code == 0
     assert f"written to {made}" in err
     proposed = Mapping.load(made)

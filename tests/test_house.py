@@ -25,18 +25,18 @@ MODULES = {
 
 # A module imports only from floors below its own; siblings do not know each other.
 FLOORS = [
-    {"errors"},
+    {"errors", "regexes"},
     {"display", "contract", "engine", "project", "writing", "pacing", "receipts", "times"},
     {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "answers", "patterns", "vocabulary"},
     {"settings", "likeness", "sources", "mapping", "traits"},
     {"text_format", "rules", "workbook", "drafting"},
-    {"finding"},
+    {"finding", "compiling"},
     {"corrections", "sources_csv", "sources_excel", "sources_json", "sources_parts", "sources_typed", "failures"},
     {"opening", "patching"},
     {"applying", "mending"},
     {"reading", "validation", "profiling", "correcting", "diffing", "ledger", "synthetic"},
-    {"planning", "client", "sandbox", "suggesting"},
-    {"journal"},
+    {"streaming", "planning", "client", "sandbox", "suggesting"},
+    {"scanning", "journal"},
     {"reporting"},
     {"sending"},
     {"pushing"},

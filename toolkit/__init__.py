@@ -26,6 +26,7 @@ from toolkit.pushing import abandon, dry_run, push, resume, status
 from toolkit.reading import read_customers
 from toolkit.reporting import PushReport, Status
 from toolkit.sandbox import Sandbox
+from toolkit.scanning import Scan, scan
 from toolkit.schema import Customer
 from toolkit.settings import Settings
 from toolkit.snapshot import Snapshot
@@ -47,6 +48,7 @@ __all__ = [
     "PushPlan",
     "PushReport",
     "Sandbox",
+    "Scan",
     "Settings",
     "Snapshot",
     "Status",
@@ -65,6 +67,7 @@ __all__ = [
     "read_customers",
     "read_patch",
     "resume",
+    "scan",
     "status",
     "suggest_mapping",
     "validate",

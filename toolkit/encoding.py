@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.contract import CUSTOMER, TIME, Column, Resource
+from toolkit.contract import CUSTOMER, TIME, Column, Contract, Resource
 from toolkit.engine import Session, quoted, to_array, to_arrow
 from toolkit.times import settled
 
@@ -59,9 +59,8 @@ def encode(table: pa.Table, *, resource: Resource = CUSTOMER) -> EncodedRows:
     >>> rows.slice(0, 1)[:60]
     b'{"customer_id":"007","updated_at":"2025-01-28T10:00:00Z","cu'
     """
-    members = ", ".join(f"{quoted(c.name)}: {_value(c)}" for c in resource.columns)
     with Session({"rows_": table}) as session:
-        texts = session.table(f"SELECT to_json({{{members}}})::VARCHAR || ',' AS row FROM rows_").column("row")
+        texts = session.table(f"SELECT {_json(resource)} || ',' AS row FROM rows_").column("row")
     whole = pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in texts.chunks]) if len(texts) else None
     if whole is None:
         return EncodedRows(memoryview(b""), np.zeros(0, dtype=np.int64))
@@ -70,13 +69,33 @@ def encode(table: pa.Table, *, resource: Resource = CUSTOMER) -> EncodedRows:
     return EncodedRows(memoryview(data)[int(ends[0]) :], ends[1:] - ends[0])
 
 
+def _json(resource: Resource) -> str:
+    members = ", ".join(f"{quoted(c.name)}: {_value(c)}" for c in resource.columns)
+    return f"to_json({{{members}}})::VARCHAR"
+
+
+def max_row_bytes(contract: Contract) -> int:
+    """Return how long a row may be as JSON, so that a request can carry it."""
+    return contract.max_bytes - sum(len(part) for part in contract.envelope("", contract.operations[0]))
+
+
+def is_oversized(max_bytes: int, *, resource: Resource = CUSTOMER) -> str:
+    """Return what `oversized` tells, as an SQL condition on a row of ``rows_``."""
+    lengths = " + ".join(f"coalesce(strlen({quoted(c.name)}), 0)" for c in resource.columns if c.kind == "string")
+    near = f"{_fixed(resource)} + {WORST_GROWTH} * ({lengths}) > {max_bytes}"
+    return f"CASE WHEN {near} THEN strlen({_json(resource)}) > {max_bytes} ELSE false END"
+
+
+def _fixed(resource: Resource) -> int:
+    return sum(len(name) + WORST_GROWTH for name in resource.names) + 40
+
+
 def oversized(frame: pd.DataFrame, max_bytes: int) -> npt.NDArray[np.bool_]:
     """Tell which rows of a frame would take more than `max_bytes` as JSON; shape (rows,).
 
     Only rows whose text is long enough to come near are encoded to know it exactly.
     """
-    fixed = sum(len(name) + WORST_GROWTH for name in CUSTOMER.names) + 40
-    bound = np.full(len(frame), fixed, dtype=np.int64)
+    bound = np.full(len(frame), _fixed(CUSTOMER), dtype=np.int64)
     for name in (c.name for c in CUSTOMER.columns if c.kind == "string" and c.name in frame.columns):
         lengths: Any = pc.fill_null(pc.binary_length(to_array(frame[name], pa.large_string())), 0)
         bound += WORST_GROWTH * lengths.to_numpy()

@@ -6,13 +6,20 @@ left behind, and a result is always read to its end (a half-read one would block
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
+
+from toolkit.errors import InputError
+
+THREADS = 2
+"""How many the engine takes where memory is bounded: each needs its own share."""
 
 
 class Session:
@@ -22,6 +29,10 @@ class Session:
     ----------
     tables
         Name to Arrow table; each can be named in SQL.
+    folder
+        Where the database is a file and what does not fit in memory is put; None: it is in memory alone.
+    memory_limit
+        With a folder: how much memory the engine takes before it does so, as ``1GB``.
 
     Examples
     --------
@@ -30,8 +41,22 @@ class Session:
     3
     """
 
-    def __init__(self, tables: Mapping[str, pa.Table] | None = None) -> None:
-        self._connection = duckdb.connect()
+    def __init__(
+        self, tables: Mapping[str, pa.Table] | None = None, *, folder: Path | None = None, memory_limit: str = "1GB"
+    ) -> None:
+        if folder is None:
+            self._connection = duckdb.connect()
+        else:
+            # Rows carry their number, so the engine need not hold their order, which takes memory.
+            self._connection = duckdb.connect(
+                str(folder / "rows.duckdb"),
+                config={
+                    "memory_limit": memory_limit,
+                    "temp_directory": str(folder),
+                    "preserve_insertion_order": False,
+                    "threads": THREADS,
+                },
+            )
         self._connection.execute("SET TimeZone='UTC'")
         # A progress bar would be written to standard output, where --json has its one object. Where it is off by
         # itself, as in a notebook without ipywidgets, DuckDB raises when the setting is so much as touched.
@@ -42,15 +67,47 @@ class Session:
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run statements whose result nobody reads."""
-        self._connection.execute(sql, list(parameters) or None)
+        with _bounded():
+            self._connection.execute(sql, list(parameters) or None)
 
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """Run a query and return all of its rows."""
-        return self._connection.sql(sql, params=list(parameters) or None).to_arrow_table()
+        with _bounded():
+            return self._connection.sql(sql, params=list(parameters) or None).to_arrow_table()
 
     def scalar(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """Run a query and return the one value of its one row."""
         return self.table(sql, parameters).column(0)[0].as_py()
+
+    def append(self, name: str, table: pa.Table) -> None:
+        """Add rows to a table of the database, column by name; the table is made with the first."""
+        self._connection.register("appended_", table)
+        self.run(f"CREATE TABLE IF NOT EXISTS {name} AS SELECT * FROM appended_ LIMIT 0")
+        self.run(f"INSERT INTO {name} BY NAME SELECT * FROM appended_")
+        self._connection.unregister("appended_")
+
+    def batches(self, sql: str, n_rows: int) -> Iterator[pa.RecordBatch]:
+        """Run a query and yield its rows, `n_rows` at a time; nothing else may run before the end."""
+        with _bounded(), self._connection.sql(sql).to_arrow_reader(n_rows) as reader:
+            yield from reader
+
+    def write(self, sql: str, path: Path) -> None:
+        """Write the rows of a query as Parquet, or as CSV where the name ends so.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        kind = "FORMAT csv, HEADER" if path.suffix.lower() == ".csv" else "FORMAT parquet, COMPRESSION zstd"
+        try:
+            self.run(f"COPY ({sql}) TO {text(str(path))} ({kind})")
+        except duckdb.IOException as error:
+            raise OSError(str(error).rpartition(": ")[2]) from None
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._connection.close()
 
     def __enter__(self) -> Session:
         return self
@@ -59,6 +116,17 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise InputError(
+            "The engine needs more than its memory_limit: give it more, or leave out rules that look at several rows, "
+            "choose_rules(without=[…])."
+        ) from None
 
 
 def quoted(*names: str) -> str:
@@ -70,6 +138,18 @@ def quoted(*names: str) -> str:
     '"customer_id", "odd""name"'
     """
     return ", ".join('"' + n.replace('"', '""') + '"' for n in names)
+
+
+def text(value: str) -> str:
+    """Write a text for SQL.
+
+    Examples
+    --------
+    >>> text("O'Neill")
+    "'O''Neill'"
+    """
+    # The parser would take a NUL for the end of the statement.
+    return "'" + value.replace("'", "''").replace("\0", "' || chr(0) || '") + "'"
 
 
 def to_arrow(frame: pd.DataFrame, schema: pa.Schema, *, index: str | None = None) -> pa.Table:

@@ -7,14 +7,13 @@ import pandera.pandas as pa
 
 from toolkit.contract import ID, TIME, Contract
 from toolkit.delivery import Delivery
-from toolkit.encoding import oversized
+from toolkit.encoding import max_row_bytes, oversized
 from toolkit.errors import InputError
 from toolkit.finding import findings
-from toolkit.schema import NOT_A_TIME, UNIQUE, reason, schema_for
+from toolkit.schema import NOT_A_TIME, TOO_LARGE, UNIQUE, reason, schema_for, too_large
 from toolkit.times import settled
 
 BROKEN = "line"
-TOO_LARGE = "max_bytes"
 
 
 def require_usable(frame: pd.DataFrame) -> None:
@@ -93,15 +92,8 @@ def _one_a_row(cases: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
 def oversized_rows(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Return the rows that no request can carry."""
-    envelope = sum(len(part) for part in contract.envelope("", contract.operations[0]))
-    large = frame.index[oversized(frame, contract.max_bytes - envelope)]
-    return findings(
-        large,
-        TOO_LARGE,
-        ID,
-        frame[ID].loc[large],
-        f"the row is larger than a request may be ({contract.max_bytes:,} bytes)",
-    )
+    large = frame.index[oversized(frame, max_row_bytes(contract))]
+    return findings(large, TOO_LARGE, ID, frame[ID].loc[large], too_large(contract))
 
 
 def with_broken_lines(failures: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
@@ -123,16 +115,15 @@ def with_broken_lines(failures: pd.DataFrame, delivery: Delivery) -> pd.DataFram
     return both.sort_values("index", kind="stable", ignore_index=True)
 
 
-def quarantined(frame: pd.DataFrame, failures: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
-    """Return the rows with a failure, each once, with all of its ``reasons``."""
-    bad = frame.loc[frame.index.isin(failures["index"])]
-    broken = delivery.broken.drop(columns="reason").reindex(columns=[*frame.columns, "text"])
+def quarantined(bad: pd.DataFrame, failures: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
+    """Return the rows with a failure and the broken lines, each once, with all of its ``reasons``."""
+    broken = delivery.broken.drop(columns="reason").reindex(columns=[*bad.columns, "text"])
     rows = pd.concat([part.astype({TIME: object}) for part in (bad, broken)]).sort_index()
     reasons = failures.drop_duplicates("index").set_index("index")["reason"]
     several = failures["index"].duplicated(keep=False)
     if several.any():  # the join is slow, and most bad rows have one reason
         joined = failures[several].groupby("index")["reason"].agg("; ".join)
         reasons = joined.combine_first(reasons)
-    rows.insert(len(frame.columns), "reasons", reasons.reindex(rows.index).astype("str"))
-    rows.index.name = frame.index.name
+    rows.insert(len(bad.columns), "reasons", reasons.reindex(rows.index).astype("str"))
+    rows.index.name = bad.index.name
     return rows

@@ -9,7 +9,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from toolkit.contract import CUSTOMER, TIME, Contract
-from toolkit.engine import Session, quoted, to_arrow, to_frame
+from toolkit.engine import Session, to_arrow, to_frame
 from toolkit.errors import InputError
 from toolkit.rules import Rule, text_columns
 from toolkit.times import settled
@@ -30,12 +30,12 @@ def run_rules(frame: pd.DataFrame, rules: Sequence[Rule], now: pd.Timestamp) -> 
     rules = [rule for rule in rules if rule.column in frame.columns]
     if frame.empty or not rules:
         return no_findings()
-    rows = pd.RangeIndex(len(frame))
-    table = to_arrow(_typed(frame).set_axis(rows), CUSTOMER.arrow_schema(), index="row_")
+    typed = _typed(frame).set_axis(pd.RangeIndex(len(frame)))
+    table = to_arrow(typed, CUSTOMER.arrow_schema(), index="row_")
     with Session({"rows_": table}) as session:
         on_rows = _where(session, [rule for rule in rules if rule.where], now)
         found = [
-            _records(frame, rule, on_rows[id(rule)] if rule.where else _several(session, frame, rule, now))
+            _records(frame, rule, on_rows[id(rule)] if rule.where else _several(session, typed, rule, now))
             for rule in rules
         ]
     found = [f for f in found if len(f)]
@@ -53,7 +53,7 @@ def _where(session: Session, rules: Sequence[Rule], now: pd.Timestamp) -> dict[i
     """Run all conditions in one pass."""
     if not rules:
         return {}
-    conditions = [f"coalesce(({_filled(rule.where, rule, now)}), false)" for rule in rules]
+    conditions = [f"coalesce(({rule.filled(rule.where, now)}), false)" for rule in rules]
     named = ", ".join(f"{condition} AS r{i}" for i, condition in enumerate(conditions))
     hits = session.table(
         f"SELECT * FROM (SELECT row_, {named} FROM rows_) WHERE {' OR '.join(f'r{i}' for i in range(len(rules)))}"
@@ -62,17 +62,16 @@ def _where(session: Session, rules: Sequence[Rule], now: pd.Timestamp) -> dict[i
     return {id(rule): hits.loc[hits[f"r{i}"], ["row_"]] for i, rule in enumerate(rules)}
 
 
-def _several(session: Session, frame: pd.DataFrame, rule: Rule, now: pd.Timestamp) -> pd.DataFrame:
+def _several(session: Session, typed: pd.DataFrame, rule: Rule, now: pd.Timestamp) -> pd.DataFrame:
     if rule.search is not None:
         return rule.search(session, rule.options)
     if rule.rows:
-        return to_frame(session.table(_filled(rule.rows, rule, now)))
-    return pd.DataFrame({"row_": _checked(frame[rule.column], rule)})
+        return to_frame(session.table(rule.filled(rule.rows, now)))
+    return pd.DataFrame({"row_": _checked(typed[rule.column], rule)})
 
 
 def _checked(cells: pd.Series[Any], rule: Rule) -> Any:
     schema = pa.SeriesSchema(checks=rule.check, nullable=True)
-    cells = cells.reset_index(drop=True)
     try:
         schema.validate(cells, lazy=True)
     except pa.errors.SchemaErrors as error:
@@ -85,13 +84,6 @@ def _checked(cells: pd.Series[Any], rule: Rule) -> Any:
             "whole. Write a check that gives true or false for each cell."
         )
     return cases["index"].astype("int64").to_numpy()
-
-
-def _filled(sql: str, rule: Rule, now: pd.Timestamp) -> str:
-    moment = now.tz_convert("UTC").strftime("TIMESTAMPTZ '%Y-%m-%d %H:%M:%S.%f+00'")
-    for name, value in {"column": quoted(rule.column), "now": moment, **rule.options}.items():
-        sql = sql.replace("{" + name + "}", str(value))
-    return sql
 
 
 def _records(frame: pd.DataFrame, rule: Rule, hits: pd.DataFrame) -> pd.DataFrame:

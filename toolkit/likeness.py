@@ -1,7 +1,8 @@
 """Names of customers that are one customer's: folded to what a person would call equal, or nearly so.
 
-Nearly equal names are looked for among neighbours in two sorted lists, of the folded names and of the same read
-backwards, so that the cost grows with the number of names and not with its square (a *sorted neighbourhood*).
+Nearly equal names are looked for among neighbours in three sorted lists, of the folded names, of the same read
+backwards, and without their first words, so that the cost grows with the number of names and not with its square (a
+*sorted neighbourhood*).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 from rapidfuzz import fuzz, process
 
@@ -34,6 +36,11 @@ FOLDED_NAME = f"""trim(regexp_replace(
     '( +({_FORMS}))+ *$| +', ' ', 'g'))"""
 
 
+# Names that differ near one end stand together in one of the first two lists, near both ends in the third.
+_ORDERS = ("key", "reverse(key)", "CASE WHEN contains(key, ' ') THEN key[instr(key, ' ') + 1:] ELSE key[4:] END")
+_BATCH = 100_000
+
+
 def similar_names(session: Session, options: Mapping[str, float]) -> pd.DataFrame:
     """Find names that are nearly another customer's: ``row_`` and ``other_``, the row of the nearest.
 
@@ -44,42 +51,47 @@ def similar_names(session: Session, options: Mapping[str, float]) -> pd.DataFram
     options
         ``similarity`` from 0 to 1, rapidfuzz's ratio over 100; ``window``, how many neighbours are looked at.
     """
-    names = session.table(
-        f"""SELECT key, min({ID}) AS least, max({ID}) AS most, min(row_) AS row_,
-                   regexp_replace(key, '[^0-9]+', ' ', 'g') AS digits, reverse(key) AS backwards
+    session.run(
+        f"""CREATE OR REPLACE TEMP TABLE names_ AS
+            SELECT key, min({ID}) AS least, max({ID}) AS most, min(row_) AS row_,
+                   regexp_replace(key, '[^0-9]+', ' ', 'g') AS digits, length(key) AS n
             FROM (SELECT row_, {ID}, {FOLDED_NAME} AS key FROM rows_ WHERE customer_name IS NOT NULL)
             WHERE length(key) >= {MIN_LENGTH} GROUP BY key"""
     )
-    pairs = [_neighbours(names, by, int(options["window"]), options["similarity"]) for by in ("key", "backwards")]
+    pairs = [_neighbours(session, order, int(options["window"]), options["similarity"]) for order in _ORDERS]
+    session.run("DROP TABLE names_")
     near = np.unique(np.concatenate(pairs), axis=0)
-    keys = names["row_"].to_numpy()
-    first, second = keys[near[:, 0]], keys[near[:, 1]]
+    first, second = near[:, 0], near[:, 1]
     found = pd.DataFrame({"row_": np.concatenate([first, second]), "other_": np.concatenate([second, first])})
     return found.drop_duplicates("row_")
 
 
-def _neighbours(names: Any, by: str, window: int, similarity: float) -> np.ndarray[Any, Any]:
-    order = pc.sort_indices(names[by]).to_numpy()
-    key, digits = names["key"].take(order), names["digits"].take(order)
-    least, most = names["least"].take(order), names["most"].take(order)
+def _neighbours(session: Session, order: str, window: int, similarity: float) -> np.ndarray[Any, Any]:
+    """Return pairs of ``row_``, the lesser first, that stand close together in this order and are nearly equal."""
     found = [np.empty((0, 2), dtype=np.int64)]
-    for step in range(1, window + 1):
-        n = len(order) - step
-        if n <= 0:
-            break
-        alike = pc.equal(digits.slice(0, n), digits.slice(step))
-        # One customer whose name was mended is not two.
-        one = pc.and_(pc.equal(least.slice(0, n), most.slice(step)), pc.equal(most.slice(0, n), least.slice(step)))
-        at = np.flatnonzero(pc.fill_null(pc.and_not(alike, one), True))
-        if not len(at):
-            continue
-        score = process.cpdist(
-            key.take(at).to_pylist(),
-            key.take(at + step).to_pylist(),
-            scorer=fuzz.ratio,
-            score_cutoff=similarity * 100,
-            workers=-1,
-        )
-        hits = at[score >= similarity * 100]
-        found.append(np.sort(np.column_stack([order[hits], order[hits + step]]), axis=1).astype(np.int64))
-    return np.concatenate(found).astype(np.int64)
+    held: pa.Table | None = None
+    for batch in session.batches(f"SELECT * FROM names_ ORDER BY {order}, key", _BATCH):
+        names = pa.Table.from_batches([batch])
+        if held is not None:  # the last of the batch before have neighbours in this one
+            names = pa.concat_tables([held, names]).combine_chunks()
+        found += [_near(names, step, similarity) for step in range(1, min(window, len(names) - 1) + 1)]
+        held = names.slice(max(len(names) - window, 0))
+    return np.concatenate(found)
+
+
+def _near(names: pa.Table, step: int, similarity: float) -> np.ndarray[Any, Any]:
+    one, other = names.slice(0, len(names) - step), names.slice(step)
+    lengths = [part["n"].to_numpy() for part in (one, other)]
+    # Of two texts of these lengths no more can be equal.
+    close = np.abs(lengths[0] - lengths[1]) <= (1 - similarity) * (lengths[0] + lengths[1]) + 1e-6
+    alike = pc.equal(one["digits"], other["digits"])
+    # One customer whose name was mended is not two.
+    same = pc.and_(pc.equal(one["least"], other["most"]), pc.equal(one["most"], other["least"]))
+    at = np.flatnonzero(close & pc.fill_null(pc.and_not(alike, same), True).to_numpy())
+    if not len(at):
+        return np.empty((0, 2), dtype=np.int64)
+    texts = (part["key"].take(at).to_pylist() for part in (one, other))
+    score = process.cpdist(*texts, scorer=fuzz.ratio, score_cutoff=similarity * 100, workers=-1)
+    hits = at[score >= similarity * 100]
+    rows = [part["row_"].to_numpy()[hits] for part in (one, other)]
+    return np.sort(np.column_stack(rows), axis=1).astype(np.int64)

@@ -79,14 +79,14 @@ def read_customers(
     rules = mapping if isinstance(mapping, Mapping) else Mapping() if mapping is None else Mapping.load(mapping)
     if constants:
         rules = rules.with_constants(constants)
-    choose = partial(_choose, mapping=rules, name=name)
+    choose = partial(choose_columns, mapping=rules, name=name)
     table = open_source(source, choose, mapping=rules, query=query)
     if not len(table.numbers) and not table.broken:
         raise ReadingError(f"{name} has a header and no rows below it: ask for the file again.")
-    return _delivery(table, choose(table.header), rules, name)
+    return to_delivery(table, choose(table.header), rules, name)
 
 
-def _choose(header: Sequence[str], *, mapping: Mapping, name: str) -> dict[str, int]:
+def choose_columns(header: Sequence[str], *, mapping: Mapping, name: str) -> dict[str, int]:
     """Say where the wanted columns stand: schema column, in the schema's order, to position."""
     if mapping.columns:
         wanted = {c: mapping.columns[c] for c in CUSTOMER.names if c in mapping.columns}
@@ -131,7 +131,8 @@ def _place(column: str, header: Sequence[str], name: str) -> int:
     return found[0]
 
 
-def _delivery(table: Table, wanted: dict[str, int], mapping: Mapping, name: str) -> Delivery:
+def to_delivery(table: Table, wanted: dict[str, int], mapping: Mapping, name: str) -> Delivery:
+    """Type a table of text by the schema, as the mapping says."""
     index = pd.Index(table.numbers, dtype="int64", name="source_row")
     columns: dict[str, pd.Series[Any]] = {}
     for column in CUSTOMER.names:

@@ -15,7 +15,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from toolkit.contract import CUSTOMER, ID, TIME
-from toolkit.engine import Session
+from toolkit.engine import Session, quoted
 from toolkit.errors import InputError, did_you_mean
 from toolkit.likeness import FOLDED_NAME, similar_names
 
@@ -80,6 +80,13 @@ class Rule:
     def reason(self) -> str:
         """What a row is told that the rule found."""
         return f"{self.column} {self.why}"
+
+    def filled(self, sql: str, now: pd.Timestamp) -> str:
+        """Return the rule's SQL with the column, the moment and the thresholds in it."""
+        moment = now.tz_convert("UTC").strftime("TIMESTAMPTZ '%Y-%m-%d %H:%M:%S.%f+00'")
+        for name, value in {"column": quoted(self.column), "now": moment, **self.options}.items():
+            sql = sql.replace("{" + name + "}", str(value))
+        return sql
 
     def with_options(self, **options: float) -> Rule:
         """Return the rule with other thresholds.

@@ -75,8 +75,15 @@ def reason(check: str, column: str) -> str:
     return f"{column} fails {check}"
 
 
+def too_large(contract: Contract) -> str:
+    """Say that no request can carry a row."""
+    return f"the row is larger than a request may be ({contract.max_bytes:,} bytes)"
+
+
 NOT_A_TIME = "not_a_time"
 """Name of the failure of a cell whose text did not parse as a time."""
+TOO_LARGE = "max_bytes"
+"""Name of the failure of a row that no request can carry."""
 UNIQUE = "multiple_fields_uniqueness"
 """pandera's name of the check on the composite key."""
 

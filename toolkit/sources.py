@@ -7,7 +7,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -87,6 +87,18 @@ class Table:
         return pd.DataFrame(
             {c: pd.Series([getattr(b, c) for b in self.broken], dtype="str", index=index) for c in BROKEN_COLUMNS}
         )
+
+
+def joined_tables(tables: Sequence[Table]) -> Table:
+    """Put consecutive parts of one source together; what is said of it is what the last one says."""
+    if len(tables) == 1:
+        return tables[0]
+    return replace(
+        tables[-1],
+        cells=pa.concat_tables([t.cells for t in tables]),
+        numbers=np.concatenate([t.numbers for t in tables]),
+        broken=tuple(b for t in tables for b in t.broken),
+    )
 
 
 @contextmanager

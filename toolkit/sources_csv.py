@@ -20,7 +20,16 @@ import pyarrow.compute as pc
 from toolkit.contract import CUSTOMER
 from toolkit.display import plural
 from toolkit.errors import ReadingError
-from toolkit.sources import BrokenLine, Choose, Table, find_header, opened, require_header, text_of
+from toolkit.sources import (
+    BrokenLine,
+    Choose,
+    Table,
+    find_header,
+    joined_tables,
+    opened,
+    require_header,
+    text_of,
+)
 from toolkit.text_format import read_delimiter, read_encoding, records, sample_lines, spoken_delimiter
 
 WINDOW = 1 << 19
@@ -44,7 +53,21 @@ def read_csv(
     header_row: int | None = None,
     header: Sequence[str] | None = None,
 ) -> Table:
-    """Read delimited text, packed by gzip or not; every cell is text.
+    """Read delimited text, packed by gzip or not; every cell is text. See `csv_tables` for the parameters."""
+    parts = csv_tables(path, choose, encoding=encoding, delimiter=delimiter, header_row=header_row, header=header)
+    return joined_tables(list(parts))
+
+
+def csv_tables(
+    path: Path,
+    choose: Choose,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    header_row: int | None = None,
+    header: Sequence[str] | None = None,
+) -> Iterator[Table]:
+    """Read delimited text some thousand records at a time, in bounded memory; the notes of the last are complete.
 
     A record is broken, and set aside, if it has more or fewer cells than the header, a NUL, or a quote that does
     not belong where it stands. Cells beyond the header are allowed while they are empty. A quote that is never
@@ -84,17 +107,18 @@ def read_csv(
         names = header if header is not None else _header(text, delimiter, header_row, path)
         wanted = choose(names)
         rows = _Records(delimiter, names, header_row, found.has_nul, wanted.get(CUSTOMER.key[0]))
-        parts = [[_array(cells[at :: len(names)]) for at in wanted.values()] for cells in rows.windows(text)]
-    columns = [pa.chunked_array([p[i] for p in parts], pa.large_string()) for i in range(len(wanted))]
-    return Table(
-        header=tuple(names),
-        cells=pa.Table.from_arrays(columns, names=list(wanted)),
-        numbers=rows.kept(),
-        broken=tuple(rows.broken),
-        digest=found.digest,
-        notes=(*notes, *rows.notes()),
-        header_row=header_row,
-    )
+        for cells in chain(rows.windows(text), [[]]):  # the last holds what was set aside since
+            numbers, broken = rows.taken()
+            columns = [_array(cells[at :: len(names)]) for at in wanted.values()]
+            yield Table(
+                header=tuple(names),
+                cells=pa.Table.from_arrays(columns, names=list(wanted)),
+                numbers=numbers,
+                broken=broken,
+                digest=found.digest,
+                notes=(*notes, *rows.notes()),
+                header_row=header_row,
+            )
 
 
 def _header(text: TextIO, delimiter: str, header_row: int, path: Path) -> list[str]:
@@ -116,6 +140,8 @@ def _header(text: TextIO, delimiter: str, header_row: int, path: Path) -> list[s
 
 
 def _array(cells: Sequence[str]) -> pa.Array:
+    if not cells or cells == [""]:  # a split of nothing is nothing
+        return pa.array(cells, pa.large_string())
     # One long text, cut by Arrow, is built much faster than a text a cell; no cell holds a NUL here.
     return pc.split_pattern(pa.array(["\0".join(cells)], pa.large_string()), "\0").flatten()
 
@@ -130,17 +156,17 @@ class _Records:
         self._delimiter, self._has_nul, self._id_at = delimiter, has_nul, id_at
         self._width = len(header)
         self._named = max(i for i, name in enumerate(header, start=1) if name.strip())
-        self._header_row = self._number = header_row
+        self._taken = self._number = header_row
         self._skipped: list[int] = []  # numbers of blank and of broken records
         self._reread = MAX_REREAD
         self._n_long, self._longest, self._longest_at = 0, 1, 0
 
-    def kept(self) -> npt.NDArray[np.int64]:
-        """Give the numbers of the records that were read."""
-        first = self._header_row + 1
-        return np.delete(
-            np.arange(first, self._number + 1, dtype=np.int64), np.array(self._skipped, dtype=np.int64) - first
-        )
+    def taken(self) -> tuple[npt.NDArray[np.int64], tuple[BrokenLine, ...]]:
+        """Give the numbers of the records that were read since the last time, and those that were set aside."""
+        first, skipped, broken = self._taken + 1, self._skipped, self.broken
+        self._taken, self._skipped, self.broken = self._number, [], []
+        numbers = np.arange(first, self._taken + 1, dtype=np.int64)
+        return np.delete(numbers, np.array(skipped, dtype=np.int64) - first), tuple(broken)
 
     def notes(self) -> list[str]:
         """Say what an analyst should look at: a long record may be a quote that closed too late."""

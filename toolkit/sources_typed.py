@@ -6,8 +6,9 @@ A whole number is its digits, a decimal keeps its zeros, a time is ISO 8601 with
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,45 @@ def read_parquet(path: Path, choose: Choose) -> Table:
         notes=("Parquet",),
         native_times=True,
     )
+
+
+def parquet_tables(paths: Sequence[Path], choose: Choose) -> Iterator[Table]:
+    """Read Parquet files of the same columns, one after the other, in bounded memory; rows count on from 1.
+
+    Raises
+    ------
+    ReadingError
+        If one is not Parquet, lacks a column of the first, or a wanted column holds lists or records.
+    """
+    first = 1
+    for path in paths:
+        try:
+            with opened(path), pq.ParquetFile(path) as file:
+                wanted = choose(file.schema_arrow.names)
+                names = sorted({file.schema_arrow.names[at] for at in wanted.values()})
+                for table in stream_tables(file.iter_batches(BATCH, columns=names), choose, path.name, first=first):
+                    yield replace(table, header=tuple(file.schema_arrow.names))
+                first += file.metadata.num_rows
+        except pa.ArrowException:
+            raise ReadingError(f"{path.name} is damaged, or not a Parquet file: ask for it again.") from None
+
+
+def stream_tables(batches: Iterable[pa.RecordBatch], choose: Choose, name: str, *, first: int = 1) -> Iterator[Table]:
+    """Read Arrow batches of the same columns; rows count on from `first`."""
+    for batch in batches:
+        header = batch.schema.names
+        yield Table(
+            header=tuple(header),
+            cells=pa.table(
+                {c: _column(pa.chunked_array([batch.column(at)]), c, name) for c, at in choose(header).items()}
+            ),
+            numbers=np.arange(first, first + len(batch), dtype=np.int64),
+            broken=(),
+            digest="",
+            notes=(),
+            native_times=True,
+        )
+        first += len(batch)
 
 
 def read_frame(frame: pd.DataFrame, choose: Choose) -> Table:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from toolkit.contract import ID, TIME, Contract
@@ -204,9 +205,12 @@ def validate(
         delivery,
     )
     lenient = [rule for rule in rules if rule.severity == "warning"]
-    good = frame.loc[~frame.index.isin(failures["index"])]
+    places = frame.index.get_indexer(pd.Index(failures["index"].unique()))
+    bad = np.zeros(len(frame), dtype=bool)
+    bad[places[places >= 0]] = True  # a broken line is not in the frame
+    good = frame.loc[~bad] if bad.any() else frame
     good = good.assign(**{TIME: settled(good[TIME])})
-    quarantine = quarantined(frame, failures, delivery)
+    quarantine = quarantined(frame.loc[bad], failures, delivery)
     bad_ids = quarantine[ID].dropna().unique()
     held = frozenset(bad_ids) - frozenset(good[ID][good[ID].isin(bad_ids)])
     return ValidationReport(
