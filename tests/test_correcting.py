@@ -121,8 +121,8 @@ TEXT = (
     | st.text(st.sampled_from(" \u00a0-AeE\u0301RP\u00fc"), max_size=4)
     | st.sampled_from(["ERP", "n/a", "-", "7", "07", "0000007"])
 )
-SAFE = [name for name in CORRECTIONS if name not in ("restamp", "keep_rows")]
-OPTIONS = {"pad_ids": 7, "source_mapping": {"ERP": "customer"}}
+SAFE = [name for name in CORRECTIONS if name not in ("restamp", "keep")]
+OPTIONS = {"pad_ids": 7, "map_source": {"ERP": "customer"}}
 
 
 @given(

@@ -204,10 +204,16 @@ def test_spellings_of_a_category_become_the_most_used_one(customers) -> None:
     done = correct(frame, ["merge_spellings"])
     assert done.frame["customer_category"].fillna("null").tolist() == [*["Großhandel"] * 4, "null", "Bau"]
     assert done.counts == {"merge_spellings": 2}
-    pairs = correct(frame, {"merge_spellings": {"Bau": "Handwerk"}})
-    assert pairs.changes[["before", "after"]].to_numpy().tolist() == [["Bau", "Handwerk"]]
-    with pytest.raises(CorrectionError, match="pairs of texts"):
-        correct(frame, {"merge_spellings": {"Bau": 7}})
+    pairs = correct(frame, {"merge_spellings": {"to": {"Bau": "Handwerk"}}})
+    assert pairs.changes.query("after == 'Handwerk'")["before"].tolist() == ["Bau"]
+    for option, words in [
+        ({"to": {"Bau": 7}}, "old words with the new"),
+        ({"Bau": "x"}, "'columns' and 'to', not Bau"),
+    ]:
+        with pytest.raises(CorrectionError, match=words):
+            correct(frame, {"merge_spellings": option})
+    grades = customers(4, customer_category=["A", "A-", "1-10", "110"])
+    assert correct(grades, ["merge_spellings"]).n_changes == 0  # signs that mean something stay
 
 
 def test_a_tie_goes_to_the_spelling_that_comes_first(customers) -> None:
@@ -217,22 +223,27 @@ def test_a_tie_goes_to_the_spelling_that_comes_first(customers) -> None:
 
 def test_sources_are_mapped_to_the_vendors_words(customers) -> None:
     frame = customers(3, source=[" erp", "Web", None])
-    done = correct(frame, {"source_mapping": {"ERP": "customer", "web": "peak"}})
+    done = correct(frame, {"map_source": {"ERP": "customer", "web": "peak"}})
     assert done.frame["source"].fillna("null").tolist() == ["customer", "peak", "null"]
-    with pytest.raises(CorrectionError, match="gives one of peak, customer, not 'ERP'"):
-        correct(frame, {"source_mapping": {"x": "ERP"}})
-    with pytest.raises(CorrectionError, match="pairs of texts"):
-        correct(frame, ["source_mapping"])
+    with pytest.raises(CorrectionError, match=r"cannot be 'ERP'.*peak or customer"):
+        correct(frame, {"map_source": {"x": "ERP"}})
+    with pytest.raises(CorrectionError, match="old words with the new"):
+        correct(frame, ["map_source"])
 
 
 def test_contradicting_rows_are_settled_by_a_named_choice(customers) -> None:
     frame = customers(5, customer_id=["A", "A", "B", None, None], customer_name=["x", "y", "z", "u", "v"])
     assert correct(frame, ["keep_newest"]).frame["customer_name"].tolist() == ["y", "z", "u", "v"]
-    assert correct(frame, {"keep_rows": [2]}).frame["customer_name"].tolist() == ["x", "z", "u", "v"]
-    assert correct(frame, {"keep_rows": [2]}).n_changes == 1
-    for option, words in [(True, "takes the source_rows"), ([99], "row 99"), ("2", "takes the source_rows")]:
+    assert correct(frame, {"keep": [2]}).frame["customer_name"].tolist() == ["x", "z", "u", "v"]
+    assert correct(frame, {"keep": [2]}).n_changes == 1
+    for option, words in [
+        (True, "needs the source_row"),
+        ([99], "row 99"),
+        ("2", "needs the source_row"),
+        ([2, 3], "2 rows of one key"),
+    ]:
         with pytest.raises(CorrectionError, match=words):
-            correct(frame, {"keep_rows": option})
+            correct(frame, {"keep": option})
 
 
 def test_a_preview_says_what_each_correction_would_change_and_changes_nothing() -> None:
@@ -248,7 +259,7 @@ def test_a_preview_says_what_each_correction_would_change_and_changes_nothing() 
     assert found.counts["pad_ids"] == 0  # the one short id would become another customer's
     assert found.counts["source_to_customer"] == int((as_it_was["source"] == "ERP").sum())
     assert set(found.counts) | set(found.needs) | {"restamp"} == set(CORRECTIONS)
-    assert "takes the source_rows" in found.needs["keep_rows"]
+    assert "needs the source_row" in found.needs["keep"]
     assert "trim_spaces 9" in repr(found)
     assert "→" in found.body()
     with pytest.raises(CorrectionError, match="width"):

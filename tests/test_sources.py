@@ -141,7 +141,8 @@ def test_an_encoding_is_tried_on_the_whole_file(tmp_path: Path) -> None:
 
 def test_a_letter_cut_by_a_block_is_still_utf8(tmp_path: Path) -> None:
     table = from_text(tmp_path, "id;name;group\n1;" + "x" * ((1 << 20) - 17) + "üüü;b\n")
-    assert table.notes[0] == "UTF-8, detected"
+    assert table.notes == ("UTF-8, detected", "delimiter ';', detected")
+    assert rows_of(table)[0][2] == "b"
 
 
 def test_what_does_not_decode_names_the_place_and_the_way_out(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from toolkit.applying import apply_patch
 from toolkit.contract import ID, TIME
-from toolkit.corrections import CHANGE_COLUMNS, CORRECTIONS, WHAT, changes_between
+from toolkit.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, says
 from toolkit.delivery import Customers, Delivery, as_delivery
 from toolkit.display import Result, badge, frame_table, heading, paragraph, plural, table
 from toolkit.errors import CorrectionError, did_you_mean
@@ -198,7 +198,7 @@ class Preview(Result):
                 f"row {c['source_row']}: {c['before']} → {'empty' if pd.isna(c['after']) else c['after']}"
                 for c in first.to_dict("records")
             )
-            rows.append((name, WHAT[name], n, shown))
+            rows.append((name, says(name), n, shown))
         parts = [
             heading(f"Corrections that could be chosen for {self.source}", level=3),
             paragraph("Nothing is changed: choose by name, in correct(…) or in [corrections].", soft=True),

@@ -1,16 +1,18 @@
-"""The named corrections: functions from a frame to a frame, and the list of what differs between two.
+"""The named corrections, each a function from frame to frame that changes what its docstring says; and what changed.
 
 What a correction changed is found by comparing the two frames, so that the list cannot disagree with the data.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 from ftfy import fix_encoding
+from ftfy.badness import is_bad
 
 from toolkit.contract import CUSTOMER, ID, TIME
 from toolkit.errors import CorrectionError, did_you_mean
@@ -22,36 +24,54 @@ PRESENT, DROPPED = "present", "dropped"
 SPACES = r"[\s\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+"
 """Any run of spaces, those of other scripts and of typesetters included."""
 NULL_SPELLINGS = ("-", "--", "n/a", "N/A", "#N/A", "NULL", "null", "None", "?")
+
 INVISIBLE = r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 """Control and zero-width characters, but for the joiners (U+200C, U+200D), which some scripts need to be read."""
 MAX_WIDTH = 40
-MERGED = ("customer_category", "customer_subcategory")
+SPELLED = ("customer_category", "customer_subcategory")
 
 Apply = Callable[[pd.DataFrame, Any, pd.Timestamp], pd.DataFrame]
-"""From a frame, the option and the present moment to the new frame."""
+
+# A sign between two digits tells numbers apart (1-10 is not 110), one at the end may be a grade (A, A-, A+).
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)\s*([-_/.,:\s])\s*(?=\d)")
+_SEPARATORS = re.compile(r"(?<=\w)[-_/.,:;&'’`´\"()\s]+(?=\w)|[.,:;'’`´\"()\s]+")
+_KEPT = "\ue000"
 
 
 def _trim_spaces(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
+    """Spaces before, after and doubled within go; a cell of nothing but spaces becomes null."""
+
     def trim(cells: pd.Series[Any]) -> pd.Series[Any]:
         trimmed = cells.str.replace(SPACES, " ", regex=True).str.strip()
-        return trimmed.mask(trimmed == "")  # nothing but spaces: an empty cell
+        return trimmed.mask(trimmed == "")
 
     return _texts(frame, option, trim)
 
 
 def _unicode_nfc(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
+    """Letters written as two characters, u and two dots, become one."""
     return _texts(frame, option, lambda cells: cells.str.normalize("NFC"))
 
 
 def _mojibake(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    return _texts(frame, option, lambda cells: cells.map(fix_encoding, na_action="ignore").astype("str"))
+    """Letters that were decoded wrongly, as MÃ¼ller, are put right."""
+
+    def mend(cells: pd.Series[Any]) -> pd.Series[Any]:
+        suspect = [not text.isascii() and is_bad(text) for text in cells]
+        return cells.mask(
+            pd.Series(suspect, index=cells.index, dtype=bool), cells[suspect].map(fix_encoding).astype("str")
+        )
+
+    return _texts(frame, option, mend)
 
 
 def _invisible_characters(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
+    """Control and zero-width characters go."""
     return _texts(frame, option, lambda cells: cells.str.replace(INVISIBLE, "", regex=True))
 
 
 def _pad_ids(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
+    """Ids of digits get the leading zeros that they lost, up to the given width."""
     if not isinstance(option, int) or isinstance(option, bool) or not 1 <= option <= MAX_WIDTH:
         raise CorrectionError(f"The correction pad_ids needs the width of an id, from 1 to {MAX_WIDTH}, such as 7.")
     ids = frame[ID]
@@ -63,87 +83,102 @@ def _pad_ids(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
 
 
 def _null_spellings(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
+    """Words that mean nothing, as - or n/a, become null; never in the key."""
     spellings = list(NULL_SPELLINGS) if option is True else _words("null_spellings", option)
     columns = [c for c in text_columns(frame) if c in CUSTOMER.attributes]
     return frame.assign(**{c: frame[c].mask(frame[c].isin(spellings)) for c in columns})
 
 
-def _source_to_customer(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    spellings = {w.casefold() for w in (["ERP"] if option is True else _words("source_to_customer", option))}
-    if "source" not in frame.columns:
-        return frame
-    found = frame["source"].str.strip().str.casefold().isin(spellings)
-    return frame.assign(source=frame["source"].mask(found, "customer"))
-
-
-def _source_mapping(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    pairs = _pairs("source_mapping", option, 'such as {"ERP": "customer"}')
-    known = CUSTOMER.column("source").values
-    for value in pairs.values():
-        if value not in known:
-            raise CorrectionError(f"The correction source_mapping gives one of {', '.join(known)}, not {value!r}.")
-    if "source" not in frame.columns:
-        return frame
-    folded = frame["source"].str.strip().str.casefold().map({k.strip().casefold(): v for k, v in pairs.items()})
-    return frame.assign(source=frame["source"].mask(folded.notna(), folded))
-
-
 def _merge_spellings(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    if isinstance(option, Mapping):
-        pairs = _pairs("merge_spellings", option, "from a spelling to the one to use")
-        return frame.assign(**{c: frame[c].replace(pairs) for c in MERGED if c in frame.columns})
-    columns = list(MERGED) if option is True else _words("merge_spellings", option)
+    """Spellings of one category, equal but for case, spaces, accents and punctuation, become the most used one."""
+    options = option if isinstance(option, Mapping) else {} if option is True else {"columns": option}
+    if unknown := set(options) - {"columns", "to"}:
+        raise CorrectionError(
+            f"The correction merge_spellings takes 'columns' and 'to', not {', '.join(sorted(map(str, unknown)))}."
+        )
+    columns = _words("merge_spellings", options.get("columns", [c for c in SPELLED if c in frame.columns]))
+    stated = _pairs("merge_spellings", options.get("to", {}))
+    _require_texts(frame, columns)
+    given = {folded_spelling(n): n for n in stated.values()} | {folded_spelling(o): n for o, n in stated.items()}
     new = {}
-    for column in (c for c in columns if _text_column(c, frame)):
-        counts = frame[column].value_counts()  # by count, then by first appearance
-        used: dict[str, str] = {}
-        moved = {s: used[k] for s in counts.index if used.setdefault(k := folded(s), s) != s}
+    for column in columns:
+        # Where two are used equally often, the first in the file is taken: value_counts keeps that order.
+        forms = frame[column].value_counts(sort=False).sort_values(ascending=False, kind="stable").index
+        best: dict[str, str] = dict(given)
+        moved = {f: to for f in forms if (key := folded_spelling(f)) and (to := best.setdefault(key, f)) != f}
         if moved:
-            new[column] = frame[column].replace(moved)
+            new[column] = _mapped(frame[column], moved)
     return frame.assign(**new)
 
 
-def folded(text: str) -> str:
-    """Return what a person would take for one spelling: without case, accents, spaces and signs.
+def folded_spelling(text: str) -> str:
+    """Return what two spellings of one category have in common.
+
+    Signs that may mean something stay: ``A-`` is not ``A``, ``1-10`` not ``110``.
 
     Examples
     --------
-    >>> folded("Groß-Handel") == folded("GROSSHANDEL"), folded("Büro") == folded("Bu\u0308ro")
-    (True, True)
+    >>> folded_spelling("Key-Account (Élite)") == folded_spelling("key  account elite")
+    True
+    >>> folded_spelling("A-") == folded_spelling("A"), folded_spelling("1-10") == folded_spelling("110")
+    (False, False)
     """
-    letters = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(c for c in letters if c.isalnum()) or text
+    plain = unicodedata.normalize("NFKD", text).casefold()
+    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    plain = re.sub("[\u2010-\u2015\u2212]", "-", plain)
+    plain = _BETWEEN_DIGITS.sub(lambda found: _KEPT + (found[1].strip() or " ") + _KEPT, plain)
+    parts = plain.split(_KEPT)
+    return "".join(p if i % 2 else _SEPARATORS.sub("", p) for i, p in enumerate(parts))
 
 
-def _keep_newest(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    if option is not True:
-        raise CorrectionError("The correction keep_newest takes no options: write true.")
-    return frame.loc[~(frame.duplicated([ID, TIME], keep="last") & _keyed(frame))]
+def _map_source(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
+    """Words for the source become the contract's two, as stated; case and outer spaces do not matter."""
+    to = {old.strip().casefold(): new for old, new in _pairs("map_source", option).items()}
+    known = CUSTOMER.column("source").values
+    if odd := [new for new in to.values() if new not in known]:
+        near = did_you_mean(odd[0], known) or "."
+        raise CorrectionError(f"map_source: the source cannot be {odd[0]!r}{near} Write {' or '.join(known)}.")
+    if "source" not in frame.columns:
+        return frame
+    forms = frame["source"].dropna().unique()
+    return frame.assign(source=_mapped(frame["source"], {f: to[k] for f in forms if (k := f.strip().casefold()) in to}))
 
 
-def _keep_rows(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    chosen = option if isinstance(option, list | tuple | set | pd.Index) else [option]
-    if not all(isinstance(row, int) and not isinstance(row, bool) for row in chosen):
-        raise CorrectionError("The correction keep_rows takes the source_rows to keep, such as [56, 140].")
-    if unknown := sorted(set(chosen) - set(frame.index)):
-        raise CorrectionError(f"The correction keep_rows names row {unknown[0]}, which is not among the rows.")
-    keys = pd.MultiIndex.from_frame(frame[[ID, TIME]])
-    kept = frame.index.isin(list(chosen))
-    return frame.loc[kept | ~(keys.isin(keys[kept]) & _keyed(frame))]
-
-
-def _keyed(frame: pd.DataFrame) -> pd.Series[bool]:
-    # A row without its key is not a duplicate of another one: nobody knows whose it is.
-    return frame[ID].notna() & frame[TIME].notna()
+def _source_to_customer(frame: pd.DataFrame, option: Any, now: pd.Timestamp) -> pd.DataFrame:
+    """ERP, or another word for the source, becomes customer."""
+    words = ["ERP"] if option is True else _words("source_to_customer", option)
+    return _map_source(frame, dict.fromkeys(words, "customer"), now)
 
 
 def _drop_exact_duplicates(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    if option is not True:
-        raise CorrectionError("The correction drop_exact_duplicates takes no options: write true.")
-    return frame.loc[~(frame.duplicated() & _keyed(frame))]
+    """Of rows that say the same throughout, the first stays."""
+    _require_true("drop_exact_duplicates", option)
+    # A row without its key is not a duplicate of another one: nobody knows whose it is.
+    return frame[~(frame.duplicated() & _keyed(frame))]
+
+
+def _keep_newest(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
+    """Of rows with one id and time the last in the file stays, the copies included: its time does not tell."""
+    _require_true("keep_newest", option)
+    return frame[~(frame.duplicated([ID, TIME], keep="last") & _keyed(frame))]
+
+
+def _keep(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
+    """Of rows with one id and time those stay that are named by their source_row."""
+    rows = [option] if isinstance(option, int) else option
+    if not isinstance(rows, list | tuple | pd.Index) or not all(_is_row(r) for r in rows):
+        raise CorrectionError("The correction keep needs the source_row of each row to keep, such as [56, 140].")
+    if lacking := [r for r in rows if r not in frame.index]:
+        raise CorrectionError(f"The correction keep names row {lacking[0]}, which the delivery does not have.")
+    chosen = frame.index.isin(rows)
+    keys = pd.MultiIndex.from_frame(frame[[ID, TIME]].astype(object))
+    if (twice := keys[chosen & _keyed(frame).to_numpy()].duplicated()).any():
+        raise CorrectionError(f"The correction keep names {twice.sum() + 1} rows of one key: keep one of them.")
+    return frame[chosen | ~keys.isin(keys[chosen]) | ~_keyed(frame).to_numpy()]
 
 
 def _restamp(frame: pd.DataFrame, option: Any, now: pd.Timestamp) -> pd.DataFrame:
+    """Chosen customers, or all, get a new time, so that they become new versions."""
     options = option if isinstance(option, Mapping) else {} if option is True else {"at": option}
     if unknown := set(options) - {"at", "ids"}:
         raise CorrectionError(f"The correction restamp takes 'at' and 'ids', not {', '.join(sorted(unknown))}.")
@@ -161,52 +196,66 @@ def _restamp(frame: pd.DataFrame, option: Any, now: pd.Timestamp) -> pd.DataFram
     return frame.assign(**{TIME: frame[TIME].mask(chosen, stamp.tz_convert("UTC").as_unit("us"))})
 
 
-WHAT: dict[str, str] = {
-    "trim_spaces": "spaces before and after go, doubled ones become one",
-    "unicode_nfc": "letters written as two characters become one (ü)",
-    "mojibake": "letters that were decoded wrongly are put right (MÃ¼ller)",
-    "invisible_characters": "control and zero-width characters go",
-    "pad_ids": "ids of digits get their leading zeros back; takes the width",
-    "null_spellings": "-, n/a and the like become empty cells; takes the spellings",
-    "source_to_customer": "ERP in source becomes customer; takes the spellings",
-    "source_mapping": "words in source become peak or customer; takes the pairs",
-    "merge_spellings": "spellings of a category become its most used one; takes columns or pairs",
-    "drop_exact_duplicates": "rows that say the same twice go, but for the first",
-    "keep_newest": "of rows that contradict each other under one key, the last in the file stays",
-    "keep_rows": "of rows that contradict each other under one key, those named stay",
-    "restamp": "rows get a new updated_at; takes the time and the ids",
-}
-"""Name to what it does, in plain words."""
-
 CORRECTIONS: dict[str, Apply] = {
     "trim_spaces": _trim_spaces,
     "unicode_nfc": _unicode_nfc,
     "mojibake": _mojibake,
     "invisible_characters": _invisible_characters,
-    "pad_ids": _pad_ids,
     "null_spellings": _null_spellings,
-    "source_to_customer": _source_to_customer,
-    "source_mapping": _source_mapping,
     "merge_spellings": _merge_spellings,
+    "map_source": _map_source,
+    "source_to_customer": _source_to_customer,
+    "pad_ids": _pad_ids,
     "drop_exact_duplicates": _drop_exact_duplicates,
     "keep_newest": _keep_newest,
-    "keep_rows": _keep_rows,
+    "keep": _keep,
     "restamp": _restamp,
 }
 """Name to function: frame, options, the present moment; gives the new frame."""
 
 
+def says(name: str) -> str:
+    """Return in one sentence what a correction does."""
+    return (CORRECTIONS[name].__doc__ or "").split("\n")[0]
+
+
 def _texts(frame: pd.DataFrame, option: Any, function: Callable[[Any], Any]) -> pd.DataFrame:
     columns = text_columns(frame) if option is True else _words("a correction's columns", option)
+    _require_texts(frame, columns)
     # A column says the same few things many times over: work on each distinct text once.
     new = {}
-    for column in (c for c in columns if _text_column(c, frame)):
+    for column in columns:
         distinct = pd.Series(frame[column].dropna().unique(), dtype="str")
         after = function(distinct)
         moved = after.isna() | (after != distinct)
         if moved.any():
-            new[column] = frame[column].replace(dict(zip(distinct[moved], after[moved], strict=True)))
+            new[column] = _mapped(frame[column], dict(zip(distinct[moved], after[moved], strict=True)))
     return frame.assign(**new)
+
+
+def _mapped(cells: pd.Series[Any], to: Mapping[str, Any]) -> pd.Series[Any]:
+    hit = cells.isin(list(to))
+    return cells.mask(hit, cells[hit].map(to).astype("str"))
+
+
+def _keyed(frame: pd.DataFrame) -> pd.Series[bool]:
+    return frame[ID].notna() & frame[TIME].notna()
+
+
+def _is_row(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _require_true(name: str, option: Any) -> None:
+    if option is not True:
+        raise CorrectionError(f"The correction {name} takes no options: write true.")
+
+
+def _require_texts(frame: pd.DataFrame, columns: list[str]) -> None:
+    for column in columns:
+        if column not in text_columns(frame):
+            near = did_you_mean(column, text_columns(frame)) or "."
+            raise CorrectionError(f"{column!r} is not a text column of the frame{near}")
 
 
 def _words(name: str, option: Any) -> list[str]:
@@ -216,20 +265,9 @@ def _words(name: str, option: Any) -> list[str]:
     return list(words)
 
 
-def _text_column(column: str, frame: pd.DataFrame) -> bool:
-    """Say whether the frame has the column; what is no text column is refused."""
-    if column in text_columns(frame):
-        return True
-    if column in MERGED:
-        return False
-    near = did_you_mean(column, text_columns(frame)) or "."
-    raise CorrectionError(f"{column!r} is not a text column of the frame{near}")
-
-
-def _pairs(name: str, option: Any, such: str) -> dict[str, str]:
-    texts = isinstance(option, Mapping) and all(isinstance(t, str) for pair in option.items() for t in pair)
-    if not texts or not option:
-        raise CorrectionError(f"The correction {name} takes pairs of texts, {such}.")
+def _pairs(name: str, option: Any) -> dict[str, str]:
+    if not isinstance(option, Mapping) or not all(isinstance(w, str) for pair in option.items() for w in pair):
+        raise CorrectionError(f'The correction {name} needs the old words with the new, such as {{ERP = "customer"}}.')
     return dict(option)
 
 

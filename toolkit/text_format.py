@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from toolkit.errors import ReadingError
 from toolkit.sources import HEADER_SEARCH, OLE, ZIP, opened, text_of, unpacked
@@ -147,10 +147,17 @@ def _line(path: Path, name: str, byte: int) -> int:
 def sample_lines(path: Path, encoding: str, header_row: int | None = None) -> list[str]:
     """Return a text file's first lines, long ones cut: enough to tell the delimiter and to find the header."""
     with opened(path), text_of(path, encoding) as file:
-        lines = [file.readline(SAMPLE_BYTES) for _ in range((header_row or HEADER_SEARCH) + SAMPLE_LINES)]
+        lines = [_cut_line(file) for _ in range((header_row or HEADER_SEARCH) + SAMPLE_LINES)]
     if lines:
         lines[0] = lines[0].lstrip("\ufeff")
     return [line for line in lines if line]
+
+
+def _cut_line(file: TextIO) -> str:
+    line = rest = file.readline(SAMPLE_BYTES)
+    while len(rest) == SAMPLE_BYTES and not rest.endswith(("\n", "\r")):
+        rest = file.readline(SAMPLE_BYTES)
+    return line
 
 
 def read_delimiter(lines: Sequence[str], header_row: int | None = None) -> tuple[str, str]:
