@@ -65,7 +65,8 @@ def results(customers, clock: Clock) -> dict[str, Result]:
             customer_name=EVIL + "2", updated_at=report.good["updated_at"] + pd.Timedelta(days=1)
         )
         made = [settings, delivery, corrected, report, tk.profile(delivery), changes, plan, pushed, ledger.snapshot(),
-                tk.status(settings=settings), tk.diff(ledger.snapshot(), later.iloc[1:])]  # fmt: skip
+                tk.status(settings=settings), tk.diff(ledger.snapshot(), later.iloc[1:]),
+                tk.validate(later, before=ledger.snapshot()).drift]  # fmt: skip
     return {f"{number} {type(result).__name__}": result for number, result in enumerate(made)}
 
 
