@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toolkit.contract import CUSTOMER
-from toolkit.display import Markup, bar, escape, lines, percent, table, tally
+from toolkit.contract import CUSTOMER, ID
+from toolkit.display import Markup, escape, lines, share_bar, table, tally
 from toolkit.engine import Session, quoted
 
 COLUMNS = [
@@ -35,10 +35,12 @@ COLUMNS = [
 SAMPLE = 20_000
 """Distinct values of which, beyond that number, the patterns are first looked for in a sample."""
 MAX_PATTERNS = 20
-_SHAPE_LENGTH = 60
+_COMMON = 0.2
+SHAPED = 60
+"""Characters of a value, up to which its pattern is told."""
 _LOWER = r"[\p{Ll}\p{Lt}\p{Lm}\p{Lo}]"
 _SHAPE = (
-    rf"regexp_replace(regexp_replace(regexp_replace(left(value, {_SHAPE_LENGTH}), '{_LOWER}', 'a', 'g'), "
+    rf"regexp_replace(regexp_replace(regexp_replace(left(value, {SHAPED}), '{_LOWER}', 'a', 'g'), "
     r"'\p{Lu}', 'A', 'g'), '\p{Nd}', '9', 'g')"
 )
 _SIGNS = {"a": _LOWER, "A": r"\p{Lu}", "9": r"\p{Nd}"}
@@ -65,17 +67,19 @@ def _count(session: Session, rows: str, column: str, n_rows: int, *, is_text: bo
         f"""CREATE OR REPLACE TEMP TABLE values_ AS
             SELECT {name} AS value, count(*) AS n FROM {rows} WHERE {name} IS NOT NULL GROUP BY 1"""
     )
+    shown = "{}" if is_text else "replace({}::VARCHAR, '+00', 'Z')"
     (facts,) = session.table(
-        """SELECT count(*) AS distinct, coalesce(sum(n), 0)::BIGINT AS filled,
-                  min(value)::VARCHAR AS least, max(value)::VARCHAR AS greatest FROM values_"""
+        f"""SELECT n AS distinct, filled, {shown.format("least")} AS least, {shown.format("greatest")} AS greatest FROM
+            (SELECT count(*) AS n, coalesce(sum(n), 0)::BIGINT AS filled, min(value) AS least, max(value) AS greatest
+             FROM values_)"""
     ).to_pylist()
     top = session.table(
-        f"""SELECT value::VARCHAR AS value, n FROM values_ WHERE n * 100 >= {n_rows}
+        f"""SELECT {shown.format("value")} AS shown, n FROM values_ WHERE n * 100 >= {n_rows}
             ORDER BY n DESC, value LIMIT 5"""
     ).to_pylist()
     filled = facts.pop("filled")
     counted = {"column": column, "nulls": n_rows - filled, "null_share": (n_rows - filled) / max(n_rows, 1), **facts}
-    counted |= {"top": [(v["value"], v["n"]) for v in top], "patterns": [], "sampled": False}
+    counted |= {"top": [(v["shown"], v["n"]) for v in top], "patterns": [], "sampled": False}
     if is_text and filled:
         counted |= _lengths(session)
         counted["patterns"], counted["sampled"] = _patterns(session, facts["distinct"])
@@ -95,7 +99,7 @@ def _patterns(session: Session, distinct: int) -> tuple[list[tuple[str, float]],
         return _shapes(session, _SHAPE, "true"), False
     part = f"hash(value) % {distinct // SAMPLE} = 0"  # the same values each time
     sampled = _shapes(session, _SHAPE, part, raw=True)
-    common = [(shape, share) for shape, share in sampled[:3] if len(shape) < _SHAPE_LENGTH]
+    common = [(shape, share) for shape, share in sampled[:3] if len(shape) < SHAPED]
     if sum(share for _, share in common) < 0.9:
         return [(_pattern(shape), share) for shape, share in sampled], True
     # A match is far cheaper than a shape: whatever is not of a common shape is shaped, so that no stray is missed.
@@ -114,7 +118,7 @@ def _shapes(session: Session, shape: str, where: str, *, raw: bool = False) -> l
 def _pattern(shape: str) -> str:
     """Shorten runs of five and more: ``AAAAA-9999`` is ``A{5}-9999``."""
     short = re.sub(r"([aA9])\1{4,}", lambda run: f"{run[1]}{{{len(run[0])}}}", shape)
-    return short + ("…" if len(shape) == _SHAPE_LENGTH else "")
+    return short + ("…" if len(shape) == SHAPED else "")
 
 
 def _expression(shape: str) -> str:
@@ -140,7 +144,7 @@ def _row(c: Mapping[Any, Any], n_rows: int, names: Mapping[str, str]) -> tuple[o
     length = " · ".join(f"{size:,}" for size in sizes)
     return (
         name,
-        Markup(f"{bar(c['null_share'])} {percent(c['null_share'])}"),
+        share_bar(c["null_share"]),
         c["distinct"],
         Markup(f'<span title="shortest · median · longest">{length}</span>'),
         _values(c, n_rows),
@@ -162,10 +166,8 @@ def _values(c: Mapping[Any, Any], n_rows: int) -> Markup:
 
 
 def _forms(c: Mapping[Any, Any]) -> Markup:
-    if not c["patterns"]:
+    # Names and words have a shape too, and it says nothing.
+    if not c["patterns"] or c["patterns"][0][1] < _COMMON or not (c["column"] == ID or "9" in c["patterns"][0][0]):
         return Markup("")
-    if c["patterns"][0][1] < 0.05:
-        return lines(["no common one"])
     shown = tally([(pattern, share) for pattern, share in c["patterns"][:4]])
-    note = f"in a sample of about {SAMPLE:,}" if c["sampled"] else ""
-    return Markup(shown + (lines([Markup(""), note]) if note else ""))
+    return Markup(shown + lines(["", f"in a sample of {SAMPLE:,} or more"])) if c["sampled"] else shown

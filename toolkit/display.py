@@ -46,22 +46,25 @@ STYLE = (
     ".tk th,.tk td.line{color:var(--tk-soft);white-space:nowrap}.tk td.line{color:var(--tk-ink)}"
     ".tk th{font-weight:600}.tk tr{background:none!important}"
     ".tk td.num,.tk th.num{text-align:right!important;font-variant-numeric:tabular-nums}"
-    ".tk td.long{min-width:220px}"
+    ".tk td.long{min-width:180px}.tk td.line{max-width:none}"
     ".tk .badge{display:inline-block;border:1px solid;border-radius:10px;padding:0 9px;margin:2px 6px 2px 0;"
     "font-size:12px;white-space:nowrap}"
     ".tk .good{color:var(--tk-good)}.tk .bad{color:var(--tk-bad)}.tk .warn{color:var(--tk-warn)}"
     ".tk .calm{color:var(--tk-soft)}"
-    ".tk .bar{display:inline-block;width:120px;height:8px;background:var(--tk-tint);border-radius:4px}"
+    ".tk .bar{display:inline-block;width:60px;height:8px;background:var(--tk-tint);border-radius:4px}"
     ".tk .bar i{display:block;height:8px;background:var(--tk-bar);border-radius:4px}"
     ".tk td.none{color:var(--tk-soft);font-style:italic}"
     # What a file holds may be written from right to left: it must not turn the text beside it around.
     ".tk td,.tk h3,.tk h4,.tk bdi{unicode-bidi:isolate}"
     ".tk .row{display:block;white-space:nowrap}.tk .num{font-variant-numeric:tabular-nums}"
     ".tk .tally{display:grid;grid-template-columns:auto 60px auto;column-gap:8px;align-items:center;"
-    "justify-content:start;white-space:nowrap}.tk .tally .bar{width:60px}.tk .tally .num{text-align:right}"
-    ".tk .over{display:flex;align-items:flex-end;gap:1px;height:64px;max-width:720px;margin:6px 0 0;"
-    "border-bottom:1px solid var(--tk-line)}.tk .over i{flex:1 1 0;background:var(--tk-bar);border-radius:2px 2px 0 0}"
-    ".tk .ends{display:flex;justify-content:space-between;max-width:720px;font-size:12px;color:var(--tk-soft)}"
+    "justify-content:start;white-space:nowrap}.tk .tally .num{min-width:3.6em;text-align:right}"
+    ".tk .share{display:inline-grid;grid-template-columns:60px 3.6em;column-gap:8px;align-items:center}"
+    ".tk .share .num{text-align:right}"
+    ".tk .over{display:flex;align-items:flex-end;gap:1px;height:64px;margin:6px 0 0;"
+    "border-bottom:1px solid var(--tk-line)}"
+    ".tk .over i{flex:1 1 0;max-width:40px;background:var(--tk-bar);border-radius:2px 2px 0 0}"
+    ".tk .ends{display:flex;justify-content:space-between;font-size:12px;color:var(--tk-soft)}"
     ".tk bdi.cell{background:var(--tk-tint);border-radius:3px;padding:0 4px;white-space:pre}"
     ".tk details{margin:12px 0 4px}.tk summary{font-weight:600;cursor:pointer;color:var(--tk-ink)}</style>"
 )
@@ -119,6 +122,11 @@ def lines(texts: Iterable[object]) -> Markup:
     )
 
 
+def share_bar(share: float) -> Markup:
+    """Render a share between 0 and 1 as a bar with its figure."""
+    return Markup(f'<span class="share">{bar(share)}<span class=num>{percent(share)}</span></span>')
+
+
 def tally(shares: Iterable[tuple[str, float]], rest: Iterable[tuple[str, float]] = ()) -> Markup:
     """Render texts, each with its share between 0 and 1 as a bar; those of `rest` are softer."""
     rows = [
@@ -132,12 +140,15 @@ def tally(shares: Iterable[tuple[str, float]], rest: Iterable[tuple[str, float]]
 def timeline(counts: Sequence[tuple[str, int]]) -> Markup:
     """Render counts by period as upright bars, the first and the last period named below."""
     most = max((n for _, n in counts), default=1) or 1
+    wide = f"max-width:{max(18 * len(counts), 160)}px"
     bars = "".join(
         f'<i style="height:{max(n / most * 100, 2 if n else 0):.0f}%" title="{escape(period)}: {n:,}"></i>'
         for period, n in counts
     )
-    ends = "".join(f"<span>{escape(counts[at][0])}</span>" for at in (0, -1)) if counts else ""
-    return Markup(f'<div class="over">{bars}</div><div class="ends">{ends}</div>')
+    ends = "".join(
+        f"<span>{escape(period)}</span>" for period in dict.fromkeys(c[0] for c in (*counts[:1], *counts[-1:]))
+    )
+    return Markup(f'<div class="over" style="{wide}">{bars}</div><div class="ends" style="{wide}">{ends}</div>')
 
 
 def details(summary: object, *parts: object) -> Markup:
@@ -273,7 +284,7 @@ def _cell(value: object) -> str:
     if isinstance(value, Markup):
         return f'<td class="line">{value}</td>'
     text = str(value)
-    size = "long" if len(text) > 40 else "line" if len(text) <= 24 else ""
+    size = "long" if len(text) > 32 else "line" if len(text) <= 24 else ""
     return f'<td class="{size}">{escape(text, limit=MAX_CELL)}</td>'
 
 

@@ -17,7 +17,7 @@ from rapidfuzz import fuzz, process
 from toolkit.contract import CUSTOMER, ID, TIME
 from toolkit.counting import count_columns
 from toolkit.delivery import Customers, as_delivery
-from toolkit.display import Markup, Result, bar, details, heading, lines, paragraph, percent, plural, table
+from toolkit.display import Markup, Result, details, heading, lines, paragraph, percent, plural, share_bar, table
 from toolkit.engine import Session, quoted, to_arrow
 from toolkit.snapshot import Snapshot
 from toolkit.times import settled
@@ -80,7 +80,8 @@ class Drift(Result):
         sizes = f"{plural(self.n_before, 'customer')} before, {self.n_after:,} now"
         if not self.n_findings:
             return f"{sizes}; nothing drifted"
-        return f"{sizes}; {plural(self.n_findings, 'finding')}, the worst: {self.findings['what'].iloc[0]}"
+        worst = self.findings.iloc[0]
+        return f"{sizes}; {plural(self.n_findings, 'finding')}, the worst: {worst['column']}, {worst['what']}"
 
     def body(self) -> str:
         """Give the findings and the columns of both sides as an HTML fragment."""
@@ -89,7 +90,7 @@ class Drift(Result):
         shown = self.findings.head(MAX_SHOWN).to_dict("records")
         rows = [(f["column"], f["what"], _side(f, "before"), _side(f, "after")) for f in shown]
         sides = [
-            (c["column"], *(_share(c[f"null_{side}"]) for side in ("before", "after")), c["distinct_before"],
+            (c["column"], *(share_bar(c[f"null_{side}"]) for side in ("before", "after")), c["distinct_before"],
              c["distinct_after"])
             for c in self.columns.to_dict("records")
         ]  # fmt: skip
@@ -243,9 +244,9 @@ def _categories(session: Session, column: str, *, whole: bool) -> list[Finding]:
         return []  # emptied or filled as a whole, which the nulls tell, or no list of categories
     gone, new = before.keys() - after.keys(), after.keys() - before.keys()
     renamed = _renamed(session, column, before, gone, new)
-    found = [("renamed", column, "goes by another name", a, b, before[a], after[b]) for a, b in renamed.items()]
-    found += [("gone", column, "is gone", v, "", before[v], 0) for v in sorted(gone - renamed.keys()) if whole]
-    return found + [("new", column, "is new", "", v, 0, after[v]) for v in sorted(new - set(renamed.values()))]
+    found = [("renamed", column, "a value goes by another name", a, b, before[a], after[b]) for a, b in renamed.items()]
+    found += [("gone", column, "a value is gone", v, "", before[v], 0) for v in sorted(gone - renamed.keys()) if whole]
+    return found + [("new", column, "a value is new", "", v, 0, after[v]) for v in sorted(new - set(renamed.values()))]
 
 
 def _values(session: Session, column: str, rows: str) -> dict[str, int]:
@@ -285,7 +286,3 @@ def _digits(text: str) -> list[str]:
 def _side(finding: Mapping[Any, Any], side: str) -> Markup:
     n, share, value = (finding[f"{what}_{side}"] for what in ("n", "share", "value"))
     return lines([value, f"{n:,} · {percent(share)}"] if value else [f"{n:,} · {percent(share)}"])
-
-
-def _share(share: float) -> Markup:
-    return Markup(f"{bar(share)} {percent(share)}")

@@ -7,19 +7,20 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.display import Markup, badge, escape, is_null, percent, table, timestamp
+from toolkit.display import Markup, badge, escape, is_null, percent, plural, table, timestamp
 from toolkit.rules import RULES
 
 MAX_FINDINGS = 30
 MAX_EXAMPLES = 3
 _CELL = 40
-_HARM = {rule.name: place for place, rule in enumerate(RULES)}
+_HARM = {rule.name: place for place, rule in enumerate(RULES)} | {"other_contract": len(RULES)}
 
 
-def by_harm(found: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+def by_harm(found: pd.DataFrame, *rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row a reason of `found`, the most harmful first: in the order of the rules, then of the counts.
 
-    A failure of the schema's or a rule of the analyst's own comes before the toolkit's rules.
+    A failure of the schema's or a rule of the analyst's own comes before the toolkit's rules, and what another
+    contract would refuse after them.
 
     Parameters
     ----------
@@ -38,9 +39,9 @@ def by_harm(found: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     first = each.head(MAX_EXAMPLES)
     first = first[first["reason"].isin(told["reason"].head(MAX_FINDINGS))]
     examples: dict[str, list[tuple[int, Any, int | None, Any]]] = {}
+    none = (None, None)
     for f in first.to_dict("records"):
-        known = not pd.isna(f["other"]) and f["other"] in rows.index
-        beside = (int(f["other"]), rows.at[f["other"], f["column"]]) if known else (None, None)
+        beside = next(((int(f["other"]), r.at[f["other"], f["column"]]) for r in rows if f["other"] in r.index), none)
         examples.setdefault(f["reason"], []).append((f["index"], f["failure_case"], *beside))
     told["examples"] = pd.Series([examples.get(why, []) for why in told["reason"]], dtype=object)
     return told
@@ -48,7 +49,7 @@ def by_harm(found: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 def worst(told: pd.DataFrame) -> str:
     """Say the first of the findings that `by_harm` gives."""
-    return f"{told['count'].iloc[0]:,} × {told['reason'].iloc[0]}"
+    return f"{told['reason'].iloc[0]} ({plural(int(told['count'].iloc[0]), 'row')})"
 
 
 def evidence_table(failures: pd.DataFrame, warnings: pd.DataFrame, *, n_rows: int, names: Mapping[str, str]) -> Markup:
@@ -60,16 +61,16 @@ def evidence_table(failures: pd.DataFrame, warnings: pd.DataFrame, *, n_rows: in
             kind,
             f["reason"],
             f["count"],
-            Markup(f'<span class="num">{percent(f["count"] / max(n_rows, 1))}</span>'),
+            percent(f["count"] / max(n_rows, 1)),
+            names.get(f["column"], f["column"] or ""),
             Markup("".join(_example(*e) for e in f["examples"])),
-            names.get(f["column"], ""),
         )
         for kind, f in told
     ]
-    head = ["", "what", "count", "share", "seen at source_row", "column of the file"]
-    own = any(names.get(f["column"], f["column"]) != f["column"] for _, f in told)
+    head = ["", "what", "count", "share", "column", "seen at source_row"]
+    plain = failures.empty  # all are of one kind
     more = len(failures) + len(warnings) - len(rows)
-    return table(head if own else head[:-1], rows if own else [row[:-1] for row in rows], more=more)
+    return table(head[plain:], [row[plain:] for row in rows], more=more)
 
 
 def _example(row: int, cell: object, other: int | None, beside: object) -> str:

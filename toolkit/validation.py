@@ -147,19 +147,20 @@ class ValidationReport(Result):
 
     @cached_property
     def _told(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return by_harm(self.failures, self.quarantine), by_harm(self.warnings, self._rows)
-
-    @property
-    def _rows(self) -> pd.DataFrame:
-        """The rows of the frame: good ones and quarantined, without the lines that could not be parsed."""
-        set_aside = self.quarantine.drop(index=self.delivery.broken.index, columns=["reasons", "text"], errors="ignore")
-        return pd.concat([self.good, set_aside.assign(**{TIME: settled(set_aside[TIME])})])
+        return (
+            by_harm(self.failures, self.good, self.quarantine),
+            by_harm(self.warnings, self.good, self.quarantine),
+        )
 
     def _columns(self) -> Markup:
-        rows = self._rows
-        with Session({"rows_": to_arrow(rows, CUSTOMER.arrow_schema())}) as session:
-            columns = count_columns(session, [c for c in CUSTOMER.names if c in rows.columns])
-        return columns_table(columns, len(rows), self.delivery.names)
+        """Count the rows as they came, good and quarantined, but for the lines that could not be parsed."""
+        held = self.quarantine[~self.quarantine.index.isin(self.delivery.broken.index)]
+        held = held.assign(**{TIME: settled(held[TIME])})
+        both = {name: to_arrow(rows, CUSTOMER.arrow_schema()) for name, rows in (("good_", self.good), ("held_", held))}
+        with Session(both) as session:
+            session.run("CREATE VIEW rows_ AS FROM good_ UNION ALL FROM held_")
+            columns = count_columns(session, [c for c in CUSTOMER.names if c in self.good.columns])
+        return columns_table(columns, len(self.good) + len(held), self.delivery.names)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the failures."""
