@@ -47,11 +47,13 @@ class Outline(HTMLParser):
 
 
 @pytest.fixture
-def results(customers, clock: Clock) -> dict[str, Result]:
+def results(customers, clock: Clock, tmp_path: Path) -> dict[str, Result]:
     """One of each kind of result, made from a delivery with hostile cells, with a refusal as hostile."""
     frame = customers(9, customer_name=[EVIL, BACKWARDS, None, *"abcdef"], customer_category=[EVIL] * 9,
                       source=["ERP", EVIL, *["customer"] * 7])  # fmt: skip
     frame.loc[4, "customer_id"] = EVIL
+    written = tmp_path / "rows.parquet"
+    frame.to_parquet(written)
     delivery = tk.Delivery(frame, source=f"{EVIL}.csv")
     with tk.Sandbox() as sandbox:
         sandbox.vendor.refuse = lambda row: EVIL if row["customer_id"] == EVIL else None
@@ -68,7 +70,8 @@ def results(customers, clock: Clock) -> dict[str, Result]:
         made = [settings, delivery, corrected, report, tk.profile(delivery), changes, plan, pushed, ledger.snapshot(),
                 tk.status(settings=settings), tk.diff(ledger.snapshot(), later.iloc[1:]),
                 suggest_mapping(frame), tk.preview_corrections(delivery), corrected.patch(who=EVIL),
-                tk.apply_patch(delivery, corrected.patch(who=EVIL))]  # fmt: skip
+                tk.apply_patch(delivery, corrected.patch(who=EVIL)),
+                tk.validate(later, before=ledger.snapshot()).drift, tk.scan(written, rules=())]  # fmt: skip
     return {f"{number} {type(result).__name__}": result for number, result in enumerate(made)}
 
 

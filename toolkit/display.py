@@ -17,7 +17,10 @@ import pandas as pd
 Tone = Literal["good", "bad", "warn", "calm"]
 
 MAX_ROWS = 12
+MAX_COLUMNS = 16
 MAX_CELL = 120
+MAX_HEADING = 200
+MAX_PARAGRAPH = 1_500
 
 _LIGHT = (
     "--tk-ink:#1f2328;--tk-soft:#59636e;--tk-line:#d1d9e0;--tk-tint:#eef1f4;--tk-paper:#fff;"
@@ -44,14 +47,27 @@ STYLE = (
     ".tk th,.tk td.line{color:var(--tk-soft);white-space:nowrap}.tk td.line{color:var(--tk-ink)}"
     ".tk th{font-weight:600}.tk tr{background:none!important}"
     ".tk td.num,.tk th.num{text-align:right!important;font-variant-numeric:tabular-nums}"
-    ".tk td.long{min-width:220px}"
+    ".tk td.long{min-width:180px}.tk td.line{max-width:none}"
     ".tk .badge{display:inline-block;border:1px solid;border-radius:10px;padding:0 9px;margin:2px 6px 2px 0;"
     "font-size:12px;white-space:nowrap}"
     ".tk .good{color:var(--tk-good)}.tk .bad{color:var(--tk-bad)}.tk .warn{color:var(--tk-warn)}"
     ".tk .calm{color:var(--tk-soft)}"
-    ".tk .bar{display:inline-block;width:120px;height:8px;background:var(--tk-tint);border-radius:4px}"
+    ".tk .bar{display:inline-block;width:60px;height:8px;background:var(--tk-tint);border-radius:4px}"
     ".tk .bar i{display:block;height:8px;background:var(--tk-bar);border-radius:4px}"
-    ".tk td.none{color:var(--tk-soft);font-style:italic}</style>"
+    ".tk td.none{color:var(--tk-soft);font-style:italic}"
+    # What a file holds may be written from right to left: it must not turn the text beside it around.
+    ".tk td,.tk h3,.tk h4,.tk bdi{unicode-bidi:isolate}"
+    ".tk .row{display:block;white-space:nowrap}.tk .num{font-variant-numeric:tabular-nums}"
+    ".tk .tally{display:grid;grid-template-columns:auto 60px auto;column-gap:8px;align-items:center;"
+    "justify-content:start;white-space:nowrap}.tk .tally .num{min-width:3.6em;text-align:right}"
+    ".tk .share{display:inline-grid;grid-template-columns:60px 3.6em;column-gap:8px;align-items:center}"
+    ".tk .share .num{text-align:right}"
+    ".tk .over{display:flex;align-items:flex-end;gap:1px;height:64px;margin:6px 0 0;"
+    "border-bottom:1px solid var(--tk-line)}"
+    ".tk .over i{flex:1 1 0;max-width:40px;background:var(--tk-bar);border-radius:2px 2px 0 0}"
+    ".tk .ends{display:flex;justify-content:space-between;font-size:12px;color:var(--tk-soft)}"
+    ".tk bdi.cell{background:var(--tk-tint);border-radius:3px;padding:0 4px;white-space:pre}"
+    ".tk details{margin:12px 0 4px}.tk summary{font-weight:600;cursor:pointer;color:var(--tk-ink)}</style>"
 )
 
 
@@ -61,17 +77,21 @@ class Markup(str):
     __slots__ = ()
 
 
-def escape(value: object) -> Markup:
-    """Text of `value` for HTML; control characters are shown, markup is left as it is.
+def escape(value: object, *, limit: int | None = None) -> Markup:
+    """Text of `value` for HTML, cut to `limit` characters; control characters are shown, markup is left as it is.
 
     Examples
     --------
     >>> escape("<b>Müller & Co</b>")
     '&lt;b&gt;Müller &amp; Co&lt;/b&gt;'
+    >>> escape("Müller", limit=4)
+    'Mül…'
     """
     if isinstance(value, Markup):
         return value
     text = str(value)
+    if limit is not None and len(text) > limit:
+        text = text[: limit - 1] + "…"
     # Control and direction characters would move the text around them; show that they are there.
     text = "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
     return Markup(html.escape(text))
@@ -94,30 +114,94 @@ def bar(share: float) -> Markup:
     return Markup(f'<span class="bar"><i style="width:{width:.1f}%"></i></span>')
 
 
+def lines(texts: Iterable[object]) -> Markup:
+    """Render the first text and, below it and softer, the others."""
+    return Markup(
+        "".join(
+            f'<span class="row{" soft" if n else ""}">{escape(text, limit=60)}</span>' for n, text in enumerate(texts)
+        )
+    )
+
+
+def share_bar(share: float) -> Markup:
+    """Render a share between 0 and 1 as a bar with its figure."""
+    return Markup(f'<span class="share">{bar(share)}<span class=num>{percent(share)}</span></span>')
+
+
+def tally(shares: Iterable[tuple[str, float]], rest: Iterable[tuple[str, float]] = ()) -> Markup:
+    """Render texts, each with its share between 0 and 1 as a bar; those of `rest` are softer."""
+    rows = [
+        f"<bdi{soft}>{escape(text, limit=32)}</bdi>{bar(share)}<span class=num>{percent(share)}</span>"
+        for soft, part in (("", shares), (" class=soft", rest))
+        for text, share in part
+    ]
+    return Markup(f'<div class="tally">{"".join(rows)}</div>')
+
+
+def timeline(counts: Sequence[tuple[str, int]]) -> Markup:
+    """Render counts by period as upright bars, the first and the last period named below."""
+    most = max((n for _, n in counts), default=1) or 1
+    wide = f"max-width:{max(18 * len(counts), 160)}px"
+    bars = "".join(
+        f'<i style="height:{max(n / most * 100, 2 if n else 0):.0f}%" title="{escape(period)}: {n:,}"></i>'
+        for period, n in counts
+    )
+    ends = "".join(
+        f"<span>{escape(period)}</span>" for period in dict.fromkeys(c[0] for c in (*counts[:1], *counts[-1:]))
+    )
+    return Markup(f'<div class="over" style="{wide}">{bars}</div><div class="ends" style="{wide}">{ends}</div>')
+
+
+def details(summary: object, *parts: object) -> Markup:
+    """Render parts that unfold below their summary; no script is needed."""
+    return Markup(f"<details><summary>{escape(summary)}</summary>{''.join(escape(p) for p in parts)}</details>")
+
+
+def percent(share: float) -> str:
+    """Say a share between 0 and 1, so that little is not nothing and nearly all is not all.
+
+    Examples
+    --------
+    >>> percent(0), percent(0.0004), percent(0.125), percent(0.9999), percent(1)
+    ('0%', '<0.1%', '12.5%', '>99.9%', '100%')
+    """
+    if share in (0, 1):
+        return f"{share:.0%}"
+    return "<0.1%" if share < 0.001 else ">99.9%" if share > 0.999 else f"{share:.1%}"
+
+
 def heading(text: object, *, level: Literal[3, 4] = 4) -> Markup:
     """Render a heading."""
-    return Markup(f"<h{level}>{escape(text)}</h{level}>")
+    return Markup(f"<h{level}>{escape(text, limit=MAX_HEADING)}</h{level}>")
 
 
 def paragraph(*parts: object, soft: bool = False) -> Markup:
     """Render one paragraph; the parts are joined by a space."""
-    return Markup(f"<p{' class=soft' if soft else ''}>{' '.join(escape(p) for p in parts)}</p>")
+    said = " ".join(escape(p, limit=MAX_PARAGRAPH) for p in parts)
+    return Markup(f"<p{' class=soft' if soft else ''}>{said}</p>")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, more: int = 0) -> Markup:
     """Render rows as a table; `more` is how many rows are not shown."""
+    rows = list(rows)
     body = "".join("<tr>" + "".join(_cell(v) for v in row) + "</tr>" for row in rows)
-    head = "".join(f"<th>{escape(c)}</th>" for c in columns)
+    numeric = [all(_is_number(v) for v in cells) for cells in zip(*rows, strict=True)] or [False] * len(columns)
+    head = "".join(
+        f"<th{' class=num' if right else ''}>{escape(c, limit=MAX_CELL)}</th>"
+        for c, right in zip(columns, numeric, strict=True)
+    )
     rest = paragraph(f"and {more:,} more", soft=True) if more else ""
     return Markup(f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{rest}')
 
 
 def frame_table(frame: pd.DataFrame, *, index: str | None = None, limit: int = MAX_ROWS) -> Markup:
-    """Render the first rows of a frame, its index first where `index` names it."""
-    shown = frame.head(limit)
+    """Render the first rows and columns of a frame, its index first where `index` names it."""
+    shown = frame.iloc[:limit, :MAX_COLUMNS]
     columns = [str(c) for c in shown.columns]
     rows: list[tuple[object, ...]] = list(shown.itertuples(index=index is not None, name=None))
-    return table([index, *columns] if index else columns, rows, more=len(frame) - len(shown))
+    rest = frame.shape[1] - shown.shape[1]
+    note = paragraph(f"and {plural(rest, 'more column', 'more columns')}", soft=True) if rest else ""
+    return Markup(table([index, *columns] if index else columns, rows, more=len(frame) - len(shown)) + note)
 
 
 def timestamp(value: pd.Timestamp | None) -> str:
@@ -155,6 +239,11 @@ def page(title: str, body: str) -> str:
     )
 
 
+def is_null(value: object) -> bool:
+    """Tell whether a cell holds nothing; a cell that holds a list is one cell."""
+    return value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value)
+
+
 class Result(ABC):
     """The faces that every result has: one line, HTML, a frame, a dictionary, a page."""
 
@@ -188,15 +277,18 @@ class Result(ABC):
 
 
 def _cell(value: object) -> str:
-    if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value):
+    if is_null(value):
         return '<td class="none">null</td>'
     if isinstance(value, pd.Timestamp):
         return f'<td class="line">{escape(timestamp(value))}</td>'
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if _is_number(value):
         return f'<td class="num">{value:,}</td>'
     if isinstance(value, Markup):
         return f'<td class="line">{value}</td>'
     text = str(value)
-    size = "long" if len(text) > 40 else "line" if len(text) <= 24 else ""
-    shown = escape(text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…")
-    return f'<td class="{size}">{shown}</td>'
+    size = "long" if len(text) > 32 else "line" if len(text) <= 24 else ""
+    return f'<td class="{size}">{escape(text, limit=MAX_CELL)}</td>'
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not is_null(value)

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from toolkit.contract import ID, TIME, Contract
+from toolkit.contract import CUSTOMER, ID, TIME, Contract
+from toolkit.counting import columns_table, count_columns
 from toolkit.delivery import Customers, Delivery, as_delivery
-from toolkit.display import (
-    Markup,
-    Result,
-    badges,
-    frame_table,
-    heading,
-    paragraph,
-    plural,
-    table,
-    timestamp,
-)
+from toolkit.display import Markup, Result, badges, details, frame_table, heading, paragraph, plural
+from toolkit.drifting import Drift, drift
+from toolkit.engine import Session, to_arrow
+from toolkit.evidence import by_harm, evidence_table, worst
 from toolkit.failures import oversized_rows, quarantined, require_usable, schema_failures, with_broken_lines
 from toolkit.finding import joined, other_contracts, run_rules
 from toolkit.mending import write_mending_sheet
 from toolkit.rules import RULES, Rule
 from toolkit.schema import UNIQUE
+from toolkit.snapshot import Snapshot
 from toolkit.times import settled
 
 
@@ -51,6 +47,8 @@ class ValidationReport(Result):
         The good rows as the next station wants them: with the ids that are held.
     contract
         Name of the contract that was checked.
+    drift
+        How the delivery as a whole differs from what was sent before; None where that was not given.
     """
 
     good: pd.DataFrame
@@ -59,6 +57,7 @@ class ValidationReport(Result):
     warnings: pd.DataFrame
     delivery: Delivery
     contract: str
+    drift: Drift | None = None
 
     @property
     def n_rows(self) -> int:
@@ -112,10 +111,23 @@ class ValidationReport(Result):
             f"({plural(self.n_failures, 'failure')}), {plural(self.n_warnings, 'warning')}"
         )
 
+    @property
+    def verdict(self) -> str:
+        """What matters most, in one line."""
+        if not self.n_rows:
+            return "There are no rows."
+        told = self._told
+        if self.ok:
+            said = f"{'The row' if self.n_rows == 1 else f'All {self.n_rows:,} rows'} can be sent"
+            return f"{said}; to look at first: {worst(told[1])}." if self.n_warnings else f"{said}."
+        held = f"{self.n_quarantined:,} {'is' if self.n_quarantined == 1 else 'are'} quarantined"
+        return f"{self.n_good:,} of {plural(self.n_rows, 'row')} can be sent; {held}; worst: {worst(told[0])}."
+
     def body(self) -> str:
-        """Give the report as an HTML fragment: verdict, failures, rows, warnings."""
-        parts = [
+        """Give the report as an HTML fragment: verdict, findings, quarantined rows, drift, columns."""
+        parts: list[str] = [
             heading(f"Validation of {self.delivery.source}", level=3),
+            paragraph(self.verdict),
             badges(
                 [
                     (self.n_good, "good", "good"),
@@ -125,16 +137,34 @@ class ValidationReport(Result):
             ),
             paragraph(f"checked against the contract {self.contract}", soft=True),
         ]
+        if self.n_failures or self.n_warnings:
+            found = evidence_table(*self._told, n_rows=self.n_rows, names=self.delivery.names)
+            parts += [heading("Findings: failures, then what is allowed and worth a look"), found]
         if not self.ok:
-            parts += [
-                heading("Failures"),
-                _findings(self.failures),
-                heading("Quarantined rows"),
-                _quarantined(self.quarantine),
-            ]
-        if self.n_warnings:
-            parts += [heading("Warnings: allowed, and worth a look"), _findings(self.warnings)]
+            parts += [heading("Quarantined rows"), _quarantined(self.quarantine)]
+        if self.drift is not None:
+            parts.append(self.drift.body())
+        if self.n_rows:
+            parts.append(details("Columns, quarantined rows included", self._columns()))
         return "".join(parts)
+
+    @cached_property
+    def _told(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return (
+            by_harm(self.failures, self.good, self.quarantine),
+            by_harm(self.warnings, self.good, self.quarantine),
+        )
+
+    def _columns(self) -> Markup:
+        """Count the rows as they came, good and quarantined, but for the lines that could not be parsed."""
+        given = [c for c in CUSTOMER.names if c in self.good.columns]
+        held = self.quarantine.loc[~self.quarantine.index.isin(self.delivery.broken.index), given]
+        held = held.assign(**{TIME: settled(held[TIME])})
+        both = {name: to_arrow(rows, CUSTOMER.arrow_schema()) for name, rows in (("good_", self.good), ("held_", held))}
+        with Session(both) as session:
+            session.run("CREATE VIEW rows_ AS FROM good_ UNION ALL FROM held_")
+            columns = count_columns(session, given)
+        return columns_table(columns, len(self.good) + len(held), self.delivery.names)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the failures."""
@@ -158,6 +188,7 @@ class ValidationReport(Result):
             "ok": self.ok,
             "failures_by_reason": self.counts,
             "warnings_by_reason": self.warning_counts,
+            **({} if self.drift is None else {"drift": self.drift.to_dict()}),
         }
 
 
@@ -166,6 +197,7 @@ def validate(
     *,
     contract: Contract | str = "2026-04",
     rules: Sequence[Rule] = RULES,
+    before: Snapshot | Customers | None = None,
     now: pd.Timestamp | None = None,
 ) -> ValidationReport:
     """Check customers against the contract; bad rows are a result, not an error.
@@ -176,6 +208,8 @@ def validate(
         A frame, a `Delivery`, or what carries one. Its index must name each row once.
     rules
         What to look for besides what the contract forbids; `toolkit.rules.choose_rules` makes a choice.
+    before
+        What was sent before, as `drift` takes it: the report then tells how the delivery as a whole differs from it.
     now
         The moment that "in the future" is measured from, UTC; by default the present.
 
@@ -225,31 +259,12 @@ def validate(
             n_quarantined=delivery.n_quarantined + len(quarantine),
         ),
         contract=documented.name,
+        drift=None if before is None else drift(before, delivery),
     )
 
 
 def _counted(found: pd.DataFrame) -> dict[str, int]:
     return {str(k): int(v) for k, v in found["reason"].value_counts().items()}
-
-
-_HARM = {rule.name: place for place, rule in enumerate(RULES)}
-
-
-def _findings(found: pd.DataFrame) -> Markup:
-    """Show one line a reason: the schema's and the analyst's own first, then in the order of the rules' harm."""
-    groups = [(why, group) for why, group in found.groupby("reason", sort=False)]
-    groups.sort(key=lambda pair: (_HARM.get(pair[1]["check"].iloc[0], -1), -len(pair[1])))
-    rows = []
-    for why, group in groups:
-        places = ", ".join(str(i) for i in group["index"].head(6))
-        rows.append((why, len(group), places + (", …" if len(group) > 6 else ""), _example(group.iloc[0])))
-    return table(["what", "count", "source_row", "the first"], rows)
-
-
-def _example(finding: pd.Series[Any]) -> str:
-    cell = finding["failure_case"]
-    shown = "" if pd.isna(cell) else timestamp(cell) if isinstance(cell, pd.Timestamp) else str(cell)
-    return shown if pd.isna(finding["other"]) else f"{shown} (see row {finding['other']})"
 
 
 def _quarantined(quarantine: pd.DataFrame) -> Markup:
