@@ -192,7 +192,7 @@ class Preview(Result):
     def body(self) -> str:
         """Give each correction with its count and its first cells as an HTML fragment."""
         rows = []
-        for name, n in self.counts.items():
+        for name, n in sorted(self.counts.items(), key=lambda pair: not pair[1]):
             first = self.changes[self.changes["rule"] == name].head(2)
             shown = " · ".join(
                 f"row {c['source_row']}: {c['before']} → {'empty' if pd.isna(c['after']) else c['after']}"
