@@ -6,4 +6,4 @@ from tests.bench import run
 def test_the_benchmark_compares_like_with_like() -> None:
     lines: list[str] = []
     run(2_000, say=lines.append)
-    assert [line.split()[0] for line in lines[1:]] == ["diff", "encode", "validate", "profile", "read"]
+    assert [line.split()[0] for line in lines[1:]] == ["diff", "encode", "validate", "profile", "read", "scan"]

@@ -28,12 +28,16 @@ _FORMS = (
 )
 # Cyrillic and Greek letters that look like Latin ones, in lower case.
 _ALIKE = ("аеорсухіјѕԁһӏкмтвнοανρυκι", "aeopcyxijsdhlkmtbhoavpuki")
-_SIGNS = ',;:-–/&+()"`´’_*\t\n\u00a0\u202f'
-# A dot within a legal form goes (S.A., B.V.), every other sign is a space; then the forms at the end go.
+_SIGN = r"[ ,;:/&+()\"`´’_*\t\n\x{a0}\x{202f}–-]"
+_LOWER = "lower(replace(customer_name, '.', ''))"
+# A dot within a legal form goes (S.A., B.V.), every other sign is a space; then the forms at the end go. Accents and
+# look-alike letters cost more than all the rest, so only names that may have them pay for it.
 FOLDED_NAME = f"""trim(regexp_replace(
-    translate(strip_accents(lower(replace(customer_name, '.', ''))),
-              '{_SIGNS}{_ALIKE[0]}', '{" " * len(_SIGNS)}{_ALIKE[1]}'),
-    '( +({_FORMS}))+ *$| +', ' ', 'g'))"""
+    CASE WHEN strlen(customer_name) = length(customer_name) THEN {_LOWER}
+         WHEN regexp_matches(customer_name, '[\\x{{370}}-\\x{{52f}}]')
+         THEN translate(strip_accents({_LOWER}), '{_ALIKE[0]}', '{_ALIKE[1]}')
+         ELSE strip_accents({_LOWER}) END,
+    '(?:{_SIGN}+(?:{_FORMS}))+{_SIGN}*$|{_SIGN}+', ' ', 'g'))"""
 
 
 # Names that differ near one end stand together in one of the first two lists, near both ends in the third.
