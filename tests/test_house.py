@@ -27,12 +27,13 @@ MODULES = {
 FLOORS = [
     {"errors"},
     {"display", "contract", "engine", "project", "writing", "pacing", "receipts", "times"},
-    {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "answers"},
-    {"settings", "likeness", "sources", "mapping"},
+    {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "answers", "delta", "entries"},
+    {"settings", "likeness", "sources", "mapping", "deliveries"},
     {"text_format", "rules"},
     {"finding"},
     {"sources_csv", "sources_excel", "failures"},
-    {"reading", "validation", "profiling", "correcting", "diffing", "ledger", "synthetic"},
+    {"reading", "validation", "profiling", "correcting", "diffing", "synthetic"},
+    {"ledger"},
     {"planning", "client", "sandbox"},
     {"journal"},
     {"reporting"},
@@ -43,7 +44,7 @@ FLOORS = [
     {"__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
-HOME = {"duckdb": "engine", "deltalake": "ledger", "sqlite3": "journal", "requests": "client"}
+HOME = {"duckdb": "engine", "deltalake": "delta", "sqlite3": "journal", "requests": "client"}
 
 
 def imports(path: Path) -> list[tuple[str, bool]]:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from toolkit.contract import CUSTOMER
 from toolkit.delivery import Delivery
+from toolkit.entries import ENTRY
 from toolkit.errors import LedgerError
-from toolkit.ledger import ENTRY, Ledger
+from toolkit.ledger import Ledger
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

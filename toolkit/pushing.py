@@ -5,17 +5,14 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
-
-import numpy as np
-import pyarrow as pa
 
 from toolkit.client import Client
 from toolkit.contract import CUSTOMER, Contract
+from toolkit.entries import accepted_entries
 from toolkit.errors import LedgerError, PlanError, StoppedError
 from toolkit.journal import Journal, only_pusher
-from toolkit.ledger import ENTRY, Ledger
+from toolkit.ledger import Ledger
 from toolkit.planning import Envelope, PushPlan, as_dry_run
 from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
 from toolkit.reporting import PushReport, Status, pushes_of, report_of
@@ -224,28 +221,7 @@ def _enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> Non
     new = [r for r in journal.receipts(record.id) if r.fate == "accepted" and r.number > through]
     if not new:
         return
-    rows = journal.rows(record.id)
-    places = np.concatenate([np.arange(r.first, r.stop) for r in new])
-    lengths = [r.stop - r.first for r in new]
-    n_rows = len(places)
-    taken = rows.take(pa.array(places))
-    times = [datetime.fromisoformat(r.at) for r in new]
-    columns = {
-        "entry": pa.repeat("accepted", n_rows),
-        **{c: taken[c] for c in CUSTOMER.names},
-        "recorded_at": pa.array(
-            np.repeat(np.array([t.replace(tzinfo=None) for t in times], "datetime64[us]"), lengths)
-        ).cast(pa.timestamp("us", tz="UTC")),
-        "operation": pa.repeat(record.facts["operation"], n_rows),
-        "plan": pa.repeat(record.id, n_rows),
-        "batch": pa.array(np.repeat([r.batch for r in new], lengths)),
-        "position": pa.array(places),
-        "author": pa.repeat(record.author, n_rows),
-        "reason": pa.repeat(record.facts["reason"], n_rows),
-        "source_file": pa.repeat(record.facts["source"], n_rows),
-        "source_row": taken["source_row"],
-    }
-    entries = pa.table([columns[f.name] for f in ENTRY], names=[f.name for f in ENTRY])
+    entries = accepted_entries(journal.rows(record.id), new, record)
     ledger.record(entries, plan=record.id, through=max(r.number for r in new))
 
 
