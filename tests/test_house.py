@@ -27,7 +27,7 @@ MODULES = {
 FLOORS = [
     {"errors"},
     {"display", "contract", "engine", "project", "writing", "pacing", "receipts", "times"},
-    {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "answers", "delta", "entries"},
+    {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "answers", "delta", "entries", "fates"},
     {"settings", "likeness", "sources", "mapping", "deliveries"},
     {"text_format", "rules"},
     {"finding"},

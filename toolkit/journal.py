@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS attempt (
 CREATE TABLE IF NOT EXISTS receipt (
     id INTEGER PRIMARY KEY AUTOINCREMENT, push TEXT NOT NULL REFERENCES push, batch INTEGER NOT NULL,
     attempt INTEGER, first INTEGER NOT NULL, stop INTEGER NOT NULL, fate TEXT NOT NULL, at TEXT NOT NULL,
-    code TEXT, category TEXT, message TEXT);
+    code TEXT, category TEXT, message TEXT, "column" TEXT);
 CREATE INDEX IF NOT EXISTS receipt_push ON receipt (push);
 CREATE INDEX IF NOT EXISTS attempt_push ON attempt (push);
 """
@@ -82,6 +82,8 @@ class Journal:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_TABLES)
+            if not self._db.execute("SELECT 1 FROM pragma_table_info('receipt') WHERE name = 'column'").fetchone():
+                self._db.execute('ALTER TABLE receipt ADD COLUMN "column" TEXT')  # a journal from before it
         except (sqlite3.Error, OSError) as error:
             raise JournalError(
                 f"The journal {self.path} cannot be opened ({error}): mend the folder's permissions, or "
@@ -200,9 +202,12 @@ class Journal:
                 (now, status, verdict, answer[:MAX_ANSWER_CHARACTERS], attempt),
             )
             self._db.executemany(
-                "INSERT INTO receipt (push, batch, attempt, first, stop, fate, at, code, category, message)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?)",
-                [(push, batch, attempt, r.first, r.stop, r.fate, now, r.code, r.category, r.message) for r in receipts],
+                'INSERT INTO receipt (push, batch, attempt, first, stop, fate, at, code, category, message, "column")'
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                [
+                    (push, batch, attempt, r.first, r.stop, r.fate, now, r.code, r.category, r.message, r.column)
+                    for r in receipts
+                ],
             )
 
     def leave_out(self, push: str, receipts: list[Receipt]) -> None:
@@ -220,13 +225,9 @@ class Journal:
 
     def receipts(self, push: str) -> list[Receipt]:
         """Return what answers said, oldest first."""
-        columns = "first, stop, fate, coalesce(code, ''), coalesce(category, ''), coalesce(message, ''), at, batch, id"
-        found = self._read(f"SELECT {columns} FROM receipt WHERE push = ? ORDER BY id", push)
+        said = """coalesce(code, ''), coalesce(category, ''), coalesce(message, ''), at, batch, id, coalesce("column", '')"""
+        found = self._read(f"SELECT first, stop, fate, {said} FROM receipt WHERE push = ? ORDER BY id", push)
         return [Receipt(*row) for row in found]
-
-    def n_attempts(self, push: str) -> int:
-        """Count the requests made."""
-        return int(self._read("SELECT count(*) FROM attempt WHERE push = ?", push)[0][0])
 
     def attempts(self, push: str) -> pd.DataFrame:
         """Return each attempt: batch, when it was sent and answered, status, verdict, the answer's raw text."""

@@ -207,7 +207,7 @@ class Ledger:
         )
         if rows.num_rows:
             self._entries.append(entries, writer=seeding, number=0)
-        return rows.num_rows
+        return len(report.good)
 
     def retract(
         self, keys: Iterable[tuple[str, Any]] = (), *, push: str = "", reason: str, now: datetime | None = None
@@ -240,7 +240,7 @@ class Ledger:
             reason=_required(reason),
         )
         self._entries.append(entries)
-        return wanted.num_rows
+        return int(wanted.num_rows)
 
     def record_delivery(self, delivery: Delivery, *, plan: str, now: datetime) -> None:
         """Keep which customers a delivery held, quarantined ones included; once for each plan."""
