@@ -82,8 +82,8 @@ class Journal:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_TABLES)
-            if not self._db.execute("SELECT 1 FROM pragma_table_info('receipt') WHERE name = 'column'").fetchone():
-                self._db.execute('ALTER TABLE receipt ADD COLUMN "column" TEXT')  # a journal from before it
+            if len(self._db.execute("SELECT * FROM receipt LIMIT 0").description) == 11:  # a journal from before it
+                self._db.execute('ALTER TABLE receipt ADD COLUMN "column" TEXT')
         except (sqlite3.Error, OSError) as error:
             raise JournalError(
                 f"The journal {self.path} cannot be opened ({error}): mend the folder's permissions, or "
@@ -225,8 +225,9 @@ class Journal:
 
     def receipts(self, push: str) -> list[Receipt]:
         """Return what answers said, oldest first."""
-        said = """coalesce(code, ''), coalesce(category, ''), coalesce(message, ''), at, batch, id, coalesce("column", '')"""
-        found = self._read(f"SELECT first, stop, fate, {said} FROM receipt WHERE push = ? ORDER BY id", push)
+        code, category, message, column = (f"coalesce(\"{c}\", '')" for c in ("code", "category", "message", "column"))
+        columns = f"first, stop, fate, {code}, {category}, {message}, at, batch, id, {column}"
+        found = self._read(f"SELECT {columns} FROM receipt WHERE push = ? ORDER BY id", push)
         return [Receipt(*row) for row in found]
 
     def attempts(self, push: str) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from toolkit.client import Client
 from toolkit.contract import CUSTOMER, Contract
@@ -21,8 +22,22 @@ from toolkit.sending import Pace, Sender
 from toolkit.settings import Settings
 
 
+class CarriesPlan(Protocol):
+    """What stands in for a plan, as a `Repush` does: the plan, and why it is sent."""
+
+    @property
+    def plan(self) -> PushPlan:
+        """What is sent."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """What the ledger says of each row."""
+        ...
+
+
 def push(
-    plan: PushPlan,
+    plan: PushPlan | CarriesPlan,
     *,
     settings: Settings | None = None,
     reason: str = "",
@@ -34,7 +49,7 @@ def push(
     Parameters
     ----------
     reason
-        Why, for the ledger.
+        Why, for the ledger; over the reason that a `Repush` has.
     progress
         Show a progress bar (in a notebook, or at a terminal).
 
@@ -48,6 +63,8 @@ def push(
         If it stopped before its end; its `report` says what was done, and `resume` goes on.
     """
     chosen, pace = settings or Settings(), pace or Pace()
+    if not isinstance(plan, PushPlan):
+        reason, plan = reason or plan.reason, plan.plan
     folder = chosen.target_folder()
     with only_pusher(folder, chosen.target), Journal(folder, chosen.target, clock=pace.now) as journal:
         journal.refuse_if_open()
@@ -105,7 +122,7 @@ def abandon(*, settings: Settings | None = None, pace: Pace | None = None) -> Pu
 
 
 def dry_run(
-    plan: PushPlan, *, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True
+    plan: PushPlan | CarriesPlan, *, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True
 ) -> PushReport:
     """Have the vendor check a plan and write nothing; neither ledger nor journal keeps it.
 
@@ -115,7 +132,7 @@ def dry_run(
         If the contract documents no dry run.
     """
     chosen, pace = settings or Settings(), pace or Pace()
-    checked = as_dry_run(plan)
+    checked = as_dry_run(plan if isinstance(plan, PushPlan) else plan.plan)
     with (
         tempfile.TemporaryDirectory(dir=chosen.folder(), prefix="dry-run-") as folder,
         Journal(Path(folder), chosen.target, clock=pace.now) as journal,

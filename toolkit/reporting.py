@@ -137,7 +137,8 @@ class PushReport(Result):
             paragraph(
                 f"{self.label} · {plural(self.n_attempts, 'request')} for "
                 f"{plural(self.n_batches, 'batch', 'batches')} · {self.timing} · "
-                f"{self.n_quarantined:,} quarantined and {self.n_left_out:,} left out before · push {self.push} is {self.state}",
+                f"{self.n_quarantined:,} quarantined and {self.n_left_out:,} left out before · "
+                f"push {self.push} is {self.state}",
                 soft=True,
             ),
         ]
