@@ -69,7 +69,7 @@ def revert(
         (FIRST, found["same"].isna()),
         (OLDER, found["newest"] > found[TIME]),
         (GONE, found["retracted"]),
-        (SINCE + found["by"], found["by"].notna()),
+        (SINCE + found["later_push"], found["later_push"].notna()),
     ):
         why = why.mask(applies, words)
     restored = found.loc[why == "", list(CUSTOMER.names)]
@@ -90,12 +90,12 @@ _TOUCHED = f"""FROM (
         WHERE plan = $2 AND entry <> '{RETRACTED}' GROUP BY customer_id
     ), later AS (
         SELECT customer_id,
-               max_by(plan, recorded_at) FILTER (entry <> '{RETRACTED}' AND plan IS DISTINCT FROM $2) AS by,
+               max_by(plan, recorded_at) FILTER (entry <> '{RETRACTED}' AND plan IS DISTINCT FROM $2) AS later_push,
                bool_or(entry = '{RETRACTED}' AND entries.updated_at = mine.updated_at AND coalesce(plan = $2, TRUE))
                    AS retracted
         FROM entries JOIN mine USING (customer_id) WHERE recorded_at >= at_ GROUP BY customer_id
     )
-    SELECT row_number() OVER (ORDER BY customer_id) AS source_row, mine.customer_id, mine.updated_at, by,
+    SELECT row_number() OVER (ORDER BY customer_id) AS source_row, mine.customer_id, mine.updated_at, later_push,
            coalesce(retracted, FALSE) AS retracted
     FROM mine LEFT JOIN later USING (customer_id) ORDER BY source_row)"""
 _NEWEST = "(FROM {0} QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1)"
