@@ -39,7 +39,7 @@ FLOORS = [
     {"reporting"},
     {"sending"},
     {"pushing", "replanning"},
-    {"repushing", "reverting"},
+    {"repushing", "reverting", "chronicle"},
     {"demo", "telling"},
     {"cli"},
     {"__main__"},

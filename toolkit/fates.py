@@ -61,7 +61,8 @@ def verdict(counts: Mapping[str, int], *, dry_run: bool = False) -> str:
     if not total:
         return "There was nothing to send."
     if counts.get("accepted") == total:
-        return f"All {plural(total, 'row')} {done if dry_run else 'were ' + done}."
+        be = "" if dry_run else "was " if total == 1 else "were "
+        return f"{'The one row' if total == 1 else f'All {total:,} rows'} {be}{done}."
     words = {
         "refused": "refused by the vendor",
         "unknown": "sent without a readable answer, so nobody knows yet",
@@ -71,10 +72,12 @@ def verdict(counts: Mapping[str, int], *, dry_run: bool = False) -> str:
     parts = [(counts[fate], words[fate]) for fate in words if counts.get(fate)]
     if parts[-1][1] != done:
         parts.append((0, done))
-    be = ["" if dry_run and text == done else "was " if n == 1 else "were " for n, text in parts]
-    first = f"{parts[0][0]:,} of {plural(total, 'row')} {be[0]}{parts[0][1]}"
-    rest = [f"{n or 'none':{',' if n else ''}} {b}{text}" for (n, text), b in zip(parts[1:], be[1:], strict=True)]
-    return "; ".join([first, *rest]) + "."
+    said = [
+        (f"{n:,}" if n else "none", ("" if dry_run and text == done else "was " if n == 1 else "were ") + text)
+        for n, text in parts
+    ]
+    (first, fate), *rest = said
+    return "; ".join([f"{first} of {plural(total, 'row')} {fate}", *(f"{n} {text}" for n, text in rest)]) + "."
 
 
 @dataclass(frozen=True)

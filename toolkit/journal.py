@@ -16,6 +16,7 @@ import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -82,8 +83,8 @@ class Journal:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_TABLES)
-            if len(self._db.execute("SELECT * FROM receipt LIMIT 0").description) == 11:  # a journal from before it
-                self._db.execute('ALTER TABLE receipt ADD COLUMN "column" TEXT')
+            if len(self._db.execute("SELECT * FROM receipt LIMIT 0").description) == 11:
+                self._db.execute('ALTER TABLE receipt ADD COLUMN "column" TEXT')  # a journal from before it
         except (sqlite3.Error, OSError) as error:
             raise JournalError(
                 f"The journal {self.path} cannot be opened ({error}): mend the folder's permissions, or "
@@ -195,7 +196,7 @@ class Journal:
         receipts: Iterable[Receipt],
     ) -> None:
         """Enter the answer to an attempt and what it said of the rows, both or neither."""
-        now = self._now()
+        now, said = self._now(), attrgetter("code", "category", "message", "column")
         with self._transaction():
             self._db.execute(
                 "UPDATE attempt SET answered_at = ?, status = ?, verdict = ?, answer = ? WHERE id = ?",
@@ -204,10 +205,7 @@ class Journal:
             self._db.executemany(
                 'INSERT INTO receipt (push, batch, attempt, first, stop, fate, at, code, category, message, "column")'
                 " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                [
-                    (push, batch, attempt, r.first, r.stop, r.fate, now, r.code, r.category, r.message, r.column)
-                    for r in receipts
-                ],
+                [(push, batch, attempt, r.first, r.stop, r.fate, now, *said(r)) for r in receipts],
             )
 
     def leave_out(self, push: str, receipts: list[Receipt]) -> None:
@@ -225,7 +223,7 @@ class Journal:
 
     def receipts(self, push: str) -> list[Receipt]:
         """Return what answers said, oldest first."""
-        code, category, message, column = (f"coalesce(\"{c}\", '')" for c in ("code", "category", "message", "column"))
+        code, category, message, column = (f"coalesce({c}, '')" for c in ("code", "category", "message", '"column"'))
         columns = f"first, stop, fate, {code}, {category}, {message}, at, batch, id, {column}"
         found = self._read(f"SELECT {columns} FROM receipt WHERE push = ? ORDER BY id", push)
         return [Receipt(*row) for row in found]
