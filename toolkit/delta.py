@@ -87,8 +87,8 @@ class Table:
         found = None if table is None else table.transaction_version(writer)
         return -1 if found is None else int(found)
 
-    def append(self, rows: pa.Table, *, writer: str = "", number: int = 0) -> None:
-        """Append rows in one commit; with a writer's name, no number at or below its last is taken.
+    def append(self, rows: pa.Table, *, writer: str = "", number: int = 0) -> bool:
+        """Append rows in one commit; with a writer's name, no number at or below its last is taken, and False returned.
 
         Raises
         ------
@@ -96,9 +96,9 @@ class Table:
             If the table cannot be written, or is another target's.
         """
         marks = [Transaction(writer, number)] if writer else []
-        for tries_left in reversed(range(_TRIES)):
+        for tries in range(_TRIES):
             if writer and number <= self.through(writer):
-                return
+                return tries > 0  # then it is our own commit, which went through though it was said to have failed
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 write_deltalake(
@@ -110,18 +110,18 @@ class Table:
                     commit_properties=CommitProperties(app_transactions=marks),
                     post_commithook_properties=_KEEP_LOGS,
                 )
-                return
-            except CommitFailedError as error:
-                if not tries_left:
-                    raise LedgerError(
-                        f"The ledger in {self.path} was written by somebody else at every try: resume when they "
-                        "are done. What was accepted is in the journal."
-                    ) from error
+                return True
+            except CommitFailedError:
+                continue
             except (DeltaError, OSError) as error:
                 raise LedgerError(
                     f"The ledger in {self.path} cannot be written ({type(error).__name__}): free space or "
                     "mend its permissions, then resume. What was accepted is in the journal."
                 ) from error
+        raise LedgerError(
+            f"The ledger in {self.path} was written by somebody else at every try: resume when they are done. What "
+            "was accepted is in the journal."
+        )
 
     def _query(self, table: DeltaTable | None, sql: str, parameters: tuple[Any, ...], after: int) -> pa.Table:
         files = self._files(table)

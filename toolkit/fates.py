@@ -91,7 +91,7 @@ class Timing:
     answer_s
         Seconds that an answer took, in the middle of all; null where none came.
     waited_s
-        Seconds between an answer that asked for another try and that try.
+        Seconds between a request that was repeated and its repetition, a pause before a resume included.
     n_retries
         Requests that repeat one before.
     """

@@ -144,9 +144,8 @@ class Ledger:
         plan, through
             The plan, and the number of its last receipt among these rows.
         """
-        if through <= self.recorded_through(plan):
+        if not self._entries.append(entries, writer=plan, number=through):
             raise LedgerError(f"Receipts of plan {plan[:12]} up to {through} are in the ledger already.")
-        self._entries.append(entries, writer=plan, number=through)
 
     def seed(
         self,
@@ -189,8 +188,6 @@ class Ledger:
             )
         rows = to_arrow(report.good, CUSTOMER.arrow_schema())
         seeding = "seed-" + hashlib.sha256(repr(rows.sort_by(ID).to_pylist()).encode()).hexdigest()[:12]
-        if self.recorded_through(seeding) >= 0:
-            raise LedgerError(f"These rows are in the ledger of target {self.target} already, as {seeding}.")
         entries = rows_of(
             ENTRY,
             rows.num_rows,
@@ -205,8 +202,8 @@ class Ledger:
             source_file=report.delivery.source,
             source_row=pa.array(report.good.index),
         )
-        if rows.num_rows:
-            self._entries.append(entries, writer=seeding, number=0)
+        if rows.num_rows and not self._entries.append(entries, writer=seeding, number=0):
+            raise LedgerError(f"These rows are in the ledger of target {self.target} already, as {seeding}.")
         return len(report.good)
 
     def retract(
