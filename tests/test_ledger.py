@@ -354,3 +354,13 @@ def test_a_seeded_version_is_overwritten_by_an_upsert_and_kept_by_an_append(cust
         ledger.seed(customers(1, customer_name="seeded"), reason="export", now=START)
         ledger.record(entries(("C00000", 0, "later", 5), operation=operation), plan="p", through=0)
         assert names(ledger) == {"C00000": name}
+
+
+def test_a_snapshot_says_its_moment_and_shows_its_customers(ledger: Ledger) -> None:
+    ledger.record(entries(("A", 1, "<one>", 1), ("A", 2, "two", 2)), plan="p", through=0)
+    snapshot = ledger.snapshot(as_of="2026-01-01T01:00:00Z", valid_at="2026-01-05")
+    said = "1 customer, 1 version as of 2026-01-01 01:00:00Z valid at 2026-01-05 00:00:00Z · ledger of target acme"
+    assert snapshot.summary() == said
+    assert "&lt;one&gt;" in snapshot.body()
+    assert snapshot.to_dict() == {"customers": 1, "versions": 1, "ledger_version": 0}
+    assert snapshot.to_frame() is snapshot.frame

@@ -71,6 +71,7 @@ def test_the_verdict_comes_first_and_each_refusal_with_its_cell(place: Place, cu
     why = body[body.index("Why the vendor refused") : body.index("Refused by the vendor")]
     assert "customer_price_list_id is closed" in why
     assert report.refused["column"].tolist() == ["customer_price_list_id"] * 2
+    assert report.to_frame() is report.rows
     assert report.to_dict()["refusals"][0]["column"] == "customer_price_list_id"
     assert "PL&1" not in json.dumps(report.to_dict(), default=str)  # no value of a customer's
 

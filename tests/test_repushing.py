@@ -12,13 +12,16 @@ import pytest
 
 from tests.clocks import Clock
 from tests.test_pushing import BAD, Place, fates, refuse_bad, vendor
+from toolkit.diffing import diff
 from toolkit.errors import CorrectionError, LedgerError, NothingOpenError, OpenPushError
 from toolkit.ledger import Ledger
-from toolkit.pushing import dry_run
+from toolkit.planning import plan_push
+from toolkit.pushing import dry_run, push
 from toolkit.replanning import Repush
 from toolkit.repushing import correct_customers, repush
 from toolkit.reverting import revert
 from toolkit.sandbox import DROPPED, Reply
+from toolkit.settings import Settings
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -113,6 +116,15 @@ def test_what_cannot_be_corrected_is_said(place: Place, customers, cells: Any, r
         correct(place, cells, reason=reason)
 
 
+def test_the_embedded_sandbox_takes_a_correction(clock: Clock, customers) -> None:
+    chosen = Settings()
+    send = {"settings": chosen, "pace": clock.pace, "progress": False}
+    push(plan_push(diff(Ledger.of(chosen).snapshot(), customers(2)), settings=chosen), **send)
+    done = correct_customers({"C00001": {"source": None}}, reason="unknown", settings=chosen)
+    assert fates(push(done, reason="asked the owner", **send)) == {"accepted": 1}
+    assert Ledger.of(chosen).history("C00001")["reason"].tolist() == ["", "asked the owner"]
+
+
 def test_a_correction_is_bound_to_the_ledger_it_was_made_from(place: Place, customers) -> None:
     place.push(customers(1))
     first, second = (correct(place, {"C00000": {"customer_name": n}}) for n in ("one", "two"))
@@ -141,13 +153,14 @@ def test_refused_rows_go_again_mended_from_the_sheet_and_lead_back_to_their_cell
     assert sheet["message"].tolist() == ["customer_price_list_id PL-1 is closed"] * 2
     sheet["source_row"] = sheet["source_row"].astype(int)
     sheet.loc[sheet["source_row"] == 6, "customer_price_list_id"] = "PL-2"
-    sheet["customer_subcategory"] = None
+    assert sheet["customer_subcategory"].tolist() == ["", ""]
     place.sandbox.vendor.refuse = None
     done = repush(report, mended=sheet, settings=place.settings, reason="PL-1 was closed")
     assert done.to_frame()[["customer_id", "customer_price_list_id"]].to_numpy().tolist() == [
         ["C00001", "PL-1"], ["C00004", "PL-2"],
     ]  # fmt: skip
     assert list(done.to_frame().index) == [3, 6]
+    assert done.to_frame()["customer_subcategory"].isna().all()  # an empty cell is null
     assert fates(place.push(done)) == {"accepted": 2}
     entry = Ledger.of(place.settings).history("C00004").iloc[0]
     assert entry["reason"] == f"repush of {report.push}: PL-1 was closed"
@@ -161,6 +174,8 @@ def test_refused_rows_go_again_as_they_were_or_with_cells(place: Place, customer
     as_they_were = repush(name, settings=place.settings)
     assert as_they_were.to_frame()["customer_price_list_id"].tolist() == ["PL-1", "PL-1"]
     assert as_they_were.reason == f"repush of {name}"
+    assert "Left out" not in as_they_were.body()
+    assert as_they_were.body().count("PL-1") == 2
     mended = repush(name, mended={"C00004": {"customer_price_list_id": "PL-7"}}, settings=place.settings)
     assert mended.to_frame()["customer_price_list_id"].tolist() == ["PL-1", "PL-7"]
 

@@ -175,7 +175,8 @@ def _mended(rows: pd.DataFrame, mended: pd.DataFrame | Cells | None) -> pd.DataF
     after = rows.copy()
     try:
         for column in [c for c in rows.columns if c in frame.columns]:
-            after.loc[frame.index, column] = frame[column].astype(rows[column].dtype)
+            cells = frame[column].mask(frame[column] == "")  # an empty cell is null
+            after.loc[frame.index, column] = cells.astype(rows[column].dtype)
     except (ValueError, TypeError):
         raise CorrectionError(f"A mended {column} is none: write times as 2026-09-01T10:00:00Z.") from None
     return after
