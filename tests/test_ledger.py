@@ -145,6 +145,12 @@ def test_a_damaged_ledger_is_said_so(ledger: Ledger) -> None:
         ledger.snapshot()
 
 
+def test_a_version_that_is_no_longer_there_is_said_so(ledger: Ledger) -> None:
+    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+    with pytest.raises(LedgerError, match="cannot be read"):
+        ledger.keys_since(7, but_for="q")
+
+
 def test_a_moment_that_is_no_time_is_said_so(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="as_of is not a time"):
         ledger.snapshot(as_of="yesterdayish")

@@ -126,7 +126,7 @@ class Table:
     def _query(self, table: DeltaTable | None, sql: str, parameters: tuple[Any, ...], after: int) -> pa.Table:
         files = self._files(table)
         if files and after >= 0:
-            files -= self._files(DeltaTable(str(self.path), version=after))
+            files -= self._files(self._open(after))
         source = "FROM read_parquet($1, union_by_name=true)" if files else "FROM nothing WHERE $1 IS NULL"
         with Session({"nothing": self.schema.empty_table()}) as session:  # which names what older files lack
             return session.table(
@@ -140,9 +140,9 @@ class Table:
         paths = pa.table(table.get_add_actions())["path"].to_pylist()
         return {glob.escape(str(self.path / unquote(path))) for path in paths}
 
-    def _open(self) -> DeltaTable | None:
+    def _open(self, version: int | None = None) -> DeltaTable | None:
         try:
-            table = DeltaTable(str(self.path))
+            table = DeltaTable(str(self.path), version=version)
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:

@@ -144,7 +144,7 @@ class PushReport(Result):
         ]
         if self.n_refused:
             refused = self.refused.assign(cell=[_cell(row) for _, row in self._of("refused").iterrows()])
-            why = refused.groupby(list(_SAID), sort=False).agg(rows=(TIME, "size"), first=("source_row", "first"))
+            why = refused.groupby(list(_SAID), sort=False).agg(rows=(TIME, "size"), first_row=("source_row", "first"))
             counted = why.reset_index().sort_values("rows", ascending=False, kind="stable")
             parts += [heading("Why the vendor refused"), frame_table(counted)]
             parts += [heading("Refused by the vendor"), frame_table(refused)]
