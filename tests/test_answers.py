@@ -40,6 +40,32 @@ def test_an_entry_names_its_row_by_index_key_or_echo(entry: dict, status: int) -
     assert verdict.refused == {1: Refusal("DI_E_00002", "validation", "name is missing")}
 
 
+@pytest.mark.parametrize(
+    ("said", "column"),
+    [
+        ({"column": "customer_name"}, "customer_name"),
+        ({"columnName": "CUSTOMER_NAME"}, "customer_name"),
+        ({"field": "data.3.customer_category"}, "customer_category"),
+        ({"attribute": "REGION_CODE"}, "REGION_CODE"),  # a custom one
+        ({"errors": [{"field": "updated_at", "message": "x"}]}, "updated_at"),
+        ({"message": "customer_name must not be null"}, "customer_name"),
+        ({"message": "CUSTOMER_PRICE_LIST_ID: no such list"}, "customer_price_list_id"),
+        ({"message": "customer_name and customer_category differ"}, ""),  # which of the two is not said
+        ({"message": "the source of this row is unknown"}, ""),  # a word like any other
+        ({"message": "refused"}, ""),
+        ({"column": 3}, ""),
+    ],
+)
+def test_the_column_that_an_entry_names_is_kept(said: dict, column: str) -> None:
+    verdict = read_answer(answer(200, {"failed": [{"index": 0, **said}]}), SENT)
+    assert verdict.refused[0].column == column
+
+
+def test_of_two_entries_for_one_row_the_first_column_named_counts() -> None:
+    entries = [{"index": 0, "message": "bad"}, {"index": 0, "column": "customer_name"}]
+    assert read_answer(answer(200, {"failed": entries}), SENT).refused[0].column == "customer_name"
+
+
 def test_a_bare_string_may_be_a_key() -> None:
     assert list(read_answer(answer(200, {"failed": ["CUST-003"]}), SENT).refused) == [2]
 

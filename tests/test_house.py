@@ -27,28 +27,23 @@ MODULES = {
 FLOORS = [
     {"errors", "regexes"},
     {"display", "contract", "engine", "project", "writing", "pacing", "receipts", "times"},
-    {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "answers", "patterns", "vocabulary"},
-    {"settings", "likeness", "sources", "mapping", "traits"},
+    {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "answers", "patterns", "vocabulary"}
+    | {"delta", "entries", "fates"},
+    {"settings", "likeness", "sources", "mapping", "traits", "deliveries"},
     {"text_format", "rules", "workbook", "drafting"},
     {"finding", "compiling", "counting", "evidence"},
-    {
-        "corrections",
-        "sources_csv",
-        "sources_excel",
-        "sources_json",
-        "sources_parts",
-        "sources_typed",
-        "failures",
-        "drifting",
-    },
+    {"corrections", "failures", "drifting"}
+    | {"sources_csv", "sources_excel", "sources_json", "sources_parts", "sources_typed"},
     {"opening", "patching"},
     {"applying", "mending"},
-    {"reading", "validation", "profiling", "correcting", "diffing", "ledger", "synthetic"},
+    {"reading", "validation", "profiling", "correcting", "diffing", "synthetic"},
+    {"ledger"},
     {"streaming", "planning", "client", "sandbox", "suggesting"},
     {"scanning", "journal"},
     {"reporting"},
     {"sending"},
-    {"pushing"},
+    {"pushing", "replanning"},
+    {"repushing", "reverting", "chronicle"},
     {"demo", "telling"},
     {"terminal"},
     {"file_commands"},
@@ -56,7 +51,7 @@ FLOORS = [
     {"__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
-HOME = {"duckdb": "engine", "deltalake": "ledger", "sqlite3": "journal", "requests": "client"}
+HOME = {"duckdb": "engine", "deltalake": "delta", "sqlite3": "journal", "requests": "client"}
 
 
 def imports(path: Path) -> list[tuple[str, bool]]:

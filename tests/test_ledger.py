@@ -1,18 +1,25 @@
 """The ledger: what counts, through time; nothing erased; nothing entered twice."""
 
+import multiprocessing
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
+from deltalake.exceptions import CommitFailedError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit.contract import CUSTOMER
 from toolkit.delivery import Delivery
-from toolkit.errors import LedgerError
-from toolkit.ledger import ENTRY, Ledger
+from toolkit.diffing import diff
+from toolkit.entries import ENTRY
+from toolkit.errors import InputError, LedgerError
+from toolkit.ledger import Ledger
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -138,6 +145,12 @@ def test_a_damaged_ledger_is_said_so(ledger: Ledger) -> None:
         ledger.snapshot()
 
 
+def test_a_version_that_is_no_longer_there_is_said_so(ledger: Ledger) -> None:
+    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+    with pytest.raises(LedgerError, match="cannot be read"):
+        ledger.keys_since(7, but_for="q")
+
+
 def test_a_moment_that_is_no_time_is_said_so(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="as_of is not a time"):
         ledger.snapshot(as_of="yesterdayish")
@@ -171,3 +184,189 @@ def test_two_analysts_append_to_one_folder(tmp_path: Path) -> None:
     theirs.record(entries(("B", 1, "b", 1), plan="q"), plan="q", through=0)
     assert names(ours) == names(theirs) == {"A": "a", "B": "b"}
     assert pd.Index(["p", "q"]).isin(pd.concat([ours.history("A"), ours.history("B")])["plan"]).all()
+
+
+# Two machines -------------------------------------------------------------------------------------------------------
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["toolkit.ledger"])
+N_APPENDS = 6
+
+
+def append_at_once(folder: Path, plan: str, barrier: Any) -> None:
+    ledger = Ledger(folder, "acme")
+    barrier.wait(60)
+    for number in range(N_APPENDS):
+        ledger.record(entries((plan, number, f"{plan} {number}", number), plan=plan), plan=plan, through=number)
+
+
+def test_two_machines_that_begin_a_ledger_at_once_both_end_up_in_it(tmp_path: Path) -> None:
+    for attempt in range(3):  # the first commits collide nearly every time
+        barrier = PROCESSES.Barrier(2)
+        plans = ("p", "q")
+        children = [
+            PROCESSES.Process(target=append_at_once, args=(tmp_path / str(attempt), plan, barrier)) for plan in plans
+        ]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join(60)
+        assert [child.exitcode for child in children] == [0, 0]
+        ledger = Ledger(tmp_path / str(attempt), "acme")
+        for plan in plans:
+            assert ledger.history(plan)["customer_name"].tolist() == [f"{plan} {n}" for n in range(N_APPENDS)]
+            assert ledger.recorded_through(plan) == N_APPENDS - 1
+        assert ledger.version == 2 * N_APPENDS - 1  # one commit each, and none twice
+
+
+def test_a_ledger_that_others_write_at_every_try_says_so(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(*_: Any, **__: Any) -> None:
+        raise CommitFailedError("Metadata changed since last commit.")
+
+    monkeypatch.setattr("toolkit.delta.write_deltalake", taken)
+    with pytest.raises(LedgerError, match=r"somebody else at every try.*resume"):
+        ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+
+
+def test_a_commit_that_went_through_though_it_was_reported_failed_is_not_made_again(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(*arguments: Any, **options: Any) -> None:
+        write_deltalake(*arguments, **options)
+        raise CommitFailedError("the connection to the share was lost")
+
+    monkeypatch.setattr("toolkit.delta.write_deltalake", torn)
+    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+    assert len(ledger.history("A")) == 1
+
+
+def test_nothing_is_vacuumed_by_itself(ledger: Ledger) -> None:
+    log = ledger.folder / "entries" / "_delta_log"
+    for number in range(102):  # a checkpoint is made at the hundredth, when old logs would be cleaned up
+        ledger.record(entries(("A", number, str(number), number)), plan="p", through=number)
+        if number < 99:
+            os.utime(log / f"{number:020}.json", (0, 0))
+    assert list(log.glob("*.checkpoint.parquet"))
+    assert len(list(log.glob("*.json"))) == 102
+    assert len(list((ledger.folder / "entries").glob("*.parquet"))) == 102
+    assert ledger.keys_since(0, but_for="").num_rows == 101  # an early version can still be read
+
+
+# As of a push; by push; what pushes there were -----------------------------------------------------------------------
+
+
+def test_a_snapshot_as_of_a_push_is_what_its_end_left(ledger: Ledger, customers) -> None:
+    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+    ledger.record(entries(("A", 2, "two", 2), ("B", 1, "b", 3), plan="q"), plan="q", through=0)
+    ledger.record(entries(("A", 3, "three", 4), plan="r"), plan="r", through=0)
+    assert names(ledger, push="p") == {"A": "one"}
+    assert names(ledger, push="q") == {"A": "two", "B": "b"}
+    assert names(ledger, push="q", valid_at="2026-01-02") == {"A": "one", "B": "b"}
+    ledger.record_delivery(Delivery(customers(1)), plan="nothing taken", now=START + timedelta(hours=2))
+    assert names(ledger, push="nothing taken") == {"A": "two"}
+    with pytest.raises(LedgerError, match=r"knows no push 'x'.*pushes\(\)"):
+        ledger.snapshot(push="x")
+    with pytest.raises(LedgerError, match="not both"):
+        ledger.snapshot(push="p", as_of="2026-01-01")
+
+
+def test_the_pushes_of_all_analysts_are_listed_the_newest_first(ledger: Ledger) -> None:
+    ledger.record(entries(("A", 1, "one", 1), ("A", 2, "two", 2)), plan="p", through=0)
+    ledger.record(entries(("B", 1, "b", 3), plan="q"), plan="q", through=0)
+    ledger.retract([("B", START + timedelta(days=1))], reason="gone", now=START + timedelta(hours=9))
+    assert ledger.pushes()[["push", "rows", "customers"]].to_numpy().tolist() == [["q", 1, 1], ["p", 2, 1]]
+
+
+def test_a_retracted_version_comes_up_again_in_the_diff(ledger: Ledger, customers) -> None:
+    ledger.seed(customers(2), reason="the vendor's export", now=START)
+    assert diff(ledger.snapshot(), customers(2)).n_unchanged == 2
+    ledger.retract([("C00001", "2026-01-01T00:00:00Z")], reason="not in the UI", now=START + timedelta(hours=1))
+    again = diff(ledger.snapshot(), customers(2))
+    assert (again.n_unchanged, again.n_added) == (1, 1)
+    assert list(again.rows("added")["customer_id"]) == ["C00001"]
+
+
+def test_a_push_retracted_brings_back_what_stood_before_it(ledger: Ledger) -> None:
+    ledger.record(entries(("A", 1, "first", 1), ("B", 1, "b", 1)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "overwritten", 2), ("B", 2, "b2", 2), plan="q"), plan="q", through=0)
+    assert names(ledger) == {"A": "overwritten", "B": "b2"}
+    assert ledger.retract(push="q", reason="the flush failed", now=START + timedelta(hours=5)) == 2
+    assert names(ledger) == {"A": "first", "B": "b"}
+    last = ledger.history("A").iloc[-1]
+    assert last[["entry", "plan", "reason"]].tolist() == ["retracted", "q", "the flush failed"]
+    assert last["author"]
+    with pytest.raises(LedgerError, match="no row of push 'q'"):  # it is retracted already
+        ledger.retract(push="q", reason="again")
+    ledger.record(entries(("A", 1, "overwritten", 6), plan="q"), plan="q", through=9)
+    assert names(ledger)["A"] == "overwritten"
+    assert ledger.retract(push="q", reason="once more", now=START + timedelta(hours=7)) == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [({}, "keys or a push"), ({"push": "p", "keys": [("A", START)]}, "keys or a push"),
+     ({"push": "x"}, "no row of push 'x'"),
+     ({"push": "p", "reason": " "}, "needs a reason")],
+)  # fmt: skip
+def test_a_retraction_that_cannot_be_made_enters_nothing(ledger: Ledger, what: dict[str, Any], said: str) -> None:
+    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+    with pytest.raises(LedgerError, match=said):
+        ledger.retract(**{"reason": "r", **what})
+    assert ledger.version == 0
+
+
+# Customers from before the toolkit came ------------------------------------------------------------------------------
+
+
+def test_customers_that_were_sent_before_the_toolkit_came_are_seeded_and_marked(ledger: Ledger, customers) -> None:
+    assert ledger.seed(customers(3), reason="export of 1 March", now=START) == 3
+    entry = ledger.history("C00001").iloc[0]
+    assert entry[["entry", "reason", "source_file", "source_row"]].tolist() == [
+        "seeded",
+        "export of 1 March",
+        "frame",
+        3,
+    ]
+    assert entry["author"]
+    assert entry["recorded_at"] == START
+    assert ledger.snapshot().n_customers == 3
+    assert diff(ledger.snapshot(), customers(4)).n_added == 1
+    assert ledger.pushes()["push"].str.startswith("seed-").all()
+
+
+def test_a_ledger_with_entries_is_not_seeded_unless_told_and_never_twice(ledger: Ledger, customers) -> None:
+    ledger.record(entries(("C00000", 0, "accepted", 1)), plan="p", through=0)
+    with pytest.raises(LedgerError, match="beside_entries=True"):
+        ledger.seed(customers(2), reason="export")
+    assert ledger.seed(customers(2), reason="export", beside_entries=True) == 2
+    assert names(ledger)["C00000"] == "accepted"  # what was accepted stays as it is
+    with pytest.raises(LedgerError, match="already, as seed-"):
+        ledger.seed(customers(2), reason="export", beside_entries=True)
+
+
+def test_a_seed_that_fails_validation_enters_nothing(ledger: Ledger, customers) -> None:
+    with pytest.raises(InputError, match=r"1 row of 3 cannot be seeded \(source is not one of peak, customer: 1\)"):
+        ledger.seed(customers(3, source=["peak", "ERP", None]), reason="export")
+    with pytest.raises(LedgerError, match="needs a reason"):
+        ledger.seed(customers(3), reason="")
+    assert ledger.version == -1
+    assert ledger.seed(customers(0), reason="nobody") == 0
+    assert ledger.version == -1
+
+
+def test_a_seeded_version_is_overwritten_by_an_upsert_and_kept_by_an_append(customers, tmp_path: Path) -> None:
+    for operation, name in (("UPSERT", "later"), ("APPEND", "seeded")):
+        ledger = Ledger(tmp_path / operation, "acme")
+        ledger.seed(customers(1, customer_name="seeded"), reason="export", now=START)
+        ledger.record(entries(("C00000", 0, "later", 5), operation=operation), plan="p", through=0)
+        assert names(ledger) == {"C00000": name}
+
+
+def test_a_snapshot_says_its_moment_and_shows_its_customers(ledger: Ledger) -> None:
+    ledger.record(entries(("A", 1, "<one>", 1), ("A", 2, "two", 2)), plan="p", through=0)
+    snapshot = ledger.snapshot(as_of="2026-01-01T01:00:00Z", valid_at="2026-01-05")
+    said = "1 customer, 1 version as of 2026-01-01 01:00:00Z valid at 2026-01-05 00:00:00Z · ledger of target acme"
+    assert snapshot.summary() == said
+    assert "&lt;one&gt;" in snapshot.body()
+    assert snapshot.to_dict() == {"customers": 1, "versions": 1, "ledger_version": 0}
+    assert snapshot.to_frame() is snapshot.frame

@@ -9,11 +9,12 @@ none is named, the request is split.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from toolkit.contract import APRIL_2026, ID, TIME, Contract
+from toolkit.contract import APRIL_2026, CUSTOMER, ID, TIME, Contract
 
 Kind = Literal[
     "taken",  # rows not named are accepted
@@ -28,6 +29,9 @@ Kind = Literal[
 _MESSAGE_LENGTH = 300
 _INDEX_WORDS = ("index", "rowindex", "row_index", "rownumber", "row_number", "row", "position", "i")
 _ECHO_WORDS = ("row", "data", "record", "payload", "item", "value", "input")
+_COLUMN_WORDS = ("column", "columnname", "column_name", "field", "fieldname", "attribute", "attributename", "property")
+_EVERYDAY = {c for c in CUSTOMER.names if "_" not in c}
+"""Columns whose name, as ``source``, may be any word of a message."""
 _ERROR_WORDS = ("error", "errors", "validationerrors", "validation_errors", "failures", "reasons", "reason")
 
 
@@ -61,11 +65,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why the vendor refused a row: its code (``DI_E_XXXXX``), category and message."""
+    """Why the vendor refused a row: its code (``DI_E_XXXXX``), category and message, the column if it names one."""
 
     code: str = ""
     category: str = ""
     message: str = ""
+    column: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def read_answer(answer: Answer, keys: Sequence[tuple[str, str]], *, contract: Co
     --------
     >>> sent = [("CUST-001", "2025-01-28T10:00:00Z"), ("CUST-002", "2025-01-28T10:00:00Z")]
     >>> read_answer(Answer(200, b'{"failed": [{"index": 1, "code": "DI_E_00002"}]}'), sent).refused
-    {1: Refusal(code='DI_E_00002', category='', message='')}
+    {1: Refusal(code='DI_E_00002', category='', message='', column='')}
     >>> read_answer(Answer(200, b""), sent).kind
     'lost'
     """
@@ -184,6 +189,7 @@ def _matched(entries: Any, keys: Sequence[tuple[str, str]], contract: Contract) 
                 known.code or new.code,
                 known.category or new.category,
                 "; ".join(m for m in (known.message, new.message) if m)[:_MESSAGE_LENGTH],
+                known.column or new.column,
             )
         )
     return refused
@@ -235,11 +241,23 @@ def _refusal(entry: Any) -> Refusal:
     message = both.get("message") or both.get("msg") or both.get("detail") or both.get("description")
     if not message:
         message = next((lowered[w] for w in _ERROR_WORDS if isinstance(lowered.get(w), str | list)), "")
+    said = _short(message)
     return Refusal(
         _short(both.get("code") or both.get("errorcode") or both.get("error_code")),
         _short(both.get("category") or both.get("type")),
-        _short(message),
+        said,
+        _column(next((both[w] for w in _COLUMN_WORDS if isinstance(both.get(w), str)), ""), said),
     )
+
+
+def _column(named: str, message: str) -> str:
+    """Return the column that an entry names in a field of its own or, where it is the only one, in its message."""
+    if named:
+        last = named.rpartition(".")[2]  # of a path, as data.3.customer_name
+        return next((c for c in CUSTOMER.names if c == last.lower()), _short(last))
+    words = set(re.findall(r"\w+", message.lower()))
+    found = [c for c in CUSTOMER.names if c in words and c not in _EVERYDAY]
+    return found[0] if len(found) == 1 else ""
 
 
 def _dictionary(value: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -48,7 +49,7 @@ CREATE TABLE IF NOT EXISTS attempt (
 CREATE TABLE IF NOT EXISTS receipt (
     id INTEGER PRIMARY KEY AUTOINCREMENT, push TEXT NOT NULL REFERENCES push, batch INTEGER NOT NULL,
     attempt INTEGER, first INTEGER NOT NULL, stop INTEGER NOT NULL, fate TEXT NOT NULL, at TEXT NOT NULL,
-    code TEXT, category TEXT, message TEXT);
+    code TEXT, category TEXT, message TEXT, "column" TEXT);
 CREATE INDEX IF NOT EXISTS receipt_push ON receipt (push);
 CREATE INDEX IF NOT EXISTS attempt_push ON attempt (push);
 """
@@ -82,6 +83,8 @@ class Journal:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_TABLES)
+            if len(self._db.execute("SELECT * FROM receipt LIMIT 0").description) == 11:
+                self._db.execute('ALTER TABLE receipt ADD COLUMN "column" TEXT')  # a journal from before it
         except (sqlite3.Error, OSError) as error:
             raise JournalError(
                 f"The journal {self.path} cannot be opened ({error}): mend the folder's permissions, or "
@@ -193,16 +196,16 @@ class Journal:
         receipts: Iterable[Receipt],
     ) -> None:
         """Enter the answer to an attempt and what it said of the rows, both or neither."""
-        now = self._now()
+        now, said = self._now(), attrgetter("code", "category", "message", "column")
         with self._transaction():
             self._db.execute(
                 "UPDATE attempt SET answered_at = ?, status = ?, verdict = ?, answer = ? WHERE id = ?",
                 (now, status, verdict, answer[:MAX_ANSWER_CHARACTERS], attempt),
             )
             self._db.executemany(
-                "INSERT INTO receipt (push, batch, attempt, first, stop, fate, at, code, category, message)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?)",
-                [(push, batch, attempt, r.first, r.stop, r.fate, now, r.code, r.category, r.message) for r in receipts],
+                'INSERT INTO receipt (push, batch, attempt, first, stop, fate, at, code, category, message, "column")'
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                [(push, batch, attempt, r.first, r.stop, r.fate, now, *said(r)) for r in receipts],
             )
 
     def leave_out(self, push: str, receipts: list[Receipt]) -> None:
@@ -220,13 +223,10 @@ class Journal:
 
     def receipts(self, push: str) -> list[Receipt]:
         """Return what answers said, oldest first."""
-        columns = "first, stop, fate, coalesce(code, ''), coalesce(category, ''), coalesce(message, ''), at, batch, id"
+        code, category, message, column = (f"coalesce({c}, '')" for c in ("code", "category", "message", '"column"'))
+        columns = f"first, stop, fate, {code}, {category}, {message}, at, batch, id, {column}"
         found = self._read(f"SELECT {columns} FROM receipt WHERE push = ? ORDER BY id", push)
         return [Receipt(*row) for row in found]
-
-    def n_attempts(self, push: str) -> int:
-        """Count the requests made."""
-        return int(self._read("SELECT count(*) FROM attempt WHERE push = ?", push)[0][0])
 
     def attempts(self, push: str) -> pd.DataFrame:
         """Return each attempt: batch, when it was sent and answered, status, verdict, the answer's raw text."""

@@ -1,67 +1,33 @@
 """The ledger: every version that the vendor accepted, append-only; snapshots of it through time.
 
-A Delta Lake table for each target: commits are atomic, several analysts may write to one folder, nothing is
-erased. A version that is found not to have arrived is *retracted*: a new entry, after which it counts no more.
-A second table beside it keeps the keys of each delivery, so that "newly absent" can be told from "long absent".
-The only module that imports deltalake.
+Nothing is erased. A version that is found not to have arrived is *retracted*: a new entry, after which it counts no
+more.
 """
 
 from __future__ import annotations
 
 import getpass
-import glob
-import re
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import unquote
 
 import pandas as pd
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from toolkit.contract import CUSTOMER, ID, TIME
-from toolkit.delivery import Delivery
-from toolkit.engine import Session, quoted, to_frame
-from toolkit.errors import LedgerError
+from toolkit.contract import CUSTOMER, ID, TIME, Contract
+from toolkit.deliveries import DELIVERY, Deliveries
+from toolkit.delivery import Customers, Delivery
+from toolkit.delta import Table, require_usable_folder
+from toolkit.display import plural
+from toolkit.engine import Session, quoted, to_arrow, to_frame
+from toolkit.entries import ENTRY, RETRACTED, SEEDED, VERSIONS, rows_of
+from toolkit.errors import InputError, LedgerError
 from toolkit.settings import Settings
 from toolkit.snapshot import Snapshot
-
-ACCEPTED, RETRACTED = "accepted", "retracted"
-_TIME = pa.timestamp("us", tz="UTC")
-ENTRY = pa.schema(
-    [
-        pa.field("entry", pa.string()),  # accepted or retracted
-        *CUSTOMER.arrow_schema(),
-        pa.field("recorded_at", _TIME),  # when the vendor answered
-        pa.field("operation", pa.string()),
-        pa.field("plan", pa.string()),
-        pa.field("batch", pa.int64()),
-        pa.field("position", pa.int64()),  # the row's place in its plan
-        pa.field("author", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("source_file", pa.string()),
-        pa.field("source_row", pa.int64()),
-    ]
-)
-DELIVERY = pa.schema(
-    [
-        pa.field("recorded_at", _TIME),
-        pa.field("plan", pa.string()),
-        pa.field("source_file", pa.string()),
-        pa.field("digest", pa.string()),
-        pa.field("kind", pa.string()),
-        pa.field("n_rows", pa.int64()),
-        pa.field("author", pa.string()),
-        pa.field(ID, pa.string()),
-    ]
-)
-
-_UNUSABLE = re.compile(r"[\[\]^|\\]|%[0-9A-Fa-f]{2}")
-"""What deltalake 1.6 reads as something else in a path, or panics at."""
+from toolkit.validation import validate
 
 
 @dataclass(frozen=True)
@@ -81,11 +47,7 @@ class Ledger:
     label: str = ""
 
     def __post_init__(self) -> None:
-        if found := _UNUSABLE.search(self.folder.as_posix()):
-            raise LedgerError(
-                f"The ledger cannot lie in {self.folder}, for Delta tables take no {found[0]!r} in a folder's name: "
-                "name another folder with TOOLKIT_LEDGER."
-            )
+        require_usable_folder(self.folder)
 
     @classmethod
     def of(cls, settings: Settings | None = None) -> Self:
@@ -96,27 +58,30 @@ class Ledger:
     @property
     def version(self) -> int:
         """How many times it was written, less one; -1 for a ledger without entries."""
-        table = self._table("entries")
-        return -1 if table is None else int(table.version())
+        return self._entries.version
 
-    def snapshot(self, *, as_of: Any = None, valid_at: Any = None) -> Snapshot:
+    def snapshot(self, *, as_of: Any = None, push: str = "", valid_at: Any = None) -> Snapshot:
         """Return the customers as the vendor should hold them.
 
         Parameters
         ----------
         as_of
             Only what had been accepted by then (a UTC time, or what `pandas.Timestamp` reads).
+        push
+            Only what had been accepted when the last row of this push was: instead of `as_of`.
         valid_at
             The version that was current on that date: ``updated_at`` not later.
+
+        Raises
+        ------
+        LedgerError
+            If a moment is no time, the ledger knows no such push, or both `as_of` and `push` are given.
         """
-        accepted_by, current_on = _moment(as_of, "as_of"), _moment(valid_at, "valid_at")
-        table = self._table("entries")
-        versions = CUSTOMER.arrow_schema().empty_table()
-        if table is not None:
-            with Session() as session:
-                versions = session.table(
-                    _VERSIONS, [self._files("entries", table), accepted_by, accepted_by, current_on, current_on]
-                )
+        if push and as_of is not None:
+            raise LedgerError("A snapshot is as of a time or of a push: give as_of or push, not both.")
+        accepted_by = self._end_of(push) if push else _moment(as_of, "as_of")
+        current_on = _moment(valid_at, "valid_at")
+        versions, version = self._entries.query_now(VERSIONS, accepted_by, current_on, None)
         with Session({"versions": versions}) as session:
             newest = session.table(f"""SELECT {quoted(*CUSTOMER.names)} FROM versions
                 QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1
@@ -124,49 +89,50 @@ class Ledger:
         return Snapshot(
             to_frame(newest),
             versions,
-            -1 if table is None else int(table.version()),
-            self._last_keys(accepted_by),
+            version,
+            self._deliveries.last_keys(accepted_by),
             self.label or f"ledger of target {self.target}",
             accepted_by,
             current_on,
         )
 
+    def versions(self, *, but_for: str = "") -> pa.Table:
+        """Return every version that counts, as if a push had not been made where `but_for` names one."""
+        return self.query(VERSIONS, None, None, but_for or None)
+
     def history(self, customer_id: str) -> pd.DataFrame:
         """Return every entry of one customer, oldest first: what was sent, when, by whom, from where."""
-        table = self._table("entries")
-        if table is None:
-            return to_frame(ENTRY.empty_table())
-        with Session() as session:
-            found = session.table(
-                """SELECT * FROM read_parquet($1, union_by_name=true) WHERE customer_id = $2
-                                     ORDER BY recorded_at, position""",
-                [self._files("entries", table), customer_id],
-            )
-        return to_frame(found.select([f.name for f in ENTRY]))
+        found = self.query("FROM entries WHERE customer_id = $2 ORDER BY recorded_at, position", customer_id)
+        return to_frame(found.select(ENTRY.names))
+
+    def pushes(self) -> pd.DataFrame:
+        """Return the pushes and seedings that brought rows in, newest first, those of other analysts included.
+
+        Columns: ``push, first_at, last_at, rows, customers, operation, author, reason, source_file``.
+        """
+        return to_frame(
+            self.query(f"""SELECT plan AS push, min(recorded_at) AS first_at, max(recorded_at) AS last_at,
+                count(*) AS rows, count(DISTINCT customer_id) AS customers, any_value(operation) AS operation,
+                any_value(author) AS author, any_value(reason) AS reason, any_value(source_file) AS source_file
+                FROM entries WHERE entry <> '{RETRACTED}' GROUP BY plan ORDER BY last_at DESC, push""")
+        )
+
+    def query(self, sql: str, *parameters: Any) -> pa.Table:
+        """Run SQL over the table ``entries``; its parameters are ``$2``, ``$3`` and so on."""
+        return self._entries.query(sql, *parameters)
 
     def keys_since(self, version: int, *, but_for: str) -> pa.Table:
         """Return the keys of the versions that other pushes entered after `version` of the ledger."""
-        table = self._table("entries")
-        if table is None:
-            return CUSTOMER.arrow_schema().empty_table().select(list(CUSTOMER.key))
         # By commit, not by the clock: an answer may be older than the commit that brings it in.
-        files = set(self._files("entries", table))
-        if version >= 0:
-            files -= set(self._files("entries", DeltaTable(table.table_uri, version=version)))
-        if not files:
-            return CUSTOMER.arrow_schema().empty_table().select(list(CUSTOMER.key))
-        with Session() as session:
-            return session.table(
-                """SELECT customer_id, updated_at FROM read_parquet($1, union_by_name=true)
-                   WHERE entry = 'accepted' AND plan <> $2""",
-                [sorted(files), but_for],
-            )
+        return self._entries.query(
+            f"SELECT {quoted(*CUSTOMER.key)} FROM entries WHERE entry <> '{RETRACTED}' AND plan IS DISTINCT FROM $2",
+            but_for,
+            after=version,
+        )
 
     def recorded_through(self, plan: str) -> int:
         """Return the number of the last receipt of this plan that is in the ledger; -1 for none."""
-        table = self._table("entries")
-        through = None if table is None else table.transaction_version(plan)
-        return -1 if through is None else int(through)
+        return self._entries.through(plan)
 
     def record(self, entries: pa.Table, *, plan: str, through: int) -> None:
         """Append accepted rows, once: receipts up to `through` that are in the ledger already are refused.
@@ -178,66 +144,142 @@ class Ledger:
         plan, through
             The plan, and the number of its last receipt among these rows.
         """
-        if through <= self.recorded_through(plan):
+        if not self._entries.append(entries, writer=plan, number=through):
             raise LedgerError(f"Receipts of plan {plan[:12]} up to {through} are in the ledger already.")
-        self._append("entries", entries.cast(ENTRY), CommitProperties(app_transactions=[Transaction(plan, through)]))
 
-    def record_delivery(self, delivery: Delivery, *, plan: str, now: datetime) -> None:
-        """Keep which customers a delivery held, quarantined ones included; once for each plan."""
-        table = self._table("deliveries")
-        if table is not None and table.transaction_version(plan) is not None:
-            return
-        ids = pd.concat([delivery.frame[ID], pd.Series(sorted(delivery.held), dtype="str")])
-        keys = pa.array(ids.dropna().drop_duplicates(), type=pa.string())
-        fixed = {
-            "recorded_at": now,
-            "plan": plan,
-            "source_file": delivery.source,
-            "digest": delivery.digest,
-            "kind": delivery.kind,
-            "n_rows": delivery.n_rows + delivery.n_quarantined,
-            "author": getpass.getuser(),
-        }
-        columns = {
-            name: pa.repeat(pa.scalar(value, DELIVERY.field(name).type), len(keys)) for name, value in fixed.items()
-        }
-        self._append(
-            "deliveries",
-            pa.table({**columns, ID: keys}, schema=DELIVERY),
-            CommitProperties(app_transactions=[Transaction(plan, 1)]),
-        )
+    def seed(
+        self,
+        data: Customers,
+        *,
+        reason: str,
+        contract: Contract | str = "2026-04",
+        beside_entries: bool = False,
+        now: datetime | None = None,
+    ) -> int:
+        """Take over customers that were sent before the toolkit came, as if accepted; returns how many rows.
 
-    def deliveries(self) -> pd.DataFrame:
-        """Return the deliveries recorded, newest first."""
-        table = self._table("deliveries")
-        if table is None:
-            return to_frame(DELIVERY.empty_table().drop_columns(ID))
-        with Session() as session:
-            return to_frame(
-                session.table(
-                    """SELECT recorded_at, plan, source_file, digest, kind, n_rows, author
-                FROM read_parquet($1) GROUP BY ALL ORDER BY recorded_at DESC""",
-                    [self._files("deliveries", table)],
-                )
+        Parameters
+        ----------
+        data
+            What the vendor holds: a frame, a delivery, or a validation report, of which the good rows count.
+        reason
+            How it is known that the vendor holds them; kept with each row, and the author too.
+        beside_entries
+            Enter them though the ledger has entries already. A version that was accepted stays as it is.
+
+        Raises
+        ------
+        InputError
+            If a row fails validation: nothing is entered then.
+        LedgerError
+            If the ledger has entries, or had these very rows before.
+        """
+        report = validate(data, contract=contract, rules=())
+        if not report.ok:
+            why = ", ".join(f"{words}: {n:,}" for words, n in report.counts.items())
+            raise InputError(
+                f"{plural(report.n_quarantined, 'row')} of {report.n_rows:,} cannot be seeded ({why}): mend them, or "
+                "seed the good rows, which validate(…) returns. Nothing was entered."
             )
+        if self.version >= 0 and not beside_entries:
+            raise LedgerError(
+                f"The ledger of target {self.target} has entries already, so what the vendor holds is known: give "
+                "beside_entries=True to add older customers to them."
+            )
+        rows = to_arrow(report.good, CUSTOMER.arrow_schema())
+        seeding = "seed-" + hashlib.sha256(repr(rows.sort_by(ID).to_pylist()).encode()).hexdigest()[:12]
+        entries = rows_of(
+            ENTRY,
+            rows.num_rows,
+            entry=SEEDED,
+            **{c: rows[c] for c in CUSTOMER.names},
+            recorded_at=now or datetime.now(UTC),
+            plan=seeding,
+            batch=0,
+            position=pa.array(range(rows.num_rows)),
+            author=getpass.getuser(),
+            reason=_required(reason),
+            source_file=report.delivery.source,
+            source_row=pa.array(report.good.index),
+        )
+        if rows.num_rows and not self._entries.append(entries, writer=seeding, number=0):
+            raise LedgerError(f"These rows are in the ledger of target {self.target} already, as {seeding}.")
+        return len(report.good)
 
-    def retract(self, keys: Iterable[tuple[str, Any]], *, reason: str, now: datetime | None = None) -> int:
-        """Enter that versions did not arrive after all; returns how many.
+    def retract(
+        self, keys: Iterable[tuple[str, Any]] = (), *, push: str = "", reason: str, now: datetime | None = None
+    ) -> int:
+        """Enter that versions did not arrive after all, so that they come up again; returns how many.
 
         Parameters
         ----------
         keys
             Pairs of customer_id and updated_at.
+        push
+            Instead of keys, a push: its rows alone are taken back, and what stood before them counts again.
 
         Raises
         ------
         LedgerError
             If a version is not in the ledger, or is retracted already: nothing is entered then.
         """
-        wanted = pd.DataFrame(list(keys), columns=list(CUSTOMER.key))
+        if bool(push) == bool(keys := list(keys)):
+            raise LedgerError("A retraction takes keys or a push: give one of them.")
+        wanted = self._rows_of_push(push) if push else self._held(keys)
+        entries = rows_of(
+            ENTRY,
+            wanted.num_rows,
+            entry=RETRACTED,
+            **{c: wanted[c] for c in CUSTOMER.key},
+            recorded_at=now or datetime.now(UTC),
+            plan=push or None,
+            author=getpass.getuser(),
+            reason=_required(reason),
+        )
+        self._entries.append(entries)
+        return int(wanted.num_rows)
+
+    def record_delivery(self, delivery: Delivery, *, plan: str, now: datetime) -> None:
+        """Keep which customers a delivery held, quarantined ones included; once for each plan."""
+        self._deliveries.record(delivery, plan=plan, now=now)
+
+    def deliveries(self) -> pd.DataFrame:
+        """Return the deliveries recorded, newest first."""
+        return self._deliveries.to_frame()
+
+    @property
+    def _entries(self) -> Table:
+        return Table(self.folder / "entries", self.target, ENTRY)
+
+    @property
+    def _deliveries(self) -> Deliveries:
+        return Deliveries(Table(self.folder / "deliveries", self.target, DELIVERY))
+
+    def _end_of(self, push: str) -> pd.Timestamp:
+        entered = self.query("SELECT max(recorded_at) FROM entries WHERE plan = $2", push)[0][0].as_py()
+        deliveries = self.deliveries()
+        begun = deliveries.loc[deliveries["plan"] == push, "recorded_at"].max()
+        if entered is None and pd.isna(begun):
+            raise LedgerError(f"The ledger of target {self.target} knows no push {push!r}: look at pushes().")
+        return pd.Timestamp(begun if entered is None else entered)
+
+    def _rows_of_push(self, push: str) -> pa.Table:
+        found = self.query(
+            f"""SELECT {quoted(*CUSTOMER.key)} FROM entries e WHERE entry <> '{RETRACTED}' AND plan = $2
+                AND NOT EXISTS (FROM entries g WHERE g.entry = '{RETRACTED}' AND (g.plan IS NULL OR g.plan = $2)
+                    AND g.customer_id = e.customer_id AND g.updated_at = e.updated_at
+                    AND g.recorded_at >= e.recorded_at)""",
+            push,
+        )
+        if not found.num_rows:
+            raise LedgerError(f"The ledger of target {self.target} holds no row of push {push!r}: look at pushes().")
+        return found
+
+    def _held(self, keys: list[tuple[str, Any]]) -> pa.Table:
+        wanted = pd.DataFrame(keys, columns=list(CUSTOMER.key))
         wanted[TIME] = pd.to_datetime(wanted[TIME], utc=True).dt.as_unit("us")
         wanted[ID] = wanted[ID].astype("str")
-        held = to_frame(self.snapshot().versions.select(list(CUSTOMER.key))).assign(found=True)
+        held = to_frame(self.versions().select(list(CUSTOMER.key))).assign(found=True)
         merged = wanted.drop_duplicates().merge(held, how="left", on=list(CUSTOMER.key))
         if merged["found"].isna().any():
             missing = merged.loc[merged["found"].isna(), ID].tolist()
@@ -245,90 +287,13 @@ class Ledger:
                 f"The ledger of target {self.target} holds no such version of "
                 f"{', '.join(missing[:5])}: look at history(customer_id). Nothing was retracted."
             )
-        moment = now or pd.Timestamp.now("UTC")
-        entries = pa.table(
-            {
-                "entry": [RETRACTED] * len(merged),
-                **{c: pa.array(merged[c]) for c in CUSTOMER.key},
-                "recorded_at": [moment] * len(merged),
-                "author": [getpass.getuser()] * len(merged),
-                "reason": [reason] * len(merged),
-            }
-        )
-        complete = [
-            entries[f.name].cast(f.type) if f.name in entries.column_names else pa.nulls(len(merged), f.type)
-            for f in ENTRY
-        ]
-        self._append("entries", pa.table(complete, schema=ENTRY), CommitProperties())
-        return len(merged)
-
-    def _last_keys(self, as_of: pd.Timestamp | None) -> frozenset[str] | None:
-        table = self._table("deliveries")
-        if table is None:
-            return None
-        with Session() as session:
-            keys = session.table(
-                """
-                WITH d AS (SELECT * FROM read_parquet($1) WHERE kind = 'full' AND ($2 IS NULL OR recorded_at <= $3))
-                SELECT customer_id FROM d WHERE recorded_at = (SELECT max(recorded_at) FROM d)""",
-                [self._files("deliveries", table), as_of, as_of],
-            )
-        return frozenset(keys[ID].to_pylist()) if len(keys) else None
-
-    def _files(self, name: str, table: DeltaTable) -> list[str]:
-        """Return the files of a table as DuckDB takes them: plain paths, in which no sign stands for others."""
-        paths = pa.table(table.get_add_actions())["path"].to_pylist()
-        return [glob.escape(str(self.folder / name / unquote(path))) for path in paths]
-
-    def _table(self, name: str) -> DeltaTable | None:
-        path = self.folder / name
-        try:
-            table = DeltaTable(str(path))
-        except TableNotFoundError:
-            return None
-        except (DeltaError, OSError) as error:
-            raise LedgerError(
-                f"The ledger in {path} cannot be read ({type(error).__name__}): restore it from a "
-                "copy, or name another one with TOOLKIT_LEDGER."
-            ) from error
-        if table.metadata().name != self.target:
-            raise LedgerError(
-                f"The ledger in {path} belongs to target {table.metadata().name!r}, not to "
-                f"{self.target!r}: check TOOLKIT_TARGET and TOOLKIT_LEDGER."
-            )
-        return table if pa.table(table.get_add_actions()).num_rows else None  # made, and nothing entered yet
-
-    def _append(self, name: str, rows: pa.Table, properties: CommitProperties) -> None:
-        path = self.folder / name
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            write_deltalake(
-                str(path), rows, mode="append", name=self.target, schema_mode="merge", commit_properties=properties
-            )
-        except (DeltaError, OSError) as error:
-            raise LedgerError(
-                f"The ledger in {path} cannot be written ({type(error).__name__}): free space or "
-                "mend its permissions, then resume. What was accepted is in the journal."
-            ) from error
+        return pa.table({c: pa.array(merged[c]) for c in CUSTOMER.key})
 
 
-# A version counts from its last acceptance that no retraction followed. An UPSERT replaces what was there,
-# an APPEND of a version that is there does nothing.
-_VERSIONS = f"""
-WITH entries AS (
-    SELECT * FROM read_parquet($1, union_by_name=true)
-    WHERE ($2 IS NULL OR recorded_at <= $3) AND ($4 IS NULL OR updated_at <= $5)
-), gone AS (
-    SELECT customer_id, updated_at, max(recorded_at) AS at_ FROM entries WHERE entry = '{RETRACTED}' GROUP BY ALL
-)
-SELECT {", ".join("e." + quoted(c) for c in CUSTOMER.names)}
-FROM entries e LEFT JOIN gone g ON e.customer_id = g.customer_id AND e.updated_at = g.updated_at
-WHERE e.entry = '{ACCEPTED}' AND (g.at_ IS NULL OR e.recorded_at > g.at_)
-QUALIFY row_number() OVER (
-    PARTITION BY e.customer_id, e.updated_at
-    ORDER BY e.operation = 'UPSERT' DESC,
-             CASE WHEN e.operation = 'UPSERT' THEN -epoch_us(e.recorded_at) ELSE epoch_us(e.recorded_at) END) = 1
-"""
+def _required(reason: str) -> str:
+    if not reason.strip():
+        raise LedgerError("What is entered by hand needs a reason, for those who read the ledger later.")
+    return reason
 
 
 def _moment(value: Any, name: str) -> pd.Timestamp | None:

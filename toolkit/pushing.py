@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
-
-import numpy as np
-import pyarrow as pa
+from typing import Protocol
 
 from toolkit.client import Client
 from toolkit.contract import CUSTOMER, Contract
+from toolkit.entries import accepted_entries
 from toolkit.errors import LedgerError, PlanError, StoppedError
 from toolkit.journal import Journal, only_pusher
-from toolkit.ledger import ENTRY, Ledger
+from toolkit.ledger import Ledger
 from toolkit.planning import Envelope, PushPlan, as_dry_run
 from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
 from toolkit.reporting import PushReport, Status, pushes_of, report_of
@@ -24,8 +22,22 @@ from toolkit.sending import Pace, Sender
 from toolkit.settings import Settings
 
 
+class CarriesPlan(Protocol):
+    """What stands in for a plan, as a `Repush` does: the plan, and why it is sent."""
+
+    @property
+    def plan(self) -> PushPlan:
+        """What is sent."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """What the ledger says of each row."""
+        ...
+
+
 def push(
-    plan: PushPlan,
+    plan: PushPlan | CarriesPlan,
     *,
     settings: Settings | None = None,
     reason: str = "",
@@ -37,7 +49,7 @@ def push(
     Parameters
     ----------
     reason
-        Why, for the ledger.
+        Why, for the ledger; over the reason that a `Repush` has.
     progress
         Show a progress bar (in a notebook, or at a terminal).
 
@@ -51,6 +63,8 @@ def push(
         If it stopped before its end; its `report` says what was done, and `resume` goes on.
     """
     chosen, pace = settings or Settings(), pace or Pace()
+    if not isinstance(plan, PushPlan):
+        reason, plan = reason or plan.reason, plan.plan
     folder = chosen.target_folder()
     with only_pusher(folder, chosen.target), Journal(folder, chosen.target, clock=pace.now) as journal:
         journal.refuse_if_open()
@@ -108,7 +122,7 @@ def abandon(*, settings: Settings | None = None, pace: Pace | None = None) -> Pu
 
 
 def dry_run(
-    plan: PushPlan, *, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True
+    plan: PushPlan | CarriesPlan, *, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True
 ) -> PushReport:
     """Have the vendor check a plan and write nothing; neither ledger nor journal keeps it.
 
@@ -118,7 +132,7 @@ def dry_run(
         If the contract documents no dry run.
     """
     chosen, pace = settings or Settings(), pace or Pace()
-    checked = as_dry_run(plan)
+    checked = as_dry_run(plan if isinstance(plan, PushPlan) else plan.plan)
     with (
         tempfile.TemporaryDirectory(dir=chosen.folder(), prefix="dry-run-") as folder,
         Journal(Path(folder), chosen.target, clock=pace.now) as journal,
@@ -224,28 +238,7 @@ def _enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> Non
     new = [r for r in journal.receipts(record.id) if r.fate == "accepted" and r.number > through]
     if not new:
         return
-    rows = journal.rows(record.id)
-    places = np.concatenate([np.arange(r.first, r.stop) for r in new])
-    lengths = [r.stop - r.first for r in new]
-    n_rows = len(places)
-    taken = rows.take(pa.array(places))
-    times = [datetime.fromisoformat(r.at) for r in new]
-    columns = {
-        "entry": pa.repeat("accepted", n_rows),
-        **{c: taken[c] for c in CUSTOMER.names},
-        "recorded_at": pa.array(
-            np.repeat(np.array([t.replace(tzinfo=None) for t in times], "datetime64[us]"), lengths)
-        ).cast(pa.timestamp("us", tz="UTC")),
-        "operation": pa.repeat(record.facts["operation"], n_rows),
-        "plan": pa.repeat(record.id, n_rows),
-        "batch": pa.array(np.repeat([r.batch for r in new], lengths)),
-        "position": pa.array(places),
-        "author": pa.repeat(record.author, n_rows),
-        "reason": pa.repeat(record.facts["reason"], n_rows),
-        "source_file": pa.repeat(record.facts["source"], n_rows),
-        "source_row": taken["source_row"],
-    }
-    entries = pa.table([columns[f.name] for f in ENTRY], names=[f.name for f in ENTRY])
+    entries = accepted_entries(journal.rows(record.id), new, record)
     ledger.record(entries, plan=record.id, through=max(r.number for r in new))
 
 

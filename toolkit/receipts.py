@@ -24,6 +24,7 @@ class Receipt:
     at: str = ""
     batch: int = -1
     number: int = -1
+    column: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from toolkit.contract import CUSTOMER, TIME
-from toolkit.display import Result, badges, frame_table, heading, paragraph, plural, table
+from toolkit.display import Markup, Result, badges, frame_table, heading, paragraph, plural, table
 from toolkit.engine import to_frame
+from toolkit.errors import InputError
+from toolkit.fates import Timing, fate_bar, verdict
 from toolkit.journal import Journal
 from toolkit.receipts import FATES, OVERTAKEN, Fate
+from toolkit.writing import write_table
 
-REFUSAL_COLUMNS = ["source_row", *CUSTOMER.key, "code", "category", "message"]
+_SAID = ("code", "category", "message", "column")
+REFUSAL_COLUMNS = ["source_row", *CUSTOMER.key, *_SAID]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,7 +31,8 @@ class PushReport(Result):
     push, plan
         The push's name, and the digest of its plan.
     rows
-        The planned rows with their ``fate``, ``code``, ``category`` and ``message``, index ``source_row``.
+        The planned rows with their ``fate``, ``code``, ``category`` and ``message``, and the ``column`` that the vendor
+        named, index ``source_row``.
     n_attempts, n_batches
         Requests made, and batches planned.
     n_left_out, n_quarantined
@@ -36,6 +42,8 @@ class PushReport(Result):
         only checked.
     stopped
         Why the push stopped before its end; empty if it did not.
+    attempts
+        One row a request, in their order: ``batch, sent_at, answered_at, status, verdict, digest``; times in UTC.
     """
 
     push: str
@@ -49,6 +57,7 @@ class PushReport(Result):
     n_quarantined: int
     source: str
     stopped: str = ""
+    attempts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def n_rows(self) -> int:
@@ -86,8 +95,18 @@ class PushReport(Result):
 
     @property
     def refused(self) -> pd.DataFrame:
-        """The refused rows with the vendor's reason: ``source_row``, the key, ``code, category, message``."""
+        """The refused rows with the vendor's reason: ``source_row``, the key, ``code, category, message, column``."""
         return self.rows[self.rows["fate"] == "refused"].reset_index()[REFUSAL_COLUMNS]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The rows of each fate."""
+        return {fate: self.count(fate) for fate in FATES}
+
+    @property
+    def timing(self) -> Timing:
+        """How long it took, and how long it waited."""
+        return Timing.of(self.attempts)
 
     @property
     def overtaken(self) -> pd.DataFrame:
@@ -100,11 +119,12 @@ class PushReport(Result):
         return f"{plural(self.n_rows, 'row')}: {fates} · {self.state} · {self.label} · push {self.push}"
 
     def body(self) -> str:
-        """Give the fates and the refused rows as an HTML fragment."""
+        """Give the verdict, the refused rows and their cells, what waits, and the time, as an HTML fragment."""
+        dry_run = self.state == "dry run"
         parts = [
-            heading(
-                f"Push of {self.source}" + (" (dry run: nothing written)" if self.state == "dry run" else ""), level=3
-            ),
+            heading(f"Push of {self.source}" + (" (dry run: nothing written)" if dry_run else ""), level=3),
+            paragraph(verdict(self.counts, dry_run=dry_run)),
+            *([paragraph(f"Stopped: {self.stopped}")] if self.stopped else []),
             badges(
                 [
                     (self.n_accepted, "accepted", "good"),
@@ -113,22 +133,49 @@ class PushReport(Result):
                     (self.n_unsent, "unsent", "warn"),
                 ]
             ),
+            paragraph(fate_bar(self.counts)),
             paragraph(
                 f"{self.label} · {plural(self.n_attempts, 'request')} for "
-                f"{plural(self.n_batches, 'batch', 'batches')} · {self.n_quarantined:,} quarantined and "
-                f"{self.n_left_out:,} left out before · push {self.push} is {self.state}",
+                f"{plural(self.n_batches, 'batch', 'batches')} · {self.timing} · "
+                f"{self.n_quarantined:,} quarantined and {self.n_left_out:,} left out before · "
+                f"push {self.push} is {self.state}",
                 soft=True,
             ),
         ]
-        if self.stopped:
-            parts.append(paragraph(f"Stopped: {self.stopped}"))
         if self.n_refused:
-            parts += [heading("Refused by the vendor"), frame_table(self.refused)]
+            refused = self.refused.assign(cell=[_cell(row) for _, row in self._of("refused").iterrows()])
+            why = refused.groupby(list(_SAID), sort=False).agg(rows=(TIME, "size"), first_row=("source_row", "first"))
+            counted = why.reset_index().sort_values("rows", ascending=False, kind="stable")
+            parts += [heading("Why the vendor refused"), frame_table(counted)]
+            parts += [heading("Refused by the vendor"), frame_table(refused)]
+            parts.append(paragraph("Mend them, then repush() sends them again; to_excel() writes them to a sheet."))
+        if self.n_unknown:
+            parts += [heading("Unknown: sent, and no answer could be read"), _keys(self._of("unknown"))]
         if len(self.overtaken):
             parts += [heading("Left out of the resume"), frame_table(self.overtaken)]
         if self.state == "open":
             parts.append(paragraph("Rows wait: resume() sends what has no receipt, abandon() closes the push."))
         return "".join(parts)
+
+    def to_excel(self, path: str | Path) -> Path:
+        """Write the refused rows to an .xlsx sheet, the vendor's reason beside each; returns its path.
+
+        Columns: ``source_row``, the contract's, then ``code, category, message, column``. Mended and read back, its
+        rows are what `repush` takes.
+
+        Raises
+        ------
+        InputError
+            If the name does not end in .xlsx, or the file cannot be written.
+        """
+        target = Path(path)
+        if target.suffix.lower() != ".xlsx":
+            raise InputError(f"{target.name} is no name of a workbook: give one that ends in .xlsx.")
+        columns = [c for c in self.rows.columns if c not in ("state", "fate", *_SAID)]
+        return write_table(self._of("refused").reset_index()[["source_row", *columns, *_SAID]], target)
+
+    def _of(self, fate: Fate) -> pd.DataFrame:
+        return self.rows[self.rows["fate"] == fate]
 
     def to_frame(self) -> pd.DataFrame:
         """Give every planned row with its fate."""
@@ -142,7 +189,7 @@ class PushReport(Result):
             "push": self.push,
             "state": self.state,
             "rows": self.n_rows,
-            **{fate: self.count(fate) for fate in FATES},
+            **self.counts,
             "quarantined": self.n_quarantined,
             "left_out": self.n_left_out,
             "batches": self.n_batches,
@@ -232,11 +279,14 @@ def report_of(journal: Journal, push: str, *, state: str = "", stopped: str = ""
     fates, _ = journal.fates(push)
     rows["fate"] = pd.Categorical.from_codes(fates, dtype=pd.CategoricalDtype(list(FATES)))
     named = [r for r in journal.receipts(push) if r.message or r.code or r.category]
-    for field in ("code", "category", "message"):
+    for column in _SAID:
         texts = np.full(len(rows), "", dtype=object)
         for receipt in named:
-            texts[receipt.first : receipt.stop] = getattr(receipt, field)
-        rows[field] = pd.Series(texts, index=rows.index, dtype="str")
+            texts[receipt.first : receipt.stop] = getattr(receipt, column)
+        rows[column] = pd.Series(texts, index=rows.index, dtype="str")
+    attempts = journal.attempts(push).drop(columns=["id", "answer"])
+    for column in ("sent_at", "answered_at"):
+        attempts[column] = pd.to_datetime(attempts[column], utc=True, format="ISO8601")
     return PushReport(
         push=push,
         plan=record.plan,
@@ -244,12 +294,22 @@ def report_of(journal: Journal, push: str, *, state: str = "", stopped: str = ""
         label=record.label,
         state=state or record.state,
         n_batches=record.n_batches,
-        n_attempts=journal.n_attempts(push),
+        n_attempts=len(attempts),
         n_left_out=record.facts["n_left_out"],
         n_quarantined=record.facts["n_quarantined"],
         source=record.facts["source"],
         stopped=stopped,
+        attempts=attempts,
     )
+
+
+def _cell(row: pd.Series[Any]) -> Any:
+    """Return what stands in the column that the vendor named."""
+    return row[row["column"]] if row["column"] in row.index.difference(list(_SAID)) else ""
+
+
+def _keys(rows: pd.DataFrame) -> Markup:
+    return frame_table(rows[list(CUSTOMER.key)], index="source_row")
 
 
 def pushes_of(journal: Journal) -> pd.DataFrame:

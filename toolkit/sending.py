@@ -9,7 +9,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -203,17 +203,17 @@ class Sender:
 
 
 def _refused(place: int, refusal: Refusal) -> Receipt:
-    return Receipt(place, place + 1, "refused", refusal.code, refusal.category, refusal.message)
+    return Receipt(place, place + 1, "refused", refusal.code, refusal.category, refusal.message, column=refusal.column)
 
 
 def _redacted(receipt: Receipt, client: Client) -> Receipt:
-    return Receipt(
-        receipt.first,
-        receipt.stop,
-        receipt.fate,
-        client.redacted(receipt.code),
-        client.redacted(receipt.category),
-        client.redacted(receipt.message),
+    clean = client.redacted
+    return replace(
+        receipt,
+        code=clean(receipt.code),
+        category=clean(receipt.category),
+        message=clean(receipt.message),
+        column=clean(receipt.column),
     )
 
 

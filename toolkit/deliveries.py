@@ -1,0 +1,76 @@
+"""Which customers each delivery held, kept beside the ledger, so that "newly absent" can be told from "long absent"."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+import pyarrow as pa
+
+from toolkit.contract import ID, TIME
+from toolkit.delivery import Delivery
+from toolkit.delta import Table
+from toolkit.engine import to_frame
+from toolkit.entries import rows_of
+
+DELIVERY = pa.schema(
+    [
+        pa.field("recorded_at", pa.timestamp("us", tz="UTC")),
+        pa.field("plan", pa.string()),
+        pa.field("source_file", pa.string()),
+        pa.field("digest", pa.string()),
+        pa.field("kind", pa.string()),
+        pa.field("n_rows", pa.int64()),
+        pa.field("newest", pa.timestamp("us", tz="UTC")),  # the greatest time among its rows
+        pa.field("author", pa.string()),
+        pa.field(ID, pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """The deliveries of one target.
+
+    Parameters
+    ----------
+    table
+        Where they are kept, of the schema `DELIVERY`: a row for each customer of each delivery.
+    """
+
+    table: Table
+
+    def record(self, delivery: Delivery, *, plan: str, now: datetime) -> None:
+        """Keep which customers a delivery held, quarantined ones included; once for each plan."""
+        ids = pd.concat([delivery.frame[ID], pd.Series(sorted(delivery.held), dtype="str")])
+        keys = pa.array(ids.dropna().drop_duplicates(), type=pa.string())
+        rows = rows_of(
+            DELIVERY,
+            len(keys),
+            recorded_at=now,
+            plan=plan,
+            source_file=delivery.source,
+            digest=delivery.digest,
+            kind=delivery.kind,
+            n_rows=delivery.n_rows + delivery.n_quarantined,
+            newest=delivery.frame[TIME].max() if delivery.n_rows else None,
+            author=getpass.getuser(),
+            **{ID: keys},
+        )
+        self.table.append(rows, writer=plan, number=1)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a delivery, newest first."""
+        columns = ", ".join(c for c in DELIVERY.names if c != ID)
+        return to_frame(self.table.query(f"SELECT {columns} FROM entries GROUP BY ALL ORDER BY recorded_at DESC"))
+
+    def last_keys(self, as_of: pd.Timestamp | None) -> frozenset[str] | None:
+        """Return the ids of the last full delivery by then; None where there was none."""
+        keys = self.table.query(
+            """SELECT customer_id FROM (FROM entries WHERE kind = 'full' AND ($2 IS NULL OR recorded_at <= $2)
+                                        QUALIFY recorded_at = max(recorded_at) OVER ())""",
+            as_of,
+        )
+        return frozenset(keys[ID].to_pylist()) if len(keys) else None

@@ -1,0 +1,101 @@
+"""The entries of a ledger: their columns, how they are made, and which of them count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.contract import CUSTOMER
+from toolkit.engine import quoted
+from toolkit.receipts import PushRecord, Receipt
+
+ACCEPTED, SEEDED, RETRACTED = "accepted", "seeded", "retracted"
+_TIME = pa.timestamp("us", tz="UTC")
+ENTRY = pa.schema(
+    [
+        pa.field("entry", pa.string()),  # accepted, seeded (sent before the toolkit came) or retracted
+        *CUSTOMER.arrow_schema(),
+        pa.field("recorded_at", _TIME),  # when the vendor answered
+        pa.field("operation", pa.string()),
+        pa.field("plan", pa.string()),  # the push; of a retraction, the only one whose rows it takes back
+        pa.field("batch", pa.int64()),
+        pa.field("position", pa.int64()),  # the row's place in its plan
+        pa.field("author", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("source_file", pa.string()),
+        pa.field("source_row", pa.int64()),
+    ]
+)
+
+
+def rows_of(schema: pa.Schema, n: int, /, **columns: Any) -> pa.Table:
+    """Return rows of this schema: arrays as they are, single values repeated, what is not named null.
+
+    Examples
+    --------
+    >>> rows_of(ENTRY, 2, entry=SEEDED, position=pa.array([4, 5])).select(["entry", "position", "plan"]).to_pylist()[1]
+    {'entry': 'seeded', 'position': 5, 'plan': None}
+    """
+
+    def column(field: pa.Field) -> Any:
+        value = columns.get(field.name)
+        if isinstance(value, pa.Array | pa.ChunkedArray):
+            return value.cast(field.type)
+        return pa.repeat(pa.scalar(value, field.type), n)
+
+    return pa.table([column(field) for field in schema], schema=schema)
+
+
+def accepted_entries(rows: pa.Table, receipts: Sequence[Receipt], record: PushRecord) -> pa.Table:
+    """Return the entries of a push's rows that these receipts accept.
+
+    Parameters
+    ----------
+    rows
+        All rows of the push, in the order of its plan.
+    """
+    places = np.concatenate([np.arange(r.first, r.stop) for r in receipts])
+    lengths = [r.stop - r.first for r in receipts]
+    times = [datetime.fromisoformat(r.at).replace(tzinfo=None) for r in receipts]
+    taken = rows.take(pa.array(places))
+    return rows_of(
+        ENTRY,
+        len(places),
+        entry=ACCEPTED,
+        **{c: taken[c] for c in CUSTOMER.names},
+        recorded_at=pa.array(np.repeat(np.array(times, "datetime64[us]"), lengths)).cast(_TIME),
+        operation=record.facts["operation"],
+        plan=record.id,
+        batch=pa.array(np.repeat([r.batch for r in receipts], lengths)),
+        position=pa.array(places),
+        author=record.author,
+        reason=record.facts["reason"],
+        source_file=record.facts["source"],
+        source_row=taken["source_row"],
+    )
+
+
+# Parameters: accepted by, current on, a push to leave out of account. A version counts from its last acceptance
+# that no retraction followed. An UPSERT replaces what was there, an APPEND of a version that is there does nothing.
+VERSIONS = f"""FROM (
+    WITH seen AS (
+        FROM entries WHERE ($2 IS NULL OR recorded_at <= $2) AND ($3 IS NULL OR updated_at <= $3)
+                       AND ($4 IS NULL OR plan IS DISTINCT FROM $4)
+    ), gone AS (
+        SELECT customer_id, updated_at, plan, max(recorded_at) AS at_ FROM seen WHERE entry = '{RETRACTED}' GROUP BY ALL
+    )
+    SELECT {", ".join("e." + quoted(c) for c in CUSTOMER.names)}
+    FROM seen e
+    LEFT JOIN (FROM gone WHERE plan IS NULL) k ON e.customer_id = k.customer_id AND e.updated_at = k.updated_at
+    LEFT JOIN (FROM gone WHERE plan IS NOT NULL) p
+        ON e.customer_id = p.customer_id AND e.updated_at = p.updated_at AND e.plan = p.plan
+    WHERE e.entry <> '{RETRACTED}' AND coalesce(e.recorded_at > greatest(k.at_, p.at_), TRUE)
+    QUALIFY row_number() OVER (
+        PARTITION BY e.customer_id, e.updated_at
+        ORDER BY coalesce(e.operation = 'UPSERT', FALSE) DESC,
+                 CASE WHEN e.operation = 'UPSERT' THEN -epoch_us(e.recorded_at) ELSE epoch_us(e.recorded_at) END) = 1)
+"""

@@ -1,0 +1,188 @@
+"""Rows sent again on purpose: ad-hoc corrections, and what a push did not bring in.
+
+Each gives a `Repush`: a plan to look at and to hand to `push`, and what it leaves out, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from toolkit.contract import CUSTOMER, ID, TIME
+from toolkit.delivery import Delivery
+from toolkit.engine import to_frame
+from toolkit.errors import CorrectionError, OpenPushError, did_you_mean
+from toolkit.journal import Journal
+from toolkit.ledger import Ledger
+from toolkit.receipts import FATES
+from toolkit.replanning import Repush, left_out_rows, plan_anew, restamped
+from toolkit.reporting import PushReport
+from toolkit.settings import Settings
+
+Cells = Mapping[str, Mapping[str, Any]]
+"""Customer id to column to new value, None for null."""
+
+
+def correct_customers(
+    cells: Cells, *, reason: str, settings: Settings | None = None, now: datetime | None = None, **planning: Any
+) -> Repush:
+    """Plan a new version of some customers, from what the ledger holds and the cells given.
+
+    Parameters
+    ----------
+    cells
+        Customer id to column to new value, None for null: ``{"CUST-001": {"customer_category": "Retail"}}``.
+        The other columns stay as they are.
+    reason
+        Why, for the ledger.
+    now
+        The new ``updated_at``, by default the present; later where a version of the customer is.
+    planning
+        What `plan_push` takes besides.
+
+    Raises
+    ------
+    CorrectionError
+        If a customer is not in the ledger, a column cannot be corrected, or a value is of another type.
+    """
+    chosen = settings or Settings()
+    if not reason.strip():
+        raise CorrectionError("A correction needs a reason, for those who read the ledger later.")
+    snapshot = Ledger.of(chosen).snapshot()
+    held = snapshot.frame.set_index(ID, drop=False)
+    unknown = [who for who in cells if who not in held.index]
+    if unknown:
+        raise CorrectionError(
+            f"The ledger of target {chosen.target} holds no customer {', '.join(map(repr, unknown[:5]))}: send "
+            "a new one as a delivery. Nothing was planned."
+        )
+    frame = _with_cells(held.loc[list(cells)], cells).set_index(pd.RangeIndex(1, len(cells) + 1, name="source_row"))
+    return plan_anew(
+        Delivery(restamped(frame, snapshot.versions, now), source="correction", kind="changes"),
+        snapshot,
+        reason=reason,
+        settings=chosen,
+        whys={"touched": "nothing differs from what the ledger holds"},
+        **planning,
+    )
+
+
+def repush(
+    push: str | PushReport,
+    *,
+    mended: pd.DataFrame | Cells | None = None,
+    whole: bool = False,
+    reason: str = "",
+    settings: Settings | None = None,
+    **planning: Any,
+) -> Repush:
+    """Plan to send again what a push did not bring in: refused, unknown and unsent rows.
+
+    Parameters
+    ----------
+    push
+        A closed push of this machine: its name or its report.
+    mended
+        What to send instead of the rows as they were: rows by ``source_row`` (a column, or the index), such as those
+        of `PushReport.to_excel` read back; or cells, as `correct_customers` takes them. What is not named goes as it
+        was.
+    whole
+        Send the accepted rows too, under the versions that they had.
+    reason
+        Why, for the ledger, after the push's name.
+    planning
+        What `plan_push` takes besides, as `include`.
+
+    Raises
+    ------
+    OpenPushError
+        If the push is still open: `resume` sends what waits.
+    CorrectionError
+        If `mended` names a row or a column that the push does not have.
+    """
+    chosen = settings or Settings()
+    name = push if isinstance(push, str) else push.push
+    folder = chosen.target_folder()
+    with Journal(folder, chosen.target, clock=lambda: datetime.now(UTC)) as journal:
+        record = journal.push(name)
+        if record.state == "open":
+            raise OpenPushError(
+                f"Push {name} is still open: resume() sends what waits, or abandon() closes it; then repush the rest."
+            )
+        rows = to_frame(journal.rows(name), index="source_row").drop(columns="state")
+        fates = pd.Series(journal.fates(name)[0], index=rows.index).map(dict(enumerate(FATES)))
+    held_back = (fates == "unknown") & (record.facts["operation"] != "UPSERT")
+    wanted = rows[((fates != "accepted") | whole) & ~held_back]
+    snapshot = Ledger.of(chosen).snapshot()
+    if whole:
+        snapshot = replace(snapshot, versions=_without(snapshot.versions, wanted))
+    return plan_anew(
+        Delivery(_mended(wanted, mended), source=record.facts["source"], kind="changes"),
+        snapshot,
+        reason=f"repush of {name}" + (f": {reason}" if reason else ""),
+        settings=chosen,
+        left_out=left_out_rows(rows[held_back], "unknown, and an APPEND must not send it twice: settle it first"),
+        whys={"unchanged": "the ledger holds this very version"},
+        **planning,
+    )
+
+
+def _with_cells(frame: pd.DataFrame, cells: Cells) -> pd.DataFrame:
+    """Write cells into rows that are indexed by customer id; each of these has its row."""
+    allowed = [c for c in frame.columns if c not in CUSTOMER.key]
+    after = frame.copy()
+    for who, values in cells.items():
+        for column, value in values.items():
+            if column not in allowed:
+                raise CorrectionError(
+                    f"{column!r} is no column that can be corrected{did_you_mean(str(column), allowed)} "
+                    f"The columns are {', '.join(allowed)}; the key is not corrected, and {TIME} is set anew."
+                )
+            if isinstance(frame[column].dtype, pd.StringDtype) and not (value is None or isinstance(value, str)):
+                raise CorrectionError(
+                    f"The new {column} of {who} is no text: write it in quotes, so that no zero or sign is lost, "
+                    "or None for null."
+                )
+            after.loc[who, column] = value
+    return after
+
+
+def _mended(rows: pd.DataFrame, mended: pd.DataFrame | Cells | None) -> pd.DataFrame:
+    if mended is None:
+        return rows
+    if isinstance(mended, Mapping):
+        unknown = [who for who in mended if who not in set(rows[ID])]
+        if unknown:
+            raise CorrectionError(f"The push has no row to send again of {', '.join(map(repr, unknown[:5]))}.")
+        by_id = rows.set_index(ID, drop=False)
+        return _with_cells(by_id, mended).set_index(rows.index)
+    frame = mended.set_index("source_row") if "source_row" in mended.columns else mended
+    if frame.index.name != "source_row" or not frame.index.is_unique:
+        raise CorrectionError("The mended rows do not say which they are: keep source_row in the sheet, each once.")
+    planned = rows.reindex(frame.index)
+    strangers = planned[ID].isna() | (planned[ID] != frame[ID] if ID in frame.columns else False)
+    if strangers.any():
+        named = ", ".join(map(str, frame.index[strangers][:5]))
+        raise CorrectionError(
+            f"The push does not send such a row again: source_row {named}. It counts as in the file that was pushed, "
+            "and the customer's id is the one that was planned."
+        )
+    after = rows.copy()
+    try:
+        for column in [c for c in rows.columns if c in frame.columns]:
+            cells = frame[column].mask(frame[column] == "")  # an empty cell is null
+            after.loc[frame.index, column] = cells.astype(rows[column].dtype)
+    except (ValueError, TypeError):
+        raise CorrectionError(f"A mended {column} is none: write times as 2026-09-01T10:00:00Z.") from None
+    return after
+
+
+def _without(versions: pa.Table, rows: pd.DataFrame) -> pa.Table:
+    """Take out the versions that say just what these rows say, so that they count as not sent."""
+    found = to_frame(versions).merge(rows.drop_duplicates(), how="left", indicator="found")["found"]
+    return versions.filter(pa.array(found != "both"))
