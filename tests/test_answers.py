@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.answers import Answer, Refusal, read_answer
+from toolkit.answers import Answer, Verdict, read_answer
 from toolkit.contract import CURRENT
+from toolkit.naming import Refusal
 
 AT = "2025-01-28T10:00:00Z"
 SENT = [("CUST-001", AT), ("CUST-002", AT), ("CUST-003", AT)]
@@ -105,12 +106,12 @@ def test_with_one_row_in_the_request_what_is_said_is_said_of_it() -> None:
         0: Refusal(message="HTTP 422: no such list")
     }
     assert list(read_answer(answer(200, {"failed": [{"message": "no"}]}), one).refused) == [0]
-    assert list(read_answer(answer(413, b""), one).refused) == [0]
+    assert read_answer(answer(413, b""), one) == Verdict("large", message="HTTP 413, with no readable answer")
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(401, "unauthorized"), (403, "unauthorized"), (404, "nowhere"), (413, "split"), (409, "stop"), (302, "stop"),
+    [(401, "unauthorized"), (403, "unauthorized"), (404, "nowhere"), (413, "large"), (409, "stop"), (302, "stop"),
      (408, "retry"), (429, "retry"), (503, "retry"), (500, "lost"), (502, "lost"), (504, "lost")],
 )  # fmt: skip
 def test_other_answers_blame_no_row(status: int, kind: str) -> None:

@@ -26,8 +26,10 @@ MODULES = {
 # A module imports only from floors below its own; siblings do not know each other.
 FLOORS = [
     {"errors"},
-    {"display", "contract", "engine", "project", "writing", "pacing", "receipts", "times"},
-    {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "answers"},
+    {"display", "contract", "engine", "project", "writing", "pacing", "receipts", "times", "breaker", "exchange"},
+    {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "naming"},
+    {"answers"},
+    {"bisecting", "lines"},
     {"settings", "likeness", "sources", "mapping"},
     {"text_format", "rules"},
     {"finding"},

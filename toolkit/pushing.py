@@ -16,11 +16,12 @@ from toolkit.contract import CUSTOMER, Contract
 from toolkit.errors import LedgerError, PlanError, StoppedError
 from toolkit.journal import Journal, only_pusher
 from toolkit.ledger import ENTRY, Ledger
+from toolkit.pacing import Pace
 from toolkit.planning import Envelope, PushPlan, as_dry_run
 from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
 from toolkit.reporting import PushReport, Status, pushes_of, report_of
 from toolkit.sandbox import Sandbox
-from toolkit.sending import Pace, Sender
+from toolkit.sending import Sender
 from toolkit.settings import Settings
 
 
@@ -126,7 +127,8 @@ def dry_run(
     ):
         record = journal.open_push(checked)
         try:
-            Sender(journal, record, client, checked.envelope, pace, progress=progress).run()
+            shared = chosen.target_folder()
+            Sender(journal, record, client, checked.envelope, pace, progress=progress, folder=shared).run()
         except StoppedError as stop:
             stop.report = report_of(journal, record.id, state="dry run", stopped=str(stop))
             raise
