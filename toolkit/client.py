@@ -78,7 +78,10 @@ class Client:
         )
         # A proxy for loopback would be handed the sandbox's requests; elsewhere the usual variables hold.
         proxies = {"no_proxy": "127.0.0.1,localhost,::1"} if chosen.local else {}
-        self._options: dict[str, Any] = self._session.merge_environment_settings(self.url, proxies, True, None, None)
+        self._options: dict[str, Any] = {
+            **self._session.merge_environment_settings(self.url, proxies, True, None, None),
+            "stream": True,
+        }
 
     def send(self, body: bytes) -> Answer:
         """Post one body; redirects are not followed, so that the token stays with its host."""
@@ -112,7 +115,7 @@ class Client:
         # It is read as a file is; the stubs know bytes alone.
         request.body, request.headers["Content-Length"] = exchange, str(len(exchange))  # type: ignore[assignment]
         with self._session.send(
-            request, timeout=self._timeout_s, allow_redirects=False, **{**self._options, "stream": True}
+            request, timeout=self._timeout_s, allow_redirects=False, **self._options
         ) as response:
             if response.status_code < 200:  # the real answer may follow, and must not be taken for the next one's
                 response.raw.close()
