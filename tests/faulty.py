@@ -43,7 +43,7 @@ class Faulty:
     """Serves on a port; each request consumes a fault, and where none is left all is well."""
 
     tls: ssl.SSLContext | None = None
-    window: int = 0  # bytes that the system keeps for it unread; 0 for as many as it likes
+    window: int = 0  # bytes that the system keeps unread for it; 0 for as many as it likes
     faults: deque[Fault] = field(default_factory=deque)
     bodies: list[bytes] = field(default_factory=list)  # those that were read whole
     taken: list[str] = field(default_factory=list)

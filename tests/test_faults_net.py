@@ -17,6 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from urllib3.connection import HTTPConnection
+
 from tests.clocks import Clock
 from tests.faulty import OK, Fault, Faulty, drip, http
 from toolkit.client import Client
@@ -34,7 +36,7 @@ BOMB = gzip.compress(b'{"failed": [], "x": "' + b"x" * 20_000_000 + b'"}')
 N = 2_000
 """Rows of the one request, nearly a megabyte."""
 SMALL = 8_192
-"""What a socket keeps for a reader who does not read: what is sent beyond it has not left."""
+"""What each socket keeps for a reader who does not read."""
 
 # The request did not leave as a whole: it goes again, whatever the operation.
 NOT_LEFT = [
@@ -178,9 +180,21 @@ def test_there_are_as_many_faults_as_were_asked_for() -> None:
     assert len({fault.name for fault in faults}) == len(faults) >= 60
 
 
+@pytest.fixture
+def narrow(monkeypatch) -> None:
+    """A system that keeps little of what is to be sent: what its reader did not take has not left."""
+    options = HTTPConnection.default_socket_options
+    monkeypatch.setattr(
+        HTTPConnection.__init__,
+        "__kwdefaults__",
+        {**HTTPConnection.__init__.__kwdefaults__,
+         "socket_options": [*options, (socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)]},
+    )  # fmt: skip
+
+
 @named(NOT_LEFT + LATER + FINE)
 @pytest.mark.parametrize("operation", ["UPSERT", "APPEND"])
-def test_what_was_not_taken_goes_again_and_arrives(begin, fault: Fault, operation: str) -> None:
+def test_what_was_not_taken_goes_again_and_arrives(begin, fault: Fault, operation: str, narrow: None) -> None:
     with Faulty(window=SMALL if fault in NOT_LEFT else 0) as server:
         push = begin(server, operation)
         server.faults.append(fault)
@@ -245,7 +259,7 @@ def test_what_is_of_no_use_stops_at_once_and_blames_no_row(begin, fault: Fault, 
         assert push.fates == {"accepted": N}
 
 
-def test_an_answer_given_before_the_whole_request_was_read_accepts_nothing(begin) -> None:
+def test_an_answer_given_before_the_whole_request_was_read_accepts_nothing(begin, narrow: None) -> None:
     with Faulty(window=SMALL) as server:
         push = begin(server, "APPEND")
         server.faults.append(Fault("too early", reads="part", says=(OK,), ends="reset"))
