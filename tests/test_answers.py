@@ -180,8 +180,9 @@ def test_an_index_counts_from_what_the_contract_says() -> None:
 def test_a_success_that_speaks_against_itself_accepts_nothing(said: dict) -> None:
     verdict = read_answer(answer(200, said), SENT)
     assert (verdict.kind, verdict.refused) == ("split", {})
-    one = read_answer(answer(200, said), SENT[:1])
-    assert (one.kind, one.refused) == ("split", {})  # nor does it refuse the only row
+    if not said.get("failed"):  # nor does it refuse the only row, if it names none
+        one = read_answer(answer(200, said), SENT[:1])
+        assert (one.kind, one.refused) == ("split", {})
 
 
 @pytest.mark.parametrize(

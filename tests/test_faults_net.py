@@ -16,7 +16,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-
 from urllib3.connection import HTTPConnection
 
 from tests.clocks import Clock
@@ -277,7 +276,9 @@ def test_a_request_that_is_too_large_is_halved(begin) -> None:
         assert [len(json.loads(b)["data"]) for b in server.bodies] == [2_000, 1_000, 500, 500, 500, 500]
 
 
-@pytest.mark.parametrize(("url", "words"), [("http://nowhere.invalid", "nobody knows"), ("http://127.0.0.1:{}", "reached")])
+@pytest.mark.parametrize(
+    ("url", "words"), [("http://nowhere.invalid", "nobody knows"), ("http://127.0.0.1:{}", "reached")]
+)
 def test_a_host_that_is_not_there_got_nothing(begin, url: str, words: str, monkeypatch) -> None:
     def unknown(*_: object, **__: object) -> list:
         raise socket.gaierror(-2, "Name or service not known")

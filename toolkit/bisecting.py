@@ -50,6 +50,7 @@ class Bisection:
         self._n_fruitless = self._n_found = 0
         self._blamed: dict[int, Refusal] = {}  # refused alone, while no answer shows that the vendor looks at rows
         self._understood = False
+        self.too_large, self.n_taken = False, 0  # whether a piece was, and the rows of the largest that was taken
 
     @property
     def part(self) -> Places:
@@ -72,6 +73,7 @@ class Bisection:
         part, left = self._work.pop()
         self._n_fruitless += 1
         refused = {int(part[place]): refusal for place, refusal in verdict.refused.items()}
+        self.too_large |= verdict.kind == "large"
         if verdict.kind in ("split", "large"):
             if len(part) == 1:
                 return Told(aside=part)
@@ -82,11 +84,12 @@ class Bisection:
             self._n_found += 1
             return Told(refused=self._released()) if self._understood else Told()
         self._understood, self._n_fruitless = True, 0
-        rest = np.delete(part, list(verdict.refused))
+        rest = np.delete(part, list(verdict.refused)) if refused else part
         if verdict.kind == "again":
             if len(rest):
                 self._work.append((rest, False))
             return Told(refused=self._released() | refused)
+        self.n_taken = max(self.n_taken, len(part))
         if left and not refused and len(self.part) > 1:
             self._halve(self._work.pop()[0], told=True)
         return Told(rest, self._released() | refused)

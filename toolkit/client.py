@@ -114,9 +114,7 @@ class Client:
         request = self._request.copy()
         # It is read as a file is; the stubs know bytes alone.
         request.body, request.headers["Content-Length"] = exchange, str(len(exchange))  # type: ignore[assignment]
-        with self._session.send(
-            request, timeout=self._timeout_s, allow_redirects=False, **self._options
-        ) as response:
+        with self._session.send(request, timeout=self._timeout_s, allow_redirects=False, **self._options) as response:
             if response.status_code < 200:  # the real answer may follow, and must not be taken for the next one's
                 response.raw.close()
                 return Answer(response.status_code, complete=False, problem="the answer is none yet")

@@ -35,14 +35,14 @@ class Lines(Generic[T]):
         else:
             self._done.put((ticket, self._send(body)))
 
-    def finished(self, *, patience_s: float | None) -> Iterator[tuple[T, Answer]]:
-        """Yield what has come in; where nothing has, wait so many seconds for the first (None: however long)."""
+    def finished(self, *, patience_s: float | None) -> Iterator[tuple[T, Answer | BaseException]]:
+        """Yield what has come in, an answer or what was raised instead.
+
+        Where nothing has, wait so many seconds for the first (None: however long).
+        """
         with contextlib.suppress(Empty):
             while True:
-                ticket, answer = self._done.get(block=patience_s != 0, timeout=patience_s or None)
-                if isinstance(answer, BaseException):
-                    raise answer
-                yield ticket, answer
+                yield self._done.get(block=patience_s != 0, timeout=patience_s or None)
                 patience_s = 0
 
     def __enter__(self) -> Self:

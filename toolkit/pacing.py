@@ -5,6 +5,8 @@ Times are seconds. Clock, sleep and jitter are arguments, so that tests wait for
 
 from __future__ import annotations
 
+import json
+import math
 import random
 import time
 from collections.abc import Callable
@@ -20,14 +22,16 @@ from toolkit.errors import JournalError
 _STALE_S = 5.0
 """A start kept for later than this is from before the machine's clock began anew."""
 _LOCKED_S = 10.0
+_MADE_UP_S = 0.5
+_MOST_KEPT = 100
 
 
 @dataclass
 class Limiter:
-    """Keep starts apart, so that no second holds more than `per_s` of them, whichever process makes them.
+    """Let no second hold more than `per_s` starts, whichever process makes them, and keep them apart.
 
-    A start that came late lets the next one follow sooner, by half a gap at most; two hundredths of the rate are
-    left out to make up for it, and for what the way to the vendor may squeeze together.
+    What a short hold-up cost is made up for by starts that follow sooner, as long as that holds. Two hundredths of
+    the rate are left out, for what the way to the vendor may squeeze together.
 
     Attributes
     ----------
@@ -45,17 +49,18 @@ class Limiter:
     >>> limiter = Limiter(50, clock=lambda: 0.0, sleep=waits.append)
     >>> limiter.wait(); limiter.wait(); limiter.wait()
     >>> [round(w, 2) for w in waits]
-    [0.01, 0.03]
+    [0.02, 0.04]
     """
 
     per_s: float
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     path: Path | None = None
-    _next: float = field(default=float("-inf"), init=False)
+    _starts: list[float] = field(default_factory=list, init=False)  # the last ones, and when the next would be in time
 
     def __post_init__(self) -> None:
         self._gap_s = 1 / (0.98 * self.per_s)
+        self._n = math.ceil(min(self.per_s, _MOST_KEPT))
         self._lock = FileLock(self.path.with_suffix(".lock"), timeout=_LOCKED_S) if self.path else None
 
     def wait(self) -> None:
@@ -66,19 +71,24 @@ class Limiter:
 
     def _reserved(self) -> float:
         now = self.clock()
-        start = max(now, self._next)
-        self._next = max(now - self._gap_s / 2, self._next) + self._gap_s
+        *kept, due = self._starts or [now]
+        start = max(now, due)
+        if kept:
+            start = max(start, kept[-1] + self._gap_s / 4)
+        if len(kept) == self._n:
+            start = max(start, kept[0] + self._n * self._gap_s)
+        self._starts = [*kept, start][-self._n :] + [(due if now - due < _MADE_UP_S else now) + self._gap_s]
         return start
 
     def _reserved_by_all(self, lock: FileLock) -> float:
         path = self.path or Path()
         try:
             with lock:
-                self._next = _kept(path)
-                if self._next > self.clock() + _STALE_S:
-                    self._next = float("-inf")
+                self._starts = _kept(path)
+                if self._starts and max(self._starts) > self.clock() + _STALE_S:
+                    self._starts = []
                 start = self._reserved()
-                path.write_text(repr(self._next), encoding="ascii")
+                path.write_text(json.dumps(self._starts), encoding="ascii")
         except (OSError, Timeout, NotImplementedError) as error:
             raise JournalError(
                 f"The pace that all requests to the target share cannot be kept in {path} ({error}): mend the "
@@ -87,11 +97,11 @@ class Limiter:
         return start
 
 
-def _kept(path: Path) -> float:
+def _kept(path: Path) -> list[float]:
     try:
-        return float(path.read_text(encoding="ascii"))
-    except (FileNotFoundError, ValueError):
-        return float("-inf")
+        return [float(start) for start in json.loads(path.read_text(encoding="ascii"))]
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
+        return []
 
 
 @dataclass(frozen=True)

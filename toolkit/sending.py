@@ -206,14 +206,17 @@ class Sender:
 
     def _listen(self, lines: Lines[_Batch], patience_s: float | None) -> None:
         """Enter the answers that have come in, and see what they leave to do."""
-        heard = []
+        heard, errors = [], []
         for batch, answer in lines.finished(patience_s=patience_s):
             self._n_flying -= 1
-            heard.append((batch, answer))
-        if not heard:
-            return
+            if isinstance(answer, BaseException):
+                errors.append(answer)
+            else:
+                heard.append((batch, answer))
         with self._journal.together() if len(heard) > 1 else contextlib.nullcontext():
             verdicts = [self._hear(batch, answer) for batch, answer in heard]
+        if errors:
+            raise errors[0]
         for (batch, answer), verdict in zip(heard, verdicts, strict=True):
             self._go_on(batch, answer, verdict)
 
@@ -239,8 +242,6 @@ class Sender:
         told = Told()
         if verdict.kind not in ("retry", "lost", "unauthorized", "nowhere", "stop"):
             told = batch.cuts.hear(verdict)
-        if verdict.kind == "large":
-            self._most = min(self._most, max(len(part) - 1, 1))
         # Half a request may have been taken when its rows cannot be told apart.
         torn = verdict.kind == "split" and answer.status is not None and answer.status < 300
         if torn or verdict.kind == "lost":
@@ -276,6 +277,8 @@ class Sender:
         self._bar.set_postfix_str("the vendor fails: one request at a time" if self._breaker.open else "")
         if len(batch.cuts.part):
             self._waiting.append(batch)
+        elif batch.cuts.too_large:
+            self._most = min(self._most, batch.cuts.n_taken or self._most)
 
     def _retry(self, batch: _Batch, answer: Answer, verdict: Verdict) -> None:
         held = verdict.kind == "lost" and self._envelope.operation != "UPSERT"
@@ -332,5 +335,7 @@ def _ranges(places: Places) -> Ranges:
     """
     if len(places) == 0:
         return []
+    if places[-1] - places[0] < len(places):
+        return [(int(places[0]), int(places[-1]) + 1)]
     breaks = np.flatnonzero(np.diff(places) != 1) + 1
     return [(int(run[0]), int(run[-1]) + 1) for run in np.split(places, breaks)]
