@@ -237,3 +237,19 @@ def test_a_token_that_an_answer_echoes_is_taken_out_however_it_is_spelled(
 def test_the_sandboxes_own_token_is_a_word_like_any_other(sandbox: Sandbox) -> None:
     sandbox.vendor.troubles.append(Reply(200, b'{"failed": [{"customer_id": "sandbox"}]}'))
     assert list(read_answer(send(sandbox), [("sandbox", "2025-01-28T10:00:00Z")]).refused) == [0]
+
+
+def test_a_proxy_that_is_not_there_got_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    with Sandbox() as gone:
+        monkeypatch.setenv("HTTPS_PROXY", gone.url)
+    settings = Settings(base_url="https://vendor.example", target="acme", solution="S", prefix="P_", suffix="_S")
+    with Client(settings) as client:
+        answer = client.send(EXAMPLE)
+    assert (answer.status, answer.left) == (None, False)
+    assert "proxy cannot be reached" in answer.problem
+
+
+def test_a_request_without_a_body_passes_over_the_same_connections(sandbox: Sandbox) -> None:
+    with Client(Settings(base_url=sandbox.url)) as client:
+        assert client._session.get(f"{sandbox.url}/api/v2/schema/solutions").status_code == 401

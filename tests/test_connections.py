@@ -17,7 +17,7 @@ from tests.clocks import Clock
 from tests.test_sending import LOST, Fake, Push, begin, ok  # noqa: F401 - a fixture
 from toolkit.answers import Answer
 from toolkit.diffing import diff
-from toolkit.errors import AuthorizationError, StoppedError, UnreachableError
+from toolkit.errors import AuthorizationError, JournalError, StoppedError, UnreachableError
 from toolkit.planning import plan_push
 from toolkit.schema import empty_frame
 from toolkit.sending import Sender
@@ -256,3 +256,59 @@ def test_over_several_connections_fates_add_up_and_no_acceptance_is_made_up(
         assert sum(fates.values()) == n
         accepted = set(push.report.rows.loc[lambda r: r["fate"] == "accepted", "customer_id"])
         assert accepted <= set(table)
+
+
+def test_of_two_stops_at_once_the_first_is_told(begin: Begin) -> None:
+    push, both = begin(3_000), threading.Barrier(2)
+
+    def vendor(rows: list[dict]) -> Answer:
+        if rows[0]["customer_id"] == "C00000":
+            return ok()
+        both.wait(timeout=20)
+        return Answer(401)
+
+    send(push, vendor, connections=2)
+    assert isinstance(push.error, AuthorizationError)
+    assert push.fates == {"accepted": 500, "unsent": 2_500}
+    assert (push.journal.attempts(push.record.id)["status"] == 401).sum() == 2
+
+
+def test_a_journal_that_cannot_be_written_ends_the_wait_for_answers(begin: Begin) -> None:
+    push, both = begin(3_000), threading.Barrier(2)
+
+    def vendor(rows: list[dict]) -> Answer:
+        if rows[0]["customer_id"] != "C00000":
+            both.wait(timeout=20)
+        return ok()
+
+    enter, entered = push.journal.end, []
+
+    def full(*args, **more) -> None:
+        entered.append(args)
+        if len(entered) > 1:
+            raise JournalError("free space")
+        enter(*args, **more)
+
+    push.journal.end = full
+    with pytest.raises(JournalError, match="free space"):
+        send(push, vendor, connections=2)
+    assert push.fates == {"accepted": 500, "unknown": 1_000, "unsent": 1_500}
+
+
+def test_an_interrupt_does_not_wait_for_an_answer_that_never_comes(begin: Begin, monkeypatch) -> None:
+    push, never, flying = begin(3_000), threading.Event(), threading.Event()
+    monkeypatch.setattr("toolkit.sending._GRACE_S", 0.01)
+
+    def vendor(rows: list[dict]) -> Answer:
+        if rows[0]["customer_id"] == "C00500":
+            flying.set()
+            never.wait(20)
+        elif rows[0]["customer_id"] == "C01000":
+            assert flying.wait(20)
+            raise KeyboardInterrupt
+        return ok()
+
+    with pytest.raises(KeyboardInterrupt):
+        send(push, vendor, connections=2)
+    never.set()
+    assert push.fates == {"accepted": 500, "unknown": 1_000, "unsent": 1_500}

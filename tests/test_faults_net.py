@@ -273,7 +273,7 @@ def test_a_request_that_is_too_large_is_halved(begin) -> None:
         server.faults.extend([Fault("413", says=(http(413, b"<html>too large</html>"),))] * 2)
         assert push.send() is None
         assert push.fates == {"accepted": N}
-        assert [len(json.loads(b)["data"]) for b in server.bodies] == [2_000, 1_000, 500, 500, 500, 500]
+        assert [len(json.loads(b)["data"]) for b in server.bodies] == [2_000, 1_000, 500, 500, 1_000]
 
 
 @pytest.mark.parametrize(

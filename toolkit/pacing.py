@@ -77,7 +77,8 @@ class Limiter:
             start = max(start, kept[-1] + self._gap_s / 4)
         if len(kept) == self._n:
             start = max(start, kept[0] + self._n * self._gap_s)
-        self._starts = [*kept, start][-self._n :] + [(due if now - due < _MADE_UP_S else now) + self._gap_s]
+        due = (due if now - due < _MADE_UP_S else now) + self._gap_s
+        self._starts = [*[*kept, start][-self._n :], due]
         return start
 
     def _reserved_by_all(self, lock: FileLock) -> float:
