@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ _STALE_S = 5.0
 _LOCKED_S = 10.0
 _MADE_UP_S = 0.5
 _MOST_KEPT = 100
+_KEPT_BYTES = 4096
 
 
 @dataclass
@@ -84,12 +86,13 @@ class Limiter:
     def _reserved_by_all(self, lock: FileLock) -> float:
         path = self.path or Path()
         try:
-            with lock:
-                self._starts = _kept(path)
+            with lock, os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:
+                self._starts = _kept(file.read(_KEPT_BYTES))
                 if self._starts and max(self._starts) > self.clock() + _STALE_S:
                     self._starts = []
                 start = self._reserved()
-                path.write_text(json.dumps(self._starts), encoding="ascii")
+                file.seek(0)  # written over and never cut, which a file system would take for a reason to sync
+                file.write(json.dumps(self._starts).encode().ljust(_KEPT_BYTES))
         except (OSError, Timeout, NotImplementedError) as error:
             raise JournalError(
                 f"The pace that all requests to the target share cannot be kept in {path} ({error}): mend the "
@@ -98,10 +101,10 @@ class Limiter:
         return start
 
 
-def _kept(path: Path) -> list[float]:
+def _kept(content: bytes) -> list[float]:
     try:
-        return [float(start) for start in json.loads(path.read_text(encoding="ascii"))]
-    except (FileNotFoundError, ValueError, TypeError, RecursionError):
+        return [float(start) for start in json.loads(content)]
+    except (ValueError, TypeError, RecursionError):
         return []
 
 
