@@ -1,4 +1,5 @@
-"""A push over several connections: the same fates, nothing on the wire that is not entered, and an end that is clean."""
+# ruff: noqa: F811 - pytest's way to take a fixture from another module
+"""A push over several connections: nothing on the wire that is not entered, and an end that is clean."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -183,7 +185,7 @@ def test_a_busy_vendor_is_left_alone_by_all_connections(begin: Begin, clock: Clo
 
     send(push, vendor, connections=2)
     assert push.fates == {"accepted": 3_000}
-    assert any(later - earlier > 9 for earlier, later in zip(starts, starts[1:], strict=False))
+    assert any(later - earlier > 9 for earlier, later in pairwise(starts))
 
 
 def test_a_limit_that_the_vendor_has_is_learnt_once(begin: Begin) -> None:
@@ -191,6 +193,14 @@ def test_a_limit_that_the_vendor_has_is_learnt_once(begin: Begin) -> None:
     client = send(push, lambda rows: Answer(413) if len(rows) > 130 else ok(), connections=1)
     assert push.fates == {"accepted": 2_000}
     assert [s for s in client.sizes if s > 130] == [500, 250, 250]
+
+
+def test_a_limit_that_is_learnt_while_others_wait_confuses_no_rows(begin: Begin) -> None:
+    push, refused = begin(4_000), {"C00600", "C03999"}
+    small = lambda rows: ok(failed=[{"index": i} for i, r in enumerate(rows) if r["customer_id"] in refused])  # noqa: E731
+    send(push, lambda rows: Answer(413) if len(rows) > 130 else small(rows))
+    assert push.fates == {"accepted": 3_998, "refused": 2}
+    assert set(push.report.refused["customer_id"]) == refused
 
 
 def test_a_row_that_is_too_large_alone_is_set_aside_and_said(begin: Begin) -> None:

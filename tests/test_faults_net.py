@@ -70,7 +70,7 @@ LOST = [
     Fault("shorter than it says", says=(http(200, EMPTY, length=99),), takes=True),
     Fault("reset in the answer", says=(http(200, b'{"fail', length=99),), takes=True, ends="reset"),
     Fault("two lengths", says=(http(200, EMPTY, "Content-Length: 3"),), takes=True),
-    Fault("cut in a chunk", says=(http(200, b"e\r\n" + EMPTY[:9], "Transfer-Encoding: chunked", length=-1),), takes=True),
+    Fault("half a chunk", says=(http(200, b"e\r\n" + EMPTY[:9], "Transfer-Encoding: chunked", length=-1),), takes=True),
     Fault("no last chunk", says=(http(200, b"e\r\n" + EMPTY, "Transfer-Encoding: chunked", length=-1),), takes=True),
     Fault("a chunk's size is none", says=(http(200, b"zz\r\n" + EMPTY, "Transfer-Encoding: chunked", length=-1),),
           takes=True),

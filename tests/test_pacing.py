@@ -67,7 +67,8 @@ def test_a_pace_that_cannot_be_kept_sends_nothing(clock: Clock, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("said", "asked_s"),
     [
-        (None, None), ("", None), ("0", 0.0), (" 7 ", 7.0), ("-3", 0.0), ("1.5", None), ("soon", None), ("9" * 30, 30.0),
+        (None, None), ("", None), ("0", 0.0), (" 7 ", 7.0), ("-3", 0.0), ("1.5", None), ("soon", None),
+        ("9" * 30, 30.0),
         ("9" * 400, None),
         ("Tue, 24 Nov 2026 00:00:20 GMT", 20.0), ("Tue, 24 Nov 2026 00:00:20", 20.0),
         ("Mon, 23 Nov 2026 00:00:20 GMT", 0.0), ("Tue, 24 Nov 2026 01:00:20 +0100", 20.0),

@@ -187,7 +187,9 @@ class Sender:
         """Enter an attempt for each, then send; one that is interrupted before it leaves is entered as such."""
         with self._journal.together() if len(ready) > 1 else contextlib.nullcontext():
             for batch in ready:
-                batch.cuts.cut(self._most)
+                if len(batch.cuts.part) > self._most and not batch.n_tried:  # what may have arrived keeps its bytes
+                    batch.cuts.cut(self._most)
+                    batch.body = b""
                 if not batch.body:
                     batch.body = self._envelope.body(self._rows.take(pa.array(batch.cuts.part)))
                     batch.digest = hashlib.sha256(batch.body).hexdigest()
