@@ -225,6 +225,7 @@ def test_a_row_of_which_the_answer_contradicts_itself_is_set_aside_as_unknown(be
 kinds = st.sampled_from(["ok", "lost", "busy", "cut", "index", "bare", "400", "413", "500", "denied"])
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=15)
 @given(
     said=st.lists(kinds, max_size=25),
@@ -269,12 +270,21 @@ def test_over_several_connections_fates_add_up_and_no_acceptance_is_made_up(
 
 
 def test_of_two_stops_at_once_the_first_is_told(begin: Begin) -> None:
-    push, both = begin(3_000), threading.Barrier(2)
+    push, both, told = begin(3_000), threading.Barrier(2), threading.Event()
+    enter = push.journal.end
+
+    def entered(*args, status, **more) -> None:
+        enter(*args, status=status, **more)
+        if status == 401:
+            told.set()
+
+    push.journal.end = entered
 
     def vendor(rows: list[dict]) -> Answer:
         if rows[0]["customer_id"] == "C00000":
             return ok()
-        both.wait(timeout=20)
+        if both.wait(timeout=20):  # the other of the two
+            assert told.wait(20)
         return Answer(401)
 
     send(push, vendor, connections=2)

@@ -243,6 +243,7 @@ def test_trouble_that_lasts_is_given_up_and_accepts_nothing(begin, fault: Fault)
         assert push.fates == {"accepted": N}
 
 
+@pytest.mark.slow
 @named(HOPELESS)
 @pytest.mark.parametrize("operation", ["UPSERT", "APPEND"])
 def test_what_is_of_no_use_stops_at_once_and_blames_no_row(begin, fault: Fault, operation: str) -> None:
