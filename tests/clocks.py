@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from toolkit.sending import Pace
+from toolkit.pacing import Pace
 
 
 class Clock:
@@ -27,4 +27,5 @@ class Clock:
 
     @property
     def pace(self) -> Pace:
-        return Pace(now=self.now, clock=self.clock, sleep=self.sleep, jitter=lambda: 1.0)
+        """With one connection, so that requests come in an order that a test can name."""
+        return Pace(now=self.now, clock=self.clock, sleep=self.sleep, jitter=lambda: 1.0, connections=1)

@@ -4,11 +4,12 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolkit.answers import Answer, Refusal, read_answer
+from toolkit.answers import Answer, Verdict, read_answer
 from toolkit.contract import CURRENT
+from toolkit.naming import Refusal
 
 AT = "2025-01-28T10:00:00Z"
 SENT = [("CUST-001", AT), ("CUST-002", AT), ("CUST-003", AT)]
@@ -131,12 +132,12 @@ def test_with_one_row_in_the_request_what_is_said_is_said_of_it() -> None:
         0: Refusal(message="HTTP 422: no such list")
     }
     assert list(read_answer(answer(200, {"failed": [{"message": "no"}]}), one).refused) == [0]
-    assert list(read_answer(answer(413, b""), one).refused) == [0]
+    assert read_answer(answer(413, b""), one) == Verdict("large", message="HTTP 413, with no readable answer")
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(401, "unauthorized"), (403, "unauthorized"), (404, "nowhere"), (413, "split"), (409, "stop"), (302, "stop"),
+    [(401, "unauthorized"), (403, "unauthorized"), (404, "nowhere"), (413, "large"), (409, "stop"), (302, "stop"),
      (408, "retry"), (429, "retry"), (503, "retry"), (500, "lost"), (502, "lost"), (504, "lost")],
 )  # fmt: skip
 def test_other_answers_blame_no_row(status: int, kind: str) -> None:
@@ -178,3 +179,106 @@ def test_an_index_counts_from_what_the_contract_says() -> None:
     assert list(read_answer(said, SENT, contract=replace(CURRENT, first_index=1)).refused) == [0]
     rejects = answer(200, {"rejected": [{"index": 1}]})
     assert list(read_answer(rejects, SENT, contract=replace(CURRENT, failed_field="rejected")).refused) == [1]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"success": False},
+        {"success": False, "failed": []},
+        {"ok": False, "failed": None},
+        {"status": "error"},
+        {"status": "Partially accepted"},
+        {"status": 500},
+        {"statusCode": 422, "failed": []},
+        {"error": "no such solution"},
+        {"errors": [{"message": "no"}], "failed": []},
+        {"failed_rows": [{"index": 1}]},
+        {"failed": [], "accepted": 2},
+        {"failed": [], "acceptedCount": 2},
+        {"failed": [], "failedCount": 1},
+        {"failed": [], "total": 2},
+        {"data": {"received": 7}},
+        {"failed": [{"index": 1}], "failedCount": 2},  # a list that was cut
+        {"failed": [{"index": 1}], "accepted": 1},
+    ],
+)
+def test_a_success_that_speaks_against_itself_accepts_nothing(said: dict) -> None:
+    verdict = read_answer(answer(200, said), SENT)
+    assert (verdict.kind, verdict.refused) == ("split", {})
+    if not said.get("failed"):  # nor does it refuse the only row, if it names none
+        one = read_answer(answer(200, said), SENT[:1])
+        assert (one.kind, one.refused) == ("split", {})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"success": True, "failed": []},
+        {"status": "ok"},
+        {"status": 200, "errors": []},
+        {"accepted": 3, "failed": [], "failedCount": 0, "total": 3},
+        {"result": {"failed": []}},
+    ],
+)
+def test_a_success_whose_facts_agree_is_one(said: dict) -> None:
+    assert read_answer(answer(200, said), SENT).kind == "taken"
+
+
+def test_rows_named_one_level_down_are_refused() -> None:
+    verdict = read_answer(answer(200, {"result": {"Failed": [{"index": "2"}]}, "accepted": 2}), SENT)
+    assert (verdict.kind, list(verdict.refused)) == ("taken", [2])
+
+
+def test_a_success_that_is_none_and_names_rows_sends_the_others_again() -> None:
+    verdict = read_answer(answer(200, {"success": False, "failed": [{"index": 0}]}), SENT)
+    assert (verdict.kind, list(verdict.refused)) == ("again", [0])
+
+
+def test_the_order_of_entries_is_of_no_matter() -> None:
+    entries = [{"customer_id": "CUST-003"}, {"index": 0}, "CUST-002"]
+    assert set(read_answer(answer(200, {"failed": entries}), SENT).refused) == {0, 1, 2}
+
+
+def test_what_is_said_is_kept_as_one_line_that_prints() -> None:
+    said = answer(200, b'{"failed": [{"index": 0, "message": "a\\u001b[31m\\ud800\\n b", "code": 7}]}')
+    refusal = read_answer(said, SENT).refused[0]
+    assert refusal.code == "7"
+    assert refusal.message.isprintable()
+    assert refusal.message.encode()  # half a surrogate pair could not be stored
+
+
+def test_an_answer_that_is_too_deep_is_none() -> None:
+    for n in (300, 900, 100_000):
+        body = b'{"failed": [{"index": 0, "message": ' + b'[{"message": ' * n + b"1" + b"}]" * n + b"}]}"
+        assert read_answer(answer(200, body), SENT).kind in ("lost", "taken")
+
+
+def test_an_answer_to_half_a_request_accepts_nothing() -> None:
+    assert read_answer(answer(200, {}, left=False), SENT).kind == "retry"
+    assert read_answer(answer(502, {}, left=False), SENT).kind == "retry"
+    assert read_answer(answer(200, b"", left=False), SENT).kind == "retry"
+
+
+@settings(max_examples=1500)
+@given(
+    status=st.sampled_from([100, 103, 200, 201, 204, 207, 299, 302, 400, 413, 422, 500, 503]),
+    body=st.binary(max_size=200) | json_values.map(lambda v: json.dumps({"failed": v, "x": v}).encode()),
+    complete=st.booleans(),
+    left=st.booleans(),
+    n=st.integers(1, 3),
+)
+def test_whatever_an_answer_holds_it_is_read_by_the_rules(status, body, complete, left, n) -> None:
+    verdict = read_answer(Answer(status, body, complete=complete, left=left), SENT[:n])
+    assert all(0 <= place < n for place in verdict.refused)
+    if verdict.kind == "taken":
+        assert complete
+        assert left
+        assert 200 <= status < 300
+        assert isinstance(json.loads(body), dict)
+    if verdict.refused:
+        assert status in (400, 422) or 200 <= status < 300
+    for refusal in verdict.refused.values():
+        for text in (refusal.code, refusal.category, refusal.message):
+            assert text.isprintable()
+            assert len(text) <= 300

@@ -85,6 +85,7 @@ def test_a_real_host_gets_its_token_and_not_the_one_of_netrc(tmp_path: Path, mon
     settings = Settings(base_url="https://vendor.example", target="acme", solution="S", prefix="P_", suffix="_S")
     with Client(settings) as client:
         answer = client.send(EXAMPLE)
+        assert "the-right-one" not in f"{vars(client)} {answer}"
     assert left[0].headers["Authorization"] == "the-right-one"
     assert left[0].url == "https://vendor.example/api/v2/ingest/object/P_CUSTOMER_S"
     assert (answer.left, "certificate" in answer.problem) == (False, True)
@@ -105,7 +106,9 @@ def test_a_real_host_gets_its_token_and_not_the_one_of_netrc(tmp_path: Path, mon
 def test_what_goes_wrong_on_the_way_says_whether_it_may_have_arrived(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, wrong: Exception, left: bool, words: str
 ) -> None:
-    def at_the_wire(*_: object, **__: object) -> requests.Response:
+    def at_the_wire(_: object, request: requests.PreparedRequest, **__: object) -> requests.Response:
+        while left and request.body.read():  # the whole body is handed on
+            pass
         raise wrong
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", at_the_wire)
@@ -135,7 +138,7 @@ def test_a_redirect_is_not_followed(sandbox: Sandbox, status: int) -> None:
         (DROPPED, "lost"),
         (Reply(429, b""), "retry"),
         (Reply(503, b"", {"Retry-After": "7"}), "retry"),
-        (Reply(413, b""), "again"),
+        (Reply(413, b""), "large"),
         (Reply(401, b"no"), "unauthorized"),
         (Reply(404, b"no"), "nowhere"),
     ],
@@ -204,3 +207,49 @@ def test_a_second_resource_of_the_same_shape_is_one_more_entry() -> None:
     assert (merchant.key, merchant.attributes[0]) == (("merchant_id", "updated_at"), "merchant_name")
     assert merchant.arrow_schema().names == list(merchant.names)
     assert contract.envelope("S", "UPSERT") == CURRENT.envelope("S", "UPSERT") == APRIL_2026.envelope("S", "UPSERT")
+
+
+SPELLINGS = [
+    "t0p/s3cret",
+    "t0p\\/s3cret",
+    "\\u0074\\u0030p/s3cret",
+    "t0p%2Fs3cret",
+    "t0p&#47;s3cret",
+    "t0p&#x2f;s3cret",
+]
+
+
+@pytest.mark.parametrize("spelled", SPELLINGS)
+@pytest.mark.parametrize("status", [200, 400, 503])
+def test_a_token_that_an_answer_echoes_is_taken_out_however_it_is_spelled(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, spelled: str, status: int
+) -> None:
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "t0p/s3cret")
+    long = "x" * 290  # a message that is cut would be cut within the token
+    said = b'{"failed": [{"index": 0, "message": "%s %s"}]}' % (long.encode(), spelled.encode())
+    sandbox.vendor.troubles.append(Reply(status, said))
+    answer = send(sandbox)
+    verdict = read_answer(answer, SENT)
+    assert b"[token]" in answer.body
+    assert not [text for text in (f"{answer}", f"{verdict}") if "s3cret" in text or "t0p" in text]
+
+
+def test_the_sandboxes_own_token_is_a_word_like_any_other(sandbox: Sandbox) -> None:
+    sandbox.vendor.troubles.append(Reply(200, b'{"failed": [{"customer_id": "sandbox"}]}'))
+    assert list(read_answer(send(sandbox), [("sandbox", "2025-01-28T10:00:00Z")]).refused) == [0]
+
+
+def test_a_proxy_that_is_not_there_got_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    with Sandbox() as gone:
+        monkeypatch.setenv("HTTPS_PROXY", gone.url)
+    settings = Settings(base_url="https://vendor.example", target="acme", solution="S", prefix="P_", suffix="_S")
+    with Client(settings) as client:
+        answer = client.send(EXAMPLE)
+    assert (answer.status, answer.left) == (None, False)
+    assert "proxy cannot be reached" in answer.problem
+
+
+def test_a_request_without_a_body_passes_over_the_same_connections(sandbox: Sandbox) -> None:
+    with Client(Settings(base_url=sandbox.url)) as client:
+        assert client._session.get(f"{sandbox.url}/api/v2/schema/solutions").status_code == 401

@@ -26,9 +26,11 @@ MODULES = {
 # A module imports only from floors below its own; siblings do not know each other.
 FLOORS = [
     {"errors", "regexes"},
-    {"display", "contract", "engine", "project", "writing", "pacing", "receipts", "times"},
-    {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "answers", "patterns", "vocabulary"}
+    {"display", "contract", "engine", "project", "writing", "pacing", "receipts", "times"} | {"breaker", "exchange"},
+    {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "naming", "patterns", "vocabulary"}
     | {"delta", "entries", "fates"},
+    {"answers"},
+    {"bisecting", "lines"},
     {"settings", "likeness", "sources", "mapping", "traits", "deliveries"},
     {"text_format", "rules", "workbook", "drafting"},
     {"finding", "compiling", "counting", "evidence"},

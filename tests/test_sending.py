@@ -57,9 +57,6 @@ class Fake:
         self.sizes.append(len(rows))
         return self.vendor(rows)
 
-    def redacted(self, text: str) -> str:
-        return text.replace("s3cret", "[token]")
-
 
 class Push:
     """An open push of a plan, sent as often as a test likes."""
@@ -108,8 +105,7 @@ def test_every_batch_is_sent_once_in_order_under_the_rate(begin, clock) -> None:
     assert (push.fates, client.sizes) == ({"accepted": 1_200}, [500, 500, 200])
     sent = [row["customer_id"] for body in client.bodies for row in json.loads(body)["data"]]
     assert sent == list(push.plan.to_frame()["customer_id"])
-    assert len(clock.slept) == 2
-    assert all(0.0199 < s < 0.021 for s in clock.slept)
+    assert clock.slept == pytest.approx([1 / 49, 1 / 49], abs=1e-4)
 
 
 def test_no_second_holds_more_than_fifty_requests(begin, clock) -> None:
@@ -121,11 +117,11 @@ def test_no_second_holds_more_than_fifty_requests(begin, clock) -> None:
 
 def test_a_refused_row_is_led_back_to_its_place_in_the_source(begin) -> None:
     push = begin(3)
-    push.send(script(ok(failed=[{"index": 1, "code": "DI_E_00002", "category": "schema", "message": "name s3cret"}])))
+    push.send(script(ok(failed=[{"index": 1, "code": "DI_E_00002", "category": "schema", "message": "name"}])))
     assert push.fates == {"accepted": 2, "refused": 1}
     row = push.report.refused.iloc[0]
     assert [row[c] for c in ("source_row", "customer_id", "code", "category", "message")] == [
-        3, "C00001", "DI_E_00002", "schema", "name [token]",
+        3, "C00001", "DI_E_00002", "schema", "name",
     ]  # fmt: skip
 
 
@@ -141,7 +137,7 @@ def test_passing_trouble_is_tried_again_with_the_same_bytes(begin, trouble: Answ
 def test_retry_after_is_honoured_and_clamped(begin, clock) -> None:
     push = begin(1)
     push.send(script(Answer(429, retry_after="7"), Answer(503, retry_after="86400")))
-    assert [s for s in clock.slept if s > 1] == [7.5, 30.0]
+    assert [s for s in clock.slept if s > 1] == pytest.approx([7.5, 30.0])
 
 
 def test_retry_after_may_be_a_date(begin, clock) -> None:
@@ -202,7 +198,7 @@ def test_a_success_that_names_nobody_is_settled_by_halves(begin) -> None:
     client = push.send(vendor)
     assert push.fates == {"accepted": 7, "refused": 1}
     assert list(push.report.refused["source_row"]) == [5]
-    assert client.sizes == [8, 4, 2, 2, 1, 1, 4]
+    assert client.sizes == [8, 4, 2, 1, 1, 4]  # the second two are known to hold it, and are not sent to hear it
 
 
 def test_one_bad_row_is_found_within_the_bound(begin) -> None:
@@ -285,12 +281,10 @@ def test_nothing_open_is_said_so(tmp_path: Path, clock) -> None:
         Journal(tmp_path, "acme", clock=clock.now).require_open()
 
 
-def test_answers_are_kept_raw_without_the_token(begin) -> None:
+def test_answers_are_kept_raw(begin) -> None:
     push = begin(1)
-    push.send(script(Answer(503, b"<p>token s3cret is fine</p>")))
-    kept = push.journal.attempts(push.record.id)["answer"].tolist()
-    assert kept == ["<p>token [token] is fine</p>", "{}"]
-    assert b"s3cret" not in push.journal.path.read_bytes()
+    push.send(script(Answer(503, b"<p>busy</p>")))
+    assert push.journal.attempts(push.record.id)["answer"].tolist() == ["<p>busy</p>", "{}"]
 
 
 DOWN = Answer(400, b'{"message": "the tenant is being maintained"}')

@@ -1,38 +1,41 @@
 """What an answer says of the rows that were sent: read leniently, nothing accepted by default.
 
 The rules are design.md's *Answers*: in a ``failed`` entry a key outranks an index, and an index counts from 0.
-With 2xx, rows that are not named are accepted if every entry was matched to exactly one row; else the request is
-split. With 400 or 422, rows that are not named were not taken and are sent again without the named ones; where
-none is named, the request is split.
+With 2xx, rows that are not named are accepted if every entry was matched to exactly one row, and nothing else in
+the answer speaks against it; else the request is split. With 400 or 422, rows that are not named were not taken and
+are sent again without the named ones; where none is named, the request is split.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from toolkit.contract import APRIL_2026, CUSTOMER, ID, TIME, Contract
+from toolkit.contract import APRIL_2026, Contract
+from toolkit.naming import Refusal, first_message, lowered_names, matched, named_ids, refusal_of
 
 Kind = Literal[
     "taken",  # rows not named are accepted
     "again",  # rows not named were not taken: send them without the named ones
-    "split",  # nobody can tell which rows: send the halves
+    "split",  # nobody can tell which rows: send the halves; of one row, that it cannot be told
+    "large",  # too much at once: send the halves
     "retry",  # not taken, for now: the same again
     "lost",  # it left, and no answer can be read: taken or not
     "unauthorized",  # 401, 403
     "nowhere",  # 404
     "stop",  # any other answer that names no row
 ]
-_MESSAGE_LENGTH = 300
-_INDEX_WORDS = ("index", "rowindex", "row_index", "rownumber", "row_number", "row", "position", "i")
-_ECHO_WORDS = ("row", "data", "record", "payload", "item", "value", "input")
-_COLUMN_WORDS = ("column", "columnname", "column_name", "field", "fieldname", "attribute", "attributename", "property")
-_EVERYDAY = {c for c in CUSTOMER.names if "_" not in c}
-"""Columns whose name, as ``source``, may be any word of a message."""
-_ERROR_WORDS = ("error", "errors", "validationerrors", "validation_errors", "failures", "reasons", "reason")
+# What speaks against a success, or says how many: names in lower case, without separators.
+_YES_WORDS = ("success", "ok", "succeeded", "valid", "accepted")
+_STATE_WORDS = ("status", "state", "result", "outcome")
+_NO_STATES = ("err", "fail", "reject", "invalid", "partial", "denied")
+_CODE_WORDS = ("status", "statuscode", "code", "httpstatus")
+_TROUBLE_WORDS = ("error", "errors", "failures", "failedrows", "invalid", "invalidrows", "rejected", "rejectedrows")
+_TAKEN_COUNTS = ("accepted", "acceptedcount", "acceptedrows", "success", "successcount", "succeeded", "successful")
+_FAILED_COUNTS = ("failedcount", "failedrows", "failurecount", "errorcount", "rejected", "rejectedcount")
+_SENT_COUNTS = ("received", "receivedcount", "total", "totalcount", "totalrows", "rowcount")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Answer:
     complete
         Whether the body was read to its end.
     left
-        Whether the request may have reached the vendor.
+        Whether the whole request may have reached the vendor.
     retry_after
         The header of this name, as it stands.
     problem
@@ -61,16 +64,6 @@ class Answer:
     left: bool = True
     retry_after: str | None = None
     problem: str = ""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why the vendor refused a row: its code (``DI_E_XXXXX``), category and message, the column if it names one."""
-
-    code: str = ""
-    category: str = ""
-    message: str = ""
-    column: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,43 +102,106 @@ def read_answer(answer: Answer, keys: Sequence[tuple[str, str]], *, contract: Co
     """
     if answer.status is None:
         return Verdict("lost" if answer.left else "retry", message=answer.problem)
-    said = _object(answer)
+    try:
+        return _read(answer.status, answer, _object(answer), keys, contract)
+    except RecursionError:  # too deep to be meant
+        return _read(answer.status, answer, None, keys, contract)
+
+
+def _read(
+    status: int, answer: Answer, said: dict[str, Any] | None, keys: Sequence[tuple[str, str]], contract: Contract
+) -> Verdict:
     message = _spoken(said, answer)
-    if 200 <= answer.status < 300:
-        return _read_success(said, keys, contract) if said is not None else Verdict("lost", message=message)
-    if answer.status in (400, 422):
+    if status < 200 or status >= 500 or status in (408, 425, 429):
+        # A server that broke down did so before or after it wrote; 503 and the others say that they did not.
+        lost = answer.left and status not in (408, 425, 429, 503)
+        return Verdict("lost" if lost else "retry", message=message)
+    if status < 300:
+        if said is None or not answer.left:  # what was said before it had everything is not said of everything
+            return Verdict("lost" if answer.left else "retry", message=message)
+        return _read_success(said, keys, contract, message)
+    if status in (400, 422):
         return _read_refusal(said, keys, contract, message)
-    if answer.status == 413:
-        return _blamed(keys, message) or Verdict("split", message=message)
-    if answer.status in (401, 403):
+    if status == 413:
+        return Verdict("large", message=message)
+    if status in (401, 403):
         return Verdict("unauthorized", message=message)
-    if answer.status == 404:
-        return Verdict("nowhere", message=message)
-    if answer.status in (408, 425, 429, 503):
-        return Verdict("retry", message=message)
-    if answer.status >= 500:  # the vendor broke down on it, before or after it wrote
-        return Verdict("lost", message=message)
-    return Verdict("stop", message=message)
+    if status < 400:
+        message += ", which points elsewhere and is not followed"
+    return Verdict("nowhere" if status == 404 else "stop", message=message)
 
 
-def _read_success(said: dict[str, Any], keys: Sequence[tuple[str, str]], contract: Contract) -> Verdict:
-    entries = _lowered(said).get(contract.failed_field)
+def _read_success(said: dict[str, Any], keys: Sequence[tuple[str, str]], contract: Contract, message: str) -> Verdict:
+    entries = _entries(said, contract)
     if not entries and entries in (None, [], {}, 0, ""):
-        return Verdict("taken")
-    refused = _matched(entries, keys, contract)
-    if refused is not None:
-        return Verdict("taken", refused)
-    return _unmatched(entries, keys, _first_message(entries))
+        doubt = _denied(said) or _miscounted(said, len(keys), {0})
+        return Verdict("split", message=f"{message}, {doubt}") if doubt else Verdict("taken")
+    refused = matched(entries, keys, contract)
+    if refused is None:
+        return _unmatched(entries, keys, first_message(entries))
+    if doubt := _miscounted(said, len(keys) - len(refused), {len(refused), len(entries)}):
+        return Verdict("split", message=f"{message}, {doubt}")
+    denied = any(_plain(said).get(word) is False for word in _YES_WORDS)  # then what it does not name goes again
+    return Verdict("again" if denied else "taken", refused)
 
 
 def _read_refusal(
     said: dict[str, Any] | None, keys: Sequence[tuple[str, str]], contract: Contract, message: str
 ) -> Verdict:
-    entries = _lowered(said or {}).get(contract.failed_field)
+    entries = _entries(said or {}, contract)
     if not entries:
         return _blamed(keys, message) or Verdict("split", message=message)
-    refused = _matched(entries, keys, contract)
-    return Verdict("again", refused) if refused else _unmatched(entries, keys, _first_message(entries) or message)
+    refused = matched(entries, keys, contract)
+    return Verdict("again", refused) if refused else _unmatched(entries, keys, first_message(entries) or message)
+
+
+def _entries(said: dict[str, Any], contract: Contract) -> Any:
+    """Return what the answer lists as failed, at its top or one level down."""
+    inner = [lowered_names(value) for value in said.values() if isinstance(value, dict)]
+    found = [
+        object_[contract.failed_field] for object_ in (lowered_names(said), *inner) if contract.failed_field in object_
+    ]
+    return next((entries for entries in found if entries), found[0] if found else None)
+
+
+def _denied(said: dict[str, Any]) -> str:
+    """Say what in a success, beside its list of failed rows, says that it is none."""
+    facts = _plain(said)
+    for word in _YES_WORDS:
+        if facts.get(word) is False:
+            return f"but says that {word} is false"
+    for word in _TROUBLE_WORDS:
+        if facts.get(word):
+            return f"but speaks of {word}"
+    for word in _STATE_WORDS:
+        state = facts.get(word)
+        if isinstance(state, str) and state.casefold().startswith(_NO_STATES):
+            return f"but gives a {word} that is none of success"
+    codes = [facts[word] for word in _CODE_WORDS if isinstance(facts.get(word), int)]
+    return "but gives the code of a failure" if any(code >= 400 for code in codes) else ""
+
+
+def _miscounted(said: dict[str, Any], n_taken: int, n_failed: set[int]) -> str:
+    """Say that a count does not fit what the answer says row by row."""
+    facts = _plain(said)
+    n_sent = n_taken + min(n_failed)
+    wanted = ((_TAKEN_COUNTS, {n_taken}), (_FAILED_COUNTS, n_failed), (_SENT_COUNTS, {n_sent}))
+    for words, fitting in wanted:
+        for word in words:
+            count = facts.get(word)
+            if isinstance(count, int) and not isinstance(count, bool) and count not in fitting:
+                return "but its counts do not add up"
+    return ""
+
+
+def _plain(said: dict[str, Any]) -> dict[str, Any]:
+    """Return its members by names in lower case without separators, one level down included."""
+    inner = [value for value in said.values() if isinstance(value, dict)]
+    return {
+        str(name).lower().replace("_", "").replace("-", ""): value
+        for object_ in (*inner, said)
+        for name, value in object_.items()
+    }
 
 
 def _unmatched(entries: Any, keys: Sequence[tuple[str, str]], message: str) -> Verdict:
@@ -153,117 +209,18 @@ def _unmatched(entries: Any, keys: Sequence[tuple[str, str]], message: str) -> V
     if len(keys) > 1:
         return Verdict("split", message=message)
     ids = (
-        {named for entry in entries if isinstance(entry, dict) for named in _ids(entry)}
+        {named for entry in entries if isinstance(entry, dict) for named in named_ids(entry)}
         if isinstance(entries, list)
         else set()
     )
     if ids - {customer_id for customer_id, _ in keys}:
-        return Verdict("stop", message=f"an entry names a row that was not sent: {message}")
+        return Verdict("split", message=f"an entry names a row that was not sent: {message}")
     return Verdict("again", {0: Refusal(message=message)})
 
 
 def _blamed(keys: Sequence[tuple[str, str]], message: str) -> Verdict | None:
     """With one row in the request, whatever is said may be said of it."""
     return Verdict("again", {0: Refusal(message=message)}, message, blamed=True) if len(keys) == 1 else None
-
-
-def _matched(entries: Any, keys: Sequence[tuple[str, str]], contract: Contract) -> dict[int, Refusal] | None:
-    """Match every entry to exactly one row, or return None."""
-    if not isinstance(entries, list):
-        return None
-    by_key = {key: place for place, key in enumerate(keys)}
-    by_id: dict[str, int | None] = {}
-    for place, (customer_id, _) in enumerate(keys):
-        by_id[customer_id] = None if customer_id in by_id else place
-    refused: dict[int, Refusal] = {}
-    for entry in entries:
-        named = _place(entry, by_key, by_id, len(keys), contract.first_index)
-        if named is None:
-            return None
-        known = refused.get(named)
-        new = _refusal(entry)
-        refused[named] = (
-            new
-            if known is None
-            else Refusal(
-                known.code or new.code,
-                known.category or new.category,
-                "; ".join(m for m in (known.message, new.message) if m)[:_MESSAGE_LENGTH],
-                known.column or new.column,
-            )
-        )
-    return refused
-
-
-def _place(
-    entry: Any, by_key: dict[tuple[str, str], int], by_id: dict[str, int | None], n_rows: int, first_index: int
-) -> int | None:
-    if isinstance(entry, str):
-        return by_id.get(entry)
-    if not isinstance(entry, dict):
-        return None
-    for candidate in _echoes(entry):
-        customer_id = candidate.get(ID, candidate.get(ID.replace("_", "")))
-        if customer_id is None:
-            continue
-        # A key that is none of ours must not fall back to an index: the entry is about something else.
-        place = by_key.get((str(customer_id), str(candidate.get(TIME))))
-        return place if place is not None else by_id.get(str(customer_id))
-    lowered = _lowered(entry)
-    for word in _INDEX_WORDS:
-        index = lowered.get(word)
-        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index - first_index < n_rows:
-            return index - first_index
-    return None
-
-
-def _ids(entry: dict[Any, Any]) -> Iterator[str]:
-    for candidate in _echoes(entry):
-        customer_id = candidate.get(ID, candidate.get(ID.replace("_", "")))
-        if customer_id is not None:
-            yield str(customer_id)
-
-
-def _echoes(entry: dict[Any, Any]) -> Iterator[dict[str, Any]]:
-    lowered = _lowered(entry)
-    yield lowered
-    for word in (*_ECHO_WORDS, "key", "primarykey", "primary_key"):
-        if isinstance(lowered.get(word), dict):
-            yield _lowered(lowered[word])
-
-
-def _refusal(entry: Any) -> Refusal:
-    if not isinstance(entry, dict):
-        return Refusal(message=_short(entry))
-    lowered = _lowered(entry)
-    nested = next((n for n in (_dictionary(lowered.get(w)) for w in _ERROR_WORDS) if n), {})
-    both = {**nested, **{k: v for k, v in lowered.items() if v is not None}}
-    message = both.get("message") or both.get("msg") or both.get("detail") or both.get("description")
-    if not message:
-        message = next((lowered[w] for w in _ERROR_WORDS if isinstance(lowered.get(w), str | list)), "")
-    said = _short(message)
-    return Refusal(
-        _short(both.get("code") or both.get("errorcode") or both.get("error_code")),
-        _short(both.get("category") or both.get("type")),
-        said,
-        _column(next((both[w] for w in _COLUMN_WORDS if isinstance(both.get(w), str)), ""), said),
-    )
-
-
-def _column(named: str, message: str) -> str:
-    """Return the column that an entry names in a field of its own or, where it is the only one, in its message."""
-    if named:
-        last = named.rpartition(".")[2]  # of a path, as data.3.customer_name
-        return next((c for c in CUSTOMER.names if c == last.lower()), _short(last))
-    words = set(re.findall(r"\w+", message.lower()))
-    found = [c for c in CUSTOMER.names if c in words and c not in _EVERYDAY]
-    return found[0] if len(found) == 1 else ""
-
-
-def _dictionary(value: Any) -> dict[str, Any]:
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        value = value[0]
-    return _lowered(value) if isinstance(value, dict) else {}
 
 
 def _object(answer: Answer) -> dict[str, Any] | None:
@@ -279,25 +236,6 @@ def _object(answer: Answer) -> dict[str, Any] | None:
 def _spoken(said: dict[str, Any] | None, answer: Answer) -> str:
     if said is None:
         return answer.problem or f"HTTP {answer.status}, with no readable answer"
-    refusal = _refusal(said)
+    refusal = refusal_of(said)
     words = " ".join(w for w in (refusal.code, refusal.message) if w)
     return f"HTTP {answer.status}" + (f": {words}" if words else "")
-
-
-def _first_message(entries: Any) -> str:
-    if isinstance(entries, list) and entries:
-        refusal = _refusal(entries[0])
-        return " ".join(w for w in (refusal.code, refusal.message) if w)
-    return _short(entries)
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        value = "; ".join(_refusal(v).message if isinstance(v, dict) else str(v) for v in value)
-    return " ".join(str(value).split())[:_MESSAGE_LENGTH]
-
-
-def _lowered(entry: dict[Any, Any]) -> dict[str, Any]:
-    return {str(k).lower(): v for k, v in entry.items()}

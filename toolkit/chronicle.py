@@ -11,9 +11,9 @@ from toolkit.display import Result, badges, heading, paragraph, plural, table
 from toolkit.fates import fate_bar, legend
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
+from toolkit.pacing import Pace
 from toolkit.receipts import FATES
 from toolkit.reporting import pushes_of
-from toolkit.sending import Pace
 from toolkit.settings import Settings
 
 COLUMNS = ["push", "state", "opened_at", "closed_at", "rows", *FATES, "source", "author", "reason"]

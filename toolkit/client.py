@@ -1,27 +1,30 @@
 """One request to the vendor, and its answer as it came. The only module that imports requests.
 
-What goes wrong on the way is an answer too (`Answer.status` None), told apart by whether the request may have
+What goes wrong on the way is an answer too (`Answer.status` None), told apart by whether the whole request may have
 reached the vendor. Retrying, reading and recording answers is not done here.
 """
 
 from __future__ import annotations
 
+import re
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import requests
 from pydantic import SecretStr
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError as LowerError
 
 from toolkit.answers import Answer
 from toolkit.contract import Contract
-from toolkit.settings import Settings
+from toolkit.exchange import Exchange, WatchedHTTP, WatchedHTTPS
+from toolkit.settings import SANDBOX, Settings
 
 MAX_ANSWER_BYTES = 8_000_000
-"""More than any list of failed rows of one request; an answer that never ends stops here."""
+"""More than any list of failed rows of one request; an answer that never ends stops here, unpacked."""
 _CHUNK_BYTES = 65_536
-_NEVER_CONNECTED = ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
 
 
 class TokenAuth(AuthBase):
@@ -38,7 +41,7 @@ class TokenAuth(AuthBase):
 
 
 class Client:
-    """A connection to the target that the settings name, as a context manager.
+    """A connection to the target that the settings name, as a context manager; threads may share it.
 
     Parameters
     ----------
@@ -46,6 +49,8 @@ class Client:
         Stands in for the settings' host, as the embedded sandbox says on which port it listens.
     timeout_s
         To connect, and to wait for the next byte, in seconds.
+    deadline_s
+        For a whole answer, however its bytes trickle in, in seconds.
     """
 
     def __init__(
@@ -54,53 +59,82 @@ class Client:
         *,
         base_url: str | None = None,
         timeout_s: tuple[float, float] = (10.0, 60.0),
+        deadline_s: float = 120.0,
     ) -> None:
         chosen = settings or Settings()
         self.url = chosen.url(base_url)
         self.host = chosen.host
-        self._timeout_s = timeout_s
-        self._token = chosen.token()
+        self._timeout_s, self._deadline_s = timeout_s, deadline_s
+        token = chosen.token()
+        # The sandbox's own token is public, and may be a word of the rows; it is no secret to take out of answers.
+        secret = token.get_secret_value()
+        self._secret = None if chosen.local and secret == SANDBOX else _any_spelling(secret)
         self._session = requests.Session()
-        self._session.auth = TokenAuth(self._token, chosen.documented)
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, _Adapter())
+        headers = {"Content-Type": "application/json", **chosen.extra_headers}
+        self._request = self._session.prepare_request(
+            requests.Request("POST", self.url, headers, auth=TokenAuth(token, chosen.documented))
+        )
         # A proxy for loopback would be handed the sandbox's requests; elsewhere the usual variables hold.
-        self._session.trust_env = not chosen.local
-        self._session.headers.update({"Content-Type": "application/json", **chosen.extra_headers})
+        proxies = {"no_proxy": "127.0.0.1,localhost,::1"} if chosen.local else {}
+        self._options: dict[str, Any] = {
+            **self._session.merge_environment_settings(self.url, proxies, True, None, None),
+            "stream": True,
+        }
 
     def send(self, body: bytes) -> Answer:
         """Post one body; redirects are not followed, so that the token stays with its host."""
+        exchange = Exchange(body, deadline_s=self._deadline_s)
         try:
-            with self._session.post(
-                self.url, data=body, timeout=self._timeout_s, allow_redirects=False, stream=True
-            ) as response:
-                text, complete, problem = _read(response)
-                return Answer(
-                    response.status_code,
-                    text,
-                    complete=complete,
-                    retry_after=response.headers.get("Retry-After"),
-                    problem=problem,
-                )
+            return self._sent(exchange)
         except requests.exceptions.SSLError as error:
             if _caused_by(error, "SSLCertVerificationError"):
                 return Answer(None, left=False, problem=f"{self.host} shows a certificate that cannot be verified")
-            return Answer(None, problem=f"{self.host} broke the encrypted connection")
+            problem = f"{self.host} broke the encrypted connection"
         except requests.exceptions.ProxyError:
-            return Answer(None, left=False, problem="the proxy cannot be reached or refused the connection")
+            problem = "the proxy cannot be reached or refused the connection"
         except requests.exceptions.ConnectTimeout:
-            return Answer(None, left=False, problem=f"{self.host} did not answer within {self._timeout_s[0]:g} s")
+            problem = f"{self.host} did not answer within {self._timeout_s[0]:g} s"
         except requests.exceptions.ReadTimeout:
-            return Answer(None, problem=f"{self.host} took the request and was silent for {self._timeout_s[1]:g} s")
+            problem = f"{self.host} took the request and was silent for {self._timeout_s[1]:g} s"
         except requests.exceptions.ConnectionError as error:
-            left = not _caused_by(error, *_NEVER_CONNECTED)
-            return Answer(
-                None, left=left, problem=f"{self.host} " + ("broke the connection" if left else "cannot be reached")
-            )
-        except requests.exceptions.RequestException as error:
-            return Answer(None, problem=f"the request failed on the way ({type(error).__name__})")
+            if _caused_by(error, "NameResolutionError"):
+                problem = f"{self.host} is a name that nobody knows: check TOOLKIT_BASE_URL and the network"
+            else:
+                reached = not _caused_by(error, "NewConnectionError")
+                problem = f"{self.host} " + ("broke the connection" if reached else "cannot be reached")
+        except (requests.exceptions.RequestException, LowerError, OSError) as error:
+            problem = f"the request failed on the way ({type(error).__name__})"
+        finally:
+            exchange.close()
+        return Answer(None, left=exchange.left, problem=self._overdue if exchange.overdue else problem)
 
-    def redacted(self, text: str) -> str:
-        """Return `text` with the token taken out, should an answer echo it."""
-        return text.replace(self._token.get_secret_value(), "[token]")
+    def _sent(self, exchange: Exchange) -> Answer:
+        request = self._request.copy()
+        # It is read as a file is; the stubs know bytes alone.
+        request.body, request.headers["Content-Length"] = exchange, str(len(exchange))  # type: ignore[assignment]
+        with self._session.send(request, timeout=self._timeout_s, allow_redirects=False, **self._options) as response:
+            if response.status_code < 200:  # the real answer may follow, and must not be taken for the next one's
+                response.raw.close()
+                return Answer(response.status_code, complete=False, problem="the answer is none yet")
+            text, complete, problem = _read(response)
+            if exchange.overdue:
+                complete, problem = False, self._overdue
+            if self._secret:
+                text = self._secret.sub(b"[token]", text)
+            return Answer(
+                response.status_code,
+                text,
+                complete=complete,
+                left=exchange.left,
+                retry_after=response.headers.get("Retry-After"),
+                problem=problem,
+            )
+
+    @property
+    def _overdue(self) -> str:
+        return f"{self.host} did not end its answer within {self._deadline_s:g} s"
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +143,42 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._session.close()
+
+
+class _Adapter(HTTPAdapter):
+    """Connections that end in time, of the same pools."""
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        super().init_poolmanager(*args, **more)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **more: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **more)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class _PoolHTTP(HTTPConnectionPool):
+    ConnectionCls = WatchedHTTP
+
+
+class _PoolHTTPS(HTTPSConnectionPool):
+    ConnectionCls = WatchedHTTPS
+
+
+_POOLS = {"http": _PoolHTTP, "https": _PoolHTTPS}
+
+
+def _any_spelling(secret: str) -> re.Pattern[bytes]:
+    """Match the token as it is, and as JSON, a URL or HTML may spell its signs."""
+    signs = []
+    for sign in secret:
+        code = f"{ord(sign):02x}".encode()
+        plain = re.escape(sign.encode())
+        spelled = [plain, rb"\\" + plain, rb"(?i:\\u00" + code + rb")", rb"(?i:%" + code + rb")"]
+        spelled += [b"&#0*%d;" % ord(sign), rb"(?i:&#x0*" + code + rb";)"]
+        signs.append(b"(?:" + b"|".join(spelled) + b")")
+    return re.compile(b"".join(signs))
 
 
 def _read(response: requests.Response) -> tuple[bytes, bool, str]:

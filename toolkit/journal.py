@@ -175,6 +175,10 @@ class Journal:
         """Return (number, first row, row after the last, digest of the body) of each batch."""
         return self._read("SELECT number, first, stop, digest FROM batch WHERE push = ? ORDER BY number", push)
 
+    def together(self) -> contextlib.AbstractContextManager[None]:
+        """Enter what follows, all of it or nothing, in one write to the disk."""
+        return self._transaction()
+
     def begin(self, push: str, batch: int, rows: Ranges, digest: str) -> int:
         """Enter an attempt, before it is made; returns its number."""
         with self._transaction():
@@ -299,6 +303,9 @@ class Journal:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
+        if self._db.in_transaction:  # a part of what is entered together
+            yield
+            return
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield

@@ -14,11 +14,12 @@ from toolkit.entries import accepted_entries
 from toolkit.errors import LedgerError, PlanError, StoppedError
 from toolkit.journal import Journal, only_pusher
 from toolkit.ledger import Ledger
+from toolkit.pacing import Pace
 from toolkit.planning import Envelope, PushPlan, as_dry_run
 from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
 from toolkit.reporting import PushReport, Status, pushes_of, report_of
 from toolkit.sandbox import Sandbox
-from toolkit.sending import Pace, Sender
+from toolkit.sending import Sender
 from toolkit.settings import Settings
 
 
@@ -140,7 +141,8 @@ def dry_run(
     ):
         record = journal.open_push(checked)
         try:
-            Sender(journal, record, client, checked.envelope, pace, progress=progress).run()
+            shared = chosen.target_folder()
+            Sender(journal, record, client, checked.envelope, pace, progress=progress, folder=shared).run()
         except StoppedError as stop:
             stop.report = report_of(journal, record.id, state="dry run", stopped=str(stop))
             raise

@@ -2,64 +2,100 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import math
-import random
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from tqdm import tqdm
 
-from toolkit.answers import Answer, Refusal, Verdict, read_answer
+from toolkit.answers import Answer, Verdict, read_answer
+from toolkit.bisecting import Bisection, Places, Told
+from toolkit.breaker import Breaker
 from toolkit.client import Client
 from toolkit.contract import ID, TIME
-from toolkit.errors import AddressError, AuthorizationError, PlanError, StoppedError, UnreachableError
+from toolkit.errors import AddressError, AuthorizationError, JournalError, PlanError, StoppedError, UnreachableError
 from toolkit.journal import Journal
-from toolkit.pacing import Limiter, Retries
+from toolkit.lines import Lines, ahead
+from toolkit.naming import Refusal
+from toolkit.pacing import Pace
 from toolkit.planning import Envelope
 from toolkit.receipts import FATES, PushRecord, Ranges, Receipt
 
-Places = npt.NDArray[np.int64]
-"""Rows of a plan by their position, ascending."""
+_POLL_S = 0.05
+"""How long a wait lasts before answers that came in meanwhile are looked at."""
+_GRACE_S = 5.0
+"""How long an interrupt waits for the answers that are still to come."""
 
 
-@dataclass(frozen=True)
-class Pace:
-    """How a push waits: every source of time and chance, so that tests wait for nothing.
+@dataclass
+class _Batch:
+    """One batch on its way: what of it goes next, how often it was tried, when it may go."""
 
-    Attributes
-    ----------
-    now
-        The present moment, UTC.
-    clock, sleep
-        Seconds of a steady clock, and how to let them pass.
-    jitter
-        A random number between 0 and 1.
-    """
+    number: int
+    cuts: Bisection
+    body: bytes = b""
+    digest: str = ""
+    n_tried: int = 0
+    due: float = float("-inf")
+    attempt: int = 0
 
-    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = random.random
-    retries: Retries = field(default_factory=Retries)
+
+class _Keys(Sequence[tuple[str, str]]):
+    """The keys of a body's rows, which are looked at only where an answer names some."""
+
+    def __init__(self, body: bytes, n_rows: int) -> None:
+        self._body, self._n_rows = body, n_rows
+
+    @cached_property
+    def _read(self) -> list[tuple[str, str]]:
+        return [(row[ID], row[TIME]) for row in json.loads(self._body)["data"]]
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[str, str]: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[tuple[str, str]]: ...
+    def __getitem__(self, place: int | slice) -> tuple[str, str] | list[tuple[str, str]]:
+        return self._read[place]
 
 
 class Sender:
-    """One run over the rows of a push that are not settled."""
+    """One run over the rows of a push that are not settled.
+
+    Its own thread alone reads and writes the journal; others send bodies and encode those to come.
+
+    Parameters
+    ----------
+    folder
+        Where the pace lies that all who send to the target share; by default beside the journal.
+    """
 
     def __init__(
-        self, journal: Journal, record: PushRecord, client: Client, envelope: Envelope, pace: Pace, *, progress: bool
+        self,
+        journal: Journal,
+        record: PushRecord,
+        client: Client,
+        envelope: Envelope,
+        pace: Pace,
+        *,
+        progress: bool,
+        folder: Path | None = None,
     ) -> None:
         self._journal, self._push, self._client = journal, record.id, client
         self._envelope, self._pace = envelope, pace
-        self._limiter = Limiter(envelope.contract.max_requests_per_s * 0.98, clock=pace.clock, sleep=pace.sleep)
+        self._limiter = pace.limiter(envelope.contract.max_requests_per_s, folder or journal.path.parent)
+        self._breaker = Breaker()
         self._rows = journal.rows(record.id)
         notebook = "ipykernel" in sys.modules  # where standard error is shown as a fault
         self._bar = tqdm(
@@ -70,116 +106,201 @@ class Sender:
             file=sys.stdout if notebook else sys.stderr,
             disable=not progress or not (notebook or sys.stderr.isatty()),
         )
-        self._accepted = 0
-        self._blamed: list[Receipt] = []  # refused alone, while no answer of the batch shows that rows are looked at
-        self._understood = False
         self._doubtful: npt.NDArray[np.bool_] = np.zeros(record.n_rows, dtype=np.bool_)  # sent, and perhaps taken
+        self._most = record.n_rows  # rows of a request that the vendor has not found too many
+        self._waiting: list[_Batch] = []
+        self._n_flying = 0
+        self._hold = float("-inf")  # until then the vendor wants to be left alone
+        self._n_aside, self._aside = 0, ""
 
     def run(self) -> None:
-        """Send batch by batch, in the plan's order, the rows that wait."""
+        """Send the rows that wait, in the plan's order.
+
+        Raises
+        ------
+        StoppedError
+            Where the vendor or the network lets nothing more through, or some rows could not be settled.
+        """
         fates, settled = self._journal.fates(self._push)
         self._doubtful = fates == FATES.index("unknown")
         waiting = ~settled
         if self._envelope.operation != "UPSERT":  # what may have arrived must not be sent again
             waiting &= ~self._doubtful
-        planned = self._journal.batches(self._push)
-        with self._bar:
+        with self._bar, Lines[_Batch](self._client.send, self._pace.connections) as lines:
             self._bar.update(int((~waiting).sum()))
-            for (number, *places, digest), (first, stop, body) in zip(
-                planned, self._envelope.bodies(self._rows), strict=True
-            ):
-                if not waiting[first:stop].any():
-                    continue
-                if places != [first, stop] or hashlib.sha256(body).hexdigest() != digest:
-                    raise PlanError(
-                        f"Batch {number} of push {self._push} does not encode to what was planned, so it was not "
-                        "sent: abandon the push, and plan anew."
-                    )
-                self._batch(
-                    number, np.flatnonzero(waiting[first:stop]) + first, body if waiting[first:stop].all() else b""
-                )
+            try:
+                self._drive(self._batches(waiting), lines)
+            except BaseException as error:
+                self._drain(lines, None if isinstance(error, StoppedError) else _GRACE_S)
+                raise
+        if self._n_aside:
+            raise StoppedError(
+                f"What became of {self._n_aside:,} row(s) could not be told ({self._aside}); all others were sent. "
+                "See the journal; resume to try them again, or abandon the push, mend them and push anew."
+            )
 
-    def _batch(self, number: int, places: Places, body: bytes) -> None:
-        """Settle one batch: what an answer does not settle is sent again, smaller."""
-        work, n_requests, accepted_before = [places], 0, self._accepted
-        self._blamed, self._understood = [], False
-        flood = 4 * math.ceil(math.log2(len(places) + 1)) + 8
-        while work:
-            part = work.pop(0)
-            verdict = self._send(number, part, body or self._envelope.body(self._rows.take(pa.array(part))))
-            body = b""
-            n_requests += 1
-            if verdict.kind == "again" and len(verdict.refused) < len(part):
-                n_requests = 0  # the vendor names the rows it means
-                work.insert(0, np.delete(part, list(verdict.refused)))
-            elif verdict.kind == "split":
-                half = len(part) // 2
-                work[:0] = [part[:half], part[half:]]
-            flooded = n_requests > flood and self._accepted == accepted_before and work
-            if flooded or (self._blamed and not work):
-                raise StoppedError(
-                    f"The vendor refuses whole requests and names no row ({verdict.message or 'no reason given'}). "
-                    "If a setting is wrong, as TOOLKIT_SOLUTION, abandon the push and push anew; if the vendor was "
-                    "busy, resume; if the rows are wrong, abandon, mend them and push anew."
+    def _batches(self, waiting: npt.NDArray[np.bool_]) -> Iterator[_Batch]:
+        bodies = ahead(((*b, hashlib.sha256(b[2]).hexdigest()) for b in self._envelope.bodies(self._rows)), 2)
+        for (number, *places, digest), (first, stop, body, found) in zip(
+            self._journal.batches(self._push), bodies, strict=True
+        ):
+            if not waiting[first:stop].any():
+                continue
+            if places != [first, stop] or found != digest:
+                raise PlanError(
+                    f"Batch {number} of push {self._push} does not encode to what was planned, so it was not "
+                    "sent: abandon the push, and plan anew."
                 )
+            whole = waiting[first:stop].all() and stop - first <= self._most
+            cuts = Bisection(np.flatnonzero(waiting[first:stop]) + first)
+            yield _Batch(number, cuts, body if whole else b"", digest if whole else "")
 
-    def _send(self, number: int, places: Places, body: bytes) -> Verdict:
-        """Send one body until an answer can be read, within the retries."""
-        digest = hashlib.sha256(body).hexdigest()
-        keys = [(row[ID], row[TIME]) for row in json.loads(body)["data"]]
-        verdict, answer = Verdict("retry"), Answer(None)
-        for attempt in range(1, self._pace.retries.attempts + 1):
-            self._limiter.wait()
-            begun = self._journal.begin(self._push, number, _ranges(places), digest)
-            answer = self._client.send(body)
-            verdict = read_answer(answer, keys, contract=self._envelope.contract)
-            if verdict.blamed and self._doubtful[places[0]]:
-                # It is said of the request, not of the row, and the row may have been taken before.
-                verdict = Verdict("stop", message=verdict.message)
-            self._keep(number, begun, places, answer, verdict)
-            if verdict.kind not in ("retry", "lost"):
-                break
-            if verdict.kind == "lost" and self._envelope.operation != "UPSERT":
-                return verdict  # whether it was taken is for the analyst to find out
-            if attempt < self._pace.retries.attempts:
-                self._pace.sleep(
-                    self._pace.retries.wait_s(attempt, answer.retry_after, self._pace.jitter(), self._pace.now())
-                )
-        self._stop_if_hopeless(verdict, answer)
+    def _drive(self, batches: Iterator[_Batch], lines: Lines[_Batch]) -> None:
+        """Keep the lines busy until everything is settled; as many batches as lines are begun at once."""
+        while True:
+            while len(self._waiting) + self._n_flying < self._pace.connections:
+                if (batch := next(batches, None)) is None:
+                    break
+                self._waiting.append(batch)
+            if not self._waiting and not self._n_flying:
+                return
+            ready, gap = self._ready()
+            if gap is not None and gap > 0:
+                self._pace.sleep(min(gap, _POLL_S) if self._n_flying else gap)
+            self._start(ready, lines)
+            self._listen(lines, None if gap is None else 0)
+
+    def _ready(self) -> tuple[list[_Batch], float | None]:
+        """Take out the batches that may go now; else seconds until one may, None if an answer has to come first."""
+        room = self._breaker.slots(self._pace.connections) - self._n_flying
+        if room <= 0 or not self._waiting:
+            return [], None
+        # While the vendor fails, one and the same batch tries, so that it comes to the end of its tries.
+        order = sorted(self._waiting, key=lambda b: (0 if self._breaker.open else b.due, b.number))[:room]
+        now = self._pace.clock()
+        ready = [batch for batch in order if max(batch.due, self._hold) <= now]
+        for batch in ready:
+            self._waiting.remove(batch)
+        return ready, max(order[0].due, self._hold) - now
+
+    def _start(self, ready: list[_Batch], lines: Lines[_Batch]) -> None:
+        """Enter an attempt for each, then send; one that is interrupted before it leaves is entered as such."""
+        with self._journal.together() if len(ready) > 1 else contextlib.nullcontext():
+            for batch in ready:
+                if len(batch.cuts.part) > self._most and not batch.n_tried:  # what may have arrived keeps its bytes
+                    batch.cuts.cut(self._most)
+                    batch.body = b""
+                if not batch.body:
+                    batch.body = self._envelope.body(self._rows.take(pa.array(batch.cuts.part)))
+                    batch.digest = hashlib.sha256(batch.body).hexdigest()
+                batch.attempt = self._journal.begin(self._push, batch.number, _ranges(batch.cuts.part), batch.digest)
+        try:
+            while ready:
+                self._limiter.wait()
+                batch = ready.pop(0)
+                lines.start(batch, batch.body)
+                self._n_flying += 1
+        except BaseException:
+            with self._journal.together():
+                for batch in ready:
+                    self._end(batch, Answer(None, left=False, problem="it was not sent"), Verdict("retry"), Told())
+            raise
+
+    def _listen(self, lines: Lines[_Batch], patience_s: float | None) -> None:
+        """Enter the answers that have come in, and see what they leave to do."""
+        heard, errors = [], []
+        for batch, answer in lines.finished(patience_s=patience_s):
+            self._n_flying -= 1
+            if isinstance(answer, BaseException):
+                errors.append(answer)
+            else:
+                heard.append((batch, answer))
+        with self._journal.together() if len(heard) > 1 else contextlib.nullcontext():
+            verdicts = [self._hear(batch, answer) for batch, answer in heard]
+        if errors:
+            raise errors[0]
+        for (batch, answer), verdict in zip(heard, verdicts, strict=True):
+            self._go_on(batch, answer, verdict)
+
+    def _drain(self, lines: Lines[_Batch], patience_s: float | None) -> None:
+        """Enter what is still to come: its rows are not sent again, but what became of them is known."""
+        while self._n_flying:
+            n_flying = self._n_flying
+            try:
+                self._listen(lines, patience_s)
+            except StoppedError:
+                continue
+            except JournalError:
+                return
+            if self._n_flying == n_flying:
+                return
+
+    def _hear(self, batch: _Batch, answer: Answer) -> Verdict:
+        part = batch.cuts.part
+        verdict = read_answer(answer, _Keys(batch.body, len(part)), contract=self._envelope.contract)
+        if verdict.blamed and self._doubtful[part[0]]:
+            # It is said of the request, not of the row, and the row may have been taken before.
+            verdict = Verdict("split", message=verdict.message)
+        told = Told()
+        if verdict.kind not in ("retry", "lost", "unauthorized", "nowhere", "stop"):
+            told = batch.cuts.hear(verdict)
+        # Half a request may have been taken when its rows cannot be told apart.
+        torn = verdict.kind == "split" and answer.status is not None and answer.status < 300
+        if torn or verdict.kind == "lost":
+            self._doubtful[part] = True
+        self._end(batch, answer, Verdict("lost") if torn else verdict, told)
+        self._bar.update(len(told.accepted) + len(told.refused))
+        if len(told.aside):
+            self._n_aside, self._aside = self._n_aside + 1, verdict.message
         return verdict
 
-    def _keep(self, number: int, attempt: int, places: Places, answer: Answer, verdict: Verdict) -> None:
-        refused = {int(places[i]): r for i, r in verdict.refused.items()}
-        receipts = [_refused(place, r) for place, r in sorted(refused.items())]
-        if verdict.blamed and not self._understood:
-            self._blamed, receipts = self._blamed + receipts, []
-        elif verdict.kind == "taken" or refused:  # the vendor looks at rows, so those that were blamed are at fault
-            self._understood, receipts, self._blamed = True, self._blamed + receipts, []
-        if verdict.kind == "taken":
-            taken = np.delete(places, list(verdict.refused))
-            receipts += [Receipt(first, stop, "accepted") for first, stop in _ranges(taken)]
-            self._accepted += len(taken)
-            self._bar.update(len(taken))
-        self._bar.update(len(refused))
-        # Half a request may have been taken when its rows cannot be told apart.
-        torn = verdict.kind in ("split", "stop") and answer.status is not None and answer.status < 300
-        kind = "lost" if torn else verdict.kind
-        if kind == "lost":
-            self._doubtful[places] = True
-        text = self._client.redacted(answer.body.decode("utf-8", "replace") or answer.problem)
-        clean = [_redacted(r, self._client) for r in receipts]
+    def _end(self, batch: _Batch, answer: Answer, verdict: Verdict, told: Told) -> None:
+        receipts = [_refused(place, refusal) for place, refusal in sorted(told.refused.items())]
+        receipts += [Receipt(first, stop, "accepted") for first, stop in _ranges(told.accepted)]
         self._journal.end(
             self._push,
-            number,
-            attempt,
+            batch.number,
+            batch.attempt,
             status=answer.status,
-            answer=text,
-            receipts=clean,
-            verdict=kind,
+            answer=answer.body.decode("utf-8", "replace") or answer.problem,
+            receipts=receipts,
+            verdict=verdict.kind,
         )
 
-    def _stop_if_hopeless(self, verdict: Verdict, answer: Answer) -> None:
-        host, message = self._client.host, self._client.redacted(verdict.message)
+    def _go_on(self, batch: _Batch, answer: Answer, verdict: Verdict) -> None:
+        """Put back what a batch has left to send; stop where it is of no use to go on."""
+        if verdict.kind in ("retry", "lost"):
+            self._breaker.fail()
+            self._retry(batch, answer, verdict)
+        else:
+            self._breaker.succeed()
+            self._stop_if_hopeless(batch, verdict)
+            batch.n_tried, batch.due, batch.body = 0, float("-inf"), b""
+        self._bar.set_postfix_str("the vendor fails: one request at a time" if self._breaker.open else "")
+        if len(batch.cuts.part):
+            self._waiting.append(batch)
+        elif batch.cuts.too_large:
+            self._most = min(self._most, batch.cuts.n_taken or self._most)
+
+    def _retry(self, batch: _Batch, answer: Answer, verdict: Verdict) -> None:
+        held = verdict.kind == "lost" and self._envelope.operation != "UPSERT"
+        batch.n_tried += 1
+        if batch.n_tried == self._pace.retries.attempts or (held and self._breaker.open) or not self._breaker.spend():
+            raise UnreachableError(
+                f"Gave up after {batch.n_tried} tries, the last {self._breaker.n_failed} requests having failed in "
+                f"a row: {verdict.message}. Check the host and the network, then resume; or abandon the push."
+            )
+        if held:  # whether it was taken is for the analyst to find out
+            batch.cuts.hold()
+            batch.n_tried, batch.body = 0, b""
+            return
+        wait_s = self._pace.retries.wait_s(batch.n_tried, answer.retry_after, self._pace.jitter(), self._pace.now())
+        batch.due = self._pace.clock() + wait_s
+        if answer.status in (429, 503):  # it is said of all requests
+            self._hold = max(self._hold, batch.due)
+
+    def _stop_if_hopeless(self, batch: _Batch, verdict: Verdict) -> None:
+        host, message = self._client.host, verdict.message
         if verdict.kind == "unauthorized":
             raise AuthorizationError(
                 f"{host} refused the token ({message}): set PEAK_AUTH_TOKEN to a valid one, then "
@@ -194,27 +315,16 @@ class Sender:
             raise StoppedError(
                 f"{host} gave an answer that names no row ({message}): see the journal, then resume or abandon."
             )
-        if verdict.kind in ("retry", "lost"):
-            what = message if answer.status is not None else answer.problem
-            raise UnreachableError(
-                f"Gave up after {self._pace.retries.attempts} tries: {what}. Check the host and the "
-                "network, then resume; or abandon the push."
+        if batch.cuts.hopeless:
+            raise StoppedError(
+                f"The vendor refuses whole requests and names no row ({message or 'no reason given'}). "
+                "If a setting is wrong, as TOOLKIT_SOLUTION, abandon the push and push anew; if the vendor was "
+                "busy, resume; if the rows are wrong, abandon, mend them and push anew."
             )
 
 
 def _refused(place: int, refusal: Refusal) -> Receipt:
     return Receipt(place, place + 1, "refused", refusal.code, refusal.category, refusal.message, column=refusal.column)
-
-
-def _redacted(receipt: Receipt, client: Client) -> Receipt:
-    clean = client.redacted
-    return replace(
-        receipt,
-        code=clean(receipt.code),
-        category=clean(receipt.category),
-        message=clean(receipt.message),
-        column=clean(receipt.column),
-    )
 
 
 def _ranges(places: Places) -> Ranges:
@@ -227,5 +337,7 @@ def _ranges(places: Places) -> Ranges:
     """
     if len(places) == 0:
         return []
+    if places[-1] - places[0] < len(places):
+        return [(int(places[0]), int(places[-1]) + 1)]
     breaks = np.flatnonzero(np.diff(places) != 1) + 1
     return [(int(run[0]), int(run[-1]) + 1) for run in np.split(places, breaks)]

@@ -1,0 +1,156 @@
+"""Which row an entry of a list of failed rows is about, and what it says of it: read leniently, matched strictly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.contract import CUSTOMER, ID, TIME, Contract
+
+_MESSAGE_LENGTH = 300
+_INDEX_WORDS = ("index", "rowindex", "row_index", "rownumber", "row_number", "row", "position", "i")
+_ECHO_WORDS = ("row", "data", "record", "payload", "item", "value", "input")
+_COLUMN_WORDS = ("column", "columnname", "column_name", "field", "fieldname", "attribute", "attributename", "property")
+_EVERYDAY = {c for c in CUSTOMER.names if "_" not in c}
+"""Columns whose name, as ``source``, may be any word of a message."""
+_ERROR_WORDS = ("error", "errors", "validationerrors", "validation_errors", "failures", "reasons", "reason")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why the vendor refused a row: its code (``DI_E_XXXXX``), category and message, the column if it names one."""
+
+    code: str = ""
+    category: str = ""
+    message: str = ""
+    column: str = ""
+
+
+def matched(entries: Any, keys: Sequence[tuple[str, str]], contract: Contract) -> dict[int, Refusal] | None:
+    """Match every entry to exactly one row, or return None."""
+    if not isinstance(entries, list):
+        return None
+    by_key = {key: place for place, key in enumerate(keys)}
+    by_id: dict[str, int | None] = {}
+    for place, (customer_id, _) in enumerate(keys):
+        by_id[customer_id] = None if customer_id in by_id else place
+    refused: dict[int, Refusal] = {}
+    for entry in entries:
+        named = _place(entry, by_key, by_id, len(keys), contract.first_index)
+        if named is None:
+            return None
+        known = refused.get(named)
+        new = refusal_of(entry)
+        refused[named] = (
+            new
+            if known is None
+            else Refusal(
+                known.code or new.code,
+                known.category or new.category,
+                short("; ".join(m for m in (known.message, new.message) if m)),
+                known.column or new.column,
+            )
+        )
+    return refused
+
+
+def _place(
+    entry: Any, by_key: dict[tuple[str, str], int], by_id: dict[str, int | None], n_rows: int, first_index: int
+) -> int | None:
+    if isinstance(entry, str):
+        return by_id.get(entry)
+    if not isinstance(entry, dict):
+        return None
+    for candidate in _echoes(entry):
+        customer_id = candidate.get(ID, candidate.get(ID.replace("_", "")))
+        if customer_id is None:
+            continue
+        # A key that is none of ours must not fall back to an index: the entry is about something else.
+        place = by_key.get((str(customer_id), str(candidate.get(TIME))))
+        return place if place is not None else by_id.get(str(customer_id))
+    lowered = lowered_names(entry)
+    for word in _INDEX_WORDS:
+        index = lowered.get(word)
+        if isinstance(index, str) and re.fullmatch(r"[0-9]{1,9}", index):
+            index = int(index)
+        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index - first_index < n_rows:
+            return index - first_index
+    return None
+
+
+def named_ids(entry: dict[Any, Any]) -> Iterator[str]:
+    """Yield the ids that an entry names, ours or not."""
+    for candidate in _echoes(entry):
+        customer_id = candidate.get(ID, candidate.get(ID.replace("_", "")))
+        if customer_id is not None:
+            yield str(customer_id)
+
+
+def _echoes(entry: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+    lowered = lowered_names(entry)
+    yield lowered
+    for word in (*_ECHO_WORDS, "key", "primarykey", "primary_key"):
+        if isinstance(lowered.get(word), dict):
+            yield lowered_names(lowered[word])
+
+
+def refusal_of(entry: Any) -> Refusal:
+    """Return what an entry says of its row."""
+    if not isinstance(entry, dict):
+        return Refusal(message=short(entry))
+    lowered = lowered_names(entry)
+    nested = next((n for n in (_dictionary(lowered.get(w)) for w in _ERROR_WORDS) if n), {})
+    both = {**nested, **{k: v for k, v in lowered.items() if v is not None}}
+    message = both.get("message") or both.get("msg") or both.get("detail") or both.get("description")
+    if not message:
+        message = next((lowered[w] for w in _ERROR_WORDS if isinstance(lowered.get(w), str | list)), "")
+    said = short(message)
+    return Refusal(
+        short(both.get("code") or both.get("errorcode") or both.get("error_code")),
+        short(both.get("category") or both.get("type")),
+        said,
+        _column(next((both[w] for w in _COLUMN_WORDS if isinstance(both.get(w), str)), ""), said),
+    )
+
+
+def _column(named: str, message: str) -> str:
+    """Return the column that an entry names in a field of its own or, where it is the only one, in its message."""
+    if named:
+        last = named.rpartition(".")[2]  # of a path, as data.3.customer_name
+        return next((c for c in CUSTOMER.names if c == last.lower()), short(last))
+    words = set(re.findall(r"\w+", message.lower()))
+    found = [c for c in CUSTOMER.names if c in words and c not in _EVERYDAY]
+    return found[0] if len(found) == 1 else ""
+
+
+def _dictionary(value: Any) -> dict[str, Any]:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        value = value[0]
+    return lowered_names(value) if isinstance(value, dict) else {}
+
+
+def first_message(entries: Any) -> str:
+    """Return what the first entry says, in words."""
+    if isinstance(entries, list) and entries:
+        refusal = refusal_of(entries[0])
+        return " ".join(w for w in (refusal.code, refusal.message) if w)
+    return short(entries)
+
+
+def short(value: Any) -> str:
+    """Return a value as one line of text that can be shown and stored."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        value = "; ".join(refusal_of(v).message if isinstance(v, dict) else str(v) for v in value)
+    # A sign that does not print might steer a terminal, and half a surrogate pair cannot be stored.
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(value).split()))[
+        :_MESSAGE_LENGTH
+    ]
+
+
+def lowered_names(entry: dict[Any, Any]) -> dict[str, Any]:
+    """Return the members of an object by their names in lower case."""
+    return {str(k).lower(): v for k, v in entry.items()}
