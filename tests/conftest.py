@@ -12,6 +12,8 @@ from hypothesis import settings as hypothesis_settings
 
 from tests.clocks import Clock
 
+collect_ignore = ["peers.py"]  # runs in an environment of its own: make bench
+
 hypothesis_settings.register_profile("house", deadline=None)  # a shared machine is slow at times
 hypothesis_settings.load_profile("house")
 
