@@ -29,21 +29,27 @@ FLOORS = [
     {"display", "contract", "engine", "project", "writing", "pacing", "receipts", "times"},
     {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "answers"},
     {"settings", "likeness", "sources", "mapping"},
-    {"text_format", "rules"},
+    {"text_format", "rules", "workbook"},
     {"finding"},
-    {"sources_csv", "sources_excel", "failures"},
+    {"sources_csv", "sources_excel", "sources_json", "sources_parts", "sources_typed", "failures"},
+    {"opening"},
     {"reading", "validation", "profiling", "correcting", "diffing", "ledger", "synthetic"},
-    {"planning", "client", "sandbox"},
-    {"journal"},
-    {"reporting"},
+    {"planning", "client", "sandbox", "keeping", "sealing"},
+    {"journal", "locking"},
+    {"reporting", "entering"},
     {"sending"},
-    {"pushing"},
+    {"pushing", "settling"},
     {"demo", "telling"},
     {"cli"},
     {"__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
-HOME = {"duckdb": "engine", "deltalake": "ledger", "sqlite3": "journal", "requests": "client"}
+HOME = {
+    "duckdb": {"engine"},
+    "deltalake": {"ledger"},
+    "requests": {"client"},
+    "sqlite3": {"journal", "locking"},  # its lock is the one that every system has, and that ends with its process
+}
 
 
 def imports(path: Path) -> list[tuple[str, bool]]:
@@ -77,7 +83,7 @@ def test_imports_go_downward_only_and_stand_at_the_top(module: str) -> None:
             assert allowed, f"{module} (floor {FLOOR[own]}) imports {name} (floor {FLOOR[room(name)]})"
         lower = name.split(".")[0]
         if lower in HOME and own != "sandbox":
-            assert own == HOME[lower], f"{module} imports {lower}, which belongs to {HOME[lower]}"
+            assert own in HOME[lower], f"{module} imports {lower}, which belongs to {HOME[lower]}"
 
 
 def test_the_sandbox_shares_nothing_with_the_client_but_its_error() -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from toolkit.contract import CUSTOMER, TIME
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural, table
 from toolkit.engine import to_frame
+from toolkit.errors import JournalError
 from toolkit.journal import Journal
 from toolkit.receipts import FATES, OVERTAKEN, Fate
 
+_NO_ROW = pa.schema([*CUSTOMER.arrow_schema(), ("source_row", pa.int64()), ("state", pa.string())]).empty_table()
 REFUSAL_COLUMNS = ["source_row", *CUSTOMER.key, "code", "category", "message"]
 
 
@@ -159,6 +165,9 @@ class Status(Result):
     ----------
     pushes
         One row a push, newest first: ``push, state, opened_at, closed_at, rows``, the four fates, ``source``.
+    targets
+        One row for each target of the home: ``target, pushes`` (how many), ``last_push, opened_at, state`` of the last
+        one, ``waiting`` (rows of its open push), ``note`` (why its journal cannot be read; else empty).
     """
 
     label: str
@@ -166,6 +175,7 @@ class Status(Result):
     n_versions: int
     pushes: pd.DataFrame
     folder: str
+    targets: pd.DataFrame
 
     @property
     def open_push(self) -> str:
@@ -181,6 +191,7 @@ class Status(Result):
 
     def summary(self) -> str:
         """Say it in one line."""
+        others = self.targets[(self.targets["state"] == "open") & (self.targets["target"] != Path(self.folder).name)]
         waits = (
             f"push {self.open_push} is open, {plural(self.n_waiting, 'row')} wait"
             if self.open_push
@@ -189,6 +200,7 @@ class Status(Result):
         return (
             f"{self.label} · {plural(self.n_customers, 'customer')} in the ledger, "
             f"{plural(len(self.pushes), 'push', 'pushes')} recorded, {waits}"
+            + (f"; a push is open to {', '.join(others['target'])} too" if len(others) else "")
         )
 
     def body(self) -> str:
@@ -205,6 +217,7 @@ class Status(Result):
                 ),
                 paragraph(self.summary(), soft=True),
                 frame_table(self.pushes) if len(self.pushes) else table([], []),
+                *([heading("All targets"), frame_table(self.targets)] if len(self.targets) > 1 else []),
             ]
         )
 
@@ -222,13 +235,18 @@ class Status(Result):
             "waiting": self.n_waiting,
             "folder": self.folder,
             "pushes": self.pushes.astype(object).where(self.pushes.notna(), None).to_dict("records"),
+            "targets": self.targets.to_dict("records"),
         }
 
 
-def report_of(journal: Journal, push: str, *, state: str = "", stopped: str = "") -> PushReport:
-    """Draw up the report of a push from its journal."""
+def report_of(
+    journal: Journal, push: str, *, state: str = "", stopped: str = "", rows_lost: bool = False
+) -> PushReport:
+    """Draw up the report of a push from its journal; where its rows are lost, of their fates alone."""
     record = journal.push(push)
-    rows = to_frame(journal.rows(push), index="source_row")
+    rows = to_frame(
+        _NO_ROW.take(pa.nulls(record.n_rows, pa.int64())) if rows_lost else journal.rows(push), index="source_row"
+    )
     fates, _ = journal.fates(push)
     rows["fate"] = pd.Categorical.from_codes(fates, dtype=pd.CategoricalDtype(list(FATES)))
     named = [r for r in journal.receipts(push) if r.message or r.code or r.category]
@@ -270,3 +288,21 @@ def pushes_of(journal: Journal) -> pd.DataFrame:
             )
         )
     return pd.DataFrame(rows, columns=["push", "state", "opened_at", "closed_at", "rows", *FATES, "source", "author"])
+
+
+def targets_of(folder: Path, *, clock: Callable[[], datetime]) -> pd.DataFrame:
+    """Return one row for each target that has a journal in `folder`; a damaged one does not hide the others."""
+    rows: list[tuple[str, int, str, str, str, int, str]] = []
+    for path in sorted(folder.glob("*/journal.sqlite")):
+        target = path.parent.name
+        try:
+            with Journal(path.parent, target, clock=clock) as journal:
+                pushes = pushes_of(journal)
+        except JournalError as error:
+            rows.append((target, 0, "", "", "", 0, str(error)))
+            continue
+        last = pushes[["push", "opened_at", "state"]].head(1).to_numpy().ravel().tolist() or ["", "", ""]
+        waiting = int(pushes.loc[pushes["state"] == "open", ["unknown", "unsent"]].to_numpy().sum())
+        rows.append((target, len(pushes), *last, waiting, ""))
+    columns = ["target", "pushes", "last_push", "opened_at", "state", "waiting", "note"]
+    return pd.DataFrame(rows, columns=columns)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import random
+import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -42,12 +43,15 @@ class Pace:
         Seconds of a steady clock, and how to let them pass.
     jitter
         A random number between 0 and 1.
+    mark
+        Six hexadecimal digits, which tell two pushes of one plan apart.
     """
 
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
+    mark: Callable[[], str] = field(default=lambda: secrets.token_hex(3))
     retries: Retries = field(default_factory=Retries)
 
 
