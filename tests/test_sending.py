@@ -24,7 +24,8 @@ from toolkit.errors import (
     StoppedError,
     UnreachableError,
 )
-from toolkit.journal import Journal, only_pusher
+from toolkit.journal import Journal
+from toolkit.locking import only_pusher
 from toolkit.planning import PushPlan, plan_push
 from toolkit.receipts import PushRecord
 from toolkit.reporting import PushReport, report_of

@@ -24,12 +24,13 @@ from toolkit.planning import PushPlan, plan_push
 from toolkit.profiling import Profile, profile
 from toolkit.pushing import abandon, dry_run, push, resume, status
 from toolkit.reading import read_customers
-from toolkit.reporting import PushReport, Status
+from toolkit.reporting import PushReport
 from toolkit.sandbox import Sandbox
 from toolkit.scanning import Scan, scan
 from toolkit.schema import Customer
 from toolkit.settings import Settings
 from toolkit.snapshot import Snapshot
+from toolkit.standing import Status
 from toolkit.suggesting import MappingSuggestion, suggest_mapping
 from toolkit.validation import ValidationReport, validate
 

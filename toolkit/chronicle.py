@@ -13,8 +13,8 @@ from toolkit.journal import Journal
 from toolkit.ledger import Ledger
 from toolkit.pacing import Pace
 from toolkit.receipts import FATES
-from toolkit.reporting import pushes_of
 from toolkit.settings import Settings
+from toolkit.standing import pushes_of
 
 COLUMNS = ["push", "state", "opened_at", "closed_at", "rows", *FATES, "source", "author", "reason"]
 ELSEWHERE = "elsewhere"

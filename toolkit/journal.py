@@ -1,8 +1,9 @@
 """The journal: what was tried and what was answered, written before and after each attempt.
 
 One SQLite file for each target (WAL, ``synchronous=FULL``), the rows of each push beside it as Parquet. A row's
-fate is derived, never guessed: *accepted* or *refused* if an answer said so; *unknown* if an attempt left and no
-answer could be read; else *unsent*. The only module that imports sqlite3.
+fate is derived, never guessed: *accepted* or *refused* if an answer, or the analyst, said so; *unknown* if an attempt
+left and no answer could be read; else *unsent*. Damage is told, never read: rows by their file's digest, the rest by
+seals. But for the lock, the only module that imports sqlite3.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import secrets
 import socket
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from operator import attrgetter
@@ -25,34 +27,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from toolkit.errors import JournalError, NothingOpenError, OpenPushError
+from toolkit.keeping import KeptRows
 from toolkit.planning import PushPlan
 from toolkit.receipts import FATES, PushRecord, Ranges, Receipt
+from toolkit.sealing import LIST, PARTS, TABLES, mixed, triggers
 
 MAX_ANSWER_CHARACTERS = 64_000
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS push (
-    id TEXT PRIMARY KEY, plan TEXT NOT NULL, target TEXT NOT NULL, state TEXT NOT NULL,
-    opened_at TEXT NOT NULL, closed_at TEXT, author TEXT, host TEXT, process INTEGER, n_rows INTEGER NOT NULL,
-    n_batches INTEGER NOT NULL, label TEXT NOT NULL, facts TEXT NOT NULL);
-CREATE UNIQUE INDEX IF NOT EXISTS one_open_push ON push (target) WHERE state = 'open';
-CREATE TABLE IF NOT EXISTS batch (
-    push TEXT NOT NULL REFERENCES push, number INTEGER NOT NULL, first INTEGER NOT NULL, stop INTEGER NOT NULL,
-    digest TEXT NOT NULL, PRIMARY KEY (push, number));
-CREATE TABLE IF NOT EXISTS attempt (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, push TEXT NOT NULL REFERENCES push, batch INTEGER NOT NULL,
-    rows TEXT NOT NULL, digest TEXT NOT NULL, sent_at TEXT NOT NULL,
-    answered_at TEXT, status INTEGER, verdict TEXT, answer TEXT);
-CREATE TABLE IF NOT EXISTS receipt (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, push TEXT NOT NULL REFERENCES push, batch INTEGER NOT NULL,
-    attempt INTEGER, first INTEGER NOT NULL, stop INTEGER NOT NULL, fate TEXT NOT NULL, at TEXT NOT NULL,
-    code TEXT, category TEXT, message TEXT, "column" TEXT);
-CREATE INDEX IF NOT EXISTS receipt_push ON receipt (push);
-CREATE INDEX IF NOT EXISTS attempt_push ON attempt (push);
-"""
+_WAY_OUT = (
+    "restore its folder from a copy; or move the folder aside, diff and plan anew: the ledger says what was accepted"
+)
 
 
 class Journal:
@@ -71,28 +57,48 @@ class Journal:
         If the file cannot be opened or is no journal.
     """
 
-    def __init__(self, folder: Path, target: str, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        target: str,
+        *,
+        clock: Callable[[], datetime],
+        mark: Callable[[], str] = lambda: secrets.token_hex(3),
+    ) -> None:
         self.path = folder / "journal.sqlite"
-        self._rows = folder / "rows"
+        self.kept = KeptRows(folder / "rows")
         self._target = target
-        self._clock = clock
-        try:
-            self._rows.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path.touch(mode=0o600)
-            self._db = sqlite3.connect(self.path, timeout=10, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_TABLES)
-            if len(self._db.execute("SELECT * FROM receipt LIMIT 0").description) == 11:
-                self._db.execute('ALTER TABLE receipt ADD COLUMN "column" TEXT')  # a journal from before it
-        except (sqlite3.Error, OSError) as error:
-            raise JournalError(
-                f"The journal {self.path} cannot be opened ({error}): mend the folder's permissions, or "
-                "move the damaged file aside and look there for an open push."
-            ) from error
+        self._clock, self._mark = clock, mark
+        self._turn = threading.RLock()  # one connection, which several threads may use
+        self._whole: set[str] = set()
+        with contextlib.ExitStack() as stack:
+            try:
+                (folder / "rows").mkdir(mode=0o700, parents=True, exist_ok=True)
+                self.path.touch(mode=0o600)
+                self._db = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+                stack.callback(self._db.close)
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                known = next((folder / "rows").glob("*.parquet"), None)
+                if known and not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'push'").fetchone():
+                    raise sqlite3.DatabaseError(f"it is empty, though {known.name} belongs to it")
+                self._db.executescript(TABLES)
+                if len(self._db.execute("SELECT * FROM receipt LIMIT 0").description) == 11:
+                    self._db.execute('ALTER TABLE receipt ADD COLUMN "column" TEXT')  # a journal from before it
+                self._db.create_function("mixed", -1, mixed, deterministic=True)
+                self._db.executescript(triggers())
+            except (sqlite3.Error, OSError) as error:
+                raise JournalError(
+                    f"The journal {self.path} cannot be opened ({error}): mend the folder's permissions, or {_WAY_OUT}."
+                ) from error
+            if not self._read("SELECT 1 FROM seal WHERE of = ?", target):
+                with self._transaction():
+                    self._db.execute("INSERT INTO seal VALUES (?, ?)", (target, self._sealed(LIST, target)))
+            self._require_whole(LIST, target)
+            stack.pop_all()
 
     def open_push(self, plan: PushPlan, *, reason: str = "", ledger_version: int = -1) -> PushRecord:
-        """Enter a new push: its rows first, then its record, so that a crash leaves a file nobody names at worst.
+        """Enter a new push: its rows first, then its record, so that a crash leaves files nobody names at worst.
 
         Raises
         ------
@@ -100,8 +106,7 @@ class Journal:
             If another push to this target is still open.
         """
         self.refuse_if_open()
-        push = f"{plan.digest[:12]}-{secrets.token_hex(3)}"
-        self._keep_rows(push, plan.rows)
+        push = f"{plan.digest[:12]}-{self._mark()}"
         facts = {
             "contract": plan.envelope.contract.name,
             "solution": plan.envelope.solution,
@@ -111,13 +116,17 @@ class Journal:
             "left_out": plan.left_out,
             "n_quarantined": plan.delivery.n_quarantined,
             "source": plan.delivery.source,
+            "source_digest": plan.delivery.digest,
+            "kind": plan.delivery.kind,
             "reason": reason,
             "ledger_version": ledger_version,
+            "kept": self.kept.keep(push, plan.rows, plan.delivery),
         }
         who = (getpass.getuser(), socket.gethostname(), os.getpid())
         what = (plan.n_rows, plan.n_batches, plan.label, json.dumps(facts))
         try:
             with self._transaction():
+                self._db.execute("INSERT INTO seal VALUES (?, 0)", (push,))
                 self._db.execute(
                     "INSERT INTO push VALUES (?,?,?,'open',?,NULL,?,?,?,?,?,?,?)",
                     (push, plan.digest, self._target, self._now(), *who, *what),
@@ -141,6 +150,7 @@ class Journal:
         found = self._read("SELECT * FROM push WHERE id = ?", push)
         if not found:
             raise NothingOpenError(f"The journal of target {self._target} has no push {push}.")
+        self._require_whole(PARTS, push)
         return PushRecord(*[*found[0][:-1], json.loads(found[0][-1])])
 
     def pushes(self) -> list[PushRecord]:
@@ -163,13 +173,7 @@ class Journal:
 
     def rows(self, push: str) -> pa.Table:
         """Return the rows of a push, in the order of its plan."""
-        try:
-            return pq.read_table(self._rows / f"{push}.parquet")
-        except (OSError, pa.ArrowException) as error:
-            raise JournalError(
-                f"The rows of push {push} in {self._rows} cannot be read: restore the file, or abandon "
-                "the push and plan it anew from its source."
-            ) from error
+        return self.kept.rows(self.push(push))
 
     def batches(self, push: str) -> list[tuple[int, int, int, str]]:
         """Return (number, first row, row after the last, digest of the body) of each batch."""
@@ -212,18 +216,27 @@ class Journal:
                 [(push, batch, attempt, r.first, r.stop, r.fate, now, *said(r)) for r in receipts],
             )
 
-    def leave_out(self, push: str, receipts: list[Receipt]) -> None:
-        """Enter that rows will not be sent by this push after all, each with its fate as it stands."""
+    def enter(self, push: str, receipts: Iterable[Receipt]) -> None:
+        """Enter what became of rows, where no answer says it."""
+        columns = "push, batch, first, stop, fate, at, code, category, message"
         with self._transaction():
             self._db.executemany(
-                "INSERT INTO receipt (push, batch, first, stop, fate, at, message) VALUES (?,-1,?,?,?,?,?)",
-                [(push, r.first, r.stop, r.fate, self._now(), r.message) for r in receipts],
+                f"INSERT INTO receipt ({columns}) VALUES (?,?,?,?,?,?,?,?,?)",
+                [
+                    (push, r.batch, r.first, r.stop, r.fate, self._now(), r.code, r.category, r.message)
+                    for r in receipts
+                ],
             )
 
     def close(self, push: str, *, state: Literal["done", "abandoned"]) -> None:
         """Close a push: nothing of it waits any more."""
         with self._transaction():
             self._db.execute("UPDATE push SET state = ?, closed_at = ? WHERE id = ?", (state, self._now(), push))
+
+    def close_if_settled(self, push: str) -> None:
+        """Close an open push of which nothing waits."""
+        if self.push(push).state == "open" and self.fates(push)[1].all():
+            self.close(push, state="done")
 
     def receipts(self, push: str) -> list[Receipt]:
         """Return what answers said, oldest first."""
@@ -276,82 +289,51 @@ class Journal:
                 f"{record.opened_at[:19]}Z on {record.host}. Go on with 'resume', or close it with 'abandon'."
             )
 
-    def _keep_rows(self, push: str, rows: pa.Table) -> None:
-        path = self._rows / f"{push}.parquet"
-        part = path.with_suffix(".part")
-        try:
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                pq.write_table(rows, file, compression="zstd")
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as error:
-            raise JournalError(
-                f"The rows of the push cannot be kept in {self._rows} ({error.strerror}): free space "
-                "or mend the folder's permissions. Nothing was sent."
-            ) from error
+    def _sealed(self, queries: dict[str, str], of: str) -> int:
+        value = 0
+        for table, query in queries.items():
+            for row in self._read(query, of):
+                value = mixed(value, table, *row)
+        return value
+
+    def _require_whole(self, queries: dict[str, str], of: str) -> None:
+        """Refuse what is not as the journal left it; what was entered before there were seals goes without."""
+        if of in self._whole:
+            return
+        with self._transaction("BEGIN"):  # one moment, should another process be writing
+            seal = self._read("SELECT value FROM seal WHERE of = ?", of)
+            if seal and seal[0][0] != self._sealed(queries, of):
+                raise JournalError(f"The journal {self.path} is damaged: {_WAY_OUT}.")
+        self._whole.add(of)
 
     def _read(self, sql: str, value: str) -> list[Any]:
         try:
-            return self._db.execute(sql, (value,)).fetchall()
+            with self._turn:
+                return self._db.execute(sql, (value,)).fetchall()
         except sqlite3.Error as error:
-            why = f"The journal {self.path} cannot be read ({error}): restore it, or move it aside and plan anew."
-            raise JournalError(why) from error
+            raise JournalError(f"The journal {self.path} cannot be read ({error}): {_WAY_OUT}.") from error
 
     def _now(self) -> str:
         return self._clock().isoformat(timespec="microseconds")
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
         if self._db.in_transaction:  # a part of what is entered together
             yield
             return
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
-        except BaseException as error:  # an interrupt too: what is not whole is not kept
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.IntegrityError) or not isinstance(error, sqlite3.Error):
-                raise
-            why = (
-                f"The journal {self.path} cannot be written ({error}): free space or mend its permissions, then resume."
-            )
-            raise JournalError(why) from error
-
-
-@contextlib.contextmanager
-def only_pusher(folder: Path, target: str) -> Iterator[None]:
-    """Hold the right to push to a target; the system gives it back when the process dies.
-
-    Raises
-    ------
-    OpenPushError
-        If another process of this machine is pushing to the target right now.
-    """
-    holder = folder / "pusher.json"
-    with contextlib.ExitStack() as stack:
-        try:
-            lock = sqlite3.connect(folder / "pusher.lock", timeout=0, isolation_level=None)
-            stack.callback(lock.close)
-            lock.execute("BEGIN EXCLUSIVE")
-            holder.write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname()}), encoding="utf-8")
-        except (sqlite3.Error, OSError) as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-                raise OpenPushError(
-                    f"Another process is pushing to target {target} right now{_named(holder)}: wait until it ends."
-                ) from None
+            with self._turn:
+                self._db.execute(begin)
+                try:
+                    yield
+                    self._db.execute("COMMIT")
+                except BaseException:  # an interrupt too: what is not whole is not kept
+                    with contextlib.suppress(sqlite3.Error):
+                        self._db.execute("ROLLBACK")
+                    raise
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
             raise JournalError(
-                f"The folder {folder} cannot be used ({error}): mend the folder's permissions, or remove pusher.lock "
-                "and pusher.json there. Nothing was sent."
+                f"The journal {self.path} cannot be written ({error}): free space or mend its permissions, then resume."
             ) from error
-        yield
-
-
-def _named(holder: Path) -> str:
-    try:
-        who = json.loads(holder.read_text(encoding="utf-8"))
-        return f" (process {int(who['process'])} on {who['host']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""

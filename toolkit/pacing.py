@@ -9,6 +9,7 @@ import json
 import math
 import os
 import random
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -154,6 +155,8 @@ class Pace:
         Seconds of a steady clock that all processes of the machine share, and how to let them pass.
     jitter
         A random number between 0 and 1.
+    mark
+        Six hexadecimal digits, which tell two pushes of one plan apart.
     connections
         Requests under way at once, at most; with one, everything happens in the caller's thread.
     """
@@ -162,6 +165,7 @@ class Pace:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
+    mark: Callable[[], str] = field(default=lambda: secrets.token_hex(3))
     retries: Retries = field(default_factory=Retries)
     connections: int = 4
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,17 +11,20 @@ from typing import Protocol
 
 from toolkit.client import Client
 from toolkit.contract import CUSTOMER, Contract
-from toolkit.entries import accepted_entries
-from toolkit.errors import LedgerError, PlanError, StoppedError
-from toolkit.journal import Journal, only_pusher
+from toolkit.display import plural
+from toolkit.entering import enter_accepted, enter_delivery, not_entered, require_recent
+from toolkit.errors import JournalError, LedgerError, PlanError, StoppedError
+from toolkit.journal import Journal
 from toolkit.ledger import Ledger
+from toolkit.locking import only_pusher
 from toolkit.pacing import Pace
 from toolkit.planning import Envelope, PushPlan, as_dry_run
 from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
-from toolkit.reporting import PushReport, Status, pushes_of, report_of
+from toolkit.reporting import PushReport, report_of
 from toolkit.sandbox import Sandbox
 from toolkit.sending import Sender
 from toolkit.settings import Settings
+from toolkit.standing import Status, pushes_of, targets_of
 
 
 class CarriesPlan(Protocol):
@@ -66,15 +70,15 @@ def push(
     chosen, pace = settings or Settings(), pace or Pace()
     if not isinstance(plan, PushPlan):
         reason, plan = reason or plan.reason, plan.plan
-    folder = chosen.target_folder()
-    with only_pusher(folder, chosen.target), Journal(folder, chosen.target, clock=pace.now) as journal:
+    with _alone(chosen, pace) as journal:
         journal.refuse_if_open()
         ledger = _bound(plan, chosen)
         with _connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:  # with a token, or not at all
             record = journal.open_push(plan, reason=reason, ledger_version=ledger.version)
             try:
-                ledger.record_delivery(plan.delivery, plan=record.id, now=pace.now())
+                enter_delivery(journal, record, ledger)
             except LedgerError:
+                journal.kept.drop_delivery(record.id)
                 journal.close(record.id, state="abandoned")
                 raise
             return _carry_on(journal, record, ledger, client, pace, progress=progress)
@@ -93,10 +97,12 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         As `push`.
     """
     chosen, pace = settings or Settings(), pace or Pace()
-    folder = chosen.target_folder()
-    with only_pusher(folder, chosen.target), Journal(folder, chosen.target, clock=pace.now) as journal:
+    with _alone(chosen, pace) as journal:
         record = journal.require_open()
         ledger = Ledger.of(chosen)
+        require_recent(journal, record, ledger)
+        _require_same_bodies(journal, record)
+        enter_delivery(journal, record, ledger)
         fates, _ = journal.fates(record.id)
         _require_same_address(record, chosen, accepted=bool((fates == FATES.index("accepted")).any()))
         _leave_out_overtaken(journal, record, ledger)
@@ -105,19 +111,40 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
             return _carry_on(journal, record, ledger, client, pace, progress=progress)
 
 
-def abandon(*, settings: Settings | None = None, pace: Pace | None = None) -> PushReport:
+def abandon(*, settings: Settings | None = None, pace: Pace | None = None, rows_lost: bool = False) -> PushReport:
     """Close the open push without sending the rest; what was accepted enters the ledger.
+
+    Parameters
+    ----------
+    rows_lost
+        Close it though the file of its rows is lost: what was accepted cannot enter the ledger then, so that the next
+        diff takes it for new and plans it again. The report counts the fates, and knows no keys.
 
     Raises
     ------
     NothingOpenError
         If no push is open.
+    JournalError
+        If the file of its rows is lost, and `rows_lost` does not say so.
     """
     chosen, pace = settings or Settings(), pace or Pace()
-    folder = chosen.target_folder()
-    with only_pusher(folder, chosen.target), Journal(folder, chosen.target, clock=pace.now) as journal:
-        record = journal.require_open()
-        _enter_accepted(journal, record, Ledger.of(chosen))
+    with _alone(chosen, pace) as journal:
+        record, ledger = journal.require_open(), Ledger.of(chosen)
+        try:
+            enter_delivery(journal, record, ledger)
+            enter_accepted(journal, record, ledger)
+            report_of(journal, record.id)
+        except JournalError as error:
+            waiting = sum(r.stop - r.first for r in not_entered(journal, record, ledger))
+            said = f"{plural(waiting, 'accepted row')} of push {record.id} cannot enter the ledger"
+            if waiting and not rows_lost:
+                raise JournalError(
+                    f"{error} Where no copy is left, abandon(rows_lost=True) closes it all the same: {said} then, and "
+                    "the next diff takes them for new."
+                ) from error
+            journal.kept.drop_delivery(record.id)
+            journal.close(record.id, state="abandoned")
+            return report_of(journal, record.id, stopped=f"Its rows are lost: {said}.", rows_lost=True)
         journal.close(record.id, state="abandoned")
         return report_of(journal, record.id)
 
@@ -150,13 +177,14 @@ def dry_run(
 
 
 def status(*, settings: Settings | None = None) -> Status:
-    """Say where the target stands: its ledger, its pushes, what waits."""
+    """Say where the target stands: its ledger, its pushes, what waits; and whether anything waits for another one."""
     chosen = settings or Settings()
     snapshot = Ledger.of(chosen).snapshot()
     folder = chosen.target_folder()
     with Journal(folder, chosen.target, clock=Pace().now) as journal:
         pushes = pushes_of(journal)
-    return Status(chosen.label, snapshot.n_customers, int(snapshot.versions.num_rows), pushes, str(folder))
+    targets = targets_of(folder.parent, clock=Pace().now)
+    return Status(chosen.label, snapshot.n_customers, int(snapshot.versions.num_rows), pushes, str(folder), targets)
 
 
 def _bound(plan: PushPlan, settings: Settings) -> Ledger:
@@ -190,6 +218,21 @@ def _require_same_address(record: PushRecord, settings: Settings, *, accepted: b
         )
 
 
+def _envelope(record: PushRecord) -> Envelope:
+    return Envelope(Contract.named(record.facts["contract"]), record.facts["solution"], record.facts["operation"])
+
+
+def _require_same_bodies(journal: Journal, record: PushRecord) -> None:
+    """Before anything is sent again: each body is what was planned, to the byte."""
+    bodies = _envelope(record).bodies(journal.rows(record.id))
+    made = [(n, first, stop, hashlib.sha256(body).hexdigest()) for n, (first, stop, body) in enumerate(bodies)]
+    if made != journal.batches(record.id):
+        raise JournalError(
+            f"Push {record.id} no longer encodes to the bodies that were planned, as after another version of the "
+            "toolkit was installed; nothing was sent. Install the earlier one, or abandon the push and plan anew."
+        )
+
+
 def _leave_out_overtaken(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
     fates, settled = journal.fates(record.id)
     since = ledger.keys_since(record.facts["ledger_version"], but_for=record.id)
@@ -203,7 +246,7 @@ def _leave_out_overtaken(journal: Journal, record: PushRecord, ledger: Ledger) -
         for place, key in enumerate(keys)
         if not settled[place] and key in others
     ]
-    journal.leave_out(record.id, overtaken)
+    journal.enter(record.id, overtaken)
 
 
 def _carry_on(
@@ -215,7 +258,7 @@ def _carry_on(
     *,
     progress: bool,
 ) -> PushReport:
-    envelope = Envelope(Contract.named(record.facts["contract"]), record.facts["solution"], record.facts["operation"])
+    envelope = _envelope(record)
     stopped: StoppedError | None = None
     try:
         if client is not None:
@@ -224,10 +267,8 @@ def _carry_on(
         stopped = stop
     finally:
         # However it ended, what the vendor accepted is entered, and the next diff knows it.
-        _enter_accepted(journal, record, ledger)
-    _, settled = journal.fates(record.id)
-    if settled.all():
-        journal.close(record.id, state="done")
+        enter_accepted(journal, record, ledger)
+    journal.close_if_settled(record.id)
     report = report_of(journal, record.id, stopped=str(stopped or ""))
     if stopped is not None:
         stopped.report = report
@@ -235,13 +276,15 @@ def _carry_on(
     return report
 
 
-def _enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    through = ledger.recorded_through(record.id)
-    new = [r for r in journal.receipts(record.id) if r.fate == "accepted" and r.number > through]
-    if not new:
-        return
-    entries = accepted_entries(journal.rows(record.id), new, record)
-    ledger.record(entries, plan=record.id, through=max(r.number for r in new))
+@contextlib.contextmanager
+def _alone(settings: Settings, pace: Pace) -> Iterator[Journal]:
+    """Open the target's journal as the one that pushes."""
+    folder = settings.target_folder()
+    with (
+        only_pusher(folder, settings.target, clock=pace.now),
+        Journal(folder, settings.target, clock=pace.now, mark=pace.mark) as journal,
+    ):
+        yield journal
 
 
 @contextlib.contextmanager

@@ -48,3 +48,6 @@ class PushRecord:
 
 OVERTAKEN = "left out: another push brought this version in since"
 """What stands with a row that a resume does not send."""
+
+SETTLED = "settled"
+"""The code of a receipt that an analyst gave; its category is who, its message why."""

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from toolkit.contract import CUSTOMER, TIME
-from toolkit.display import Markup, Result, badges, frame_table, heading, paragraph, plural, table
+from toolkit.display import Markup, Result, badges, frame_table, heading, paragraph, plural
 from toolkit.engine import to_frame
 from toolkit.errors import InputError
 from toolkit.fates import Timing, fate_bar, verdict
@@ -18,6 +19,7 @@ from toolkit.journal import Journal
 from toolkit.receipts import FATES, OVERTAKEN, Fate
 from toolkit.writing import write_table
 
+_NO_ROW = pa.schema([*CUSTOMER.arrow_schema(), ("source_row", pa.int64()), ("state", pa.string())]).empty_table()
 _SAID = ("code", "category", "message", "column")
 REFUSAL_COLUMNS = ["source_row", *CUSTOMER.key, *_SAID]
 
@@ -198,84 +200,14 @@ class PushReport(Result):
         }
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Status(Result):
-    """Where a target stands: its ledger, its last pushes, what waits.
-
-    Attributes
-    ----------
-    pushes
-        One row a push, newest first: ``push, state, opened_at, closed_at, rows``, the four fates, ``source``.
-    """
-
-    label: str
-    n_customers: int
-    n_versions: int
-    pushes: pd.DataFrame
-    folder: str
-
-    @property
-    def open_push(self) -> str:
-        """The push that waits to be resumed or abandoned; empty if there is none."""
-        waiting = self.pushes.loc[self.pushes["state"] == "open", "push"]
-        return str(waiting.iloc[0]) if len(waiting) else ""
-
-    @property
-    def n_waiting(self) -> int:
-        """Rows of the open push that are unknown or unsent."""
-        waiting = self.pushes[self.pushes["state"] == "open"]
-        return int(waiting["unknown"].sum() + waiting["unsent"].sum())
-
-    def summary(self) -> str:
-        """Say it in one line."""
-        waits = (
-            f"push {self.open_push} is open, {plural(self.n_waiting, 'row')} wait"
-            if self.open_push
-            else "no push is open"
-        )
-        return (
-            f"{self.label} · {plural(self.n_customers, 'customer')} in the ledger, "
-            f"{plural(len(self.pushes), 'push', 'pushes')} recorded, {waits}"
-        )
-
-    def body(self) -> str:
-        """Give the pushes as an HTML fragment."""
-        return "".join(
-            [
-                heading("Status", level=3),
-                badges(
-                    [
-                        (self.n_customers, "customers", "good"),
-                        (self.n_versions, "versions", "calm"),
-                        (self.n_waiting, "rows waiting", "warn"),
-                    ]
-                ),
-                paragraph(self.summary(), soft=True),
-                frame_table(self.pushes) if len(self.pushes) else table([], []),
-            ]
-        )
-
-    def to_frame(self) -> pd.DataFrame:
-        """Give the pushes."""
-        return self.pushes
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the counts and the pushes."""
-        return {
-            "label": self.label,
-            "customers": self.n_customers,
-            "versions": self.n_versions,
-            "open_push": self.open_push,
-            "waiting": self.n_waiting,
-            "folder": self.folder,
-            "pushes": self.pushes.astype(object).where(self.pushes.notna(), None).to_dict("records"),
-        }
-
-
-def report_of(journal: Journal, push: str, *, state: str = "", stopped: str = "") -> PushReport:
-    """Draw up the report of a push from its journal."""
+def report_of(
+    journal: Journal, push: str, *, state: str = "", stopped: str = "", rows_lost: bool = False
+) -> PushReport:
+    """Draw up the report of a push from its journal; where its rows are lost, of their fates alone."""
     record = journal.push(push)
-    rows = to_frame(journal.rows(push), index="source_row")
+    rows = to_frame(
+        _NO_ROW.take(pa.nulls(record.n_rows, pa.int64())) if rows_lost else journal.rows(push), index="source_row"
+    )
     fates, _ = journal.fates(push)
     rows["fate"] = pd.Categorical.from_codes(fates, dtype=pd.CategoricalDtype(list(FATES)))
     named = [r for r in journal.receipts(push) if r.message or r.code or r.category]
@@ -310,23 +242,3 @@ def _cell(row: pd.Series[Any]) -> Any:
 
 def _keys(rows: pd.DataFrame) -> Markup:
     return frame_table(rows[list(CUSTOMER.key)], index="source_row")
-
-
-def pushes_of(journal: Journal) -> pd.DataFrame:
-    """Return one row a push of the journal, newest first."""
-    rows = []
-    for record in journal.pushes():
-        fates = np.bincount(journal.fates(record.id)[0], minlength=len(FATES))
-        rows.append(
-            (
-                record.id,
-                record.state,
-                record.opened_at[:19] + "Z",
-                f"{record.closed_at[:19]}Z" if record.closed_at else "",
-                record.n_rows,
-                *map(int, fates),
-                record.facts["source"],
-                record.author,
-            )
-        )
-    return pd.DataFrame(rows, columns=["push", "state", "opened_at", "closed_at", "rows", *FATES, "source", "author"])

@@ -6,7 +6,8 @@ from toolkit.contract import ID
 from toolkit.diffing import WAYS_IN, Diff
 from toolkit.planning import PushPlan
 from toolkit.profiling import Profile
-from toolkit.reporting import PushReport, Status
+from toolkit.reporting import PushReport
+from toolkit.standing import Status
 from toolkit.suggesting import MappingSuggestion
 from toolkit.validation import ValidationReport
 

@@ -1,0 +1,56 @@
+"""From the journal of a push to the ledger: what the vendor accepted, and which delivery it came from; each once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
+
+from toolkit.entries import accepted_entries
+from toolkit.errors import JournalError
+from toolkit.journal import Journal
+from toolkit.ledger import Ledger
+from toolkit.receipts import SETTLED, PushRecord, Receipt
+
+
+def enter_delivery(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
+    """Tell the ledger of the push's delivery, if it was not told."""
+    delivery = journal.kept.delivery(record)
+    if delivery is not None:
+        ledger.record_delivery(delivery, plan=record.id, now=datetime.fromisoformat(record.opened_at))
+        journal.kept.drop_delivery(record.id)
+
+
+def enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
+    """Enter the accepted rows that the ledger does not have yet, by whom and why they were sent or settled."""
+    new = not_entered(journal, record, ledger)
+    rows = journal.rows(record.id) if new else None
+    for (author, reason), receipts in groupby(new, lambda r: _by_whom(r, record)):
+        group = list(receipts)
+        told = replace(record, author=author, facts={**record.facts, "reason": reason})
+        ledger.record(accepted_entries(rows, group, told), plan=record.id, through=group[-1].number)
+
+
+def not_entered(journal: Journal, record: PushRecord, ledger: Ledger) -> list[Receipt]:
+    """Return the receipts of accepted rows that the ledger does not have yet, oldest first."""
+    through = ledger.recorded_through(record.id)
+    return [r for r in journal.receipts(record.id) if r.fate == "accepted" and r.number > through]
+
+
+def require_recent(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
+    """Refuse to go on by a journal that lost its end, or was restored from an older copy.
+
+    Its next receipts would bear the numbers of receipts that the ledger has, and their rows would not be entered.
+    """
+    last = max((r.number for r in journal.receipts(record.id)), default=-1)
+    if ledger.recorded_through(record.id) > last:
+        raise JournalError(
+            f"The journal {journal.path} is older than the ledger, which has later rows of push {record.id}: restore "
+            "the newer journal; or abandon the push, diff and plan anew: the ledger says what was accepted."
+        )
+
+
+def _by_whom(receipt: Receipt, record: PushRecord) -> tuple[str, str]:
+    if receipt.code == SETTLED:
+        return receipt.category, receipt.message
+    return record.author, record.facts["reason"]
