@@ -16,7 +16,7 @@ Rows with a null or duplicate key stand apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import pandas as pd
@@ -91,6 +91,10 @@ class Diff(Result):
         What it was compared with.
     before_version
         The ledger's version that was compared with; None for a plain frame.
+    before_ids
+        The id of every version before.
+    last_ids
+        The ids in the last full delivery, held ones included; empty where there was none.
     """
 
     delivery: Delivery
@@ -99,6 +103,8 @@ class Diff(Result):
     absent: pd.DataFrame
     label: str
     before_version: int | None = None
+    before_ids: pa.ChunkedArray = field(default_factory=lambda: pa.chunked_array([], pa.string()))
+    last_ids: frozenset[str] = frozenset()
 
     def count(self, state: str) -> int:
         """Count the rows of a state; customers for ``absent``, ``newly_absent`` and ``held``."""
@@ -221,6 +227,8 @@ def diff(before: pd.DataFrame | Before, after: Customers) -> Diff:
     fields = found.fields.rename(columns={"place": "source_row"})
     fields["source_row"] = frame.index.to_numpy()[fields["source_row"]]
     absent = found.absent[~found.absent[ID].isin(delivery.held) & (delivery.kind == "full")]
-    absent = absent.reset_index(drop=True).assign(newly=lambda f: f[ID].isin(last_keys or frozenset()))
+    last_ids = last_keys or frozenset()
+    absent = absent.reset_index(drop=True).assign(newly=lambda f: f[ID].isin(last_ids))
     filled = frame.assign(**{c: texts.set_axis(frame.index) for c, texts in found.filled.items()})
-    return Diff(replace(delivery, frame=filled), states, fields, absent, label, version)
+    filled_delivery = replace(delivery, frame=filled)
+    return Diff(filled_delivery, states, fields, absent, label, version, versions[ID], last_ids)

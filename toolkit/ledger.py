@@ -55,6 +55,7 @@ DELIVERY = pa.schema(
         pa.field("digest", pa.string()),
         pa.field("kind", pa.string()),
         pa.field("n_rows", pa.int64()),
+        pa.field("newest", _TIME),  # the greatest time among its rows
         pa.field("author", pa.string()),
         pa.field(ID, pa.string()),
     ]
@@ -196,6 +197,7 @@ class Ledger:
             "digest": delivery.digest,
             "kind": delivery.kind,
             "n_rows": delivery.n_rows + delivery.n_quarantined,
+            "newest": delivery.frame[TIME].max() if delivery.n_rows else None,
             "author": getpass.getuser(),
         }
         columns = {
@@ -209,16 +211,17 @@ class Ledger:
 
     def deliveries(self) -> pd.DataFrame:
         """Return the deliveries recorded, newest first."""
+        none = DELIVERY.empty_table().drop_columns(ID)
         table = self._table("deliveries")
         if table is None:
-            return to_frame(DELIVERY.empty_table().drop_columns(ID))
-        with Session() as session:
+            return to_frame(none)
+        with Session({"none": none}) as session:  # which names the columns that older files lack
             return to_frame(
                 session.table(
-                    """SELECT recorded_at, plan, source_file, digest, kind, n_rows, author
-                FROM read_parquet($1) GROUP BY ALL ORDER BY recorded_at DESC""",
+                    """FROM (SELECT * EXCLUDE (customer_id) FROM read_parquet($1, union_by_name=true)
+                UNION ALL BY NAME FROM none) GROUP BY ALL ORDER BY recorded_at DESC""",
                     [self._files("deliveries", table)],
-                )
+                ).select(none.column_names)
             )
 
     def retract(self, keys: Iterable[tuple[str, Any]], *, reason: str, now: datetime | None = None) -> int:

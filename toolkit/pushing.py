@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from toolkit.batching import Envelope
 from toolkit.client import Client
 from toolkit.contract import CUSTOMER, Contract
 from toolkit.errors import LedgerError, PlanError, StoppedError
+from toolkit.guards import require_overruled
 from toolkit.journal import Journal, only_pusher
 from toolkit.ledger import ENTRY, Ledger
-from toolkit.planning import Envelope, PushPlan, as_dry_run
+from toolkit.planning import PushPlan, as_dry_run
 from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
 from toolkit.reporting import PushReport, Status, pushes_of, report_of
 from toolkit.sandbox import Sandbox
@@ -47,6 +49,8 @@ def push(
         If an earlier push to the target is still open, or another process is pushing.
     PlanError
         If the plan is for another target, or the ledger moved on since it was made.
+    GuardError
+        If a guard speaks that the plan does not overrule; nothing was sent.
     StoppedError
         If it stopped before its end; its `report` says what was done, and `resume` goes on.
     """
@@ -115,9 +119,12 @@ def dry_run(
     Raises
     ------
     PlanError
-        If the contract documents no dry run.
+        If the contract documents no dry run, or the plan is for another target.
+    GuardError
+        If a guard speaks that the plan does not overrule; nothing was sent.
     """
     chosen, pace = settings or Settings(), pace or Pace()
+    _require_cleared(plan, chosen)
     checked = as_dry_run(plan)
     with (
         tempfile.TemporaryDirectory(dir=chosen.folder(), prefix="dry-run-") as folder,
@@ -143,9 +150,15 @@ def status(*, settings: Settings | None = None) -> Status:
     return Status(chosen.label, snapshot.n_customers, int(snapshot.versions.num_rows), pushes, str(folder))
 
 
-def _bound(plan: PushPlan, settings: Settings) -> Ledger:
+def _require_cleared(plan: PushPlan, settings: Settings) -> None:
     if (plan.target, plan.address, plan.envelope.operation) != (settings.target, settings.url(), settings.operation):
         raise PlanError(f"The plan was made for {plan.label}, and the settings name {settings.label}: plan it anew.")
+    if plan.n_rows:  # where nothing leaves, there is nothing to hold back
+        require_overruled(plan.guards)
+
+
+def _bound(plan: PushPlan, settings: Settings) -> Ledger:
+    _require_cleared(plan, settings)
     ledger = Ledger.of(settings)
     if plan.ledger_version is not None and plan.ledger_version != ledger.version:
         raise PlanError(

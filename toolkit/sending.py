@@ -18,12 +18,12 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from toolkit.answers import Answer, Refusal, Verdict, read_answer
+from toolkit.batching import Envelope
 from toolkit.client import Client
 from toolkit.contract import ID, TIME
 from toolkit.errors import AddressError, AuthorizationError, PlanError, StoppedError, UnreachableError
 from toolkit.journal import Journal
 from toolkit.pacing import Limiter, Retries
-from toolkit.planning import Envelope
 from toolkit.receipts import FATES, PushRecord, Ranges, Receipt
 
 Places = npt.NDArray[np.int64]

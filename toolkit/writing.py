@@ -1,10 +1,13 @@
-"""write_table(): a frame to a file, whole or not at all."""
+"""write_table() and write_sheets(): frames to a file, whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
+from openpyxl import Workbook
 from openpyxl.utils.exceptions import IllegalCharacterError
 
 from toolkit.errors import InputError
@@ -24,16 +27,41 @@ def write_table(frame: pd.DataFrame, path: Path) -> Path:
     InputError
         If the ending is another one, or the file cannot be written; an earlier file of that name is then unharmed.
     """
-    if path.suffix.lower() not in ENDINGS:
-        raise InputError(f"{path.name} cannot be written: give a name that ends in {', '.join(ENDINGS)}.")
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
+    _require_ending(path, *ENDINGS)
+    with _whole_or_not(path) as part:
         if path.suffix.lower() == ".parquet":
             frame.to_parquet(part, index=False)
         elif path.suffix.lower() == ".csv":
             _as_text(frame).to_csv(part, index=False)
         else:
-            _to_excel(_as_text(frame), part)
+            _to_excel({"Sheet1": frame}, part)
+    return path
+
+
+def write_sheets(sheets: Mapping[str, pd.DataFrame], path: Path) -> Path:
+    """Write frames as the sheets of one .xlsx, by their titles; otherwise as `write_table`.
+
+    Raises
+    ------
+    InputError
+        As `write_table`.
+    """
+    _require_ending(path, ".xlsx")
+    with _whole_or_not(path) as part:
+        _to_excel(sheets, part)
+    return path
+
+
+def _require_ending(path: Path, *endings: str) -> None:
+    if path.suffix.lower() not in endings:
+        raise InputError(f"{path.name} cannot be written: give a name that ends in {', '.join(endings)}.")
+
+
+@contextlib.contextmanager
+def _whole_or_not(path: Path) -> Iterator[Path]:
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        yield part
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
@@ -44,18 +72,25 @@ def write_table(frame: pd.DataFrame, path: Path) -> Path:
             f"{path.name} cannot hold these rows, which have a control character, a text longer than "
             f"{MAX_CELL:,} or more rows than a sheet: write .csv instead."
         ) from error
-    return path
 
 
-def _to_excel(frame: pd.DataFrame, path: Path) -> None:
-    if frame.select_dtypes("str").map(len, na_action="ignore").gt(MAX_CELL).any(axis=None):  # openpyxl would cut it
-        raise ValueError("a text is too long for a cell")
-    with pd.ExcelWriter(path, engine="openpyxl") as book:
-        frame.to_excel(book, index=False)
-        for row in next(iter(book.sheets.values())).iter_rows():
-            for cell in row:
+def _to_excel(sheets: Mapping[str, pd.DataFrame], path: Path) -> None:
+    book = Workbook()
+    book.remove(book.worksheets[0])
+    for title, frame in sheets.items():
+        texts = _as_text(frame).astype(object)
+        if texts.map(lambda v: isinstance(v, str) and len(v) > MAX_CELL).any(axis=None):  # openpyxl would cut it
+            raise ValueError("a text is too long for a cell")
+        sheet = book.create_sheet(title)
+        sheet.freeze_panes = "A2"
+        sheet.append(list(texts.columns))
+        for row in texts.where(texts.notna(), None).itertuples(index=False, name=None):
+            sheet.append(row)
+        for cells in sheet.iter_rows():
+            for cell in cells:
                 if cell.data_type == "f":
                     cell.data_type = "s"
+    book.save(path)
 
 
 def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
