@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolkit.batching import Envelope
 from toolkit.contract import APRIL_2026, CURRENT, CUSTOMER
 from toolkit.diffing import diff
 from toolkit.encoding import encode, oversized
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError
-from toolkit.batching import Envelope
 from toolkit.planning import as_dry_run, plan_push
 from toolkit.schema import empty_frame
 from toolkit.settings import Settings

@@ -1,13 +1,12 @@
-"""write_table() and write_sheets(): frames to a file, whole or not at all."""
+"""write_table(), write_sheets(): frames to a file, whole or not at all."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
-from openpyxl import Workbook
 from openpyxl.utils.exceptions import IllegalCharacterError
 
 from toolkit.errors import InputError
@@ -27,7 +26,8 @@ def write_table(frame: pd.DataFrame, path: Path) -> Path:
     InputError
         If the ending is another one, or the file cannot be written; an earlier file of that name is then unharmed.
     """
-    _require_ending(path, *ENDINGS)
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(f"{path.name} cannot be written: give a name that ends in {', '.join(ENDINGS)}.")
     with _whole_or_not(path) as part:
         if path.suffix.lower() == ".parquet":
             frame.to_parquet(part, index=False)
@@ -38,26 +38,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-def write_sheets(sheets: Mapping[str, pd.DataFrame], path: Path) -> Path:
-    """Write frames as the sheets of one .xlsx, by their titles; otherwise as `write_table`.
-
-    Raises
-    ------
-    InputError
-        As `write_table`.
-    """
-    _require_ending(path, ".xlsx")
-    with _whole_or_not(path) as part:
-        _to_excel(sheets, part)
-    return path
-
-
-def _require_ending(path: Path, *endings: str) -> None:
-    if path.suffix.lower() not in endings:
-        raise InputError(f"{path.name} cannot be written: give a name that ends in {', '.join(endings)}.")
-
-
-@contextlib.contextmanager
+@contextmanager
 def _whole_or_not(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
@@ -75,22 +56,17 @@ def _whole_or_not(path: Path) -> Iterator[Path]:
 
 
 def _to_excel(sheets: Mapping[str, pd.DataFrame], path: Path) -> None:
-    book = Workbook()
-    book.remove(book.worksheets[0])
-    for title, frame in sheets.items():
-        texts = _as_text(frame).astype(object)
-        if texts.map(lambda v: isinstance(v, str) and len(v) > MAX_CELL).any(axis=None):  # openpyxl would cut it
-            raise ValueError("a text is too long for a cell")
-        sheet = book.create_sheet(title)
-        sheet.freeze_panes = "A2"
-        sheet.append(list(texts.columns))
-        for row in texts.where(texts.notna(), None).itertuples(index=False, name=None):
-            sheet.append(row)
-        for cells in sheet.iter_rows():
-            for cell in cells:
-                if cell.data_type == "f":
-                    cell.data_type = "s"
-    book.save(path)
+    texts_of = {title: _as_text(frame) for title, frame in sheets.items()}
+    for texts in texts_of.values():
+        if texts.select_dtypes("str").map(len, na_action="ignore").gt(MAX_CELL).any(axis=None):
+            raise ValueError("a text is too long for a cell")  # openpyxl would cut it
+    with pd.ExcelWriter(path, engine="openpyxl") as book:
+        for title, texts in texts_of.items():
+            texts.to_excel(book, index=False, sheet_name=title, freeze_panes=(1, 0))
+            for row in book.sheets[title].iter_rows():
+                for cell in row:
+                    if cell.data_type == "f":
+                        cell.data_type = "s"
 
 
 def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
@@ -99,3 +75,18 @@ def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
         c: frame[c].dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ").str.replace(".000000Z", "Z", regex=False) for c in times
     }
     return frame.assign(**written)
+
+
+def write_sheets(sheets: Mapping[str, pd.DataFrame], path: Path) -> Path:
+    """Write frames as the sheets of one .xlsx, by their titles; otherwise as `write_table`.
+
+    Raises
+    ------
+    InputError
+        As `write_table`.
+    """
+    if path.suffix.lower() != ".xlsx":
+        raise InputError(f"{path.name} cannot be written: give a name that ends in .xlsx.")
+    with _whole_or_not(path) as part:
+        _to_excel(sheets, part)
+    return path
