@@ -27,6 +27,7 @@ MODULES = {
 FLOORS = [
     {"errors"},
     {"display", "contract", "engine", "project", "writing", "pacing", "receipts", "times"},
+    {"attributes"},
     {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "answers"},
     {"settings", "likeness", "sources", "mapping"},
     {"text_format", "rules"},
@@ -34,8 +35,8 @@ FLOORS = [
     {"sources_csv", "sources_excel", "failures"},
     {"reading", "validation", "profiling", "correcting", "diffing", "ledger", "synthetic"},
     {"batching", "guards", "client", "sandbox"},
-    {"push_plan"},
-    {"planning"},
+    {"push_plan", "connecting"},
+    {"planning", "schema_checking"},
     {"journal"},
     {"reporting"},
     {"sending"},

@@ -57,6 +57,7 @@ class Client:
     ) -> None:
         chosen = settings or Settings()
         self.url = chosen.url(base_url)
+        self._base_url = (base_url or chosen.base_url or "").rstrip("/")
         self.host = chosen.host
         self._timeout_s = timeout_s
         self._token = chosen.token()
@@ -101,6 +102,22 @@ class Client:
     def redacted(self, text: str) -> str:
         """Return `text` with the token taken out, should an answer echo it."""
         return text.replace(self._token.get_secret_value(), "[token]")
+
+    def ask(self, path: str, body: bytes | None = None) -> Answer:
+        """Get what is at a path of the host, or post to it: for all but rows, so no trouble is told apart."""
+        try:
+            with self._session.request(
+                "GET" if body is None else "POST",
+                self._base_url + path,
+                data=body,
+                timeout=self._timeout_s,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                text, complete, problem = _read(response)
+                return Answer(response.status_code, text, complete=complete, problem=problem)
+        except requests.exceptions.RequestException as error:
+            return Answer(None, problem=f"{self.host} could not be asked ({type(error).__name__})")
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,7 @@ from toolkit.ledger import Ledger
 from toolkit.push_plan import PushPlan
 from toolkit.settings import Settings
 
-__all__ = ["PushPlan", "as_dry_run", "plan_push", "require_digest"]
+__all__ = ["Envelope", "PushPlan", "as_dry_run", "plan_push", "require_digest"]
 
 INCLUDABLE = ("touched", "restated", "backdated")
 SHORTEST_DIGEST = 8

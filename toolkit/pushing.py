@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from toolkit.batching import Envelope
 from toolkit.client import Client
+from toolkit.connecting import connected as _connected
 from toolkit.contract import CUSTOMER, Contract
 from toolkit.errors import LedgerError, PlanError, StoppedError
 from toolkit.guards import require_overruled
@@ -21,7 +21,6 @@ from toolkit.ledger import ENTRY, Ledger
 from toolkit.planning import PushPlan, as_dry_run
 from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
 from toolkit.reporting import PushReport, Status, pushes_of, report_of
-from toolkit.sandbox import Sandbox
 from toolkit.sending import Pace, Sender
 from toolkit.settings import Settings
 
@@ -260,16 +259,3 @@ def _enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> Non
     }
     entries = pa.table([columns[f.name] for f in ENTRY], names=[f.name for f in ENTRY])
     ledger.record(entries, plan=record.id, through=max(r.number for r in new))
-
-
-@contextlib.contextmanager
-def _connected(settings: Settings) -> Iterator[Client]:
-    if not settings.embedded:
-        with Client(settings) as client:
-            yield client
-        return
-    with (
-        Sandbox(settings.folder("sandbox"), contract=settings.contract) as sandbox,
-        Client(settings, base_url=sandbox.url) as client,
-    ):
-        yield client
