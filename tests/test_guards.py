@@ -28,6 +28,7 @@ from toolkit.pushing import dry_run, push, status
 from toolkit.sandbox import Sandbox
 from toolkit.schema import empty_frame
 from toolkit.settings import Settings
+from toolkit.sheets import write_sheets
 from toolkit.snapshot import Snapshot
 
 LATER = "2026-02-01T00:00:00Z"
@@ -298,6 +299,9 @@ def test_the_workbook_holds_the_plan_and_calculates_nothing(reviewed: PushPlan, 
     assert len(list(book["left out"].iter_rows())) == 7
     with pytest.raises(InputError, match=r"ends in \.xlsx"):
         reviewed.to_excel(tmp_path / "plan.csv")
+    with pytest.raises(InputError, match=r"'a' cannot hold a text longer than 32,767"):
+        write_sheets({"a": pd.DataFrame({"b": ["x" * 32_768]})}, tmp_path / "long.xlsx")
+    assert [f.name for f in tmp_path.iterdir()] == ["plan.xlsx"]
 
 
 # Before anything leaves --------------------------------------------------------------------------------------------

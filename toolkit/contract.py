@@ -190,7 +190,8 @@ class Contract:
         >>> CURRENT.with_columns([Column("region")]).resource.names[-2:]
         ('source', 'region')
         """
-        return replace(self, resource=replace(self.resource, columns=(*self.resource.columns, *columns)))
+        more = tuple(columns)
+        return replace(self, resource=replace(self.resource, columns=(*self.resource.columns, *more))) if more else self
 
     def schema_call(self, solution: str) -> str:
         """Return the path that gives the tables and columns of a solution."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from toolkit.casting import cast_custom
 from toolkit.contract import ID, TIME, Contract
 from toolkit.delivery import Customers, Delivery, as_delivery
 from toolkit.display import (
@@ -182,8 +183,8 @@ def validate(
     >>> report.n_good, sorted(report.counts)
     (0, ['customer_id is empty', 'source is not one of peak, customer'])
     """
-    delivery = as_delivery(data)
     documented = Contract.named(contract) if isinstance(contract, str) else contract
+    delivery = as_delivery(data, columns=documented.resource.names)
     moment = now or pd.Timestamp.now("UTC")
     frame = delivery.frame
     require_usable(frame)
@@ -196,7 +197,7 @@ def validate(
     )
     lenient = [rule for rule in rules if rule.severity == "warning"]
     good = frame.loc[~frame.index.isin(failures["index"])]
-    good = good.assign(**{TIME: settled(good[TIME])})
+    good = cast_custom(good.assign(**{TIME: settled(good[TIME])}), documented.resource)
     quarantine = quarantined(frame, failures, delivery)
     bad_ids = quarantine[ID].dropna().unique()
     held = frozenset(bad_ids) - frozenset(good[ID][good[ID].isin(bad_ids)])

@@ -1,9 +1,7 @@
-"""write_table(), write_sheets(): frames to a file, whole or not at all."""
+"""write_table(): a frame to a file, whole or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -28,21 +26,14 @@ def write_table(frame: pd.DataFrame, path: Path) -> Path:
     """
     if path.suffix.lower() not in ENDINGS:
         raise InputError(f"{path.name} cannot be written: give a name that ends in {', '.join(ENDINGS)}.")
-    with _whole_or_not(path) as part:
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
         if path.suffix.lower() == ".parquet":
             frame.to_parquet(part, index=False)
         elif path.suffix.lower() == ".csv":
             _as_text(frame).to_csv(part, index=False)
         else:
-            _to_excel({"Sheet1": frame}, part)
-    return path
-
-
-@contextmanager
-def _whole_or_not(path: Path) -> Iterator[Path]:
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        yield part
+            _to_excel(_as_text(frame), part)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
@@ -53,20 +44,18 @@ def _whole_or_not(path: Path) -> Iterator[Path]:
             f"{path.name} cannot hold these rows, which have a control character, a text longer than "
             f"{MAX_CELL:,} or more rows than a sheet: write .csv instead."
         ) from error
+    return path
 
 
-def _to_excel(sheets: Mapping[str, pd.DataFrame], path: Path) -> None:
-    texts_of = {title: _as_text(frame) for title, frame in sheets.items()}
-    for texts in texts_of.values():
-        if texts.select_dtypes("str").map(len, na_action="ignore").gt(MAX_CELL).any(axis=None):
-            raise ValueError("a text is too long for a cell")  # openpyxl would cut it
+def _to_excel(frame: pd.DataFrame, path: Path) -> None:
+    if frame.select_dtypes("str").map(len, na_action="ignore").gt(MAX_CELL).any(axis=None):  # openpyxl would cut it
+        raise ValueError("a text is too long for a cell")
     with pd.ExcelWriter(path, engine="openpyxl") as book:
-        for title, texts in texts_of.items():
-            texts.to_excel(book, index=False, sheet_name=title, freeze_panes=(1, 0))
-            for row in book.sheets[title].iter_rows():
-                for cell in row:
-                    if cell.data_type == "f":
-                        cell.data_type = "s"
+        frame.to_excel(book, index=False)
+        for row in next(iter(book.sheets.values())).iter_rows():
+            for cell in row:
+                if cell.data_type == "f":
+                    cell.data_type = "s"
 
 
 def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
@@ -75,18 +64,3 @@ def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
         c: frame[c].dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ").str.replace(".000000Z", "Z", regex=False) for c in times
     }
     return frame.assign(**written)
-
-
-def write_sheets(sheets: Mapping[str, pd.DataFrame], path: Path) -> Path:
-    """Write frames as the sheets of one .xlsx, by their titles; otherwise as `write_table`.
-
-    Raises
-    ------
-    InputError
-        As `write_table`.
-    """
-    if path.suffix.lower() != ".xlsx":
-        raise InputError(f"{path.name} cannot be written: give a name that ends in .xlsx.")
-    with _whole_or_not(path) as part:
-        _to_excel(sheets, part)
-    return path
