@@ -58,9 +58,16 @@ def cast_custom(frame: pd.DataFrame, resource: Resource) -> pd.DataFrame:
     return frame.assign(**{c.name: cast_column(frame[c.name], c)[0] for c in resource.custom if c.name in frame})
 
 
+def to_series(column: pa.ChunkedArray) -> pd.Series[Any]:
+    """Return an Arrow column of one of the six data types as a series that loses nothing."""
+    dtype = next(DTYPES[kind] for kind in DTYPES if column.type == Column("", kind).arrow)
+    return pd.Series(column.to_pandas(types_mapper=lambda _: None if dtype == "datetime64[us, UTC]" else dtype))
+
+
 def _typed(texts: pd.Series[Any], kind: Kind) -> pd.Series[Any]:
     if kind == "integer":
-        return texts.astype(object).map(int, na_action="ignore").astype(pd.Int64Dtype())
+        # Without a float in between, which would lose the last digits of a long number beside a null.
+        return pd.Series([None if pd.isna(t) else int(t) for t in texts], texts.index, pd.Int64Dtype())
     if kind == "float":
         numbers = pd.to_numeric(texts)
         return numbers.where(np.isfinite(numbers)).astype(pd.Float64Dtype())  # JSON has no infinity

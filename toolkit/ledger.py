@@ -2,8 +2,7 @@
 
 A Delta Lake table for each target: commits are atomic, several analysts may write to one folder, nothing is
 erased. A version that is found not to have arrived is *retracted*: a new entry, after which it counts no more.
-A second table beside it keeps the keys of each delivery, so that "newly absent" can be told from "long absent".
-The only module that imports deltalake.
+A second table keeps the keys of each delivery, to tell newly from long absent. The only module with deltalake.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from toolkit.contract import CUSTOMER, ID, TIME
+from toolkit.contract import CUSTOMER, ID, TIME, Resource
 from toolkit.delivery import Delivery
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import LedgerError
@@ -32,21 +31,28 @@ from toolkit.snapshot import Snapshot
 
 ACCEPTED, RETRACTED = "accepted", "retracted"
 _TIME = pa.timestamp("us", tz="UTC")
-ENTRY = pa.schema(
-    [
-        pa.field("entry", pa.string()),  # accepted or retracted
-        *CUSTOMER.arrow_schema(),
-        pa.field("recorded_at", _TIME),  # when the vendor answered
-        pa.field("operation", pa.string()),
-        pa.field("plan", pa.string()),
-        pa.field("batch", pa.int64()),
-        pa.field("position", pa.int64()),  # the row's place in its plan
-        pa.field("author", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("source_file", pa.string()),
-        pa.field("source_row", pa.int64()),
-    ]
-)
+
+
+def entry_schema(resource: Resource) -> pa.Schema:
+    """Return the columns of an entry: what happened, the row with its custom attributes, and where it came from."""
+    return pa.schema(
+        [
+            pa.field("entry", pa.string()),  # accepted or retracted
+            *resource.arrow_schema(),
+            pa.field("recorded_at", _TIME),  # when the vendor answered
+            pa.field("operation", pa.string()),
+            pa.field("plan", pa.string()),
+            pa.field("batch", pa.int64()),
+            pa.field("position", pa.int64()),  # the row's place in its plan
+            pa.field("author", pa.string()),
+            pa.field("reason", pa.string()),
+            pa.field("source_file", pa.string()),
+            pa.field("source_row", pa.int64()),
+        ]
+    )
+
+
+ENTRY = entry_schema(CUSTOMER)
 DELIVERY = pa.schema(
     [
         pa.field("recorded_at", _TIME),
@@ -75,11 +81,14 @@ class Ledger:
         Where it lies, created when first written. A folder that several analysts share keeps its permissions.
     target
         The name of the target; a ledger of another target is refused.
+    resource
+        The columns of its versions, custom attributes included.
     """
 
     folder: Path
     target: str
     label: str = ""
+    resource: Resource = CUSTOMER
 
     def __post_init__(self) -> None:
         if found := _UNUSABLE.search(self.folder.as_posix()):
@@ -92,7 +101,7 @@ class Ledger:
     def of(cls, settings: Settings | None = None) -> Self:
         """Open the ledger that the settings name."""
         chosen = settings or Settings()
-        return cls(chosen.ledger / chosen.target, chosen.target, chosen.label)
+        return cls(chosen.ledger / chosen.target, chosen.target, chosen.label, chosen.documented.resource)
 
     @property
     def version(self) -> int:
@@ -112,14 +121,16 @@ class Ledger:
         """
         accepted_by, current_on = _moment(as_of, "as_of"), _moment(valid_at, "valid_at")
         table = self._table("entries")
-        versions = CUSTOMER.arrow_schema().empty_table()
+        versions = self.resource.arrow_schema().empty_table()
+        names = ", ".join("e." + quoted(c) for c in self.resource.names)
         if table is not None:
-            with Session() as session:
+            with Session({"none": entry_schema(self.resource).empty_table()}) as session:
                 versions = session.table(
-                    _VERSIONS, [self._files("entries", table), accepted_by, accepted_by, current_on, current_on]
+                    _VERSIONS.format(names=names),
+                    [self._files("entries", table), accepted_by, accepted_by, current_on, current_on],
                 )
         with Session({"versions": versions}) as session:
-            newest = session.table(f"""SELECT {quoted(*CUSTOMER.names)} FROM versions
+            newest = session.table(f"""SELECT {quoted(*self.resource.names)} FROM versions
                 QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1
                 ORDER BY customer_id""")
         return Snapshot(
@@ -134,16 +145,13 @@ class Ledger:
 
     def history(self, customer_id: str) -> pd.DataFrame:
         """Return every entry of one customer, oldest first: what was sent, when, by whom, from where."""
-        table = self._table("entries")
+        table, none = self._table("entries"), entry_schema(self.resource).empty_table()
         if table is None:
-            return to_frame(ENTRY.empty_table())
-        with Session() as session:
-            found = session.table(
-                """SELECT * FROM read_parquet($1, union_by_name=true) WHERE customer_id = $2
-                                     ORDER BY recorded_at, position""",
-                [self._files("entries", table), customer_id],
-            )
-        return to_frame(found.select([f.name for f in ENTRY]))
+            return to_frame(none)
+        with Session({"none": none}) as session:
+            sql = "FROM (FROM read_parquet($1, union_by_name=true) UNION ALL BY NAME FROM none) WHERE customer_id = $2"
+            found = session.table(f"{sql} ORDER BY recorded_at, position", [self._files("entries", table), customer_id])
+        return to_frame(found.select(none.column_names))
 
     def keys_since(self, version: int, *, but_for: str) -> pa.Table:
         """Return the keys of the versions that other pushes entered after `version` of the ledger."""
@@ -170,18 +178,17 @@ class Ledger:
         return -1 if through is None else int(through)
 
     def record(self, entries: pa.Table, *, plan: str, through: int) -> None:
-        """Append accepted rows, once: receipts up to `through` that are in the ledger already are refused.
+        """Append accepted rows, of `entry_schema`, once: receipts up to `through` that are in already are refused.
 
         Parameters
         ----------
-        entries
-            Rows of the schema `ENTRY`.
         plan, through
             The plan, and the number of its last receipt among these rows.
         """
         if through <= self.recorded_through(plan):
             raise LedgerError(f"Receipts of plan {plan[:12]} up to {through} are in the ledger already.")
-        self._append("entries", entries.cast(ENTRY), CommitProperties(app_transactions=[Transaction(plan, through)]))
+        marks = CommitProperties(app_transactions=[Transaction(plan, through)])
+        self._append("entries", entries.cast(entry_schema(self.resource)), marks)
 
     def record_delivery(self, delivery: Delivery, *, plan: str, now: datetime) -> None:
         """Keep which customers a delivery held, quarantined ones included; once for each plan."""
@@ -211,18 +218,16 @@ class Ledger:
 
     def deliveries(self) -> pd.DataFrame:
         """Return the deliveries recorded, newest first."""
-        none = DELIVERY.empty_table().drop_columns(ID)
-        table = self._table("deliveries")
+        table, none = self._table("deliveries"), DELIVERY.empty_table().drop_columns(ID)
         if table is None:
             return to_frame(none)
         with Session({"none": none}) as session:  # which names the columns that older files lack
-            return to_frame(
-                session.table(
-                    """FROM (SELECT * EXCLUDE (customer_id) FROM read_parquet($1, union_by_name=true)
-                UNION ALL BY NAME FROM none) GROUP BY ALL ORDER BY recorded_at DESC""",
-                    [self._files("deliveries", table)],
-                ).select(none.column_names)
+            found = session.table(
+                """FROM (SELECT * EXCLUDE (customer_id) FROM read_parquet($1, union_by_name=true)
+                         UNION ALL BY NAME FROM none) GROUP BY ALL ORDER BY recorded_at DESC""",
+                [self._files("deliveries", table)],
             )
+        return to_frame(found.select(none.column_names))
 
     def retract(self, keys: Iterable[tuple[str, Any]], *, reason: str, now: datetime | None = None) -> int:
         """Enter that versions did not arrive after all; returns how many.
@@ -319,12 +324,12 @@ class Ledger:
 # an APPEND of a version that is there does nothing.
 _VERSIONS = f"""
 WITH entries AS (
-    SELECT * FROM read_parquet($1, union_by_name=true)
+    SELECT * FROM (FROM read_parquet($1, union_by_name=true) UNION ALL BY NAME FROM none)
     WHERE ($2 IS NULL OR recorded_at <= $3) AND ($4 IS NULL OR updated_at <= $5)
 ), gone AS (
     SELECT customer_id, updated_at, max(recorded_at) AS at_ FROM entries WHERE entry = '{RETRACTED}' GROUP BY ALL
 )
-SELECT {", ".join("e." + quoted(c) for c in CUSTOMER.names)}
+SELECT {{names}}
 FROM entries e LEFT JOIN gone g ON e.customer_id = g.customer_id AND e.updated_at = g.updated_at
 WHERE e.entry = '{ACCEPTED}' AND (g.at_ IS NULL OR e.recorded_at > g.at_)
 QUALIFY row_number() OVER (

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from toolkit.batching import Envelope
 from toolkit.comparison import STATES
-from toolkit.contract import CUSTOMER, TIME
+from toolkit.contract import TIME, Resource
 from toolkit.diffing import SENT, Diff
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, did_you_mean
@@ -50,7 +50,8 @@ def plan_push(
     Raises
     ------
     PlanError
-        If a state cannot be included, a guard does not exist, or a row is larger than a request may be.
+        If a state cannot be included, a guard does not exist, the diff knows other custom attributes than the
+        settings, or a row is larger than a request may be.
 
     Examples
     --------
@@ -72,7 +73,8 @@ def plan_push(
                 f"It can be {', '.join(INCLUDABLE)}."
             )
     envelope = Envelope(chosen.documented, chosen.solution, chosen.operation)
-    rows = _rows(changes, wanted)
+    _require_attributes(changes, envelope.contract.resource)
+    rows = _rows(changes, wanted, envelope.contract.resource)
     batches = envelope.batches(rows)
     bound_to = {
         "target": chosen.target,
@@ -138,10 +140,27 @@ def require_digest(plan: PushPlan, digest: str) -> None:
         )
 
 
-def _rows(changes: Diff, states: list[str]) -> pa.Table:
+def _rows(changes: Diff, states: list[str], resource: Resource) -> pa.Table:
     chosen = changes.states.isin(states)
     frame = changes.delivery.frame[chosen]
     order = np.argsort(frame[TIME].astype("int64").to_numpy(), kind="stable")
-    table_ = to_arrow(frame.iloc[order], CUSTOMER.arrow_schema(), index="source_row")
-    state = changes.states[chosen].iloc[order].astype("str")
-    return table_.append_column("state", pa.array(state, type=pa.string()))
+    frame, state = frame.iloc[order], changes.states[chosen].iloc[order].astype("str")
+    for column in resource.custom:
+        if column.default is not None and column.name not in changes.delivery.given:
+            cells = frame[column.name]
+            frame = frame.assign(**{column.name: cells.where(cells.notna() | (state != "added"), column.default)})
+    table = to_arrow(frame, resource.arrow_schema(), index="source_row")
+    return table.append_column("state", pa.array(state, type=pa.string()))
+
+
+def _require_attributes(changes: Diff, resource: Resource) -> None:
+    """Refuse to drop a custom attribute of the delivery, or to empty one that the diff never saw."""
+    delivery, custom = changes.delivery, [c.name for c in resource.custom]
+    dropped = [c for c in delivery.given if c not in resource.names]
+    unseen = [c for c in custom if c not in delivery.frame.columns]
+    if dropped or unseen:
+        raise PlanError(
+            f"The settings and the diff do not name the same custom attributes: {', '.join(dropped + unseen)}. List "
+            "those of the table under [[attributes]] in toolkit.toml, validate under Settings().documented, and diff "
+            "with Ledger.of().snapshot()."
+        )

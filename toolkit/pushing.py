@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from toolkit.contract import CUSTOMER, Contract
 from toolkit.errors import LedgerError, PlanError, StoppedError
 from toolkit.guards import require_overruled
 from toolkit.journal import Journal, only_pusher
-from toolkit.ledger import ENTRY, Ledger
+from toolkit.ledger import Ledger, entry_schema
 from toolkit.planning import PushPlan, as_dry_run
 from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
 from toolkit.reporting import PushReport, Status, pushes_of, report_of
@@ -211,7 +212,8 @@ def _carry_on(
     *,
     progress: bool,
 ) -> PushReport:
-    envelope = Envelope(Contract.named(record.facts["contract"]), record.facts["solution"], record.facts["operation"])
+    contract = replace(Contract.named(record.facts["contract"]), resource=ledger.resource)
+    envelope = Envelope(contract, record.facts["solution"], record.facts["operation"])
     stopped: StoppedError | None = None
     try:
         if client is not None:
@@ -244,7 +246,7 @@ def _enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> Non
     times = [datetime.fromisoformat(r.at) for r in new]
     columns = {
         "entry": pa.repeat("accepted", n_rows),
-        **{c: taken[c] for c in CUSTOMER.names},
+        **{c.name: taken[c.name] for c in ledger.resource.columns},
         "recorded_at": pa.array(
             np.repeat(np.array([t.replace(tzinfo=None) for t in times], "datetime64[us]"), lengths)
         ).cast(pa.timestamp("us", tz="UTC")),
@@ -257,5 +259,6 @@ def _enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> Non
         "source_file": pa.repeat(record.facts["source"], n_rows),
         "source_row": taken["source_row"],
     }
-    entries = pa.table([columns[f.name] for f in ENTRY], names=[f.name for f in ENTRY])
+    names = entry_schema(ledger.resource).names
+    entries = pa.table([columns[name] for name in names], names=names)
     ledger.record(entries, plan=record.id, through=max(r.number for r in new))
