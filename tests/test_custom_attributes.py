@@ -165,6 +165,9 @@ def test_a_push_that_stopped_is_resumed_with_its_attributes(tenant: Tenant, cust
     tenant.sandbox.vendor.troubles.extend([None, Reply(401, b"{}")])
     with pytest.raises(Exception, match="refused the token"):
         push(plan, settings=tenant.settings, pace=tenant.clock.pace, progress=False)
+    others = Settings(base_url=tenant.sandbox.url, attributes=LISTED[1:])
+    with pytest.raises(PlanError, match=r"begun with other custom attributes \(region\)"):
+        resume(settings=others, pace=tenant.clock.pace)
     assert resume(settings=tenant.settings, pace=tenant.clock.pace, progress=False).n_accepted == 600
     assert tenant.last() == [SENT] * 600
 

@@ -88,6 +88,7 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         ledger = Ledger.of(chosen)
         fates, _ = journal.fates(record.id)
         _require_same_address(record, chosen, accepted=bool((fates == FATES.index("accepted")).any()))
+        _rows_as_begun(journal, record, ledger)
         _leave_out_overtaken(journal, record, ledger)
         settled = journal.fates(record.id)[1].all()
         with contextlib.nullcontext() if settled else _connected(chosen) as client:
@@ -233,12 +234,23 @@ def _carry_on(
     return report
 
 
+def _rows_as_begun(journal: Journal, record: PushRecord, ledger: Ledger) -> pa.Table:
+    rows = journal.rows(record.id)
+    begun = set(rows.column_names) - {"source_row", "state"}
+    if differing := begun ^ set(ledger.resource.names):
+        raise PlanError(
+            f"Push {record.id} was begun with other custom attributes ({', '.join(sorted(differing))}): "
+            "list the same [[attributes]] in toolkit.toml until it is done or abandoned."
+        )
+    return rows
+
+
 def _enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
     through = ledger.recorded_through(record.id)
     new = [r for r in journal.receipts(record.id) if r.fate == "accepted" and r.number > through]
     if not new:
         return
-    rows = journal.rows(record.id)
+    rows = _rows_as_begun(journal, record, ledger)
     places = np.concatenate([np.arange(r.first, r.stop) for r in new])
     lengths = [r.stop - r.first for r in new]
     n_rows = len(places)
