@@ -246,6 +246,12 @@ def test_what_is_written_as_text_is_encoded_as_the_value_it_was(kind: Any, data:
     assert back == [v.isoformat() if isinstance(v, date) else v for v in values]
 
 
+def test_a_date_that_a_worksheet_gave_its_midnight_is_a_date() -> None:
+    cells, unread = cast_column(pd.Series(["2026-01-02T00:00:00", "2026-01-02 12:00:00"]), Column("own", "date"))
+    assert cells.tolist() == [date(2026, 1, 2), pd.NA]
+    assert unread.tolist() == [False, True]
+
+
 def test_numbers_that_pandas_made_floats_beside_nulls_are_whole_again() -> None:
     cells, unread = cast_column(pd.Series([7.0, np.nan, 7.5]), Column("own", "integer"))
     assert cells.tolist() == [7, pd.NA, pd.NA]

@@ -17,7 +17,7 @@ _PATTERNS: dict[str, str] = {
     "boolean": "(?i:true|false)",
     # A time without a zone is not read: only the analyst knows which one it is.
     "datetime": r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{5,8}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:?[0-9]{2})",
-    "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00:00)?",  # a worksheet gives a date its midnight
 }
 DTYPES: dict[Kind, Any] = {
     "string": pd.StringDtype(na_value=np.nan),
