@@ -18,7 +18,7 @@ from openpyxl import load_workbook
 from tests.clocks import Clock
 from toolkit.delivery import Delivery
 from toolkit.diffing import Diff, diff
-from toolkit.display import page
+from toolkit.display import escape, page
 from toolkit.engine import to_arrow
 from toolkit.errors import GuardError, InputError, PlanError
 from toolkit.guards import GUARDS, Situation, find_guards, require_overruled
@@ -265,7 +265,9 @@ def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) ->
     body = reviewed.body()
     assert body.startswith("<h3>Held back by 1 guard: absent</h3>")
     assert "3 of 6 customers of the last delivery are gone" in body
-    assert body.count("overruled") == 1
+    assert body.count("id_form, overruled") == 1
+    assert "1 of 1 added customers have ids of a new form (100.0%): " in body
+    assert all(escape(guard.message) in body for guard in reviewed.guards)  # whole, however long
     assert "&lt;b&gt;new&lt;/b&gt;" in body
     assert "<b>" not in body
     assert "http" not in page("x", body).replace("api/v2", "")

@@ -207,7 +207,7 @@ def _id_form(at: Situation, most: float) -> str:
 def _beyond(n: int, of: int, most: float, what: str) -> str:
     if not of or n / of <= most:  # so, and not multiplied: 3 of 10 are 0.3 exactly
         return ""
-    return f"{n:,} of {of:,} {what} ({n / of:.1%}, more than {most:.0%})."
+    return f"{n:,} of {of:,} {what} ({n / of:.1%}" + (f", more than {most:.0%})." if most else ").")
 
 
 # Runs of digits, of capital and of small letters count as one sign each, so that a form holds no customer's value.

@@ -166,7 +166,7 @@ class PushPlan(Result):
             paragraph(self._bound_to(), soft=True),
         ]
         if self.guards:
-            parts += [heading("Guards"), table(["guard", "what it says", ""], map(_guard_row, self.guards))]
+            parts += [heading("Guards"), *map(_guard_line, self.guards)]
         if any(self.left_out.values()):
             said = [(state.replace("_", " "), n, WAYS_IN[state]) for state, n in self.left_out.items() if n]
             parts += [heading("Left out"), table(["state", "count", "way in"], said)]
@@ -255,8 +255,9 @@ class PushPlan(Result):
         return f"plan {self.digest[:12]}, bound to its rows, target, contract and {version}"
 
 
-def _guard_row(guard: Guard) -> tuple[str, str, Markup]:
-    return guard.name, guard.message, badge("overruled") if guard.overruled else badge("speaks", tone="bad")
+def _guard_line(guard: Guard) -> Markup:
+    tag = badge(f"{guard.name}, overruled") if guard.overruled else badge(guard.name, tone="bad")
+    return paragraph(tag, guard.message)
 
 
 def _shortened(body: bytes) -> Markup:
