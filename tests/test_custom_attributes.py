@@ -230,7 +230,7 @@ VALUES = {
 
 @pytest.mark.parametrize("kind", list(VALUES))
 @given(data=st.data())
-@hypothesis_settings(max_examples=25)
+@hypothesis_settings(max_examples=12)
 def test_what_is_written_as_text_is_encoded_as_the_value_it_was(kind: Any, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.none() | VALUES[kind], min_size=1, max_size=5))
     contract = APRIL_2026.with_columns([Column("own", kind)])
