@@ -27,6 +27,7 @@ MODULES = {
 FLOORS = [
     {"errors", "regexes"},
     {"display", "contract", "engine", "project", "writing", "pacing", "receipts", "times"} | {"breaker", "exchange"},
+    {"attributes", "casting"},
     {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "naming", "patterns", "vocabulary"}
     | {"delta", "entries", "fates"},
     {"answers"},
@@ -40,7 +41,9 @@ FLOORS = [
     {"applying", "mending"},
     {"reading", "validation", "profiling", "correcting", "diffing", "synthetic"},
     {"ledger"},
-    {"streaming", "planning", "client", "sandbox", "suggesting", "keeping", "sealing"},
+    {"streaming", "batching", "guards", "sheets", "client", "sandbox", "suggesting", "keeping", "sealing"},
+    {"push_plan", "connecting"},
+    {"planning", "schema_checking"},
     {"scanning", "journal", "locking"},
     {"reporting", "entering", "standing"},
     {"sending"},

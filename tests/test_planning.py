@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolkit.batching import Envelope
 from toolkit.contract import APRIL_2026, CURRENT, CUSTOMER
 from toolkit.diffing import diff
 from toolkit.encoding import encode, oversized
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError
-from toolkit.planning import Envelope, as_dry_run, plan_push
+from toolkit.planning import as_dry_run, plan_push
 from toolkit.schema import empty_frame
 from toolkit.settings import Settings
 
@@ -98,7 +99,7 @@ def test_cutting_does_not_depend_on_how_many_rows_are_encoded_at_a_time(customer
     rows = arrow(customers(2_345))
     envelope = Envelope(APRIL_2026, "S", "UPSERT")
     whole = list(envelope.bodies(rows))
-    monkeypatch.setattr("toolkit.planning._PART", 777)
+    monkeypatch.setattr("toolkit.batching._PART", 777)
     assert list(envelope.bodies(rows)) == whole
     assert [stop - first for first, stop, _ in whole] == [500, 500, 500, 500, 345]
 

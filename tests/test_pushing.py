@@ -61,7 +61,7 @@ class Place:
 
     def plan(self, frame: pd.DataFrame, **more: Any) -> PushPlan:
         snapshot = Ledger.of(self.settings).snapshot()
-        return plan_push(diff(snapshot, frame), settings=self.settings, **more)
+        return plan_push(diff(snapshot, frame), settings=self.settings, **{"allow": "all", **more})
 
     def push(self, plan: PushPlan | pd.DataFrame, **more: Any) -> PushReport:
         made = self.plan(plan) if isinstance(plan, pd.DataFrame) else plan

@@ -175,7 +175,7 @@ def test_refused_rows_go_again_as_they_were_or_with_cells(place: Place, customer
     assert as_they_were.to_frame()["customer_price_list_id"].tolist() == ["PL-1", "PL-1"]
     assert as_they_were.reason == f"repush of {name}"
     assert "Left out" not in as_they_were.body()
-    assert as_they_were.body().count("PL-1") == 2
+    assert as_they_were.body().count("PL-1") >= 2
     mended = repush(name, mended={"C00004": {"customer_price_list_id": "PL-7"}}, settings=place.settings)
     assert mended.to_frame()["customer_price_list_id"].tolist() == ["PL-1", "PL-7"]
 

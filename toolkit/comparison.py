@@ -15,7 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.contract import CUSTOMER, ID, TIME
+from toolkit.casting import to_series
+from toolkit.contract import ID, TIME
 from toolkit.display import plural
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import InputError
@@ -46,15 +47,16 @@ class Compared:
 
 
 def compare(before: pa.Table, after: pa.Table, *, given: tuple[str, ...]) -> Compared:
-    """Compare the rows of `after` with the versions of `before`; both have the contract's columns.
+    """Compare the rows of `after` with the versions of `before`; both have the same columns, custom ones included.
 
     Raises
     ------
     InputError
         If `before` has a null key, or one key twice.
     """
-    compared = [c for c in CUSTOMER.attributes if c in given]
-    kept = [c for c in CUSTOMER.attributes if c not in given]
+    attributes = [c for c in after.column_names if c not in (ID, TIME)]
+    compared = [c for c in attributes if c in given]
+    kept = [c for c in attributes if c not in given]
     with Session({"before_": _numbered(before), "after_": _numbered(after)}) as session:
         session.run(_PREPARED)
         _refuse_bad_keys(session)
@@ -166,8 +168,8 @@ def _filled(session: Session, n_rows: int, kept: list[str]) -> dict[str, pd.Seri
         return {}
     found = session.table(f"""SELECT c.row_, {", ".join("b." + quoted(c) for c in kept)}
                               FROM compared c JOIN before_ b ON b.row_ = c.kept""").sort_by("row_")
-    frame = to_frame(found, index="row_")
-    return {c: frame[c].reindex(range(n_rows)) for c in kept}
+    rows = found["row_"].to_numpy()
+    return {c: to_series(found[c]).set_axis(rows).reindex(range(n_rows)) for c in kept}
 
 
 def _numbered(table: pa.Table) -> pa.Table:

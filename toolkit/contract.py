@@ -8,8 +8,9 @@ tag D). No other module of the client names a limit, a path or a field of the en
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -40,6 +41,10 @@ class Column:
         The closed list of values of an enum; empty where any value is allowed.
     use
         What the pricing application does with it, in the documentation's words.
+    min_length, max_length
+        Of a text, in characters; None where any length is allowed.
+    default
+        What a new customer gets where a delivery does not speak of the column.
     """
 
     name: str
@@ -48,6 +53,9 @@ class Column:
     key: bool = False
     values: tuple[str, ...] = ()
     use: str = ""
+    min_length: int | None = None
+    max_length: int | None = None
+    default: Any = None
 
     @property
     def arrow(self) -> pa.DataType:
@@ -81,6 +89,11 @@ class Resource:
         """Return the column of this name."""
         return next(c for c in self.columns if c.name == name)
 
+    @property
+    def custom(self) -> tuple[Column, ...]:
+        """The columns beyond the documented ones."""
+        return tuple(c for c in self.columns if c.name not in CUSTOMER.names)
+
     def arrow_schema(self) -> pa.Schema:
         """Return the explicit Arrow schema: a null column keeps its type."""
         return pa.schema([pa.field(c.name, c.arrow) for c in self.columns])
@@ -104,6 +117,8 @@ class Contract:
         Where an answer lists the rows that did not pass.
     first_index
         What an index in it counts from; not documented, so an assumption.
+    attribute_path, attribute_field
+        Where a custom attribute is posted to, and what the field with its name is called there.
     """
 
     name: str
@@ -120,6 +135,9 @@ class Contract:
     token_variables: tuple[str, ...] = ("PEAK_AUTH_TOKEN", "API_KEY")
     failed_field: str = "failed"
     first_index: int = 0
+    schema_path: str = "/api/v2/schema?solutionName={solution}"
+    attribute_path: str = "/api/v2/schema/{name}/add-attribute"
+    attribute_field: str = "columnName"
     paths: dict[str, str] = field(
         hash=False,
         default_factory=lambda: {
@@ -157,8 +175,50 @@ class Contract:
         >>> CURRENT.url("http://127.0.0.1:8765/", prefix="QP_", suffix="_OOTB")
         'http://127.0.0.1:8765/api/v2/objects/QP_CUSTOMER_OOTB'
         """
-        name = quote(f"{prefix}{self.resource.name}{suffix}", safe="")
+        name = quote(self.table(prefix, suffix), safe="")
         return base_url.rstrip("/") + self.paths[style or self.path_style].format(name=name)
+
+    def table(self, prefix: str, suffix: str) -> str:
+        """Return the table's own name: its raw name between prefix and suffix."""
+        return f"{prefix}{self.resource.name}{suffix}"
+
+    def with_columns(self, columns: Iterable[Column]) -> Contract:
+        """Return the contract with further columns behind the documented ones.
+
+        Examples
+        --------
+        >>> CURRENT.with_columns([Column("region")]).resource.names[-2:]
+        ('source', 'region')
+        """
+        more = tuple(columns)
+        return replace(self, resource=replace(self.resource, columns=(*self.resource.columns, *more))) if more else self
+
+    def schema_call(self, solution: str) -> str:
+        """Return the path that gives the tables and columns of a solution."""
+        return self.schema_path.format(solution=quote(solution, safe=""))
+
+    def attribute_call(self, solution: str, table: str, column: Column, *, required: bool = False) -> tuple[str, bytes]:
+        """Return the path and the body that create a custom attribute; its name travels in upper case.
+
+        Examples
+        --------
+        >>> path, body = CURRENT.attribute_call("QP_OOTB", "QP_CUSTOMER_OOTB", Column("region", max_length=3))
+        >>> path, json.loads(body)["columnName"], json.loads(body)["validations"][1:]
+        ('/api/v2/schema/QP_CUSTOMER_OOTB/add-attribute', 'REGION', [{'type': 'maxLength', 'value': 3}])
+        """
+        checks: list[dict[str, Any]] = [{"type": "required" if required else "optional"}]
+        checks += [{"type": "nonNull"}] if required and not column.nullable else []
+        lengths = {"minLength": column.min_length, "maxLength": column.max_length}
+        checks += [{"type": name, "value": n} for name, n in lengths.items() if n is not None]
+        body = {
+            "solutionName": solution,
+            self.attribute_field: column.name.upper(),
+            "dataType": column.kind,
+            **({} if column.default is None else {"defaultValue": column.default}),
+            "validations": checks,
+        }
+        path = self.attribute_path.format(name=quote(table, safe=""))
+        return path, json.dumps(body, ensure_ascii=False, default=str).encode()
 
     def envelope(self, solution: str, operation: str, *, dry_run: bool = False) -> tuple[bytes, bytes]:
         """Return what stands before and after the comma-separated rows in a body.
@@ -215,6 +275,8 @@ APRIL_2026 = Contract(
     max_bytes=1_000_000,  # documented later only; kept here to be safe
     dry_run=False,
     affixes_required=True,
+    attribute_path="/{name}/add-attribute",
+    attribute_field="attributeName",
 )
 
 CURRENT = Contract(

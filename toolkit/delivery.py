@@ -149,11 +149,11 @@ Customers = pd.DataFrame | CarriesDelivery
 """What every station takes."""
 
 
-def as_delivery(data: Customers) -> Delivery:
-    """Return the delivery that `data` carries, or a plain frame as a full delivery of its own."""
+def as_delivery(data: Customers, *, columns: tuple[str, ...] = CUSTOMER.names) -> Delivery:
+    """Return the delivery that `data` carries, or a plain frame as a full delivery of its own, of these columns."""
     if not isinstance(data, pd.DataFrame):
         return data.delivery
-    given = tuple(c for c in CUSTOMER.names if c in data.columns)
+    given = tuple(c for c in columns if c in data.columns)
     if not pd.api.types.is_integer_dtype(data.index.dtype):
         data = data.reset_index(drop=True)  # a row's place in its source is a number
     return Delivery(data.rename_axis("source_row"), given=given)

@@ -16,7 +16,7 @@ Rows with a null or duplicate key stand apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import pandas as pd
@@ -91,6 +91,10 @@ class Diff(Result):
         What it was compared with.
     before_version
         The ledger's version that was compared with; None for a plain frame.
+    before_ids
+        The id of every version before.
+    last_ids
+        The ids in the last full delivery, held ones included; empty where there was none.
     """
 
     delivery: Delivery
@@ -99,6 +103,8 @@ class Diff(Result):
     absent: pd.DataFrame
     label: str
     before_version: int | None = None
+    before_ids: pa.ChunkedArray = field(default_factory=lambda: pa.chunked_array([], pa.string()))
+    last_ids: frozenset[str] = frozenset()
 
     def count(self, state: str) -> int:
         """Count the rows of a state; customers for ``absent``, ``newly_absent`` and ``held``."""
@@ -207,20 +213,46 @@ def diff(before: pd.DataFrame | Before, after: Customers) -> Diff:
     >>> diff(before, after)
     <Diff: 2 rows: 0 added, 1 changed, 1 touched · compared with a frame>
     """
-    delivery = as_delivery(after)
+    columns = CUSTOMER.arrow_schema() if isinstance(before, pd.DataFrame) else before.versions.schema
+    delivery = as_delivery(after, columns=tuple(columns.names))
     frame = delivery.frame
     if not isinstance(frame[TIME].dtype, pd.DatetimeTZDtype):
         raise InputError("The delivery's updated_at is not all times in UTC yet: validate it, and diff its good rows.")
+    for name in delivery.given:  # a custom attribute that was not sent before
+        if name not in columns.names:
+            columns = columns.append(pa.field(name, _arrow_type(frame[name])))
     if isinstance(before, pd.DataFrame):
-        versions, version = to_arrow(before, CUSTOMER.arrow_schema()), None
+        versions, version = to_arrow(before, columns), None
         last_keys, label = None, "compared with a frame"
     else:
         versions, version, last_keys, label = before.versions, before.version, before.last_keys, before.label
-    found = compare(versions, to_arrow(frame, CUSTOMER.arrow_schema()), given=delivery.given)
+        for field_ in list(columns)[len(versions.schema) :]:
+            versions = versions.append_column(field_, pa.nulls(len(versions), field_.type))
+    found = compare(versions, _typed(frame, columns), given=delivery.given)
     states = pd.Series(pd.Categorical.from_codes(found.codes, dtype=pd.CategoricalDtype(list(STATES))), frame.index)
     fields = found.fields.rename(columns={"place": "source_row"})
     fields["source_row"] = frame.index.to_numpy()[fields["source_row"]]
     absent = found.absent[~found.absent[ID].isin(delivery.held) & (delivery.kind == "full")]
-    absent = absent.reset_index(drop=True).assign(newly=lambda f: f[ID].isin(last_keys or frozenset()))
+    last_ids = last_keys or frozenset()
+    absent = absent.reset_index(drop=True).assign(newly=lambda f: f[ID].isin(last_ids))
     filled = frame.assign(**{c: texts.set_axis(frame.index) for c, texts in found.filled.items()})
-    return Diff(replace(delivery, frame=filled), states, fields, absent, label, version)
+    filled_delivery = replace(delivery, frame=filled)
+    return Diff(filled_delivery, states, fields, absent, label, version, versions[ID], last_ids)
+
+
+def _arrow_type(cells: pd.Series[Any]) -> pa.DataType:
+    kind = pa.array(cells.head(0), from_pandas=True).type
+    return pa.string() if pa.types.is_large_string(kind) else kind
+
+
+def _typed(frame: pd.DataFrame, columns: pa.Schema) -> pa.Table:
+    try:
+        return to_arrow(frame, columns)
+    except pa.ArrowException as error:
+        custom = ", ".join(c for c in columns.names if c not in CUSTOMER.names)
+        if not custom:
+            raise
+        raise InputError(
+            f"The delivery's custom attributes ({custom}) are not all of their data types yet: validate it under "
+            "Settings().documented, and diff its good rows."
+        ) from error

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit.casting import cast_custom
 from toolkit.contract import CUSTOMER, TIME, Column, Contract, Resource
 from toolkit.engine import Session, quoted, to_array, to_arrow
 from toolkit.times import settled
@@ -87,22 +88,22 @@ def is_oversized(max_bytes: int, *, resource: Resource = CUSTOMER) -> str:
 
 
 def _fixed(resource: Resource) -> int:
-    return sum(len(name) + WORST_GROWTH for name in resource.names) + 40
+    return sum(len(name) + WORST_GROWTH for name in resource.names) + 40 * len(resource.columns)
 
 
-def oversized(frame: pd.DataFrame, max_bytes: int) -> npt.NDArray[np.bool_]:
+def oversized(frame: pd.DataFrame, max_bytes: int, *, resource: Resource = CUSTOMER) -> npt.NDArray[np.bool_]:
     """Tell which rows of a frame would take more than `max_bytes` as JSON; shape (rows,).
 
     Only rows whose text is long enough to come near are encoded to know it exactly.
     """
-    bound = np.full(len(frame), _fixed(CUSTOMER), dtype=np.int64)
-    for name in (c.name for c in CUSTOMER.columns if c.kind == "string" and c.name in frame.columns):
+    bound = np.full(len(frame), _fixed(resource), dtype=np.int64)
+    for name in (c.name for c in resource.columns if c.kind == "string" and c.name in frame.columns):
         lengths: Any = pc.fill_null(pc.binary_length(to_array(frame[name], pa.large_string())), 0)
         bound += WORST_GROWTH * lengths.to_numpy()
     near = bound > max_bytes
     if near.any():
-        rows = to_arrow(frame[near].assign(**{TIME: settled(frame[TIME][near])}), CUSTOMER.arrow_schema())
-        near[near] = encode(rows).sizes - 1 > max_bytes
+        typed = cast_custom(frame[near].assign(**{TIME: settled(frame[TIME][near])}), resource)
+        near[near] = encode(to_arrow(typed, resource.arrow_schema()), resource=resource).sizes - 1 > max_bytes
     return near
 
 

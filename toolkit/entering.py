@@ -28,7 +28,9 @@ def enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None
     for (author, reason), receipts in groupby(new, lambda r: _by_whom(r, record)):
         group = list(receipts)
         told = replace(record, author=author, facts={**record.facts, "reason": reason})
-        ledger.record(accepted_entries(rows, group, told), plan=record.id, through=group[-1].number)
+        ledger.record(
+            accepted_entries(rows, group, told, resource=ledger.resource), plan=record.id, through=group[-1].number
+        )
 
 
 def not_entered(journal: Journal, record: PushRecord, ledger: Ledger) -> list[Receipt]:

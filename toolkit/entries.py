@@ -9,27 +9,34 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.contract import CUSTOMER
+from toolkit.contract import CUSTOMER, Resource
 from toolkit.engine import quoted
 from toolkit.receipts import PushRecord, Receipt
 
 ACCEPTED, SEEDED, RETRACTED = "accepted", "seeded", "retracted"
 _TIME = pa.timestamp("us", tz="UTC")
-ENTRY = pa.schema(
-    [
-        pa.field("entry", pa.string()),  # accepted, seeded (sent before the toolkit came) or retracted
-        *CUSTOMER.arrow_schema(),
-        pa.field("recorded_at", _TIME),  # when the vendor answered
-        pa.field("operation", pa.string()),
-        pa.field("plan", pa.string()),  # the push; of a retraction, the only one whose rows it takes back
-        pa.field("batch", pa.int64()),
-        pa.field("position", pa.int64()),  # the row's place in its plan
-        pa.field("author", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("source_file", pa.string()),
-        pa.field("source_row", pa.int64()),
-    ]
-)
+
+
+def entry_schema(resource: Resource) -> pa.Schema:
+    """Return the columns of an entry: what happened, the row with its custom attributes, and where it came from."""
+    return pa.schema(
+        [
+            pa.field("entry", pa.string()),  # accepted, seeded (sent before the toolkit came) or retracted
+            *resource.arrow_schema(),
+            pa.field("recorded_at", _TIME),  # when the vendor answered
+            pa.field("operation", pa.string()),
+            pa.field("plan", pa.string()),  # the push; of a retraction, the only one whose rows it takes back
+            pa.field("batch", pa.int64()),
+            pa.field("position", pa.int64()),  # the row's place in its plan
+            pa.field("author", pa.string()),
+            pa.field("reason", pa.string()),
+            pa.field("source_file", pa.string()),
+            pa.field("source_row", pa.int64()),
+        ]
+    )
+
+
+ENTRY = entry_schema(CUSTOMER)
 
 
 def rows_of(schema: pa.Schema, n: int, /, **columns: Any) -> pa.Table:
@@ -50,7 +57,9 @@ def rows_of(schema: pa.Schema, n: int, /, **columns: Any) -> pa.Table:
     return pa.table([column(field) for field in schema], schema=schema)
 
 
-def accepted_entries(rows: pa.Table, receipts: Sequence[Receipt], record: PushRecord) -> pa.Table:
+def accepted_entries(
+    rows: pa.Table, receipts: Sequence[Receipt], record: PushRecord, *, resource: Resource = CUSTOMER
+) -> pa.Table:
     """Return the entries of a push's rows that these receipts accept.
 
     Parameters
@@ -63,10 +72,10 @@ def accepted_entries(rows: pa.Table, receipts: Sequence[Receipt], record: PushRe
     times = [datetime.fromisoformat(r.at).replace(tzinfo=None) for r in receipts]
     taken = rows.take(pa.array(places))
     return rows_of(
-        ENTRY,
+        entry_schema(resource),
         len(places),
         entry=ACCEPTED,
-        **{c: taken[c] for c in CUSTOMER.names},
+        **{c: taken[c] for c in resource.names},
         recorded_at=pa.array(np.repeat(np.array(times, "datetime64[us]"), lengths)).cast(_TIME),
         operation=record.facts["operation"],
         plan=record.id,
@@ -79,16 +88,18 @@ def accepted_entries(rows: pa.Table, receipts: Sequence[Receipt], record: PushRe
     )
 
 
-# Parameters: accepted by, current on, a push to leave out of account. A version counts from its last acceptance
-# that no retraction followed. An UPSERT replaces what was there, an APPEND of a version that is there does nothing.
-VERSIONS = f"""FROM (
+# A version counts from its last acceptance that no retraction followed. An UPSERT replaces what was there, an APPEND of
+# a version that is there does nothing.
+def versions_of(resource: Resource) -> str:
+    """Return the SQL for the versions that count; its parameters: accepted by, current on, a push to leave out."""
+    return f"""FROM (
     WITH seen AS (
         FROM entries WHERE ($2 IS NULL OR recorded_at <= $2) AND ($3 IS NULL OR updated_at <= $3)
                        AND ($4 IS NULL OR plan IS DISTINCT FROM $4)
     ), gone AS (
         SELECT customer_id, updated_at, plan, max(recorded_at) AS at_ FROM seen WHERE entry = '{RETRACTED}' GROUP BY ALL
     )
-    SELECT {", ".join("e." + quoted(c) for c in CUSTOMER.names)}
+    SELECT {", ".join("e." + quoted(c) for c in resource.names)}
     FROM seen e
     LEFT JOIN (FROM gone WHERE plan IS NULL) k ON e.customer_id = k.customer_id AND e.updated_at = k.updated_at
     LEFT JOIN (FROM gone WHERE plan IS NOT NULL) p

@@ -10,6 +10,7 @@
     │   └── CorrectionError     a correction is unknown, or lacks what it needs
     ├── LedgerError             the ledger is not readable, or belongs to another target
     ├── PlanError               a plan cannot be made, or no longer fits what it was made for
+    │   └── GuardError          a guard speaks that was not overruled; nothing was sent
     ├── JournalError            the record of a push cannot be used
     │   ├── OpenPushError       an earlier push is still open
     │   └── NothingOpenError    there is no open push to resume or abandon
@@ -73,6 +74,10 @@ class LedgerError(ToolkitError):
 
 class PlanError(ToolkitError):
     """A plan cannot be made, or no longer fits what it was made for."""
+
+
+class GuardError(PlanError):
+    """A guard speaks that was not overruled; nothing was sent."""
 
 
 class JournalError(ToolkitError):

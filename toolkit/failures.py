@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import pandera.pandas as pa
 
+from toolkit.casting import cast_column, cast_custom
 from toolkit.contract import ID, TIME, Contract
 from toolkit.delivery import Delivery
 from toolkit.encoding import max_row_bytes, oversized
 from toolkit.errors import InputError
-from toolkit.finding import findings
-from toolkit.schema import NOT_A_TIME, TOO_LARGE, UNIQUE, reason, schema_for, too_large
+from toolkit.finding import findings, joined
+from toolkit.schema import NOT_A_TIME, NOT_OF_TYPE, TOO_LARGE, UNIQUE, reason, schema_for, too_large
 from toolkit.times import settled
 
 BROKEN = "line"
@@ -58,16 +61,18 @@ def schema_failures(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
         If a column as a whole is of another type.
     """
     stated = frame[TIME]
-    frame = frame.assign(**{TIME: settled(stated)})
+    unread_of, said_of = _not_of_type(frame, contract)
+    frame = cast_custom(frame.assign(**{TIME: settled(stated)}), contract.resource)
     unread = frame.index[stated.notna() & frame[TIME].isna()]
-    said = findings(unread, NOT_A_TIME, TIME, stated.loc[unread], reason(NOT_A_TIME, TIME))
+    said = joined([findings(unread, NOT_A_TIME, TIME, stated.loc[unread], reason(NOT_A_TIME, TIME)), *said_of])
     try:
         schema_for(contract).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as found:
         cases = found.failure_cases
     else:
         return said
-    cases = cases[~((cases["column"] == TIME) & cases["index"].isin(unread))]
+    for column, rows in {TIME: unread, **unread_of}.items():
+        cases = cases[~((cases["column"] == column) & cases["index"].isin(rows))]
     whole = cases[cases["index"].isna()]
     if len(whole):
         raise InputError(
@@ -75,6 +80,17 @@ def schema_failures(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
             f"{whole['check'].iloc[0]}. Read the file with read_customers, or convert the column."
         )
     return pd.concat([_one_a_row(cases, frame), said]).sort_values("index", kind="stable", ignore_index=True)
+
+
+def _not_of_type(frame: pd.DataFrame, contract: Contract) -> tuple[dict[str, pd.Index[Any]], list[pd.DataFrame]]:
+    """Return which cells of which custom column do not read as its data type, and the failures that say so."""
+    unread, said = {}, []
+    for column in contract.resource.custom:
+        if column.name in frame:
+            rows = unread[column.name] = frame.index[cast_column(frame[column.name], column)[1]]
+            check = NOT_OF_TYPE + column.kind
+            said.append(findings(rows, check, column.name, frame[column.name].loc[rows], reason(check, column.name)))
+    return unread, said
 
 
 def _one_a_row(cases: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
@@ -92,7 +108,7 @@ def _one_a_row(cases: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
 def oversized_rows(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Return the rows that no request can carry."""
-    large = frame.index[oversized(frame, max_row_bytes(contract))]
+    large = frame.index[oversized(frame, max_row_bytes(contract), resource=contract.resource)]
     return findings(large, TOO_LARGE, ID, frame[ID].loc[large], too_large(contract))
 
 

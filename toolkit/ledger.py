@@ -17,13 +17,13 @@ from typing import Any, Self
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.contract import CUSTOMER, ID, TIME, Contract
+from toolkit.contract import CUSTOMER, ID, TIME, Contract, Resource
 from toolkit.deliveries import DELIVERY, Deliveries
 from toolkit.delivery import Customers, Delivery
 from toolkit.delta import Table, require_usable_folder
 from toolkit.display import plural
 from toolkit.engine import Session, quoted, to_arrow, to_frame
-from toolkit.entries import ENTRY, RETRACTED, SEEDED, VERSIONS, rows_of
+from toolkit.entries import RETRACTED, SEEDED, entry_schema, rows_of, versions_of
 from toolkit.errors import InputError, LedgerError
 from toolkit.settings import Settings
 from toolkit.snapshot import Snapshot
@@ -40,11 +40,14 @@ class Ledger:
         Where it lies, created when first written. A folder that several analysts share keeps its permissions.
     target
         The name of the target; a ledger of another target is refused.
+    resource
+        The columns of its versions, custom attributes included.
     """
 
     folder: Path
     target: str
     label: str = ""
+    resource: Resource = CUSTOMER
 
     def __post_init__(self) -> None:
         require_usable_folder(self.folder)
@@ -53,7 +56,7 @@ class Ledger:
     def of(cls, settings: Settings | None = None) -> Self:
         """Open the ledger that the settings name."""
         chosen = settings or Settings()
-        return cls(chosen.ledger / chosen.target, chosen.target, chosen.label)
+        return cls(chosen.ledger / chosen.target, chosen.target, chosen.label, chosen.documented.resource)
 
     @property
     def version(self) -> int:
@@ -81,9 +84,9 @@ class Ledger:
             raise LedgerError("A snapshot is as of a time or of a push: give as_of or push, not both.")
         accepted_by = self._end_of(push) if push else _moment(as_of, "as_of")
         current_on = _moment(valid_at, "valid_at")
-        versions, version = self._entries.query_now(VERSIONS, accepted_by, current_on, None)
+        versions, version = self._entries.query_now(versions_of(self.resource), accepted_by, current_on, None)
         with Session({"versions": versions}) as session:
-            newest = session.table(f"""SELECT {quoted(*CUSTOMER.names)} FROM versions
+            newest = session.table(f"""SELECT {quoted(*self.resource.names)} FROM versions
                 QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1
                 ORDER BY customer_id""")
         return Snapshot(
@@ -98,12 +101,12 @@ class Ledger:
 
     def versions(self, *, but_for: str = "") -> pa.Table:
         """Return every version that counts, as if a push had not been made where `but_for` names one."""
-        return self.query(VERSIONS, None, None, but_for or None)
+        return self.query(versions_of(self.resource), None, None, but_for or None)
 
     def history(self, customer_id: str) -> pd.DataFrame:
         """Return every entry of one customer, oldest first: what was sent, when, by whom, from where."""
         found = self.query("FROM entries WHERE customer_id = $2 ORDER BY recorded_at, position", customer_id)
-        return to_frame(found.select(ENTRY.names))
+        return to_frame(found.select(entry_schema(self.resource).names))
 
     def pushes(self) -> pd.DataFrame:
         """Return the pushes and seedings that brought rows in, newest first, those of other analysts included.
@@ -140,7 +143,7 @@ class Ledger:
         Parameters
         ----------
         entries
-            Rows of the schema `ENTRY`.
+            Rows of `entry_schema`.
         plan, through
             The plan, and the number of its last receipt among these rows.
         """
@@ -186,13 +189,13 @@ class Ledger:
                 f"The ledger of target {self.target} has entries already, so what the vendor holds is known: give "
                 "beside_entries=True to add older customers to them."
             )
-        rows = to_arrow(report.good, CUSTOMER.arrow_schema())
+        rows = to_arrow(report.good, self.resource.arrow_schema())
         seeding = "seed-" + hashlib.sha256(repr(rows.sort_by(ID).to_pylist()).encode()).hexdigest()[:12]
         entries = rows_of(
-            ENTRY,
+            entry_schema(self.resource),
             rows.num_rows,
             entry=SEEDED,
-            **{c: rows[c] for c in CUSTOMER.names},
+            **{c: rows[c] for c in self.resource.names},
             recorded_at=now or datetime.now(UTC),
             plan=seeding,
             batch=0,
@@ -227,7 +230,7 @@ class Ledger:
             raise LedgerError("A retraction takes keys or a push: give one of them.")
         wanted = self._rows_of_push(push) if push else self._held(keys)
         entries = rows_of(
-            ENTRY,
+            entry_schema(self.resource),
             wanted.num_rows,
             entry=RETRACTED,
             **{c: wanted[c] for c in CUSTOMER.key},
@@ -249,7 +252,7 @@ class Ledger:
 
     @property
     def _entries(self) -> Table:
-        return Table(self.folder / "entries", self.target, ENTRY)
+        return Table(self.folder / "entries", self.target, entry_schema(self.resource))
 
     @property
     def _deliveries(self) -> Deliveries:

@@ -6,22 +6,25 @@ import contextlib
 import hashlib
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from toolkit.batching import Envelope
 from toolkit.client import Client
+from toolkit.connecting import connected as _connected
 from toolkit.contract import CUSTOMER, Contract
 from toolkit.display import plural
 from toolkit.entering import enter_accepted, enter_delivery, not_entered, require_recent
 from toolkit.errors import JournalError, LedgerError, PlanError, StoppedError
+from toolkit.guards import require_overruled
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
 from toolkit.locking import only_pusher
 from toolkit.pacing import Pace
-from toolkit.planning import Envelope, PushPlan, as_dry_run
+from toolkit.planning import PushPlan, as_dry_run
 from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
 from toolkit.reporting import PushReport, report_of
-from toolkit.sandbox import Sandbox
 from toolkit.sending import Sender
 from toolkit.settings import Settings
 from toolkit.standing import Status, pushes_of, targets_of
@@ -64,6 +67,8 @@ def push(
         If an earlier push to the target is still open, or another process is pushing.
     PlanError
         If the plan is for another target, or the ledger moved on since it was made.
+    GuardError
+        If a guard speaks that the plan does not overrule; nothing was sent.
     StoppedError
         If it stopped before its end; its `report` says what was done, and `resume` goes on.
     """
@@ -101,7 +106,8 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         record = journal.require_open()
         ledger = Ledger.of(chosen)
         require_recent(journal, record, ledger)
-        _require_same_bodies(journal, record)
+        _require_same_columns(journal, record, ledger)
+        _require_same_bodies(journal, record, ledger)
         enter_delivery(journal, record, ledger)
         fates, _ = journal.fates(record.id)
         _require_same_address(record, chosen, accepted=bool((fates == FATES.index("accepted")).any()))
@@ -157,10 +163,15 @@ def dry_run(
     Raises
     ------
     PlanError
-        If the contract documents no dry run.
+        If the contract documents no dry run, or the plan is for another target.
+    GuardError
+        If a guard speaks that the plan does not overrule; nothing was sent.
     """
     chosen, pace = settings or Settings(), pace or Pace()
-    checked = as_dry_run(plan if isinstance(plan, PushPlan) else plan.plan)
+    if not isinstance(plan, PushPlan):
+        plan = plan.plan
+    _require_cleared(plan, chosen)
+    checked = as_dry_run(plan)
     with (
         tempfile.TemporaryDirectory(dir=chosen.folder(), prefix="dry-run-") as folder,
         Journal(Path(folder), chosen.target, clock=pace.now) as journal,
@@ -187,9 +198,15 @@ def status(*, settings: Settings | None = None) -> Status:
     return Status(chosen.label, snapshot.n_customers, int(snapshot.versions.num_rows), pushes, str(folder), targets)
 
 
-def _bound(plan: PushPlan, settings: Settings) -> Ledger:
+def _require_cleared(plan: PushPlan, settings: Settings) -> None:
     if (plan.target, plan.address, plan.envelope.operation) != (settings.target, settings.url(), settings.operation):
         raise PlanError(f"The plan was made for {plan.label}, and the settings name {settings.label}: plan it anew.")
+    if plan.n_rows:  # where nothing leaves, there is nothing to hold back
+        require_overruled(plan.guards)
+
+
+def _bound(plan: PushPlan, settings: Settings) -> Ledger:
+    _require_cleared(plan, settings)
     ledger = Ledger.of(settings)
     if plan.ledger_version is not None and plan.ledger_version != ledger.version:
         raise PlanError(
@@ -218,13 +235,14 @@ def _require_same_address(record: PushRecord, settings: Settings, *, accepted: b
         )
 
 
-def _envelope(record: PushRecord) -> Envelope:
-    return Envelope(Contract.named(record.facts["contract"]), record.facts["solution"], record.facts["operation"])
+def _envelope(record: PushRecord, ledger: Ledger) -> Envelope:
+    contract = replace(Contract.named(record.facts["contract"]), resource=ledger.resource)
+    return Envelope(contract, record.facts["solution"], record.facts["operation"])
 
 
-def _require_same_bodies(journal: Journal, record: PushRecord) -> None:
+def _require_same_bodies(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
     """Before anything is sent again: each body is what was planned, to the byte."""
-    bodies = _envelope(record).bodies(journal.rows(record.id))
+    bodies = _envelope(record, ledger).bodies(journal.rows(record.id))
     made = [(n, first, stop, hashlib.sha256(body).hexdigest()) for n, (first, stop, body) in enumerate(bodies)]
     if made != journal.batches(record.id):
         raise JournalError(
@@ -258,7 +276,7 @@ def _carry_on(
     *,
     progress: bool,
 ) -> PushReport:
-    envelope = _envelope(record)
+    envelope = _envelope(record, ledger)
     stopped: StoppedError | None = None
     try:
         if client is not None:
@@ -287,14 +305,10 @@ def _alone(settings: Settings, pace: Pace) -> Iterator[Journal]:
         yield journal
 
 
-@contextlib.contextmanager
-def _connected(settings: Settings) -> Iterator[Client]:
-    if not settings.embedded:
-        with Client(settings) as client:
-            yield client
-        return
-    with (
-        Sandbox(settings.folder("sandbox"), contract=settings.contract) as sandbox,
-        Client(settings, base_url=sandbox.url) as client,
-    ):
-        yield client
+def _require_same_columns(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
+    begun = set(journal.rows(record.id).column_names) - {"source_row", "state"}
+    if differing := begun ^ set(ledger.resource.names):
+        raise PlanError(
+            f"Push {record.id} was begun with other custom attributes ({', '.join(sorted(differing))}): "
+            "list the same [[attributes]] in toolkit.toml until it is done or abandoned."
+        )

@@ -12,7 +12,8 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing.pandas import Series
 
-from toolkit.contract import CUSTOMER, Contract
+from toolkit.casting import DTYPES
+from toolkit.contract import CUSTOMER, Column, Contract
 
 _NULLABLE = {c.name: c.nullable for c in CUSTOMER.columns}
 _UTC = {"tz": "UTC", "unit": "us"}
@@ -49,9 +50,18 @@ class Customer(pa.DataFrameModel):
 
 @cache
 def schema_for(contract: Contract) -> pa.DataFrameSchema:
-    """Return the model's schema with the nullability of this contract."""
-    schema = Customer.to_schema()
-    return schema.update_columns({c.name: {"nullable": c.nullable} for c in contract.resource.columns})
+    """Return the model's schema with the nullability of this contract, and its custom columns."""
+    custom = contract.resource.custom
+    documented = [c for c in contract.resource.columns if c not in custom]
+    schema = Customer.to_schema().update_columns({c.name: {"nullable": c.nullable} for c in documented})
+    return schema.add_columns({c.name: _custom(c) for c in custom}) if custom else schema
+
+
+def _custom(column: Column) -> pa.Column:
+    lengths = (column.min_length, column.max_length)
+    checks = [pa.Check.str_length(*lengths)] if lengths != (None, None) else []
+    # A delivery that does not speak of it is no failure: known customers keep their value.
+    return pa.Column(DTYPES[column.kind], checks=checks, nullable=column.nullable, required=False)
 
 
 def reason(check: str, column: str) -> str:
@@ -72,6 +82,10 @@ def reason(check: str, column: str) -> str:
         return f"{column} is not one of {', '.join(CUSTOMER.column(column).values)}"
     if check == UNIQUE:
         return f"the same {' and '.join(CUSTOMER.key)} stand in more than one row"
+    if check.startswith("str_length"):
+        return f"{column} is shorter or longer than its attribute allows"
+    if check.startswith(NOT_OF_TYPE):
+        return f"{column} is not written as {check.removeprefix(NOT_OF_TYPE)}"
     return f"{column} fails {check}"
 
 
@@ -80,6 +94,8 @@ def too_large(contract: Contract) -> str:
     return f"the row is larger than a request may be ({contract.max_bytes:,} bytes)"
 
 
+NOT_OF_TYPE = "not_of_type_"
+"""Begins the name of the failure of a cell that does not read as its custom column's data type."""
 NOT_A_TIME = "not_a_time"
 """Name of the failure of a cell whose text did not parse as a time."""
 TOO_LARGE = "max_bytes"

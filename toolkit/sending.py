@@ -18,6 +18,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from toolkit.answers import Answer, Verdict, read_answer
+from toolkit.batching import Envelope
 from toolkit.bisecting import Bisection, Places, Told
 from toolkit.breaker import Breaker
 from toolkit.client import Client
@@ -27,7 +28,6 @@ from toolkit.journal import Journal
 from toolkit.lines import Lines, ahead
 from toolkit.naming import Refusal
 from toolkit.pacing import Pace
-from toolkit.planning import Envelope
 from toolkit.receipts import FATES, PushRecord, Ranges, Receipt
 
 _POLL_S = 0.05

@@ -19,6 +19,7 @@ from pydantic import PrivateAttr, SecretStr, ValidationError, field_validator, m
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UndecodableError
 
+from toolkit.attributes import CustomAttribute
 from toolkit.contract import Contract, Operation, PathStyle
 from toolkit.display import Result, heading, table
 from toolkit.errors import SettingsError
@@ -53,6 +54,8 @@ class Settings(Result, BaseSettings):
         The ledger's folder, by default inside `home`; may be a shared one.
     extra_headers
         Further headers of each request. Their values are not shown.
+    attributes
+        The custom attributes of the tenant's table, each an ``[[attributes]]`` in ``toolkit.toml``.
 
     Raises
     ------
@@ -86,6 +89,7 @@ class Settings(Result, BaseSettings):
     home: Path = Path()
     ledger: Path = Path()
     extra_headers: dict[str, str] = {}
+    attributes: tuple[CustomAttribute, ...] = ()
 
     _origin: dict[str, str] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)
@@ -153,6 +157,14 @@ class Settings(Result, BaseSettings):
                 raise ValueError(f"the value of {name} is empty, or has signs that a header cannot carry")
         return value
 
+    @field_validator("attributes")
+    @classmethod
+    def _check_attributes(cls, value: tuple[CustomAttribute, ...]) -> tuple[CustomAttribute, ...]:
+        names = [a.name for a in value]
+        if twice := {n for n in names if names.count(n) > 1}:
+            raise ValueError(f"an attribute is listed twice: {', '.join(sorted(twice))}")
+        return value
+
     @model_validator(mode="after")
     def _complete(self) -> Settings:
         contract = self.documented
@@ -183,8 +195,8 @@ class Settings(Result, BaseSettings):
 
     @property
     def documented(self) -> Contract:
-        """The contract that holds."""
-        return Contract.named(self.contract)
+        """The contract that holds, with the custom attributes of the tenant."""
+        return Contract.named(self.contract).with_columns(a.column for a in self.attributes)
 
     @property
     def embedded(self) -> bool:
@@ -319,7 +331,10 @@ def _from_environment() -> dict[str, Any]:
         return EnvSettingsSource(Settings)()
     except UndecodableError:  # its cause holds the value
         pass
-    raise SettingsError(f'{PREFIX}EXTRA_HEADERS should be a JSON object, such as {{"x-auth-tenant": "acme"}}.')
+    raise SettingsError(
+        f'{PREFIX}EXTRA_HEADERS should be a JSON object, such as {{"x-auth-tenant": "acme"}}, and {PREFIX}ATTRIBUTES '
+        'a JSON list, such as [{"name": "region"}].'
+    )
 
 
 def _said(place: tuple[int | str, ...], why: str, origin: dict[str, str]) -> str:

@@ -59,8 +59,12 @@ def finding_lines(report: ValidationReport) -> list[str]:
 
 
 def plan_lines(planned: PushPlan) -> list[str]:
-    """Say what is left out, and its way in."""
-    return [
+    """Say which guards speak and what overrules each, what is left out, and its way in."""
+    guards = [
+        f"  guard {g.name}: {g.message}" + (" Overruled." if g.overruled else f" To overrule it: --allow {g.name}")
+        for g in planned.guards
+    ]
+    return guards + [
         f"  {'customers held' if state == 'held' else f'left out, {state}'.replace('_', ' ')}: {n:,} ({WAYS_IN[state]})"
         for state, n in planned.left_out.items()
         if n

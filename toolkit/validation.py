@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from toolkit.casting import cast_custom
 from toolkit.contract import CUSTOMER, ID, TIME, Contract
 from toolkit.counting import columns_table, count_columns
 from toolkit.delivery import Customers, Delivery, as_delivery
@@ -226,8 +227,8 @@ def validate(
     >>> report.n_good, sorted(report.counts)
     (0, ['customer_id is empty', 'source is not one of peak, customer'])
     """
-    delivery = as_delivery(data)
     documented = Contract.named(contract) if isinstance(contract, str) else contract
+    delivery = as_delivery(data, columns=documented.resource.names)
     moment = now or pd.Timestamp.now("UTC")
     frame = delivery.frame
     require_usable(frame)
@@ -243,7 +244,7 @@ def validate(
     bad = np.zeros(len(frame), dtype=bool)
     bad[places[places >= 0]] = True  # a broken line is not in the frame
     good = frame.loc[~bad] if bad.any() else frame
-    good = good.assign(**{TIME: settled(good[TIME])})
+    good = cast_custom(good.assign(**{TIME: settled(good[TIME])}), documented.resource)
     quarantine = quarantined(frame.loc[bad], failures, delivery)
     bad_ids = quarantine[ID].dropna().unique()
     held = frozenset(bad_ids) - frozenset(good[ID][good[ID].isin(bad_ids)])

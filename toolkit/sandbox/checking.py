@@ -27,6 +27,8 @@ class Attribute:
     required: bool = False
     min_length: int | None = None
     max_length: int | None = None
+    non_null: bool = False
+    default: Any = None
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,15 @@ def check_row(row: Any, *, name_required: bool, attributes: Mapping[str, Attribu
     for column in row:
         if column not in COLUMNS and column not in attributes:
             return Fault("DI_E_00005", "structure", f"{column} is not a column of the table")
+    for attribute in attributes.values():
+        if attribute.required and attribute.name not in row:
+            return Fault("DI_E_00002", "required", f"{attribute.name} is required")
     return next((fault for a in attributes.values() if (fault := _check_attribute(a, row.get(a.name)))), None)
 
 
 def _check_attribute(attribute: Attribute, value: Any) -> Fault | None:
     if value is None:
-        return Fault("DI_E_00002", "required", f"{attribute.name} is required") if attribute.required else None
+        return Fault("DI_E_00002", "required", f"{attribute.name} must not be null") if attribute.non_null else None
     fits = {
         "string": lambda v: isinstance(v, str),
         "boolean": lambda v: isinstance(v, bool),

@@ -101,9 +101,10 @@ class Store:
         return why.join(pd.DataFrame([r if isinstance(r, dict) else {} for r in rows], columns=list(COLUMNS)))
 
     def names(self) -> list[str]:
-        """Return the names of the tables that hold rows."""
+        """Return the names of the tables that hold rows or custom columns."""
         with self._lock:
-            return [n for (n,) in self._db.execute("SELECT DISTINCT name FROM written ORDER BY name")]
+            found = self._db.execute("SELECT name FROM written UNION SELECT name FROM attribute ORDER BY name")
+            return [n for (n,) in found]
 
     def attributes(self, name: str) -> dict[str, Attribute]:
         """Return the custom columns of a table."""

@@ -138,7 +138,11 @@ class Vendor:
         status = self.assumptions.partial_status if faults else 200
         keeps_out = bool(faults) and (self.assumptions.all_or_nothing or status in (400, 422))
         if not (dry and self.assumptions.dry_run == "documented"):
-            good = [] if keeps_out else [row for place, row in enumerate(lowered) if place not in faults]
+            # An optional column that a row leaves out takes its default; one that is null stays null.
+            defaults = {a.name: a.default for a in attributes.values()}
+            good = (
+                [] if keeps_out else [{**defaults, **row} for place, row in enumerate(lowered) if place not in faults]
+            )
             self._store.buffer(name, operation, good, self._clock())
             self._store.fail(
                 name, [(f.code, f.category, f.message, lowered[i]) for i, f in faults.items()], self._clock()
@@ -205,8 +209,16 @@ class Vendor:
         if checks and kinds.count("required") + kinds.count("optional") != 1:
             return self._error(400, "DI_E_00400", "validations hold exactly one of required and optional")
         lengths = {c["type"]: c.get("value") for c in checks if c.get("type") in ("minLength", "maxLength")}
+        if "nonNull" in kinds and "required" not in kinds:
+            return self._error(400, "DI_E_00400", "nonNull goes with required")
         attribute = Attribute(
-            column.lower(), said["dataType"], "required" in kinds, lengths.get("minLength"), lengths.get("maxLength")
+            column.lower(),
+            said["dataType"],
+            "required" in kinds,
+            lengths.get("minLength"),
+            lengths.get("maxLength"),
+            "nonNull" in kinds,
+            said.get("defaultValue"),
         )
         if not self._store.add_attribute(name, attribute):
             return self._error(409, "DI_E_00409", "there is a column of this name")

@@ -1,0 +1,263 @@
+"""Custom attributes through the whole journey: file or frame, validation, diff, plan, push, ledger, vendor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from tests.clocks import Clock
+from toolkit.attributes import CustomAttribute
+from toolkit.casting import DTYPES, cast_column
+from toolkit.contract import APRIL_2026, Column
+from toolkit.delivery import Delivery
+from toolkit.diffing import diff
+from toolkit.encoding import encode, oversized
+from toolkit.engine import to_arrow
+from toolkit.errors import InputError, PlanError, SettingsError
+from toolkit.ledger import Ledger
+from toolkit.planning import PushPlan, plan_push
+from toolkit.pushing import push, resume
+from toolkit.sandbox import Reply, Sandbox
+from toolkit.schema_checking import add_attribute, check_schema
+from toolkit.settings import Settings
+from toolkit.validation import ValidationReport, validate
+
+LISTED = (
+    CustomAttribute("region", required=True, non_null=True, min_length=2, max_length=3),
+    CustomAttribute("staff", "integer"),
+    CustomAttribute("rating", "float"),
+    CustomAttribute("active", "boolean", default=True),
+    CustomAttribute("seen_at", "datetime"),
+    CustomAttribute("since", "date"),
+)
+TEXTS = {"region": "EU", "staff": "9007199254740993", "rating": "1.5", "active": "TRUE",
+         "seen_at": "2026-01-02T03:04:05+01:00", "since": "2026-01-02"}  # fmt: skip
+SENT = {"region": "EU", "staff": 9007199254740993, "rating": 1.5, "active": True,
+        "seen_at": "2026-01-02T02:04:05Z", "since": "2026-01-02"}  # fmt: skip
+CONTRACT = APRIL_2026.with_columns(a.column for a in LISTED)
+
+
+@dataclass
+class Tenant:
+    """A sandbox whose table has the attributes, and an analyst's settings for it."""
+
+    sandbox: Sandbox
+    clock: Clock
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(base_url=self.sandbox.url, attributes=LISTED)
+
+    def plan(self, data: Any) -> PushPlan:
+        return plan_push(diff(Ledger.of(self.settings).snapshot(), data), settings=self.settings, allow="all")
+
+    def push(self, data: Any) -> Any:
+        return push(self.plan(data), settings=self.settings, pace=self.clock.pace, progress=False)
+
+    def last(self) -> list[dict[str, Any]]:
+        """The newest version of each customer at the vendor, custom columns alone."""
+        newest = self.sandbox.table().groupby("customer_id").last()
+        return json.loads(newest[[a.name for a in LISTED]].to_json(orient="records"))
+
+
+@pytest.fixture
+def tenant(clock: Clock) -> Iterator[Tenant]:
+    with Sandbox(clock=lambda: clock.now().timestamp()) as sandbox:
+        for a in LISTED:
+            facts = {k: v for k, v in asdict(a).items() if k not in ("name", "data_type")}
+            add_attribute(a.name, a.data_type, **facts, settings=Settings(base_url=sandbox.url))
+        yield Tenant(sandbox, clock)
+
+
+def checked(frame: pd.DataFrame) -> ValidationReport:
+    return validate(frame, contract=CONTRACT, now=pd.Timestamp("2026-11-01T00:00:00Z"))
+
+
+def test_all_six_types_arrive_as_they_were_written_and_come_back_from_the_ledger(tenant: Tenant, customers) -> None:
+    assert check_schema(settings=tenant.settings).ok
+    report = checked(customers(2).assign(**TEXTS))
+    assert report.ok
+    assert {a.name: report.good[a.name].dtype for a in LISTED} == {a.name: DTYPES[a.data_type] for a in LISTED}
+    assert tenant.push(report).n_accepted == 2
+    assert tenant.last() == [SENT, SENT]
+    assert tenant.plan(report).n_rows == 0
+    held = Ledger.of(tenant.settings).snapshot().versions
+    assert held["staff"].to_pylist() == [9007199254740993] * 2  # more than a float could tell
+    assert held["since"].to_pylist() == [date(2026, 1, 2)] * 2
+    assert Ledger.of(tenant.settings).history("C00000")["region"].tolist() == ["EU"]
+
+
+def test_a_changed_attribute_is_a_changed_row_and_one_that_is_not_given_is_kept(tenant: Tenant, customers) -> None:
+    tenant.push(checked(customers(3).assign(**TEXTS)))
+    later = "2026-02-01T00:00:00Z"
+    plan = tenant.plan(checked(customers(3, at=later).assign(**TEXTS | {"staff": ["7", TEXTS["staff"], None]})))
+    assert plan.counts == {"added": 0, "changed": 2}
+    said = plan.fields[["customer_id", "column", "before", "after"]].astype(object)
+    assert said.where(said.notna(), None).to_numpy().tolist() == [
+        ["C00000", "staff", "9007199254740993", "7"],
+        ["C00002", "staff", "9007199254740993", None],
+    ]
+    kept = tenant.push(checked(customers(1, at=later, customer_name="Other").assign(region="US")))
+    assert kept.n_accepted == 1
+    assert tenant.last()[0] == {**SENT, "region": "US"}
+
+
+def test_a_new_customer_gets_the_default_of_what_a_delivery_does_not_speak_of(tenant: Tenant, customers) -> None:
+    tenant.push(checked(customers(2).assign(region="EU", active=[None, "false"])))
+    assert [r["active"] for r in tenant.last()] == [None, False]  # an empty cell is null
+    tenant.push(checked(customers(3, at="2026-02-01T00:00:00Z", customer_name="Other").assign(region="EU")))
+    assert [r["active"] for r in tenant.last()] == [None, False, True]
+    assert tenant.plan(checked(customers(3, at="2026-02-01T00:00:00Z", customer_name="Other").assign(region="EU"))
+                       ).n_rows == 0  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        ("region", None, "region is empty"),
+        ("region", "E", "region is shorter or longer than its attribute allows"),
+        ("region", "EUROPE", "region is shorter or longer than its attribute allows"),
+        ("staff", "7.5", "staff is not written as integer"),
+        ("staff", "1e3", "staff is not written as integer"),
+        ("rating", "1,5", "rating is not written as float"),
+        ("rating", "inf", "rating is not written as float"),
+        ("rating", "1e999", "rating is not written as float"),
+        ("active", "yes", "active is not written as boolean"),
+        ("seen_at", "2026-01-02T03:04:05", "seen_at is not written as datetime"),
+        ("seen_at", "2026-13-02T03:04:05Z", "seen_at is not written as datetime"),
+        ("since", "02.01.2026", "since is not written as date"),
+        ("since", "2026-02-30", "since is not written as date"),
+    ],
+)
+def test_a_cell_that_the_vendor_would_refuse_is_a_failure_of_its_row(customers, column, cell, said) -> None:
+    report = checked(customers(2).assign(**TEXTS | {column: [TEXTS[column], cell]}))
+    assert report.counts == {said: 1}
+    assert report.failures[["column", "index"]].to_numpy().tolist() == [[column, 3]]
+    assert report.n_good == 1
+    assert report.delivery.held == {"C00001"}
+
+
+def test_a_delivery_that_does_not_speak_of_an_attribute_is_no_failure(customers) -> None:
+    report = checked(customers(1))
+    assert report.ok
+    assert "region" not in report.delivery.given
+
+
+def test_the_sandbox_refuses_what_the_validation_would_have_found(tenant: Tenant, customers) -> None:
+    frame = checked(customers(3).assign(**TEXTS)).good.assign(region=["EU", "EUROPE", None])
+    report = tenant.push(Delivery(frame, given=tuple(frame.columns)))
+    assert report.refused[["source_row", "category"]].to_numpy().tolist() == [[3, "length"], [4, "required"]]
+
+
+def test_a_push_that_stopped_is_resumed_with_its_attributes(tenant: Tenant, customers) -> None:
+    plan = tenant.plan(checked(customers(600).assign(**TEXTS)))
+    tenant.sandbox.vendor.troubles.extend([None, Reply(401, b"{}")])
+    with pytest.raises(Exception, match="refused the token"):
+        push(plan, settings=tenant.settings, pace=tenant.clock.pace, progress=False)
+    others = Settings(base_url=tenant.sandbox.url, attributes=LISTED[1:])
+    with pytest.raises(PlanError, match=r"begun with other custom attributes \(region\)"):
+        resume(settings=others, pace=tenant.clock.pace)
+    assert resume(settings=tenant.settings, pace=tenant.clock.pace, progress=False).n_accepted == 600
+    assert tenant.last() == [SENT] * 600
+
+
+def test_attributes_that_settings_and_diff_do_not_share_are_never_dropped_or_emptied(customers, clock: Clock) -> None:
+    report = checked(customers(1).assign(**TEXTS))
+    with pytest.raises(PlanError, match=r"same custom attributes: region, staff, .*toolkit\.toml"):
+        plan_push(diff(Ledger.of().snapshot(), report))
+    with pytest.raises(PlanError, match=r"same custom attributes: region"):
+        plan_push(diff(customers(1), customers(1)), settings=Settings(attributes=LISTED[:1]))
+
+
+def test_cells_that_were_never_checked_are_said_so(tenant: Tenant, customers) -> None:
+    with pytest.raises(InputError, match=r"custom attributes .*staff.* validate it"):
+        tenant.plan(customers(1).assign(**TEXTS | {"staff": "many"}))
+
+
+def test_attributes_are_listed_in_the_projects_file_and_in_the_environment(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "toolkit.toml").write_text(
+        '[[attributes]]\nname = "region"\nmax_length = 3\n[[attributes]]\nname = "since"\ndata_type = "date"\n'
+        "default = 2026-01-02\n",
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    listed = Settings().attributes
+    assert listed == (
+        CustomAttribute("region", max_length=3),
+        CustomAttribute("since", "date", default=date(2026, 1, 2)),
+    )
+    assert Settings().documented.resource.names[-2:] == ("region", "since")
+    monkeypatch.setenv("TOOLKIT_ATTRIBUTES", '[{"name": "staff", "data_type": "integer"}]')
+    assert Settings().documented.resource.custom == (Column("staff", "integer", use="custom attribute"),)
+    for wrong, said in (
+        ('[{"name": "x"}, {"name": "x"}]', "listed twice: x"),
+        ('[{"name": "Source"}]', "cannot be a custom attribute"),
+        ('[{"name": "x", "kind": "date"}]', "TOOLKIT_ATTRIBUTES .*Unexpected keyword"),
+        ("region", "TOOLKIT_ATTRIBUTES a JSON list"),
+    ):
+        monkeypatch.setenv("TOOLKIT_ATTRIBUTES", wrong)
+        with pytest.raises(SettingsError, match=said):
+            Settings()
+
+
+def test_a_row_that_its_attributes_make_too_large_is_found(customers) -> None:
+    wide = APRIL_2026.with_columns([Column("note")])
+    frame = customers(2).assign(note=["x", "x" * 1_000_001])
+    assert oversized(frame, 1_000_000, resource=wide.resource).tolist() == [False, True]
+    assert "larger than a request" in next(iter(validate(frame, contract=wide).counts))
+
+
+VALUES = {
+    "string": st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+    "integer": st.integers(-(10**18) + 1, 10**18 - 1),
+    "float": st.floats(allow_nan=False, allow_infinity=False),
+    "boolean": st.booleans(),
+    "date": st.dates(date(1700, 1, 1), date(2200, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("kind", list(VALUES))
+@given(data=st.data())
+@hypothesis_settings(max_examples=12)
+def test_what_is_written_as_text_is_encoded_as_the_value_it_was(kind: Any, data: st.DataObject) -> None:
+    values = data.draw(st.lists(st.none() | VALUES[kind], min_size=1, max_size=5))
+    contract = APRIL_2026.with_columns([Column("own", kind)])
+    cells, unread = cast_column(pd.Series([None if v is None else str(v) for v in values], dtype="str"),
+                                Column("own", kind))  # fmt: skip
+    assert not unread.any()
+    again, _ = cast_column(cells, Column("own", kind))
+    assert again is cells
+    frame = pd.DataFrame({"customer_id": ["A"] * len(values), "updated_at": pd.Timestamp("2026-01-01T00:00:00Z"),
+                          "own": cells})  # fmt: skip
+    encoded = encode(to_arrow(frame, contract.resource.arrow_schema()), resource=contract.resource)
+    back = [row["own"] for row in json.loads(b"[" + encoded.slice(0, len(values)) + b"]")]
+    assert back == [v.isoformat() if isinstance(v, date) else v for v in values]
+
+
+def test_a_date_that_a_worksheet_gave_its_midnight_is_a_date() -> None:
+    cells, unread = cast_column(pd.Series(["2026-01-02T00:00:00", "2026-01-02 12:00:00"]), Column("own", "date"))
+    assert cells.tolist() == [date(2026, 1, 2), pd.NA]
+    assert unread.tolist() == [False, True]
+
+
+def test_numbers_that_pandas_made_floats_beside_nulls_are_whole_again() -> None:
+    cells, unread = cast_column(pd.Series([7.0, np.nan, 7.5]), Column("own", "integer"))
+    assert cells.tolist() == [7, pd.NA, pd.NA]
+    assert unread.tolist() == [False, False, True]
+
+
+def test_a_contract_without_attributes_stays_itself() -> None:
+    assert Settings().documented is APRIL_2026
+    assert replace(CONTRACT, resource=APRIL_2026.resource) == APRIL_2026
