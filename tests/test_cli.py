@@ -397,3 +397,58 @@ def test_a_mapping_is_proposed_and_written_but_never_over_another(run: Run, tmp_
     assert proposed.timezone is None  # never guessed: the analyst states it
     assert run("suggest", file, "--to", made)[0] == 2
     assert run("suggest", file, "--to", made, "--overwrite")[0] == 0
+
+
+def test_what_comes_after_a_push(run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path) -> None:
+    sandbox.vendor.refuse = lambda row: "customer_category is closed" if row["customer_id"] == "C2" else None
+    code, first, _ = run("push", clean, "--yes")
+    assert (code, first["accepted"], first["refused"]) == (1, 4, 1)
+    sandbox.vendor.refuse = None
+    assert run("repush", first["push"])[0] == 2  # nobody is there to confirm it
+    code, again, _ = run("repush", first["push"], "--yes", "--reason", "category opened")
+    assert (code, again["accepted"]) == (0, 1)
+    code, amended, err = run("amend", "C3", "customer_category=Wholesale", "--reason", "a call", "--yes")
+    assert (code, amended["accepted"]) == (0, 1), err
+    assert run("snapshot", "--out", tmp_path / "now.csv")[0] == 0
+    assert "Wholesale" in (tmp_path / "now.csv").read_text(encoding="utf-8")
+    code, back, _ = run("revert", amended["push"], "--yes")
+    assert (code, back["accepted"]) == (0, 1)
+    run("snapshot", "--out", tmp_path / "back.csv")
+    assert "Wholesale" not in (tmp_path / "back.csv").read_text(encoding="utf-8")
+    code, _, _ = run("pushes")
+    assert code == 0
+    assert run("amend", "C3", "Wholesale", "--reason", "x")[0] == 2
+    assert run("amend", "nobody", "customer_category=x", "--reason", "x", "--yes")[0] == 2
+    code, gone, _ = run("retract", "--push", first["push"], "--reason", "never loaded")
+    assert (code, gone["retracted"]) == (0, 4)
+    assert run("retract", "C1", "--reason", "x")[0] == 2
+    assert run("schema")[0] in (0, 1)
+    _, after, _ = run("history", "C3")
+    assert [e["reason"] for e in after["entries"]].count("a call") == 1
+
+
+def test_customers_sent_before_the_toolkit_came_are_taken_over(run: Run, sandbox: Sandbox, clean: Path) -> None:
+    code, seeded, _ = run("seed", clean, "--reason", "sent by script until today")
+    assert (code, seeded) == (0, {"seeded": 5})
+    assert run("diff", clean)[1]["unchanged"] == 5
+    assert run("seed", clean, "--reason", "twice")[0] == 2
+
+
+def test_a_guard_that_speaks_is_2_and_yes_alone_does_not_overrule_it(
+    run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path
+) -> None:
+    assert run("push", clean, "--yes")[0] == 0
+    changed = tmp_path / "changed.csv"
+    text = clean.read_text(encoding="utf-8").replace("2026-01", "2026-02")
+    changed.write_text(text.replace("customer\n", "peak\n"), encoding="utf-8")
+    code, said, _ = run("push", changed, "--yes")
+    assert code == 2
+    assert "--allow changed" in said["error"]
+    assert run("plan", changed)[0] == 1
+    assert run("push", changed, "--yes", "--allow", "changed")[1]["accepted"] == 5
+
+
+def test_a_large_file_is_scanned_by_the_same_rules(run: Run, clean: Path, tmp_path: Path) -> None:
+    code, found, _ = run("scan", clean, "--good", tmp_path / "good.csv")
+    assert (code, found["rows"], found["good"]) == (0, 5, 5)
+    assert len((tmp_path / "good.csv").read_text(encoding="utf-8").splitlines()) == 6

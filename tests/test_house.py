@@ -51,7 +51,7 @@ FLOORS = [
     {"repushing", "reverting", "chronicle"},
     {"demo", "telling"},
     {"terminal"},
-    {"file_commands"},
+    {"file_commands", "later_commands"},
     {"cli"},
     {"__main__"},
 ]

@@ -33,8 +33,8 @@ def names() -> list[str]:
     return [path.stem for path in NOTEBOOKS]
 
 
-def test_the_three_notebooks_are_there() -> None:
-    assert names() == ["00_tour", "10_onboard_a_customer_file", "20_refresh_with_what_changed"]
+def test_the_four_notebooks_are_there() -> None:
+    assert names() == ["00_tour", "10_onboard_a_customer_file", "20_refresh_with_what_changed", "30_correct_and_repush"]
 
 
 @pytest.mark.parametrize("name", names())

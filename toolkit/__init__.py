@@ -11,6 +11,8 @@ Errors are in `toolkit.errors`.
 """
 
 from toolkit.applying import apply_patch
+from toolkit.attributes import CustomAttribute
+from toolkit.chronicle import pushes
 from toolkit.client import Client
 from toolkit.contract import Contract
 from toolkit.correcting import Correction, correct, preview_corrections
@@ -25,10 +27,14 @@ from toolkit.profiling import Profile, profile
 from toolkit.pushing import abandon, dry_run, push, resume, status
 from toolkit.reading import read_customers
 from toolkit.reporting import PushReport
+from toolkit.repushing import correct_customers, repush
+from toolkit.reverting import revert
 from toolkit.sandbox import Sandbox
 from toolkit.scanning import Scan, scan
 from toolkit.schema import Customer
+from toolkit.schema_checking import add_attribute, check_schema
 from toolkit.settings import Settings
+from toolkit.settling import settle
 from toolkit.snapshot import Snapshot
 from toolkit.standing import Status
 from toolkit.suggesting import MappingSuggestion, suggest_mapping
@@ -38,6 +44,7 @@ __all__ = [
     "Client",
     "Contract",
     "Correction",
+    "CustomAttribute",
     "Customer",
     "Delivery",
     "Diff",
@@ -55,8 +62,11 @@ __all__ = [
     "Status",
     "ValidationReport",
     "abandon",
+    "add_attribute",
     "apply_patch",
+    "check_schema",
     "correct",
+    "correct_customers",
     "diff",
     "dry_run",
     "patch_between",
@@ -64,11 +74,15 @@ __all__ = [
     "preview_corrections",
     "profile",
     "push",
+    "pushes",
     "read_corrections",
     "read_customers",
     "read_patch",
+    "repush",
     "resume",
+    "revert",
     "scan",
+    "settle",
     "status",
     "suggest_mapping",
     "validate",

@@ -22,7 +22,8 @@ from toolkit.demo import run_demo
 from toolkit.diffing import Diff, diff
 from toolkit.display import plural
 from toolkit.errors import ToolkitError
-from toolkit.file_commands import check, corrections, mend, profile, suggest
+from toolkit.file_commands import check, corrections, mend, profile, scan, suggest
+from toolkit.later_commands import LATER
 from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan, plan_push, require_digest
 from toolkit.pushing import abandon as abandoned
@@ -61,7 +62,10 @@ app = App(
 Include = Annotated[tuple[str, ...], Parameter(help="States to send as well: touched, restated, backdated.")]
 
 
-for command in (suggest, check, profile, corrections, mend):
+Allow = Annotated[tuple[str, ...], Parameter(help="A guard to overrule by its name, or all; may be repeated.")]
+
+
+for command in (suggest, check, scan, profile, corrections, mend, *LATER):
     app.command(command)
 
 
@@ -78,11 +82,13 @@ def diff_(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> in
 
 
 @app.command
-def plan(file: Path, /, *, source: Source = AS_IT_IS, include: Include = (), json: Json = False) -> int:
+def plan(
+    file: Path, /, *, source: Source = AS_IT_IS, include: Include = (), allow: Allow = (), json: Json = False
+) -> int:
     """Plan what to send of FILE; nothing leaves the machine."""
     settings = Settings()
     report, changes = _compared(file, source, settings)
-    planned = _planned(changes, settings, include)
+    planned = _planned(changes, settings, include, allow)
     show(planned, json, [*plan_lines(planned), *finding_lines(report)])
     return FINDINGS if planned.n_rows or report.n_quarantined else OK
 
@@ -97,6 +103,7 @@ def push_(
     dry: Annotated[bool, Parameter(name="--dry-run")] = False,
     yes: Annotated[bool, Parameter(name=["--yes", "-y"])] = False,
     include: Include = (),
+    allow: Allow = (),
     reason: str = "",
     json: Json = False,
 ) -> int:
@@ -115,7 +122,7 @@ def push_(
     """
     settings = Settings()
     report, changes = _compared(file, source, settings)
-    planned = _planned(changes, settings, include)
+    planned = _planned(changes, settings, include, allow)
     require_digest(planned, plan)
     for line in (repr(planned), *plan_lines(planned), *finding_lines(report)):
         say(line)
@@ -253,9 +260,10 @@ def _compared(file: Path, source: Source, settings: Settings) -> tuple[Validatio
     return report, diff(Ledger.of(settings).snapshot(), report)
 
 
-def _planned(changes: Diff, settings: Settings, include: tuple[str, ...]) -> PushPlan:
+def _planned(changes: Diff, settings: Settings, include: tuple[str, ...], allow: tuple[str, ...]) -> PushPlan:
     states = [state.strip() for each in include for state in each.split(",") if state.strip()]
-    return plan_push(changes, settings=settings, include=states)
+    names = [name.strip() for each in allow for name in each.split(",") if name.strip()]
+    return plan_push(changes, settings=settings, include=states, allow=names)
 
 
 def _pushed(result: PushReport, as_json: bool) -> int:

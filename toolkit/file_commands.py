@@ -8,6 +8,8 @@ from toolkit.correcting import preview_corrections
 from toolkit.mapping import Mapping
 from toolkit.mending import read_corrections
 from toolkit.profiling import profile as profiled
+from toolkit.rules import RULES
+from toolkit.scanning import scan as scanned
 from toolkit.settings import Settings
 from toolkit.suggesting import suggest_mapping
 from toolkit.telling import finding_lines, profile_lines, suggestion_lines
@@ -27,6 +29,38 @@ def check(file: Path, /, *, source: Source = AS_IT_IS, excel: Path | None = None
         say(f"  rows to mend written to {report.to_excel(excel)}")
     show(report, json, finding_lines(report))
     return OK if report.ok else FINDINGS
+
+
+def scan(
+    file: Path,
+    /,
+    *,
+    mapping: Path | None = None,
+    good: Path | None = None,
+    bad: Path | None = None,
+    warnings: bool = False,
+    json: Json = False,
+) -> int:
+    """Check a FILE that does not fit in memory, .parquet or .csv, by the same rules.
+
+    Parameters
+    ----------
+    mapping
+        A TOML file that says which file column is which.
+    good, bad
+        Where to write the rows without a failure, and those with one and their reasons: .parquet or .csv.
+    warnings
+        Look for what will hurt later too, which takes more time and memory.
+    """
+    settings = Settings()
+    say(settings.label)
+    found = scanned(file, mapping=mapping, contract=settings.documented, rules=RULES if warnings else ())
+    for path, write in ((good, found.write_good), (bad, found.write_bad)):
+        if path:
+            say(f"  written to {write(path)}")
+    show(found, json, [f"  {why}: {n:,}" for why, n in {**found.counts, **found.warning_counts}.items()])
+    found.close()
+    return OK if found.ok else FINDINGS
 
 
 def profile(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:

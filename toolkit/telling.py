@@ -6,6 +6,7 @@ from toolkit.contract import ID
 from toolkit.diffing import WAYS_IN, Diff
 from toolkit.planning import PushPlan
 from toolkit.profiling import Profile
+from toolkit.replanning import Repush
 from toolkit.reporting import PushReport
 from toolkit.standing import Status
 from toolkit.suggesting import MappingSuggestion
@@ -69,6 +70,13 @@ def plan_lines(planned: PushPlan) -> list[str]:
         for state, n in planned.left_out.items()
         if n
     ]
+
+
+def left_out_lines(planned: Repush) -> list[str]:
+    """Say which rows are not sent again, and why."""
+    shown = planned.left_out.head(MOST).to_dict("records")
+    more = planned.n_left_out - len(shown)
+    return [f"  left out: {r[ID]}, {r['why']}" for r in shown] + ([f"  and {more:,} more"] if more else [])
 
 
 def fate_lines(result: PushReport) -> list[str]:

@@ -1,0 +1,161 @@
+"""The commands for what comes after a push: correct, send again, take back, settle; arguments in, exit code out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from toolkit import chronicle
+from toolkit.errors import InputError
+from toolkit.ledger import Ledger
+from toolkit.pushing import push
+from toolkit.replanning import Repush
+from toolkit.repushing import correct_customers
+from toolkit.repushing import repush as replanned
+from toolkit.reverting import revert as reverted
+from toolkit.schema_checking import check_schema
+from toolkit.settings import Settings
+from toolkit.settling import settle as settled
+from toolkit.telling import fate_lines, left_out_lines, plan_lines
+from toolkit.terminal import AS_IT_IS, FINDINGS, OK, Json, Source, ask, print_json, say, show, validated
+
+Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask.")]
+
+
+def amend(customer_id: str, /, *cells: str, reason: str, yes: Yes = False, json: Json = False) -> int:
+    """Send a new version of one customer, with other cells.
+
+    Parameters
+    ----------
+    cells
+        column=value, as customer_category=Retail; nothing behind the sign makes the cell empty.
+    reason
+        Why, for the ledger.
+    """
+    settings = _labelled()
+    pairs = [cell.partition("=") for cell in cells]
+    if not pairs or not all(equals for _, equals, _ in pairs):
+        raise InputError("amend takes column=value, such as customer_category=Retail.")
+    changed = {column.strip(): value or None for column, _, value in pairs}
+    return _sent(correct_customers({customer_id: changed}, reason=reason, settings=settings), settings, yes, json)
+
+
+def repush(name: str, /, *, whole: bool = False, reason: str = "", yes: Yes = False, json: Json = False) -> int:
+    """Send again what push NAME did not bring in.
+
+    Parameters
+    ----------
+    whole
+        Send what was accepted as well.
+    reason
+        Why, for the ledger.
+    """
+    settings = _labelled()
+    return _sent(replanned(name, whole=whole, reason=reason, settings=settings), settings, yes, json)
+
+
+def revert(name: str, /, *, reason: str = "", yes: Yes = False, json: Json = False) -> int:
+    """Send versions that restore what stood before push NAME.
+
+    Parameters
+    ----------
+    reason
+        Why, for the ledger.
+    """
+    settings = _labelled()
+    return _sent(reverted(name, reason=reason, settings=settings), settings, yes, json)
+
+
+def settle(
+    name: str,
+    /,
+    *,
+    accepted: tuple[str, ...] = (),
+    refused: tuple[str, ...] = (),
+    reason: str,
+    json: Json = False,
+) -> int:
+    """Say what became of the unknown rows of push NAME, having looked at the vendor's table.
+
+    Parameters
+    ----------
+    accepted, refused
+        A customer_id, or all; may be repeated.
+    reason
+        How that is known, for the ledger.
+    """
+    taken, not_taken = ("all" if "all" in ids else ids for ids in (accepted, refused))
+    result = settled(name, accepted=taken, refused=not_taken, reason=reason, settings=_labelled())
+    show(result, json, fate_lines(result))
+    return OK if result.ok else FINDINGS
+
+
+def pushes(*, json: Json = False) -> int:
+    """List every push to the target, those of colleagues on a shared ledger too."""
+    found = chronicle.pushes(settings=_labelled())
+    show(found, json, [f"  {line}" for line in found.to_frame().to_string(index=False).splitlines()])
+    return OK
+
+
+def seed(file: Path, /, *, source: Source = AS_IT_IS, reason: str, json: Json = False) -> int:
+    """Take over the customers of FILE into the ledger, which were sent before the toolkit came; nothing is sent.
+
+    Parameters
+    ----------
+    reason
+        How that is known, for the ledger.
+    """
+    settings = Settings()
+    report = validated(file, source, settings)
+    n_rows = Ledger.of(settings).seed(report, reason=reason, contract=settings.documented)
+    print_json({"seeded": n_rows}) if json else print(
+        f"{n_rows:,} rows taken over into the ledger of {settings.target}"
+    )
+    return OK
+
+
+def retract(customer_id: str = "", updated_at: str = "", /, *, push: str = "", reason: str, json: Json = False) -> int:
+    """Enter that a version, or those of a push, did not arrive after all: they come up again in the next diff.
+
+    Parameters
+    ----------
+    push
+        The push whose rows are taken back, in place of one version.
+    reason
+        How that is known, for the ledger.
+    """
+    settings = _labelled()
+    if bool(push) == bool(customer_id and updated_at):
+        raise InputError("retract takes a customer_id and its updated_at, or --push NAME.")
+    keys = [(customer_id, updated_at)] if customer_id else []
+    n_rows = Ledger.of(settings).retract(keys, push=push, reason=reason)
+    print_json({"retracted": n_rows}) if json else print(f"{n_rows:,} versions retracted")
+    return OK
+
+
+def schema(*, json: Json = False) -> int:
+    """Hold the vendor's columns against ours; nothing is written."""
+    found = check_schema(settings=_labelled())
+    show(found, json, [f"  {line}" for line in found.to_frame().to_string(index=False).splitlines()])
+    return OK if found.ok else FINDINGS
+
+
+LATER: tuple[Any, ...] = (amend, repush, revert, settle, pushes, seed, retract, schema)
+
+
+def _sent(planned: Repush, settings: Settings, yes: bool, json: bool) -> int:
+    for line in (planned.summary(), *plan_lines(planned.plan), *left_out_lines(planned)):
+        say(line)
+    if planned.n_rows and not yes:
+        ask(f"Send {planned.n_rows:,} rows to {settings.label}? [y/N] ")
+    result = push(planned, settings=settings)
+    show(result, json, fate_lines(result))
+    return OK if result.ok and not planned.n_left_out else FINDINGS
+
+
+def _labelled() -> Settings:
+    settings = Settings()
+    say(settings.label)
+    return settings
