@@ -6,13 +6,16 @@ PORT ?= 8765
 # Jupyter refuses root unless told otherwise, and in a container there is nobody else.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo test lab bench lint clean
+.PHONY: demo test test-all lab bench lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/core
 	$(BIN)/toolkit demo
 
 test: $(VENV)/dev
+	$(BIN)/python -m pytest -n auto -m "not slow"
+
+test-all: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto
 
 lab: $(VENV)/core
@@ -25,6 +28,7 @@ PEERS := .venv-peers
 
 bench: $(VENV)/dev $(PEERS)/ready
 	$(BIN)/python -m tests.bench $(ROWS) $(PEERS)/bin/python
+	$(BIN)/python -m tests.bench_push $(ROWS)
 
 # ydata-profiling refuses the pandas that the toolkit needs, so the peers have an environment of their own.
 $(PEERS)/ready: tests/peers.py

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import toolkit as tk
 from tests.clocks import Clock
 from toolkit.display import MAX_CELL, Result, bar, escape, frame_table, page, plural, table
+from toolkit.schema_checking import check_schema
 from toolkit.suggesting import suggest_mapping
 
 EVIL = '<script>alert("x")</script><img src=http://evil.example/x.png onerror=alert(1)>'
@@ -71,7 +72,9 @@ def results(customers, clock: Clock, tmp_path: Path) -> dict[str, Result]:
                 tk.status(settings=settings), tk.diff(ledger.snapshot(), later.iloc[1:]),
                 suggest_mapping(frame), tk.preview_corrections(delivery), corrected.patch(who=EVIL),
                 tk.apply_patch(delivery, corrected.patch(who=EVIL)),
-                tk.validate(later, before=ledger.snapshot()).drift, tk.scan(written, rules=())]  # fmt: skip
+                tk.validate(later, before=ledger.snapshot()).drift, tk.scan(written, rules=()),
+                tk.revert(pushed, settings=settings), tk.pushes(settings=settings),
+                check_schema(settings=settings)]  # fmt: skip
     return {f"{number} {type(result).__name__}": result for number, result in enumerate(made)}
 
 

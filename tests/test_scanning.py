@@ -223,11 +223,16 @@ print(found.n_rows, found.n_quarantined, resource.getrusage(resource.RUSAGE_SELF
 
 
 def test_memory_is_bounded_by_its_limit_and_not_by_the_rows(tmp_path: Path) -> None:
-    n, path = 600_000, tmp_path / "rows.parquet"
-    ids = arrow.array([f"C{i % (n - 1)}" for i in range(n)])
-    times = arrow.array([NOW.to_pydatetime()] * n, arrow.timestamp("us", "UTC"))
-    pq.write_table(arrow.table({"customer_id": ids, "updated_at": times}), path)
-    done = subprocess.run([sys.executable, "-c", MEASURED, path], capture_output=True, text=True, check=True)
-    n_rows, n_bad, kilobytes = map(int, done.stdout.split())
-    assert (n_rows, n_bad) == (n, 2)
-    assert kilobytes < 600_000
+    peaks = []
+    for n in (150_000, 600_000):
+        path = tmp_path / f"{n}.parquet"
+        ids = arrow.array([f"C{i % (n - 1)}" for i in range(n)])
+        times = arrow.array([NOW.to_pydatetime()] * n, arrow.timestamp("us", "UTC"))
+        names = arrow.array([f"A name of some length, number {i}" for i in range(n)])
+        pq.write_table(arrow.table({"customer_id": ids, "updated_at": times, "customer_name": names}), path)
+        done = subprocess.run([sys.executable, "-c", MEASURED, path], capture_output=True, text=True, check=True)
+        n_rows, n_bad, kilobytes = map(int, done.stdout.split())
+        assert (n_rows, n_bad) == (n, 2)
+        peaks.append(kilobytes)
+    # What the process has before it scans differs by machine; four times the rows take no more than the limit.
+    assert peaks[1] - peaks[0] < 200_000
