@@ -24,14 +24,18 @@ from toolkit.delivery import Delivery
 from toolkit.diffing import diff
 from toolkit.encoding import encode, oversized
 from toolkit.engine import to_arrow
-from toolkit.errors import InputError, PlanError, SettingsError
+from toolkit.errors import InputError, MappingError, PlanError, SettingsError
 from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan, plan_push
 from toolkit.pushing import push, resume
+from toolkit.reading import read_customers
+from toolkit.repushing import correct_customers
+from toolkit.reverting import revert
 from toolkit.sandbox import Reply, Sandbox
 from toolkit.schema_checking import add_attribute, check_schema
 from toolkit.settings import Settings
 from toolkit.validation import ValidationReport, validate
+from toolkit.writing import write_table
 
 LISTED = (
     CustomAttribute("region", required=True, non_null=True, min_length=2, max_length=3),
@@ -96,6 +100,21 @@ def test_all_six_types_arrive_as_they_were_written_and_come_back_from_the_ledger
     assert held["staff"].to_pylist() == [9007199254740993] * 2  # more than a float could tell
     assert held["since"].to_pylist() == [date(2026, 1, 2)] * 2
     assert Ledger.of(tenant.settings).history("C00000")["region"].tolist() == ["EU"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".xlsx"])
+def test_a_file_and_its_mapping_may_name_attributes(customers, tmp_path: Path, ending: str) -> None:
+    frame = customers(2).assign(**TEXTS, Kopfzahl="00012").drop(columns=["staff", "active"])
+    file, mapping = write_table(frame, tmp_path / f"crm{ending}"), tmp_path / "crm.toml"
+    assert checked(read_customers(file, attributes=LISTED)).good["region"].tolist() == ["EU", "EU"]
+    columns = {"customer_id": "customer_id", "updated_at": "updated_at", "staff": "Kopfzahl", "region": "region"}
+    lines = [f'{ours} = "{theirs}"' for ours, theirs in columns.items()]
+    mapping.write_text("\n".join(["[columns]", *lines, "[constants]", 'active = "true"']), encoding="utf-8")
+    report = checked(read_customers(file, mapping=mapping, attributes=LISTED))
+    assert report.good[["region", "staff", "active"]].to_numpy().tolist() == [["EU", 12, True]] * 2
+    assert report.delivery.given == ("customer_id", "updated_at", "region", "staff", "active")
+    with pytest.raises(MappingError, match="'staff', which is not known"):
+        read_customers(file, mapping=mapping)
 
 
 def test_a_changed_attribute_is_a_changed_row_and_one_that_is_not_given_is_kept(tenant: Tenant, customers) -> None:
@@ -170,6 +189,17 @@ def test_a_push_that_stopped_is_resumed_with_its_attributes(tenant: Tenant, cust
         resume(settings=others, pace=tenant.clock.pace)
     assert resume(settings=tenant.settings, pace=tenant.clock.pace, progress=False).n_accepted == 600
     assert tenant.last() == [SENT] * 600
+
+
+def test_a_correction_and_a_revert_carry_attributes(tenant: Tenant, customers) -> None:
+    tenant.push(checked(customers(2).assign(**TEXTS)))
+    fixed = correct_customers({"C00001": {"region": "US", "staff": 5}}, reason="moved", settings=tenant.settings,
+                              allow="all")  # fmt: skip
+    report = push(fixed.plan, settings=tenant.settings, pace=tenant.clock.pace, progress=False)
+    assert tenant.last() == [SENT, {**SENT, "region": "US", "staff": 5}]
+    back = revert(report.push, settings=tenant.settings, now=pd.Timestamp("2027-01-01T00:00:00Z"), allow="all")
+    assert push(back.plan, settings=tenant.settings, pace=tenant.clock.pace, progress=False).n_accepted == 1
+    assert tenant.last() == [SENT, SENT]
 
 
 def test_attributes_that_settings_and_diff_do_not_share_are_never_dropped_or_emptied(customers, clock: Clock) -> None:

@@ -97,9 +97,10 @@ class Mapping:
     kind: DeliveryKind = "full"
     corrections: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    attributes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        known = CUSTOMER.names
+        known = self.known
         _require_known("columns", self.columns, known, self.name)
         _require_known("constants", self.constants, known, self.name)
         if twice := [c for c in self.columns if c in self.constants]:
@@ -153,13 +154,18 @@ class Mapping:
         raise MappingError(f"{self.name}: {key} cannot be {value!r}: {advice}.")
 
     @property
+    def known(self) -> tuple[str, ...]:
+        """The columns that it may speak of: the documented ones, then the custom attributes."""
+        return (*CUSTOMER.names, *self.attributes)
+
+    @property
     def name(self) -> str:
         """How a message calls this mapping."""
         return self.path.name if self.path else "The mapping"
 
     @classmethod
-    def load(cls, path: str | Path) -> Mapping:
-        """Read a mapping from a TOML file.
+    def load(cls, path: str | Path, *, attributes: tuple[str, ...] = ()) -> Mapping:
+        """Read a mapping from a TOML file, which may name these custom attributes too.
 
         Raises
         ------
@@ -187,6 +193,7 @@ class Mapping:
             columns=sections.get("columns", {}),
             constants=constants,
             corrections=_beside(sections.get("corrections", {}), path.parent),
+            attributes=attributes,
             path=path,
             **form,
             **delivery,

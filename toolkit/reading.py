@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit.attributes import CustomAttribute
 from toolkit.contract import CUSTOMER
 from toolkit.delivery import Delivery
 from toolkit.errors import MappingError, ReadingError, did_you_mean
@@ -28,6 +30,7 @@ def read_customers(
     mapping: Mapping | str | Path | None = None,
     constants: dict[str, str] | None = None,
     query: Any = None,
+    attributes: Iterable[CustomAttribute] = (),
 ) -> Delivery:
     r"""Read customers from wherever they come; every cell is text until the schema types it.
 
@@ -46,6 +49,8 @@ def read_customers(
         Schema column to the value of every row, over the mapping.
     query
         SQL as the database speaks it, or an SQLAlchemy ``text()`` or ``select()``.
+    attributes
+        Custom attributes to read besides, as text that validation types: ``Settings().attributes``.
 
     Returns
     -------
@@ -76,7 +81,11 @@ def read_customers(
     ('UTF-8, detected', "delimiter ';', detected")
     """
     name = source_name(source)
-    rules = mapping if isinstance(mapping, Mapping) else Mapping() if mapping is None else Mapping.load(mapping)
+    own = tuple(a.name for a in attributes)
+    if isinstance(mapping, Mapping):
+        rules = replace(mapping, attributes=own or mapping.attributes)
+    else:
+        rules = Mapping(attributes=own) if mapping is None else Mapping.load(mapping, attributes=own)
     if constants:
         rules = rules.with_constants(constants)
     choose = partial(choose_columns, mapping=rules, name=name)
@@ -89,7 +98,7 @@ def read_customers(
 def choose_columns(header: Sequence[str], *, mapping: Mapping, name: str) -> dict[str, int]:
     """Say where the wanted columns stand: schema column, in the schema's order, to position."""
     if mapping.columns:
-        wanted = {c: mapping.columns[c] for c in CUSTOMER.names if c in mapping.columns}
+        wanted = {c: mapping.columns[c] for c in mapping.known if c in mapping.columns}
         if lacking := [f for f in wanted.values() if f not in header]:
             spoken = " ".join(f"{f!r}{did_you_mean(f, header) or '.'}" for f in lacking)
             raise MappingError(
@@ -104,7 +113,7 @@ def choose_columns(header: Sequence[str], *, mapping: Mapping, name: str) -> dic
                 f"{', '.join(CUSTOMER.names)}. If its columns have other names, say them in a mapping: [columns]; "
                 "suggest_mapping proposes one."
             )
-        wanted = {c: c for c in CUSTOMER.names if c in folded and c not in mapping.constants}
+        wanted = {c: c for c in mapping.known if c in folded and c not in mapping.constants}
     for column in CUSTOMER.key:
         if column not in wanted and column not in mapping.constants:
             where = f"{mapping.name} names no column for" if mapping.columns else f"{name} lacks the column"
@@ -135,7 +144,9 @@ def to_delivery(table: Table, wanted: dict[str, int], mapping: Mapping, name: st
     """Type a table of text by the schema, as the mapping says."""
     index = pd.Index(table.numbers, dtype="int64", name="source_row")
     columns: dict[str, pd.Series[Any]] = {}
-    for column in CUSTOMER.names:
+    for column in mapping.known:
+        if column in mapping.attributes and column not in wanted and column not in mapping.constants:
+            continue
         if column in mapping.constants:
             columns[column] = _constant(column, mapping, len(index))
         elif column not in wanted:
@@ -153,7 +164,7 @@ def to_delivery(table: Table, wanted: dict[str, int], mapping: Mapping, name: st
         source=name,
         digest=table.digest,
         kind=mapping.kind,
-        given=tuple(c for c in CUSTOMER.names if c in wanted or c in mapping.constants),
+        given=tuple(c for c in mapping.known if c in wanted or c in mapping.constants),
         names={column: table.header[at] for column, at in wanted.items()},
         broken=table.broken_frame(),
         datetime=mapping.datetime,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -105,7 +105,8 @@ def plan_anew(
     whys
         State to why its rows are not sent, over the usual words.
     """
-    report = validate(delivery, contract=settings.documented, rules=())
+    given = tuple(c for c in settings.documented.resource.names if c in delivery.frame.columns)
+    report = validate(replace(delivery, given=given), contract=settings.documented, rules=())
     changes = diff(before, report)
     # These rows were named one by one, so what holds back a delivery that looks wrong does not hold back them.
     plan = plan_push(changes, settings=settings, **{"allow": GUARDS.keys() - {"first"}, **planning})

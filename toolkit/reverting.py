@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.contract import CUSTOMER, ID, TIME
+from toolkit.contract import ID, TIME, Resource
 from toolkit.delivery import Delivery
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.entries import RETRACTED
@@ -58,7 +58,7 @@ def revert(
     ledger = Ledger.of(chosen)
     snapshot = ledger.snapshot()
     with Session({"now_": snapshot.versions, "before_": ledger.versions(but_for=name)}) as session:
-        pairs = session.table(_PAIRS)
+        pairs = session.table(_pairs(ledger.resource))
     touched = to_frame(ledger.query(_TOUCHED, name), index="source_row")
     if touched.empty:
         raise LedgerError(f"The ledger of target {chosen.target} holds no row of push {name!r}: look at pushes().")
@@ -72,7 +72,7 @@ def revert(
         (SINCE + found["later_push"], found["later_push"].notna()),
     ):
         why = why.mask(applies, words)
-    restored = found.loc[why == "", list(CUSTOMER.names)]
+    restored = found.loc[why == "", list(ledger.resource.names)]
     return plan_anew(
         Delivery(restamped(restored, snapshot.versions, now), source=f"revert of {name}", kind="changes"),
         snapshot,
@@ -99,7 +99,10 @@ _TOUCHED = f"""FROM (
            coalesce(retracted, FALSE) AS retracted
     FROM mine LEFT JOIN later USING (customer_id) ORDER BY source_row)"""
 _NEWEST = "(FROM {0} QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1)"
-# What stood before, and whether what stands now says the same.
-_PAIRS = f"""SELECT b.customer_id, {", ".join("b." + quoted(c) for c in CUSTOMER.attributes)}, n.updated_at AS newest,
-    {" AND ".join(f"b.{quoted(c)} IS NOT DISTINCT FROM n.{quoted(c)}" for c in CUSTOMER.attributes)} AS same
+
+
+def _pairs(resource: Resource) -> str:
+    """Return the SQL of what stood before, and whether what stands now says the same."""
+    return f"""SELECT b.customer_id, {", ".join("b." + quoted(c) for c in resource.attributes)}, n.updated_at AS newest,
+    {" AND ".join(f"b.{quoted(c)} IS NOT DISTINCT FROM n.{quoted(c)}" for c in resource.attributes)} AS same
     FROM {_NEWEST.format("before_")} b JOIN {_NEWEST.format("now_")} n ON b.customer_id = n.customer_id"""

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from toolkit import mapping as mappings
 from toolkit.correcting import PATCH, correct
 from toolkit.delivery import Delivery
 from toolkit.display import Result
@@ -59,8 +58,7 @@ def read(file: Path, source: Source) -> Delivery:
         if not equals:
             raise InputError(f"--set takes column=value, such as source=customer; it was given {column!r}.")
         constants[column.strip()] = value
-    mapping = mappings.Mapping.load(source.mapping) if source.mapping else None
-    return read_customers(file, mapping=mapping, constants=constants)
+    return read_customers(file, mapping=source.mapping, constants=constants, attributes=Settings().attributes)
 
 
 def validated(file: Path, source: Source, settings: Settings) -> ValidationReport:

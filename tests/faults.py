@@ -1,0 +1,145 @@
+"""Faults at a chosen moment: what the toolkit does to the disk and on the wire is counted, and one step goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+Act = Callable[[str], None]
+
+
+class Steps:
+    """Counts steps, and acts at one of them; each step has a name, such as ``after sql COMMIT``."""
+
+    def __init__(self, act: Act, *, at: int, only: str = "") -> None:
+        self.names: list[str] = []
+        self._act, self._at, self._only, self._turn = act, at, only, threading.Lock()
+
+    def step(self, name: str) -> None:
+        if not name.startswith(self._only):
+            return
+        with self._turn:
+            self.names.append(name)
+            now = len(self.names) == self._at
+        if now:
+            self._act(name)
+
+
+@contextmanager
+def watched(steps: Steps) -> Iterator[None]:
+    """Count every step of the journal, the lock, kept files, the ledger and the connection to the vendor."""
+
+    class Watched(sqlite3.Connection):
+        def execute(self, sql: str, *more: Any) -> sqlite3.Cursor:
+            return around("sql", sql.split(maxsplit=1)[0], super().execute, sql, *more)
+
+        def executemany(self, sql: str, *more: Any) -> sqlite3.Cursor:
+            return around("sql", "many", super().executemany, sql, *more)
+
+        def executescript(self, sql: str, *more: Any) -> sqlite3.Cursor:
+            return around("sql", "script", super().executescript, sql, *more)
+
+    def around(kind: str, name: str, call: Callable[..., Any], /, *args: Any, **more: Any) -> Any:
+        steps.step(f"{kind} {name}, before")
+        result = call(*args, **more)
+        steps.step(f"{kind} {name}, after")
+        return result
+
+    def wrapped(kind: str, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **more: around(kind, name, call, *args, **more)
+
+    connect, sendall = sqlite3.connect, socket.socket.sendall
+
+    def watched_connect(path: Any, *args: Any, **more: Any) -> sqlite3.Connection:
+        ours = Path(path).name in ("journal.sqlite", "pusher.lock")
+        return connect(path, *args, **more, **({"factory": Watched} if ours else {}))
+
+    def send_in_halves(self: socket.socket, data: Any, *flags: int) -> None:
+        half = len(data) // 2
+        around("net", "first half", sendall, self, data[:half], *flags)
+        around("net", "second half", sendall, self, data[half:], *flags)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite3, "connect", watched_connect)
+        patch.setattr(socket.socket, "sendall", send_in_halves)
+        for name in ("connect", "recv_into"):
+            patch.setattr(socket.socket, name, wrapped("net", name, getattr(socket.socket, name)), raising=False)
+        patch.setattr(os, "fsync", wrapped("file", "fsync", os.fsync))
+        patch.setattr(pq, "write_table", wrapped("file", "write", pq.write_table))
+        for name in ("replace", "touch", "unlink"):
+            patch.setattr(Path, name, wrapped("file", name, getattr(Path, name)))
+        for module in [m for name, m in sys.modules.items() if name.startswith("toolkit.")]:
+            if hasattr(module, "write_deltalake"):
+                patch.setattr(module, "write_deltalake", wrapped("ledger", "write", module.write_deltalake))
+        yield
+
+
+class Recorder:
+    """A vendor on loopback that keeps each body it took, by the first part of its path: one vendor for each run.
+
+    It refuses the row of one customer, and is busy at the third request of each run.
+    """
+
+    def __init__(self, *, refused: str = "") -> None:
+        self.taken: defaultdict[str, list[bytes]] = defaultdict(list)
+        self.asked: defaultdict[str, int] = defaultdict(int)
+        recorder = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                run = self.path.split("/")[1]
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:  # its sender died
+                    return
+                recorder.asked[run] += 1
+                busy = recorder.asked[run] == 3
+                named = [i for i, row in enumerate(json.loads(body)["data"]) if row["customer_id"] == refused]
+                answer = json.dumps({"failed": [{"index": i, "code": "DI_E_00017"} for i in named]}).encode()
+                if not busy:
+                    recorder.taken[run].append(body)
+                try:
+                    self.send_response(503 if busy else 200)
+                    self.send_header("Content-Length", "0" if busy else str(len(answer)))
+                    self.end_headers()
+                    self.wfile.write(b"" if busy else answer)
+                except OSError:
+                    self.close_connection = True
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        class Quiet(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                pass
+
+        self._refused = refused
+        self._server = Quiet(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def table(self, run: str) -> dict[tuple[str, str], dict[str, Any]]:
+        """What the vendor's table holds after a run, by key."""
+        rows = (row for body in self.taken[run] for row in json.loads(body)["data"])
+        return {(r["customer_id"], r["updated_at"]): r for r in rows if r["customer_id"] != self._refused}
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
