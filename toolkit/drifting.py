@@ -269,7 +269,8 @@ def _categories(session: Session, column: str, sizes: Sizes, *, whole: bool) -> 
 def _values(session: Session, column: str, rows: str) -> dict[str, int]:
     name = quoted(column)
     found = session.table(
-        f"SELECT {name} AS value, count(*) AS n FROM {rows} WHERE {name} IS NOT NULL GROUP BY 1 LIMIT {MAX_VALUES + 1}"
+        f"""SELECT {name} AS value, count(*) AS n FROM {rows} WHERE {name} IS NOT NULL AND {ID} IS NOT NULL
+            GROUP BY 1 LIMIT {MAX_VALUES + 1}"""
     )
     return dict(zip(found["value"].to_pylist(), found["n"].to_pylist(), strict=True))
 
