@@ -108,7 +108,7 @@ def stopped(vendor: Recorder, tmp_path: Path, customers: Callable) -> Run:
     return run
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
 def test_a_journal_that_is_cut_or_flipped_makes_nothing_up(
     stopped: Run, vendor: Recorder, tmp_path: Path, where: float, bit: int, cut: bool

@@ -142,7 +142,7 @@ def count_steps(vendor: Recorder, folder: Path, frame: pd.DataFrame, *, killed_a
     return steps.names
 
 
-SHARE = 16
+SHARE = 24
 """One in so many steps is tried each time, the others by `make test-all`."""
 SHARES = [pytest.param(n, marks=[pytest.mark.slow] if n else []) for n in range(SHARE)]
 

@@ -66,10 +66,8 @@ class Repush(Result):
         """Give what changes, what is left out and the plan as an HTML fragment."""
         parts = [
             heading(self.reason, level=3),
-            badges([(self.n_rows, "rows to send", "good"), (self.n_left_out, "left out", "warn")]),
+            badges([(self.n_rows, "to send", "good"), (self.n_left_out, "left out", "warn")]),
         ]
-        if len(self.fields):
-            parts += [heading("What changes"), frame_table(self.fields)]
         if self.n_left_out:
             parts += [heading("Left out"), frame_table(self.left_out)]
         if not self.n_rows:
