@@ -14,7 +14,7 @@ from openpyxl import load_workbook
 from toolkit.applying import apply_patch
 from toolkit.correcting import correct
 from toolkit.delivery import Delivery
-from toolkit.errors import CorrectionError
+from toolkit.errors import CorrectionError, InputError
 from toolkit.mending import read_corrections, write_mending_sheet
 from toolkit.reading import read_customers
 from toolkit.validation import ValidationReport, validate
@@ -186,9 +186,12 @@ def test_a_text_too_long_for_a_cell_is_cut_in_sight_and_never_comes_back_cut(cus
     book, columns, rows = cells_of(path)
     assert book["rows"].cell(rows[2], columns["customer_name"]).value.endswith(" … (cut)")
     book["rows"].cell(rows[2], columns["customer_id"]).value = "A"
-    book["rows"].cell(rows[2], columns["customer_name"]).value = "shortened … (cut)"
     book.save(path)
     assert read_corrections(path).entries["column"].tolist() == ["customer_id"]
+    book["rows"].cell(rows[2], columns["customer_name"]).value = "Short"
+    book.save(path)
+    with pytest.raises(CorrectionError, match="source_row 2: customer_name was too long for a cell"):
+        read_corrections(path)
 
 
 def test_names_of_the_file_that_are_ours_too_are_told_apart(customers, tmp_path: Path) -> None:
@@ -200,3 +203,35 @@ def test_names_of_the_file_that_are_ours_too_are_told_apart(customers, tmp_path:
     book["rows"].cell(rows[2], columns["drop (2)"]).value = "Acme"
     book.save(path)
     assert read_corrections(path).entries[["column", "after"]].to_numpy().tolist() == [["customer_name", "Acme"]]
+
+
+def test_a_word_that_is_no_yes_drops_no_row(corrected: Delivery, tmp_path: Path) -> None:
+    for word in ("no", "0", "non"):
+        path = report_of(corrected).to_excel(tmp_path / "out.xlsx")
+        book, columns, rows = cells_of(path)
+        book["rows"].cell(rows[101], columns["drop"]).value = word
+        book.save(path)
+        with pytest.raises(CorrectionError, match="source_row 101: drop says neither x nor nothing"):
+            read_corrections(path)
+
+
+def test_a_formula_of_the_owners_loses_no_other_edit(corrected: Delivery, tmp_path: Path) -> None:
+    path = report_of(corrected).to_excel(tmp_path / "out.xlsx")
+    book, columns, rows = cells_of(path)
+    sheet = book["rows"]
+    sheet.cell(rows[167], columns["Kundennummer"]).value = "0009999"
+    sheet.cell(1, sheet.max_column + 1).value = "length"
+    for at in range(2, sheet.max_row + 1):
+        sheet.cell(at, sheet.max_column).value = f"=LEN(C{at})"
+    book.save(path)
+    assert read_corrections(path).entries["after"].tolist() == ["0009999"]
+    sheet.cell(rows[101], columns["Firmenname"]).value = '="N"&"om"'
+    book.save(path)
+    with pytest.raises(CorrectionError, match="is a formula whose result the file does not hold"):
+        read_corrections(path)
+
+
+def test_a_workbook_has_a_workbooks_ending(corrected: Delivery, tmp_path: Path) -> None:
+    for name in ("out.csv", "", "out"):
+        with pytest.raises(InputError, match=r"ends in \.xlsx"):
+            report_of(corrected).to_excel(tmp_path / name if name else "")

@@ -19,7 +19,7 @@ from openpyxl.utils import get_column_letter
 from toolkit.contract import CUSTOMER, ID, TIME
 from toolkit.corrections import DROPPED, PRESENT, WHOLE_ROW
 from toolkit.delivery import Delivery
-from toolkit.errors import CorrectionError, MappingError, ReadingError
+from toolkit.errors import CorrectionError, InputError, MappingError, ReadingError
 from toolkit.patching import Patch, patch_of
 from toolkit.sources import Table
 from toolkit.sources_excel import read_excel
@@ -32,6 +32,7 @@ MAX_COMMENTS = 5_000
 CUT = " … (cut)"
 
 _ROW, _REASONS, _TEXT, _DROP = "source_row", "what is wrong", "raw text", "drop"
+_YES = ("x", "yes", "y", "ja", "oui", "drop")
 _BAD = PatternFill("solid", fgColor="FFFFC7CE")
 _HEAD = PatternFill("solid", fgColor="FFE8ECF1")
 _HELP = (
@@ -69,6 +70,8 @@ def write_mending_sheet(rows: pd.DataFrame, findings: pd.DataFrame, path: str | 
         If the file cannot be written.
     """
     target = Path(path)
+    if target.suffix.lower() != ".xlsx":
+        raise InputError(f"{target.name or 'The workbook'} cannot be written: give a name that ends in .xlsx.")
     texts = _texts(rows)
     columns = [c for c in CUSTOMER.names if c in delivery.names or (c in texts and texts[c].notna().any())]
     names = _unique([delivery.names.get(c, c) for c in columns])
@@ -118,17 +121,27 @@ def read_corrections(path: str | Path, *, who: str | None = None, when: datetime
     """
     path = Path(path)
     try:
-        kept, mended = (read_excel(path, _every, sheet=sheet, header_row=1) for sheet in (KEPT, ROWS))
+        kept = read_excel(path, _every, sheet=KEPT, header_row=1)
         facts = json.loads(kept.header[0])
+        wanted = [_ROW, *facts["names"], _DROP]
+        # Columns that the owner added, and ours that nobody mends, may hold whatever they like.
+        mended = read_excel(
+            path,
+            lambda header: {str(at): at for at, name in enumerate(header) if name in wanted},
+            sheet=ROWS,
+            header_row=1,
+        )
     except MappingError:
         raise CorrectionError(f"{path.name} is not a workbook that to_excel wrote, or lost a sheet of it.") from None
     except ReadingError as error:
         raise CorrectionError(str(error)) from None
-    except ValueError:
+    except (ValueError, KeyError, TypeError):
         raise CorrectionError(f"{path.name}: its sheet {KEPT!r} was changed, so nothing can be compared.") from None
     names = dict(zip(facts["names"], facts["columns"], strict=True))
     before = _frame(kept, [_ROW, *facts["columns"]], list(range(len(facts["columns"]) + 1)))
-    wanted = [_ROW, *facts["names"], _DROP]
+    if mended.broken:
+        line = mended.broken[0]
+        raise CorrectionError(f"{path.name}, row {line.number:,} of the sheet: {line.reason}.")
     if lacking := [name for name in wanted if mended.header.count(name) != 1 and name != _DROP]:
         raise CorrectionError(f"{path.name} has no column {lacking[0]!r}, or two: put its header back.")
     there = [name for name in wanted if name in mended.header]
@@ -228,7 +241,16 @@ def _require_rows(after: pd.DataFrame, before: pd.DataFrame, mended: Table, path
 
 
 def _changes(before: pd.DataFrame, after: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
-    drop = after.pop(_DROP).notna() if _DROP in after else pd.Series(False, index=after.index)
+    said = (
+        after.pop(_DROP).str.strip().str.casefold()
+        if _DROP in after
+        else pd.Series(pd.NA, index=after.index, dtype="str")
+    )
+    if (odd := said.notna() & ~said.isin(_YES)).any():
+        raise CorrectionError(
+            f"source_row {odd.idxmax()}: {_DROP} says neither x nor nothing. Write x to drop the row, or empty it."
+        )
+    drop = said.notna()
     after = after.loc[~drop]
     was = before.reindex(after.index)
     if TIME in after:
@@ -236,8 +258,12 @@ def _changes(before: pd.DataFrame, after: pd.DataFrame, delivery: Delivery) -> p
     found = []
     for column in after.columns:
         moved = ~((after[column] == was[column]) | (after[column].isna() & was[column].isna())).fillna(value=False)
-        # What was cut to fit a cell is not what stands in the source.
-        moved &= ~was[column].str.endswith(CUT).fillna(value=False).astype(bool)
+        cut = moved & was[column].str.endswith(CUT).fillna(value=False).astype(bool)
+        if cut.any():
+            raise CorrectionError(
+                f"source_row {cut.idxmax()}: {column} was too long for a cell and went out cut, so it cannot be mended "
+                "here. Mend it in the source, and put the cut text back."
+            )
         found.append(_records(after.index[moved], column, was.loc[moved, column], after.loc[moved, column]))
     gone = drop.index[drop]
     found.append(_records(gone, WHOLE_ROW, pd.Series(PRESENT, index=gone), pd.Series(DROPPED, index=gone)))
