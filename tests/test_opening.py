@@ -202,6 +202,22 @@ def test_a_folder_is_one_table_and_each_row_keeps_its_place(tmp_path: Path) -> N
     assert delivery.source == "export"
 
 
+def test_a_part_with_another_header_is_never_read_by_position(tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    at = "2025-01-28T10:00:00Z"
+    header = ["customer_id", "customer_name", "updated_at"]
+    part(folder, "a.csv", [header, ["1", "A SA", at]])
+    part(folder, "b.csv", [["Name", "Customer", "Changed"], ["C SA", "003", at]])
+    with pytest.raises(ReadingError, match=r"b\.csv has other columns than the first file"):
+        read_customers(folder)
+    part(folder, "b.csv", [["Export", "", ""], header, ["2", "B SA", at]])  # the header stands lower
+    assert read_customers(folder).frame["customer_id"].tolist() == ["1", "2"]
+    part(folder, "b.csv", [["3", "C SA", at]])
+    delivery = read_customers(folder)
+    assert delivery.frame["customer_id"].tolist() == ["1", "3"]
+    assert any("b.csv: no header: its columns are taken to be" in note for note in delivery.notes)
+
+
 def test_a_folder_of_other_tables_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "export"
     at = "2025-01-28T10:00:00Z"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from toolkit.contract import TIME
 from toolkit.display import plural
 from toolkit.errors import MappingError, ReadingError
 from toolkit.sources import Choose, Table, opened
@@ -82,17 +84,27 @@ def _part(path: Path, first: Table, names: dict[str, str], read: ReadPart) -> Ta
     except (MappingError, ReadingError):
         if not first.header_row:
             raise
-        table = read(path, None, first.header)  # a text file without a header
-        if not len(table.numbers) or any(table.cells.column(c)[0].as_py() == n for c, n in names.items()):
-            raise ReadingError(
-                f"{path.name} has other columns than the first file: "
-                "each file of the folder has to have the same header, or none."
-            ) from None
+        table = _without_header(path, first, names, read)
     if lacking := [c for c in first.cells.column_names if c not in table.cells.column_names]:
         raise ReadingError(
             f"{path.name} lacks {', '.join(lacking)}, which the first file of the folder has: ask for it again."
         )
     return replace(table, cells=table.cells.select(first.cells.column_names))
+
+
+def _without_header(path: Path, first: Table, names: dict[str, str], read: ReadPart) -> Table:
+    """Read a part whose header stands lower, or a text file without one: its columns go by position, and it is said."""
+    with suppress(MappingError, ReadingError):
+        return read(path, None, None)
+    table = read(path, None, first.header)
+    # A header or a title has no digit where the times stand; without times nothing tells it from a customer.
+    time = table.cells.column(TIME)[0].as_py() if TIME in names and len(table.numbers) else ""
+    if not any(sign.isdigit() for sign in time):
+        raise ReadingError(
+            f"{path.name} has other columns than the first file: each file of the folder has to have the same header, "
+            "or none."
+        )
+    return replace(table, notes=("no header: its columns are taken to be those of the first file", *table.notes))
 
 
 def _last(table: Table) -> int:
