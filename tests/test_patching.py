@@ -15,7 +15,7 @@ from toolkit.applying import apply_patch
 from toolkit.correcting import correct, preview_corrections
 from toolkit.corrections import CORRECTIONS
 from toolkit.delivery import Delivery
-from toolkit.errors import CorrectionError
+from toolkit.errors import CorrectionError, InputError
 from toolkit.mapping import Mapping
 from toolkit.patching import PATCH_COLUMNS, Patch, patch_between, read_patch
 from toolkit.reading import read_customers
@@ -264,3 +264,16 @@ def test_a_preview_says_what_each_correction_would_change_and_changes_nothing() 
     assert "→" in found.body()
     with pytest.raises(CorrectionError, match="width"):
         preview_corrections(delivery, {"pad_ids": "x"})
+
+
+def test_a_patch_has_an_ending_that_is_read_again(customers, tmp_path: Path) -> None:
+    patch = patch_between(customers(1), customers(1, source=["peak"]))
+    with pytest.raises(InputError, match=r"ends in \.csv or \.parquet"):
+        patch.write(tmp_path / "patch.xlsx")
+
+
+@pytest.mark.parametrize("data", ["crm.csv", None, 7])
+def test_what_are_no_customers_says_so(data: object) -> None:
+    for station in (validate, correct, preview_corrections):
+        with pytest.raises(InputError, match="Customers are wanted"):
+            station(data)  # type: ignore[arg-type]

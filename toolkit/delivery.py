@@ -12,6 +12,7 @@ import pandas as pd
 
 from toolkit.contract import CUSTOMER, ID
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
+from toolkit.errors import InputError
 
 DeliveryKind = Literal["full", "changes"]
 
@@ -152,6 +153,9 @@ Customers = pd.DataFrame | CarriesDelivery
 def as_delivery(data: Customers, *, columns: tuple[str, ...] = CUSTOMER.names) -> Delivery:
     """Return the delivery that `data` carries, or a plain frame as a full delivery of its own, of these columns."""
     if not isinstance(data, pd.DataFrame):
+        if not hasattr(data, "delivery"):
+            what = f"a {type(data).__name__}" if data is not None else "nothing"
+            raise InputError(f"Customers are wanted, a frame or what read_customers gives, and {what} was given.")
         return data.delivery
     given = tuple(c for c in columns if c in data.columns)
     if not pd.api.types.is_integer_dtype(data.index.dtype):

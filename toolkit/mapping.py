@@ -133,6 +133,8 @@ class Mapping:
         if row is not None and (not isinstance(row, int) or isinstance(row, bool) or row < 1):
             self._refuse("header_row", self.header_row, "write the number of the header's row, 1 for the first")
         if self.datetime is not None:
+            if "%" not in self.datetime:
+                self._refuse("datetime", self.datetime, 'write a strptime pattern, as "%d.%m.%Y %H:%M"')
             if "%Z" in self.datetime:
                 self._refuse("datetime", self.datetime, "names of zones are ambiguous; write %z, or state timezone")
             try:

@@ -18,7 +18,7 @@ from toolkit.contract import CUSTOMER, ID
 from toolkit.corrections import WHOLE_ROW, changes_between
 from toolkit.delivery import Customers, Delivery, as_delivery
 from toolkit.display import Result, frame_table, heading, paragraph, plural
-from toolkit.errors import CorrectionError, ReadingError, did_you_mean
+from toolkit.errors import CorrectionError, InputError, ReadingError, did_you_mean
 from toolkit.sources_csv import read_csv
 from toolkit.writing import times_as_text, write_table
 
@@ -75,9 +75,11 @@ class Patch(Result):
         Raises
         ------
         InputError
-            If the file cannot be written.
+            If the file cannot be written, or has another ending.
         """
         target = Path(path)
+        if target.suffix.lower() not in (".csv", ".parquet"):
+            raise InputError(f"{target.name} cannot be written: a patch has a name that ends in .csv or .parquet.")
         frame = self.entries
         if target.suffix.lower() == ".csv":
             frame = frame.assign(**{c: frame[c].map(_marked, na_action="ignore") for c in ("before", "after")})
