@@ -235,3 +235,17 @@ def test_a_workbook_has_a_workbooks_ending(corrected: Delivery, tmp_path: Path) 
     for name in ("out.csv", "", "out"):
         with pytest.raises(InputError, match=r"ends in \.xlsx"):
             report_of(corrected).to_excel(tmp_path / name if name else "")
+
+
+def test_the_rows_of_a_frame_are_mended_too(tmp_path: Path) -> None:
+    times = pd.to_datetime(["2026-01-01T00:00:00Z"] * 3)
+    frame = pd.DataFrame({"customer_id": ["A", None, "A"], "updated_at": times, "customer_name": ["a", "b", "c"]})
+    delivery = read_customers(frame)
+    path = report_of(delivery).to_excel(tmp_path / "out.xlsx")
+    book, columns, rows = cells_of(path)
+    book["rows"].cell(rows[1], columns["customer_id"]).value = "B"
+    book["rows"].cell(rows[2], columns["drop"]).value = "x"
+    book.save(path)
+    done = apply_patch(delivery, read_corrections(path))
+    assert (done.n_applied, report_of(done.delivery).n_good) == (2, 2)
+    assert read_customers(frame.iloc[:2]).digest != delivery.digest == read_customers(frame.copy()).digest
