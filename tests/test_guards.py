@@ -29,8 +29,8 @@ from toolkit.pushing import dry_run, push, status
 from toolkit.sandbox import Sandbox
 from toolkit.schema import empty_frame
 from toolkit.settings import Settings
-from toolkit.sheets import write_sheets
 from toolkit.snapshot import Snapshot
+from toolkit.writing import write_sheets
 
 LATER = "2026-02-01T00:00:00Z"
 

@@ -41,7 +41,7 @@ FLOORS = [
     {"applying", "mending"},
     {"reading", "validation", "profiling", "correcting", "diffing", "synthetic"},
     {"ledger"},
-    {"streaming", "batching", "guards", "sheets", "client", "sandbox", "suggesting", "keeping", "sealing"},
+    {"streaming", "batching", "guards", "client", "sandbox", "suggesting", "keeping", "sealing"},
     {"push_plan", "connecting"},
     {"planning", "schema_checking"},
     {"scanning", "journal", "locking"},

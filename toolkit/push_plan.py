@@ -29,7 +29,7 @@ from toolkit.display import (
 )
 from toolkit.engine import to_frame
 from toolkit.guards import Guard
-from toolkit.sheets import write_sheets
+from toolkit.writing import write_sheets
 
 _SHOWN = 600
 """Characters of a body that a page shows at either end."""

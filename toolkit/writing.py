@@ -1,10 +1,10 @@
-"""write_table(): a frame to a file, whole or not at all; and a cell's value as text."""
+"""write_table(), write_sheets(): frames to a file, whole or not at all; and a cell's value as text."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,14 +40,14 @@ def write_table(frame: pd.DataFrame, path: Path) -> Path:
     """
     if path.suffix.lower() not in ENDINGS:
         raise InputError(f"{path.name} cannot be written: give a name that ends in {', '.join(ENDINGS)}.")
+    if path.suffix.lower() == ".xlsx":
+        return write_sheets({"Sheet": frame}, path)
     with replacing(path) as part:
         if path.suffix.lower() == ".parquet":
             frame.to_parquet(part, index=False)
-        elif path.suffix.lower() == ".csv":
+        else:
             # With another line end, a carriage return within a cell would stand there unquoted.
             with_times_as_text(frame).to_csv(part, index=False, lineterminator="\r\n")
-        else:
-            _write_sheet(frame, part, path.name)
     return path
 
 
@@ -123,20 +123,35 @@ def text_cell(sheet: Any, text: str) -> Any:
     return cell
 
 
-def _write_sheet(frame: pd.DataFrame, path: Path, name: str) -> None:
-    if len(frame) >= MAX_SHEET_ROWS:
-        raise InputError(f"{name} cannot hold {len(frame):,} rows, more than a worksheet has: write .csv instead.")
-    frame = with_times_as_text(frame)
-    if any(isinstance(cell, str) and not fits_cell(cell) for column in frame for cell in frame[column]):
-        raise InputError(
-            f"{name} cannot hold a text longer than {MAX_CELL:,} characters, which are cut: write .csv instead."
-        )
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet()
-    sheet.append([text_cell(sheet, str(c)) for c in frame.columns])
-    for row in frame.itertuples(index=False, name=None):
-        sheet.append([_cell(sheet, value) for value in row])
-    book.save(path)
+def write_sheets(sheets: Mapping[str, pd.DataFrame], path: Path) -> Path:
+    """Write frames as the sheets of one .xlsx, by their titles; text stays text, and no cell is ever calculated.
+
+    Raises
+    ------
+    InputError
+        If the ending is another one, a sheet or a cell cannot hold what it should, or the file cannot be written.
+    """
+    if path.suffix.lower() != ".xlsx":
+        raise InputError(f"{path.name or 'The workbook'} cannot be written: give a name that ends in .xlsx.")
+    frames = {title: with_times_as_text(frame) for title, frame in sheets.items()}
+    for title, frame in frames.items():
+        where = f"{path.name}: the sheet {title!r} cannot hold"
+        if len(frame) >= MAX_SHEET_ROWS:
+            raise InputError(f"{where} {len(frame):,} rows, more than a worksheet has: write .csv instead.")
+        if any(isinstance(cell, str) and not fits_cell(cell) for column in frame for cell in frame[column]):
+            raise InputError(
+                f"{where} a text longer than {MAX_CELL:,} characters, which would be cut: write .csv instead."
+            )
+    with replacing(path) as part:
+        book = Workbook(write_only=True)
+        for title, frame in frames.items():
+            sheet = book.create_sheet(title)
+            sheet.freeze_panes = "A2"
+            sheet.append([text_cell(sheet, str(column)) for column in frame.columns])
+            for row in frame.itertuples(index=False, name=None):
+                sheet.append([_cell(sheet, value) for value in row])
+        book.save(part)
+    return path
 
 
 def _cell(sheet: Any, value: Any) -> Any:
