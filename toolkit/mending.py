@@ -17,7 +17,7 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
 from toolkit.contract import CUSTOMER, ID, TIME
-from toolkit.corrections import DROPPED, PRESENT, WHOLE_ROW
+from toolkit.corrections import changes_between
 from toolkit.delivery import Delivery
 from toolkit.errors import CorrectionError, InputError, MappingError, ReadingError
 from toolkit.patching import Patch, patch_of
@@ -250,24 +250,18 @@ def _changes(before: pd.DataFrame, after: pd.DataFrame, delivery: Delivery) -> p
         raise CorrectionError(
             f"source_row {odd.idxmax()}: {_DROP} says neither x nor nothing. Write x to drop the row, or empty it."
         )
-    drop = said.notna()
-    after = after.loc[~drop]
-    was = before.reindex(after.index)
-    if TIME in after:
-        after = after.assign(**{TIME: _times(after[TIME], was[TIME], delivery)})
-    found = []
-    for column in after.columns:
-        moved = ~((after[column] == was[column]) | (after[column].isna() & was[column].isna())).fillna(value=False)
-        cut = moved & was[column].str.endswith(CUT).fillna(value=False).astype(bool)
-        if cut.any():
-            raise CorrectionError(
-                f"source_row {cut.idxmax()}: {column} was too long for a cell and went out cut, so it cannot be mended "
-                "here. Mend it in the source, and put the cut text back."
-            )
-        found.append(_records(after.index[moved], column, was.loc[moved, column], after.loc[moved, column]))
-    gone = drop.index[drop]
-    found.append(_records(gone, WHOLE_ROW, pd.Series(PRESENT, index=gone), pd.Series(DROPPED, index=gone)))
-    return pd.concat(found).sort_values("source_row", kind="stable", ignore_index=True)
+    was, mended = before.loc[before.index.isin(after.index), after.columns], after.loc[said.isna()].sort_index()
+    if TIME in mended:
+        mended = mended.assign(**{TIME: _times(mended[TIME], was[TIME].reindex(mended.index), delivery)})
+    changes = changes_between(was.sort_index(), mended, "data owner")
+    cut = changes["before"].astype("str").str.endswith(CUT).fillna(value=False).astype(bool)
+    if cut.any():
+        first = changes[cut].iloc[0]
+        raise CorrectionError(
+            f"source_row {first['source_row']}: {first['column']} was too long for a cell and went out cut, so it "
+            "cannot be mended here. Mend it in the source, and put the cut text back."
+        )
+    return changes
 
 
 def _times(cells: pd.Series[Any], was: pd.Series[Any], delivery: Delivery) -> pd.Series[Any]:
@@ -279,8 +273,3 @@ def _times(cells: pd.Series[Any], was: pd.Series[Any], delivery: Delivery) -> pd
     parsed = parse_times(texts, pattern=delivery.datetime, timezone=delivery.timezone, iso_too=True).values
     read = times_as_text(parsed.set_axis(cells.index[moved]))
     return cells.mask(moved, read.reindex(cells.index).where(lambda text: text.notna(), cells))
-
-
-def _records(rows: pd.Index[Any], column: str, before: Any, after: Any) -> pd.DataFrame:
-    values = {"before": before.to_numpy(dtype=object), "after": after.to_numpy(dtype=object)}
-    return pd.DataFrame({"source_row": rows, "column": column, **values, "rule": "data owner"})
