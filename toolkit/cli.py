@@ -42,6 +42,7 @@ from toolkit.terminal import (
     Json,
     Source,
     ask,
+    labelled,
     print_json,
     say,
     show,
@@ -138,7 +139,7 @@ def push_(
 @app.command(name="resume")
 def resume_(*, json: Json = False) -> int:
     """Go on with a push that stopped."""
-    settings = _labelled()
+    settings = labelled()
     if not status(settings=settings).open_push:
         counts = ("rows", *FATES, "quarantined", "left_out", "batches", "attempts")
         print_json({"plan": None, **dict.fromkeys(counts, 0)}) if json else print("No push is open: nothing waits.")
@@ -149,7 +150,7 @@ def resume_(*, json: Json = False) -> int:
 @app.command
 def abandon(*, json: Json = False) -> int:
     """Close a push that stopped, without sending the rest."""
-    result = abandoned(settings=_labelled())
+    result = abandoned(settings=labelled())
     show(result, json, fate_lines(result))
     return OK
 
@@ -157,7 +158,7 @@ def abandon(*, json: Json = False) -> int:
 @app.command(name="status")
 def status_(*, json: Json = False) -> int:
     """Say where the target stands: its ledger, its pushes, what waits."""
-    found = status(settings=_labelled())
+    found = status(settings=labelled())
     show(found, json, status_lines(found))
     return FINDINGS if found.open_push else OK
 
@@ -177,7 +178,7 @@ def snapshot(
     out
         A .csv, .parquet or .xlsx file.
     """
-    found = Ledger.of(_labelled()).snapshot(as_of=as_of, valid_at=valid_at)
+    found = Ledger.of(labelled()).snapshot(as_of=as_of, valid_at=valid_at)
     lines = [f"  written to {write_table(found.frame, out)}"] if out else []
     show(found, json, lines)
     return OK
@@ -186,7 +187,7 @@ def snapshot(
 @app.command
 def history(customer_id: str, /, *, json: Json = False) -> int:
     """Show every entry of one customer in the ledger, oldest first."""
-    settings = _labelled()
+    settings = labelled()
     found = Ledger.of(settings).history(customer_id)
     entries = found.astype({TIME: "str", "recorded_at": "str"})
     if json:
@@ -269,12 +270,6 @@ def _planned(changes: Diff, settings: Settings, include: tuple[str, ...], allow:
 def _pushed(result: PushReport, as_json: bool) -> int:
     show(result, as_json, fate_lines(result))
     return OK if result.ok and not result.n_quarantined else FINDINGS
-
-
-def _labelled() -> Settings:
-    settings = Settings()
-    say(settings.label)
-    return settings
 
 
 def _failed(message: str, as_json: bool, report: PushReport | None = None) -> int:

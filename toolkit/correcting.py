@@ -142,11 +142,13 @@ def correct(
     active = {name: option for name, option in options.items() if option is not False}
     for name, option in active.items():
         before = delivery.frame
-        if name == PATCH:
+        if name == PATCH:  # it may bring broken lines back, which change no cell
             delivery = _patched(delivery, option, notes)
+            after = delivery.frame.loc[delivery.frame.index.isin(before.index)]
         else:
-            delivery = replace(delivery, frame=CORRECTIONS[name](before, option, moment))
-        found = changes_between(before, delivery.frame.loc[delivery.frame.index.isin(before.index)], name)
+            after = CORRECTIONS[name](before, option, moment)
+            delivery = replace(delivery, frame=after)
+        found = changes_between(before, after, name)
         changes.append(found)
         ids += before[ID].reindex(found["source_row"]).tolist()
     listed = pd.concat(changes, ignore_index=True) if changes else pd.DataFrame(columns=CHANGE_COLUMNS)

@@ -19,6 +19,7 @@ from toolkit.counting import count_columns
 from toolkit.delivery import Customers, as_delivery
 from toolkit.display import Markup, Result, details, heading, lines, paragraph, percent, plural, share_bar, table
 from toolkit.engine import Session, quoted, to_arrow
+from toolkit.rules import FOLDED_ID
 from toolkit.snapshot import Snapshot
 from toolkit.times import settled
 
@@ -43,7 +44,6 @@ MAX_VALUES = 1_000
 """Distinct values beyond which a column is no list of categories."""
 MIN_FORM_SHARE = 0.01
 _CATEGORIES = tuple(c.name for c in CUSTOMER.columns if not c.key and c.name != "customer_name")
-_FOLDED = "ltrim(lower(regexp_replace({0}, '\\s+', '', 'g')), '0')"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -211,7 +211,7 @@ def _both(session: Session, given: Sequence[str]) -> pd.DataFrame:
 def _customers(session: Session, sizes: Sizes, fall: float, *, whole: bool) -> list[Finding]:
     for one, other in (("before", "after"), ("after", "before")):
         session.run(
-            f"""CREATE TEMP TABLE only_{one} AS SELECT {ID} AS id, {_FOLDED.format(ID)} AS folded
+            f"""CREATE TEMP TABLE only_{one} AS SELECT {ID} AS id, {FOLDED_ID} AS folded
                 FROM {one}_ ANTI JOIN {other}_ USING ({ID}) WHERE {ID} IS NOT NULL"""
         )
     missing = session.scalar("SELECT count(*) FROM only_before")

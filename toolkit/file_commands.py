@@ -14,7 +14,7 @@ from toolkit.scanning import scan as scanned
 from toolkit.settings import Settings
 from toolkit.suggesting import suggest_mapping
 from toolkit.telling import finding_lines, profile_lines, suggestion_lines
-from toolkit.terminal import AS_IT_IS, FINDINGS, OK, Json, Source, read, say, show, validated
+from toolkit.terminal import AS_IT_IS, FINDINGS, OK, Json, Source, labelled, read, say, show, validated
 
 
 def check(file: Path, /, *, source: Source = AS_IT_IS, excel: Path | None = None, json: Json = False) -> int:
@@ -54,8 +54,7 @@ def scan(
     warnings
         Look for what will hurt later too, which takes more time and memory.
     """
-    settings = Settings()
-    say(settings.label)
+    settings = labelled()
     found = scanned(file, mapping=mapping, contract=settings.documented, rules=RULES if warnings else ())
     for path, write in ((good, found.write_good), (bad, found.write_bad)):
         if path:
@@ -67,7 +66,7 @@ def scan(
 
 def profile(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
     """Say what FILE holds, column by column."""
-    found = profiled(read(file, source))
+    found = profiled(read(file, source, Settings()))
     show(found, json, profile_lines(found))
     return OK
 
@@ -93,8 +92,8 @@ def suggest(
 
 def corrections(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
     """Say what each correction would change in FILE; nothing is changed."""
-    delivery = read(file, source)
-    found = preview_corrections(delivery, {k: v for k, v in delivery.corrections.items() if v not in (True, False)})
+    delivery = read(file, source, Settings())
+    found = preview_corrections(delivery, {k: v for k, v in delivery.corrections.items() if not isinstance(v, bool)})
     show(found, json, [f"  {name}: {n:,}" for name, n in found.counts.items()])
     return FINDINGS if any(found.counts.values()) else OK
 

@@ -19,7 +19,7 @@ from toolkit.schema_checking import check_schema
 from toolkit.settings import Settings
 from toolkit.settling import settle as settled
 from toolkit.telling import fate_lines, left_out_lines, plan_lines
-from toolkit.terminal import AS_IT_IS, FINDINGS, OK, Json, Source, ask, print_json, say, show, validated
+from toolkit.terminal import AS_IT_IS, FINDINGS, OK, Json, Source, ask, labelled, print_json, say, show, validated
 
 Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask.")]
 
@@ -34,7 +34,7 @@ def amend(customer_id: str, /, *cells: str, reason: str, yes: Yes = False, json:
     reason
         Why, for the ledger.
     """
-    settings = _labelled()
+    settings = labelled()
     pairs = [cell.partition("=") for cell in cells]
     if not pairs or not all(equals for _, equals, _ in pairs):
         raise InputError("amend takes column=value, such as customer_category=Retail.")
@@ -52,7 +52,7 @@ def repush(name: str, /, *, whole: bool = False, reason: str = "", yes: Yes = Fa
     reason
         Why, for the ledger.
     """
-    settings = _labelled()
+    settings = labelled()
     return _sent(replanned(name, whole=whole, reason=reason, settings=settings), settings, yes, json)
 
 
@@ -64,7 +64,7 @@ def revert(name: str, /, *, reason: str = "", yes: Yes = False, json: Json = Fal
     reason
         Why, for the ledger.
     """
-    settings = _labelled()
+    settings = labelled()
     return _sent(reverted(name, reason=reason, settings=settings), settings, yes, json)
 
 
@@ -87,14 +87,14 @@ def settle(
         How that is known, for the ledger.
     """
     taken, not_taken = ("all" if "all" in ids else ids for ids in (accepted, refused))
-    result = settled(name, accepted=taken, refused=not_taken, reason=reason, settings=_labelled())
+    result = settled(name, accepted=taken, refused=not_taken, reason=reason, settings=labelled())
     show(result, json, fate_lines(result))
     return OK if result.ok else FINDINGS
 
 
 def pushes(*, json: Json = False) -> int:
     """List every push to the target, those of colleagues on a shared ledger too."""
-    found = chronicle.pushes(settings=_labelled())
+    found = chronicle.pushes(settings=labelled())
     show(found, json, [f"  {line}" for line in found.to_frame().to_string(index=False).splitlines()])
     return OK
 
@@ -126,7 +126,7 @@ def retract(customer_id: str = "", updated_at: str = "", /, *, push: str = "", r
     reason
         How that is known, for the ledger.
     """
-    settings = _labelled()
+    settings = labelled()
     if bool(push) == bool(customer_id and updated_at):
         raise InputError("retract takes a customer_id and its updated_at, or --push NAME.")
     keys = [(customer_id, updated_at)] if customer_id else []
@@ -137,7 +137,7 @@ def retract(customer_id: str = "", updated_at: str = "", /, *, push: str = "", r
 
 def schema(*, json: Json = False) -> int:
     """Hold the vendor's columns against ours; nothing is written."""
-    found = check_schema(settings=_labelled())
+    found = check_schema(settings=labelled())
     show(found, json, [f"  {line}" for line in found.to_frame().to_string(index=False).splitlines()])
     return OK if found.ok else FINDINGS
 
@@ -153,9 +153,3 @@ def _sent(planned: Repush, settings: Settings, yes: bool, json: bool) -> int:
     result = push(planned, settings=settings)
     show(result, json, fate_lines(result))
     return OK if result.ok and not planned.n_left_out else FINDINGS
-
-
-def _labelled() -> Settings:
-    settings = Settings()
-    say(settings.label)
-    return settings

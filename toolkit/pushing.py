@@ -12,7 +12,7 @@ from typing import Protocol
 
 from toolkit.batching import Envelope
 from toolkit.client import Client
-from toolkit.connecting import connected as _connected
+from toolkit.connecting import connected
 from toolkit.contract import CUSTOMER, Contract
 from toolkit.display import plural
 from toolkit.entering import enter_accepted, enter_delivery, not_entered, require_recent
@@ -78,7 +78,7 @@ def push(
     with _alone(chosen, pace) as journal:
         journal.refuse_if_open()
         ledger = _bound(plan, chosen)
-        with _connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:  # with a token, or not at all
+        with connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:  # with a token, or not at all
             record = journal.open_push(plan, reason=reason, ledger_version=ledger.version)
             try:
                 enter_delivery(journal, record, ledger)
@@ -113,7 +113,7 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         _require_same_address(record, chosen, accepted=bool((fates == FATES.index("accepted")).any()))
         _leave_out_overtaken(journal, record, ledger)
         settled = journal.fates(record.id)[1].all()
-        with contextlib.nullcontext() if settled else _connected(chosen) as client:
+        with contextlib.nullcontext() if settled else connected(chosen) as client:
             return _carry_on(journal, record, ledger, client, pace, progress=progress)
 
 
@@ -175,7 +175,7 @@ def dry_run(
     with (
         tempfile.TemporaryDirectory(dir=chosen.folder(), prefix="dry-run-") as folder,
         Journal(Path(folder), chosen.target, clock=pace.now) as journal,
-        _connected(chosen) as client,
+        connected(chosen) as client,
     ):
         record = journal.open_push(checked)
         try:

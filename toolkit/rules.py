@@ -162,12 +162,13 @@ _PLACEHOLDERS = (
 )
 _EXCEL_ERRORS = r"#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|NV|WERT!|BEZUG!)"
 _BLANKS = " \t\r\n\u00a0\u202f\u200b"
-_FOLDED_ID = f"ltrim(lower(translate({ID}, '{_BLANKS}', '')), '0')"
+FOLDED_ID = f"ltrim(lower(translate({ID}, '{_BLANKS}', '')), '0')"
+"""An id without what a spreadsheet or a person changes in it: case, spaces, leading zeros; as SQL."""
 
 
 # Two ids that a person would call the same; each is shown beside the first of another spelling.
 _NEAR_IDS = f"""
-    WITH folded AS (SELECT row_, {ID} AS id, {_FOLDED_ID} AS key FROM rows_ WHERE {ID} IS NOT NULL),
+    WITH folded AS (SELECT row_, {ID} AS id, {FOLDED_ID} AS key FROM rows_ WHERE {ID} IS NOT NULL),
     suspect AS (SELECT key, min(id) AS least, max(id) AS most, arg_min(row_, id) AS a, arg_max(row_, id) AS b
                 FROM folded GROUP BY key HAVING min(id) <> max(id))
     SELECT row_, CASE WHEN id = least THEN b ELSE a END AS other_ FROM folded JOIN suspect USING (key)"""

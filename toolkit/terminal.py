@@ -50,7 +50,14 @@ class Source:
 AS_IT_IS = Source()
 
 
-def read(file: Path, source: Source) -> Delivery:
+def labelled() -> Settings:
+    """Return the settings, and say which target they name."""
+    settings = Settings()
+    say(settings.label)
+    return settings
+
+
+def read(file: Path, source: Source, settings: Settings) -> Delivery:
     """Read the file as `source` says."""
     constants = {}
     for pair in source.set:
@@ -58,13 +65,13 @@ def read(file: Path, source: Source) -> Delivery:
         if not equals:
             raise InputError(f"--set takes column=value, such as source=customer; it was given {column!r}.")
         constants[column.strip()] = value
-    return read_customers(file, mapping=source.mapping, constants=constants, attributes=Settings().attributes)
+    return read_customers(file, mapping=source.mapping, constants=constants, attributes=settings.attributes)
 
 
 def validated(file: Path, source: Source, settings: Settings) -> ValidationReport:
     """Read, correct and check the file, saying what was detected and changed."""
     say(settings.label)
-    delivery = read(file, source)
+    delivery = read(file, source, settings)
     for note in delivery.notes:
         say(f"  {note}")
     chosen: Mapping[str, Any] = {**delivery.corrections, **dict.fromkeys(source.correct, True)}
