@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -24,6 +25,8 @@ from toolkit.mapping import Mapping
 from toolkit.pushing import dry_run, push, resume
 from toolkit.receipts import FATES
 from toolkit.sandbox import Reply, Request, Sandbox
+from toolkit.schema_checking import add_attribute
+from toolkit.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST = ["data/2026-09-01_customers.csv", "--mapping", "data/2026-09-01_customers.toml"]
@@ -120,7 +123,7 @@ def test_nothing_to_report_is_exit_code_0(run: Run, sandbox: Sandbox, clean: Pat
     assert run("push", clean, "--yes")[0] == 0
     for command in (["diff", clean], ["plan", clean], ["push", clean], ["resume"], ["status"]):
         assert run(*command)[0] == 0, command
-    assert len(sandbox.requests()) == 1
+    assert sandbox.requests()["method"].tolist() == ["GET", "POST"]  # the schema, and the rows
 
 
 def test_a_warning_does_not_change_the_exit_code(run: Run, tmp_path: Path) -> None:
@@ -174,6 +177,17 @@ def test_what_the_analyst_has_to_mend_is_said_in_one_line(
     assert f"error: {said['error']}" in err
     assert "Traceback" not in err
     assert sandbox.requests().empty
+
+
+def test_a_push_says_how_the_columns_differ_before_it_asks(
+    run: Run, sandbox: Sandbox, clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_attribute("region", settings=Settings())
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    code, said, err = run("push", clean)
+    assert (code, said["error"]) == (2, "Not confirmed: nothing was sent.")
+    assert err.index("region (only theirs): the table has it") < err.index("Send 5 rows")
 
 
 def test_a_dry_run_asks_the_vendor_and_writes_nothing(
@@ -295,7 +309,7 @@ def test_the_token_is_in_no_file_and_on_no_stream(run: Run, sandbox: Sandbox, cl
         return Reply(503, text, {"Retry-After": "1", "X-Echo": TOKEN})
 
     sandbox.vendor.refuse = lambda row: f"{TOKEN} may not send this" if row["customer_id"] == "C2" else None
-    sandbox.vendor.troubles.append(echo)
+    sandbox.vendor.troubles.extend([None, echo])  # the first request asks for the schema
     code, said, _ = run("push", clean, "--yes")
     assert (code, said["accepted"], said["refused"], said["attempts"]) == (1, 4, 1, 2)
     run("status")

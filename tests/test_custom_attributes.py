@@ -24,7 +24,7 @@ from toolkit.delivery import Delivery
 from toolkit.diffing import diff
 from toolkit.encoding import encode, oversized
 from toolkit.engine import to_arrow
-from toolkit.errors import InputError, MappingError, PlanError, SettingsError
+from toolkit.errors import InputError, MappingError, PlanError, SchemaWarning, SettingsError
 from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan, plan_push
 from toolkit.pushing import push, resume
@@ -100,6 +100,22 @@ def test_all_six_types_arrive_as_they_were_written_and_come_back_from_the_ledger
     assert held["staff"].to_pylist() == [9007199254740993] * 2  # more than a float could tell
     assert held["since"].to_pylist() == [date(2026, 1, 2)] * 2
     assert Ledger.of(tenant.settings).history("C00000")["region"].tolist() == ["EU"]
+
+
+def test_a_push_names_what_the_table_has_and_the_settings_lack_before_it_sends(tenant: Tenant, customers) -> None:
+    settings = Settings(base_url=tenant.sandbox.url)  # lists none of the attributes, of which one is required
+    plan = plan_push(diff(Ledger.of(settings).snapshot(), customers(2)), settings=settings)
+    with pytest.warns(SchemaWarning) as said:
+        push(plan, settings=settings, pace=tenant.clock.pace, progress=False)
+    assert [str(w.message).split(" (")[0] for w in said] == [a.name for a in LISTED]
+    assert all("only theirs" in str(w.message) and w.filename == __file__ for w in said)
+    assert tenant.sandbox.requests()["method"].tolist()[-2:] == ["GET", "POST"]
+
+
+def test_a_push_goes_on_where_the_schema_cannot_be_told(tenant: Tenant, customers) -> None:
+    tenant.sandbox.vendor.troubles.append(Reply(403))
+    with pytest.warns(SchemaWarning, match="nothing depends on it: it is not allowed"):
+        assert tenant.push(checked(customers(2).assign(**TEXTS))).n_accepted == 2
 
 
 @pytest.mark.parametrize("ending", [".csv", ".xlsx"])

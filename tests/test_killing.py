@@ -57,7 +57,7 @@ class Run:
     def go(self, plan: PushPlan | None) -> None:
         """Push the plan, or resume where there is none."""
         options: dict[str, Any] = {"settings": self.settings, "pace": Clock().pace, "progress": False}
-        resume(**options) if plan is None else push(plan, **options)
+        resume(**options) if plan is None else push(plan, schema_check=False, **options)
 
     def die(self, plan: PushPlan | None, at: int) -> bool:
         """Do the same in a process that is killed at a step; False if it ended before."""

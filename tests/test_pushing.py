@@ -65,7 +65,8 @@ class Place:
 
     def push(self, plan: PushPlan | pd.DataFrame, **more: Any) -> PushReport:
         made = self.plan(plan) if isinstance(plan, pd.DataFrame) else plan
-        return push(made, settings=self.settings, pace=self.clock.pace, progress=False, **more)
+        options = {"pace": self.clock.pace, "progress": False, "schema_check": False, **more}
+        return push(made, settings=self.settings, **options)
 
     def resume(self) -> PushReport:
         return resume(settings=self.settings, pace=self.clock.pace, progress=False)
@@ -742,7 +743,7 @@ def push_and_die(death: str, plan: PushPlan, options: dict[str, Any]) -> None:
         return result
 
     setattr(owner, name, deadly)
-    push(plan, settings=Settings(**options), pace=Clock().pace, progress=False)
+    push(plan, settings=Settings(**options), pace=Clock().pace, progress=False, schema_check=False)
 
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -811,7 +812,7 @@ def test_an_interrupt_keeps_what_was_accepted(place: Place, customers) -> None:
     place.sandbox.vendor.troubles.extend([None, Reply(503)])
     pace = replace(place.clock.pace, sleep=lambda s: interrupt(s) if s > 0.4 else None)
     with pytest.raises(KeyboardInterrupt):
-        push(place.plan(customers(1_200)), settings=place.settings, pace=pace, progress=False)
+        push(place.plan(customers(1_200)), settings=place.settings, pace=pace, progress=False, schema_check=False)
     place.require_agreement()
     assert status(settings=place.settings).n_waiting == 700
     assert fates(place.resume()) == {"accepted": 1_200}

@@ -12,6 +12,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,6 @@ from cyclopts import App, CycloptsError, Parameter
 from toolkit.contract import ID, TIME
 from toolkit.demo import run_demo
 from toolkit.diffing import Diff, diff
-from toolkit.display import plural
 from toolkit.errors import ToolkitError
 from toolkit.file_commands import check, corrections, mend, profile, scan, suggest
 from toolkit.later_commands import LATER
@@ -41,7 +41,7 @@ from toolkit.terminal import (
     OK,
     Json,
     Source,
-    ask,
+    confirm,
     labelled,
     print_json,
     say,
@@ -130,9 +130,9 @@ def push_(
     if dry:
         result = dry_run(planned, settings=settings)
     else:
-        if planned.n_rows and not yes:
-            ask(f"Send {plural(planned.n_rows, 'row')} to {settings.label}? [y/N] ")
-        result = push(planned, settings=settings, reason=reason)
+        if planned.n_rows:
+            confirm(planned.n_rows, settings, yes=yes)
+        result = push(planned, settings=settings, reason=reason, schema_check=False)
     return _pushed(result, json)
 
 
@@ -242,7 +242,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_json = "--json" in given
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
+            said = cache(lambda text: say(f"warning: {text}"))  # each once, from however many places
+            warnings.showwarning = lambda message, *_, **__: said(str(message))
             code = app(given, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         return _failed(f"{error} See 'toolkit --help'.".replace("\n", " "), as_json)

@@ -20,8 +20,8 @@
         ├── AddressError        there is nothing at this address (404)
         └── UnreachableError    the host cannot be reached, or went on failing
 
-Bad rows and refused rows are results, never errors. Messages name keys and columns, never row values,
-and never the token.
+Bad rows and refused rows are results, never errors. A ``SchemaWarning`` is none either: the vendor's columns differ
+from ours, and a push goes on. Messages name keys and columns, never row values, and never the token.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ class ToolkitError(Exception):
 
 class SettingsError(ToolkitError):
     """A setting, the token or the target is missing or cannot be used."""
+
+
+class SchemaWarning(UserWarning):
+    """The vendor's columns differ from ours, or could not be told; a push goes on."""
 
 
 class InputError(ToolkitError):

@@ -19,7 +19,7 @@ from toolkit.schema_checking import check_schema
 from toolkit.settings import Settings
 from toolkit.settling import settle as settled
 from toolkit.telling import fate_lines, left_out_lines, plan_lines
-from toolkit.terminal import AS_IT_IS, FINDINGS, OK, Json, Source, ask, labelled, print_json, say, show, validated
+from toolkit.terminal import AS_IT_IS, FINDINGS, OK, Json, Source, confirm, labelled, print_json, say, show, validated
 
 Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask.")]
 
@@ -148,8 +148,8 @@ LATER: tuple[Any, ...] = (amend, repush, revert, settle, pushes, seed, retract, 
 def _sent(planned: Repush, settings: Settings, yes: bool, json: bool) -> int:
     for line in (planned.summary(), *plan_lines(planned.plan), *left_out_lines(planned)):
         say(line)
-    if planned.n_rows and not yes:
-        ask(f"Send {planned.n_rows:,} rows to {settings.label}? [y/N] ")
-    result = push(planned, settings=settings)
+    if planned.n_rows:
+        confirm(planned.n_rows, settings, yes=yes)
+    result = push(planned, settings=settings, schema_check=False)
     show(result, json, fate_lines(result))
     return OK if result.ok and not planned.n_left_out else FINDINGS

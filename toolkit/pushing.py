@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from toolkit.connecting import connected
 from toolkit.contract import CUSTOMER, Contract
 from toolkit.display import plural
 from toolkit.entering import enter_accepted, enter_delivery, not_entered, require_recent
-from toolkit.errors import JournalError, LedgerError, PlanError, StoppedError
+from toolkit.errors import JournalError, LedgerError, PlanError, SchemaWarning, StoppedError
 from toolkit.guards import require_overruled
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
@@ -25,6 +26,7 @@ from toolkit.pacing import Pace
 from toolkit.planning import PushPlan, as_dry_run
 from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
 from toolkit.reporting import PushReport, report_of
+from toolkit.schema_checking import ask_schema
 from toolkit.sending import Sender
 from toolkit.settings import Settings
 from toolkit.standing import Status, pushes_of, targets_of
@@ -49,6 +51,7 @@ def push(
     *,
     settings: Settings | None = None,
     reason: str = "",
+    schema_check: bool = True,
     pace: Pace | None = None,
     progress: bool = True,
 ) -> PushReport:
@@ -58,6 +61,9 @@ def push(
     ----------
     reason
         Why, for the ledger; over the reason that a `Repush` has.
+    schema_check
+        Ask for the vendor's columns first, and warn of what differs from ours, as `check_schema` does; where they
+        cannot be told, warn of that, and go on.
     progress
         Show a progress bar (in a notebook, or at a terminal).
 
@@ -79,6 +85,9 @@ def push(
         journal.refuse_if_open()
         ledger = _bound(plan, chosen)
         with connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:  # with a token, or not at all
+            if client and schema_check:
+                for line in ask_schema(client, chosen).lines:
+                    warnings.warn(line, SchemaWarning, stacklevel=2)
             record = journal.open_push(plan, reason=reason, ledger_version=ledger.version)
             try:
                 enter_delivery(journal, record, ledger)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from toolkit.answers import Answer
 from toolkit.attributes import CustomAttribute
+from toolkit.client import Client
 from toolkit.connecting import connected
 from toolkit.contract import CUSTOMER, Kind, Resource
 from toolkit.display import Result, Tone, badges, frame_table, heading, paragraph, plural
@@ -74,7 +75,8 @@ class SchemaCheck(Result):
         """Say the verdict in one line."""
         if self.problem:
             return f"{self.table} not checked: {self.problem} · {self.label}"
-        differ = f"{plural(self.n_differing, 'column')} differ" if self.n_differing else "no column differs"
+        n = self.n_differing
+        differ = plural(n, "column differs", "columns differ") if n else "no column differs"
         return f"{self.table}: {differ} of {len(self.columns)} · {self.label}"
 
     def body(self) -> str:
@@ -109,15 +111,20 @@ def check_schema(*, settings: Settings | None = None) -> SchemaCheck:
     Where the call is refused, absent or answered in a shape that nobody documented, the result says so in `problem`.
     """
     chosen = settings or Settings()
-    contract = chosen.documented
-    table = contract.table(chosen.prefix, chosen.suffix)
     with connected(chosen) as client:
-        answer = client.ask(contract.schema_call(chosen.solution))
-        problem = _problem(answer)
+        return ask_schema(client, chosen)
+
+
+def ask_schema(client: Client, settings: Settings) -> SchemaCheck:
+    """Do what `check_schema` does over a connection that is there."""
+    contract = settings.documented
+    table = contract.table(settings.prefix, settings.suffix)
+    answer = client.ask(contract.schema_call(settings.solution))
+    problem = _problem(answer)
     theirs = None if problem else read_columns(answer.body, table)
     if theirs is None:
         problem = problem or f"the answer names no columns of {table}"
-    return SchemaCheck(_compared(contract.resource, theirs or {}, told=not problem), table, chosen.label, problem)
+    return SchemaCheck(_compared(contract.resource, theirs or {}, told=not problem), table, settings.label, problem)
 
 
 def add_attribute(

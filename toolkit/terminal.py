@@ -13,9 +13,10 @@ from cyclopts import Parameter
 
 from toolkit.correcting import PATCH, correct
 from toolkit.delivery import Delivery
-from toolkit.display import Result
+from toolkit.display import Result, plural
 from toolkit.errors import InputError
 from toolkit.reading import read_customers
+from toolkit.schema_checking import check_schema
 from toolkit.settings import Settings
 from toolkit.validation import ValidationReport, validate
 
@@ -105,16 +106,19 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def ask(question: str) -> None:
-    """Ask for a yes.
+def confirm(n_rows: int, settings: Settings, *, yes: bool) -> None:
+    """Say how the vendor's columns differ from ours, and ask for a yes unless it was given.
 
     Raises
     ------
     InputError
         If nobody is there, or the answer is another one.
     """
-    if not sys.stdin.isatty():
+    if not (yes or sys.stdin.isatty()):
         raise InputError("Nobody is there to confirm the push: give --yes to send without being asked.")
-    print(question, end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise InputError("Not confirmed: nothing was sent.")
+    for line in check_schema(settings=settings).lines:
+        say(f"  {line}")
+    if not yes:
+        print(f"Send {plural(n_rows, 'row')} to {settings.label}? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise InputError("Not confirmed: nothing was sent.")
