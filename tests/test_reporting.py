@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 
 from tests.clocks import Clock
+from tests.test_mending import cells_of
 from tests.test_pushing import BAD, Place, refuse_bad, vendor
 from toolkit.chronicle import pushes
+from toolkit.delivery import Delivery
 from toolkit.display import page
 from toolkit.errors import InputError
 from toolkit.fates import Timing, fate_bar, verdict
@@ -68,7 +70,7 @@ def test_the_verdict_comes_first_and_each_refusal_with_its_cell(place: Place, cu
     assert body.index("2 of 7 rows were refused by the vendor; 5 were accepted.") < body.index("badge")
     assert body.count("&lt;PL&amp;1&gt;") == 2  # the cells, escaped
     assert "<PL&1>" not in body
-    why = body[body.index("Why the vendor refused") : body.index("Refused by the vendor")]
+    why = body[body.index("Why refused by the vendor") : body.index("Refused by the vendor")]
     assert "customer_price_list_id is closed" in why
     assert report.refused["column"].tolist() == ["customer_price_list_id"] * 2
     assert report.to_frame() is report.rows
@@ -109,13 +111,20 @@ def test_no_attempt_takes_no_time() -> None:
 
 
 def test_refused_rows_go_to_a_sheet_with_the_vendors_reason(place: Place, customers, tmp_path: Path) -> None:
-    place.sandbox.vendor.refuse = refuse_bad
-    report = place.push(customers(7, customer_name="=1+1"))
-    sheet = pd.read_excel(report.to_excel(tmp_path / "r.xlsx"), engine="openpyxl")
-    assert sheet["source_row"].tolist() == [3, 6]
-    assert list(sheet.columns[:3]) == ["source_row", "customer_id", "updated_at"]
-    assert list(sheet.columns[-4:]) == ["code", "category", "message", "column"]
-    assert sheet["customer_name"].tolist() == ["=1+1"] * 2
+    place.sandbox.vendor.refuse = lambda row: "customer_price_list_id is closed" if row["customer_id"] in BAD else None
+    delivery = Delivery(customers(7, customer_name="=1+1"), names={"customer_id": "Kunde", "customer_name": "Firma"})
+    report = place.push(place.plan(delivery))
+    book, columns, rows = cells_of(report.to_excel(tmp_path / "r.xlsx"))
+    sheet = book["rows"]
+    assert list(rows) == [3, 6]
+    assert {"source_row", "what is wrong", "Kunde", "Firma", "drop"} <= set(columns)  # in the file's own names
+    assert not {"state", "fate", "message"} & set(columns)
+    assert [sheet.cell(at, columns["Firma"]).value for at in rows.values()] == ["=1+1"] * 2
+    assert sheet.cell(rows[3], columns["Firma"]).data_type == "s"
+    cell = sheet.cell(rows[6], columns["customer_price_list_id"])
+    assert cell.fill.fgColor.rgb == "FFFFC7CE"
+    assert cell.comment.text == "DI_E_00017: customer_price_list_id is closed"
+    assert sheet.cell(rows[6], columns["source"]).comment is None
     with pytest.raises(InputError, match=r"ends in \.xlsx"):
         report.to_excel(tmp_path / "r.csv")
 

@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 
 from tests.clocks import Clock
+from tests.test_mending import cells_of
 from tests.test_pushing import BAD, Place, fates, refuse_bad, vendor
 from toolkit.diffing import diff
 from toolkit.errors import CorrectionError, LedgerError, NothingOpenError, OpenPushError
 from toolkit.ledger import Ledger
+from toolkit.mending import read_corrections
 from toolkit.planning import plan_push
 from toolkit.pushing import dry_run, push
 from toolkit.replanning import Repush
@@ -147,17 +149,14 @@ def test_refused_rows_go_again_mended_from_the_sheet_and_lead_back_to_their_cell
     assert report.refused[["source_row", "column"]].to_numpy().tolist() == [
         [3, "customer_price_list_id"], [6, "customer_price_list_id"],
     ]  # fmt: skip
-    sheet = pd.read_excel(
-        report.to_excel(tmp_path / "refused.xlsx"), dtype=str, keep_default_na=False, engine="openpyxl"
-    )
-    assert sheet["message"].tolist() == ["customer_price_list_id PL-1 is closed"] * 2
-    sheet["source_row"] = sheet["source_row"].astype(int)
-    sheet.loc[sheet["source_row"] == 6, "customer_price_list_id"] = "PL-2"
-    assert sheet["customer_subcategory"].tolist() == ["", ""]
+    sheet = report.to_excel(tmp_path / "refused.xlsx")
+    book, columns, rows = cells_of(sheet)
+    book["rows"].cell(rows[6], columns["customer_price_list_id"]).value = "0042"
+    book.save(sheet)
     place.sandbox.vendor.refuse = None
     done = repush(report, mended=sheet, settings=place.settings, reason="PL-1 was closed")
     assert done.to_frame()[["customer_id", "customer_price_list_id"]].to_numpy().tolist() == [
-        ["C00001", "PL-1"], ["C00004", "PL-2"],
+        ["C00001", "PL-1"], ["C00004", "0042"],
     ]  # fmt: skip
     assert list(done.to_frame().index) == [3, 6]
     assert done.to_frame()["customer_subcategory"].isna().all()  # an empty cell is null
@@ -178,6 +177,27 @@ def test_refused_rows_go_again_as_they_were_or_with_cells(place: Place, customer
     assert as_they_were.body().count("PL-1") >= 2
     mended = repush(name, mended={"C00004": {"customer_price_list_id": "PL-7"}}, settings=place.settings)
     assert mended.to_frame()["customer_price_list_id"].tolist() == ["PL-1", "PL-7"]
+
+
+def test_a_sheet_that_comes_back_drops_rows_and_is_refused_for_rows_that_do_not_go_again(
+    place: Place, customers, tmp_path: Path
+) -> None:
+    place.sandbox.vendor.refuse = refuse_bad
+    report = place.push(customers(7))
+    sheet = report.to_excel(tmp_path / "refused.xlsx")
+    book, columns, rows = cells_of(sheet)
+    book["rows"].cell(rows[3], columns["drop"]).value = "x"
+    book["rows"].cell(rows[6], columns["customer_name"]).value = "Ash"
+    book.save(sheet)
+    patch = read_corrections(sheet)
+    for mended in (sheet, str(sheet), patch):
+        done = repush(report, mended=mended, settings=place.settings)
+        assert done.to_frame()["customer_name"].to_dict() == {6: "Ash"}
+        assert done.left_out[["source_row", "why"]].to_numpy().tolist() == [[3, "dropped, as the mended sheet says"]]
+    place.sandbox.vendor.refuse = None
+    place.push(repush(report, settings=place.settings))  # as they were: nothing is left to send
+    with pytest.raises(CorrectionError, match=r"2 cells of the mended rows .* \(source_row 3, 6\)"):
+        repush(place.push(customers(1, start=3)), mended=sheet, settings=place.settings)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from toolkit.delivery import Customers, Delivery, as_delivery
 from toolkit.display import Result, badges, frame_table, heading
 from toolkit.patching import Patch, read_patch
 from toolkit.times import parse_times
-from toolkit.writing import times_as_text
+from toolkit.writing import cells_as_text, times_as_text
 
 Status = Literal["applied", "done", "stale", "unknown"]
 
@@ -119,8 +119,7 @@ def apply_patch(data: Customers, patch: Patch | str | Path) -> Patched:
     if not delivery.digest:
         own &= False
     frame, broken = _with_mended_lines(delivery, entries[own])
-    text = frame.assign(**{TIME: times_as_text(frame[TIME].astype(object))}).astype(object)
-    text = text.where(text.notna(), None)
+    text = cells_as_text(frame)
     status = pd.Series("unknown", index=entries.index, dtype=object)
     final = entries.groupby(["delivery", "source_row", ID, "column"], dropna=False)["after"].transform("last")
     dropped: set[Any] = set()

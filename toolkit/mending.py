@@ -24,7 +24,7 @@ from toolkit.patching import Patch, patch_of
 from toolkit.sources import Table
 from toolkit.sources_excel import read_excel
 from toolkit.times import parse_times
-from toolkit.writing import fits_cell, replacing, text_cell, times_as_text
+from toolkit.writing import cells_as_text, fits_cell, replacing, text_cell, times_as_text
 
 ROWS, HOW, KEPT = "rows", "how", "kept"
 MAX_COMMENTS = 5_000
@@ -73,7 +73,7 @@ def write_mending_sheet(rows: pd.DataFrame, findings: pd.DataFrame, path: str | 
     if target.suffix.lower() != ".xlsx":
         raise InputError(f"{target.name or 'The workbook'} cannot be written: give a name that ends in .xlsx.")
     texts = _texts(rows)
-    columns = [c for c in CUSTOMER.names if c in delivery.names or (c in texts and texts[c].notna().any())]
+    columns = [str(c) for c in texts if c != "text" and (c in delivery.names or texts[c].notna().any())]
     names = _unique([delivery.names.get(c, c) for c in columns])
     has_text = "text" in texts and bool(texts["text"].notna().any())
     header = [_ROW, _REASONS, *names, *([_TEXT] if has_text else []), _DROP]
@@ -156,10 +156,9 @@ def read_corrections(path: str | Path, *, who: str | None = None, when: datetime
 
 def _texts(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows' cells as text, null where there is none."""
-    frame = rows.assign(**{TIME: times_as_text(rows[TIME].astype(object))}) if TIME in rows else rows
-    known = [c for c in (*CUSTOMER.names, "text") if c in frame.columns]
-    frame = frame[known].astype(object)
-    return frame.where(frame.notna(), None).reindex(columns=list(dict.fromkeys([ID, TIME, *known])))
+    known = [c for c in CUSTOMER.names if c in rows.columns]
+    more = [c for c in rows.columns if c not in (*known, "reasons")]
+    return cells_as_text(rows[known + more]).reindex(columns=list(dict.fromkeys([ID, TIME, *known, *more])))
 
 
 def _shown(cell: Any) -> str:

@@ -167,11 +167,10 @@ def read_patch(path: str | Path) -> Patch:
         ) from None
     if lacking := [c for c in PATCH_COLUMNS[:4] if c not in frame.columns]:
         raise CorrectionError(f"{path.name} is no patch: it lacks the columns {', '.join(lacking)}.")
-    odd = set(frame["column"].dropna()) - {*CUSTOMER.names, WHOLE_ROW}
-    if odd:
-        raise CorrectionError(
-            f"{path.name} names {min(odd)!r}{did_you_mean(min(odd), CUSTOMER.names)}, no column of ours."
-        )
+    for name in sorted(set(frame["column"].dropna()) - {*CUSTOMER.names, WHOLE_ROW}):
+        near = did_you_mean(name, CUSTOMER.names)
+        if near or not (name.isidentifier() and name.islower()):  # a custom attribute may have any such name
+            raise CorrectionError(f"{path.name} names {name!r}{near}, no column of ours.")
     defaults: dict[str, Any] = {"rule": path.stem, "who": "", "when": "", "source_row": -1, "delivery": ""}
     entries = frame.assign(**{c: v for c, v in defaults.items() if c not in frame.columns})
     return Patch(_typed(entries.fillna(defaults)[list(PATCH_COLUMNS)]))

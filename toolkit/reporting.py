@@ -11,17 +11,22 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.contract import CUSTOMER, TIME
-from toolkit.display import Markup, Result, badges, frame_table, heading, paragraph, plural
+from toolkit.delivery import Delivery
+from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
 from toolkit.engine import to_frame
-from toolkit.errors import InputError
 from toolkit.fates import Timing, fate_bar, verdict
 from toolkit.journal import Journal
-from toolkit.receipts import FATES, OVERTAKEN, Fate
-from toolkit.writing import write_table
+from toolkit.mending import write_mending_sheet
+from toolkit.receipts import FATES, OVERTAKEN, SETTLED, Fate, PushRecord
+from toolkit.schema import empty_frame
 
 _NO_ROW = pa.schema([*CUSTOMER.arrow_schema(), ("source_row", pa.int64()), ("state", pa.string())]).empty_table()
 _SAID = ("code", "category", "message", "column")
 REFUSAL_COLUMNS = ["source_row", *CUSTOMER.key, *_SAID]
+MAX_TOLD = 1_000
+MENDING = (
+    "Mend them, then repush() sends them again; to_excel() writes them for the data owner, and repush() takes it back."
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +47,12 @@ class PushReport(Result):
     state
         ``done``, ``open`` (something waits: resume or abandon) or ``abandoned``; ``dry run`` where the vendor
         only checked.
+    origin
+        The delivery that the rows come from, without rows: its name, digest, and the names of its columns.
+    operation
+        ``UPSERT`` or ``APPEND``.
+    overruled
+        The guards that spoke and were overruled.
     stopped
         Why the push stopped before its end; empty if it did not.
     attempts
@@ -57,9 +68,16 @@ class PushReport(Result):
     n_attempts: int
     n_left_out: int
     n_quarantined: int
-    source: str
+    origin: Delivery
+    operation: str
+    overruled: tuple[str, ...] = ()
     stopped: str = ""
     attempts: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def source(self) -> str:
+        """The name of the delivery that the rows come from."""
+        return self.origin.source
 
     @property
     def n_rows(self) -> int:
@@ -98,7 +116,12 @@ class PushReport(Result):
     @property
     def refused(self) -> pd.DataFrame:
         """The refused rows with the vendor's reason: ``source_row``, the key, ``code, category, message, column``."""
-        return self.rows[self.rows["fate"] == "refused"].reset_index()[REFUSAL_COLUMNS]
+        return self._of("refused").reset_index()[REFUSAL_COLUMNS]
+
+    @property
+    def unknown(self) -> pd.DataFrame:
+        """The rows that left and of which no answer could be read: ``source_row`` and the key."""
+        return self._of("unknown").reset_index()[["source_row", *CUSTOMER.key]]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -144,48 +167,87 @@ class PushReport(Result):
                 soft=True,
             ),
         ]
+        refused = self.refused.assign(cell=self._cells())
+        settled = refused["code"] == SETTLED
+        for some, who in ((refused[~settled], "the vendor"), (refused[settled], "the word of an analyst")):
+            if len(some):
+                why = some.groupby(list(_SAID), sort=False).agg(rows=(TIME, "size"), first_row=("source_row", "first"))
+                counted = why.reset_index().sort_values("rows", ascending=False, kind="stable")
+                parts += [heading(f"Why refused by {who}"), frame_table(counted)]
+                parts += [heading(f"Refused by {who}"), frame_table(some)]
         if self.n_refused:
-            refused = self.refused.assign(cell=[_cell(row) for _, row in self._of("refused").iterrows()])
-            why = refused.groupby(list(_SAID), sort=False).agg(rows=(TIME, "size"), first_row=("source_row", "first"))
-            counted = why.reset_index().sort_values("rows", ascending=False, kind="stable")
-            parts += [heading("Why the vendor refused"), frame_table(counted)]
-            parts += [heading("Refused by the vendor"), frame_table(refused)]
-            parts.append(paragraph("Mend them, then repush() sends them again; to_excel() writes them to a sheet."))
+            parts.append(paragraph(MENDING))
         if self.n_unknown:
-            parts += [heading("Unknown: sent, and no answer could be read"), _keys(self._of("unknown"))]
+            parts += [heading("Unknown: sent, and no answer could be read"), frame_table(self.unknown)]
         if len(self.overtaken):
             parts += [heading("Left out of the resume"), frame_table(self.overtaken)]
-        if self.state == "open":
-            parts.append(paragraph("Rows wait: resume() sends what has no receipt, abandon() closes the push."))
-        return "".join(parts)
+        return "".join([*parts, *map(paragraph, self.waits)])
+
+    @property
+    def waits(self) -> list[str]:
+        """What waits for the analyst, and the ways to go on; empty where nothing does."""
+        ways = []
+        if self.n_unknown and self.operation != "UPSERT":
+            ways.append(
+                f"Whether the {plural(self.n_unknown, 'unknown row')} arrived is for you to find out: an "
+                f"{self.operation} must not send them twice. Look at the vendor's table, then settle({self.push!r}, "
+                f"accepted=…, refused=…, reason=…), or 'toolkit settle {self.push}'."
+            )
+        elif self.n_unknown and self.state == "abandoned":
+            ways.append(f"repush({self.push!r}) sends the unknown rows again; an UPSERT of the same key does no harm.")
+        n_waiting = self.n_unsent + (self.n_unknown if self.operation == "UPSERT" else 0)
+        if self.state == "open" and n_waiting:
+            ways.append(
+                f"{plural(n_waiting, 'row waits', 'rows wait')}: resume() sends what has no receipt, abandon() closes "
+                "the push; on the command line 'toolkit resume' and 'toolkit abandon'."
+            )
+        return ways
 
     def to_excel(self, path: str | Path) -> Path:
-        """Write the refused rows to an .xlsx sheet, the vendor's reason beside each; returns its path.
+        """Write the refused rows for the data owner: cells that the vendor named coloured, its reason as a comment.
 
-        Columns: ``source_row``, the contract's, then ``code, category, message, column``. Mended and read back, its
-        rows are what `repush` takes.
+        The columns have the names of the rows' source. Mended, ``repush(report, mended=path)`` sends it; or
+        `read_corrections` makes a patch of it, for the next delivery too. Returns its path.
 
         Raises
         ------
         InputError
             If the name does not end in .xlsx, or the file cannot be written.
         """
-        target = Path(path)
-        if target.suffix.lower() != ".xlsx":
-            raise InputError(f"{target.name} is no name of a workbook: give one that ends in .xlsx.")
-        columns = [c for c in self.rows.columns if c not in ("state", "fate", *_SAID)]
-        return write_table(self._of("refused").reset_index()[["source_row", *columns, *_SAID]], target)
+        refused = self._of("refused")
+        reasons = [": ".join(filter(None, said)) for said in zip(refused["code"], refused["message"], strict=True)]
+        findings = pd.DataFrame(
+            {
+                "index": refused.index,
+                "column": refused["column"].where(refused["column"].isin(self._columns)).to_numpy(),
+                "reason": [said or "refused without a reason" for said in reasons],
+            }
+        )
+        return write_mending_sheet(refused[self._columns], findings, path, delivery=self.origin)
 
     def _of(self, fate: Fate) -> pd.DataFrame:
         return self.rows[self.rows["fate"] == fate]
+
+    @property
+    def _columns(self) -> list[str]:
+        """The columns that were sent."""
+        return [c for c in self.rows.columns if c not in ("state", "fate", *_SAID)]
+
+    def _cells(self) -> Any:
+        """Return what stands in the columns that the vendor named, one for each refused row."""
+        refused = self._of("refused")
+        cells = pd.Series("", index=refused.index, dtype=object)
+        for column in set(refused["column"]) & set(self._columns):
+            cells = cells.mask(refused["column"] == column, refused[column].astype(object))
+        return cells.to_numpy()
 
     def to_frame(self) -> pd.DataFrame:
         """Give every planned row with its fate."""
         return self.rows
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the counts and the refused rows' keys and reasons."""
-        refused = self.refused.head(1000).astype({TIME: "str"})
+        """Give the counts, and of refused and unknown rows the first 1,000 each: keys and reasons."""
+        refused = self.refused.head(MAX_TOLD).astype({TIME: "str"})
         return {
             "plan": self.plan,
             "push": self.push,
@@ -196,6 +258,8 @@ class PushReport(Result):
             "left_out": self.n_left_out,
             "batches": self.n_batches,
             "attempts": self.n_attempts,
+            "overruled": list(self.overruled),
+            "unknown_rows": self.unknown.head(MAX_TOLD).astype({TIME: "str"}).to_dict("records"),
             "refusals": refused.to_dict("records"),
         }
 
@@ -229,16 +293,23 @@ def report_of(
         n_attempts=len(attempts),
         n_left_out=record.facts["n_left_out"],
         n_quarantined=record.facts["n_quarantined"],
-        source=record.facts["source"],
+        origin=origin_of(record),
+        operation=record.facts["operation"],
+        overruled=tuple(record.facts.get("overruled", ())),
         stopped=stopped,
         attempts=attempts,
     )
 
 
-def _cell(row: pd.Series[Any]) -> Any:
-    """Return what stands in the column that the vendor named."""
-    return row[row["column"]] if row["column"] in row.index.difference(list(_SAID)) else ""
-
-
-def _keys(rows: pd.DataFrame) -> Markup:
-    return frame_table(rows[list(CUSTOMER.key)], index="source_row")
+def origin_of(record: PushRecord, rows: pd.DataFrame | None = None) -> Delivery:
+    """Return the delivery that a push's rows come from, with some of them or none; its rows are known by the digest."""
+    facts = record.facts
+    return Delivery(
+        empty_frame() if rows is None else rows,
+        source=facts["source"],
+        digest=facts["source_digest"] or record.id,
+        kind="changes",
+        names=facts.get("names", {}),  # a push from before they were kept has none
+        datetime=facts.get("datetime"),
+        timezone=facts.get("timezone"),
+    )

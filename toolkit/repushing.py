@@ -8,20 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
+from toolkit.applying import apply_patch
 from toolkit.contract import CUSTOMER, ID, TIME
 from toolkit.delivery import Delivery
+from toolkit.display import plural
 from toolkit.engine import to_frame
 from toolkit.errors import CorrectionError, OpenPushError, did_you_mean
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
+from toolkit.mending import read_corrections
+from toolkit.patching import Patch
 from toolkit.receipts import FATES
 from toolkit.replanning import Repush, left_out_rows, plan_anew, restamped
-from toolkit.reporting import PushReport
+from toolkit.reporting import PushReport, origin_of
 from toolkit.settings import Settings
 
 Cells = Mapping[str, Mapping[str, Any]]
@@ -75,7 +80,7 @@ def correct_customers(
 def repush(
     push: str | PushReport,
     *,
-    mended: pd.DataFrame | Cells | None = None,
+    mended: str | Path | Patch | pd.DataFrame | Cells | None = None,
     whole: bool = False,
     reason: str = "",
     settings: Settings | None = None,
@@ -88,9 +93,9 @@ def repush(
     push
         A closed push of this machine: its name or its report.
     mended
-        What to send instead of the rows as they were: rows by ``source_row`` (a column, or the index), such as those
-        of `PushReport.to_excel` read back; or cells, as `correct_customers` takes them. What is not named goes as it
-        was.
+        What to send instead of the rows as they were: the workbook that `PushReport.to_excel` wrote and the data owner
+        mended, or a patch; rows by ``source_row`` (a column, or the index); or cells, as `correct_customers` takes
+        them. What is not named goes as it was.
     whole
         Send the accepted rows too, under the versions that they had.
     reason
@@ -103,7 +108,7 @@ def repush(
     OpenPushError
         If the push is still open: `resume` sends what waits.
     CorrectionError
-        If `mended` names a row or a column that the push does not have.
+        If `mended` names a row or a column that the push does not have, or a cell of a patch holds something else.
     """
     chosen = settings or Settings()
     name = push if isinstance(push, str) else push.push
@@ -118,15 +123,23 @@ def repush(
         fates = pd.Series(journal.fates(name)[0], index=rows.index).map(dict(enumerate(FATES)))
     held_back = (fates == "unknown") & (record.facts["operation"] != "UPSERT")
     wanted = rows[((fates != "accepted") | whole) & ~held_back]
+    left_out = [left_out_rows(rows[held_back], "unknown, and an APPEND must not send it twice: settle it first")]
+    if isinstance(mended, str | Path | Patch):
+        patched = _patched(origin_of(record, wanted), mended)
+        dropped = wanted[~wanted.index.isin(patched.index)]
+        left_out.append(left_out_rows(dropped, "dropped, as the mended sheet says"))
+        wanted = patched
+    else:
+        wanted = _mended(wanted, mended)
     snapshot = Ledger.of(chosen).snapshot()
     if whole:
         snapshot = replace(snapshot, versions=_without(snapshot.versions, wanted))
     return plan_anew(
-        Delivery(_mended(wanted, mended), source=record.facts["source"], kind="changes"),
+        replace(origin_of(record, wanted), digest=""),  # it is not the file that was delivered
         snapshot,
         reason=f"repush of {name}" + (f": {reason}" if reason else ""),
         settings=chosen,
-        left_out=left_out_rows(rows[held_back], "unknown, and an APPEND must not send it twice: settle it first"),
+        left_out=pd.concat(left_out, ignore_index=True),
         whys={"unchanged": "the ledger holds this very version"},
         **planning,
     )
@@ -150,6 +163,20 @@ def _with_cells(frame: pd.DataFrame, cells: Cells) -> pd.DataFrame:
                 )
             after.loc[who, column] = value
     return after
+
+
+def _patched(rows: Delivery, mended: str | Path | Patch) -> pd.DataFrame:
+    """Apply what the data owner sent back; it says nothing of rows that are not sent again."""
+    patch = mended if isinstance(mended, Patch) else read_corrections(mended)
+    done = apply_patch(rows, patch)
+    if done.n_stale or done.n_unknown:
+        odd = done.entries[done.entries["status"].isin(["stale", "unknown"])]
+        places = ", ".join(map(str, odd["source_row"].unique()[:5]))
+        raise CorrectionError(
+            f"{plural(len(odd), 'cell')} of the mended rows cannot be applied: they are of rows that the push does not "
+            f"send again, or hold something else by now (source_row {places}). Nothing was planned."
+        )
+    return done.frame
 
 
 def _mended(rows: pd.DataFrame, mended: pd.DataFrame | Cells | None) -> pd.DataFrame:

@@ -84,11 +84,13 @@ def fate_lines(result: PushReport) -> list[str]:
     lines = [
         f"  refused: source_row {r['source_row']}, {r[ID]}: "
         + " ".join(r[c] for c in ("code", "category", "message") if r[c])
-        for r in result.refused.head(20).to_dict("records")
+        for r in result.refused.head(MOST).to_dict("records")
     ]
-    if result.n_refused > 20:
-        lines.append(f"  and {result.n_refused - 20:,} more refused rows")
+    if result.n_refused > MOST:
+        lines.append(f"  and {result.n_refused - MOST:,} more refused rows")
+    unknown = result.unknown.head(MOST).to_dict("records")
+    lines += [f"  unknown, sent and without an answer: source_row {r['source_row']}, {r[ID]}" for r in unknown]
+    if result.n_unknown > MOST:
+        lines.append(f"  and {result.n_unknown - MOST:,} more unknown rows")
     lines += [f"  {r['message']}: source_row {r['source_row']}, {r[ID]}" for r in result.overtaken.to_dict("records")]
-    if result.state == "open":
-        lines.append("  Rows wait: 'toolkit resume' sends them, 'toolkit abandon' closes the push.")
-    return lines
+    return lines + [f"  {way}" for way in result.waits]

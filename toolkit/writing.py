@@ -96,6 +96,16 @@ def with_times_as_text(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{str(c): times_as_text(frame[c]) for c in kinds})
 
 
+def cells_as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with each cell as text, times as `times_as_text` gives them; null cells are None."""
+    told = with_times_as_text(frame)
+    others = {
+        c: told[c].map(str, na_action="ignore") for c, d in told.dtypes.items() if not isinstance(d, pd.StringDtype)
+    }
+    told = told.assign(**{str(c): cells for c, cells in others.items()}).astype(object)
+    return told.where(told.notna(), None)
+
+
 def excel_text(text: str) -> str:
     r"""Return a text as a worksheet can hold it.
 
