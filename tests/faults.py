@@ -10,7 +10,8 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -121,16 +122,32 @@ class Recorder:
                 except OSError:
                     self.close_connection = True
 
+            def do_GET(self) -> None:
+                self.send_response(204)
+                self.end_headers()
+
             def log_message(self, *_: object) -> None:
                 pass
 
         class Quiet(ThreadingHTTPServer):
             daemon_threads = True
 
+            def process_request(self, *connection: Any) -> None:
+                with recorder._turn:
+                    recorder._n_open += 1
+                super().process_request(*connection)
+
+            def shutdown_request(self, *connection: Any) -> None:
+                super().shutdown_request(*connection)
+                with recorder._turn:
+                    recorder._n_open -= 1
+                    recorder._turn.notify_all()
+
             def handle_error(self, *_: object) -> None:
                 pass
 
         self._refused = refused
+        self._n_open, self._turn = 0, threading.Condition()
         self._server = Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -139,6 +156,14 @@ class Recorder:
         """What the vendor's table holds after a run, by key."""
         rows = (row for body in self.taken[run] for row in json.loads(body)["data"])
         return {(r["customer_id"], r["updated_at"]): r for r in rows if r["customer_id"] != self._refused}
+
+    def come_to_rest(self) -> None:
+        """Wait until all is read that a sender who died had sent."""
+        with closing(HTTPConnection("127.0.0.1", self._server.server_port, timeout=60)) as last:
+            last.request("GET", "/")  # connections are taken in their order: those before it are counted now
+            last.getresponse()
+        with self._turn:
+            assert self._turn.wait_for(lambda: not self._n_open, timeout=60)
 
     def stop(self) -> None:
         self._server.shutdown()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sqlite3
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +25,15 @@ from deltalake import DeltaTable
 
 from tests.clocks import Clock
 from tests.faults import Recorder, Steps, watched
-from toolkit.contract import CONTRACTS, CUSTOMER
+from toolkit.contract import CONTRACTS, CUSTOMER, Operation
 from toolkit.diffing import diff
 from toolkit.errors import NothingOpenError
 from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan, plan_push
 from toolkit.pushing import push, resume, status
+from toolkit.reporting import PushReport
 from toolkit.settings import Settings
+from toolkit.settling import settle
 
 N_ROWS, ROWS_A_BATCH = 40, 4
 REFUSED = "C00017"
@@ -41,84 +47,107 @@ def small_batches() -> None:
 
 @dataclass
 class Run:
-    """A run of its own: a home, and a vendor that nobody else talks to."""
+    """A run of its own: a home, and a vendor that nobody else talks to.
+
+    `left` holds each attempt that a death left without an answer, by its number: the digest of its body.
+    """
 
     name: str
     home: Path
     vendor: Recorder
+    operation: Operation = "UPSERT"
+    left: dict[int, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
-        return Settings(base_url=f"{self.vendor.url}/{self.name}", home=self.home)
+        return Settings(base_url=f"{self.vendor.url}/{self.name}", home=self.home, operation=self.operation)
 
     def plan(self, frame: pd.DataFrame) -> PushPlan:
         return plan_push(diff(Ledger.of(self.settings).snapshot(), frame), settings=self.settings)
 
-    def go(self, plan: PushPlan | None) -> None:
+    def go(self, plan: PushPlan | None) -> PushReport:
         """Push the plan, or resume where there is none."""
         options: dict[str, Any] = {"settings": self.settings, "pace": Clock().pace, "progress": False}
-        resume(**options) if plan is None else push(plan, schema_check=False, **options)
+        return resume(**options) if plan is None else push(plan, schema_check=False, **options)
 
-    def die(self, plan: PushPlan | None, at: int) -> bool:
-        """Do the same in a process that is killed at a step; False if it ended before."""
-        child = PROCESSES.Process(target=work_and_die, args=(self.settings.base_url, self.home, plan, at))
+    def steps(self, plan: PushPlan | None, *, killed_at: int = 0) -> list[str]:
+        """Do the same in a process of its own; returns its steps, none where it was killed at one."""
+        heard, says = PROCESSES.Pipe(duplex=False)
+        where = self.name, self.home, Address(self.vendor.url), self.operation
+        child = PROCESSES.Process(target=work_and_die, args=(where, plan, killed_at, says))
         child.start()
+        says.close()
         child.join(60)
         assert child.exitcode in (0, -signal.SIGKILL)
-        return child.exitcode != 0
+        return heard.recv() if child.exitcode == 0 else []
 
-    def in_flight(self) -> set[str]:
-        """Digests of the bodies whose attempt the journal began and did not end."""
-        path = self.home / "targets" / "sandbox" / "journal.sqlite"
-        if not path.exists():
-            return set()
-        with closing(sqlite3.connect(path)) as journal:
-            try:
-                return {d for (d,) in journal.execute("SELECT digest FROM attempt WHERE answered_at IS NULL")}
-            except sqlite3.OperationalError:  # no table yet
-                return set()
+    def die(self, plan: PushPlan | None, at: int) -> bool:
+        """Be killed at a step, and look at what that left; False if it ended before."""
+        died = not self.steps(plan, killed_at=at)
+        self.vendor.come_to_rest()
+        begun = {n: digest for n, digest in self._unanswered().items() if n not in self.left}
+        assert len(begun) <= died  # over one connection
+        self.left |= begun
+        return died
 
-    def finish(self, plan: PushPlan) -> None:
-        """What an analyst does: resume; where no push was opened, push."""
+    def _unanswered(self) -> dict[int, str]:
+        """Attempts that the journal began and did not end; of a copy, for a look alone would mend the file."""
+        with tempfile.TemporaryDirectory() as folder:
+            for part in (self.home / "targets" / "sandbox").glob("journal.sqlite*"):
+                shutil.copy(part, folder)
+            with closing(sqlite3.connect(Path(folder, "journal.sqlite"))) as journal:
+                if not journal.execute("SELECT 1 FROM sqlite_master WHERE name = 'attempt'").fetchone():
+                    return {}
+                return dict(journal.execute("SELECT id, digest FROM attempt WHERE answered_at IS NULL"))
+
+    def finish(self, plan: PushPlan) -> PushReport | None:
+        """What an analyst does: resume; where no push was opened, push. None where all was done."""
         try:
-            self.go(None)
+            return self.go(None)
         except NothingOpenError:
-            if status(settings=self.settings).pushes.empty:
-                self.go(plan)
+            return self.go(plan) if status(settings=self.settings).pushes.empty else None
 
-    def check(self, plan: PushPlan, in_flight: set[str]) -> None:
+    def check(self, plan: PushPlan) -> None:
+        """All arrived, and a body more than once only if a death had it in flight, once for each."""
         taken = Counter(hashlib.sha256(body).hexdigest() for body in self.vendor.taken[self.name])
         assert set(taken) == {b.digest for b in plan.batches}  # to the byte
-        again = {digest for digest, n in taken.items() if n > 1}
-        assert again <= in_flight
+        assert taken - Counter(self.left.values()) <= Counter(set(taken))
+        assert self.held() == set(plan.to_frame()["customer_id"]) - {REFUSED}
+        assert len(Ledger.of(self.settings).deliveries()) == 1
+        found = status(settings=self.settings).pushes
+        assert found[["state", "rows", "accepted", "refused"]].to_numpy().tolist() == [["done", N_ROWS, N_ROWS - 1, 1]]
+
+    def held(self) -> set[str]:
+        """The customers that the vendor's table holds: as the ledger does, each version once."""
         table = self.vendor.table(self.name)
-        assert {customer_id for customer_id, _ in table} == set(plan.to_frame()["customer_id"]) - {REFUSED}
         held = Ledger.of(self.settings).snapshot().versions.to_pandas()
         held["updated_at"] = held["updated_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
         rows = held.astype(object).where(held.notna(), None)[list(CUSTOMER.names)].to_dict("records")
         assert sorted(rows, key=str) == sorted(table.values(), key=str)
-        folder = Ledger.of(self.settings).folder
-        entries = pa.table(DeltaTable(str(folder / "entries")).get_add_actions(flatten=True))
-        assert sum(entries["num_records"].to_pylist()) == len(table)  # each version once
-        assert len(Ledger.of(self.settings).deliveries()) == 1
-        found = status(settings=self.settings).pushes
-        assert found[["state", "rows", "accepted", "refused"]].to_numpy().tolist() == [["done", N_ROWS, N_ROWS - 1, 1]]
+        folder = Ledger.of(self.settings).folder / "entries"
+        entries = pa.table(DeltaTable(str(folder)).get_add_actions(flatten=True)) if folder.exists() else None
+        assert (sum(entries["num_records"].to_pylist()) if entries else 0) == len(table)
+        return {customer_id for customer_id, _ in table}
 
 
 def kill(step: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def work_and_die(base_url: str, home: Path, plan: PushPlan | None, at: int) -> None:
-    """Run in a process forked from one that has imported everything, and started nothing."""
-    small_batches()
-    with watched(Steps(kill, at=at)):
-        Run(base_url.rsplit("/", 1)[-1], home, Address(base_url.rsplit("/", 1)[0])).go(plan)  # type: ignore[arg-type]
-
-
 @dataclass
 class Address:
+    """The vendor, as far as another process needs it."""
+
     url: str
+
+
+def work_and_die(where: tuple[Any, ...], plan: PushPlan | None, at: int, says: Connection) -> None:
+    """Run in a process forked from one that has imported everything, and started nothing."""
+    small_batches()
+    steps = Steps(kill, at=at)
+    with watched(steps):
+        Run(*where).go(plan)
+    says.send(steps.names)
 
 
 @pytest.fixture
@@ -130,38 +159,162 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     recorder.stop()
 
 
-def count_steps(vendor: Recorder, folder: Path, frame: pd.DataFrame, *, killed_at: int = 0) -> list[str]:
-    """What a push, or the resume of one that was killed, does; step by step."""
-    run = Run(f"count-{killed_at}", folder / f"count-{killed_at}", vendor)
-    plan, steps = run.plan(frame), Steps(kill, at=0)
-    if killed_at:
-        assert run.die(plan, killed_at)
-    with watched(steps):
-        run.go(None if killed_at else plan)
-    run.check(plan, {b.digest for b in plan.batches})
-    return steps.names
+@dataclass
+class Death:
+    """A push that was killed: what it left here and at the vendor, and the steps that its resume takes."""
+
+    run: Run
+    plan: PushPlan
+    steps: list[str] = field(default_factory=list)
+
+    def again(self, name: str, folder: Path, vendor: Recorder) -> Run:
+        """The same death, to go on from once more."""
+        home = Path(shutil.copytree(self.run.home, folder / name))
+        vendor.taken[name] = list(self.run.vendor.taken[self.run.name])
+        vendor.asked[name] = self.run.vendor.asked[self.run.name]
+        return replace(self.run, name=name, home=home, vendor=vendor, left=dict(self.run.left))
 
 
-SHARE = 24
+Known = dict[str, Any]
+"""What the shares of a matrix find out once for all of them."""
+
+
+@pytest.fixture(scope="module")
+def known() -> Known:
+    return {}
+
+
+def steps_of_push(
+    known: Known, vendor: Recorder, folder: Path, frame: pd.DataFrame, operation: Operation = "UPSERT"
+) -> list[str]:
+    if operation not in known:
+        run = Run(f"whole-{operation}", folder / f"whole-{operation}", vendor, operation)
+        plan = run.plan(frame)
+        known[operation] = run.steps(plan)
+        run.check(plan)
+    return known[operation]
+
+
+FIRST = {
+    "before the ledger knows of the delivery": ("ledger write, before", 0),
+    "with the refused row in flight": ("net second half, after", 11),  # a request's head and its body are sent apart
+    "before the accepted rows are entered": ("ledger write, before", -1),
+    "after the accepted rows were entered": ("ledger write, after", -1),
+}
+"""Where a push is killed whose resume is killed as well: at which of the steps of that name."""
+
+
+def deaths(known: Known, vendor: Recorder, folder: Path, frame: pd.DataFrame) -> list[Death]:
+    if "deaths" not in known:
+        names = steps_of_push(known, vendor, folder, frame)
+        known["deaths"] = []
+        for name, which in FIRST.values():
+            at = [n for n, step in enumerate(names, 1) if step == name][which]
+            run = Run(f"first-{at}", folder / f"first-{at}", vendor)
+            death = Death(run, run.plan(frame))
+            assert run.die(death.plan, at)
+            whole = death.again(f"whole-{at}", folder, vendor)
+            death.steps = whole.steps(None)
+            whole.check(death.plan)
+            known["deaths"].append(death)
+        in_flight = [list(death.run.left.values()) for death in known["deaths"]]
+        assert in_flight == [[], [death.plan.batches[int(REFUSED[1:]) // ROWS_A_BATCH].digest], [], []]
+    return known["deaths"]
+
+
+@contextmanager
+def named(where: str) -> Iterator[None]:
+    """Say of a failure at which step the process was killed."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"killed at {where}")
+        raise
+
+
+SHARE = 80
 """One in so many steps is tried each time, the others by `make test-all`."""
 SHARES = [pytest.param(n, marks=[pytest.mark.slow] if n else []) for n in range(SHARE)]
 
 
 @pytest.mark.parametrize("share", SHARES)
-def test_a_push_killed_at_any_step_arrives_whole_after_a_resume(vendor, tmp_path, customers, share: int) -> None:
+def test_a_push_killed_at_any_step_arrives_whole_after_a_resume(
+    vendor, known, tmp_path, customers, record_property, share: int
+) -> None:
     frame = customers(N_ROWS)
-    names = count_steps(vendor, tmp_path, frame)
+    names = steps_of_push(known, vendor, tmp_path, frame)
     assert len(names) > 300
     n_died = 0
     for at in range(1 + share, len(names) + 1, SHARE):
         run = Run(f"push-{at}", tmp_path / f"push-{at}", vendor)
         plan = run.plan(frame)
-        n_died += run.die(plan, at)  # a run may take a few steps less than the one that was counted
-        in_flight = run.in_flight()
-        run.finish(plan)
-        try:
-            run.check(plan, in_flight)
-        except AssertionError as error:
-            error.add_note(f"killed at step {at}: {names[at - 1]}")
-            raise
+        with named(f"step {at} of a push: {names[at - 1]}"):
+            n_died += run.die(plan, at)  # a run may take a step less than the one that was counted
+            run.finish(plan)
+            run.check(plan)
     assert n_died * SHARE > 300  # over all shares, so many distinct points
+    record_property("killed", n_died)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_a_resume_killed_at_any_step_is_resumed_again(
+    vendor, known, tmp_path, customers, record_property, share: int
+) -> None:
+    points = [
+        (where, death, at)
+        for where, death in zip(FIRST, deaths(known, vendor, tmp_path, customers(N_ROWS)), strict=True)
+        for at in range(1, len(death.steps) + 1)
+    ]
+    assert len(points) > 600
+    n_died = 0
+    for where, death, at in points[share::SHARE]:
+        run = death.again(f"{death.run.name}-{at}", tmp_path, vendor)
+        with named(f"step {at} of a resume, {death.steps[at - 1]}, of a push killed {where}"):
+            n_died += run.die(None, at)
+            run.finish(death.plan)
+            run.check(death.plan)
+    assert n_died * SHARE > 600
+    record_property("killed", n_died)
+
+
+def in_flight(run: Run, plan: PushPlan) -> set[str]:
+    """The customers of the bodies in flight at a death."""
+    batches = [b for b in plan.batches if b.digest in run.left.values()]
+    return {c for b in batches for c in plan.rows["customer_id"][b.first : b.stop].to_pylist()}
+
+
+def settled_by_looking(run: Run, plan: PushPlan, report: PushReport | None) -> None:
+    """What was in flight is held, also by one more resume, until an analyst looks at the vendor's table."""
+    assert report is not None
+    n_asked = run.vendor.asked[run.name]
+    for said in (report, run.go(None)):
+        assert set(said.rows.loc[said.rows["fate"] == "unknown", "customer_id"]) == in_flight(run, plan)
+        assert (said.state, said.n_unsent) == ("open", 0)
+    assert run.vendor.asked[run.name] == n_asked
+    arrived = in_flight(run, plan) & {customer_id for customer_id, _ in run.vendor.table(run.name)}
+    looked: dict[str, Any] = {"reason": "looked", "settings": run.settings, "pace": Clock().pace}
+    done = settle(report, accepted=arrived, refused=in_flight(run, plan) - arrived, **looked)
+    assert (done.state, done.n_unknown, done.n_unsent) == ("done", 0, 0)
+
+
+@pytest.mark.parametrize("share", SHARES[::5])  # its steps are those of an upsert: one in five will do
+def test_an_append_killed_at_any_step_sends_nothing_twice(
+    vendor, known, tmp_path, customers, record_property, share: int
+) -> None:
+    frame = customers(N_ROWS)
+    names = steps_of_push(known, vendor, tmp_path, frame, "APPEND")
+    n_died = 0
+    for at in range(1 + share, len(names) + 1, SHARE):
+        run = Run(f"append-{at}", tmp_path / f"append-{at}", vendor, "APPEND")
+        plan = run.plan(frame)
+        with named(f"step {at} of an append: {names[at - 1]}"):
+            n_died += run.die(plan, at)
+            report = run.finish(plan)
+            if run.left:
+                settled_by_looking(run, plan, report)
+            assert run.held() | {REFUSED} | in_flight(run, plan) == set(frame["customer_id"])
+            run.go(run.plan(frame))  # what did not arrive, and once more the refused row
+            assert run.held() == set(frame["customer_id"]) - {REFUSED}
+            rows = (row["customer_id"] for body in vendor.taken[run.name] for row in json.loads(body)["data"])
+            assert {n for customer_id, n in Counter(rows).items() if customer_id != REFUSED} == {1}
+    record_property("killed", n_died)
