@@ -101,6 +101,7 @@ class Recorder:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # an answer in one piece, so that it is read in as many steps each time
 
             def do_POST(self) -> None:
                 run = self.path.split("/")[1]

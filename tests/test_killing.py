@@ -45,6 +45,14 @@ def small_batches() -> None:
     CONTRACTS["2026-04"] = replace(CONTRACTS["2026-04"], max_rows=ROWS_A_BATCH)
 
 
+@dataclass(frozen=True)
+class Kill:
+    """At which step a process is killed: the n-th, or the n-th of this name."""
+
+    at: int = 0
+    only: str = ""
+
+
 @dataclass
 class Run:
     """A run of its own: a home, and a vendor that nobody else talks to.
@@ -57,6 +65,7 @@ class Run:
     vendor: Recorder
     operation: Operation = "UPSERT"
     left: dict[int, str] = field(default_factory=dict)
+    deaths: list[str] = field(default_factory=list)
 
     @property
     def settings(self) -> Settings:
@@ -70,25 +79,25 @@ class Run:
         options: dict[str, Any] = {"settings": self.settings, "pace": Clock().pace, "progress": False}
         return resume(**options) if plan is None else push(plan, schema_check=False, **options)
 
-    def steps(self, plan: PushPlan | None, *, killed_at: int = 0) -> list[str]:
-        """Do the same in a process of its own; returns its steps, none where it was killed at one."""
+    def steps(self, plan: PushPlan | None, kill: Kill | None = None) -> list[str]:
+        """Do the same in a process of its own; returns its steps, or the one at which it was killed."""
         heard, says = PROCESSES.Pipe(duplex=False)
         where = self.name, self.home, Address(self.vendor.url), self.operation
-        child = PROCESSES.Process(target=work_and_die, args=(where, plan, killed_at, says))
+        child = PROCESSES.Process(target=work_and_die, args=(where, plan, kill or Kill(), says))
         child.start()
         says.close()
         child.join(60)
         assert child.exitcode in (0, -signal.SIGKILL)
-        return heard.recv() if child.exitcode == 0 else []
+        return heard.recv()
 
-    def die(self, plan: PushPlan | None, at: int) -> bool:
-        """Be killed at a step, and look at what that left; False if it ended before."""
-        died = not self.steps(plan, killed_at=at)
+    def die(self, plan: PushPlan | None, kill: Kill) -> None:
+        """Be killed at a step, and look at what that left."""
+        (step,) = self.steps(plan, kill)
         self.vendor.come_to_rest()
         begun = {n: digest for n, digest in self._unanswered().items() if n not in self.left}
-        assert len(begun) <= died  # over one connection
+        assert len(begun) <= 1  # over one connection
         self.left |= begun
-        return died
+        self.deaths.append(f"{step} ({kill.at})")
 
     def _unanswered(self) -> dict[int, str]:
         """Attempts that the journal began and did not end; of a copy, for a look alone would mend the file."""
@@ -130,10 +139,6 @@ class Run:
         return {customer_id for customer_id, _ in table}
 
 
-def kill(step: str) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 @dataclass
 class Address:
     """The vendor, as far as another process needs it."""
@@ -141,10 +146,15 @@ class Address:
     url: str
 
 
-def work_and_die(where: tuple[Any, ...], plan: PushPlan | None, at: int, says: Connection) -> None:
+def work_and_die(where: tuple[Any, ...], plan: PushPlan | None, kill: Kill, says: Connection) -> None:
     """Run in a process forked from one that has imported everything, and started nothing."""
+
+    def die(step: str) -> None:
+        says.send([step])
+        os.kill(os.getpid(), signal.SIGKILL)
+
     small_batches()
-    steps = Steps(kill, at=at)
+    steps = Steps(die, at=kill.at, only=kill.only)
     with watched(steps):
         Run(*where).go(plan)
     says.send(steps.names)
@@ -172,7 +182,7 @@ class Death:
         home = Path(shutil.copytree(self.run.home, folder / name))
         vendor.taken[name] = list(self.run.vendor.taken[self.run.name])
         vendor.asked[name] = self.run.vendor.asked[self.run.name]
-        return replace(self.run, name=name, home=home, vendor=vendor, left=dict(self.run.left))
+        return replace(self.run, name=name, home=home, vendor=vendor, left={**self.run.left}, deaths=[*self.run.deaths])
 
 
 Known = dict[str, Any]
@@ -195,25 +205,23 @@ def steps_of_push(
     return known[operation]
 
 
-FIRST = {
-    "before the ledger knows of the delivery": ("ledger write, before", 0),
-    "with the refused row in flight": ("net second half, after", 11),  # a request's head and its body are sent apart
-    "before the accepted rows are entered": ("ledger write, before", -1),
-    "after the accepted rows were entered": ("ledger write, after", -1),
-}
-"""Where a push is killed whose resume is killed as well: at which of the steps of that name."""
+FIRST = (
+    Kill(1, only="ledger write, before"),  # of the delivery: nothing was sent yet
+    Kill(12, only="net second half, after"),  # of the body with the refused row: its head is sent before it
+    Kill(2, only="ledger write, before"),  # of the rows: all is answered
+    Kill(2, only="ledger write, after"),
+)
+"""Where a push is killed whose resume is killed as well."""
 
 
 def deaths(known: Known, vendor: Recorder, folder: Path, frame: pd.DataFrame) -> list[Death]:
     if "deaths" not in known:
-        names = steps_of_push(known, vendor, folder, frame)
         known["deaths"] = []
-        for name, which in FIRST.values():
-            at = [n for n, step in enumerate(names, 1) if step == name][which]
-            run = Run(f"first-{at}", folder / f"first-{at}", vendor)
+        for n, kill in enumerate(FIRST):
+            run = Run(f"first-{n}", folder / f"first-{n}", vendor)
             death = Death(run, run.plan(frame))
-            assert run.die(death.plan, at)
-            whole = death.again(f"whole-{at}", folder, vendor)
+            run.die(death.plan, kill)
+            whole = death.again(f"whole-{n}", folder, vendor)
             death.steps = whole.steps(None)
             whole.check(death.plan)
             known["deaths"].append(death)
@@ -223,12 +231,12 @@ def deaths(known: Known, vendor: Recorder, folder: Path, frame: pd.DataFrame) ->
 
 
 @contextmanager
-def named(where: str) -> Iterator[None]:
-    """Say of a failure at which step the process was killed."""
+def killed(run: Run) -> Iterator[None]:
+    """Say of a failure at which steps its process was killed."""
     try:
         yield
     except Exception as error:
-        error.add_note(f"killed at {where}")
+        error.add_note(f"killed at {' and '.join(run.deaths)}")
         raise
 
 
@@ -238,43 +246,33 @@ SHARES = [pytest.param(n, marks=[pytest.mark.slow] if n else []) for n in range(
 
 
 @pytest.mark.parametrize("share", SHARES)
-def test_a_push_killed_at_any_step_arrives_whole_after_a_resume(
-    vendor, known, tmp_path, customers, record_property, share: int
-) -> None:
+def test_a_push_killed_at_any_step_arrives_whole_after_a_resume(vendor, known, tmp_path, customers, share: int) -> None:
     frame = customers(N_ROWS)
     names = steps_of_push(known, vendor, tmp_path, frame)
     assert len(names) > 300
-    n_died = 0
     for at in range(1 + share, len(names) + 1, SHARE):
         run = Run(f"push-{at}", tmp_path / f"push-{at}", vendor)
         plan = run.plan(frame)
-        with named(f"step {at} of a push: {names[at - 1]}"):
-            n_died += run.die(plan, at)  # a run may take a step less than the one that was counted
+        with killed(run):
+            run.die(plan, Kill(at))
             run.finish(plan)
             run.check(plan)
-    assert n_died * SHARE > 300  # over all shares, so many distinct points
-    record_property("killed", n_died)
 
 
 @pytest.mark.parametrize("share", SHARES)
-def test_a_resume_killed_at_any_step_is_resumed_again(
-    vendor, known, tmp_path, customers, record_property, share: int
-) -> None:
+def test_a_resume_killed_at_any_step_is_resumed_again(vendor, known, tmp_path, customers, share: int) -> None:
     points = [
-        (where, death, at)
-        for where, death in zip(FIRST, deaths(known, vendor, tmp_path, customers(N_ROWS)), strict=True)
+        (death, at)
+        for death in deaths(known, vendor, tmp_path, customers(N_ROWS))
         for at in range(1, len(death.steps) + 1)
     ]
     assert len(points) > 600
-    n_died = 0
-    for where, death, at in points[share::SHARE]:
+    for death, at in points[share::SHARE]:
         run = death.again(f"{death.run.name}-{at}", tmp_path, vendor)
-        with named(f"step {at} of a resume, {death.steps[at - 1]}, of a push killed {where}"):
-            n_died += run.die(None, at)
+        with killed(run):
+            run.die(None, Kill(at))
             run.finish(death.plan)
             run.check(death.plan)
-    assert n_died * SHARE > 600
-    record_property("killed", n_died)
 
 
 def in_flight(run: Run, plan: PushPlan) -> set[str]:
@@ -298,17 +296,14 @@ def settled_by_looking(run: Run, plan: PushPlan, report: PushReport | None) -> N
 
 
 @pytest.mark.parametrize("share", SHARES[::5])  # its steps are those of an upsert: one in five will do
-def test_an_append_killed_at_any_step_sends_nothing_twice(
-    vendor, known, tmp_path, customers, record_property, share: int
-) -> None:
+def test_an_append_killed_at_any_step_sends_nothing_twice(vendor, known, tmp_path, customers, share: int) -> None:
     frame = customers(N_ROWS)
     names = steps_of_push(known, vendor, tmp_path, frame, "APPEND")
-    n_died = 0
     for at in range(1 + share, len(names) + 1, SHARE):
         run = Run(f"append-{at}", tmp_path / f"append-{at}", vendor, "APPEND")
         plan = run.plan(frame)
-        with named(f"step {at} of an append: {names[at - 1]}"):
-            n_died += run.die(plan, at)
+        with killed(run):
+            run.die(plan, Kill(at))
             report = run.finish(plan)
             if run.left:
                 settled_by_looking(run, plan, report)
@@ -317,4 +312,3 @@ def test_an_append_killed_at_any_step_sends_nothing_twice(
             assert run.held() == set(frame["customer_id"]) - {REFUSED}
             rows = (row["customer_id"] for body in vendor.taken[run.name] for row in json.loads(body)["data"])
             assert {n for customer_id, n in Counter(rows).items() if customer_id != REFUSED} == {1}
-    record_property("killed", n_died)
