@@ -113,8 +113,12 @@ def excel_text(text: str) -> str:
     --------
     >>> excel_text("bell\x07, _x0041_")
     'bell_x0007_, _x005F_x0041_'
+    >>> excel_text("  ")
+    '_x0020_ '
     """
-    return _ESCAPED.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+    said = _ESCAPED.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+    # Spaces alone, openpyxl does not mark to be preserved, and readers drop them.
+    return said if said.strip() or not said else f"_x{ord(said[0]):04X}_{said[1:]}"
 
 
 def fits_cell(text: str) -> bool:
