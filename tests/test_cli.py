@@ -20,6 +20,7 @@ import pytest
 from openpyxl import load_workbook
 
 from tests.clocks import Clock
+from tests.test_mending import cells_of
 from toolkit import cli
 from toolkit.mapping import Mapping
 from toolkit.pushing import dry_run, push, resume
@@ -301,6 +302,42 @@ def test_a_refused_row_is_reported_with_its_reason_and_its_place(
     assert "source_row 5, C4" in out
     assert "the price list is not known" in out
     assert "Name 4" not in out + err  # no customer's values beyond the key
+
+
+def test_a_refused_row_goes_out_in_a_sheet_and_back_to_the_vendor(
+    run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path
+) -> None:
+    closed = "customer_price_list_id PL-1 is closed"
+    sandbox.vendor.refuse = lambda row: (
+        closed if row["customer_id"] == "C4" and row["customer_price_list_id"] == "PL-1" else None
+    )
+    name = run("push", clean, "--yes")[1]["push"]
+    sheet = tmp_path / "refused.xlsx"
+    code, said, err = run("report", name, "--excel", sheet)
+    assert (code, said["push"], said["refused"]) == (1, name, 1)
+    assert f"written to {sheet}" in err
+    assert run("report")[1] == said  # the last one
+    assert run("report", name, "--excel", sheet)[0] == 2  # the owner's answers may lie there
+    assert "no push" in run("report", "p-1")[1]["error"]
+    book, columns, rows = cells_of(sheet)
+    book["rows"].cell(rows[5], columns["customer_price_list_id"]).value = "0042"
+    book.save(sheet)
+    assert run("repush", name, "--yes")[1]["refused"] == 1  # as it was
+    code, said, _ = run("repush", name, "--mended", sheet, "--yes")
+    assert (code, said["rows"], said["accepted"]) == (0, 1, 1)
+    assert sandbox.table().query("customer_id == 'C4'")["customer_price_list_id"].tolist() == ["0042"]
+
+
+def test_options_that_messages_name_are_there(run: Run, sandbox: Sandbox, clean: Path) -> None:
+    assert run("push", clean, "--yes")[0] == 0
+    amended = ["amend", "C1", "customer_category=Wholesale", "--reason", "asked", "--yes"]
+    assert "no guard" in run(*amended, "--allow", "changd")[1]["error"].casefold()
+    code, said, _ = run(*amended, "--allow", "changed,absent")
+    assert (code, said["accepted"]) == (0, 1)
+    assert "older customers" in run("seed", clean, "--reason", "before")[1]["error"]
+    assert run("seed", clean, "--reason", "before", "--beside-entries")[1] == {"seeded": 5}
+    assert "no open push" in run("abandon", "--rows-lost")[1]["error"]
+    assert "no unknown row 5" in run("settle", said["push"], "--accepted-row", "5", "--reason", "seen")[1]["error"]
 
 
 def test_the_token_is_in_no_file_and_on_no_stream(run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path) -> None:

@@ -145,7 +145,8 @@ def test_what_cannot_be_matched_is_an_error_that_names_the_row(corrected: Delive
 
 
 TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8) | st.sampled_from(
-    ["=1+1", "+49", "-2", "@x", "\tx", "\rx", "00123", "1E5", "TRUE", "#N/A", "_x0041_", " a ", " ", "\n", "\x07", "28.01.2025"]
+    ["=1+1", "+49", "-2", "@x", "\tx", "\rx", "00123", "1E5", "TRUE", "#N/A", "_x0041_", " a ", "\x07", "28.01.2025",
+     " ", "\n"]
 )  # fmt: skip
 
 

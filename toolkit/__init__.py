@@ -12,7 +12,7 @@ Errors are in `toolkit.errors`.
 
 from toolkit.applying import apply_patch
 from toolkit.attributes import CustomAttribute
-from toolkit.chronicle import pushes
+from toolkit.chronicle import pushes, report
 from toolkit.client import Client
 from toolkit.contract import Contract
 from toolkit.correcting import Correction, correct, preview_corrections
@@ -78,6 +78,7 @@ __all__ = [
     "read_corrections",
     "read_customers",
     "read_patch",
+    "report",
     "repush",
     "resume",
     "revert",

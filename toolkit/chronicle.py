@@ -1,4 +1,4 @@
-"""pushes(): every push to a target, this machine's and those of others, as a frame and a picture."""
+"""pushes(), report(): every push to a target, as a frame and a picture; and what became of one, at any time after."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from toolkit.journal import Journal
 from toolkit.ledger import Ledger
 from toolkit.pacing import Pace
 from toolkit.receipts import FATES
+from toolkit.reporting import PushReport, report_of
 from toolkit.settings import Settings
 from toolkit.standing import pushes_of
 
@@ -84,6 +85,21 @@ class PushHistory(Result):
     def to_dict(self) -> dict[str, Any]:
         """Give the pushes."""
         return {"label": self.label, "pushes": self.frame.to_dict("records")}
+
+
+def report(push: str = "", *, settings: Settings | None = None) -> PushReport:
+    """Return what became of a push of this machine, the last one by default: as `push` did when it ended.
+
+    Raises
+    ------
+    NothingOpenError
+        If the journal has no such push.
+    JournalError
+        If the journal, or the file of the push's rows, cannot be read.
+    """
+    chosen = settings or Settings()
+    with Journal(chosen.target_folder(), chosen.target, clock=Pace().now) as journal:
+        return report_of(journal, push or journal.last().id)
 
 
 def pushes(*, settings: Settings | None = None) -> PushHistory:

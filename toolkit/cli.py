@@ -39,10 +39,12 @@ from toolkit.terminal import (
     FINDINGS,
     INTERRUPTED,
     OK,
+    Allow,
     Json,
     Source,
     confirm,
     labelled,
+    names,
     print_json,
     say,
     show,
@@ -61,9 +63,6 @@ app = App(
 
 
 Include = Annotated[tuple[str, ...], Parameter(help="States to send as well: touched, restated, backdated.")]
-
-
-Allow = Annotated[tuple[str, ...], Parameter(help="A guard to overrule by its name, or all; may be repeated.")]
 
 
 for command in (suggest, check, scan, profile, corrections, mend, *LATER):
@@ -148,9 +147,15 @@ def resume_(*, json: Json = False) -> int:
 
 
 @app.command
-def abandon(*, json: Json = False) -> int:
-    """Close a push that stopped, without sending the rest."""
-    result = abandoned(settings=labelled())
+def abandon(*, rows_lost: bool = False, json: Json = False) -> int:
+    """Close a push that stopped, without sending the rest.
+
+    Parameters
+    ----------
+    rows_lost
+        Close it though the file of its rows is lost.
+    """
+    result = abandoned(settings=labelled(), rows_lost=rows_lost)
     show(result, json, fate_lines(result))
     return OK
 
@@ -263,9 +268,7 @@ def _compared(file: Path, source: Source, settings: Settings) -> tuple[Validatio
 
 
 def _planned(changes: Diff, settings: Settings, include: tuple[str, ...], allow: tuple[str, ...]) -> PushPlan:
-    states = [state.strip() for each in include for state in each.split(",") if state.strip()]
-    names = [name.strip() for each in allow for name in each.split(",") if name.strip()]
-    return plan_push(changes, settings=settings, include=states, allow=names)
+    return plan_push(changes, settings=settings, include=names(include), allow=names(allow))
 
 
 def _pushed(result: PushReport, as_json: bool) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from toolkit.correcting import preview_corrections
-from toolkit.errors import InputError
 from toolkit.mapping import Mapping
 from toolkit.mending import read_corrections
 from toolkit.profiling import profile as profiled
@@ -14,7 +13,7 @@ from toolkit.scanning import scan as scanned
 from toolkit.settings import Settings
 from toolkit.suggesting import suggest_mapping
 from toolkit.telling import finding_lines, profile_lines, suggestion_lines
-from toolkit.terminal import AS_IT_IS, FINDINGS, OK, Json, Source, labelled, read, say, show, validated
+from toolkit.terminal import AS_IT_IS, FINDINGS, OK, Json, Source, labelled, read, require_free, say, show, validated
 
 
 def check(file: Path, /, *, source: Source = AS_IT_IS, excel: Path | None = None, json: Json = False) -> int:
@@ -27,7 +26,7 @@ def check(file: Path, /, *, source: Source = AS_IT_IS, excel: Path | None = None
     """
     report = validated(file, source, Settings())
     if excel:
-        _require_free(excel)
+        require_free(excel)
         say(f"  rows to mend written to {report.to_excel(excel)}")
     show(report, json, finding_lines(report))
     return OK if report.ok else FINDINGS
@@ -106,14 +105,8 @@ def mend(sheet: Path, /, *, out: Path, json: Json = False) -> int:
     out
         The patch, a .csv or .parquet file: give it to the other commands with --patch.
     """
-    _require_free(out)
+    require_free(out)
     patch = read_corrections(sheet)
     say(f"  written to {patch.write(out)}")
     show(patch, json)
     return OK if patch.n_entries else FINDINGS
-
-
-def _require_free(path: Path) -> None:
-    # The owner's answers, or the delivery itself, may lie there.
-    if path.exists():
-        raise InputError(f"{path} is there already: give another name, or move it away first.")

@@ -162,6 +162,13 @@ class Journal:
         found = self._read("SELECT id FROM push WHERE target = ? ORDER BY rowid DESC", self._target)
         return [self.push(push) for (push,) in found]
 
+    def last(self) -> PushRecord:
+        """Return the newest push."""
+        found = self._read("SELECT id FROM push WHERE target = ? ORDER BY rowid DESC LIMIT 1", self._target)
+        if not found:
+            raise NothingOpenError(f"Nothing was pushed to target {self._target} from here yet.")
+        return self.push(found[0][0])
+
     def require_open(self) -> PushRecord:
         """Return the open push.
 

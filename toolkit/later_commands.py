@@ -17,14 +17,32 @@ from toolkit.repushing import repush as replanned
 from toolkit.reverting import revert as reverted
 from toolkit.schema_checking import check_schema
 from toolkit.settings import Settings
+from toolkit.settling import Named
 from toolkit.settling import settle as settled
 from toolkit.telling import fate_lines, left_out_lines, plan_lines
-from toolkit.terminal import AS_IT_IS, FINDINGS, OK, Json, Source, confirm, labelled, print_json, say, show, validated
+from toolkit.terminal import (
+    AS_IT_IS,
+    FINDINGS,
+    OK,
+    Allow,
+    Json,
+    Source,
+    confirm,
+    labelled,
+    names,
+    print_json,
+    require_free,
+    say,
+    show,
+    validated,
+)
 
 Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask.")]
 
 
-def amend(customer_id: str, /, *cells: str, reason: str, yes: Yes = False, json: Json = False) -> int:
+def amend(
+    customer_id: str, /, *cells: str, reason: str, allow: Allow = (), yes: Yes = False, json: Json = False
+) -> int:
     """Send a new version of one customer, with other cells.
 
     Parameters
@@ -39,24 +57,38 @@ def amend(customer_id: str, /, *cells: str, reason: str, yes: Yes = False, json:
     if not pairs or not all(equals for _, equals, _ in pairs):
         raise InputError("amend takes column=value, such as customer_category=Retail.")
     changed = {column.strip(): value or None for column, _, value in pairs}
-    return _sent(correct_customers({customer_id: changed}, reason=reason, settings=settings), settings, yes, json)
+    planned = correct_customers({customer_id: changed}, reason=reason, settings=settings, allow=names(allow))
+    return _sent(planned, settings, yes, json)
 
 
-def repush(name: str, /, *, whole: bool = False, reason: str = "", yes: Yes = False, json: Json = False) -> int:
+def repush(
+    name: str,
+    /,
+    *,
+    mended: Path | None = None,
+    whole: bool = False,
+    reason: str = "",
+    allow: Allow = (),
+    yes: Yes = False,
+    json: Json = False,
+) -> int:
     """Send again what push NAME did not bring in.
 
     Parameters
     ----------
+    mended
+        The workbook of the refused rows, as 'report --excel' wrote it and the data owner mended it.
     whole
         Send what was accepted as well.
     reason
         Why, for the ledger.
     """
     settings = labelled()
-    return _sent(replanned(name, whole=whole, reason=reason, settings=settings), settings, yes, json)
+    planned = replanned(name, mended=mended, whole=whole, reason=reason, settings=settings, allow=names(allow))
+    return _sent(planned, settings, yes, json)
 
 
-def revert(name: str, /, *, reason: str = "", yes: Yes = False, json: Json = False) -> int:
+def revert(name: str, /, *, reason: str = "", allow: Allow = (), yes: Yes = False, json: Json = False) -> int:
     """Send versions that restore what stood before push NAME.
 
     Parameters
@@ -65,7 +97,7 @@ def revert(name: str, /, *, reason: str = "", yes: Yes = False, json: Json = Fal
         Why, for the ledger.
     """
     settings = labelled()
-    return _sent(reverted(name, reason=reason, settings=settings), settings, yes, json)
+    return _sent(reverted(name, reason=reason, settings=settings, allow=names(allow)), settings, yes, json)
 
 
 def settle(
@@ -74,6 +106,8 @@ def settle(
     *,
     accepted: tuple[str, ...] = (),
     refused: tuple[str, ...] = (),
+    accepted_row: tuple[int, ...] = (),
+    refused_row: tuple[int, ...] = (),
     reason: str,
     json: Json = False,
 ) -> int:
@@ -83,10 +117,13 @@ def settle(
     ----------
     accepted, refused
         A customer_id, or all; may be repeated.
+    accepted_row, refused_row
+        A source_row; may be repeated.
     reason
         How that is known, for the ledger.
     """
-    taken, not_taken = ("all" if "all" in ids else ids for ids in (accepted, refused))
+    taken: Named = "all" if "all" in accepted else (*accepted, *accepted_row)
+    not_taken: Named = "all" if "all" in refused else (*refused, *refused_row)
     result = settled(name, accepted=taken, refused=not_taken, reason=reason, settings=labelled())
     show(result, json, fate_lines(result))
     return OK if result.ok else FINDINGS
@@ -99,17 +136,37 @@ def pushes(*, json: Json = False) -> int:
     return OK
 
 
-def seed(file: Path, /, *, source: Source = AS_IT_IS, reason: str, json: Json = False) -> int:
+def report(name: str = "", /, *, excel: Path | None = None, json: Json = False) -> int:
+    """Say what became of every row of push NAME, by default of the last one.
+
+    Parameters
+    ----------
+    excel
+        Write the refused rows as a workbook for the data owner; 'repush --mended' takes it back.
+    """
+    found = chronicle.report(name, settings=labelled())
+    if excel:
+        require_free(excel)
+        say(f"  refused rows written to {found.to_excel(excel)}")
+    show(found, json, fate_lines(found))
+    return OK if found.ok else FINDINGS
+
+
+def seed(
+    file: Path, /, *, source: Source = AS_IT_IS, reason: str, beside_entries: bool = False, json: Json = False
+) -> int:
     """Take over the customers of FILE into the ledger, which were sent before the toolkit came; nothing is sent.
 
     Parameters
     ----------
     reason
         How that is known, for the ledger.
+    beside_entries
+        Take them over though the ledger has entries already.
     """
     settings = Settings()
-    report = validated(file, source, settings)
-    n_rows = Ledger.of(settings).seed(report, reason=reason, contract=settings.documented)
+    good = validated(file, source, settings)
+    n_rows = Ledger.of(settings).seed(good, reason=reason, contract=settings.documented, beside_entries=beside_entries)
     print_json({"seeded": n_rows}) if json else print(
         f"{n_rows:,} rows taken over into the ledger of {settings.target}"
     )
@@ -142,7 +199,7 @@ def schema(*, json: Json = False) -> int:
     return OK if found.ok else FINDINGS
 
 
-LATER: tuple[Any, ...] = (amend, repush, revert, settle, pushes, seed, retract, schema)
+LATER: tuple[Any, ...] = (amend, repush, revert, settle, report, pushes, seed, retract, schema)
 
 
 def _sent(planned: Repush, settings: Settings, yes: bool, json: bool) -> int:

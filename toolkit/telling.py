@@ -88,6 +88,11 @@ def fate_lines(result: PushReport) -> list[str]:
     ]
     if result.n_refused > MOST:
         lines.append(f"  and {result.n_refused - MOST:,} more refused rows")
+    if result.n_refused and result.state != "dry run":
+        lines.append(
+            f"  To mend them: 'toolkit report {result.push} --excel refused.xlsx', and when it comes back mended "
+            f"'toolkit repush {result.push} --mended refused.xlsx'."
+        )
     unknown = result.unknown.head(MOST).to_dict("records")
     lines += [f"  unknown, sent and without an answer: source_row {r['source_row']}, {r[ID]}" for r in unknown]
     if result.n_unknown > MOST:

@@ -22,6 +22,7 @@ from toolkit.validation import ValidationReport, validate
 
 OK, FINDINGS, ERROR, INTERRUPTED = 0, 1, 2, 130
 
+Allow = Annotated[tuple[str, ...], Parameter(help="A guard to overrule by its name, or all; may be repeated.")]
 Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
 
 
@@ -88,12 +89,23 @@ def _several(option: Any) -> Iterable[str]:
     return [option] if isinstance(option, str) else option
 
 
+def names(given: Iterable[str]) -> list[str]:
+    """Return the names of an option that may be repeated, or hold several with commas."""
+    return [name.strip() for each in given for name in each.split(",") if name.strip()]
+
+
 def show(result: Result, as_json: bool, lines: Sequence[str] = (), shown: dict[str, Any] | None = None) -> None:
     """Print a result on standard output: its line and others, or one JSON object."""
     if as_json:
         print_json(result.to_dict() if shown is None else shown)
         return
     print("\n".join([result.summary(), *lines]))
+
+
+def require_free(path: Path) -> None:
+    """Refuse to write over a file: the owner's answers, or the delivery itself, may lie there."""
+    if path.exists():
+        raise InputError(f"{path} is there already: give another name, or move it away first.")
 
 
 def print_json(value: dict[str, Any]) -> None:
