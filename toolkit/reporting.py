@@ -174,7 +174,8 @@ class PushReport(Result):
                 why = some.groupby(list(_SAID), sort=False).agg(rows=(TIME, "size"), first_row=("source_row", "first"))
                 counted = why.reset_index().sort_values("rows", ascending=False, kind="stable")
                 parts += [heading(f"Why refused by {who}"), frame_table(counted)]
-                parts += [heading(f"Refused by {who}"), frame_table(some)]
+                shown = some[["source_row", *CUSTOMER.key, "column", "cell", "message", "code", "category"]]
+                parts += [heading(f"Refused by {who}"), frame_table(shown)]
         if self.n_refused:
             parts.append(paragraph(MENDING))
         if self.n_unknown:
