@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import dataclass
 from datetime import datetime
 
 import pandas as pd
 import pyarrow as pa
 
+from toolkit.author import author
 from toolkit.contract import ID, TIME
 from toolkit.delivery import Delivery
 from toolkit.delta import Table
@@ -56,7 +56,7 @@ class Deliveries:
             kind=delivery.kind,
             n_rows=delivery.n_rows + delivery.n_quarantined,
             newest=delivery.frame[TIME].max() if delivery.n_rows else None,
-            author=getpass.getuser(),
+            author=author(),
             **{ID: keys},
         )
         self.table.append(rows, writer=plan, number=1)

@@ -9,7 +9,6 @@ seals. But for the lock, the only module that imports sqlite3.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import os
 import secrets
@@ -28,6 +27,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from toolkit.author import author
 from toolkit.errors import JournalError, NothingOpenError, OpenPushError
 from toolkit.keeping import KeptRows
 from toolkit.planning import PushPlan
@@ -126,7 +126,7 @@ class Journal:
             "ledger_version": ledger_version,
             "kept": self.kept.keep(push, plan.rows, plan.delivery),
         }
-        who = (getpass.getuser(), socket.gethostname(), os.getpid())
+        who = (author(), socket.gethostname(), os.getpid())
         what = (plan.n_rows, plan.n_batches, plan.label, json.dumps(facts))
         try:
             with self._transaction():

@@ -6,7 +6,6 @@ more.
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, Self
 import pandas as pd
 import pyarrow as pa
 
+from toolkit.author import author
 from toolkit.contract import CUSTOMER, ID, TIME, Contract, Resource
 from toolkit.deliveries import DELIVERY, Deliveries
 from toolkit.delivery import Customers, Delivery
@@ -200,7 +200,7 @@ class Ledger:
             plan=seeding,
             batch=0,
             position=pa.array(range(rows.num_rows)),
-            author=getpass.getuser(),
+            author=author(),
             reason=_required(reason),
             source_file=report.delivery.source,
             source_row=pa.array(report.good.index),
@@ -236,7 +236,7 @@ class Ledger:
             **{c: wanted[c] for c in CUSTOMER.key},
             recorded_at=now or datetime.now(UTC),
             plan=push or None,
-            author=getpass.getuser(),
+            author=author(),
             reason=_required(reason),
         )
         self._entries.append(entries)

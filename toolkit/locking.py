@@ -9,7 +9,6 @@ file's time, which the holder renews.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import os
 import socket
@@ -20,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from toolkit.author import author
 from toolkit.errors import JournalError, OpenPushError
 from toolkit.keeping import keep
 
@@ -53,7 +53,7 @@ def only_pusher(
             stack.callback(held.close)
             held.execute("BEGIN EXCLUSIVE")
             _refuse_another_machine(holder, target)
-            me = {"process": os.getpid(), "host": socket.gethostname(), "user": getpass.getuser()}
+            me = {"process": os.getpid(), "host": socket.gethostname(), "user": author()}
             said = json.dumps({**me, "since": clock().isoformat(timespec="seconds")}).encode()
             keep(holder, lambda file: file.write(said))
         except (sqlite3.Error, OSError) as error:

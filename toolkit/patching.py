@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from toolkit.author import author
 from toolkit.contract import CUSTOMER, ID
 from toolkit.corrections import WHOLE_ROW, changes_between
 from toolkit.delivery import Customers, Delivery, as_delivery
@@ -131,7 +131,7 @@ def patch_of(
             "before": times_as_text(changes["before"].astype(object)).to_numpy(dtype=object),
             "after": times_as_text(changes["after"].astype(object)).to_numpy(dtype=object),
             "rule": changes["rule"].to_numpy(dtype=object),
-            "who": who or getpass.getuser(),
+            "who": who or author(),
             "when": moment.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"),
             "source_row": changes["source_row"].to_numpy(),
             "delivery": delivery.digest,

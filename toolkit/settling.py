@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterable
 from typing import Literal
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from toolkit.author import author
 from toolkit.contract import ID
 from toolkit.entering import enter_accepted
 from toolkit.errors import InputError, NothingOpenError
@@ -87,7 +87,7 @@ def settle(
                     int(place) + 1,
                     fate,
                     SETTLED,
-                    getpass.getuser(),
+                    author(),
                     reason,
                     batch=int(np.searchsorted(starts, place, side="right")) - 1,
                 )
