@@ -26,7 +26,8 @@ MODULES = {
 # A module imports only from floors below its own; siblings do not know each other.
 FLOORS = [
     {"errors", "regexes", "author"},
-    {"display", "contract", "engine", "project", "writing", "pacing", "receipts", "times"} | {"breaker", "exchange"},
+    {"writing"},
+    {"display", "contract", "engine", "project", "pacing", "receipts", "times"} | {"breaker", "exchange"},
     {"attributes", "casting"},
     {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "naming", "patterns", "vocabulary"}
     | {"delta", "entries", "fates"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ from openpyxl import load_workbook
 
 from toolkit.errors import InputError
 from toolkit.reading import read_customers
+from toolkit.validation import validate
 from toolkit.writing import write_table
 
 
@@ -46,3 +48,24 @@ def test_what_cannot_be_written_leaves_what_was_there(customers, tmp_path: Path,
         write_table(customers(1, customer_name=["x" * 32_768]), tmp_path / name)
     assert [f.name for f in tmp_path.iterdir()] == ["out.xlsx"]
     assert (tmp_path / "out.xlsx").read_text(encoding="utf-8") == "precious"
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet", "out.xlsx", "out.html"])
+@pytest.mark.parametrize("left_behind", [False, True])
+def test_what_is_written_is_for_its_user_alone(customers, tmp_path: Path, name: str, left_behind: bool) -> None:
+    file, frame = tmp_path / name, customers(2)
+    umask = os.umask(0o022)
+    try:
+        if left_behind:  # an earlier file, and a part of one that was killed
+            for path in (file, tmp_path / f".out.part{file.suffix}"):
+                path.write_text("earlier", encoding="utf-8")
+        validate(frame).to_html(file) if name.endswith("html") else write_table(frame, file)
+    finally:
+        os.umask(umask)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_page_that_cannot_be_written_is_said_so(customers, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        validate(customers(1)).to_html(tmp_path / "nowhere" / "out.html")

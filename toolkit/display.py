@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from toolkit.writing import replacing
+
 Tone = Literal["good", "bad", "warn", "calm"]
 
 MAX_ROWS = 12
@@ -264,9 +266,16 @@ class Result(ABC):
         """Give the result's counts and facts, ready for JSON."""
 
     def to_html(self, path: str | Path) -> Path:
-        """Write the result as a page that stands alone; returns its path."""
+        """Write the result as a page that stands alone, for its user's eyes alone (0600); returns its path.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written; an earlier file of that name is then unharmed.
+        """
         target = Path(path)
-        target.write_text(page(type(self).__name__, self.body()), encoding="utf-8")
+        with replacing(target) as part:
+            part.write_text(page(type(self).__name__, self.body()), encoding="utf-8")
         return target
 
     def __repr__(self) -> str:

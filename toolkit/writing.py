@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a name to write to, which takes the place of `path` once all is written.
+    """Give a name to write to, which takes the place of `path` once all is written; for its user's eyes alone (0600).
 
     Raises
     ------
@@ -62,6 +63,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
+        part.unlink(missing_ok=True)  # one that a stop left behind may be open to all
+        os.close(os.open(part, os.O_CREAT | os.O_WRONLY, 0o600))  # pandas and openpyxl open it anew, and keep its mode
         yield part
         part.replace(path)
     except OSError as error:
