@@ -302,6 +302,17 @@ def test_a_push_retracted_brings_back_what_stood_before_it(ledger: Ledger) -> No
     assert ledger.retract(push="q", reason="once more", now=START + timedelta(hours=7)) == 1
 
 
+def test_what_a_retracted_push_entered_is_not_among_the_keys_since(ledger: Ledger) -> None:
+    ledger.record(entries(("A", 1, "mine", 1)), plan="p", through=0)
+    theirs = entries(("A", 2, "theirs", 2), ("B", 2, "theirs", 2), ("C", 2, "theirs", 2), plan="q")
+    ledger.record(theirs, plan="q", through=0)
+    assert set(ledger.keys_since(0, but_for="p")["customer_id"].to_pylist()) == {"A", "B", "C"}
+    ledger.retract([("A", START + timedelta(days=2))], reason="not in the UI", now=START + timedelta(hours=3))
+    assert set(ledger.keys_since(0, but_for="p")["customer_id"].to_pylist()) == {"B", "C"}
+    ledger.retract(push="q", reason="the flush failed", now=START + timedelta(hours=4))
+    assert ledger.keys_since(0, but_for="p").num_rows == 0
+
+
 @pytest.mark.parametrize(
     ("what", "said"),
     [({}, "keys or a push"), ({"push": "p", "keys": [("A", START)]}, "keys or a push"),

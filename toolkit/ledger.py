@@ -125,13 +125,11 @@ class Ledger:
         return self._entries.query(sql, *parameters)
 
     def keys_since(self, version: int, *, but_for: str) -> pa.Table:
-        """Return the keys of the versions that other pushes entered after `version` of the ledger."""
-        # By commit, not by the clock: an answer may be older than the commit that brings it in.
-        return self._entries.query(
-            f"SELECT {quoted(*CUSTOMER.key)} FROM entries WHERE entry <> '{RETRACTED}' AND plan IS DISTINCT FROM $2",
-            but_for,
-            after=version,
-        )
+        """Return the keys of the versions that other pushes entered after `version` of the ledger, and that count."""
+        # By commit, not by the clock: an answer may be older than the commit that brings it in. What retracts them
+        # came after them.
+        counting = f"SELECT {quoted(*CUSTOMER.key)} {versions_of(self.resource)}"
+        return self._entries.query(counting, None, None, but_for, after=version)
 
     def recorded_through(self, plan: str) -> int:
         """Return the number of the last receipt of this plan that is in the ledger; -1 for none."""
