@@ -313,6 +313,13 @@ def test_what_a_retracted_push_entered_is_not_among_the_keys_since(ledger: Ledge
     assert ledger.keys_since(0, but_for="p").num_rows == 0
 
 
+def test_a_snapshot_as_of_a_push_is_its_end_though_it_was_retracted(ledger: Ledger) -> None:
+    ledger.record(entries(("A", 1, "one", 1), plan="p"), plan="p", through=0)
+    ledger.record(entries(("B", 1, "b", 2), plan="q"), plan="q", through=0)
+    ledger.retract(push="p", reason="the flush failed", now=START + timedelta(hours=3))
+    assert names(ledger, push="p") == {"A": "one"}
+
+
 @pytest.mark.parametrize(
     ("what", "said"),
     [({}, "keys or a push"), ({"push": "p", "keys": [("A", START)]}, "keys or a push"),

@@ -257,7 +257,8 @@ class Ledger:
         return Deliveries(Table(self.folder / "deliveries", self.target, DELIVERY))
 
     def _end_of(self, push: str) -> pd.Timestamp:
-        entered = self.query("SELECT max(recorded_at) FROM entries WHERE plan = $2", push)[0][0].as_py()
+        brought_in = f"SELECT max(recorded_at) FROM entries WHERE plan = $2 AND entry <> '{RETRACTED}'"
+        entered = self.query(brought_in, push)[0][0].as_py()
         deliveries = self.deliveries()
         begun = deliveries.loc[deliveries["plan"] == push, "recorded_at"].max()
         if entered is None and pd.isna(begun):
