@@ -320,6 +320,19 @@ def test_a_snapshot_as_of_a_push_is_its_end_though_it_was_retracted(ledger: Ledg
     assert names(ledger, push="p") == {"A": "one"}
 
 
+def test_keys_that_are_none_are_said_so(ledger: Ledger) -> None:
+    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+    with pytest.raises(LedgerError, match="updated_at is not a time: write it as"):
+        ledger.retract([("A", "garbage")], reason="r")
+    with pytest.raises(InputError, match="a pair of customer_id and updated_at"):
+        ledger.retract(["A1C"], reason="r")
+    for call in (lambda: ledger.retract([(5, START)], reason="r"), lambda: ledger.history(5)):
+        with pytest.raises(InputError, match="customer_id is text, so write it in quotes"):
+            call()
+    assert ledger.version == 0
+    assert ledger.retract([("A", "2026-01-02T01:00:00+01:00")], reason="r") == 1
+
+
 @pytest.mark.parametrize(
     ("what", "said"),
     [({}, "keys or a push"), ({"push": "p", "keys": [("A", START)]}, "keys or a push"),

@@ -104,7 +104,14 @@ class Ledger:
         return self.query(versions_of(self.resource), None, None, but_for or None)
 
     def history(self, customer_id: str) -> pd.DataFrame:
-        """Return every entry of one customer, oldest first: what was sent, when, by whom, from where."""
+        """Return every entry of one customer, oldest first: what was sent, when, by whom, from where.
+
+        Raises
+        ------
+        InputError
+            If `customer_id` is no text.
+        """
+        _require_text(customer_id)
         found = self.query("FROM entries WHERE customer_id = $2 ORDER BY recorded_at, position", customer_id)
         return to_frame(found.select(entry_schema(self.resource).names))
 
@@ -278,9 +285,13 @@ class Ledger:
         return found
 
     def _held(self, keys: list[tuple[str, Any]]) -> pa.Table:
-        wanted = pd.DataFrame(keys, columns=list(CUSTOMER.key))
-        wanted[TIME] = pd.to_datetime(wanted[TIME], utc=True).dt.as_unit("us")
-        wanted[ID] = wanted[ID].astype("str")
+        try:
+            ids, times = [who for who, _ in keys], [_moment(at, TIME) for _, at in keys]
+        except (TypeError, ValueError):
+            raise InputError(f"A key is a pair of {ID} and {TIME}. Nothing was retracted.") from None
+        for customer_id in ids:
+            _require_text(customer_id)
+        wanted = pd.DataFrame({ID: pd.array(ids, dtype="str"), TIME: pd.Series(times, dtype="datetime64[us, UTC]")})
         held = to_frame(self.versions().select(list(CUSTOMER.key))).assign(found=True)
         merged = wanted.drop_duplicates().merge(held, how="left", on=list(CUSTOMER.key))
         if merged["found"].isna().any():
@@ -306,3 +317,8 @@ def _moment(value: Any, name: str) -> pd.Timestamp | None:
     except (ValueError, TypeError):
         raise LedgerError(f"{name} is not a time: write it as 2026-09-01 or 2026-09-01T10:00:00Z.") from None
     return moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
+def _require_text(customer_id: Any) -> None:
+    if not isinstance(customer_id, str):
+        raise InputError(f"{ID} is text, so write it in quotes: '00123', not a {type(customer_id).__name__}.")
+
+
