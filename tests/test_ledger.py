@@ -375,6 +375,25 @@ def test_a_ledger_with_entries_is_not_seeded_unless_told_and_never_twice(ledger:
         ledger.seed(customers(2), reason="export", beside_entries=True)
 
 
+@pytest.mark.parametrize("by_push", [True, False])
+def test_a_seeding_that_was_retracted_can_be_made_anew(ledger: Ledger, customers, by_push: bool) -> None:
+    def at(hour: int) -> dict[str, Any]:
+        return {"reason": "export", "beside_entries": True, "now": START + timedelta(hours=hour)}
+
+    ledger.seed(customers(2), **at(1))
+    first = ledger.pushes()["push"].iloc[0]
+    what = {"push": first} if by_push else {"keys": [("C00001", "2026-01-01T00:00:00Z")]}
+    ledger.retract(**what, reason="wrong export", now=START + timedelta(hours=2))
+    assert ledger.seed(customers(2), **at(3)) == 2
+    assert set(names(ledger)) == {"C00000", "C00001"}
+    assert list(ledger.pushes()["push"]) == [f"{first}-2", first]
+    with pytest.raises(LedgerError, match=f"already, as {first}-2"):
+        ledger.seed(customers(2), **at(4))
+    ledger.retract(push=f"{first}-2", reason="wrong again", now=START + timedelta(hours=5))
+    assert ledger.seed(customers(2), **at(6)) == 2
+    assert ledger.snapshot().n_customers == 2
+
+
 def test_a_seed_that_fails_validation_enters_nothing(ledger: Ledger, customers) -> None:
     with pytest.raises(InputError, match=r"1 row of 3 cannot be seeded \(source is not one of peak, customer: 1\)"):
         ledger.seed(customers(3, source=["peak", "ERP", None]), reason="export")

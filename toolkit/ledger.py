@@ -180,7 +180,8 @@ class Ledger:
         InputError
             If a row fails validation: nothing is entered then.
         LedgerError
-            If the ledger has entries, or had these very rows before.
+            If the ledger has entries, or these very rows were seeded before; once a row of that seeding is retracted,
+            they may be seeded anew.
         """
         report = validate(data, contract=contract, rules=())
         if not report.ok:
@@ -195,7 +196,7 @@ class Ledger:
                 "beside_entries=True to add older customers to them."
             )
         rows = to_arrow(report.good, self.resource.arrow_schema())
-        seeding = "seed-" + hashlib.sha256(repr(rows.sort_by(ID).to_pylist()).encode()).hexdigest()[:12]
+        seeding = self._seeding("seed-" + hashlib.sha256(repr(rows.sort_by(ID).to_pylist()).encode()).hexdigest()[:12])
         entries = rows_of(
             entry_schema(self.resource),
             rows.num_rows,
@@ -273,16 +274,21 @@ class Ledger:
         return pd.Timestamp(begun if entered is None else entered)
 
     def _rows_of_push(self, push: str) -> pa.Table:
-        found = self.query(
-            f"""SELECT {quoted(*CUSTOMER.key)} FROM entries e WHERE entry <> '{RETRACTED}' AND plan = $2
-                AND NOT EXISTS (FROM entries g WHERE g.entry = '{RETRACTED}' AND (g.plan IS NULL OR g.plan = $2)
-                    AND g.customer_id = e.customer_id AND g.updated_at = e.updated_at
-                    AND g.recorded_at >= e.recorded_at)""",
-            push,
-        )
+        found = self.query(f"SELECT {quoted(*CUSTOMER.key)} {_STANDING}", push)
         if not found.num_rows:
             raise LedgerError(f"The ledger of target {self.target} holds no row of push {push!r}: look at pushes().")
         return found
+
+    def _seeding(self, name: str) -> str:
+        """Return the name of a seeding of these rows: numbered on where a row of the last one was retracted."""
+        counted = "SELECT count(*) FROM entries WHERE entry = $3 AND plan = $2"
+        seeding, number = name, 1
+        while n_rows := self.query(counted, seeding, SEEDED)[0][0].as_py():
+            if n_rows == self.query(f"SELECT count(*) {_STANDING}", seeding)[0][0].as_py():
+                break
+            number += 1
+            seeding = f"{name}-{number}"
+        return seeding
 
     def _held(self, keys: list[tuple[str, Any]]) -> pa.Table:
         try:
@@ -303,10 +309,21 @@ class Ledger:
         return pa.table({c: pa.array(merged[c]) for c in CUSTOMER.key})
 
 
+_STANDING = f"""FROM entries e WHERE entry <> '{RETRACTED}' AND plan = $2
+    AND NOT EXISTS (FROM entries g WHERE g.entry = '{RETRACTED}' AND (g.plan IS NULL OR g.plan = $2)
+        AND g.customer_id = e.customer_id AND g.updated_at = e.updated_at AND g.recorded_at >= e.recorded_at)"""
+"""The rows of a push ($2) that no retraction took back."""
+
+
 def _required(reason: str) -> str:
     if not reason.strip():
         raise LedgerError("What is entered by hand needs a reason, for those who read the ledger later.")
     return reason
+
+
+def _require_text(customer_id: Any) -> None:
+    if not isinstance(customer_id, str):
+        raise InputError(f"{ID} is text, so write it in quotes: '00123', not a {type(customer_id).__name__}.")
 
 
 def _moment(value: Any, name: str) -> pd.Timestamp | None:
@@ -317,8 +334,3 @@ def _moment(value: Any, name: str) -> pd.Timestamp | None:
     except (ValueError, TypeError):
         raise LedgerError(f"{name} is not a time: write it as 2026-09-01 or 2026-09-01T10:00:00Z.") from None
     return moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
-def _require_text(customer_id: Any) -> None:
-    if not isinstance(customer_id, str):
-        raise InputError(f"{ID} is text, so write it in quotes: '00123', not a {type(customer_id).__name__}.")
-
-
