@@ -628,6 +628,30 @@ def test_a_dry_run_that_is_stopped_says_what_was_answered_until_then(current: Pl
     assert fates(current.push(customers(3))) == {"accepted": 3}
 
 
+def dry_run_and_die(plan: PushPlan, options: dict[str, Any]) -> None:
+    Journal.begin = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+    dry_run(plan, settings=Settings(**options), progress=False)
+
+
+@pytest.mark.parametrize("next_call", [push, dry_run])
+def test_what_a_killed_dry_run_left_behind_goes_with_the_next_call(
+    current: Place, customers, next_call: Callable[..., Any]
+) -> None:
+    plan, home = current.plan(customers(3)), current.settings.home
+    options = {"base_url": current.sandbox.url, "home": home, **current.options}
+    process = PROCESSES.Process(target=dry_run_and_die, args=(plan, options))
+    process.start()
+    process.join(60)
+    assert len(list(home.glob("dry-run-*/rows/*.parquet"))) == 1
+    elsewhere, in_use = home / "dry-run-elsewhere", home / "dry-run-in-use"
+    for folder in (elsewhere, in_use):
+        folder.mkdir()
+    (elsewhere / "pusher.json").write_text('{"process": 1, "host": "another machine"}', encoding="utf-8")
+    with only_pusher(in_use, "sandbox"):
+        next_call(plan, settings=current.settings, pace=current.clock.pace, progress=False)
+        assert set(home.glob("dry-run-*")) == {elsewhere, in_use}
+
+
 def test_a_batch_filled_to_the_limit_is_cut_anew_for_a_dry_run(current: Place, customers) -> None:
     """The words of a dry run take bytes themselves."""
     frame = customers(1_500, customer_subcategory="x" * 1_000)

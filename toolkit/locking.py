@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -68,6 +70,25 @@ def only_pusher(
         stack.enter_context(_gone_after(holder))
         stack.enter_context(_beating(holder, beat_s))
         yield
+
+
+@contextlib.contextmanager
+def passing_folder(home: Path, prefix: str, target: str, *, clock: Callable[[], datetime] = now) -> Iterator[Path]:
+    """Give a folder that is gone afterwards; what killed processes left behind goes first."""
+    clear_left_behind(home, prefix)
+    with (
+        tempfile.TemporaryDirectory(dir=home, prefix=prefix) as folder,
+        only_pusher(Path(folder), target, clock=clock),
+    ):
+        yield Path(folder)
+
+
+def clear_left_behind(home: Path, prefix: str) -> None:
+    """Remove the passing folders of processes that are gone; those of another machine may be in use."""
+    # The holder's file is written under the lock, so a folder that has one and can be locked is nobody's.
+    for holder in home.glob(f"{prefix}*/pusher.json"):
+        with contextlib.suppress(OpenPushError, JournalError), only_pusher(holder.parent, holder.parent.name):
+            shutil.rmtree(holder.parent, ignore_errors=True)
 
 
 def _refuse_another_machine(holder: Path, target: str) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol
 
 from toolkit.batching import Envelope
@@ -21,7 +19,7 @@ from toolkit.errors import JournalError, LedgerError, PlanError, SchemaWarning, 
 from toolkit.guards import require_overruled
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
-from toolkit.locking import only_pusher
+from toolkit.locking import clear_left_behind, only_pusher, passing_folder
 from toolkit.pacing import Pace
 from toolkit.planning import PushPlan, as_dry_run
 from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
@@ -30,6 +28,9 @@ from toolkit.schema_checking import ask_schema
 from toolkit.sending import Sender
 from toolkit.settings import Settings
 from toolkit.standing import Status, pushes_of, targets_of
+
+DRY_RUN = "dry-run-"
+"""What the folders of dry runs are called in the home; they hold customers' rows while it lasts."""
 
 
 class CarriesPlan(Protocol):
@@ -182,8 +183,8 @@ def dry_run(
     _require_cleared(plan, chosen)
     checked = as_dry_run(plan)
     with (
-        tempfile.TemporaryDirectory(dir=chosen.folder(), prefix="dry-run-") as folder,
-        Journal(Path(folder), chosen.target, clock=pace.now) as journal,
+        passing_folder(chosen.folder(), DRY_RUN, chosen.target, clock=pace.now) as folder,
+        Journal(folder, chosen.target, clock=pace.now) as journal,
         connected(chosen) as client,
     ):
         record = journal.open_push(checked)
@@ -307,6 +308,7 @@ def _carry_on(
 def _alone(settings: Settings, pace: Pace) -> Iterator[Journal]:
     """Open the target's journal as the one that pushes."""
     folder = settings.target_folder()
+    clear_left_behind(settings.home, DRY_RUN)
     with (
         only_pusher(folder, settings.target, clock=pace.now),
         Journal(folder, settings.target, clock=pace.now, mark=pace.mark) as journal,
