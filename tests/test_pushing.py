@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from tests.clocks import Clock
+from toolkit.delivery import Delivery
 from toolkit.diffing import diff
 from toolkit.errors import (
     AddressError,
@@ -59,12 +60,12 @@ class Place:
     def settings(self) -> Settings:
         return Settings(**{"base_url": self.sandbox.url, **self.options})
 
-    def plan(self, frame: pd.DataFrame, **more: Any) -> PushPlan:
+    def plan(self, frame: pd.DataFrame | Delivery, **more: Any) -> PushPlan:
         snapshot = Ledger.of(self.settings).snapshot()
         return plan_push(diff(snapshot, frame), settings=self.settings, **{"allow": "all", **more})
 
-    def push(self, plan: PushPlan | pd.DataFrame, **more: Any) -> PushReport:
-        made = self.plan(plan) if isinstance(plan, pd.DataFrame) else plan
+    def push(self, plan: PushPlan | pd.DataFrame | Delivery, **more: Any) -> PushReport:
+        made = self.plan(plan) if isinstance(plan, pd.DataFrame | Delivery) else plan
         options = {"pace": self.clock.pace, "progress": False, "schema_check": False, **more}
         return push(made, settings=self.settings, **options)
 
@@ -74,7 +75,7 @@ class Place:
     def abandon(self) -> PushReport:
         return abandon(settings=self.settings, pace=self.clock.pace)
 
-    def stopped(self, plan: PushPlan | pd.DataFrame) -> PushReport:
+    def stopped(self, plan: PushPlan | pd.DataFrame | Delivery) -> PushReport:
         """Push, expecting a stop; returns the report that the error carries."""
         with pytest.raises(StoppedError) as error:
             self.push(plan)
@@ -574,6 +575,26 @@ def test_an_absent_customer_is_newly_absent_in_the_next_delivery_only(place: Pla
     place.push(customers(2))  # an empty plan: its delivery counts all the same
     changes = diff(Ledger.of(place.settings).snapshot(), customers(2))
     assert (changes.n_absent, changes.n_newly_absent) == (1, 0)
+
+
+@pytest.mark.parametrize("answers", [[Reply(401)], [(False, DROPPED), Reply(401)], [None, Reply(401)]])
+def test_a_file_of_which_nothing_arrived_was_not_delivered(place: Place, customers, answers: list[Any]) -> None:
+    def planned() -> tuple[list[str], int]:
+        found = validate(Delivery(customers(600), source="crm.csv", digest="d"))
+        plan = plan_push(diff(Ledger.of(place.settings).snapshot(), found), settings=place.settings)
+        return [guard.name for guard in plan.guards], plan.changes.n_newly_absent
+
+    place.push(Delivery(customers(601, start=600), source="old.csv", digest="c"))
+    before = planned()
+    place.sandbox.vendor.troubles.extend(answers)
+    place.stopped(Delivery(customers(600), source="crm.csv", digest="d"))
+    place.abandon()
+    if len(answers) == 1:
+        assert planned() == before == (["absent"], 601)
+        assert len(Ledger.of(place.settings).deliveries()) == 1
+    else:  # some rows arrived, or may have
+        assert "older" in planned()[0]
+        assert len(Ledger.of(place.settings).deliveries()) == 2
 
 
 def test_status_tells_every_push_the_newest_first(place: Place, customers) -> None:

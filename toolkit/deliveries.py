@@ -28,6 +28,11 @@ DELIVERY = pa.schema(
         pa.field(ID, pa.string()),
     ]
 )
+WITHDRAWN = "withdrawn"
+"""The kind of a row that says that a delivery did not count after all: nothing of its push was accepted."""
+
+_COUNTING = f"""entries d WHERE kind <> '{WITHDRAWN}'
+    AND NOT EXISTS (FROM entries w WHERE w.kind = '{WITHDRAWN}' AND w.plan = d.plan)"""
 
 
 @dataclass(frozen=True)
@@ -61,16 +66,22 @@ class Deliveries:
         )
         self.table.append(rows, writer=plan, number=1)
 
+    def withdraw(self, plan: str, *, now: datetime) -> None:
+        """Enter that the delivery of a plan does not count; once."""
+        self.table.append(
+            rows_of(DELIVERY, 1, recorded_at=now, plan=plan, kind=WITHDRAWN, author=author()), writer=plan, number=3
+        )
+
     def to_frame(self) -> pd.DataFrame:
-        """Return one row a delivery, newest first."""
+        """Return one row a delivery that counts, newest first."""
         columns = ", ".join(c for c in DELIVERY.names if c != ID)
-        return to_frame(self.table.query(f"SELECT {columns} FROM entries GROUP BY ALL ORDER BY recorded_at DESC"))
+        return to_frame(self.table.query(f"SELECT {columns} FROM {_COUNTING} GROUP BY ALL ORDER BY recorded_at DESC"))
 
     def last_keys(self, as_of: pd.Timestamp | None) -> frozenset[str] | None:
-        """Return the ids of the last full delivery by then; None where there was none."""
+        """Return the ids of the last full delivery by then that counts; None where there was none."""
         keys = self.table.query(
-            """SELECT customer_id FROM (FROM entries WHERE kind = 'full' AND ($2 IS NULL OR recorded_at <= $2)
-                                        QUALIFY recorded_at = max(recorded_at) OVER ())""",
+            f"""SELECT customer_id FROM (FROM {_COUNTING} AND kind = 'full' AND ($2 IS NULL OR recorded_at <= $2)
+                                         QUALIFY recorded_at = max(recorded_at) OVER ())""",
             as_of,
         )
         return frozenset(keys[ID].to_pylist()) if len(keys) else None

@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 
+import numpy as np
+
 from toolkit.entries import accepted_entries
 from toolkit.errors import JournalError
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
-from toolkit.receipts import SETTLED, PushRecord, Receipt
+from toolkit.receipts import FATES, SETTLED, PushRecord, Receipt
 
 
 def enter_delivery(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
@@ -31,6 +33,14 @@ def enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None
         ledger.record(
             accepted_entries(rows, group, told, resource=ledger.resource), plan=record.id, through=group[-1].number
         )
+
+
+def close_abandoned(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
+    """Close a push whose rest will not be sent; its delivery counts only if a row of it arrived, or may have."""
+    fates = {FATES[fate] for fate in np.unique(journal.fates(record.id)[0])}
+    if fates.isdisjoint({"accepted", "unknown"}):
+        ledger.withdraw_delivery(record.id)
+    journal.close(record.id, state="abandoned")
 
 
 def not_entered(journal: Journal, record: PushRecord, ledger: Ledger) -> list[Receipt]:

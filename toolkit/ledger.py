@@ -23,7 +23,7 @@ from toolkit.delivery import Customers, Delivery
 from toolkit.delta import Table, require_usable_folder
 from toolkit.display import plural
 from toolkit.engine import Session, quoted, to_arrow, to_frame
-from toolkit.entries import RETRACTED, SEEDED, entry_schema, rows_of, versions_of
+from toolkit.entries import RETRACTED, SEEDED, STANDING, entry_schema, rows_of, versions_of
 from toolkit.errors import InputError, LedgerError
 from toolkit.settings import Settings
 from toolkit.snapshot import Snapshot
@@ -252,8 +252,12 @@ class Ledger:
         """Keep which customers a delivery held, quarantined ones included; once for each plan."""
         self._deliveries.record(delivery, plan=plan, now=now)
 
+    def withdraw_delivery(self, plan: str) -> None:
+        """Enter that a delivery does not count, for nothing of its push was accepted."""
+        self._deliveries.withdraw(plan, now=datetime.now(UTC))
+
     def deliveries(self) -> pd.DataFrame:
-        """Return the deliveries recorded, newest first."""
+        """Return the deliveries recorded, newest first; those that were withdrawn are left out."""
         return self._deliveries.to_frame()
 
     @property
@@ -274,7 +278,7 @@ class Ledger:
         return pd.Timestamp(begun if entered is None else entered)
 
     def _rows_of_push(self, push: str) -> pa.Table:
-        found = self.query(f"SELECT {quoted(*CUSTOMER.key)} {_STANDING}", push)
+        found = self.query(f"SELECT {quoted(*CUSTOMER.key)} {STANDING}", push)
         if not found.num_rows:
             raise LedgerError(f"The ledger of target {self.target} holds no row of push {push!r}: look at pushes().")
         return found
@@ -284,7 +288,7 @@ class Ledger:
         counted = "SELECT count(*) FROM entries WHERE entry = $3 AND plan = $2"
         seeding, number = name, 1
         while n_rows := self.query(counted, seeding, SEEDED)[0][0].as_py():
-            if n_rows == self.query(f"SELECT count(*) {_STANDING}", seeding)[0][0].as_py():
+            if n_rows == self.query(f"SELECT count(*) {STANDING}", seeding)[0][0].as_py():
                 break
             number += 1
             seeding = f"{name}-{number}"
@@ -307,12 +311,6 @@ class Ledger:
                 f"{', '.join(missing[:5])}: look at history(customer_id). Nothing was retracted."
             )
         return pa.table({c: pa.array(merged[c]) for c in CUSTOMER.key})
-
-
-_STANDING = f"""FROM entries e WHERE entry <> '{RETRACTED}' AND plan = $2
-    AND NOT EXISTS (FROM entries g WHERE g.entry = '{RETRACTED}' AND (g.plan IS NULL OR g.plan = $2)
-        AND g.customer_id = e.customer_id AND g.updated_at = e.updated_at AND g.recorded_at >= e.recorded_at)"""
-"""The rows of a push ($2) that no retraction took back."""
 
 
 def _required(reason: str) -> str:

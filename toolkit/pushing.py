@@ -14,7 +14,7 @@ from toolkit.client import Client
 from toolkit.connecting import connected
 from toolkit.contract import CUSTOMER, Contract
 from toolkit.display import plural
-from toolkit.entering import enter_accepted, enter_delivery, not_entered, require_recent
+from toolkit.entering import close_abandoned, enter_accepted, enter_delivery, not_entered, require_recent
 from toolkit.errors import JournalError, LedgerError, PlanError, SchemaWarning, StoppedError
 from toolkit.guards import require_overruled
 from toolkit.journal import Journal
@@ -159,9 +159,9 @@ def abandon(*, settings: Settings | None = None, pace: Pace | None = None, rows_
                     "the next diff takes them for new."
                 ) from error
             journal.kept.drop_delivery(record.id)
-            journal.close(record.id, state="abandoned")
+            close_abandoned(journal, record, ledger)
             return report_of(journal, record.id, stopped=f"Its rows are lost: {said}.", rows_lost=True)
-        journal.close(record.id, state="abandoned")
+        close_abandoned(journal, record, ledger)
         return report_of(journal, record.id)
 
 
