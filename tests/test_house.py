@@ -34,7 +34,7 @@ FLOORS = [
     {"answers"},
     {"bisecting", "lines"},
     {"settings", "likeness", "sources", "mapping", "traits", "deliveries"},
-    {"text_format", "rules", "workbook", "drafting"},
+    {"text_format", "rules", "workbook", "drafting", "claims"},
     {"finding", "compiling", "counting", "evidence"},
     {"corrections", "failures", "drifting"}
     | {"sources_csv", "sources_excel", "sources_json", "sources_parts", "sources_typed"},

@@ -41,7 +41,9 @@ from toolkit.pushing import abandon, dry_run, push, resume, status
 from toolkit.reporting import PushReport
 from toolkit.sandbox import DROPPED, Assumptions, Reply, Sandbox
 from toolkit.schema import empty_frame
+from toolkit.sending import Sender
 from toolkit.settings import Settings
+from toolkit.settling import settle
 from toolkit.validation import validate
 
 KEY = ["customer_id", "updated_at"]
@@ -459,13 +461,134 @@ def test_a_push_with_accepted_rows_is_not_resumed_into_another_table(place: Plac
     place.require_agreement()
 
 
-def test_what_another_analyst_brought_in_since_is_left_out_of_a_resume_and_said(
-    place: Place, customers, tmp_path: Path
-) -> None:
+# Two analysts who share a ledger, each with a home ----------------------------------------------------------------
+
+
+@pytest.fixture
+def colleague(place: Place, tmp_path: Path) -> Place:
     place.options["ledger"] = tmp_path / "shared"
-    colleague = Place(place.sandbox, place.clock, {**place.options, "home": tmp_path / "colleague"})
+    return Place(place.sandbox, place.clock, {**place.options, "home": tmp_path / "colleague"})
+
+
+def release(place: Place) -> None:
+    claims = Ledger.of(place.settings).claims
+    for claim in claims.open():
+        claims.release(claim["push"], reason="the machine is lost")
+
+
+@pytest.mark.parametrize("planned", ["before", "after"])
+def test_a_second_analyst_is_refused_while_a_push_is_under_way(
+    place: Place, colleague: Place, customers, monkeypatch, planned: str
+) -> None:
+    frame, sent, refused = customers(600), Sender.run, []
+    before = colleague.plan(frame)
+
+    def meanwhile(self: Sender) -> None:  # the first push has claimed, and sends
+        monkeypatch.setattr(Sender, "run", sent)
+        with pytest.raises(OpenPushError) as error:
+            colleague.push(before if planned == "before" else frame)
+        refused.append(str(error.value))
+        sent(self)
+
+    monkeypatch.setattr(Sender, "run", meanwhile)
+    report = place.push(frame)
+    assert re.match(rf"Push {report.push} to the shared ledger is under way, or was left open: \S+ began it at "
+                    rf"\S+ \S+Z on {re.escape(socket.gethostname())}\.", refused[0])  # fmt: skip
+    assert place.n_requests == 2  # nothing twice
+    assert not len(status(settings=colleague.settings).pushes)
+    assert Ledger.of(place.settings).claims.open() == []
+    if planned == "before":
+        with pytest.raises(PlanError, match="moved on"):
+            colleague.push(before)
+    assert colleague.plan(frame).n_rows == 0
+    assert fates(colleague.push(customers(1, start=600))) == {"accepted": 1}
+    place.require_agreement()
+
+
+def test_of_two_who_looked_at_once_not_both_send(place: Place, colleague: Place, customers, monkeypatch) -> None:
+    frame, told = customers(3), Ledger.record_delivery
+    theirs = colleague.plan(frame)
+
+    def at_once(self: Ledger, *args: Any, **more: Any) -> None:  # both have looked, neither has claimed
+        monkeypatch.setattr(Ledger, "record_delivery", told)
+        assert fates(stopped_at(colleague, theirs)) == {"unsent": 3}
+        told(self, *args, **more)
+
+    def stopped_at(where: Place, plan: PushPlan) -> PushReport:
+        place.sandbox.vendor.troubles.append(Reply(401))
+        return where.stopped(plan)
+
+    monkeypatch.setattr(Ledger, "record_delivery", at_once)
+    with pytest.raises(OpenPushError, match="was left open"):
+        place.push(frame)
+    assert status(settings=place.settings).pushes["state"].tolist() == ["abandoned"]
+    assert [c["push"] for c in Ledger.of(place.settings).claims.open()] == [
+        status(settings=colleague.settings).open_push
+    ]
+    assert len(Ledger.of(place.settings).deliveries()) == 1  # mine was withdrawn
+    assert fates(colleague.resume()) == {"accepted": 3}
+
+
+@pytest.mark.parametrize("end", ["resume", "abandon"])
+def test_a_push_that_was_left_open_holds_others_back_until_it_ends(
+    place: Place, colleague: Place, customers, end: str
+) -> None:
+    place.sandbox.vendor.troubles.extend([None, Reply(401)])
+    mine = place.stopped(customers(600))
+    with pytest.raises(OpenPushError, match=f"Push {mine.push} .*resumed or abandoned there"):
+        colleague.push(customers(600))
+    getattr(place, end)()
+    left = 0 if end == "resume" else 100
+    assert colleague.plan(customers(600)).n_rows == left
+    assert fates(colleague.push(customers(600))) == ({"accepted": left} if left else {})
+    place.require_agreement()
+
+
+def test_a_push_whose_machine_is_lost_is_released_and_the_later_push_goes_first(
+    place: Place, colleague: Place, customers
+) -> None:
+    kill_a_push(place, "with an answer that was not written down", place.plan(customers(1_200)))
+    mine, claims = status(settings=place.settings).open_push, Ledger.of(colleague.settings).claims
+    with pytest.raises(LedgerError, match="needs a reason"):
+        claims.release(mine, reason=" ")
+    with pytest.raises(LedgerError, match=f"No push 'x' is under way; there is {mine}"):
+        claims.release("x", reason="lost")
+    claims.release(mine, reason="the machine is lost")
+    place.clock.sleep(60)
+    place.sandbox.vendor.troubles.append(Reply(401))
+    theirs = colleague.stopped(customers(1_200))
+    with pytest.raises(OpenPushError, match=f"Push {theirs.push} "):  # the machine was found
+        place.resume()
+    assert fates(colleague.resume()) == {"accepted": 1_200}
+    assert place.resume().state == "done"
+    place.require_agreement()
+    assert len(Ledger.of(place.settings).query("SELECT customer_id FROM entries WHERE plan = $2", mine)) == 500
+
+
+def test_a_settled_push_holds_nobody_back(place: Place, colleague: Place, customers) -> None:
+    place.options["operation"] = colleague.options["operation"] = "APPEND"
+    place.sandbox.vendor.troubles.append((True, DROPPED))
+    mine = place.push(customers(2))
+    with pytest.raises(OpenPushError, match=f"Push {mine.push} "):
+        colleague.push(customers(2))
+    settle(mine, accepted="all", reason="they are in the table", settings=place.settings)
+    assert colleague.plan(customers(2)).n_rows == 0
+    assert fates(colleague.push(customers(1, start=2))) == {"accepted": 1}
+
+
+def test_a_ledger_in_the_home_takes_no_claims(place: Place, customers) -> None:
+    place.push(customers(2))
+    deliveries = Ledger.of(place.settings).claims.table
+    assert deliveries.version == 0
+    assert deliveries.query("SELECT host FROM entries")["host"].null_count == 2
+
+
+def test_what_another_analyst_brought_in_since_is_left_out_of_a_resume_and_said(
+    place: Place, colleague: Place, customers
+) -> None:
     place.sandbox.vendor.troubles.extend([None, Reply(401)])
     place.stopped(customers(600))
+    release(colleague)
     # The colleague sends two of the waiting customers, and a newer version of a third.
     theirs = pd.concat([customers(2, start=500), customers(1, start=502, at="2026-02-01T00:00:00Z")])
     assert fates(colleague.push(theirs)) == {"accepted": 3}
@@ -480,15 +603,14 @@ def test_what_another_analyst_brought_in_since_is_left_out_of_a_resume_and_said(
 
 
 def test_what_was_answered_earlier_and_entered_later_is_left_out_too(
-    place: Place, customers, tmp_path: Path, monkeypatch
+    place: Place, colleague: Place, customers, monkeypatch
 ) -> None:
-    place.options["ledger"] = tmp_path / "shared"
-    colleague = Place(place.sandbox, place.clock, {**place.options, "home": tmp_path / "colleague"})
     mine = place.plan(customers(2, customer_name="mine"))
     enter = Ledger.record
 
     def late(self: Ledger, *entries: Any, **facts: Any) -> None:  # mine opens, and stops, before theirs is entered
         monkeypatch.setattr(Ledger, "record", enter)
+        release(place)
         place.sandbox.vendor.troubles.append(Reply(401))
         place.stopped(mine)
         enter(self, *entries, **facts)
@@ -501,12 +623,11 @@ def test_what_was_answered_earlier_and_entered_later_is_left_out_too(
 
 
 def test_a_row_that_may_have_arrived_stays_unknown_when_a_resume_leaves_it_out(
-    place: Place, customers, tmp_path: Path
+    place: Place, colleague: Place, customers
 ) -> None:
-    place.options["ledger"] = tmp_path / "shared"
-    colleague = Place(place.sandbox, place.clock, {**place.options, "home": tmp_path / "colleague"})
     place.sandbox.vendor.troubles.extend([(True, DROPPED), Reply(401)])
     place.stopped(customers(2))
+    release(colleague)
     assert fates(colleague.push(customers(1))) == {"accepted": 1}
     report = place.resume()
     assert fates(report) == {"accepted": 1, "unknown": 1}

@@ -150,6 +150,7 @@ class Traffic(RuleBasedStateMachine):
             with pytest.raises(OpenPushError):
                 place.push(plan)
             return
+        self.make_way(who, lambda: place.push(plan), refused_by=self.claims(who) if plan.n_rows else [])
         waiting = {(c, t): n for c, (t, n) in self.file.items() if self.model.get((c, t)) is None}
         held = {c: max(t for c2, t in self.model if c2 == c) for c, _ in self.model}
         last = {c: self.model[c, t] for c, t in held.items()}
@@ -171,6 +172,9 @@ class Traffic(RuleBasedStateMachine):
             with pytest.raises(NothingOpenError):
                 place.resume()
             return
+        with self.journal(who) as journal:
+            since = pd.Timestamp(journal.require_open().opened_at)
+        self.make_way(who, place.resume, refused_by=[c for c in self.claims(who) if c["since"] > since])
         self.run(who, place.resume, trouble, refused, crash)
 
     @precondition(lambda self: self.open)
@@ -230,6 +234,18 @@ class Traffic(RuleBasedStateMachine):
             assert unexplained <= self.waiting_to_be_known()
         entries = self.ledger.query("SELECT count(*) AS n, count(DISTINCT (plan, position)) AS once FROM entries")
         assert entries["n"] == entries["once"]
+
+    def claims(self, who: str) -> list[dict[str, Any]]:
+        """The claims of the other one on the ledger."""
+        return [claim for claim in self.ledger.claims.open() if claim["push"] != self.open.get(who)]
+
+    def make_way(self, who: str, verb: Callable[[], Any], *, refused_by: list[dict[str, Any]]) -> None:
+        """Be refused beside the other's push, and release it, as one would of a machine that is lost."""
+        if refused_by:
+            with pytest.raises(OpenPushError, match=refused_by[0]["push"]):
+                verb()
+        for claim in refused_by:
+            self.ledger.claims.release(claim["push"], reason="the machine is lost")
 
     def send(self, who: str, done: Repush, trouble: tuple[str, int]) -> None:
         self.run(who, lambda: self.places[who].push(done), trouble, set(), None)

@@ -25,13 +25,16 @@ DELIVERY = pa.schema(
         pa.field("n_rows", pa.int64()),
         pa.field("newest", pa.timestamp("us", tz="UTC")),  # the greatest time among its rows
         pa.field("author", pa.string()),
+        pa.field("host", pa.string()),  # of a push to a shared ledger: its claim, see toolkit.claims
+        pa.field("reason", pa.string()),  # of an end that somebody else entered
         pa.field(ID, pa.string()),
     ]
 )
-WITHDRAWN = "withdrawn"
-"""The kind of a row that says that a delivery did not count after all: nothing of its push was accepted."""
+WITHDRAWN, ENDED = "withdrawn", "ended"
+"""Kinds of rows that are no delivery: that one did not count after all, for nothing of its push was accepted; and that
+a push ended."""
 
-_COUNTING = f"""entries d WHERE kind <> '{WITHDRAWN}'
+_COUNTING = f"""entries d WHERE kind NOT IN ('{WITHDRAWN}', '{ENDED}')
     AND NOT EXISTS (FROM entries w WHERE w.kind = '{WITHDRAWN}' AND w.plan = d.plan)"""
 
 
@@ -47,8 +50,8 @@ class Deliveries:
 
     table: Table
 
-    def record(self, delivery: Delivery, *, plan: str, now: datetime) -> None:
-        """Keep which customers a delivery held, quarantined ones included; once for each plan."""
+    def record(self, delivery: Delivery, *, plan: str, now: datetime, host: str | None = None) -> None:
+        """Keep which customers a delivery held, quarantined ones included; once for each plan. A host claims."""
         ids = pd.concat([delivery.frame[ID], pd.Series(sorted(delivery.held), dtype="str")])
         keys = pa.array(ids.dropna().drop_duplicates(), type=pa.string())
         rows = rows_of(
@@ -62,6 +65,7 @@ class Deliveries:
             n_rows=delivery.n_rows + delivery.n_quarantined,
             newest=delivery.frame[TIME].max() if delivery.n_rows else None,
             author=author(),
+            host=host,
             **{ID: keys},
         )
         self.table.append(rows, writer=plan, number=1)
@@ -74,7 +78,7 @@ class Deliveries:
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a delivery that counts, newest first."""
-        columns = ", ".join(c for c in DELIVERY.names if c != ID)
+        columns = ", ".join(c for c in DELIVERY.names if c not in (ID, "host", "reason"))
         return to_frame(self.table.query(f"SELECT {columns} FROM {_COUNTING} GROUP BY ALL ORDER BY recorded_at DESC"))
 
     def last_keys(self, as_of: pd.Timestamp | None) -> frozenset[str] | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
+from typing import Literal
 
 import numpy as np
 
 from toolkit.entries import accepted_entries
-from toolkit.errors import JournalError
+from toolkit.errors import JournalError, LedgerError, OpenPushError
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
 from toolkit.receipts import FATES, SETTLED, PushRecord, Receipt
@@ -21,6 +22,21 @@ def enter_delivery(journal: Journal, record: PushRecord, ledger: Ledger) -> None
     if delivery is not None:
         ledger.record_delivery(delivery, plan=record.id, now=datetime.fromisoformat(record.opened_at))
         journal.kept.drop_delivery(record.id)
+
+
+def enter_beginning(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
+    """Tell the ledger of a new push, which claims it where it is shared; one that is refused is not left open."""
+    try:
+        enter_delivery(journal, record, ledger)
+        if record.n_rows:
+            ledger.claims.require_free(but_for=record.id)  # once more: of two at once, both had looked before
+    except OpenPushError:
+        close_abandoned(journal, record, ledger)
+        raise
+    except LedgerError:
+        journal.kept.drop_delivery(record.id)
+        journal.close(record.id, state="abandoned")
+        raise
 
 
 def enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
@@ -40,7 +56,18 @@ def close_abandoned(journal: Journal, record: PushRecord, ledger: Ledger) -> Non
     fates = {FATES[fate] for fate in np.unique(journal.fates(record.id)[0])}
     if fates.isdisjoint({"accepted", "unknown"}):
         ledger.withdraw_delivery(record.id)
-    journal.close(record.id, state="abandoned")
+    _close(journal, record, ledger, "abandoned")
+
+
+def close_if_settled(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
+    """Close an open push of which nothing waits."""
+    if journal.push(record.id).state == "open" and journal.fates(record.id)[1].all():
+        _close(journal, record, ledger, "done")
+
+
+def _close(journal: Journal, record: PushRecord, ledger: Ledger, state: Literal["done", "abandoned"]) -> None:
+    ledger.claims.end(record.id)  # first: a stop between the two leaves the push open here, to be closed once more
+    journal.close(record.id, state=state)
 
 
 def not_entered(journal: Journal, record: PushRecord, ledger: Ledger) -> list[Receipt]:

@@ -244,11 +244,6 @@ class Journal:
         with self._transaction():
             self._db.execute("UPDATE push SET state = ?, closed_at = ? WHERE id = ?", (state, self._now(), push))
 
-    def close_if_settled(self, push: str) -> None:
-        """Close an open push of which nothing waits."""
-        if self.push(push).state == "open" and self.fates(push)[1].all():
-            self.close(push, state="done")
-
     def receipts(self, push: str) -> list[Receipt]:
         """Return what answers said, oldest first."""
         code, category, message, column = (f"coalesce({c}, '')" for c in ("code", "category", "message", '"column"'))

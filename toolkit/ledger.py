@@ -7,6 +7,7 @@ more.
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.author import author
+from toolkit.claims import Claims
 from toolkit.contract import CUSTOMER, ID, TIME, Contract, Resource
 from toolkit.deliveries import DELIVERY, Deliveries
 from toolkit.delivery import Customers, Delivery
@@ -42,12 +44,15 @@ class Ledger:
         The name of the target; a ledger of another target is refused.
     resource
         The columns of its versions, custom attributes included.
+    shared
+        Whether it lies outside the home, where other analysts may push to it too.
     """
 
     folder: Path
     target: str
     label: str = ""
     resource: Resource = CUSTOMER
+    shared: bool = False
 
     def __post_init__(self) -> None:
         require_usable_folder(self.folder)
@@ -56,7 +61,8 @@ class Ledger:
     def of(cls, settings: Settings | None = None) -> Self:
         """Open the ledger that the settings name."""
         chosen = settings or Settings()
-        return cls(chosen.ledger / chosen.target, chosen.target, chosen.label, chosen.documented.resource)
+        shared = not chosen.ledger.is_relative_to(chosen.home)
+        return cls(chosen.ledger / chosen.target, chosen.target, chosen.label, chosen.documented.resource, shared)
 
     @property
     def version(self) -> int:
@@ -250,7 +256,7 @@ class Ledger:
 
     def record_delivery(self, delivery: Delivery, *, plan: str, now: datetime) -> None:
         """Keep which customers a delivery held, quarantined ones included; once for each plan."""
-        self._deliveries.record(delivery, plan=plan, now=now)
+        self._deliveries.record(delivery, plan=plan, now=now, host=socket.gethostname() if self.shared else None)
 
     def withdraw_delivery(self, plan: str) -> None:
         """Enter that a delivery does not count, for nothing of its push was accepted."""
@@ -259,6 +265,11 @@ class Ledger:
     def deliveries(self) -> pd.DataFrame:
         """Return the deliveries recorded, newest first; those that were withdrawn are left out."""
         return self._deliveries.to_frame()
+
+    @property
+    def claims(self) -> Claims:
+        """Whose turn it is, where analysts share the ledger."""
+        return Claims(self._deliveries.table, self.shared)
 
     @property
     def _entries(self) -> Table:

@@ -7,6 +7,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Protocol
 
 from toolkit.batching import Envelope
@@ -14,8 +15,16 @@ from toolkit.client import Client
 from toolkit.connecting import connected
 from toolkit.contract import CUSTOMER, Contract
 from toolkit.display import plural
-from toolkit.entering import close_abandoned, enter_accepted, enter_delivery, not_entered, require_recent
-from toolkit.errors import JournalError, LedgerError, PlanError, SchemaWarning, StoppedError
+from toolkit.entering import (
+    close_abandoned,
+    close_if_settled,
+    enter_accepted,
+    enter_beginning,
+    enter_delivery,
+    not_entered,
+    require_recent,
+)
+from toolkit.errors import JournalError, PlanError, SchemaWarning, StoppedError
 from toolkit.guards import require_overruled
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
@@ -71,7 +80,8 @@ def push(
     Raises
     ------
     OpenPushError
-        If an earlier push to the target is still open, or another process is pushing.
+        If an earlier push to the target is still open, or another process is pushing; also one of another analyst
+        who shares the ledger.
     PlanError
         If the plan is for another target, or the ledger moved on since it was made.
     GuardError
@@ -90,12 +100,7 @@ def push(
                 for line in ask_schema(client, chosen).lines:
                     warnings.warn(line, SchemaWarning, stacklevel=2)
             record = journal.open_push(plan, reason=reason, ledger_version=ledger.version)
-            try:
-                enter_delivery(journal, record, ledger)
-            except LedgerError:
-                journal.kept.drop_delivery(record.id)
-                journal.close(record.id, state="abandoned")
-                raise
+            enter_beginning(journal, record, ledger)
             return _carry_on(journal, record, ledger, client, pace, progress=progress)
 
 
@@ -108,6 +113,8 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
     ------
     NothingOpenError
         If no push is open.
+    OpenPushError
+        If another process is pushing, or an analyst who shares the ledger began a push after this one.
     StoppedError
         As `push`.
     """
@@ -118,6 +125,7 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         require_recent(journal, record, ledger)
         _require_same_columns(journal, record, ledger)
         _require_same_bodies(journal, record, ledger)
+        ledger.claims.require_free(but_for=record.id, since=datetime.fromisoformat(record.opened_at))
         enter_delivery(journal, record, ledger)
         fates, _ = journal.fates(record.id)
         _require_same_address(record, chosen, accepted=bool((fates == FATES.index("accepted")).any()))
@@ -223,6 +231,8 @@ def _bound(plan: PushPlan, settings: Settings) -> Ledger:
             "The ledger moved on since the plan was made, so it may send what is there already: take a "
             "new snapshot, and diff and plan anew."
         )
+    if plan.n_rows:
+        ledger.claims.require_free()
     return ledger
 
 
@@ -296,7 +306,7 @@ def _carry_on(
     finally:
         # However it ended, what the vendor accepted is entered, and the next diff knows it.
         enter_accepted(journal, record, ledger)
-    journal.close_if_settled(record.id)
+    close_if_settled(journal, record, ledger)
     report = report_of(journal, record.id, stopped=str(stopped or ""))
     if stopped is not None:
         stopped.report = report

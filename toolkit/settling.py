@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from toolkit.author import author
 from toolkit.contract import ID
-from toolkit.entering import enter_accepted
+from toolkit.entering import close_if_settled, enter_accepted
 from toolkit.errors import InputError, NothingOpenError
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
@@ -96,7 +96,7 @@ def settle(
             ],
         )
         enter_accepted(journal, record, ledger)
-        journal.close_if_settled(record.id)
+        close_if_settled(journal, record, ledger)
         return report_of(journal, record.id)
 
 

@@ -1,0 +1,97 @@
+"""Whose turn it is at a ledger that analysts share: a push claims it by its delivery, until its end is entered.
+
+The lock of a push lies in its own home, and accepted rows come to the ledger at its end, so neither tells a second
+analyst of a push that is under way. The delivery of a push is in the ledger before anything is sent: one that bears a
+host is a claim. A claim that was left open, as after a crash, ends when that push is resumed or abandoned, or when
+somebody releases it. Each claims first and looks then: of two at once, at least one sees the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from toolkit.author import author
+from toolkit.deliveries import DELIVERY, ENDED, WITHDRAWN
+from toolkit.delta import Table
+from toolkit.entries import rows_of
+from toolkit.errors import LedgerError, OpenPushError
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The claims on one target's ledger.
+
+    Parameters
+    ----------
+    table
+        The deliveries.
+    shared
+        Whether there may be others at all; a ledger in one's own home takes no claims.
+    """
+
+    table: Table
+    shared: bool
+
+    def open(self) -> list[dict[str, Any]]:
+        """Return ``push, author, host, since`` of each push that has not ended, oldest first."""
+        found: list[dict[str, Any]] = self.table.query(
+            f"""SELECT plan AS push, author, host, min(recorded_at) AS since FROM entries d WHERE host IS NOT NULL
+                AND NOT EXISTS (FROM entries e WHERE e.kind IN ('{ENDED}', '{WITHDRAWN}') AND e.plan = d.plan)
+                GROUP BY ALL ORDER BY since, push"""
+        ).to_pylist()
+        return found
+
+    def require_free(self, *, but_for: str = "", since: datetime | None = None) -> None:
+        """Refuse to send beside another push.
+
+        Parameters
+        ----------
+        but_for
+            One's own push.
+        since
+            Only heed claims that are later: a push that was there first goes on, whoever released it.
+
+        Raises
+        ------
+        OpenPushError
+            Naming the push, its author, since when, and the ways out.
+        """
+        if not self.shared:
+            return
+        for claim in self.open():
+            if claim["push"] != but_for and (since is None or claim["since"] > since):
+                raise OpenPushError(
+                    f"Push {claim['push']} to the shared ledger is under way, or was left open: {claim['author']} "
+                    f"began it at {claim['since']:%Y-%m-%d %H:%M:%S}Z on {claim['host']}. Nothing was sent. "
+                    "Wait until it ends, then plan anew, or resume yours; or have it resumed or abandoned there. If "
+                    f"its machine is lost, Ledger.of().claims.release({claim['push']!r}, reason=…) lets others go on."
+                )
+
+    def end(self, push: str) -> None:
+        """Enter that one's own push ended; once."""
+        if self.shared:
+            self._enter_end(push)
+
+    def release(self, push: str, *, reason: str) -> None:
+        """End the claim of a push that nobody will end; who did so, and why, is kept.
+
+        What it sent and did not enter comes up again in the next diff. Should it be resumed after all, it leaves out
+        what others brought in since.
+
+        Raises
+        ------
+        LedgerError
+            If the push has no claim, or no reason is given.
+        """
+        if not reason.strip():
+            raise LedgerError("To release another's push needs a reason, for those who read the ledger later.")
+        if push not in (known := [claim["push"] for claim in self.open()]):
+            raise LedgerError(f"No push {push!r} is under way; there is {', '.join(known) or 'none'}.")
+        self._enter_end(push, reason)
+
+    def _enter_end(self, push: str, reason: str | None = None) -> None:
+        now = datetime.now(UTC)
+        row = rows_of(DELIVERY, 1, recorded_at=now, plan=push, kind=ENDED, author=author(), reason=reason)
+        self.table.append(row, writer=push, number=2)
