@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import ssl
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.faulty import Fault, Faulty, http
 from toolkit.answers import Answer, read_answer
 from toolkit.client import MAX_ANSWER_BYTES, Client
 from toolkit.contract import APRIL_2026, CURRENT, Column, Contract, Resource
@@ -253,3 +255,16 @@ def test_a_proxy_that_is_not_there_got_nothing(monkeypatch: pytest.MonkeyPatch) 
 def test_a_request_without_a_body_passes_over_the_same_connections(sandbox: Sandbox) -> None:
     with Client(Settings(base_url=sandbox.url)) as client:
         assert client._session.get(f"{sandbox.url}/api/v2/schema/solutions").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "location", [b"/\xff", b"http://[::bad", b"http://127.0.0.1:9/", b"/" + b"x" * 9_000], ids=lambda text: text[:12]
+)
+def test_a_redirect_is_neither_prepared_nor_read_to_any_length(location: bytes) -> None:
+    says = http(302, gzip.compress(bytes(30_000_000)), "Content-Encoding: gzip", "Location: ?").replace(
+        b"?", location, 1
+    )
+    with Faulty() as server, Client(Settings(base_url=server.url)) as client:
+        server.faults.append(Fault("redirect", says=(says,)))
+        answer = client.send(b'{"data": []}')
+    assert (answer.status, answer.complete, len(answer.body)) == (302, False, MAX_ANSWER_BYTES)

@@ -70,7 +70,7 @@ class Client:
         # The sandbox's own token is public, and may be a word of the rows; it is no secret to take out of answers.
         secret = token.get_secret_value()
         self._secret = None if chosen.local and secret == SANDBOX else _any_spelling(secret)
-        self._session = requests.Session()
+        self._session = _Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _Adapter())
         self._headers = {"Content-Type": "application/json", **chosen.extra_headers}
@@ -162,6 +162,11 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._session.close()
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Look for no redirect: else it would be prepared, though not followed, and its body read to any length."""
 
 
 class _Adapter(HTTPAdapter):
