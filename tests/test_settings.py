@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked
+from pydantic import SecretStr
 
 from toolkit.contract import Contract
 from toolkit.errors import SettingsError
@@ -458,7 +459,7 @@ def test_a_token_that_no_header_can_carry_is_refused_wherever_it_comes_from(monk
     with pytest.raises(SettingsError, match="The token in the keyring"):
         real().token()
     with pytest.raises(SettingsError, match="The token in x"):
-        checked(token, "x")
+        checked(SecretStr(token), "x")
     if "\x00" not in token:
         monkeypatch.setenv("PEAK_AUTH_TOKEN", token)
         with pytest.raises(SettingsError, match="The token in PEAK_AUTH_TOKEN"):
@@ -468,10 +469,10 @@ def test_a_token_that_no_header_can_carry_is_refused_wherever_it_comes_from(monk
 @given(st.text(st.characters(max_codepoint=0x2FF), min_size=12))
 def test_a_token_is_taken_as_it_is_or_refused_without_being_shown(token):
     if token.isascii() and token.isprintable() and " " not in token:
-        assert checked(token, "x").get_secret_value() == token
+        assert checked(SecretStr(token), "x").get_secret_value() == token
     else:
         with pytest.raises(SettingsError) as caught:
-            checked(token, "x")
+            checked(SecretStr(token), "x")
         assert token not in str(caught.value)
 
 
@@ -633,3 +634,19 @@ def test_a_memory_that_cannot_be_written_is_an_error_with_a_way_out(named_by_fil
 def test_a_loopback_host_of_a_file_needs_no_confirmation(project):
     write(project, 'base_url = "http://127.0.0.1:8765"\n')
     assert Settings().token().get_secret_value() == "sandbox"
+
+
+@pytest.mark.parametrize("where", ["environment", "keyring", "prompt"])
+def test_a_token_that_is_refused_is_in_no_frame_of_the_traceback(monkeypatch, where):
+    spoiled = f"Bearer {TOKEN}"
+    if where == "environment":
+        monkeypatch.setenv("PEAK_AUTH_TOKEN", spoiled)
+    elif where == "keyring":
+        keyring.set_keyring(MemoryKeyring({("customer-toolkit", "ingestion.peak.ai"): spoiled}))
+    ask = {"prompt": lambda question: spoiled} if where == "prompt" else {}
+    with pytest.raises(SettingsError) as caught:
+        real().token(**ask)
+    of_toolkit = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    of_toolkit.stack[:] = [frame for frame in of_toolkit.stack if "toolkit" in Path(frame.filename).parts]
+    assert of_toolkit.stack
+    assert TOKEN not in "".join(of_toolkit.format())

@@ -75,23 +75,23 @@ def is_loopback(address: str) -> bool:
     return ip.is_loopback if ip.version == 4 else ip == ipaddress.IPv6Address(1)
 
 
-def checked(token: str, where: str) -> SecretStr:
-    """Return the token as a secret, if a header can carry it.
+def checked(token: SecretStr, where: str) -> SecretStr:
+    """Return the token, if a header can carry it.
 
     Raises
     ------
     SettingsError
         It is empty, or holds a space, a line end or anything else but printable ASCII. The message names
-        `where` it was found, never the token.
+        `where` it was found, never the token, and no frame of its traceback holds it in plain text.
     """
-    if not token:
+    if not len(token):
         raise SettingsError(f"The token in {where} is empty: put the access token there, or remove it.")
-    if any(not "!" <= c <= "~" for c in token):
+    if any(not "!" <= c <= "~" for c in token.get_secret_value()):
         raise SettingsError(
             f"The token in {where} holds a space, a line end or another sign that no token has: "
             "copy it again, alone, without quotes and without 'Bearer'."
         )
-    return SecretStr(token)
+    return token
 
 
 def variable_set(variables: Sequence[str]) -> str | None:
@@ -135,7 +135,7 @@ def find_token(
             f"or store it with: keyring set {SERVICE} {host}"
         )
     try:
-        return checked(prompt(f"Access token for {host}: "), "the answer")
+        return checked(SecretStr(prompt(f"Access token for {host}: ")), "the answer")
     except EOFError:
         raise SettingsError(f"No token was given for {host}.") from None
 
@@ -205,15 +205,15 @@ def _from_environment(variables: Sequence[str]) -> SecretStr | None:
             UserWarning,
             stacklevel=4,  # the line that asked the settings for their token
         )
-    return checked(os.environ[name], name)
+    return checked(SecretStr(os.environ[name]), name)
 
 
 def _from_keyring(host: str) -> SecretStr | None:
     try:
-        found = keyring.get_password(SERVICE, host)
+        found = [SecretStr(t) for t in (keyring.get_password(SERVICE, host),) if t is not None]
     except KeyringError:  # no backend, or locked: the same as holding no token
         return None
-    return None if found is None else checked(found, "the keyring")
+    return checked(found[0], "the keyring") if found else None
 
 
 def _ask(question: str) -> str:
