@@ -94,7 +94,8 @@ class Faulty:
         head, _, body = read.partition(b"\r\n\r\n")
         self.headers.append(head)
         fault = self.faults.popleft() if self.faults else Fault("none", takes=True, says=(OK,), ends="keep")
-        length = int(next(h.split(b":")[1] for h in head.split(b"\r\n") if h.lower().startswith(b"content-length")))
+        said = (h.split(b":")[1] for h in head.split(b"\r\n") if h.lower().startswith(b"content-length"))
+        length = int(next(said, 0))
         wanted = {"headers": 0, "part": length // 2, "all": length}[fault.reads]
         while len(body) < wanted:
             if not (more := sock.recv(min(65_536, wanted - len(body)))):

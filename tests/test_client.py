@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
+import html
 import json
+import logging
+import pickle
+import re
 import ssl
+import traceback
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import requests
+from pydantic import SecretStr
 
 from tests.faulty import Fault, Faulty, http
 from toolkit.answers import Answer, read_answer
 from toolkit.client import MAX_ANSWER_BYTES, Client
 from toolkit.contract import APRIL_2026, CURRENT, Column, Contract, Resource
+from toolkit.exchange import WatchedHTTP
+from toolkit.redacting import Redaction
 from toolkit.sandbox import DROPPED, Reply, Request, Sandbox
 from toolkit.settings import Settings
 
@@ -268,3 +279,83 @@ def test_a_redirect_is_neither_prepared_nor_read_to_any_length(location: bytes) 
         server.faults.append(Fault("redirect", says=(says,)))
         answer = client.send(b'{"data": []}')
     assert (answer.status, answer.complete, len(answer.body)) == (302, False, MAX_ANSWER_BYTES)
+
+
+ODD = "Zk7+q/9Jd==\"x'yW\\v2&<8>%4~!tail"
+TWICE = [
+    json.dumps(ODD),
+    json.dumps(json.dumps(ODD)),
+    quote(ODD),
+    quote(quote(ODD, safe=""), safe=""),
+    quote(json.dumps(ODD)),
+    html.escape(ODD),
+    html.escape(html.escape(ODD)),
+    html.escape(json.dumps(ODD)),
+    repr(ODD),
+    ODD.upper(),
+    ODD.lower(),
+    "".join(f"\\u{ord(sign):04X}" for sign in ODD),
+    *(b64encode(before + ODD.encode() + b"=rest").decode() for before in (b"", b"u", b"us")),
+    urlsafe_b64encode(b"user:" + ODD.encode()).decode(),
+    quote(b64encode(ODD.encode()).decode(), safe=""),
+    ODD[:11],  # and there the text ends
+    json.dumps(ODD)[1:13],
+    quote(ODD, safe="")[:13],
+]
+
+
+@pytest.mark.parametrize("spelled", TWICE)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32-le"])
+def test_a_token_of_odd_signs_is_taken_out_of_a_text_within_a_text(spelled: str, encoding: str) -> None:
+    text = Redaction(SecretStr(ODD))(f'{{"message": "Bearer {spelled}'.encode(encoding))
+    assert text.removeprefix(b"\xef\xbb\xbf").startswith(b'{"message": "Bearer ')
+    assert b"[token]" in text
+    assert len(text) < 60
+    assert not re.search(rb"k7|tail|Vnl|J4J3l|ieCd5", text, re.IGNORECASE)  # of its base64 too
+
+
+def test_what_takes_the_token_out_takes_no_time_that_grows_with_the_square() -> None:
+    redact = Redaction(SecretStr("\\%&" * 20 + ODD))
+    for part in (b"\\", b"%25", b"&amp;", b"&#0", b"\\%&", b"%5c", ODD.encode()[:-1]):
+        assert redact(part * (50_000 // len(part)))
+
+
+def test_a_client_and_what_it_holds_go_into_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    with Client(Settings(base_url="http://127.0.0.1:9")) as client:
+        for held in (client, client._auth, client._redact):
+            for keep in (pickle.dumps, copy.copy, copy.deepcopy):
+                with pytest.raises(TypeError, match="is not pickled"):
+                    keep(held)
+            assert "right" not in repr(held)
+
+
+def test_an_interrupt_shows_no_frame_that_holds_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with Faulty() as server, Client(Settings(base_url=server.url)) as client:
+        monkeypatch.setattr(WatchedHTTP, "getresponse", interrupted)
+        for call in (lambda: client.send(EXAMPLE), lambda: client.ask("/x"), lambda: client.ask("/x", EXAMPLE)):
+            with pytest.raises(KeyboardInterrupt) as caught:
+                call()
+            shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+            shown.stack[:] = shown.stack[2:]  # those of this test, whose server got the token
+            assert "client.py" in "".join(shown.format())
+            assert "the-right-one" not in "".join(shown.format())
+
+
+def test_headers_that_cannot_be_parsed_and_waits_that_are_none_are_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    says = b"HTTP/1.1 429 X\r\nRetry-After: the-right-one\r\nContent-Length: 0\r\nno colon: the-right-one\r\n\r\n"
+    with Faulty() as server, Client(Settings(base_url=server.url)) as client:
+        server.faults.append(Fault("headers", says=(says,)))
+        answer = client.send(b"{}")
+    assert (answer.status, answer.retry_after) == (429, "[token]")
+    assert caplog.records
+    assert "the-right-one" not in caplog.text

@@ -27,7 +27,8 @@ MODULES = {
 FLOORS = [
     {"errors", "regexes", "author"},
     {"writing"},
-    {"display", "contract", "engine", "project", "pacing", "receipts", "times"} | {"breaker", "exchange"},
+    {"display", "contract", "engine", "project", "pacing", "receipts", "times"}
+    | {"breaker", "exchange", "redacting"},
     {"attributes", "casting"},
     {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "naming", "patterns", "vocabulary"}
     | {"delta", "entries", "fates"},

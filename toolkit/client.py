@@ -6,7 +6,7 @@ reached the vendor. Retrying, reading and recording answers is not done here.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError as LowerError
 from toolkit.answers import Answer
 from toolkit.contract import Contract
 from toolkit.exchange import Exchange, WatchedHTTP, WatchedHTTPS
+from toolkit.redacting import Redaction, Unpickled
 from toolkit.settings import SANDBOX, Settings
 
 MAX_ANSWER_BYTES = 8_000_000
@@ -27,7 +28,7 @@ MAX_ANSWER_BYTES = 8_000_000
 _CHUNK_BYTES = 65_536
 
 
-class TokenAuth(AuthBase):
+class TokenAuth(Unpickled, AuthBase):
     """Put the raw token on requests to one host; being there, it keeps `.netrc` out."""
 
     def __init__(self, token: SecretStr, contract: Contract) -> None:
@@ -40,7 +41,7 @@ class TokenAuth(AuthBase):
         return request
 
 
-class Client:
+class Client(Unpickled):
     """A connection to the target that the settings name, as a context manager; threads may share it.
 
     Parameters
@@ -68,8 +69,8 @@ class Client:
         self._timeout_s, self._deadline_s = timeout_s, deadline_s
         token = chosen.token()
         # The sandbox's own token is public, and may be a word of the rows; it is no secret to take out of answers.
-        secret = token.get_secret_value()
-        self._secret = None if chosen.local and secret == SANDBOX else _any_spelling(secret)
+        public = chosen.local and token.get_secret_value() == SANDBOX
+        self._redact: Callable[[bytes], bytes] = bytes if public else Redaction(token)
         self._session = _Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _Adapter())
@@ -106,8 +107,10 @@ class Client:
             else:
                 reached = not _caused_by(error, "NewConnectionError")
                 problem = f"{self.host} " + ("broke the connection" if reached else "cannot be reached")
-        except (requests.exceptions.RequestException, LowerError, OSError) as error:
+        except Exception as error:  # any at all: it is for the journal, and the frames below hold the token
             problem = f"the request failed on the way ({type(error).__name__})"
+        except BaseException as error:  # an interrupt: likewise
+            raise error.with_traceback(None) from None
         finally:
             exchange.close()
         return Answer(None, left=exchange.left, problem=self._overdue if exchange.overdue else problem)
@@ -123,14 +126,13 @@ class Client:
             text, complete, problem = _read(response)
             if exchange.overdue:
                 complete, problem = False, self._overdue
-            if self._secret:
-                text = self._secret.sub(b"[token]", text)
+            wait = response.headers.get("Retry-After")
             return Answer(
                 response.status_code,
-                text,
+                self._redact(text),
                 complete=complete,
                 left=exchange.left,
-                retry_after=response.headers.get("Retry-After"),
+                retry_after=wait and self._redact(wait.encode()).decode(),
                 problem=problem,
             )
 
@@ -149,11 +151,11 @@ class Client:
                 request, timeout=self._timeout_s, allow_redirects=False, **self._options
             ) as response:
                 text, complete, problem = _read(response)
-                if self._secret:
-                    text = self._secret.sub(b"[token]", text)
-                return Answer(response.status_code, text, complete=complete, problem=problem)
-        except (requests.exceptions.RequestException, LowerError, OSError) as error:
+                return Answer(response.status_code, self._redact(text), complete=complete, problem=problem)
+        except Exception as error:
             return Answer(None, problem=f"{self.host} could not be asked ({type(error).__name__})")
+        except BaseException as error:  # as above
+            raise error.with_traceback(None) from None
 
     def __enter__(self) -> Self:
         return self
@@ -191,18 +193,6 @@ class _PoolHTTPS(HTTPSConnectionPool):
 
 
 _POOLS = {"http": _PoolHTTP, "https": _PoolHTTPS}
-
-
-def _any_spelling(secret: str) -> re.Pattern[bytes]:
-    """Match the token as it is, and as JSON, a URL or HTML may spell its signs."""
-    signs = []
-    for sign in secret:
-        code = f"{ord(sign):02x}".encode()
-        plain = re.escape(sign.encode())
-        spelled = [plain, rb"\\" + plain, rb"(?i:\\u00" + code + rb")", rb"(?i:%" + code + rb")"]
-        spelled += [b"&#0*%d;" % ord(sign), rb"(?i:&#x0*" + code + rb";)"]
-        signs.append(b"(?:" + b"|".join(spelled) + b")")
-    return re.compile(b"".join(signs))
 
 
 def _read(response: requests.Response) -> tuple[bytes, bool, str]:

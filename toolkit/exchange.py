@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import threading
 from typing import Any
@@ -54,6 +55,17 @@ class Exchange:
             self._timer.cancel()
 
 
+_reading = threading.local()
+
+
+def _said_elsewhere(record: logging.LogRecord) -> bool:  # noqa: ARG001 - of logging
+    return not getattr(_reading, "headers", False)
+
+
+# It logs headers that it cannot parse word by word, and a vendor may echo the token in them.
+logging.getLogger("urllib3.connection").addFilter(_said_elsewhere)
+
+
 class _Watched:
     """What both kinds of connection do beside their own."""
 
@@ -66,7 +78,11 @@ class _Watched:
     def getresponse(self) -> Any:
         if isinstance(self._exchange, Exchange):
             self._exchange.watch(self.sock)
-        return super().getresponse()  # type: ignore[misc]  # the connection's
+        _reading.headers = True
+        try:
+            return super().getresponse()  # type: ignore[misc]  # the connection's
+        finally:
+            _reading.headers = False
 
 
 class WatchedHTTP(_Watched, HTTPConnection):
