@@ -27,8 +27,7 @@ MODULES = {
 FLOORS = [
     {"errors", "regexes", "author"},
     {"writing"},
-    {"display", "contract", "engine", "project", "pacing", "receipts", "times"}
-    | {"breaker", "exchange", "redacting"},
+    {"display", "contract", "engine", "project", "pacing", "receipts", "times"} | {"breaker", "exchange", "redacting"},
     {"attributes", "casting"},
     {"delivery", "schema", "encoding", "comparison", "snapshot", "secret", "naming", "patterns", "vocabulary"}
     | {"delta", "entries", "fates"},

@@ -54,11 +54,14 @@ class Table:
         Whose it is; the table of another target is refused.
     schema
         Its columns. Those that older files lack are null, those that newer ones add are left alone.
+    private
+        Whether the folders that it lacks are made for this user alone.
     """
 
     path: Path
     target: str
     schema: pa.Schema
+    private: bool = False
 
     @property
     def version(self) -> int:
@@ -100,7 +103,8 @@ class Table:
             if writer and number <= self.through(writer):
                 return tries > 0  # then it is our own commit, which went through though it was said to have failed
             try:
-                self.path.mkdir(parents=True, exist_ok=True)
+                for folder in reversed([self.path, *self.path.parents]):  # else the parents are made for everybody
+                    folder.mkdir(mode=0o700 if self.private else 0o777, exist_ok=True)
                 write_deltalake(
                     str(self.path),
                     rows.cast(self.schema),

@@ -100,6 +100,7 @@ class Session:
             If the file cannot be written.
         """
         kind = "FORMAT csv, HEADER" if path.suffix.lower() == ".csv" else "FORMAT parquet, COMPRESSION zstd"
+        kind += ", USE_TMP_FILE false"  # which would take the place of the file, and of its permissions
         try:
             self.run(f"COPY ({sql}) TO {text(str(path))} ({kind})")
         except duckdb.IOException as error:

@@ -45,7 +45,8 @@ class Ledger:
     resource
         The columns of its versions, custom attributes included.
     shared
-        Whether it lies outside the home, where other analysts may push to it too.
+        Whether it lies outside the home, where other analysts may push to it too; else its folders are made for this
+        user alone (0700).
     """
 
     folder: Path
@@ -273,11 +274,11 @@ class Ledger:
 
     @property
     def _entries(self) -> Table:
-        return Table(self.folder / "entries", self.target, entry_schema(self.resource))
+        return Table(self.folder / "entries", self.target, entry_schema(self.resource), private=not self.shared)
 
     @property
     def _deliveries(self) -> Deliveries:
-        return Deliveries(Table(self.folder / "deliveries", self.target, DELIVERY))
+        return Deliveries(Table(self.folder / "deliveries", self.target, DELIVERY, private=not self.shared))
 
     def _end_of(self, push: str) -> pd.Timestamp:
         brought_in = f"SELECT max(recorded_at) FROM entries WHERE plan = $2 AND entry <> '{RETRACTED}'"

@@ -64,7 +64,7 @@ class Limiter:
     def __post_init__(self) -> None:
         self._gap_s = 1 / (0.98 * self.per_s)
         self._n = math.ceil(min(self.per_s, _MOST_KEPT))
-        self._lock = FileLock(self.path.with_suffix(".lock"), timeout=_LOCKED_S) if self.path else None
+        self._lock = FileLock(self.path.with_suffix(".lock"), timeout=_LOCKED_S, mode=0o600) if self.path else None
 
     def wait(self) -> None:
         """Wait for the next start."""

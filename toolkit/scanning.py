@@ -23,6 +23,7 @@ from toolkit.reading import choose_columns, to_delivery
 from toolkit.rules import RULES, Rule
 from toolkit.streaming import stream_source
 from toolkit.times import settled
+from toolkit.writing import replacing
 
 SHOWN_ROWS = 100_000
 """How many bad rows and warnings a result holds in memory; all of them can be written."""
@@ -113,13 +114,8 @@ class Scan(Result):
         if not Path(self._folder.name).exists():
             raise InputError("The scan is closed, and its rows are gone: scan the source again.")
         target = Path(path)
-        part = target.with_name(f".{target.stem}.part{target.suffix}")
-        try:
+        with replacing(target) as part:
             self._session.write(sql, part)
-            part.replace(target)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise InputError(f"{target} cannot be written ({error.strerror or error}): choose another place.") from None
         return target
 
     def close(self) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +54,9 @@ def write_table(frame: pd.DataFrame, path: Path) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a name to write to, which takes the place of `path` once all is written; for its user's eyes alone (0600).
+    """Give a name to write to, which takes the place of `path` once all is written.
+
+    It is for its user's eyes alone (0600); one that stood there before keeps its permissions.
 
     Raises
     ------
@@ -63,9 +65,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        part.unlink(missing_ok=True)  # one that a stop left behind may be open to all
-        os.close(os.open(part, os.O_CREAT | os.O_WRONLY, 0o600))  # pandas and openpyxl open it anew, and keep its mode
+        part.unlink(missing_ok=True)  # left behind by a crash
+        part.touch(mode=0o600)  # pandas, openpyxl and DuckDB write into it, and keep its mode
         yield part
+        if path.exists():
+            shutil.copymode(path, part)
         part.replace(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
