@@ -103,8 +103,8 @@ class Faulty:
             body += more
         if fault.reads == "all":
             self.bodies.append(body)
-            if fault.takes:
-                self.taken += [row["customer_id"] for row in json.loads(body)["data"]]
+            if fault.takes and body:
+                self.taken += [row["customer_id"] for row in json.loads(body).get("data", [])]
         for piece in fault.says:
             sock.sendall(piece)
             time.sleep(fault.pause_s)

@@ -301,6 +301,9 @@ TWICE = [
     ODD[:11],  # and there the text ends
     json.dumps(ODD)[1:13],
     quote(ODD, safe="")[:13],
+    quote(ODD)[:-3],
+    b64encode(ODD.encode()).decode()[:15],
+    b64encode(b"u:" + ODD.encode()).decode()[:15],
 ]
 
 

@@ -38,9 +38,8 @@ class Redaction(Unpickled):
     """
 
     def __init__(self, secret: SecretStr) -> None:
-        plain = [_spelled(sign) for sign in re.sub(r"\\+", r"\\", secret.get_secret_value())]
-        self._signs = [re.compile(sign, re.IGNORECASE) for sign in plain]
-        self._whole = re.compile(b"|".join([b"".join(plain), *_in_base64(secret)]), re.IGNORECASE)
+        self._ways = [_Way(way) for way in (_spelled_out(secret), *_in_base64(secret))]
+        self._whole = re.compile(b"|".join(way.whole for way in self._ways), re.IGNORECASE)
 
     def __call__(self, text: bytes) -> bytes:
         """Return the text without the secret."""
@@ -48,50 +47,68 @@ class Redaction(Unpickled):
         encoding = json.detect_encoding(text)
         if not encoding.startswith("utf-8"):  # where each sign takes several bytes
             text = self._whole.sub(MARK, _as_utf8(text, encoding))
-        return self._without_start(text)
+        # Its beginning too, where the text was cut within it.
+        starts = [start for way in self._ways if (start := way.cut_at(text)) is not None]
+        return text[: min(starts)] + MARK if starts else text
 
-    def _without_start(self, text: bytes) -> bytes:
-        """Take out the secret's beginning too, where the text was cut within it."""
-        for start in range(max(0, len(text) - len(self._signs) * _LONGEST), len(text)):
-            end = start
-            for n, sign in enumerate(self._signs):
-                found = sign.match(text, end)
-                if found is None:
-                    if n >= _LEAST and len(text) - end < _LONGEST and text[end : end + 1] in b"\\%&":
-                        return text[:start] + MARK
+
+class _Way:
+    """One way to write the secret: for each of its signs some patterns, of which one has to match."""
+
+    def __init__(self, signs: list[list[bytes]]) -> None:
+        self._signs = [[re.compile(pattern, re.IGNORECASE) for pattern in sign] for sign in signs]
+        each = [b"(?:" + b"|".join(sign) + b")" for sign in signs]
+        self.whole = b"".join(each)
+        self._head = re.compile(b"(?=" + b"".join(each[:_LEAST]) + b")", re.IGNORECASE)
+
+    def cut_at(self, text: bytes) -> int | None:
+        """Return where it begins, if the text ends before it does."""
+        if len(self._signs) <= _LEAST:
+            return None
+        for head in self._head.finditer(text, max(0, len(text) - len(self._signs) * _LONGEST)):
+            ends = {head.start()}
+            for sign in self._signs:
+                found = (pattern.match(text, end) for pattern in sign for end in ends)
+                further = {match.end() for match in found if match}
+                # It may end within what spells the next sign.
+                if len(text) in further or any(
+                    end >= len(text) - _LONGEST and text[end : end + 1] in b"\\%&" for end in ends - further
+                ):
+                    return head.start()
+                if not further:
                     break
-                end = found.end()
-                if end == len(text) and n + 1 >= _LEAST:
-                    return text[:start] + MARK
-        return text
+                ends = further
+        return None
 
 
-def _spelled(sign: str) -> bytes:
-    """Return a pattern of a sign as it is, and as JSON, a URL or HTML spell it, also one within the other."""
+def _spelled_out(secret: SecretStr) -> list[list[bytes]]:
+    return [_spelled(sign) for sign in re.sub(r"\\+", r"\\", secret.get_secret_value())]
+
+
+def _spelled(sign: str) -> list[bytes]:
+    """Return patterns of a sign as it is, and as JSON, a URL or HTML spell it, also one within the other."""
     code = f"{ord(sign):02x}".encode()
     names = [name.encode() for name, named in html5.items() if named == sign and name.endswith(";")]
     entities = b"|".join([b"#0{0,8}%d;" % ord(sign), b"#x0{0,8}%s;" % code, *names])
     spelled = b"%(?:25){0,4}" + code + b"|&(?:amp;){0,4}(?:" + entities + b")"
     if sign == "\\":  # several count as one, and all are taken: no text can have the pattern try each division of them
-        return rb"(?:\\{0,8}u005c|\\|" + spelled + b"){1,32}+"
+        return [rb"(?:\\{0,8}u005c|\\|" + spelled + b"){1,32}+"]
     plain = re.escape(sign.encode())
     if sign.isalnum():
-        return b"(?:" + plain + b"|" + spelled + rb"|\\{0,8}+[ux](?:00)?" + code + b")"
-    return _ESCAPES + b"(?:" + plain + b"|" + spelled + b"|[ux](?:00)?" + code + b")"
+        return [plain, spelled, rb"\\{0,8}+[ux](?:00)?" + code]
+    return [_ESCAPES + plain, _ESCAPES + b"(?:" + spelled + b"|[ux](?:00)?" + code + b")"]
 
 
-def _in_base64(secret: SecretStr) -> list[bytes]:
+def _in_base64(secret: SecretStr) -> list[list[list[bytes]]]:
     """Return patterns of what stands in a base64 text, wherever in it the secret begins."""
-    text, patterns = secret.get_secret_value().encode(), []
+    text, ways = secret.get_secret_value().encode(), []
     for before in range(3):
         whole = b64encode(bytes(before) + text).rstrip(b"=")
         sure = whole[(0, 2, 3)[before] : -1 if (before + len(text)) % 3 else None].decode()
         if len(sure) >= 2 * _LEAST:
             other = {"+": b"-", "/": b"_"}  # as URLs have it
-            patterns.append(
-                b"".join(b"(?:" + _spelled(s) + b"|" + other[s] + b")" if s in other else s.encode() for s in sure)
-            )
-    return patterns
+            ways.append([[*_spelled(s), other[s]] if s in other else [s.encode()] for s in sure])
+    return ways
 
 
 def _as_utf8(text: bytes, encoding: str) -> bytes:
