@@ -32,7 +32,7 @@ from toolkit.errors import JournalError, NothingOpenError, OpenPushError
 from toolkit.keeping import KeptRows
 from toolkit.planning import PushPlan
 from toolkit.receipts import FATES, PushRecord, Ranges, Receipt
-from toolkit.sealing import LIST, PARTS, TABLES, mixed, triggers
+from toolkit.sealing import LIST, PARTS, PUSH, TABLES, mixed, triggers
 
 MAX_ANSWER_CHARACTERS = 64_000
 
@@ -91,9 +91,9 @@ class Journal:
                 raise JournalError(
                     f"The journal {self.path} cannot be opened ({error}): mend the folder's permissions, or {_WAY_OUT}."
                 ) from error
-            if not self._read("SELECT 1 FROM seal WHERE of = ?", target):
-                with self._transaction():
-                    self._db.execute("INSERT INTO seal VALUES (?, ?)", (target, self._sealed(LIST, target)))
+            if not self._read("SELECT of FROM seal UNION SELECT id FROM push LIMIT ?", 1):
+                with self._transaction():  # it is new
+                    self._db.execute("INSERT OR IGNORE INTO seal VALUES (?, 0)", (target,))
             self._require_whole(LIST, target)
             stack.pop_all()
 
@@ -146,12 +146,13 @@ class Journal:
 
     def open_record(self) -> PushRecord | None:
         """Return the open push, if there is one."""
-        found = self._read("SELECT id FROM push WHERE target = ? AND state = 'open'", self._target)
+        # Without its index, which no seal covers.
+        found = self._read("SELECT id FROM push WHERE target = ? AND +state = 'open'", self._target)
         return self.push(found[0][0]) if found else None
 
     def push(self, push: str) -> PushRecord:
         """Return the record of a push."""
-        found = self._read("SELECT * FROM push WHERE id = ?", push)
+        found = self._read(f"SELECT {PUSH} FROM push WHERE id = ?", push)
         if not found:
             raise NothingOpenError(f"The journal of target {self._target} has no push {push}.")
         self._require_whole(PARTS, push)
@@ -303,16 +304,16 @@ class Journal:
         return value
 
     def _require_whole(self, queries: dict[str, str], of: str) -> None:
-        """Refuse what is not as the journal left it; what was entered before there were seals goes without."""
+        """Refuse what is not as the journal left it; a seal that is missing is a damage like any other."""
         if of in self._whole:
             return
         with self._transaction("BEGIN"):  # one moment, should another process be writing
             seal = self._read("SELECT value FROM seal WHERE of = ?", of)
-            if seal and seal[0][0] != self._sealed(queries, of):
+            if not seal or seal[0][0] != self._sealed(queries, of):
                 raise JournalError(f"The journal {self.path} is damaged: {_WAY_OUT}.")
         self._whole.add(of)
 
-    def _read(self, sql: str, value: str) -> list[Any]:
+    def _read(self, sql: str, value: str | int) -> list[Any]:
         try:
             with self._turn:
                 return self._db.execute(sql, (value,)).fetchall()

@@ -32,12 +32,9 @@ CREATE TABLE IF NOT EXISTS seal (of TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
 
 # Each table, by whom its rows are sealed together, and its columns.
-_LIST = {
-    "push": (
-        "target",
-        "id, plan, target, state, opened_at, closed_at, author, host, process, n_rows, n_batches, label, facts",
-    )
-}
+PUSH = "id, plan, target, state, opened_at, closed_at, author, host, process, n_rows, n_batches, label, facts"
+"""The columns of a push, as `PushRecord` has them."""
+_LIST = {"push": ("target", PUSH)}
 _PARTS = {
     "batch": ("push", "push, number, first, stop, digest"),
     "attempt": ("push", "id, push, batch, rows, digest, sent_at, answered_at, status, verdict, answer"),
