@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +55,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> Path:
 def replacing(path: Path) -> Iterator[Path]:
     """Give a name to write to, which takes the place of `path` once all is written.
 
-    It is for its user's eyes alone (0600); one that stood there before keeps its permissions.
+    It is for its user's eyes alone (0600), whatever stood there before.
 
     Raises
     ------
@@ -68,8 +67,6 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)  # left behind by a crash
         part.touch(mode=0o600)  # pandas, openpyxl and DuckDB write into it, and keep its mode
         yield part
-        if path.exists():
-            shutil.copymode(path, part)
         part.replace(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
