@@ -9,12 +9,13 @@ are sent again without the named ones; where none is named, the request is split
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from toolkit.contract import APRIL_2026, Contract
-from toolkit.naming import Refusal, first_message, lowered_names, matched, named_ids, refusal_of
+from toolkit.naming import Refusal, first_message, matched, named_ids, refusal_of
 
 Kind = Literal[
     "taken",  # rows not named are accepted
@@ -134,14 +135,15 @@ def _read(
 def _read_success(said: dict[str, Any], keys: Sequence[tuple[str, str]], contract: Contract, message: str) -> Verdict:
     entries = _entries(said, contract)
     if not entries and entries in (None, [], {}, 0, ""):
-        doubt = _denied(said) or _miscounted(said, len(keys), {0})
+        doubt = _denied(said, contract) or _miscounted(said, len(keys), {0})
         return Verdict("split", message=f"{message}, {doubt}") if doubt else Verdict("taken")
     refused = matched(entries, keys, contract)
     if refused is None:
         return _unmatched(entries, keys, first_message(entries))
     if doubt := _miscounted(said, len(keys) - len(refused), {len(refused), len(entries)}):
         return Verdict("split", message=f"{message}, {doubt}")
-    denied = any(_plain(said).get(word) is False for word in _YES_WORDS)  # then what it does not name goes again
+    facts = _plain(said)
+    denied = any(value is False for word in _YES_WORDS for value in facts[word])  # what it does not name goes again
     return Verdict("again" if denied else "taken", refused)
 
 
@@ -156,29 +158,46 @@ def _read_refusal(
 
 
 def _entries(said: dict[str, Any], contract: Contract) -> Any:
-    """Return what the answer lists as failed, at its top or one level down."""
-    inner = [lowered_names(value) for value in said.values() if isinstance(value, dict)]
+    """Return what the answer lists as failed, at its top or one level down; all of it, where it lists twice."""
+    inner = [value for value in said.values() if isinstance(value, dict)]
     found = [
-        object_[contract.failed_field] for object_ in (lowered_names(said), *inner) if contract.failed_field in object_
+        value for object_ in (said, *inner) for name, value in object_.items() if name.lower() == contract.failed_field
     ]
-    return next((entries for entries in found if entries), found[0] if found else None)
+    named = [entries for n, entries in enumerate(found) if entries and entries not in found[:n]]
+    if len(named) > 1:  # what is no list cannot be put together, and matches no row
+        return [e for entries in named for e in entries] if all(isinstance(n, list) for n in named) else [named]
+    return (named or found or [None])[0]
 
 
-def _denied(said: dict[str, Any]) -> str:
+def _listed_below(value: Any, name: str) -> bool:
+    """Tell whether something stands under a name, at any depth."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if any(inner and key.lower() == name for key, inner in one.items()):
+                return True
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return False
+
+
+def _denied(said: dict[str, Any], contract: Contract) -> str:
     """Say what in a success, beside its list of failed rows, says that it is none."""
     facts = _plain(said)
     for word in _YES_WORDS:
-        if facts.get(word) is False:
+        if any(value is False for value in facts[word]):
             return f"but says that {word} is false"
     for word in _TROUBLE_WORDS:
-        if facts.get(word):
+        if any(facts[word]):
             return f"but speaks of {word}"
     for word in _STATE_WORDS:
-        state = facts.get(word)
-        if isinstance(state, str) and state.casefold().startswith(_NO_STATES):
+        if any(isinstance(state, str) and state.casefold().startswith(_NO_STATES) for state in facts[word]):
             return f"but gives a {word} that is none of success"
-    codes = [facts[word] for word in _CODE_WORDS if isinstance(facts.get(word), int)]
-    return "but gives the code of a failure" if any(code >= 400 for code in codes) else ""
+    if any(isinstance(code, int) and code >= 400 for word in _CODE_WORDS for code in facts[word]):
+        return "but gives the code of a failure"
+    return "but lists failed rows further down" if _listed_below(said, contract.failed_field) else ""
 
 
 def _miscounted(said: dict[str, Any], n_taken: int, n_failed: set[int]) -> str:
@@ -187,21 +206,19 @@ def _miscounted(said: dict[str, Any], n_taken: int, n_failed: set[int]) -> str:
     n_sent = n_taken + min(n_failed)
     wanted = ((_TAKEN_COUNTS, {n_taken}), (_FAILED_COUNTS, n_failed), (_SENT_COUNTS, {n_sent}))
     for words, fitting in wanted:
-        for word in words:
-            count = facts.get(word)
-            if isinstance(count, int) and not isinstance(count, bool) and count not in fitting:
-                return "but its counts do not add up"
+        counts = [count for word in words for count in facts[word]]
+        if any(isinstance(n, int) and not isinstance(n, bool) and n not in fitting for n in counts):
+            return "but its counts do not add up"
     return ""
 
 
-def _plain(said: dict[str, Any]) -> dict[str, Any]:
-    """Return its members by names in lower case without separators, one level down included."""
-    inner = [value for value in said.values() if isinstance(value, dict)]
-    return {
-        str(name).lower().replace("_", "").replace("-", ""): value
-        for object_ in (*inner, said)
-        for name, value in object_.items()
-    }
+def _plain(said: dict[str, Any]) -> defaultdict[str, list[Any]]:
+    """Return all that stands under names in lower case without separators, one level down included."""
+    facts: defaultdict[str, list[Any]] = defaultdict(list)
+    for object_ in (said, *(value for value in said.values() if isinstance(value, dict))):
+        for name, value in object_.items():
+            facts[name.lower().replace("_", "").replace("-", "")].append(value)
+    return facts
 
 
 def _unmatched(entries: Any, keys: Sequence[tuple[str, str]], message: str) -> Verdict:
@@ -227,10 +244,18 @@ def _object(answer: Answer) -> dict[str, Any] | None:
     if not answer.complete:
         return None
     try:
-        said = json.loads(answer.body)
+        said = json.loads(answer.body, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that says a name twice: which of the two is meant, nobody can tell."""
+    found = dict(members)
+    if len(found) < len(members):
+        raise ValueError("a name stands twice")
+    return found
 
 
 def _spoken(said: dict[str, Any] | None, answer: Answer) -> str:
