@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from toolkit.contract import APRIL_2026, Contract
-from toolkit.naming import Refusal, first_message, matched, named_ids, refusal_of
+from toolkit.naming import Refusal, first_message, matched, named_ids, refusal_of, short
 
 Kind = Literal[
     "taken",  # rows not named are accepted
@@ -263,4 +263,4 @@ def _spoken(said: dict[str, Any] | None, answer: Answer) -> str:
         return answer.problem or f"HTTP {answer.status}, with no readable answer"
     refusal = refusal_of(said)
     words = " ".join(w for w in (refusal.code, refusal.message) if w)
-    return f"HTTP {answer.status}" + (f": {words}" if words else "")
+    return short(f"HTTP {answer.status}" + (f": {words}" if words else ""))

@@ -135,7 +135,7 @@ def first_message(entries: Any) -> str:
     """Return what the first entry says, in words."""
     if isinstance(entries, list) and entries:
         refusal = refusal_of(entries[0])
-        return " ".join(w for w in (refusal.code, refusal.message) if w)
+        return short(" ".join(w for w in (refusal.code, refusal.message) if w))
     return short(entries)
 
 
