@@ -178,3 +178,8 @@ def test_ids_are_padded_but_never_into_another_customer(customers) -> None:
     for width in (0, True, "7", 41):
         with pytest.raises(CorrectionError, match="width"):
             correct(frame, {"pad_ids": width})
+
+
+def test_an_unknown_correction_is_said_in_whole_sentences(customers) -> None:
+    with pytest.raises(CorrectionError, match=r"named 'zzzz'\. The corrections are: "):
+        correct(customers(1), ["zzzz"])

@@ -158,3 +158,10 @@ def test_an_empty_plan_has_no_batches(customers) -> None:
     plan = plan_push(diff(customers(2), customers(2)))
     assert (plan.n_rows, plan.n_batches, plan.left_out["unchanged"]) == (0, 0, 2)
     assert np.array_equal(encode(plan.rows).ends, [])
+
+
+@pytest.mark.parametrize(("state", "near"), [("zzz", "included."), ("touch", "did you mean 'touched'?")])
+def test_a_state_that_cannot_be_included_is_said_in_whole_sentences(customers, state: str, near: str) -> None:
+    with pytest.raises(PlanError) as error:
+        plan_push(diff(empty_frame(), customers(1)), include=state)
+    assert f"{near} It can be touched" in str(error.value)

@@ -132,7 +132,7 @@ def correct(
     for name in options:
         if name not in (*CORRECTIONS, PATCH):
             raise CorrectionError(
-                f"There is no correction named {name!r}{did_you_mean(name, CORRECTIONS)} "
+                f"There is no correction named {name!r}{did_you_mean(name, CORRECTIONS) or '.'} "
                 f"The corrections are: {', '.join(CORRECTIONS)}."
             )
     moment = (now or pd.Timestamp.now("UTC")).floor("s")

@@ -170,7 +170,7 @@ def read_patch(path: str | Path) -> Patch:
     for name in sorted(set(frame["column"].dropna()) - {*CUSTOMER.names, WHOLE_ROW}):
         near = did_you_mean(name, CUSTOMER.names)
         if near or not (name.isidentifier() and name.islower()):  # a custom attribute may have any such name
-            raise CorrectionError(f"{path.name} names {name!r}{near}, no column of ours.")
+            raise CorrectionError(f"{path.name} names {name!r}, no column of ours{near or '.'}")
     defaults: dict[str, Any] = {"rule": path.stem, "who": "", "when": "", "source_row": -1, "delivery": ""}
     entries = frame.assign(**{c: v for c, v in defaults.items() if c not in frame.columns})
     return Patch(_typed(entries.fillna(defaults)[list(PATCH_COLUMNS)]))

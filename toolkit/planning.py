@@ -69,7 +69,7 @@ def plan_push(
     for state in wanted[len(SENT) :]:
         if state not in INCLUDABLE:
             raise PlanError(
-                f"Rows that are {state} cannot be included{did_you_mean(state, INCLUDABLE)} "
+                f"Rows that are {state} cannot be included{did_you_mean(state, INCLUDABLE) or '.'} "
                 f"It can be {', '.join(INCLUDABLE)}."
             )
     envelope = Envelope(chosen.documented, chosen.solution, chosen.operation)
