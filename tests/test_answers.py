@@ -28,6 +28,9 @@ def answer(status: int, body: object, **more: object) -> Answer:
         {"customer_id": "CUST-002", "updated_at": AT, **REFUSAL},
         {"CUSTOMER_ID": "CUST-002", "UPDATED_AT": AT, **REFUSAL},
         {"customer_id": "CUST-002", **REFUSAL},
+        {"customer_id": "CUST-002", "updated_at": None, **REFUSAL},
+        {"customer_id": "CUST-002", "updated_at": "2025-01-28 10:00:00", **REFUSAL},  # the same moment
+        {"customerId": "CUST-002", "updatedAt": "2025-01-28T11:00:00.000000000+01:00", **REFUSAL},
         {"row": {"customer_id": "CUST-002", "updated_at": AT, "customer_name": None}, **REFUSAL},
         {"data": {"CUSTOMER_ID": "CUST-002", "UPDATED_AT": AT}, "errors": [REFUSAL]},
         {"key": {"customer_id": "CUST-002"}, "error": REFUSAL},
@@ -111,6 +114,20 @@ def test_an_id_that_stands_in_two_rows_of_the_request_does_not_name_one() -> Non
     twice = [("A", AT), ("A", "2025-02-28T10:00:00Z")]
     assert read_answer(answer(200, {"failed": [{"customer_id": "A"}]}), twice).kind == "split"
     assert list(read_answer(answer(200, {"failed": [{"customer_id": "A", "updated_at": AT}]}), twice).refused) == [0]
+
+
+@pytest.mark.parametrize("time", ["2020-01-01T00:00:00Z", "2025-01-28T10:00:00+01:00", "some day"])
+def test_an_entry_about_another_version_of_a_customer_names_no_row(time: str) -> None:
+    said = answer(200, {"failed": [{"customer_id": "CUST-002", "updated_at": time, "index": 1}]})
+    for sent in (SENT, SENT[1:2]):
+        verdict = read_answer(said, sent)
+        assert (verdict.kind, verdict.refused) == ("split", {})
+
+
+def test_of_two_versions_the_moment_tells_which_is_named() -> None:
+    twice = [("A", AT), ("A", "2025-02-28T10:00:00Z")]
+    entry = {"customer_id": "A", "updated_at": "2025-02-28T10:00:00.000Z"}
+    assert list(read_answer(answer(200, {"failed": [entry]}), twice).refused) == [1]
 
 
 def test_two_entries_of_one_row_are_one_refusal_with_both_messages() -> None:

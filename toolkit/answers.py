@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from toolkit.contract import APRIL_2026, Contract
-from toolkit.naming import Refusal, first_message, matched, named_ids, refusal_of, short
+from toolkit.naming import Refusal, first_message, matched, named_keys, refusal_of, same_moment, short
 
 Kind = Literal[
     "taken",  # rows not named are accepted
@@ -225,12 +225,13 @@ def _unmatched(entries: Any, keys: Sequence[tuple[str, str]], message: str) -> V
     """Read entries that could not each be matched to one row."""
     if len(keys) > 1:
         return Verdict("split", message=message)
-    ids = (
-        {named for entry in entries if isinstance(entry, dict) for named in named_ids(entry)}
+    own_id, own_time = keys[0]
+    named = (
+        [key for entry in entries if isinstance(entry, dict) for key in named_keys(entry)]
         if isinstance(entries, list)
-        else set()
+        else []
     )
-    if ids - {customer_id for customer_id, _ in keys}:
+    if any(who != own_id or (time and not same_moment(time, own_time)) for who, time in named):
         return Verdict("split", message=f"an entry names a row that was not sent: {message}")
     return Verdict("again", {0: Refusal(message=message)})
 

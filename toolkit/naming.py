@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from toolkit.contract import CUSTOMER, ID, TIME, Contract
@@ -33,12 +34,12 @@ def matched(entries: Any, keys: Sequence[tuple[str, str]], contract: Contract) -
     if not isinstance(entries, list):
         return None
     by_key = {key: place for place, key in enumerate(keys)}
-    by_id: dict[str, int | None] = {}
+    by_id: dict[str, list[int]] = {}
     for place, (customer_id, _) in enumerate(keys):
-        by_id[customer_id] = None if customer_id in by_id else place
+        by_id.setdefault(customer_id, []).append(place)
     refused: dict[int, Refusal] = {}
     for entry in entries:
-        named = _place(entry, by_key, by_id, len(keys), contract.first_index)
+        named = _place(entry, keys, by_key, by_id, contract.first_index)
         if named is None:
             return None
         known = refused.get(named)
@@ -57,35 +58,61 @@ def matched(entries: Any, keys: Sequence[tuple[str, str]], contract: Contract) -
 
 
 def _place(
-    entry: Any, by_key: dict[tuple[str, str], int], by_id: dict[str, int | None], n_rows: int, first_index: int
+    entry: Any,
+    keys: Sequence[tuple[str, str]],
+    by_key: dict[tuple[str, str], int],
+    by_id: dict[str, list[int]],
+    first_index: int,
 ) -> int | None:
     if isinstance(entry, str):
-        return by_id.get(entry)
+        return _only(by_id.get(entry, []))
     if not isinstance(entry, dict):
         return None
-    for candidate in _echoes(entry):
-        customer_id = candidate.get(ID, candidate.get(ID.replace("_", "")))
-        if customer_id is None:
-            continue
+    for customer_id, time in named_keys(entry):
         # A key that is none of ours must not fall back to an index: the entry is about something else.
-        place = by_key.get((str(customer_id), str(candidate.get(TIME))))
-        return place if place is not None else by_id.get(str(customer_id))
+        if (customer_id, time) in by_key:
+            return by_key[customer_id, time]
+        return _only([p for p in by_id.get(customer_id, []) if not time or same_moment(time, keys[p][1])])
     lowered = lowered_names(entry)
     for word in _INDEX_WORDS:
         index = lowered.get(word)
         if isinstance(index, str) and re.fullmatch(r"[0-9]{1,9}", index):
             index = int(index)
-        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index - first_index < n_rows:
+        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index - first_index < len(keys):
             return index - first_index
     return None
 
 
-def named_ids(entry: dict[Any, Any]) -> Iterator[str]:
-    """Yield the ids that an entry names, ours or not."""
+def _only(places: list[int]) -> int | None:
+    return places[0] if len(places) == 1 else None
+
+
+def named_keys(entry: dict[Any, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the keys that an entry names, ours or not; the time is empty where it names none."""
     for candidate in _echoes(entry):
-        customer_id = candidate.get(ID, candidate.get(ID.replace("_", "")))
+        customer_id, time = (candidate.get(name, candidate.get(name.replace("_", ""))) for name in (ID, TIME))
         if customer_id is not None:
-            yield str(customer_id)
+            yield str(customer_id), "" if time is None else str(time)
+
+
+def same_moment(one: str, other: str) -> bool:
+    """Say whether two texts are the same moment: with or without fractions, a T, a zone (else UTC), as the vendor may.
+
+    Examples
+    --------
+    >>> same_moment("2025-01-28T10:00:00Z", "2025-01-28 11:00:00.000+01:00")
+    True
+    """
+    moments = [_moment(text) for text in (one, other)]
+    return None not in moments and moments[0] == moments[1]
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _echoes(entry: dict[Any, Any]) -> Iterator[dict[str, Any]]:
