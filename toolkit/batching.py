@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
 
-from toolkit.contract import Contract
+from toolkit.contract import ID, TIME, Contract
 from toolkit.encoding import EncodedRows, encode
 from toolkit.errors import PlanError
 
@@ -87,6 +90,27 @@ class Envelope:
             Batch(number, first, stop - first, len(body), hashlib.sha256(body).hexdigest())
             for number, (first, stop, body) in enumerate(self.bodies(rows))
         )
+
+
+class BodyKeys(Sequence[tuple[str, str]]):
+    """The keys of a body's rows, which are looked at only where an answer names some."""
+
+    def __init__(self, body: bytes, n_rows: int) -> None:
+        self._body, self._n_rows = body, n_rows
+
+    @cached_property
+    def _read(self) -> list[tuple[str, str]]:
+        return [(row[ID], row[TIME]) for row in json.loads(self._body)["data"]]
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[str, str]: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[tuple[str, str]]: ...
+    def __getitem__(self, place: int | slice) -> tuple[str, str] | list[tuple[str, str]]:
+        return self._read[place]
 
 
 def _cut(encoded: EncodedRows, start: int, room: int, max_rows: int) -> int:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from toolkit.answers import Verdict
 from toolkit.naming import Refusal
+from toolkit.receipts import Ranges
 
 Places = npt.NDArray[np.int64]
 """Rows of a plan by their position, ascending."""
@@ -105,3 +106,19 @@ class Bisection:
     def _halve(self, part: Places, *, told: bool) -> None:
         half = len(part) // 2
         self._work += [(part[half:], False), (part[:half], told)]
+
+
+def ranges(places: Places) -> Ranges:
+    """Return ascending places as first row and row after the last.
+
+    Examples
+    --------
+    >>> ranges(np.array([0, 1, 2, 7]))
+    [(0, 3), (7, 8)]
+    """
+    if len(places) == 0:
+        return []
+    if places[-1] - places[0] < len(places):
+        return [(int(places[0]), int(places[-1]) + 1)]
+    breaks = np.flatnonzero(np.diff(places) != 1) + 1
+    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(places, breaks)]

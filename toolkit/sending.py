@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +15,16 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from toolkit.answers import Answer, Verdict, read_answer
-from toolkit.batching import Envelope
-from toolkit.bisecting import Bisection, Places, Told
+from toolkit.batching import BodyKeys, Envelope
+from toolkit.bisecting import Bisection, Told, ranges
 from toolkit.breaker import Breaker
 from toolkit.client import Client
-from toolkit.contract import ID, TIME
 from toolkit.errors import AddressError, AuthorizationError, JournalError, PlanError, StoppedError, UnreachableError
 from toolkit.journal import Journal
 from toolkit.lines import Lines, ahead
 from toolkit.naming import Refusal
 from toolkit.pacing import Pace
-from toolkit.receipts import FATES, PushRecord, Ranges, Receipt
+from toolkit.receipts import FATES, PushRecord, Receipt
 
 _POLL_S = 0.05
 """How long a wait lasts before answers that came in meanwhile are looked at."""
@@ -47,27 +43,6 @@ class _Batch:
     n_tried: int = 0
     due: float = float("-inf")
     attempt: int = 0
-
-
-class _Keys(Sequence[tuple[str, str]]):
-    """The keys of a body's rows, which are looked at only where an answer names some."""
-
-    def __init__(self, body: bytes, n_rows: int) -> None:
-        self._body, self._n_rows = body, n_rows
-
-    @cached_property
-    def _read(self) -> list[tuple[str, str]]:
-        return [(row[ID], row[TIME]) for row in json.loads(self._body)["data"]]
-
-    def __len__(self) -> int:
-        return self._n_rows
-
-    @overload
-    def __getitem__(self, place: int) -> tuple[str, str]: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[tuple[str, str]]: ...
-    def __getitem__(self, place: int | slice) -> tuple[str, str] | list[tuple[str, str]]:
-        return self._read[place]
 
 
 class Sender:
@@ -193,7 +168,7 @@ class Sender:
                 if not batch.body:
                     batch.body = self._envelope.body(self._rows.take(pa.array(batch.cuts.part)))
                     batch.digest = hashlib.sha256(batch.body).hexdigest()
-                batch.attempt = self._journal.begin(self._push, batch.number, _ranges(batch.cuts.part), batch.digest)
+                batch.attempt = self._journal.begin(self._push, batch.number, ranges(batch.cuts.part), batch.digest)
         try:
             while ready:
                 self._limiter.wait()
@@ -237,7 +212,7 @@ class Sender:
 
     def _hear(self, batch: _Batch, answer: Answer) -> Verdict:
         part = batch.cuts.part
-        verdict = read_answer(answer, _Keys(batch.body, len(part)), contract=self._envelope.contract)
+        verdict = read_answer(answer, BodyKeys(batch.body, len(part)), contract=self._envelope.contract)
         if verdict.blamed and self._doubtful[part[0]]:
             # It is said of the request, not of the row, and the row may have been taken before.
             verdict = Verdict("split", message=verdict.message)
@@ -256,7 +231,7 @@ class Sender:
 
     def _end(self, batch: _Batch, answer: Answer, verdict: Verdict, told: Told) -> None:
         receipts = [_refused(place, refusal) for place, refusal in sorted(told.refused.items())]
-        receipts += [Receipt(first, stop, "accepted") for first, stop in _ranges(told.accepted)]
+        receipts += [Receipt(first, stop, "accepted") for first, stop in ranges(told.accepted)]
         self._journal.end(
             self._push,
             batch.number,
@@ -325,19 +300,3 @@ class Sender:
 
 def _refused(place: int, refusal: Refusal) -> Receipt:
     return Receipt(place, place + 1, "refused", refusal.code, refusal.category, refusal.message, column=refusal.column)
-
-
-def _ranges(places: Places) -> Ranges:
-    """Return ascending places as ranges.
-
-    Examples
-    --------
-    >>> _ranges(np.array([0, 1, 2, 7]))
-    [(0, 3), (7, 8)]
-    """
-    if len(places) == 0:
-        return []
-    if places[-1] - places[0] < len(places):
-        return [(int(places[0]), int(places[-1]) + 1)]
-    breaks = np.flatnonzero(np.diff(places) != 1) + 1
-    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(places, breaks)]
