@@ -29,7 +29,7 @@ from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan, plan_push
 from toolkit.pushing import push, resume
 from toolkit.reading import read_customers
-from toolkit.repushing import correct_customers
+from toolkit.repushing import correct_customers, repush
 from toolkit.reverting import revert
 from toolkit.sandbox import Reply, Sandbox
 from toolkit.schema_checking import add_attribute, check_schema
@@ -216,6 +216,27 @@ def test_a_correction_and_a_revert_carry_attributes(tenant: Tenant, customers) -
     back = revert(report.push, settings=tenant.settings, now=pd.Timestamp("2027-01-01T00:00:00Z"), allow="all")
     assert push(back.plan, settings=tenant.settings, pace=tenant.clock.pace, progress=False).n_accepted == 1
     assert tenant.last() == [SENT, SENT]
+
+
+def test_long_numbers_and_flags_beside_nulls_come_through_every_way_of_sending_again(tenant: Tenant, customers) -> None:
+    cells = {"staff": ["9007199254740993", None, "9007199254740995"], "active": ["true", None, "false"]}
+    tenant.sandbox.vendor.refuse = lambda row: "no" if row["customer_id"] == "C00002" else None
+    first = tenant.push(checked(customers(3).assign(**TEXTS | cells)))
+    tenant.sandbox.vendor.refuse = None
+    assert first.rows["staff"].tolist() == [9007199254740993, pd.NA, 9007199254740995]
+    send = {"settings": tenant.settings, "pace": tenant.clock.pace, "progress": False}
+    again = repush(first, settings=tenant.settings)
+    assert again.plan.rows.select(["staff", "active"]).to_pylist() == [{"staff": 9007199254740995, "active": False}]
+    push(again, **send)
+    fixed = correct_customers({"C00000": {"customer_name": "N"}}, reason="r", settings=tenant.settings, allow="all")
+    back = revert(push(fixed, **send), settings=tenant.settings, now=pd.Timestamp("2027-01-01T00:00:00Z"), allow="all")
+    for planned in (fixed, back):
+        assert planned.fields["column"].tolist() == ["customer_name"]
+        assert planned.plan.rows.select(["staff", "active"]).to_pylist() == [
+            {"staff": 9007199254740993, "active": True}
+        ]
+    held = Ledger.of(tenant.settings).snapshot().frame
+    assert held["staff"].tolist() == [9007199254740993, pd.NA, 9007199254740995]
 
 
 def test_attributes_that_settings_and_diff_do_not_share_are_never_dropped_or_emptied(customers, clock: Clock) -> None:

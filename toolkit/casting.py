@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.contract import Column, Kind, Resource
+from toolkit.engine import to_frame
 
 _PATTERNS: dict[str, str] = {
     "integer": r"[+-]?[0-9]{1,18}",
@@ -62,6 +63,20 @@ def to_series(column: pa.ChunkedArray) -> pd.Series[Any]:
     """Return an Arrow column of one of the six data types as a series that loses nothing."""
     dtype = next(DTYPES[kind] for kind in DTYPES if column.type == Column("", kind).arrow)
     return pd.Series(column.to_pandas(types_mapper=lambda _: None if dtype == "datetime64[us, UTC]" else dtype))
+
+
+def typed_frame(table: pa.Table, *, index: str | None = None) -> pd.DataFrame:
+    """Turn an Arrow table of customers into a frame as `to_frame`, whose numbers and flags hold nulls and lose nothing.
+
+    Examples
+    --------
+    >>> typed_frame(pa.table({"own": pa.array([2**53 + 1, None])}))["own"].tolist()
+    [9007199254740993, <NA>]
+    """
+    # As pandas has it, one null makes floats of a whole column, and long numbers other numbers.
+    frame = to_frame(table, index=index)
+    own = [c for c in frame.columns if not (pa.types.is_string(t := table[c].type) or pa.types.is_timestamp(t))]
+    return frame.assign(**{c: to_series(table[c]).set_axis(frame.index) for c in own})
 
 
 def _typed(texts: pd.Series[Any], kind: Kind) -> pd.Series[Any]:

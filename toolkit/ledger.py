@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.author import author
+from toolkit.casting import typed_frame
 from toolkit.claims import Claims
 from toolkit.contract import CUSTOMER, ID, TIME, Contract, Resource
 from toolkit.deliveries import DELIVERY, Deliveries
@@ -97,7 +98,7 @@ class Ledger:
                 QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1
                 ORDER BY customer_id""")
         return Snapshot(
-            to_frame(newest),
+            typed_frame(newest),
             versions,
             version,
             self._deliveries.last_keys(accepted_by),
@@ -120,7 +121,7 @@ class Ledger:
         """
         _require_text(customer_id)
         found = self.query("FROM entries WHERE customer_id = $2 ORDER BY recorded_at, position", customer_id)
-        return to_frame(found.select(entry_schema(self.resource).names))
+        return typed_frame(found.select(entry_schema(self.resource).names))
 
     def pushes(self) -> pd.DataFrame:
         """Return the pushes and seedings that brought rows in, newest first, those of other analysts included.

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.batching import Batch, Envelope
+from toolkit.casting import typed_frame
 from toolkit.comparison import STATES
 from toolkit.contract import ID, TIME
 from toolkit.delivery import Delivery
@@ -27,7 +28,6 @@ from toolkit.display import (
     plural,
     table,
 )
-from toolkit.engine import to_frame
 from toolkit.guards import Guard
 from toolkit.writing import write_sheets
 
@@ -182,7 +182,7 @@ class PushPlan(Result):
         if self.n_rows:
             parts += [
                 heading("Sent, oldest first"),
-                frame_table(to_frame(self.rows.slice(0, 8)).set_index("source_row"), index="source_row", limit=8),
+                frame_table(typed_frame(self.rows.slice(0, 8)).set_index("source_row"), index="source_row", limit=8),
                 heading("First body"),
                 _shortened(self.first_body),
             ]
@@ -192,7 +192,7 @@ class PushPlan(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """Give the rows to send, index ``source_row``."""
-        return to_frame(self.rows, index="source_row")
+        return typed_frame(self.rows, index="source_row")
 
     def to_dict(self) -> dict[str, Any]:
         """Give the counts; before a push every row is unsent."""

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from toolkit.casting import typed_frame
 from toolkit.contract import CUSTOMER, TIME
 from toolkit.delivery import Delivery
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
-from toolkit.engine import to_frame
 from toolkit.fates import Timing, fate_bar, verdict
 from toolkit.journal import Journal
 from toolkit.mending import write_mending_sheet
@@ -270,7 +270,7 @@ def report_of(
 ) -> PushReport:
     """Draw up the report of a push from its journal; where its rows are lost, of their fates alone."""
     record = journal.push(push)
-    rows = to_frame(
+    rows = typed_frame(
         _NO_ROW.take(pa.nulls(record.n_rows, pa.int64())) if rows_lost else journal.rows(push), index="source_row"
     )
     fates, _ = journal.fates(push)

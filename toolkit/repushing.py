@@ -15,10 +15,10 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.applying import apply_patch
+from toolkit.casting import typed_frame
 from toolkit.contract import CUSTOMER, ID, TIME
 from toolkit.delivery import Delivery
 from toolkit.display import plural
-from toolkit.engine import to_frame
 from toolkit.errors import CorrectionError, OpenPushError, did_you_mean
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
@@ -119,7 +119,7 @@ def repush(
             raise OpenPushError(
                 f"Push {name} is still open: resume() sends what waits, or abandon() closes it; then repush the rest."
             )
-        rows = to_frame(journal.rows(name), index="source_row").drop(columns="state")
+        rows = typed_frame(journal.rows(name), index="source_row").drop(columns="state")
         fates = pd.Series(journal.fates(name)[0], index=rows.index).map(dict(enumerate(FATES)))
     held_back = (fates == "unknown") & (record.facts["operation"] != "UPSERT")
     wanted = rows[((fates != "accepted") | whole) & ~held_back]
@@ -211,5 +211,5 @@ def _mended(rows: pd.DataFrame, mended: pd.DataFrame | Cells | None) -> pd.DataF
 
 def _without(versions: pa.Table, rows: pd.DataFrame) -> pa.Table:
     """Take out the versions that say just what these rows say, so that they count as not sent."""
-    found = to_frame(versions).merge(rows.drop_duplicates(), how="left", indicator="found")["found"]
+    found = typed_frame(versions).merge(rows.drop_duplicates(), how="left", indicator="found")["found"]
     return versions.filter(pa.array(found != "both"))

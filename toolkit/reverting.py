@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from toolkit.casting import typed_frame
 from toolkit.contract import ID, TIME, Resource
 from toolkit.delivery import Delivery
 from toolkit.engine import Session, quoted, to_frame
@@ -62,7 +63,7 @@ def revert(
     touched = to_frame(ledger.query(_TOUCHED, name), index="source_row")
     if touched.empty:
         raise LedgerError(f"The ledger of target {chosen.target} holds no row of push {name!r}: look at pushes().")
-    found = touched.merge(to_frame(pairs), how="left", on=ID).set_axis(touched.index)
+    found = touched.merge(typed_frame(pairs), how="left", on=ID).set_axis(touched.index)
     why = pd.Series("", index=found.index)
     for words, applies in (
         (SAME, found["same"].fillna(value=False).astype(bool)),
