@@ -239,6 +239,19 @@ def test_long_numbers_and_flags_beside_nulls_come_through_every_way_of_sending_a
     assert held["staff"].tolist() == [9007199254740993, pd.NA, 9007199254740995]
 
 
+def test_nothing_is_sent_anew_without_an_attribute_that_was_sent_before(tenant: Tenant, customers) -> None:
+    tenant.sandbox.vendor.refuse = lambda row: "no" if row["customer_id"] == "C00001" else None
+    report = tenant.push(checked(customers(2).assign(**TEXTS)))
+    unlisting = Settings(base_url=tenant.sandbox.url, attributes=LISTED[1:])
+    for planned in (
+        lambda: correct_customers({"C00000": {"customer_name": "N"}}, reason="r", settings=unlisting),
+        lambda: repush(report, settings=unlisting),
+        lambda: revert(report, settings=unlisting),
+    ):
+        with pytest.raises(PlanError, match=r"do not list \(region\).*\[\[attributes\]\]"):
+            planned()
+
+
 def test_attributes_that_settings_and_diff_do_not_share_are_never_dropped_or_emptied(customers, clock: Clock) -> None:
     report = checked(customers(1).assign(**TEXTS))
     with pytest.raises(PlanError, match=r"same custom attributes: region, staff, .*toolkit\.toml"):

@@ -14,7 +14,7 @@ from tests.clocks import Clock
 from tests.test_mending import cells_of
 from tests.test_pushing import BAD, Place, fates, refuse_bad, vendor
 from toolkit.diffing import diff
-from toolkit.errors import CorrectionError, LedgerError, NothingOpenError, OpenPushError
+from toolkit.errors import CorrectionError, InputError, LedgerError, NothingOpenError, OpenPushError
 from toolkit.ledger import Ledger
 from toolkit.mending import read_corrections
 from toolkit.planning import plan_push
@@ -116,6 +116,21 @@ def test_what_cannot_be_corrected_is_said(place: Place, customers, cells: Any, r
     place.push(customers(1))
     with pytest.raises(CorrectionError, match=said):
         correct(place, cells, reason=reason)
+
+
+def test_a_guard_that_is_overruled_beside_the_usual_ones_wakes_none_of_them(place: Place, customers) -> None:
+    place.push(customers(1))
+    done = correct(place, {"C00000": {"customer_name": "New"}}, allow="first")
+    assert [(g.name, g.overruled) for g in done.plan.guards] == [("changed", True)]
+
+
+def test_a_new_time_without_a_zone_is_refused(place: Place, customers) -> None:
+    report = place.push(customers(1))
+    with pytest.raises(InputError, match="no zone"):
+        correct(place, {"C00000": {"customer_name": "New"}}, now=datetime(2026, 3, 3))
+    place.push(customers(1, at="2026-02-01T00:00:00Z", customer_name="second"))
+    with pytest.raises(InputError, match="no zone"):
+        revert(report, settings=place.settings, now=datetime(2026, 3, 3))
 
 
 def test_the_embedded_sandbox_takes_a_correction(clock: Clock, customers) -> None:

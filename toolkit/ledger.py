@@ -256,6 +256,12 @@ class Ledger:
         self._entries.append(entries)
         return int(wanted.num_rows)
 
+    @property
+    def unlisted(self) -> list[str]:
+        """The custom attributes that the ledger has and `resource` lacks."""
+        known = {*entry_schema(self.resource).names}
+        return [c for c in self.query("FROM entries LIMIT 0").column_names if c not in known]
+
     def record_delivery(self, delivery: Delivery, *, plan: str, now: datetime) -> None:
         """Keep which customers a delivery held, quarantined ones included; once for each plan."""
         self._deliveries.record(delivery, plan=plan, now=now, host=socket.gethostname() if self.shared else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,9 @@ from toolkit.delivery import Delivery
 from toolkit.diffing import WAYS_IN, diff
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
 from toolkit.engine import to_frame
+from toolkit.errors import InputError, PlanError
 from toolkit.guards import GUARDS
+from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan, plan_push
 from toolkit.settings import Settings
 from toolkit.snapshot import Snapshot
@@ -92,6 +94,7 @@ def plan_anew(
     settings: Settings,
     left_out: pd.DataFrame | None = None,
     whys: Mapping[str, str] | None = None,
+    allow: str | Iterable[str] = (),
     **planning: Any,
 ) -> Repush:
     """Validate, compare and plan rows; what is not sent is named with its reason.
@@ -102,12 +105,28 @@ def plan_anew(
         What was left out before, columns `LEFT_OUT`.
     whys
         State to why its rows are not sent, over the usual words.
+    allow
+        As `plan_push` takes it, beside what does not hold for such rows.
+
+    Raises
+    ------
+    PlanError
+        If the rows or the ledger have a custom attribute that the settings do not list: a new version would lack it.
     """
+    listed = settings.documented.resource.names
+    unlisted = [c for c in delivery.frame.columns if c not in listed]
+    unlisted += [c for c in Ledger.of(settings).unlisted if c not in unlisted]
+    if unlisted:
+        raise PlanError(
+            f"What was sent before has custom attributes that the settings do not list ({', '.join(unlisted)}), and "
+            "what is sent anew would empty them: list them under [[attributes]] in toolkit.toml. Nothing was planned."
+        )
     given = tuple(c for c in settings.documented.resource.names if c in delivery.frame.columns)
     report = validate(replace(delivery, given=given), contract=settings.documented, rules=())
     changes = diff(before, report)
     # These rows were named one by one, so what holds back a delivery that looks wrong does not hold back them.
-    plan = plan_push(changes, settings=settings, **{"allow": GUARDS.keys() - {"first"}, **planning})
+    allowed = {allow} if isinstance(allow, str) else set(allow)
+    plan = plan_push(changes, settings=settings, allow=allowed | (GUARDS.keys() - {"first"}), **planning)
     sent = plan.rows["source_row"].to_pylist()
     unsent = changes.states[~changes.states.index.isin(sent)]
     said = [left_out_rows(report.quarantine, report.quarantine["reasons"])]
@@ -128,6 +147,8 @@ def restamped(frame: pd.DataFrame, versions: pa.Table, now: datetime | None) -> 
         Every version that counts.
     """
     moment = pd.Timestamp(now or datetime.now(UTC)).floor("s")
+    if moment.tzinfo is None:
+        raise InputError("now has no zone, and only you know which one is meant: give it as datetime.now(UTC) does.")
     last = versions.select(list(CUSTOMER.key)).group_by(ID).aggregate([(TIME, "max")])
     newest = to_frame(last).set_index(ID)[f"{TIME}_max"]
     after = frame[ID].map(newest).dt.floor("s") + pd.Timedelta(seconds=1)
