@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -27,13 +28,14 @@ from toolkit.engine import to_arrow
 from toolkit.errors import InputError, MappingError, PlanError, SchemaWarning, SettingsError
 from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan, plan_push
-from toolkit.pushing import push, resume
+from toolkit.pushing import abandon, push, resume, status
 from toolkit.reading import read_customers
 from toolkit.repushing import correct_customers, repush
 from toolkit.reverting import revert
-from toolkit.sandbox import Reply, Sandbox
+from toolkit.sandbox import DROPPED, Reply, Sandbox
 from toolkit.schema_checking import add_attribute, check_schema
 from toolkit.settings import Settings
+from toolkit.settling import settle
 from toolkit.validation import ValidationReport, validate
 from toolkit.writing import write_table
 
@@ -205,6 +207,39 @@ def test_a_push_that_stopped_is_resumed_with_its_attributes(tenant: Tenant, cust
         resume(settings=others, pace=tenant.clock.pace)
     assert resume(settings=tenant.settings, pace=tenant.clock.pace, progress=False).n_accepted == 600
     assert tenant.last() == [SENT] * 600
+
+
+def test_a_push_is_settled_and_abandoned_under_its_own_attributes_alone(
+    tenant: Tenant, customers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Settings(base_url=tenant.sandbox.url, attributes=LISTED[1:], operation="APPEND")
+    own = Settings(base_url=tenant.sandbox.url, attributes=LISTED, operation="APPEND")
+    plan = plan_push(diff(Ledger.of(own).snapshot(), checked(customers(2).assign(**TEXTS))), settings=own)
+    tenant.sandbox.vendor.troubles.extend([None, (True, DROPPED)])  # after its schema
+    report = push(plan, settings=own, pace=tenant.clock.pace, progress=False)
+    assert report.n_unknown == 2
+    with pytest.raises(PlanError, match=r"other custom attributes \(region\)"):
+        settle(report, accepted="all", reason="seen", settings=other)
+    assert settle(report, accepted="all", reason="seen", settings=own).n_accepted == 2
+    assert Ledger.of(own).snapshot().frame["region"].tolist() == ["EU", "EU"]
+    later = checked(customers(2, at="2026-02-01T00:00:00Z").assign(**TEXTS | {"region": "US"}))
+    plan = plan_push(diff(Ledger.of(own).snapshot(), later), settings=own, allow="all")
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record", Mock(side_effect=OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            push(plan, settings=own, pace=tenant.clock.pace, progress=False)
+    with pytest.raises(PlanError, match=r"other custom attributes \(region\)"):
+        abandon(settings=other, pace=tenant.clock.pace)
+    abandon(settings=own, pace=tenant.clock.pace)
+    assert Ledger.of(own).snapshot().frame["region"].tolist() == ["US", "US"]
+
+
+def test_a_plan_is_pushed_under_its_own_attributes_alone(tenant: Tenant, customers) -> None:
+    plan = tenant.plan(checked(customers(2).assign(**TEXTS)))
+    other = Settings(base_url=tenant.sandbox.url, attributes=LISTED[1:])
+    with pytest.raises(PlanError, match="made with other custom attributes"):
+        push(plan, settings=other, pace=tenant.clock.pace, progress=False)
+    assert status(settings=other).pushes.empty
 
 
 def test_a_correction_and_a_revert_carry_attributes(tenant: Tenant, customers) -> None:

@@ -394,6 +394,14 @@ def test_of_two_pushes_at_once_the_second_is_refused_and_told_who_is_first(place
     assert place.n_requests == 1
 
 
+@pytest.mark.parametrize("other", [{"contract": "current", "path_style": "ingest/object"}, {"solution": "OTHER"}])
+def test_a_plan_is_pushed_with_its_own_contract_and_solution_alone(place: Place, customers, other: Any) -> None:
+    plan = place.plan(customers(2))
+    with pytest.raises(PlanError, match=r"made with (contract 2026-04|solution \S+), and .*plan it anew"):
+        push(plan, settings=Settings(**{"base_url": place.sandbox.url, **other}), pace=place.clock.pace)
+    assert place.sandbox.requests().empty
+
+
 def test_a_plan_that_waited_for_another_push_is_checked_after_it(place: Place, customers, monkeypatch) -> None:
     """The ledger must not move between the check of a plan and the right to push."""
     plan = place.plan(customers(3))

@@ -8,9 +8,10 @@ from itertools import groupby
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 
 from toolkit.entries import accepted_entries
-from toolkit.errors import JournalError, LedgerError, OpenPushError
+from toolkit.errors import JournalError, LedgerError, OpenPushError, PlanError
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
 from toolkit.receipts import FATES, SETTLED, PushRecord, Receipt
@@ -42,7 +43,10 @@ def enter_beginning(journal: Journal, record: PushRecord, ledger: Ledger) -> Non
 def enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
     """Enter the accepted rows that the ledger does not have yet, by whom and why they were sent or settled."""
     new = not_entered(journal, record, ledger)
-    rows = journal.rows(record.id) if new else None
+    if not new:
+        return
+    rows = journal.rows(record.id)
+    require_same_columns(rows, record, ledger)
     for (author, reason), receipts in groupby(new, lambda r: _by_whom(r, record)):
         group = list(receipts)
         told = replace(record, author=author, facts={**record.facts, "reason": reason})
@@ -68,6 +72,16 @@ def close_if_settled(journal: Journal, record: PushRecord, ledger: Ledger) -> No
 def _close(journal: Journal, record: PushRecord, ledger: Ledger, state: Literal["done", "abandoned"]) -> None:
     ledger.claims.end(record.id)  # first: a stop between the two leaves the push open here, to be closed once more
     journal.close(record.id, state=state)
+
+
+def require_same_columns(rows: pa.Table, record: PushRecord, ledger: Ledger) -> None:
+    """Refuse to send or enter a push's rows without one of their custom attributes, or with one they never had."""
+    begun = set(rows.column_names) - {"source_row", "state"}
+    if differing := begun ^ set(ledger.resource.names):
+        raise PlanError(
+            f"Push {record.id} was begun with other custom attributes ({', '.join(sorted(differing))}): "
+            "list the same [[attributes]] in toolkit.toml as then."
+        )
 
 
 def not_entered(journal: Journal, record: PushRecord, ledger: Ledger) -> list[Receipt]:

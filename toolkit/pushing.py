@@ -23,6 +23,7 @@ from toolkit.entering import (
     enter_delivery,
     not_entered,
     require_recent,
+    require_same_columns,
 )
 from toolkit.errors import JournalError, PlanError, SchemaWarning, StoppedError
 from toolkit.guards import require_overruled
@@ -123,7 +124,7 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         record = journal.require_open()
         ledger = Ledger.of(chosen)
         require_recent(journal, record, ledger)
-        _require_same_columns(journal, record, ledger)
+        require_same_columns(journal.rows(record.id), record, ledger)
         _require_same_bodies(journal, record, ledger)
         ledger.claims.require_free(but_for=record.id, since=datetime.fromisoformat(record.opened_at))
         enter_delivery(journal, record, ledger)
@@ -219,6 +220,15 @@ def status(*, settings: Settings | None = None) -> Status:
 def _require_cleared(plan: PushPlan, settings: Settings) -> None:
     if (plan.target, plan.address, plan.envelope.operation) != (settings.target, settings.url(), settings.operation):
         raise PlanError(f"The plan was made for {plan.label}, and the settings name {settings.label}: plan it anew.")
+    planned, contract = plan.envelope.contract, settings.documented
+    differing = {
+        f"contract {planned.name}": planned.name != contract.name,
+        f"solution {plan.envelope.solution}": plan.envelope.solution != settings.solution,
+        "other custom attributes": planned.resource.custom != contract.resource.custom,
+    }
+    if any(differing.values()):
+        said = ", ".join(what for what, differs in differing.items() if differs)
+        raise PlanError(f"The plan was made with {said}, and the settings name another: plan it anew.")
     if plan.n_rows:  # where nothing leaves, there is nothing to hold back
         require_overruled(plan.guards)
 
@@ -324,12 +334,3 @@ def _alone(settings: Settings, pace: Pace) -> Iterator[Journal]:
         Journal(folder, settings.target, clock=pace.now, mark=pace.mark) as journal,
     ):
         yield journal
-
-
-def _require_same_columns(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    begun = set(journal.rows(record.id).column_names) - {"source_row", "state"}
-    if differing := begun ^ set(ledger.resource.names):
-        raise PlanError(
-            f"Push {record.id} was begun with other custom attributes ({', '.join(sorted(differing))}): "
-            "list the same [[attributes]] in toolkit.toml until it is done or abandoned."
-        )

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from toolkit.author import author
 from toolkit.contract import ID
-from toolkit.entering import close_if_settled, enter_accepted
+from toolkit.entering import close_if_settled, enter_accepted, require_same_columns
 from toolkit.errors import InputError, NothingOpenError
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
@@ -54,6 +54,8 @@ def settle(
         If no row or no reason is given, a row is named twice, or one that is not unknown: nothing is settled then.
     NothingOpenError
         If the journal has no such push.
+    PlanError
+        If the push was begun with other custom attributes than the settings list.
     """
     chosen, pace = settings or Settings(), pace or Pace()
     folder = chosen.target_folder()
@@ -64,9 +66,9 @@ def settle(
         Journal(folder, chosen.target, clock=pace.now) as journal,
     ):
         record, ledger = _record(journal, push), Ledger.of(chosen)
+        require_same_columns(rows := journal.rows(record.id), record, ledger)  # before anything is said
         enter_accepted(journal, record, ledger)  # whatever a stop left behind
         unknown = np.flatnonzero(journal.fates(record.id)[0] == FATES.index("unknown"))
-        rows = journal.rows(record.id)
         said: dict[Fate, npt.NDArray[np.int64]] = {
             "accepted": _places(accepted, rows, unknown, record),
             "refused": _places(refused, rows, unknown, record),
