@@ -25,7 +25,7 @@ from toolkit.delivery import Delivery
 from toolkit.diffing import diff
 from toolkit.encoding import encode, oversized
 from toolkit.engine import to_arrow
-from toolkit.errors import InputError, MappingError, PlanError, SchemaWarning, SettingsError
+from toolkit.errors import CorrectionError, InputError, MappingError, PlanError, SchemaWarning, SettingsError
 from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan, plan_push
 from toolkit.pushing import abandon, push, resume, status
@@ -285,6 +285,42 @@ def test_nothing_is_sent_anew_without_an_attribute_that_was_sent_before(tenant: 
     ):
         with pytest.raises(PlanError, match=r"do not list \(region\).*\[\[attributes\]\]"):
             planned()
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "kept"),
+    [
+        ("staff", "5", 5),
+        ("staff", "9007199254740995", 9007199254740995),
+        ("rating", "2.5", 2.5),
+        ("active", "false", False),
+        ("since", "2026-02-02", date(2026, 2, 2)),
+        ("since", date(2026, 2, 2), date(2026, 2, 2)),
+        ("seen_at", "2026-02-02T00:00:00Z", pd.Timestamp("2026-02-02T00:00:00Z")),
+        ("staff", None, None),
+        ("since", None, None),
+    ],
+)
+def test_a_cell_that_is_written_as_text_is_corrected_and_mended_in_its_data_type(
+    tenant: Tenant, customers, column: str, cell: Any, kept: Any
+) -> None:
+    report = tenant.push(checked(customers(2).assign(**TEXTS)))
+    fixed = correct_customers({"C00001": {column: cell}}, reason="r", settings=tenant.settings)
+    sheet = pd.DataFrame({"source_row": [3], column: [cell]})
+    again = repush(report, whole=True, mended=sheet, settings=tenant.settings, include=["restated"])
+    assert fixed.plan.rows[column].to_pylist() == again.plan.rows.slice(1)[column].to_pylist() == [kept]
+
+
+@pytest.mark.parametrize(("column", "cell"), [("staff", "many"), ("staff", True), ("active", 2), ("since", ["x"]),
+                                              ("seen_at", "2026-02-02T00:00:00")])  # fmt: skip
+def test_a_cell_that_does_not_read_as_its_data_type_is_no_correction(
+    tenant: Tenant, customers, column: str, cell: Any
+) -> None:
+    report = tenant.push(checked(customers(2).assign(**TEXTS)))
+    with pytest.raises(CorrectionError, match=f"new {column} of C00001 is not written as"):
+        correct_customers({"C00001": {column: cell}}, reason="r", settings=tenant.settings)
+    with pytest.raises(CorrectionError, match=f"new {column} is not written as"):
+        repush(report, whole=True, mended=pd.DataFrame({"source_row": [3], column: [cell]}), settings=tenant.settings)
 
 
 def test_attributes_that_settings_and_diff_do_not_share_are_never_dropped_or_emptied(customers, clock: Clock) -> None:

@@ -225,6 +225,9 @@ def test_a_sheet_that_comes_back_drops_rows_and_is_refused_for_rows_that_do_not_
         (pd.DataFrame({"source_row": [2], "source": ["peak"]}), "source_row 2"),
         (pd.DataFrame({"source_row": [3], "customer_id": ["C00004"]}), "source_row 3"),
         (pd.DataFrame({"source_row": [3], "updated_at": ["soon"]}), "mended updated_at"),
+        (pd.DataFrame({"source_row": [3], "customer_categry": ["New"]}), "did you mean 'customer_category'"),
+        ({"C00001": "New"}, "given as column to value"),
+        ([3], "frame, or cells"),
     ],
 )
 def test_mended_rows_that_are_not_those_of_the_push_are_refused(
@@ -305,6 +308,18 @@ def test_a_whole_push_goes_again_under_its_own_versions_but_for_what_was_overwri
     assert Ledger.of(place.settings).history("C00001")["entry"].tolist() == ["accepted"] * 2
     assert shown(place)["C00000"] == "restated"
     place.require_agreement()
+
+
+@pytest.mark.parametrize("operation", ["UPSERT", "APPEND"])
+def test_an_accepted_version_that_is_mended_is_restated_and_not_added(place: Place, customers, operation: str) -> None:
+    place.options["operation"] = operation
+    report = place.push(customers(2))
+    mend = {"whole": True, "mended": {"C00000": {"customer_category": "New"}}, "settings": place.settings}
+    done = repush(report, **mend)
+    assert list(done.to_frame()["customer_id"]) == ["C00001"]
+    assert whys(done)["C00000"].startswith("restated: ")
+    told = repush(report, **mend, include=["restated"])
+    assert told.plan.rows["state"].to_pylist() == ["restated", "added"]
 
 
 def test_a_repush_can_be_checked_by_a_dry_run_first(clock: Clock, customers) -> None:

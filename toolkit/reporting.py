@@ -310,6 +310,7 @@ def origin_of(record: PushRecord, rows: pd.DataFrame | None = None) -> Delivery:
         source=facts["source"],
         digest=facts["source_digest"] or record.id,
         kind="changes",
+        given=CUSTOMER.names if rows is None else tuple(rows.columns),
         names=facts.get("names", {}),  # a push from before they were kept has none
         datetime=facts.get("datetime"),
         timezone=facts.get("timezone"),

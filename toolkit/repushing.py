@@ -15,10 +15,11 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.applying import apply_patch
-from toolkit.casting import typed_frame
-from toolkit.contract import CUSTOMER, ID, TIME
+from toolkit.casting import cast_column, typed_frame
+from toolkit.contract import CUSTOMER, ID, TIME, Column, Resource
 from toolkit.delivery import Delivery
 from toolkit.display import plural
+from toolkit.engine import Session, to_arrow
 from toolkit.errors import CorrectionError, OpenPushError, did_you_mean
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
@@ -26,7 +27,7 @@ from toolkit.mending import read_corrections
 from toolkit.patching import Patch
 from toolkit.receipts import FATES
 from toolkit.replanning import Repush, left_out_rows, plan_anew, restamped
-from toolkit.reporting import PushReport, origin_of
+from toolkit.reporting import REFUSAL_COLUMNS, PushReport, origin_of
 from toolkit.settings import Settings
 
 Cells = Mapping[str, Mapping[str, Any]]
@@ -66,7 +67,9 @@ def correct_customers(
             f"The ledger of target {chosen.target} holds no customer {', '.join(map(repr, unknown[:5]))}: send "
             "a new one as a delivery. Nothing was planned."
         )
-    frame = _with_cells(held.loc[list(cells)], cells).set_index(pd.RangeIndex(1, len(cells) + 1, name="source_row"))
+    frame = _with_cells(held.loc[list(cells)], cells, chosen.documented.resource).set_index(
+        pd.RangeIndex(1, len(cells) + 1, name="source_row")
+    )
     return plan_anew(
         Delivery(restamped(frame, snapshot.versions, now), source="correction", kind="changes"),
         snapshot,
@@ -97,7 +100,8 @@ def repush(
         mended, or a patch; rows by ``source_row`` (a column, or the index); or cells, as `correct_customers` takes
         them. What is not named goes as it was.
     whole
-        Send the accepted rows too, under the versions that they had.
+        Send the accepted rows too, under the versions that they had; those that are mended come out as ``restated``,
+        and are sent with ``include=["restated"]`` only.
     reason
         Why, for the ledger, after the push's name.
     planning
@@ -123,14 +127,17 @@ def repush(
         fates = pd.Series(journal.fates(name)[0], index=rows.index).map(dict(enumerate(FATES)))
     held_back = (fates == "unknown") & (record.facts["operation"] != "UPSERT")
     wanted = rows[((fates != "accepted") | whole) & ~held_back]
+    resource = chosen.documented.resource
     left_out = [left_out_rows(rows[held_back], "unknown, and an APPEND must not send it twice: settle it first")]
     if isinstance(mended, str | Path | Patch):
         patched = _patched(origin_of(record, wanted), mended)
         dropped = wanted[~wanted.index.isin(patched.index)]
         left_out.append(left_out_rows(dropped, "dropped, as the mended sheet says"))
-        wanted = patched
+        wanted = patched.assign(
+            **{c.name: _cast(patched[c.name], c.name, resource) for c in resource.custom if c.name in patched}
+        )
     else:
-        wanted = _mended(wanted, mended)
+        wanted = _mended(wanted, mended, resource)
     snapshot = Ledger.of(chosen).snapshot()
     if whole:
         snapshot = replace(snapshot, versions=_without(snapshot.versions, wanted))
@@ -145,15 +152,17 @@ def repush(
     )
 
 
-def _with_cells(frame: pd.DataFrame, cells: Cells) -> pd.DataFrame:
+def _with_cells(frame: pd.DataFrame, cells: Cells, resource: Resource) -> pd.DataFrame:
     """Write cells into rows that are indexed by customer id; each of these has its row."""
     allowed = [c for c in frame.columns if c not in CUSTOMER.key]
     after = frame.copy()
     for who, values in cells.items():
+        if not isinstance(values, Mapping):
+            raise CorrectionError(f"What is new of {who} is given as column to value: {{'{allowed[0]}': 'New'}}.")
         for column, value in values.items():
             if column not in allowed:
                 raise CorrectionError(
-                    f"{column!r} is no column that can be corrected{did_you_mean(str(column), allowed)} "
+                    f"{column!r} is no column that can be corrected{did_you_mean(str(column), allowed) or '.'} "
                     f"The columns are {', '.join(allowed)}; the key is not corrected, and {TIME} is set anew."
                 )
             if isinstance(frame[column].dtype, pd.StringDtype) and not (value is None or isinstance(value, str)):
@@ -161,7 +170,7 @@ def _with_cells(frame: pd.DataFrame, cells: Cells) -> pd.DataFrame:
                     f"The new {column} of {who} is no text: write it in quotes, so that no zero or sign is lost, "
                     "or None for null."
                 )
-            after.loc[who, column] = value
+            after.loc[who, column] = _cast(pd.Series([value], dtype=object), column, resource, f" of {who}").iloc[0]
     return after
 
 
@@ -179,7 +188,16 @@ def _patched(rows: Delivery, mended: str | Path | Patch) -> pd.DataFrame:
     return done.frame
 
 
-def _mended(rows: pd.DataFrame, mended: pd.DataFrame | Cells | None) -> pd.DataFrame:
+def _cast(cells: pd.Series[Any], column: str, resource: Resource, whose: str = "") -> pd.Series[Any]:
+    """Read cells as their column's data type, as `validate` reads those of a file."""
+    known = next((c for c in resource.columns if c.name == column), Column(column))
+    read, unread = cast_column(cells, known)
+    if unread.any():
+        raise CorrectionError(f"The new {column}{whose} is not written as {known.kind}.")
+    return read
+
+
+def _mended(rows: pd.DataFrame, mended: pd.DataFrame | Cells | None, resource: Resource) -> pd.DataFrame:
     if mended is None:
         return rows
     if isinstance(mended, Mapping):
@@ -187,10 +205,18 @@ def _mended(rows: pd.DataFrame, mended: pd.DataFrame | Cells | None) -> pd.DataF
         if unknown:
             raise CorrectionError(f"The push has no row to send again of {', '.join(map(repr, unknown[:5]))}.")
         by_id = rows.set_index(ID, drop=False)
-        return _with_cells(by_id, mended).set_index(rows.index)
+        return _with_cells(by_id, mended, resource).set_index(rows.index)
+    if not isinstance(mended, pd.DataFrame):
+        raise CorrectionError(f"The mended rows are a frame, or cells by customer_id, and no {type(mended).__name__}.")
     frame = mended.set_index("source_row") if "source_row" in mended.columns else mended
     if frame.index.name != "source_row" or not frame.index.is_unique:
         raise CorrectionError("The mended rows do not say which they are: keep source_row in the sheet, each once.")
+    known = [*rows.columns, "state", "fate", *REFUSAL_COLUMNS]
+    if strange := [c for c in frame.columns if c not in known]:
+        raise CorrectionError(
+            f"The push has no column {strange[0]!r}{did_you_mean(str(strange[0]), rows.columns)} Mended can be "
+            f"{', '.join(rows.columns)}; drop the other columns."
+        )
     planned = rows.reindex(frame.index)
     strangers = planned[ID].isna() | (planned[ID] != frame[ID] if ID in frame.columns else False)
     if strangers.any():
@@ -203,7 +229,8 @@ def _mended(rows: pd.DataFrame, mended: pd.DataFrame | Cells | None) -> pd.DataF
     try:
         for column in [c for c in rows.columns if c in frame.columns]:
             cells = frame[column].mask(frame[column] == "")  # an empty cell is null
-            after.loc[frame.index, column] = cells.astype(rows[column].dtype)
+            read = cells.astype(rows[column].dtype) if column == TIME else _cast(cells, column, resource)
+            after.loc[frame.index, column] = read
     except (ValueError, TypeError):
         raise CorrectionError(f"A mended {column} is none: write times as 2026-09-01T10:00:00Z.") from None
     return after
@@ -211,5 +238,5 @@ def _mended(rows: pd.DataFrame, mended: pd.DataFrame | Cells | None) -> pd.DataF
 
 def _without(versions: pa.Table, rows: pd.DataFrame) -> pa.Table:
     """Take out the versions that say just what these rows say, so that they count as not sent."""
-    found = typed_frame(versions).merge(rows.drop_duplicates(), how="left", indicator="found")["found"]
-    return versions.filter(pa.array(found != "both"))
+    with Session({"held": versions, "sent": to_arrow(rows, versions.schema)}) as session:
+        return session.table("FROM held EXCEPT FROM sent")
