@@ -18,18 +18,20 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.clocks import Clock
-from toolkit.attributes import CustomAttribute
+from toolkit.attributes import RESERVED, CustomAttribute
 from toolkit.casting import DTYPES, cast_column
-from toolkit.contract import APRIL_2026, Column
+from toolkit.contract import APRIL_2026, CUSTOMER, Column
 from toolkit.delivery import Delivery
 from toolkit.diffing import diff
 from toolkit.encoding import encode, oversized
 from toolkit.engine import to_arrow
+from toolkit.entries import entry_schema
 from toolkit.errors import CorrectionError, InputError, MappingError, PlanError, SchemaWarning, SettingsError
 from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan, plan_push
 from toolkit.pushing import abandon, push, resume, status
 from toolkit.reading import read_customers
+from toolkit.reporting import REFUSAL_COLUMNS
 from toolkit.repushing import correct_customers, repush
 from toolkit.reverting import revert
 from toolkit.sandbox import DROPPED, Reply, Sandbox
@@ -407,6 +409,15 @@ def test_numbers_that_pandas_made_floats_beside_nulls_are_whole_again() -> None:
     cells, unread = cast_column(pd.Series([7.0, np.nan, 7.5]), Column("own", "integer"))
     assert cells.tolist() == [7, pd.NA, pd.NA]
     assert unread.tolist() == [False, False, True]
+
+
+def test_no_attribute_has_the_name_of_a_column_of_the_packages_own(customers) -> None:
+    plan = plan_push(diff(customers(0), customers(1)))
+    own = {*entry_schema(CUSTOMER).names, *plan.rows.column_names, *REFUSAL_COLUMNS, "fate", "reasons"}
+    assert own - set(CUSTOMER.names) <= RESERVED
+    for name in RESERVED:
+        with pytest.raises(SettingsError, match=f"'{name}' cannot be a custom attribute"):
+            CustomAttribute(name)
 
 
 def test_a_contract_without_attributes_stays_itself() -> None:

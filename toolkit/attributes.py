@@ -19,6 +19,16 @@ _FITS: dict[str, tuple[type, ...]] = {
     "date": (date,),
 }
 
+RESERVED = frozenset(
+    {
+        "self", "source_row", "state", "reasons",  # beside a row, from its file to its plan
+        "entry", "recorded_at", "operation", "plan", "batch", "position", "author", "reason", "source_file",  # of an entry of the ledger
+        "fate", "code", "category", "message", "column",  # of a push's report
+        "row_", "previous", "newest", "same", "retracted", "later_push", "at_", "nothing",  # in SQL
+    }
+)  # fmt: skip
+"""Names that the package's own columns have beside the customers'."""
+
 
 @dataclass(frozen=True)
 class CustomAttribute:
@@ -27,7 +37,8 @@ class CustomAttribute:
     Parameters
     ----------
     name
-        In lower case, as in a frame; the vendor has it in upper case.
+        In lower case, as in a frame; the vendor has it in upper case. The package's own columns keep their names
+        (`RESERVED`, such as ``state``, ``category``, ``code``), so a tenant's column of such a name cannot be sent.
     data_type
         ``string``, ``integer``, ``float``, ``boolean``, ``datetime`` (UTC) or ``date``.
     required
@@ -63,6 +74,11 @@ class CustomAttribute:
             raise SettingsError(
                 f"{self.name!r} cannot be a custom attribute: give lower-case letters, digits and '_', and a name that "
                 "is none of the documented columns."
+            )
+        if self.name in RESERVED:
+            raise SettingsError(
+                f"{self.name!r} cannot be a custom attribute, for a column of the toolkit's own has that name: create "
+                "the vendor's under another name."
             )
         if self.data_type not in get_args(Kind):
             raise SettingsError(f"The attribute {self.name} has a data_type of {', '.join(get_args(Kind))}.")
