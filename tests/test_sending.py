@@ -187,6 +187,45 @@ def test_an_append_whose_answer_is_lost_is_held_and_never_sent_again(begin) -> N
     assert push.send(script()).sizes == []
 
 
+@pytest.mark.parametrize(
+    ("said", "fates"),
+    [
+        ({"failed": [], "accepted": 3}, {"accepted": 100, "unknown": 500}),
+        ({"failed": [{"message": "one is bad"}]}, {"accepted": 100, "unknown": 500}),
+        ({"success": False, "failed": [{"index": 0}]}, {"accepted": 100, "refused": 1, "unknown": 499}),
+        ({"success": False, "failed": [0]}, {"accepted": 100, "unknown": 500}),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 207])
+def test_an_append_that_does_not_add_up_is_held_and_never_sent_again(
+    begin, said: dict, fates: dict, status: int
+) -> None:
+    push = begin(600, operation="APPEND")
+    assert push.send(script(Answer(status, json.dumps(said).encode()))).sizes == [500, 100]
+    assert (push.fates, push.error) == (fates, None)
+    assert push.send(script()).sizes == []
+
+
+def test_an_append_that_never_adds_up_stops_and_says_how_to_settle_it(begin) -> None:
+    push = begin(10_000, operation="APPEND")
+    client = push.send(lambda rows: ok(failed=[], accepted=3))
+    assert f"toolkit settle {push.record.id}" in str(push.error)
+    assert len(client.sizes) == len(set(client.bodies)) < 20
+    assert push.fates == {"unknown": sum(client.sizes), "unsent": 10_000 - sum(client.sizes)}
+
+
+def test_a_single_row_of_an_append_that_does_not_add_up_is_unknown(begin) -> None:
+    push = begin(1, operation="APPEND")
+    assert push.send(script(ok(failed=[], accepted=3))).sizes == [1]
+    assert push.fates == {"unknown": 1}
+
+
+def test_a_success_that_says_it_is_none_makes_what_it_does_not_name_unknown(begin) -> None:
+    push = begin(3)
+    push.send(script(ok(success=False, failed=[{"index": 0}]), Answer(401)))
+    assert push.fates == {"refused": 1, "unknown": 2}  # and not unsent
+
+
 def test_a_success_that_names_nobody_is_settled_by_halves(begin) -> None:
     bad = {"C00003"}
 

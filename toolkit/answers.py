@@ -143,8 +143,10 @@ def _read_success(said: dict[str, Any], keys: Sequence[tuple[str, str]], contrac
     if doubt := _miscounted(said, len(keys) - len(refused), {len(refused), len(entries)}):
         return Verdict("split", message=f"{message}, {doubt}")
     facts = _plain(said)
-    denied = any(value is False for word in _YES_WORDS for value in facts[word])  # what it does not name goes again
-    return Verdict("again" if denied else "taken", refused)
+    denied = [word for word in _YES_WORDS if any(value is False for value in facts[word])]
+    if denied:  # what it does not name goes again
+        return Verdict("again", refused, f"{message}, but says that {denied[0]} is false")
+    return Verdict("taken", refused)
 
 
 def _read_refusal(

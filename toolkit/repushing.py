@@ -214,7 +214,7 @@ def _mended(rows: pd.DataFrame, mended: pd.DataFrame | Cells | None, resource: R
     known = [*rows.columns, "state", "fate", *REFUSAL_COLUMNS]
     if strange := [c for c in frame.columns if c not in known]:
         raise CorrectionError(
-            f"The push has no column {strange[0]!r}{did_you_mean(str(strange[0]), rows.columns)} Mended can be "
+            f"The push has no column {strange[0]!r}{did_you_mean(str(strange[0]), rows.columns) or '.'} Mended can be "
             f"{', '.join(rows.columns)}; drop the other columns."
         )
     planned = rows.reindex(frame.index)

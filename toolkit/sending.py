@@ -71,6 +71,7 @@ class Sender:
         self._envelope, self._pace = envelope, pace
         self._limiter = pace.limiter(envelope.contract.max_requests_per_s, folder or journal.path.parent)
         self._breaker = Breaker()
+        self._repeatable = envelope.operation == "UPSERT"  # what arrives twice is there once
         self._rows = journal.rows(record.id)
         notebook = "ipykernel" in sys.modules  # where standard error is shown as a fault
         self._bar = tqdm(
@@ -99,7 +100,7 @@ class Sender:
         fates, settled = self._journal.fates(self._push)
         self._doubtful = fates == FATES.index("unknown")
         waiting = ~settled
-        if self._envelope.operation != "UPSERT":  # what may have arrived must not be sent again
+        if not self._repeatable:  # what may have arrived must not be sent again
             waiting &= ~self._doubtful
         with self._bar, Lines[_Batch](self._client.send, self._pace.connections) as lines:
             self._bar.update(int((~waiting).sum()))
@@ -217,10 +218,14 @@ class Sender:
             # It is said of the request, not of the row, and the row may have been taken before.
             verdict = Verdict("split", message=verdict.message)
         told = Told()
-        if verdict.kind not in ("retry", "lost", "unauthorized", "nowhere", "stop"):
+        # A success that does not add up may have taken any row that it does not name.
+        torn = verdict.kind in ("split", "again") and answer.status is not None and answer.status < 300
+        torn = torn and len(verdict.refused) < len(part)
+        if torn and not self._repeatable:  # no piece of it must go again, whatever the halves would tell
+            told = Told(refused={int(part[place]): refusal for place, refusal in verdict.refused.items()})
+            verdict = Verdict("lost", message=verdict.message)
+        elif verdict.kind not in ("retry", "lost", "unauthorized", "nowhere", "stop"):
             told = batch.cuts.hear(verdict)
-        # Half a request may have been taken when its rows cannot be told apart.
-        torn = verdict.kind == "split" and answer.status is not None and answer.status < 300
         if torn or verdict.kind == "lost":
             self._doubtful[part] = True
         self._end(batch, answer, Verdict("lost") if torn else verdict, told)
@@ -258,9 +263,15 @@ class Sender:
             self._most = min(self._most, batch.cuts.n_taken or self._most)
 
     def _retry(self, batch: _Batch, answer: Answer, verdict: Verdict) -> None:
-        held = verdict.kind == "lost" and self._envelope.operation != "UPSERT"
+        held = verdict.kind == "lost" and not self._repeatable
         batch.n_tried += 1
-        if batch.n_tried == self._pace.retries.attempts or (held and self._breaker.open) or not self._breaker.spend():
+        if held and self._breaker.open:
+            raise UnreachableError(
+                f"Stopped: of the last {self._breaker.n_failed} requests nobody knows whether they were taken, and an "
+                f"APPEND must not send them twice ({verdict.message}). Look into the vendor's table and say it with "
+                f"'toolkit settle {self._push}', then resume; or abandon the push."
+            )
+        if batch.n_tried == self._pace.retries.attempts or not self._breaker.spend():
             raise UnreachableError(
                 f"Gave up after {batch.n_tried} tries, the last {self._breaker.n_failed} requests having failed in "
                 f"a row: {verdict.message}. Check the host and the network, then resume; or abandon the push."
