@@ -23,6 +23,7 @@ from toolkit.diffing import diff
 from toolkit.errors import (
     AddressError,
     AuthorizationError,
+    InputError,
     JournalError,
     LedgerError,
     NothingOpenError,
@@ -403,6 +404,18 @@ def test_a_plan_is_pushed_with_its_own_contract_and_solution_alone(place: Place,
     with pytest.raises(PlanError, match=r"made with (contract 2026-04|solution \S+), and .*plan it anew"):
         push(plan, settings=Settings(**{"base_url": place.sandbox.url, **other}), pace=place.clock.pace)
     assert place.sandbox.requests().empty
+
+
+def test_what_is_no_plan_no_share_and_no_row_is_said_so(place: Place, customers) -> None:
+    changes = diff(Ledger.of(place.settings).snapshot(), customers(2))
+    for nothing_to_send in (changes, None):
+        with pytest.raises(PlanError, match="A plan is wanted"):
+            push(nothing_to_send, settings=place.settings)
+    with pytest.raises(PlanError, match="share from 0 to 1"):
+        plan_push(changes, settings=place.settings, thresholds={"changed": "x"})
+    report = place.push(customers(2))
+    with pytest.raises(InputError, match="no unknown row 5"):
+        settle(report, accepted=5, reason="x", settings=place.settings)
 
 
 def test_a_plan_that_waited_for_another_push_is_checked_after_it(place: Place, customers, monkeypatch) -> None:

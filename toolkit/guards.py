@@ -107,7 +107,7 @@ def find_guards(
     for name, share in chosen.items():
         if GUARDS[name].threshold is None:
             raise PlanError(f"The guard {name} has no threshold: allow it, or leave it.")
-        if not 0 <= share <= 1:
+        if not (isinstance(share, int | float) and 0 <= share <= 1):
             raise PlanError(f"The threshold of the guard {name} is a share from 0 to 1, such as 0.3 for 30 %.")
     said = {n: rule.look(situation, chosen.get(n, rule.threshold or 0.0)) for n, rule in GUARDS.items()}
     return tuple(Guard(n, message, not allowed.isdisjoint((n, ALL))) for n, message in said.items() if message)

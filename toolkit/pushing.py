@@ -92,7 +92,7 @@ def push(
     """
     chosen, pace = settings or Settings(), pace or Pace()
     if not isinstance(plan, PushPlan):
-        reason, plan = reason or plan.reason, plan.plan
+        reason, plan = reason or getattr(plan, "reason", ""), _plan_of(plan)
     with _alone(chosen, pace) as journal:
         journal.refuse_if_open()
         ledger = _bound(plan, chosen)
@@ -188,7 +188,7 @@ def dry_run(
     """
     chosen, pace = settings or Settings(), pace or Pace()
     if not isinstance(plan, PushPlan):
-        plan = plan.plan
+        plan = _plan_of(plan)
     _require_cleared(plan, chosen)
     checked = as_dry_run(plan)
     with (
@@ -215,6 +215,13 @@ def status(*, settings: Settings | None = None) -> Status:
         pushes = pushes_of(journal)
     targets = targets_of(folder.parent, clock=Pace().now)
     return Status(chosen.label, snapshot.n_customers, int(snapshot.versions.num_rows), pushes, str(folder), targets)
+
+
+def _plan_of(carrier: CarriesPlan) -> PushPlan:
+    plan = getattr(carrier, "plan", None)
+    if not isinstance(plan, PushPlan):
+        raise PlanError(f"A plan is wanted, and a {type(carrier).__name__} was given: plan_push(changes) makes one.")
+    return plan
 
 
 def _require_cleared(plan: PushPlan, settings: Settings) -> None:

@@ -116,6 +116,8 @@ def _places(named: Named, rows: pa.Table, unknown: npt.NDArray[np.int64], record
         if named == "all":
             return unknown
         named = [named]
+    if not isinstance(named, Iterable):
+        named = [named]
     wanted = set(named)
     taken = rows.take(pa.array(unknown))
     pairs = list(zip(taken[ID].to_pylist(), taken["source_row"].to_pylist(), strict=True))
