@@ -22,7 +22,8 @@ _FITS: dict[str, tuple[type, ...]] = {
 RESERVED = frozenset(
     {
         "self", "source_row", "state", "reasons",  # beside a row, from its file to its plan
-        "entry", "recorded_at", "operation", "plan", "batch", "position", "author", "reason", "source_file",  # of an entry of the ledger
+        # of an entry of the ledger
+        "entry", "recorded_at", "operation", "plan", "batch", "position", "author", "reason", "source_file",
         "fate", "code", "category", "message", "column",  # of a push's report
         "row_", "previous", "newest", "same", "retracted", "later_push", "at_", "nothing",  # in SQL
     }
