@@ -354,6 +354,18 @@ def test_an_encrypted_answer_that_trickles_ends_in_time(begin, certificate, monk
         assert "did not end its answer" in push.journal.attempts(push.record.id)["answer"].iloc[0]
 
 
+@pytest.mark.parametrize("body", [None, b"{}"])
+@named([fault for fault in SLOW if "trickle" in fault.name])
+def test_a_question_whose_answer_trickles_ends_in_time(begin, fault: Fault, body: bytes | None) -> None:
+    with Faulty() as server:
+        push = begin(server, "UPSERT")
+        server.faults.append(fault)
+        with Client(push.settings, timeout_s=(20.0, 20.0), deadline_s=0.3) as client:
+            answer = client.ask("/somewhere", body)
+        assert not answer.complete or answer.status is None
+        assert "did not end its answer within 0.3 s" in answer.problem
+
+
 @pytest.mark.parametrize("fault", [None, Fault("no TLS", reads="nothing", ends="reset")])
 def test_a_host_that_speaks_no_tls_gets_nothing(begin, fault: Fault | None) -> None:
     with Faulty() as server:

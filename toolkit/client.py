@@ -146,16 +146,23 @@ class Client(Unpickled):
         request = self._session.prepare_request(
             requests.Request(method, self._base_url + path, self._headers, data=body, auth=self._auth)
         )
+        exchange = Exchange(body or b"", deadline_s=self._deadline_s)
+        request.body = exchange  # type: ignore[assignment]  # read as a file is, as by send()
         try:
             with self._session.send(
                 request, timeout=self._timeout_s, allow_redirects=False, **self._options
             ) as response:
                 text, complete, problem = _read(response)
+                if exchange.overdue:
+                    complete, problem = False, self._overdue
                 return Answer(response.status_code, self._redact(text), complete=complete, problem=problem)
         except Exception as error:
-            return Answer(None, problem=f"{self.host} could not be asked ({type(error).__name__})")
+            said = f"{self.host} could not be asked ({type(error).__name__})"
+            return Answer(None, problem=self._overdue if exchange.overdue else said)
         except BaseException as error:  # as above
             raise error.with_traceback(None) from None
+        finally:
+            exchange.close()
 
     def __enter__(self) -> Self:
         return self

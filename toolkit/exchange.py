@@ -16,6 +16,8 @@ class Exchange:
 
     Parameters
     ----------
+    body
+        What is sent; an empty one is none, as in a GET.
     deadline_s
         Seconds from the last byte of the body to the last of the answer, whatever arrives in between.
     """
@@ -73,7 +75,7 @@ class _Watched:
 
     def request(self, method: str, url: str, body: Any = None, *args: Any, **more: Any) -> None:
         self._exchange = body
-        super().request(method, url, body, *args, **more)  # type: ignore[misc]  # the connection's
+        super().request(method, url, body or None, *args, **more)  # type: ignore[misc]  # the connection's
 
     def getresponse(self) -> Any:
         if isinstance(self._exchange, Exchange):
