@@ -63,3 +63,13 @@ def test_a_flood_of_bad_rows_is_given_up_after_some() -> None:
     assert len(refused) == MOST_FOUND + 1
     assert not set(accepted) & set(range(0, 2_000, 3))
     assert n_requests < 120
+
+
+def test_rows_of_another_batch_tell_of_a_few_rows_and_not_of_a_flood() -> None:
+    for n, n_refused in ((1, 1), (3, 3), (500, 0)):
+        cuts, refused = Bisection(np.arange(n)), []
+        cuts.others_taken = True
+        while len(cuts.part) and not cuts.hopeless:
+            alone = Verdict("again", {0: Refusal(message="no")}, blamed=True)
+            refused += cuts.hear(alone if len(cuts.part) == 1 else Verdict("split")).refused
+        assert (sorted(refused), cuts.hopeless) == (list(range(n_refused)), n_refused == 0)

@@ -359,6 +359,40 @@ def test_a_bad_row_among_good_ones_is_found_though_nobody_names_it(begin) -> Non
     assert push.report.refused["message"].str.contains("being maintained").all()
 
 
+@pytest.mark.parametrize("trouble", [DOWN, Answer(413)])
+def test_a_bad_row_alone_in_its_batch_is_refused_where_the_vendor_took_others(begin, trouble: Answer) -> None:
+    push = begin(501)
+    push.send(lambda rows: trouble if rows[-1]["customer_id"] == "C00500" else ok())
+    assert (push.fates, push.error) == ({"accepted": 500, "refused": 1}, None)
+
+
+def test_what_was_taken_before_a_resume_tells_that_the_vendor_looks_at_rows(begin) -> None:
+    push = begin(501)
+    push.send(script(ok(), Answer(401)))
+    push.send(lambda rows: DOWN)
+    assert (push.fates, push.error) == ({"accepted": 500, "refused": 1}, None)
+
+
+def test_a_vendor_that_goes_down_between_two_batches_refuses_no_row(begin) -> None:
+    push = begin(1_000)
+    push.send(lambda rows: ok() if rows[0]["customer_id"] == "C00000" else DOWN)
+    assert push.fates == {"accepted": 500, "unsent": 500}
+    assert "names no row" in str(push.error)
+
+
+def test_a_row_that_is_too_large_by_itself_is_refused_and_the_push_ends(begin) -> None:
+    push = begin(8)
+    push.send(lambda rows: Answer(413) if any(r["customer_id"] == "C00003" for r in rows) else ok())
+    assert (push.fates, push.error) == ({"accepted": 7, "refused": 1}, None)
+    assert "too large for a request" in push.report.refused["message"].iloc[0]
+
+
+def test_where_every_request_is_too_large_no_row_is_blamed(begin) -> None:
+    push = begin(4)
+    push.send(lambda rows: Answer(413))
+    assert (push.fates, "names no row" in str(push.error)) == ({"unsent": 4}, True)
+
+
 def test_an_entry_about_a_row_that_was_not_sent_refuses_nobody(begin) -> None:
     push = begin(1)
     push.send(lambda rows: ok(failed=[{"customer_id": "SOMEBODY", "message": "no"}]))

@@ -124,7 +124,7 @@ def _read(
     if status in (400, 422):
         return _read_refusal(said, keys, contract, message)
     if status == 413:
-        return Verdict("large", message=message)
+        return _blamed(keys, f"too large for a request ({message})") or Verdict("large", message=message)
     if status in (401, 403):
         return Verdict("unauthorized", message=message)
     if status < 400:

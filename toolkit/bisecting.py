@@ -34,7 +34,8 @@ class Bisection:
 
     One bad row among n takes at most 2·log2(n) + 1 requests, k of them at most 2·k·(log2(n/k) + 1) + 1: where the
     left half was taken whole, the right half is known to be refused, and is not sent to hear it. With more than
-    `MOST_FOUND` of them, or after 4·log2(n) + 12 requests without a row settled, it gives up.
+    `MOST_FOUND` of them, or after 4·log2(n) + 12 requests without a row settled, it gives up. So it does where every
+    row was refused by itself, unless `others_taken` says that the vendor looks at rows.
 
     Examples
     --------
@@ -51,6 +52,7 @@ class Bisection:
         self._n_fruitless = self._n_found = 0
         self._blamed: dict[int, Refusal] = {}  # refused alone, while no answer shows that the vendor looks at rows
         self._understood = False
+        self.others_taken = False  # whether the vendor took other rows of the push, and so looks at rows
         self.too_large, self.n_taken = False, 0  # whether a piece was, and the rows of the largest that was taken
 
     @property
@@ -83,7 +85,9 @@ class Bisection:
         if verdict.blamed:
             self._blamed |= refused
             self._n_found += 1
-            return Told(refused=self._released()) if self._understood else Told()
+            # Rows of other batches tell less than rows of this one: of many, one is to be taken before any is refused.
+            known = self._understood or (self.others_taken and not self._work)
+            return Told(refused=self._released()) if known else Told()
         self._understood, self._n_fruitless = True, 0
         rest = np.delete(part, list(verdict.refused)) if refused else part
         if verdict.kind == "again":

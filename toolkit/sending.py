@@ -83,6 +83,7 @@ class Sender:
             disable=not progress or not (notebook or sys.stderr.isatty()),
         )
         self._doubtful: npt.NDArray[np.bool_] = np.zeros(record.n_rows, dtype=np.bool_)  # sent, and perhaps taken
+        self._taken = False  # whether the vendor took a row of the push, in this run or before it
         self._most = record.n_rows  # rows of a request that the vendor has not found too many
         self._waiting: list[_Batch] = []
         self._n_flying = 0
@@ -99,6 +100,7 @@ class Sender:
         """
         fates, settled = self._journal.fates(self._push)
         self._doubtful = fates == FATES.index("unknown")
+        self._taken = bool((fates == FATES.index("accepted")).any())
         waiting = ~settled
         if not self._repeatable:  # what may have arrived must not be sent again
             waiting &= ~self._doubtful
@@ -225,7 +227,9 @@ class Sender:
             told = Told(refused={int(part[place]): refusal for place, refusal in verdict.refused.items()})
             verdict = Verdict("lost", message=verdict.message)
         elif verdict.kind not in ("retry", "lost", "unauthorized", "nowhere", "stop"):
+            batch.cuts.others_taken = self._taken
             told = batch.cuts.hear(verdict)
+            self._taken |= len(told.accepted) > 0
         if torn or verdict.kind == "lost":
             self._doubtful[part] = True
         self._end(batch, answer, Verdict("lost") if torn else verdict, told)
