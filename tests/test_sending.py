@@ -400,6 +400,23 @@ def test_an_entry_about_a_row_that_was_not_sent_refuses_nobody(begin) -> None:
     assert "was not sent" in str(push.error)
 
 
+def test_rows_that_could_not_be_told_are_named_with_what_to_do(begin) -> None:
+    push = begin(8)
+    push.send(lambda rows: ok(failed=[], accepted=99))
+    wanted = ("8 rows", "source_row 2, 3, 4, 5, 6, …", f"toolkit settle {push.record.id}")
+    assert all(said in str(push.error) for said in wanted)
+    assert "journal" not in str(push.error)
+    assert push.fates == {"unknown": 8}
+
+
+def test_an_answer_of_no_known_kind_says_what_can_be_done(begin) -> None:
+    push = begin(1)
+    push.send(lambda rows: Answer(409))
+    assert "HTTP 409" in str(push.error)
+    assert "ask the vendor" in str(push.error)
+    assert "journal" not in str(push.error)
+
+
 def test_a_disk_that_fills_up_loses_no_fate(begin) -> None:
     push = begin(1_200)
     database = push.journal._db

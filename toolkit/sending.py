@@ -19,6 +19,7 @@ from toolkit.batching import BodyKeys, Envelope
 from toolkit.bisecting import Bisection, Told, ranges
 from toolkit.breaker import Breaker
 from toolkit.client import Client
+from toolkit.display import plural
 from toolkit.errors import AddressError, AuthorizationError, JournalError, PlanError, StoppedError, UnreachableError
 from toolkit.journal import Journal
 from toolkit.lines import Lines, ahead
@@ -30,6 +31,8 @@ _POLL_S = 0.05
 """How long a wait lasts before answers that came in meanwhile are looked at."""
 _GRACE_S = 5.0
 """How long an interrupt waits for the answers that are still to come."""
+_MOST_NAMED = 5
+"""Rows that a message names."""
 
 
 @dataclass
@@ -88,7 +91,8 @@ class Sender:
         self._waiting: list[_Batch] = []
         self._n_flying = 0
         self._hold = float("-inf")  # until then the vendor wants to be left alone
-        self._n_aside, self._aside = 0, ""
+        self._aside: list[int] = []  # rows that could not be told, alone in a request as they were
+        self._aside_for = ""
 
     def run(self) -> None:
         """Send the rows that wait, in the plan's order.
@@ -111,10 +115,13 @@ class Sender:
             except BaseException as error:
                 self._drain(lines, None if isinstance(error, StoppedError) else _GRACE_S)
                 raise
-        if self._n_aside:
+        if self._aside:
+            first = self._rows["source_row"].take(pa.array(sorted(self._aside)[:_MOST_NAMED])).to_pylist()
+            named = ", ".join(map(str, first)) + (", …" if len(self._aside) > len(first) else "")
             raise StoppedError(
-                f"What became of {self._n_aside:,} row(s) could not be told ({self._aside}); all others were sent. "
-                "See the journal; resume to try them again, or abandon the push, mend them and push anew."
+                f"What became of {plural(len(self._aside), 'row')} could not be told ({self._aside_for}): source_row "
+                f"{named}; all others were sent. Resume to try again; or look into the vendor's table and say it with "
+                f"'toolkit settle {self._push}'; or abandon the push, mend the rows and push anew."
             )
 
     def _batches(self, waiting: npt.NDArray[np.bool_]) -> Iterator[_Batch]:
@@ -235,7 +242,8 @@ class Sender:
         self._end(batch, answer, Verdict("lost") if torn else verdict, told)
         self._bar.update(len(told.accepted) + len(told.refused))
         if len(told.aside):
-            self._n_aside, self._aside = self._n_aside + 1, verdict.message
+            self._aside += told.aside.tolist()
+            self._aside_for = verdict.message
         return verdict
 
     def _end(self, batch: _Batch, answer: Answer, verdict: Verdict, told: Told) -> None:
@@ -303,7 +311,8 @@ class Sender:
             )
         if verdict.kind == "stop":
             raise StoppedError(
-                f"{host} gave an answer that names no row ({message}): see the journal, then resume or abandon."
+                f"{host} gave an answer that names no row ({message}): ask the vendor what it means, then "
+                "resume, or abandon the push."
             )
         if batch.cuts.hopeless:
             raise StoppedError(
