@@ -46,7 +46,7 @@ FLOORS = [
     {"push_plan", "connecting"},
     {"planning", "schema_checking"},
     {"scanning", "journal", "locking"},
-    {"reporting", "entering", "standing"},
+    {"reporting", "entering", "standing", "repeating"},
     {"sending"},
     {"pushing", "replanning", "settling"},
     {"repushing", "reverting", "chronicle"},

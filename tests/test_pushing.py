@@ -360,6 +360,51 @@ def test_unknown_rows_are_never_sent_again_by_an_append(place: Place, customers,
     assert len(Ledger.of(place.settings).snapshot().frame) == 100
 
 
+def test_an_append_does_not_send_what_is_unknown_since_an_abandoned_push(place: Place, customers) -> None:
+    place.options["operation"] = "APPEND"
+    place.sandbox.vendor.troubles.append((True, DROPPED))
+    report = place.push(customers(3))
+    place.abandon()
+    n_requests = place.n_requests
+    with pytest.raises(PlanError, match=rf"3 rows .* push {report.push}.*toolkit settle {report.push}"):
+        place.push(customers(4))
+    assert place.n_requests == n_requests
+    assert fates(place.push(customers(1, start=3))) == {"accepted": 1}  # others go
+    settled = {"accepted": ["C00000", "C00001"], "refused": ["C00002"], "reason": "looked", "settings": place.settings}
+    settle(report, **settled)
+    assert fates(place.push(customers(4))) == {"accepted": 1}  # the one that had not arrived
+
+
+def test_an_append_says_where_lost_rows_may_go_twice(place: Place, customers) -> None:
+    place.options["operation"] = "APPEND"
+    place.sandbox.vendor.troubles.append(DROPPED)
+    report = place.push(customers(3))
+    (place.settings.target_folder() / "rows" / f"{report.push}.parquet").unlink()
+    abandon(settings=place.settings, pace=place.clock.pace, rows_lost=True)
+    with pytest.warns(UserWarning, match=f"rows of push {report.push} are lost, 3 of them unknown"):
+        assert fates(place.push(customers(3))) == {"accepted": 3}
+
+
+def test_what_is_unknown_goes_again_by_an_upsert_after_an_abandoned_push(place: Place, customers) -> None:
+    place.sandbox.vendor.troubles.extend([(True, DROPPED)] * 6)
+    place.stopped(customers(3))
+    place.abandon()
+    assert fates(place.push(customers(3))) == {"accepted": 3}
+    place.require_agreement()
+
+
+def test_a_plan_that_no_ledger_dates_is_pushed_once(place: Place, customers) -> None:
+    plan = plan_push(diff(empty_frame(), customers(3)), settings=place.settings)
+    place.sandbox.vendor.troubles.append(Reply(401))
+    place.stopped(plan)
+    place.abandon()
+    report = place.push(plan)  # of the first push nothing had left
+    n_requests = place.n_requests
+    with pytest.raises(PlanError, match=rf"pushed before, as {report.push}.*snapshot"):
+        place.push(plan)
+    assert place.n_requests == n_requests
+
+
 # One push at a time ------------------------------------------------------------------------------------------------
 
 

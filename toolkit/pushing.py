@@ -33,6 +33,7 @@ from toolkit.locking import clear_left_behind, only_pusher, passing_folder
 from toolkit.pacing import Pace
 from toolkit.planning import PushPlan, as_dry_run
 from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
+from toolkit.repeating import require_not_repeated
 from toolkit.reporting import PushReport, report_of
 from toolkit.schema_checking import ask_schema
 from toolkit.sending import Sender
@@ -84,7 +85,8 @@ def push(
         If an earlier push to the target is still open, or another process is pushing; also one of another analyst
         who shares the ledger.
     PlanError
-        If the plan is for another target, or the ledger moved on since it was made.
+        If the plan is for another target, or the ledger moved on since it was made; or if it would send again what
+        arrived, or under APPEND may have arrived, by an earlier push (settle that first).
     GuardError
         If a guard speaks that the plan does not overrule; nothing was sent.
     StoppedError
@@ -96,6 +98,7 @@ def push(
     with _alone(chosen, pace) as journal:
         journal.refuse_if_open()
         ledger = _bound(plan, chosen)
+        require_not_repeated(journal, plan)
         with connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:  # with a token, or not at all
             if client and schema_check:
                 for line in ask_schema(client, chosen).lines:
