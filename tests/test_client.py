@@ -151,7 +151,6 @@ def test_a_redirect_is_not_followed(sandbox: Sandbox, status: int) -> None:
         (DROPPED, "lost"),
         (Reply(429, b""), "retry"),
         (Reply(503, b"", {"Retry-After": "7"}), "retry"),
-        (Reply(413, b""), "large"),
         (Reply(401, b"no"), "unauthorized"),
         (Reply(404, b"no"), "nowhere"),
     ],

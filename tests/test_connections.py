@@ -203,11 +203,11 @@ def test_a_limit_that_is_learnt_while_others_wait_confuses_no_rows(begin: Begin)
     assert set(push.report.refused["customer_id"]) == refused
 
 
-def test_a_row_that_is_too_large_alone_is_set_aside_and_said(begin: Begin) -> None:
+def test_a_row_that_is_too_large_alone_is_refused_and_said(begin: Begin) -> None:
     push = begin(1_200)
     send(push, lambda rows: Answer(413) if any(r["customer_id"] == "C00007" for r in rows) else ok(), connections=1)
-    assert push.fates == {"accepted": 1_199, "unsent": 1}
-    assert "could not be told (HTTP 413" in str(push.error)
+    assert (push.fates, push.error) == ({"accepted": 1_199, "refused": 1}, None)
+    assert "too large for a request (HTTP 413" in push.report.refused["message"].iloc[0]
 
 
 def test_a_row_of_which_the_answer_contradicts_itself_is_set_aside_as_unknown(begin: Begin) -> None:

@@ -157,10 +157,11 @@ class Traffic(RuleBasedStateMachine):
         expected = {k for k, n in waiting.items() if k[0] not in held or (k[1] > held[k[0]] and n != last[k[0]])}
         if not self.crashed:
             assert set(keyed(plan.to_frame())) == expected  # what the vendor has not, and no more
+        taken = self.table()
         report = self.run(who, lambda: place.push(plan), trouble, refused, crash)
         if report is not None and trouble[0] in ("none", "busy", "torn"):
             assert {k[0] for k in keyed(report.rows[report.rows["fate"] == "refused"])} == {
-                c for c, _ in keyed(plan.to_frame()) if c in refused
+                key[0] for key in keyed(plan.to_frame()) if key[0] in refused and key not in taken
             }
             assert report.state == "done"
 
@@ -256,7 +257,13 @@ class Traffic(RuleBasedStateMachine):
         self.moved = True
         kind, after = trouble
         self.sandbox.vendor.troubles.extend([None] * after + TROUBLES[kind])
-        self.sandbox.vendor.refuse = lambda row: "not this one" if row["customer_id"] in refused else None
+        taken = self.table()  # what it took, and perhaps never answered, it does not refuse later
+
+        def refuse(row: dict[str, Any]) -> str | None:
+            known = (row["customer_id"], pd.Timestamp(row["updated_at"])) in taken
+            return "not this one" if row["customer_id"] in refused and not known else None
+
+        self.sandbox.vendor.refuse = refuse
         report: PushReport | None = None
         try:
             with dying(crash):

@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from toolkit.contract import CUSTOMER, Resource
+from toolkit.contract import CUSTOMER, ID, Resource
 from toolkit.engine import quoted
+from toolkit.errors import InputError, LedgerError
 from toolkit.receipts import PushRecord, Receipt
 
 ACCEPTED, SEEDED, RETRACTED = "accepted", "seeded", "retracted"
@@ -114,3 +116,27 @@ def versions_of(resource: Resource) -> str:
         ORDER BY coalesce(e.operation = 'UPSERT', FALSE) DESC,
                  CASE WHEN e.operation = 'UPSERT' THEN -epoch_us(e.recorded_at) ELSE epoch_us(e.recorded_at) END) = 1)
 """
+
+
+def required(reason: str) -> str:
+    """Return a reason, which must not be empty."""
+    if not reason.strip():
+        raise LedgerError("What is entered by hand needs a reason, for those who read the ledger later.")
+    return reason
+
+
+def require_text(customer_id: Any) -> None:
+    """Refuse an id that is a number: its zeros are lost already."""
+    if not isinstance(customer_id, str):
+        raise InputError(f"{ID} is text, so write it in quotes: '00123', not a {type(customer_id).__name__}.")
+
+
+def moment_of(value: Any, name: str) -> pd.Timestamp | None:
+    """Return a time in UTC, which it is taken for where it names no zone."""
+    if value is None:
+        return None
+    try:
+        moment = pd.Timestamp(value)
+    except (ValueError, TypeError):
+        raise LedgerError(f"{name} is not a time: write it as 2026-09-01 or 2026-09-01T10:00:00Z.") from None
+    return moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")

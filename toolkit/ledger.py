@@ -26,7 +26,17 @@ from toolkit.delivery import Customers, Delivery
 from toolkit.delta import Table, require_usable_folder
 from toolkit.display import plural
 from toolkit.engine import Session, quoted, to_arrow, to_frame
-from toolkit.entries import RETRACTED, SEEDED, STANDING, entry_schema, rows_of, versions_of
+from toolkit.entries import (
+    RETRACTED,
+    SEEDED,
+    STANDING,
+    entry_schema,
+    moment_of,
+    require_text,
+    required,
+    rows_of,
+    versions_of,
+)
 from toolkit.errors import InputError, LedgerError
 from toolkit.settings import Settings
 from toolkit.snapshot import Snapshot
@@ -90,8 +100,8 @@ class Ledger:
         """
         if push and as_of is not None:
             raise LedgerError("A snapshot is as of a time or of a push: give as_of or push, not both.")
-        accepted_by = self._end_of(push) if push else _moment(as_of, "as_of")
-        current_on = _moment(valid_at, "valid_at")
+        accepted_by = self._end_of(push) if push else moment_of(as_of, "as_of")
+        current_on = moment_of(valid_at, "valid_at")
         versions, version = self._entries.query_now(versions_of(self.resource), accepted_by, current_on, None)
         with Session({"versions": versions}) as session:
             newest = session.table(f"""SELECT {quoted(*self.resource.names)} FROM versions
@@ -119,7 +129,7 @@ class Ledger:
         InputError
             If `customer_id` is no text.
         """
-        _require_text(customer_id)
+        require_text(customer_id)
         found = self.query("FROM entries WHERE customer_id = $2 ORDER BY recorded_at, position", customer_id)
         return typed_frame(found.select(entry_schema(self.resource).names))
 
@@ -215,7 +225,7 @@ class Ledger:
             batch=0,
             position=pa.array(range(rows.num_rows)),
             author=author(),
-            reason=_required(reason),
+            reason=required(reason),
             source_file=report.delivery.source,
             source_row=pa.array(report.good.index),
         )
@@ -251,7 +261,7 @@ class Ledger:
             recorded_at=now or datetime.now(UTC),
             plan=push or None,
             author=author(),
-            reason=_required(reason),
+            reason=required(reason),
         )
         self._entries.append(entries)
         return int(wanted.num_rows)
@@ -315,11 +325,11 @@ class Ledger:
 
     def _held(self, keys: list[tuple[str, Any]]) -> pa.Table:
         try:
-            ids, times = [who for who, _ in keys], [_moment(at, TIME) for _, at in keys]
+            ids, times = [who for who, _ in keys], [moment_of(at, TIME) for _, at in keys]
         except (TypeError, ValueError):
             raise InputError(f"A key is a pair of {ID} and {TIME}. Nothing was retracted.") from None
         for customer_id in ids:
-            _require_text(customer_id)
+            require_text(customer_id)
         wanted = pd.DataFrame({ID: pd.array(ids, dtype="str"), TIME: pd.Series(times, dtype="datetime64[us, UTC]")})
         held = to_frame(self.versions().select(list(CUSTOMER.key))).assign(found=True)
         merged = wanted.drop_duplicates().merge(held, how="left", on=list(CUSTOMER.key))
@@ -330,24 +340,3 @@ class Ledger:
                 f"{', '.join(missing[:5])}: look at history(customer_id). Nothing was retracted."
             )
         return pa.table({c: pa.array(merged[c]) for c in CUSTOMER.key})
-
-
-def _required(reason: str) -> str:
-    if not reason.strip():
-        raise LedgerError("What is entered by hand needs a reason, for those who read the ledger later.")
-    return reason
-
-
-def _require_text(customer_id: Any) -> None:
-    if not isinstance(customer_id, str):
-        raise InputError(f"{ID} is text, so write it in quotes: '00123', not a {type(customer_id).__name__}.")
-
-
-def _moment(value: Any, name: str) -> pd.Timestamp | None:
-    if value is None:
-        return None
-    try:
-        moment = pd.Timestamp(value)
-    except (ValueError, TypeError):
-        raise LedgerError(f"{name} is not a time: write it as 2026-09-01 or 2026-09-01T10:00:00Z.") from None
-    return moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
