@@ -284,6 +284,7 @@ def test_nothing_is_sent_anew_without_an_attribute_that_was_sent_before(tenant: 
         lambda: correct_customers({"C00000": {"customer_name": "N"}}, reason="r", settings=unlisting),
         lambda: repush(report, settings=unlisting),
         lambda: revert(report, settings=unlisting),
+        lambda: plan_push(diff(Ledger.of(unlisting).snapshot(), customers(3)), settings=unlisting),
     ):
         with pytest.raises(PlanError, match=r"do not list \(region\).*\[\[attributes\]\]"):
             planned()

@@ -51,7 +51,7 @@ def plan_push(
     ------
     PlanError
         If a state cannot be included, a guard does not exist, the diff knows other custom attributes than the
-        settings, or a row is larger than a request may be.
+        settings, the ledger has one that these do not list, or a row is larger than a request may be.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def plan_push(
                 f"Rows that are {state} cannot be included{did_you_mean(state, INCLUDABLE) or '.'} "
                 f"It can be {', '.join(INCLUDABLE)}."
             )
-    envelope = Envelope(chosen.documented, chosen.solution, chosen.operation)
+    envelope, ledger = Envelope(chosen.documented, chosen.solution, chosen.operation), Ledger.of(chosen)
     _require_attributes(changes, envelope.contract.resource)
     rows = _rows(changes, wanted, envelope.contract.resource)
     batches = envelope.batches(rows)
@@ -86,7 +86,11 @@ def plan_push(
     }
     left_out = {s: changes.count(s) for s in STATES if s not in wanted}
     left_out |= {s: changes.count(s) for s in ("absent", "held")}
-    ledger = Ledger.of(chosen)
+    if unlisted := ledger.unlisted:
+        raise PlanError(
+            f"What was sent before has custom attributes that the settings do not list ({', '.join(unlisted)}), and "
+            "new versions would empty them: list them under [[attributes]] in toolkit.toml. Nothing was planned."
+        )
     situation = Situation(
         changes, rows, ledger.deliveries(), "" if chosen.local else chosen.host, ledger_is_empty=ledger.version < 0
     )

@@ -17,7 +17,6 @@ from toolkit.display import Result, badges, frame_table, heading, paragraph, plu
 from toolkit.engine import to_frame
 from toolkit.errors import InputError, PlanError
 from toolkit.guards import GUARDS
-from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan, plan_push
 from toolkit.settings import Settings
 from toolkit.snapshot import Snapshot
@@ -114,12 +113,10 @@ def plan_anew(
         If the rows or the ledger have a custom attribute that the settings do not list: a new version would lack it.
     """
     listed = settings.documented.resource.names
-    unlisted = [c for c in delivery.frame.columns if c not in listed]
-    unlisted += [c for c in Ledger.of(settings).unlisted if c not in unlisted]
-    if unlisted:
+    if unlisted := [c for c in delivery.frame.columns if c not in listed]:
         raise PlanError(
-            f"What was sent before has custom attributes that the settings do not list ({', '.join(unlisted)}), and "
-            "what is sent anew would empty them: list them under [[attributes]] in toolkit.toml. Nothing was planned."
+            f"The rows have custom attributes that the settings do not list ({', '.join(unlisted)}), and what is sent "
+            "anew would empty them: list them under [[attributes]] in toolkit.toml. Nothing was planned."
         )
     given = tuple(c for c in settings.documented.resource.names if c in delivery.frame.columns)
     report = validate(replace(delivery, given=given), contract=settings.documented, rules=())
