@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
+import pyarrow as pa
+
 from toolkit.batching import Envelope
 from toolkit.client import Client
 from toolkit.connecting import connected
@@ -127,13 +129,14 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         record = journal.require_open()
         ledger = Ledger.of(chosen)
         require_recent(journal, record, ledger)
-        require_same_columns(journal.rows(record.id), record, ledger)
-        _require_same_bodies(journal, record, ledger)
+        rows = journal.rows(record.id)
+        require_same_columns(rows, record, ledger)
+        _require_same_bodies(rows, journal, record, ledger)
         ledger.claims.require_free(but_for=record.id, since=datetime.fromisoformat(record.opened_at))
         enter_delivery(journal, record, ledger)
         fates, _ = journal.fates(record.id)
         _require_same_address(record, chosen, accepted=bool((fates == FATES.index("accepted")).any()))
-        _leave_out_overtaken(journal, record, ledger)
+        _leave_out_overtaken(rows, journal, record, ledger)
         settled = journal.fates(record.id)[1].all()
         with contextlib.nullcontext() if settled else connected(chosen) as client:
             return _carry_on(journal, record, ledger, client, pace, progress=progress)
@@ -280,9 +283,9 @@ def _envelope(record: PushRecord, ledger: Ledger) -> Envelope:
     return Envelope(contract, record.facts["solution"], record.facts["operation"])
 
 
-def _require_same_bodies(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
+def _require_same_bodies(rows: pa.Table, journal: Journal, record: PushRecord, ledger: Ledger) -> None:
     """Before anything is sent again: each body is what was planned, to the byte."""
-    bodies = _envelope(record, ledger).bodies(journal.rows(record.id))
+    bodies = _envelope(record, ledger).bodies(rows)
     made = [(n, first, stop, hashlib.sha256(body).hexdigest()) for n, (first, stop, body) in enumerate(bodies)]
     if made != journal.batches(record.id):
         raise JournalError(
@@ -291,13 +294,12 @@ def _require_same_bodies(journal: Journal, record: PushRecord, ledger: Ledger) -
         )
 
 
-def _leave_out_overtaken(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
+def _leave_out_overtaken(rows: pa.Table, journal: Journal, record: PushRecord, ledger: Ledger) -> None:
     fates, settled = journal.fates(record.id)
     since = ledger.keys_since(record.facts["ledger_version"], but_for=record.id)
     if since.num_rows == 0 or settled.all():
         return
     others = set(zip(*(since[c].to_pylist() for c in CUSTOMER.key), strict=True))
-    rows = journal.rows(record.id)
     keys = zip(*(rows[c].to_pylist() for c in CUSTOMER.key), strict=True)
     overtaken = [
         Receipt(place, place + 1, FATES[fates[place]], message=OVERTAKEN)
