@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.faulty import Faulty
 from toolkit.attributes import CustomAttribute
 from toolkit.contract import APRIL_2026, CONTRACTS, CURRENT, CUSTOMER
 from toolkit.errors import AddressError, AuthorizationError, SettingsError, StoppedError
@@ -39,6 +40,13 @@ def test_a_table_of_the_documented_columns_agrees(sandbox: Sandbox) -> None:
     assert sandbox.requests()["path"].tolist() == ["/api/v2/schema?solutionName=QP_OOTB"]
     assert "<h3>The columns agree</h3>" in check.body()
     assert check_schema().ok  # against the embedded sandbox too
+
+
+def test_a_question_has_no_body() -> None:
+    with Faulty() as server:
+        check_schema(settings=Settings(base_url=server.url))
+    assert b"transfer-encoding" not in server.headers[0].lower()
+    assert server.headers[0].startswith(b"GET ")
 
 
 def test_an_attribute_that_one_side_lacks_is_named_with_what_to_do(sandbox: Sandbox) -> None:

@@ -147,7 +147,8 @@ class Client(Unpickled):
             requests.Request(method, self._base_url + path, self._headers, data=body, auth=self._auth)
         )
         exchange = Exchange(body or b"", deadline_s=self._deadline_s)
-        request.body = exchange  # type: ignore[assignment]  # read as a file is, as by send()
+        # Read as a file is, as by send(); its length is said, or requests would send it in chunks, an empty one too.
+        request.body, request.headers["Content-Length"] = exchange, str(len(exchange))  # type: ignore[assignment]
         try:
             with self._session.send(
                 request, timeout=self._timeout_s, allow_redirects=False, **self._options

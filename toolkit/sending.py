@@ -76,7 +76,7 @@ class Sender:
         self._breaker = Breaker()
         self._repeatable = envelope.operation == "UPSERT"  # what arrives twice is there once
         self._rows = journal.rows(record.id)
-        notebook = "ipykernel" in sys.modules  # where standard error is shown as a fault
+        notebook = type(sys.stdout).__module__.startswith("ipykernel.")  # where standard error is shown as a fault
         self._bar = tqdm(
             total=record.n_rows,
             unit=" rows",
