@@ -87,7 +87,7 @@ class Journal:
                     self._db.execute('ALTER TABLE receipt ADD COLUMN "column" TEXT')  # a journal from before it
                 self._db.create_function("mixed", -1, mixed, deterministic=True)
                 self._db.executescript(triggers())
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, UnicodeError) as error:  # an error's own words may be damaged
                 raise JournalError(
                     f"The journal {self.path} cannot be opened ({error}): mend the folder's permissions, or {_WAY_OUT}."
                 ) from error
@@ -317,7 +317,7 @@ class Journal:
         try:
             with self._turn:
                 return self._db.execute(sql, (value,)).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise JournalError(f"The journal {self.path} cannot be read ({error}): {_WAY_OUT}.") from error
 
     def _now(self) -> str:
@@ -340,7 +340,7 @@ class Journal:
                     raise
         except sqlite3.IntegrityError:
             raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise JournalError(
                 f"The journal {self.path} cannot be written ({error}): free space or mend its permissions, then resume."
             ) from error
