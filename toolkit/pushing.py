@@ -15,7 +15,7 @@ import pyarrow as pa
 from toolkit.batching import Envelope
 from toolkit.client import Client
 from toolkit.connecting import connected
-from toolkit.contract import CUSTOMER, Contract
+from toolkit.contract import Contract
 from toolkit.display import plural
 from toolkit.entering import (
     close_abandoned,
@@ -35,7 +35,7 @@ from toolkit.locking import clear_left_behind, only_pusher, passing_folder
 from toolkit.pacing import Pace
 from toolkit.planning import PushPlan, as_dry_run
 from toolkit.receipts import FATES, OVERTAKEN, PushRecord, Receipt
-from toolkit.repeating import require_not_repeated
+from toolkit.repeating import keys_of, require_not_repeated
 from toolkit.reporting import PushReport, report_of
 from toolkit.schema_checking import ask_schema
 from toolkit.sending import Sender
@@ -299,11 +299,10 @@ def _leave_out_overtaken(rows: pa.Table, journal: Journal, record: PushRecord, l
     since = ledger.keys_since(record.facts["ledger_version"], but_for=record.id)
     if since.num_rows == 0 or settled.all():
         return
-    others = set(zip(*(since[c].to_pylist() for c in CUSTOMER.key), strict=True))
-    keys = zip(*(rows[c].to_pylist() for c in CUSTOMER.key), strict=True)
+    others = set(keys_of(since))
     overtaken = [
         Receipt(place, place + 1, FATES[fates[place]], message=OVERTAKEN)
-        for place, key in enumerate(keys)
+        for place, key in enumerate(keys_of(rows))
         if not settled[place] and key in others
     ]
     journal.enter(record.id, overtaken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +35,7 @@ def require_not_repeated(journal: Journal, plan: PushPlan) -> None:
 def _require_known(journal: Journal, plan: PushPlan) -> None:
     if plan.envelope.operation == "UPSERT":  # what arrives twice is there once
         return
-    wanted = _keys(plan.rows)
+    wanted = set(keys_of(plan.rows))
     for record in journal.pushes():
         unknown = journal.fates(record.id)[0] == FATES.index("unknown")
         if not unknown.any():
@@ -50,7 +51,7 @@ def _require_known(journal: Journal, plan: PushPlan) -> None:
                 stacklevel=4,
             )
             continue
-        again = wanted & _keys(rows.filter(pa.array(unknown)))
+        again = wanted.intersection(keys_of(rows.filter(pa.array(unknown))))
         if again:
             raise PlanError(
                 f"What became of {plural(len(again), 'row')} of this plan is unknown since push {record.id}, and an "
@@ -70,5 +71,6 @@ def _require_first(journal: Journal, plan: PushPlan) -> None:
             )
 
 
-def _keys(rows: pa.Table) -> set[tuple[object, ...]]:
-    return set(zip(*(rows[c].to_pylist() for c in CUSTOMER.key), strict=True))
+def keys_of(rows: pa.Table) -> Iterator[tuple[object, ...]]:
+    """Yield the key of each row, in their order."""
+    return zip(*(rows[c].to_pylist() for c in CUSTOMER.key), strict=True)
