@@ -7,7 +7,8 @@ The text of a row is what the vendor is sent, to the byte: all columns in the co
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,33 @@ class EncodedRows:
         return np.diff(self.ends, prepend=0)
 
 
+class Encoder:
+    """What encodes the rows of a resource, as a context manager; one serves many tables, one after another."""
+
+    def __init__(self, resource: Resource = CUSTOMER) -> None:
+        self._session = Session()
+        self._query = f"SELECT {_json(resource)} || ',' AS row FROM rows_"
+
+    def encode(self, table: pa.Table) -> EncodedRows:
+        """Encode every row of an Arrow table that has the resource's columns."""
+        self._session.register("rows_", table)
+        texts = self._session.table(self._query).column("row")
+        whole = pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in texts.chunks]) if len(texts) else None
+        if whole is None:
+            return EncodedRows(memoryview(b""), np.zeros(0, dtype=np.int64))
+        _, offsets, data = whole.buffers()
+        ends = np.frombuffer(offsets, dtype=np.int64)[whole.offset : whole.offset + len(whole) + 1]
+        return EncodedRows(memoryview(data)[int(ends[0]) :], ends[1:] - ends[0])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+
+
 def encode(table: pa.Table, *, resource: Resource = CUSTOMER) -> EncodedRows:
     """Encode every row of an Arrow table that has the resource's columns.
 
@@ -60,14 +88,8 @@ def encode(table: pa.Table, *, resource: Resource = CUSTOMER) -> EncodedRows:
     >>> rows.slice(0, 1)[:60]
     b'{"customer_id":"007","updated_at":"2025-01-28T10:00:00Z","cu'
     """
-    with Session({"rows_": table}) as session:
-        texts = session.table(f"SELECT {_json(resource)} || ',' AS row FROM rows_").column("row")
-    whole = pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in texts.chunks]) if len(texts) else None
-    if whole is None:
-        return EncodedRows(memoryview(b""), np.zeros(0, dtype=np.int64))
-    _, offsets, data = whole.buffers()
-    ends = np.frombuffer(offsets, dtype=np.int64)[whole.offset : whole.offset + len(whole) + 1]
-    return EncodedRows(memoryview(data)[int(ends[0]) :], ends[1:] - ends[0])
+    with Encoder(resource) as encoder:
+        return encoder.encode(table)
 
 
 def _json(resource: Resource) -> str:
@@ -110,6 +132,6 @@ def oversized(frame: pd.DataFrame, max_bytes: int, *, resource: Resource = CUSTO
 def _value(column: Column) -> str:
     name = quoted(column.name)
     if column.kind == "datetime":
-        fraction = f"CASE WHEN microsecond({name}) % 1000000 = 0 THEN '' ELSE strftime({name}, '.%f') END"
-        return f"strftime({name}, '%Y-%m-%dT%H:%M:%S') || {fraction} || 'Z'"
+        form = f"CASE WHEN microsecond({name}) % 1000000 = 0 THEN '%Y-%m-%dT%H:%M:%SZ' ELSE '%Y-%m-%dT%H:%M:%S.%fZ' END"
+        return f"strftime({name}, {form})"
     return name

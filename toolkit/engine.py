@@ -63,7 +63,11 @@ class Session:
         if self.scalar("SELECT current_setting('enable_progress_bar')"):
             self._connection.execute("SET enable_progress_bar=false")
         for name, table in (tables or {}).items():
-            self._connection.register(name, table)
+            self.register(name, table)
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Give a table, in the place of one that had this name."""
+        self._connection.register(name, table)
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run statements whose result nobody reads."""
@@ -81,7 +85,7 @@ class Session:
 
     def append(self, name: str, table: pa.Table) -> None:
         """Add rows to a table of the database, column by name; the table is made with the first."""
-        self._connection.register("appended_", table)
+        self.register("appended_", table)
         self.run(f"CREATE TABLE IF NOT EXISTS {name} AS SELECT * FROM appended_ LIMIT 0")
         self.run(f"INSERT INTO {name} BY NAME SELECT * FROM appended_")
         self._connection.unregister("appended_")
