@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,32 @@ def test_no_second_holds_more_than_the_rate_whatever_holds_it_up(holdups: list[f
         starts.append(clock.seconds)
         clock.seconds += holdup if holdup > 0.65 else holdup / 100
     assert all(later - earlier >= 1 for earlier, later in zip(starts, starts[50:], strict=False))
+
+
+@given(holdups=st.lists(st.floats(0, 0.7), min_size=60, max_size=200), sizes=st.lists(st.integers(1, 4), min_size=1))
+def test_no_second_holds_more_than_the_rate_where_starts_are_reserved_together(
+    holdups: list[float], sizes: list[int]
+) -> None:
+    clock, starts = Clock(), []
+    limiter = Limiter(50, clock=clock.clock, sleep=clock.sleep)
+    groups = cycle(sizes)
+    left = 0
+    for holdup in [*holdups, *[0.0] * 60]:
+        left = left or next(groups)
+        limiter.wait(left)
+        left -= 1
+        starts.append(clock.seconds)
+        clock.seconds += holdup if holdup > 0.65 else holdup / 20  # longer and shorter than the gap
+    assert all(later - earlier >= 1 - 1e-9 for earlier, later in zip(starts, starts[50:], strict=False))
+
+
+def test_starts_reserved_together_are_those_that_one_after_another_would_get() -> None:
+    together, alone = Clock(), Clock()
+    for clock, sizes in ((together, [4, 3, 2, 1]), (alone, [1, 1, 1, 1])):
+        limiter = Limiter(50, clock=clock.clock, sleep=clock.sleep)
+        for n in sizes * 5:
+            limiter.wait(n)
+    assert together.slept == pytest.approx(alone.slept)
 
 
 def test_a_short_holdup_is_made_up_for(clock: Clock) -> None:

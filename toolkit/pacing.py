@@ -60,19 +60,25 @@ class Limiter:
     sleep: Callable[[float], None] = time.sleep
     path: Path | None = None
     _starts: list[float] = field(default_factory=list, init=False)  # the last ones, and when the next would be in time
+    _own: list[float] = field(default_factory=list, init=False)  # those reserved that are still to come
 
     def __post_init__(self) -> None:
         self._gap_s = 1 / (0.98 * self.per_s)
         self._n = math.ceil(min(self.per_s, _MOST_KEPT))
         self._lock = FileLock(self.path.with_suffix(".lock"), timeout=_LOCKED_S, mode=0o600) if self.path else None
 
-    def wait(self) -> None:
-        """Wait for the next start."""
-        start = self._reserved() if self._lock is None else self._reserved_by_all(self._lock)
-        if (gap := start - self.clock()) > 0:
+    def wait(self, n: int = 1) -> None:
+        """Wait for the next start, of `n` that are to follow each other: these are reserved in one go."""
+        now = self.clock()
+        if not self._own or now - self._own[0] > self._gap_s:  # held up: what is late must not go at once
+            self._own = self._reserved(n) if self._lock is None else self._reserved_by_all(self._lock, n)
+        if (gap := self._own.pop(0) - self.clock()) > 0:
             self.sleep(gap)
 
-    def _reserved(self) -> float:
+    def _reserved(self, n: int) -> list[float]:
+        return [self._next() for _ in range(n)]
+
+    def _next(self) -> float:
         now = self.clock()
         *kept, due = self._starts or [now]
         start = max(now, due)
@@ -84,14 +90,14 @@ class Limiter:
         self._starts = [*[*kept, start][-self._n :], due]
         return start
 
-    def _reserved_by_all(self, lock: FileLock) -> float:
+    def _reserved_by_all(self, lock: FileLock, n: int) -> list[float]:
         path = self.path or Path()
         try:
             with lock, os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:
                 self._starts = _kept(file.read(_KEPT_BYTES))
                 if self._starts and max(self._starts) > self.clock() + _STALE_S:
                     self._starts = []
-                start = self._reserved()
+                starts = self._reserved(n)
                 file.seek(0)  # written over and never cut, which a file system would take for a reason to sync
                 file.write(json.dumps(self._starts).encode().ljust(_KEPT_BYTES))
         except (OSError, Timeout, NotImplementedError) as error:
@@ -99,7 +105,7 @@ class Limiter:
                 f"The pace that all requests to the target share cannot be kept in {path} ({error}): mend the "
                 "folder's permissions, or remove the file and its lock. Nothing more was sent."
             ) from error
-        return start
+        return starts
 
 
 def _kept(content: bytes) -> list[float]:

@@ -181,7 +181,7 @@ class Sender:
                 batch.attempt = self._journal.begin(self._push, batch.number, ranges(batch.cuts.part), batch.digest)
         try:
             while ready:
-                self._limiter.wait()
+                self._limiter.wait(len(ready))
                 batch = ready.pop(0)
                 lines.start(batch, batch.body)
                 self._n_flying += 1
