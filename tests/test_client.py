@@ -9,6 +9,7 @@ import json
 import logging
 import pickle
 import re
+import socket
 import ssl
 import traceback
 from base64 import b64encode, urlsafe_b64encode
@@ -20,11 +21,12 @@ import pytest
 import requests
 from pydantic import SecretStr
 
+from tests.clocks import Clock
 from tests.faulty import Fault, Faulty, http
 from toolkit.answers import Answer, read_answer
 from toolkit.client import MAX_ANSWER_BYTES, Client
 from toolkit.contract import APRIL_2026, CURRENT, Column, Contract, Resource
-from toolkit.exchange import WatchedHTTP
+from toolkit.exchange import Deadline, Exchange, WatchedHTTP
 from toolkit.redacting import Redaction
 from toolkit.sandbox import DROPPED, Reply, Request, Sandbox
 from toolkit.settings import Settings
@@ -361,3 +363,28 @@ def test_headers_that_cannot_be_parsed_and_waits_that_are_none_are_not_repeated(
     assert (answer.status, answer.retry_after) == (429, "[token]")
     assert caplog.records
     assert "the-right-one" not in caplog.text
+
+
+def test_each_exchange_over_a_connection_ends_at_its_own_time(clock: Clock) -> None:
+    deadline = Deadline(1000, clock=clock.clock)
+    pairs = [socket.socketpair() for _ in range(3)]
+    exchanges = [Exchange(b"body", deadline) for _ in pairs]
+    for exchange, (ours, _), seconds in zip(exchanges, pairs, (0, 300, 400), strict=True):
+        clock.seconds = seconds
+        exchange.watch(ours)
+    exchanges[1].close()  # its answer came
+
+    def ended() -> list[bool]:
+        return [exchange.overdue for exchange in exchanges]
+
+    clock.seconds = 999
+    assert (deadline.end_overdue(), ended()) == (1, [False, False, False])
+    clock.seconds = 1000
+    assert (deadline.end_overdue(), ended()) == (400, [True, False, False])
+    assert pairs[0][0].recv(1) == b""  # whoever reads is told
+    clock.seconds = 1400
+    assert (deadline.end_overdue(), ended()) == (None, [True, False, True])
+    deadline.close()
+    for pair in pairs:
+        for end in pair:
+            end.close()

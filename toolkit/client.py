@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError as LowerError
 
 from toolkit.answers import Answer
 from toolkit.contract import Contract
-from toolkit.exchange import Exchange, WatchedHTTP, WatchedHTTPS
+from toolkit.exchange import Deadline, Exchange, WatchedHTTP, WatchedHTTPS
 from toolkit.redacting import Redaction, Unpickled
 from toolkit.settings import SANDBOX, Settings
 
@@ -66,7 +66,7 @@ class Client(Unpickled):
         self.url = chosen.url(base_url)
         self._base_url = (base_url or chosen.base_url or "").rstrip("/")
         self.host = chosen.host
-        self._timeout_s, self._deadline_s = timeout_s, deadline_s
+        self._timeout_s, self._deadline = timeout_s, Deadline(deadline_s)
         token = chosen.token()
         # The sandbox's own token is public, and may be a word of the rows; it is no secret to take out of answers.
         public = chosen.local and token.get_secret_value() == SANDBOX
@@ -88,9 +88,9 @@ class Client(Unpickled):
 
     def send(self, body: bytes) -> Answer:
         """Post one body; redirects are not followed, so that the token stays with its host."""
-        exchange = Exchange(body, deadline_s=self._deadline_s)
+        exchange = Exchange(body, self._deadline)
         try:
-            return self._sent(exchange)
+            return self._sent(self._request.copy(), exchange)
         except requests.exceptions.SSLError as error:
             if _caused_by(error, "SSLCertVerificationError"):
                 return Answer(None, left=False, problem=f"{self.host} shows a certificate that cannot be verified")
@@ -115,9 +115,8 @@ class Client(Unpickled):
             exchange.close()
         return Answer(None, left=exchange.left, problem=self._overdue if exchange.overdue else problem)
 
-    def _sent(self, exchange: Exchange) -> Answer:
-        request = self._request.copy()
-        # It is read as a file is; the stubs know bytes alone.
+    def _sent(self, request: requests.PreparedRequest, exchange: Exchange) -> Answer:
+        # It is read as a file is; the stubs know bytes alone. Its length is said, or it would go in chunks.
         request.body, request.headers["Content-Length"] = exchange, str(len(exchange))  # type: ignore[assignment]
         with self._session.send(request, timeout=self._timeout_s, allow_redirects=False, **self._options) as response:
             if response.status_code < 200:  # the real answer may follow, and must not be taken for the next one's
@@ -138,7 +137,7 @@ class Client(Unpickled):
 
     @property
     def _overdue(self) -> str:
-        return f"{self.host} did not end its answer within {self._deadline_s:g} s"
+        return f"{self.host} did not end its answer within {self._deadline.seconds:g} s"
 
     def ask(self, path: str, body: bytes | None = None) -> Answer:
         """Get what is at a path of the host, or post to it: for all but rows, so no trouble is told apart."""
@@ -146,17 +145,9 @@ class Client(Unpickled):
         request = self._session.prepare_request(
             requests.Request(method, self._base_url + path, self._headers, data=body, auth=self._auth)
         )
-        exchange = Exchange(body or b"", deadline_s=self._deadline_s)
-        # Read as a file is, as by send(); its length is said, or requests would send it in chunks, an empty one too.
-        request.body, request.headers["Content-Length"] = exchange, str(len(exchange))  # type: ignore[assignment]
+        exchange = Exchange(body or b"", self._deadline)
         try:
-            with self._session.send(
-                request, timeout=self._timeout_s, allow_redirects=False, **self._options
-            ) as response:
-                text, complete, problem = _read(response)
-                if exchange.overdue:
-                    complete, problem = False, self._overdue
-                return Answer(response.status_code, self._redact(text), complete=complete, problem=problem)
+            return self._sent(request, exchange)
         except Exception as error:
             said = f"{self.host} could not be asked ({type(error).__name__})"
             return Answer(None, problem=self._overdue if exchange.overdue else said)
@@ -171,6 +162,7 @@ class Client(Unpickled):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._deadline.close()
         self._session.close()
 
 

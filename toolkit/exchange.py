@@ -6,9 +6,55 @@ import contextlib
 import logging
 import socket
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+
+class Deadline:
+    """The end of the exchanges of a connection, from the last byte of each body, whatever arrives in between.
+
+    One thread for all of them, which wakes once in `seconds`: a timer for each would cost a thread a request.
+    """
+
+    def __init__(self, seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds, self._clock = seconds, clock
+        self._watched: dict[Exchange, float] = {}
+        self._turn, self._closed, self._running = threading.Lock(), threading.Event(), False
+
+    def watch(self, exchange: Exchange) -> None:
+        """End an exchange, where it is not over by then."""
+        with self._turn:
+            self._watched[exchange] = self._clock() + self.seconds
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, daemon=True).start()
+
+    def forget(self, exchange: Exchange) -> None:
+        """Watch one no longer: it is over."""
+        with self._turn:
+            self._watched.pop(exchange, None)
+
+    def close(self) -> None:
+        """Watch no longer: the connection is closed."""
+        self._closed.set()
+
+    def _run(self) -> None:
+        wait_s: float | None = self.seconds
+        while wait_s is not None and not self._closed.wait(wait_s):
+            wait_s = self.end_overdue()
+
+    def end_overdue(self) -> float | None:
+        """End what is due, and return how long nothing else will be; None where nothing is watched."""
+        with self._turn:
+            now = self._clock()
+            for exchange in [e for e, due in self._watched.items() if due <= now]:
+                del self._watched[exchange]
+                exchange.end()
+            self._running = bool(self._watched)
+            return max(0.0, min(self._watched.values()) - now) if self._watched else None
 
 
 class Exchange:
@@ -18,13 +64,12 @@ class Exchange:
     ----------
     body
         What is sent; an empty one is none, as in a GET.
-    deadline_s
-        Seconds from the last byte of the body to the last of the answer, whatever arrives in between.
     """
 
-    def __init__(self, body: bytes, *, deadline_s: float) -> None:
-        self._body, self._deadline_s = body, deadline_s
-        self._timer: threading.Timer | None = None
+    _listening: socket.socket
+
+    def __init__(self, body: bytes, deadline: Deadline) -> None:
+        self._body, self._deadline = body, deadline
         self._read = self.left = self.overdue = False
 
     def __len__(self) -> int:
@@ -40,21 +85,19 @@ class Exchange:
 
     def watch(self, listening: socket.socket) -> None:
         """End the exchange at its deadline, though the vendor goes on sending a byte at a time."""
+        self._listening = listening
+        self._deadline.watch(self)
 
-        def end() -> None:
-            self.overdue = True
-            # As a plain socket: to an encrypted one, its own method would turn off the encryption meanwhile.
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(listening, socket.SHUT_RDWR)
-
-        self._timer = threading.Timer(self._deadline_s, end)
-        self._timer.daemon = True
-        self._timer.start()
+    def end(self) -> None:
+        """Read no further."""
+        self.overdue = True
+        # As a plain socket: to an encrypted one, its own method would turn off the encryption meanwhile.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._listening, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Watch no longer."""
-        if self._timer:
-            self._timer.cancel()
+        self._deadline.forget(self)
 
 
 _reading = threading.local()
