@@ -294,11 +294,13 @@ def test_of_two_stops_at_once_the_first_is_told(begin: Begin) -> None:
 
 
 def test_a_journal_that_cannot_be_written_ends_the_wait_for_answers(begin: Begin) -> None:
-    push, both = begin(3_000), threading.Barrier(2)
+    push, both, failed = begin(3_000), threading.Barrier(2), threading.Event()
 
     def vendor(rows: list[dict]) -> Answer:
         if rows[0]["customer_id"] != "C00000":
             both.wait(timeout=20)
+        if rows[0]["customer_id"] == "C01000":
+            failed.wait(timeout=20)
         return ok()
 
     enter, entered = push.journal.end, []
@@ -306,6 +308,7 @@ def test_a_journal_that_cannot_be_written_ends_the_wait_for_answers(begin: Begin
     def full(*args, **more) -> None:
         entered.append(args)
         if len(entered) > 1:
+            failed.set()
             raise JournalError("free space")
         enter(*args, **more)
 
@@ -313,6 +316,7 @@ def test_a_journal_that_cannot_be_written_ends_the_wait_for_answers(begin: Begin
     with pytest.raises(JournalError, match="free space"):
         send(push, vendor, connections=2)
     assert push.fates == {"accepted": 500, "unknown": 1_000, "unsent": 1_500}
+    assert len(entered) == 3  # the third, which came while the others were waited for, failed as well
 
 
 def test_an_interrupt_does_not_wait_for_an_answer_that_never_comes(begin: Begin, monkeypatch) -> None:

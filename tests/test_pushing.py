@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import pandas as pd
 import pytest
 
 from tests.clocks import Clock
+from toolkit.contract import CONTRACTS
 from toolkit.delivery import Delivery
 from toolkit.diffing import diff
 from toolkit.errors import (
@@ -513,7 +515,9 @@ def test_an_empty_plan_sends_nothing_and_leaves_nothing_open(
 ) -> None:
     place.push(customers(3))
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "never asked for")
-    report = place.push(customers(3))
+    plan = place.plan(customers(3))
+    assert (plan.n_batches, plan.first_body, plan.last_body) == (0, b"", b"")
+    report = place.push(plan)
     assert (report.n_rows, report.n_attempts, report.ok, report.state) == (0, 0, True, "done")
     assert place.n_requests == 1
     assert status(settings=place.settings).open_push == ""
@@ -934,6 +938,69 @@ def test_rows_that_were_lost_are_said_so_and_the_push_can_still_be_abandoned(pla
     assert (fates(report), report.state) == ({"unsent": 3}, "abandoned")
     assert "Its rows are lost" in report.body()
     assert fates(place.push(customers(3))) == {"accepted": 3}
+
+
+def half_sent(place: Place, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> PushReport:
+    """A push of which the first batch was accepted, and did not come into the ledger before the machine went down."""
+    place.sandbox.vendor.troubles.extend([None, Reply(401)])
+    with monkeypatch.context() as patch:
+        patch.setattr("toolkit.pushing.enter_accepted", lambda *_: None)
+        return place.stopped(frame)
+
+
+def test_accepted_rows_that_are_lost_are_given_up_by_the_analyst_alone(place: Place, customers, monkeypatch) -> None:
+    stopped = half_sent(place, customers(600), monkeypatch)
+    (place.settings.target_folder() / "rows" / f"{stopped.push}.parquet").unlink()
+    with pytest.raises(JournalError, match=r"abandon\(rows_lost=True\).* 500 accepted rows of push .* cannot enter"):
+        place.abandon()
+    assert status(settings=place.settings).open_push == stopped.push
+    report = abandon(settings=place.settings, pace=place.clock.pace, rows_lost=True)
+    assert (fates(report), report.state) == ({"accepted": 500, "unsent": 100}, "abandoned")
+    assert place.plan(customers(600)).counts["added"] == 600  # the ledger knows of none
+
+
+def test_a_journal_older_than_the_ledger_does_not_go_on(place: Place, customers, tmp_path: Path) -> None:
+    place.sandbox.vendor.troubles.extend([None, Reply(401), None, Reply(401)])
+    place.stopped(customers(1_200))
+    folder = place.settings.target_folder()
+    shutil.copytree(folder, tmp_path / "copy")
+    with pytest.raises(StoppedError):
+        place.resume()
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "copy", folder)
+    n_requests = place.n_requests
+    with pytest.raises(JournalError, match=r"older than the ledger.* restore the newer journal; or abandon"):
+        place.resume()
+    assert place.n_requests == n_requests
+    place.abandon()
+    assert fates(place.push(customers(1_200))) == {"accepted": 200}
+    place.require_agreement()
+
+
+def test_a_push_that_would_be_cut_otherwise_now_is_not_resumed(place: Place, customers, monkeypatch) -> None:
+    place.sandbox.vendor.troubles.extend([None, Reply(401)])
+    place.stopped(customers(600))
+    n_requests = place.n_requests
+    with monkeypatch.context() as patch:  # as another version of the toolkit might
+        patch.setitem(CONTRACTS, "2026-04", replace(CONTRACTS["2026-04"], max_rows=400))
+        with pytest.raises(JournalError, match=r"no longer encodes .* Install the earlier one, or abandon"):
+            place.resume()
+    assert place.n_requests == n_requests
+    assert fates(place.resume()) == {"accepted": 600}
+
+
+def test_an_append_does_not_go_past_rows_that_are_lost_and_may_have_arrived(place: Place, customers) -> None:
+    place.options["operation"] = "APPEND"
+    place.sandbox.vendor.troubles.append(DROPPED)
+    report = place.push(customers(3))
+    folder = place.settings.target_folder()
+    with Journal(folder, place.settings.target, clock=place.clock.now) as journal:
+        journal.close(report.push, state="done")
+    (folder / "rows" / f"{report.push}.parquet").unlink()
+    n_requests = place.n_requests
+    with pytest.raises(JournalError, match=f"rows of push {report.push}"):
+        place.push(customers(3))
+    assert place.n_requests == n_requests
 
 
 def test_a_ledger_that_cannot_be_written_keeps_nothing_open_and_sends_nothing(

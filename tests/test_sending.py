@@ -303,6 +303,23 @@ def test_a_second_push_is_refused_and_names_the_first(begin, tmp_path: Path, clo
     assert other.open_push(push.plan).id != push.record.id
 
 
+def test_of_two_who_open_a_push_at_once_the_second_is_refused(begin, tmp_path: Path, clock) -> None:
+    push = begin(10)
+
+    def quicker() -> str:
+        with Journal(tmp_path / "quick", push.plan.target, clock=clock.now, mark=lambda: "first") as other:
+            other.open_push(push.plan)
+        return "second"
+
+    with (
+        Journal(tmp_path / "quick", push.plan.target, clock=clock.now, mark=quicker) as journal,
+        pytest.raises(OpenPushError, match=r"-first .* is still open"),
+    ):
+        journal.open_push(push.plan)
+    with Journal(tmp_path / "quick", push.plan.target, clock=clock.now) as journal:
+        assert [record.id[-6:] for record in journal.pushes()] == ["-first"]
+
+
 def test_two_processes_cannot_push_to_a_target_at_once(tmp_path: Path) -> None:
     with only_pusher(tmp_path, "acme"), pytest.raises(OpenPushError, match="right now"), only_pusher(tmp_path, "acme"):
         pass
@@ -317,8 +334,13 @@ def test_a_journal_that_is_none_is_said_so(tmp_path: Path, clock) -> None:
 
 
 def test_nothing_open_is_said_so(tmp_path: Path, clock) -> None:
-    with pytest.raises(NothingOpenError, match="no open push"):
-        Journal(tmp_path, "acme", clock=clock.now).require_open()
+    with Journal(tmp_path, "acme", clock=clock.now) as journal:
+        with pytest.raises(NothingOpenError, match="no open push to target acme"):
+            journal.require_open()
+        with pytest.raises(NothingOpenError, match="Nothing was pushed to target acme"):
+            journal.last()
+        with pytest.raises(NothingOpenError, match="target acme has no push abc"):
+            journal.push("abc")
 
 
 def test_answers_are_kept_raw(begin) -> None:

@@ -128,20 +128,17 @@ class Journal:
         }
         who = (author(), socket.gethostname(), os.getpid())
         what = (plan.n_rows, plan.n_batches, plan.label, json.dumps(facts))
-        try:
-            with self._transaction():
-                self._db.execute("INSERT INTO seal VALUES (?, 0)", (push,))
-                self._db.execute(
-                    "INSERT INTO push VALUES (?,?,?,'open',?,NULL,?,?,?,?,?,?,?)",
-                    (push, plan.digest, self._target, self._now(), *who, *what),
-                )
-                self._db.executemany(
-                    "INSERT INTO batch VALUES (?,?,?,?,?)",
-                    [(push, b.number, b.first, b.stop, b.digest) for b in plan.batches],
-                )
-        except sqlite3.IntegrityError:
-            self.refuse_if_open()
-            raise
+        with self._transaction():
+            self.refuse_if_open()  # others may have been quicker
+            self._db.execute("INSERT INTO seal VALUES (?, 0)", (push,))
+            self._db.execute(
+                "INSERT INTO push VALUES (?,?,?,'open',?,NULL,?,?,?,?,?,?,?)",
+                (push, plan.digest, self._target, self._now(), *who, *what),
+            )
+            self._db.executemany(
+                "INSERT INTO batch VALUES (?,?,?,?,?)",
+                [(push, b.number, b.first, b.stop, b.digest) for b in plan.batches],
+            )
         return self.push(push)
 
     def open_record(self) -> PushRecord | None:
@@ -338,8 +335,6 @@ class Journal:
                     with contextlib.suppress(sqlite3.Error):
                         self._db.execute("ROLLBACK")
                     raise
-        except sqlite3.IntegrityError:
-            raise
         except (sqlite3.Error, UnicodeError) as error:
             raise JournalError(
                 f"The journal {self.path} cannot be written ({error}): free space or mend its permissions, then resume."
