@@ -8,13 +8,14 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
 
 from toolkit.batching import Envelope
 from toolkit.client import Client
-from toolkit.connecting import connected
+from toolkit.connecting import connected, pace_folder
 from toolkit.contract import Contract
 from toolkit.display import plural
 from toolkit.entering import (
@@ -105,9 +106,10 @@ def push(
             if client and schema_check:
                 for line in ask_schema(client, chosen).lines:
                     warnings.warn(line, SchemaWarning, stacklevel=2)
+            folder = pace_folder(chosen)
             record = journal.open_push(plan, reason=reason, ledger_version=ledger.version)
             enter_beginning(journal, record, ledger)
-            return _carry_on(journal, record, ledger, client, pace, progress=progress)
+            return _carry_on(journal, record, ledger, client, pace, folder=folder, progress=progress)
 
 
 def resume(*, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True) -> PushReport:
@@ -139,7 +141,7 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         _leave_out_overtaken(rows, journal, record, ledger)
         settled = journal.fates(record.id)[1].all()
         with contextlib.nullcontext() if settled else connected(chosen) as client:
-            return _carry_on(journal, record, ledger, client, pace, progress=progress)
+            return _carry_on(journal, record, ledger, client, pace, folder=pace_folder(chosen), progress=progress)
 
 
 def abandon(*, settings: Settings | None = None, pace: Pace | None = None, rows_lost: bool = False) -> PushReport:
@@ -204,8 +206,7 @@ def dry_run(
     ):
         record = journal.open_push(checked)
         try:
-            shared = chosen.target_folder()
-            Sender(journal, record, client, checked.envelope, pace, progress=progress, folder=shared).run()
+            Sender(journal, record, client, checked.envelope, pace, progress=progress, folder=pace_folder(chosen)).run()
         except StoppedError as stop:
             stop.report = report_of(journal, record.id, state="dry run", stopped=str(stop))
             raise
@@ -315,13 +316,14 @@ def _carry_on(
     client: Client | None,
     pace: Pace,
     *,
+    folder: Path,
     progress: bool,
 ) -> PushReport:
     envelope = _envelope(record, ledger)
     stopped: StoppedError | None = None
     try:
         if client is not None:
-            Sender(journal, record, client, envelope, pace, progress=progress).run()
+            Sender(journal, record, client, envelope, pace, progress=progress, folder=folder).run()
     except StoppedError as stop:
         stopped = stop
     finally:
