@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from openpyxl import load_workbook
 
 from tests.clocks import Clock
 from toolkit.delivery import Delivery
-from toolkit.diffing import Diff, diff
+from toolkit.diffing import WAYS_IN, Diff, diff
 from toolkit.display import escape, page
 from toolkit.engine import to_arrow
 from toolkit.errors import GuardError, InputError, PlanError
@@ -259,7 +260,24 @@ def test_a_plan_says_what_changes_what_stays_and_the_way_in(reviewed: PushPlan) 
     assert left["way_in"].str.len().gt(10).all()
     assert reviewed.first_body == reviewed.last_body
     assert len(reviewed.first_body) == reviewed.n_bytes
-    assert reviewed.to_dict()["by_state"] == reviewed.counts
+    assert reviewed.to_dict() == {
+        "plan": reviewed.digest,
+        "rows": 2, "accepted": 0, "refused": 0, "unknown": 0, "unsent": 2,
+        "by_state": {"added": 1, "changed": 1}, "changed_fields": 1, "quarantined": 0,
+        "left_out": 2,
+        "left_out_by_state": {
+            "unchanged": 0, "touched": 1, "restated": 1, "backdated": 0, "absent": 3, "held": 1,
+            "duplicate_key": 0, "null_key": 0,
+        },
+        "guards": [
+            {"name": guard.name, "message": guard.message, "overruled": guard.name == "id_form"}
+            for guard in reviewed.guards
+        ],
+        "batches": 1, "attempts": 0, "bytes": len(reviewed.first_body), "least_s": 0.02,
+        "target": "sandbox", "address": Settings().url(), "operation": "UPSERT",
+    }  # fmt: skip
+    assert [guard.name for guard in reviewed.guards] == ["absent", "id_form"]
+    assert reviewed.summary() == f"2 rows in 1 batch, 2 left out · {reviewed.label} · plan {reviewed.digest[:12]}"
 
 
 def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) -> None:
@@ -272,8 +290,28 @@ def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) ->
     assert "&lt;b&gt;new&lt;/b&gt;" in body
     assert "<b>" not in body
     assert "http" not in page("x", body).replace("api/v2", "")
+    headings = re.findall(r"<h[34]>(.*?)</h[34]>", body)
+    assert headings[1:] == ["Guards", "Left out", "What changes: 1 field", "Sent, oldest first", "First body"]
+    assert f"UPSERT to {reviewed.address} · 1 request, {reviewed.n_bytes:,} bytes, less than a second" in body
+    assert f"plan {reviewed.digest[:12]}, bound to its rows, target, contract and version 0 of the ledger" in body
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", body)]
+    assert [row[:2] for row in rows if row[2:3] and unescape(row[2]) in WAYS_IN.values()] == [
+        ["touched", "1"], ["restated", "1"], ["absent", "3"], ["held", "1"]
+    ]  # fmt: skip
     ready = replace(reviewed, guards=tuple(replace(g, overruled=True) for g in reviewed.guards))
     assert ready.body().startswith("<h3>Ready: 2 rows in 1 request, less than a second")
+
+
+def test_the_bodies_shown_are_the_first_and_the_last_and_long_ones_their_ends(customers) -> None:
+    settings = Settings()
+    plan = plan_push(diff(empty_frame(), customers(1_200)), settings=settings)
+    bodies = [body for *_, body in plan.envelope.bodies(plan.rows)]
+    assert (len(bodies), plan.first_body, plan.last_body) == (3, bodies[0], bodies[2])
+    shown = re.findall(r"<pre[^>]*>(.*?)</pre>", plan.body())
+    for body, said in zip((bodies[0].decode(), bodies[2].decode()), shown, strict=True):
+        assert unescape(said) == f"{body[:600]} … {len(body) - 1200:,} characters … {body[-600:]}"
+    short = replace(plan, batches=(), rows=plan.rows.slice(0, 0))
+    assert "<pre" not in short.body()
 
 
 def test_the_time_it_takes_is_that_of_the_contracts_rate(customers) -> None:
@@ -290,9 +328,24 @@ def test_the_workbook_holds_the_plan_and_calculates_nothing(reviewed: PushPlan, 
     assert book.sheetnames == ["summary", "rows to send", "field changes", "left out"]
     assert "f" not in {cell.data_type for sheet in book for row in sheet.iter_rows() for cell in row}
     said = {row[0].value: row[1].value for row in book["summary"].iter_rows(min_row=2)}
-    assert said["plan"] == reviewed.digest
-    assert said["guard absent"].startswith("3 of 6")
-    assert said["guard id_form"].endswith("Overruled.")
+    absent, id_form = (guard.message for guard in reviewed.guards)
+    assert said == {
+        "verdict": "Held back by 1 guard: absent",
+        "plan": reviewed.digest,
+        "bound to": f"plan {reviewed.digest[:12]}, bound to its rows, target, contract and version 0 of the ledger",
+        "target": reviewed.label,
+        "address": Settings().url(),
+        "operation": "UPSERT",
+        "requests": f"1 ({reviewed.n_bytes:,} bytes), less than a second at the contract's rate",
+        "rows added": "1",
+        "rows changed": "1",
+        "left out: touched": f"1 ({WAYS_IN['touched']})",
+        "left out: restated": f"1 ({WAYS_IN['restated']})",
+        "left out: absent": f"3 ({WAYS_IN['absent']})",
+        "left out: held": f"1 ({WAYS_IN['held']})",
+        "guard absent": absent,
+        "guard id_form": f"{id_form} Overruled.",
+    }
     sent = [[c.value for c in row] for row in book["rows to send"].iter_rows()]
     assert sent[0][:4] == ["source_row", "customer_id", "updated_at", "customer_name"]
     assert [row[:4] for row in sent[1:]] == [
