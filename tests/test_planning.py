@@ -15,7 +15,7 @@ from toolkit.diffing import diff
 from toolkit.encoding import encode, oversized
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError
-from toolkit.planning import as_dry_run, plan_push
+from toolkit.planning import as_dry_run, plan_push, require_digest
 from toolkit.schema import empty_frame
 from toolkit.settings import Settings
 
@@ -165,3 +165,14 @@ def test_a_state_that_cannot_be_included_is_said_in_whole_sentences(customers, s
     with pytest.raises(PlanError) as error:
         plan_push(diff(empty_frame(), customers(1)), include=state)
     assert f"{near} It can be touched" in str(error.value)
+
+
+def test_a_plan_is_held_to_the_digest_that_was_reviewed(customers) -> None:
+    plan = plan_push(diff(empty_frame(), customers(2)))
+    for said in ("", plan.digest, plan.digest[:8], plan.digest[:12].upper()):
+        require_digest(plan, said)
+    with pytest.raises(PlanError, match=r"at least the first 8 characters"):
+        require_digest(plan, plan.digest[:7])
+    other = ("0" if plan.digest[0] != "0" else "1") + plan.digest[1:]
+    with pytest.raises(PlanError, match=rf"now makes plan {plan.digest[:12]}, not the reviewed one.*toolkit plan"):
+        require_digest(plan, other)
