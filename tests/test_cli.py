@@ -478,6 +478,24 @@ def test_what_comes_after_a_push(run: Run, sandbox: Sandbox, clean: Path, tmp_pa
     assert [e["reason"] for e in after["entries"]].count("a call") == 1
 
 
+def test_a_push_left_open_on_a_lost_machine_is_released(
+    run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_LEDGER", str(tmp_path / "shared"))
+    sandbox.vendor.troubles.extend([None, Reply(401)])  # asked for its columns first
+    code, left, _ = run("push", clean, "--yes")
+    assert (code, left["unsent"]) == (2, 5)
+    monkeypatch.setenv("TOOLKIT_HOME", str(tmp_path / "colleague"))
+    code, said, _ = run("push", clean, "--yes")
+    assert code == 2
+    assert f"toolkit release {left['push']}" in said["error"]
+    assert run("release", "another", "--reason", "lost")[0] == 2
+    assert run("release", left["push"], "--reason", "its machine is lost")[:2] == (0, {"released": left["push"]})
+    code, said, _ = run("push", clean, "--yes")
+    assert (code, "--allow older" in said["error"]) == (2, True)  # the lost push began with the same file
+    assert run("push", clean, "--yes", "--allow", "older")[1]["accepted"] == 5
+
+
 def test_customers_sent_before_the_toolkit_came_are_taken_over(run: Run, sandbox: Sandbox, clean: Path) -> None:
     code, seeded, _ = run("seed", clean, "--reason", "sent by script until today")
     assert (code, seeded) == (0, {"seeded": 5})

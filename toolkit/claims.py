@@ -66,7 +66,8 @@ class Claims:
                     f"Push {claim['push']} to the shared ledger is under way, or was left open: {claim['author']} "
                     f"began it at {claim['since']:%Y-%m-%d %H:%M:%S}Z on {claim['host']}. Nothing was sent. "
                     "Wait until it ends, then plan anew, or resume yours; or have it resumed or abandoned there. If "
-                    f"its machine is lost, Ledger.of().claims.release({claim['push']!r}, reason=…) lets others go on."
+                    f"its machine is lost, Ledger.of().claims.release({claim['push']!r}, reason=…) lets others go on; "
+                    f"so does 'toolkit release {claim['push']}'."
                 )
 
     def end(self, push: str) -> None:

@@ -192,6 +192,19 @@ def retract(customer_id: str = "", updated_at: str = "", /, *, push: str = "", r
     return OK
 
 
+def release(name: str, /, *, reason: str, json: Json = False) -> int:
+    """Let others push to a shared ledger again, though push NAME was left open on a machine that is lost.
+
+    Parameters
+    ----------
+    reason
+        How that is known, for the ledger.
+    """
+    Ledger.of(labelled()).claims.release(name, reason=reason)
+    print_json({"released": name}) if json else print(f"push {name} released")
+    return OK
+
+
 def schema(*, json: Json = False) -> int:
     """Hold the vendor's columns against ours; nothing is written."""
     found = check_schema(settings=labelled())
@@ -199,7 +212,7 @@ def schema(*, json: Json = False) -> int:
     return OK if found.ok else FINDINGS
 
 
-LATER: tuple[Any, ...] = (amend, repush, revert, settle, report, pushes, seed, retract, schema)
+LATER: tuple[Any, ...] = (amend, repush, revert, settle, report, pushes, seed, retract, release, schema)
 
 
 def _sent(planned: Repush, settings: Settings, yes: bool, json: bool) -> int:

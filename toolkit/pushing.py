@@ -197,7 +197,9 @@ def dry_run(
     chosen, pace = settings or Settings(), pace or Pace()
     if not isinstance(plan, PushPlan):
         plan = _plan_of(plan)
-    _require_cleared(plan, chosen)
+    _require_same_settings(plan, chosen)
+    if plan.n_rows:
+        require_overruled(plan.guards)
     checked = as_dry_run(plan)
     with (
         passing_folder(chosen.folder(), DRY_RUN, chosen.target, clock=pace.now) as folder,
@@ -231,7 +233,7 @@ def _plan_of(carrier: CarriesPlan) -> PushPlan:
     return plan
 
 
-def _require_cleared(plan: PushPlan, settings: Settings) -> None:
+def _require_same_settings(plan: PushPlan, settings: Settings) -> None:
     if (plan.target, plan.address, plan.envelope.operation) != (settings.target, settings.url(), settings.operation):
         raise PlanError(f"The plan was made for {plan.label}, and the settings name {settings.label}: plan it anew.")
     planned, contract = plan.envelope.contract, settings.documented
@@ -243,20 +245,19 @@ def _require_cleared(plan: PushPlan, settings: Settings) -> None:
     if any(differing.values()):
         said = ", ".join(what for what, differs in differing.items() if differs)
         raise PlanError(f"The plan was made with {said}, and the settings name another: plan it anew.")
-    if plan.n_rows:  # where nothing leaves, there is nothing to hold back
-        require_overruled(plan.guards)
 
 
 def _bound(plan: PushPlan, settings: Settings) -> Ledger:
-    _require_cleared(plan, settings)
+    _require_same_settings(plan, settings)
     ledger = Ledger.of(settings)
     if plan.ledger_version is not None and plan.ledger_version != ledger.version:
         raise PlanError(
             "The ledger moved on since the plan was made, so it may send what is there already: take a "
             "new snapshot, and diff and plan anew."
         )
-    if plan.n_rows:
-        ledger.claims.require_free()
+    if plan.n_rows:  # where nothing leaves, there is nothing to hold back
+        ledger.claims.require_free()  # before the guards: another's push under way may be what they speak of
+        require_overruled(plan.guards)
     return ledger
 
 
