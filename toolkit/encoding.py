@@ -62,9 +62,10 @@ class Encoder:
         """Encode every row of an Arrow table that has the resource's columns."""
         self._session.register("rows_", table)
         texts = self._session.table(self._query).column("row")
-        whole = pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in texts.chunks]) if len(texts) else None
-        if whole is None:
+        chunks = [chunk.cast(pa.large_string()) for chunk in texts.chunks]
+        if not len(texts):
             return EncodedRows(memoryview(b""), np.zeros(0, dtype=np.int64))
+        whole = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)  # which would copy a single one as well
         _, offsets, data = whole.buffers()
         ends = np.frombuffer(offsets, dtype=np.int64)[whole.offset : whole.offset + len(whole) + 1]
         return EncodedRows(memoryview(data)[int(ends[0]) :], ends[1:] - ends[0])
