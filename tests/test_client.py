@@ -334,6 +334,14 @@ def test_a_client_and_what_it_holds_go_into_no_file(monkeypatch: pytest.MonkeyPa
             assert "right" not in repr(held)
 
 
+def test_a_host_that_cannot_be_asked_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with Client(Settings(base_url=url)) as client:
+        answer = client.ask("/schema")
+    assert (answer.status, answer.problem) == (None, f"{url[7:]} could not be asked (ConnectionError)")
+
+
 def test_an_interrupt_shows_no_frame_that_holds_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
 

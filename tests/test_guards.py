@@ -291,6 +291,12 @@ def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) ->
     assert "<b>" not in body
     assert "http" not in page("x", body).replace("api/v2", "")
     headings = re.findall(r"<h[34]>(.*?)</h[34]>", body)
+    assert not re.search(r"</(h3|h4|p|table)>[^<]", body)
+    assert f"<p class=soft>plan {reviewed.digest[:12]}, bound" in body
+    heads = re.findall(r"<th(?: [^>]*)?>(.*?)</th>", body)
+    assert heads[:6] == ["state", "count", "way in", "column", "rows", "of those sent"]
+    assert 'class="badge bad">absent<' in body
+    assert 'class="badge calm">id_form, overruled<' in body
     assert headings[1:] == ["Guards", "Left out", "What changes: 1 field", "Sent, oldest first", "First body"]
     assert f"UPSERT to {reviewed.address} · 1 request, {reviewed.n_bytes:,} bytes, less than a second" in body
     assert f"plan {reviewed.digest[:12]}, bound to its rows, target, contract and version 0 of the ledger" in body
@@ -308,6 +314,9 @@ def test_the_bodies_shown_are_the_first_and_the_last_and_long_ones_their_ends(cu
     bodies = [body for *_, body in plan.envelope.bodies(plan.rows)]
     assert (len(bodies), plan.first_body, plan.last_body) == (3, bodies[0], bodies[2])
     shown = re.findall(r"<pre[^>]*>(.*?)</pre>", plan.body())
+    sent = plan.body().partition("Sent, oldest first")[2].partition("</table>")[0]
+    assert re.findall(r"<th(?: [^>]*)?>(.*?)</th>", sent)[:2] == ["source_row", "customer_id"]
+    assert re.findall(r"C0000\d", sent) == [f"C{n:05d}" for n in range(8)]
     for body, said in zip((bodies[0].decode(), bodies[2].decode()), shown, strict=True):
         assert unescape(said) == f"{body[:600]} … {len(body) - 1200:,} characters … {body[-600:]}"
     short = replace(plan, batches=(), rows=plan.rows.slice(0, 0))
@@ -316,6 +325,7 @@ def test_the_bodies_shown_are_the_first_and_the_last_and_long_ones_their_ends(cu
 
 def test_the_time_it_takes_is_that_of_the_contracts_rate(customers) -> None:
     plan = plan_push(diff(empty_frame(), customers(3)))
+    assert replace(plan, batches=plan.batches * 50).verdict == "Ready: 3 rows in 50 requests, at least 1 s"
     slow = replace(plan, batches=plan.batches * 250)
     assert slow.least_s == 5
     assert slow.verdict == "Ready: 3 rows in 250 requests, at least 5 s"
@@ -327,7 +337,8 @@ def test_the_workbook_holds_the_plan_and_calculates_nothing(reviewed: PushPlan, 
     book = load_workbook(reviewed.to_excel(tmp_path / "plan.xlsx"))
     assert book.sheetnames == ["summary", "rows to send", "field changes", "left out"]
     assert "f" not in {cell.data_type for sheet in book for row in sheet.iter_rows() for cell in row}
-    said = {row[0].value: row[1].value for row in book["summary"].iter_rows(min_row=2)}
+    said = {row[0].value: row[1].value for row in book["summary"].iter_rows()}
+    assert said.pop("what") == "value"
     absent, id_form = (guard.message for guard in reviewed.guards)
     assert said == {
         "verdict": "Held back by 1 guard: absent",

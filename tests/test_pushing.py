@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -838,7 +839,9 @@ def test_a_dry_run_that_is_stopped_says_what_was_answered_until_then(current: Pl
     current.sandbox.vendor.troubles.extend([None, Reply(401)])
     with pytest.raises(AuthorizationError) as error:
         dry_run(current.plan(customers(2_100)), settings=current.settings, pace=current.clock.pace, progress=False)
-    assert fates(error.value.report) == {"accepted": 2_000, "unsent": 100}
+    report = error.value.report
+    assert (fates(report), report.state) == ({"accepted": 2_000, "unsent": 100}, "dry run")
+    assert str(error.value) in unescape(report.body())
     assert status(settings=current.settings).open_push == ""
     assert fates(current.push(customers(3))) == {"accepted": 3}
 
@@ -1105,6 +1108,24 @@ def test_an_abandoned_push_that_was_killed_keeps_what_was_accepted(place: Place,
     assert fates(place.abandon()) == {"accepted": 500, "unknown": 500, "unsent": 200}
     place.require_agreement()
     assert place.plan(customers(1_200)).n_rows == 700
+
+
+def test_a_push_that_was_abandoned_before_it_began_leaves_no_customers_behind(
+    place: Place, customers, monkeypatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("toolkit.pushing.enter_beginning", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            place.push(customers(3))
+    kept = list(place.settings.target_folder().rglob("*.delivery"))
+    assert len(kept) == 1
+    assert fates(place.abandon()) == {"unsent": 3}
+    assert not kept[0].exists()
+    assert len(Ledger.of(place.settings).deliveries()) == 0
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_an_interrupt_keeps_what_was_accepted(place: Place, customers) -> None:

@@ -218,9 +218,5 @@ def _caused_by(error: BaseException, *names: str) -> bool:
         seen.add(id(one))
         if type(one).__name__ in names:
             return True
-        chain += [
-            n
-            for n in (one.__cause__, one.__context__, getattr(one, "reason", None), *one.args)
-            if isinstance(n, BaseException)
-        ]
+        chain += [n for n in (one.__cause__, one.__context__, *one.args) if isinstance(n, BaseException)]
     return False
