@@ -170,6 +170,7 @@ def test_retries_are_bounded_over_the_whole_push(begin: Begin) -> None:
     send(push, vendor, connections=1)
     assert isinstance(push.error, UnreachableError)
     assert 20 <= push.report.n_accepted / 500 <= 30
+    assert "Gave up, all retries of this push being used up, the last 1 request having failed" in str(push.error)
     send(push, lambda rows: ok())
     assert push.fates == {"accepted": 25_000}
 

@@ -43,7 +43,7 @@ class Ledgered:
 
     def __init__(self, versions: pd.DataFrame, last_keys: frozenset[str] | None) -> None:
         self.versions = to_arrow(versions, CUSTOMER.arrow_schema())
-        self.last_keys, self.label, self.version = last_keys, "a ledger", 3
+        self.last_keys, self.label, self.version, self.origin = last_keys, "a ledger", 3, "its folder"
 
 
 def test_added_is_a_customer_that_was_never_sent_with_each_of_its_versions() -> None:

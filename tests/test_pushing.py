@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 
 from tests.clocks import Clock
+from toolkit import pushing
 from toolkit.contract import CONTRACTS
 from toolkit.delivery import Delivery
 from toolkit.diffing import diff
@@ -524,6 +525,30 @@ def test_an_empty_plan_sends_nothing_and_leaves_nothing_open(
     assert status(settings=place.settings).open_push == ""
 
 
+def test_what_another_ledger_or_moment_lacks_is_not_planned_for_this_one(place: Place, customers) -> None:
+    place.push(customers(5))
+    place.push(customers(1, start=5))
+    other = Settings(base_url=place.sandbox.url, target="other", prefix="B_")
+    changes = diff(Ledger.of(place.settings).snapshot(), customers(7))
+    with pytest.raises(PlanError, match=r"not compare with what target other .* holds now"):
+        plan_push(changes, settings=other, allow="all")
+    past = diff(Ledger.of(place.settings).snapshot(valid_at="2020-01-01"), customers(7))
+    with pytest.raises(PlanError, match="another target, ledger or moment"):
+        plan_push(past, settings=place.settings, allow="all")
+    assert plan_push(changes, settings=place.settings, allow="all").n_rows == 1
+
+
+def test_a_push_with_rows_that_may_have_arrived_is_not_resumed_into_another_table(place: Place, customers) -> None:
+    place.sandbox.vendor.troubles.extend([(True, DROPPED)] * 6)
+    place.stopped(customers(3))
+    place.options["prefix"] = "ZZ_"
+    with pytest.raises(PlanError, match=r"has rows in \w+, or may have, and the settings name ZZ_"):
+        place.resume()
+    assert place.n_requests == 6
+    del place.options["prefix"]
+    assert fates(place.resume()) == {"accepted": 3}
+
+
 def test_a_push_with_accepted_rows_is_not_resumed_into_another_table(place: Place, customers) -> None:
     place.sandbox.vendor.troubles.extend([None, Reply(401)])
     place.stopped(customers(600))
@@ -601,6 +626,27 @@ def test_of_two_who_looked_at_once_not_both_send(place: Place, colleague: Place,
     ]
     assert len(Ledger.of(place.settings).deliveries()) == 1  # mine was withdrawn
     assert fates(colleague.resume()) == {"accepted": 3}
+
+
+@pytest.mark.parametrize("operation", ["UPSERT", "APPEND"])
+def test_a_push_that_came_and_went_since_the_first_look_holds_the_other_back(
+    place: Place, colleague: Place, customers, monkeypatch, operation: str
+) -> None:
+    place.options["operation"] = colleague.options["operation"] = operation
+    plan, asked = place.plan(customers(3)), pushing.ask_schema
+
+    def slowly(*args: Any) -> Any:
+        assert fates(colleague.push(customers(3))) == {"accepted": 3}
+        return asked(*args)
+
+    monkeypatch.setattr("toolkit.pushing.ask_schema", slowly)
+    with pytest.raises(PlanError, match="The ledger moved on"):
+        place.push(plan, schema_check=True)
+    assert len(place.sandbox.requests()) == 2  # the question and the colleague's rows
+    found = status(settings=place.settings)
+    assert (found.open_push, found.pushes["state"].tolist()) == ("", ["abandoned"])
+    assert Ledger.of(place.settings).claims.open() == []
+    place.require_agreement()
 
 
 @pytest.mark.parametrize("end", ["resume", "abandon"])

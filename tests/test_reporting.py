@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -127,17 +126,6 @@ def test_refused_rows_go_to_a_sheet_with_the_vendors_reason(place: Place, custom
     assert sheet.cell(rows[6], columns["source"]).comment is None
     with pytest.raises(InputError, match=r"ends in \.xlsx"):
         report.to_excel(tmp_path / "r.csv")
-
-
-def test_a_journal_from_before_columns_were_kept_is_taken_over(place: Place, customers) -> None:
-    place.sandbox.vendor.refuse = refuse_bad
-    place.push(customers(7))
-    with sqlite3.connect(place.settings.target_folder() / "journal.sqlite") as old:
-        old.execute('ALTER TABLE receipt DROP COLUMN "column"')
-    old.close()
-    again = place.push(customers(7))
-    assert again.refused["column"].tolist() == ["", ""]
-    assert again.refused["message"].tolist() == ["no such price list"] * 2
 
 
 # The history of pushes ---------------------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +28,7 @@ from toolkit.errors import (
 )
 from toolkit.journal import Journal
 from toolkit.locking import only_pusher
-from toolkit.planning import PushPlan, plan_push
+from toolkit.planning import PushPlan, as_dry_run, plan_push
 from toolkit.receipts import PushRecord
 from toolkit.reporting import PushReport, report_of
 from toolkit.schema import empty_frame
@@ -456,6 +458,104 @@ def test_a_disk_that_fills_up_loses_no_fate(begin) -> None:
     database.execute("PRAGMA max_page_count = 1000000")
     again = push.send(script())
     assert (push.fates, again.sizes) == ({"accepted": 1_200}, [500, 200])
+
+
+class Interrupted:
+    """The journal's connection, with an interrupt right after its n-th statement."""
+
+    def __init__(self, database, at: int) -> None:
+        self._database, self._at, self.n = database, at, 0
+
+    def __getattr__(self, name: str):
+        found = getattr(self._database, name)
+        if not name.startswith("execute"):
+            return found
+
+        def counted(*args):
+            result = found(*args)
+            self.n += 1
+            if self.n == self._at:
+                raise KeyboardInterrupt
+            return result
+
+        return counted
+
+
+def test_an_interrupt_at_any_statement_loses_no_fate_and_makes_none_up(customers, clock, tmp_path: Path) -> None:
+    plan = plan_push(diff(empty_frame(), customers(1_200)), settings=Settings(operation="APPEND"))
+
+    def interrupted(at: int) -> tuple[Push, Fake, int]:
+        push = Push(tmp_path / str(at), plan, clock)
+        push.journal._db = Interrupted(push.journal._db, at)
+        client = Fake(script())
+        with contextlib.suppress(KeyboardInterrupt):
+            Sender(push.journal, push.record, client, plan.envelope, clock.pace, progress=False).run()
+        return push, client, push.journal._db.n
+
+    n_statements = interrupted(-1)[2]
+    assert n_statements > 15
+    for at in range(1, n_statements + 1):
+        push, client, _ = interrupted(at)
+        assert not push.journal._db.in_transaction, at
+        with Journal(tmp_path / str(at), plan.target, clock=clock.now) as fresh:
+            assert (fresh.fates(push.record.id)[0] == push.journal.fates(push.record.id)[0]).all(), at
+        known, n_sent = push.fates, sum(client.sizes)
+        assert known.get("accepted", 0) + known.get("unknown", 0) in (n_sent, n_sent + 500, n_sent + 200), at
+        assert known.get("accepted", 0) <= n_sent, at
+        again = push.send(script())
+        assert sum(again.sizes) == known.get("unsent", 0), at
+
+
+def test_an_attempt_whose_entry_is_interrupted_did_not_leave(begin) -> None:
+    push = begin(1_200, operation="APPEND")
+    entered = push.journal.begin
+
+    def interrupt(*args) -> int:
+        number = entered(*args)
+        if number == 2:
+            raise KeyboardInterrupt  # as it would come when the disk has taken it
+        return number
+
+    push.journal.begin = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        push.send(script())
+    assert push.fates["accepted"] == 500
+
+
+def dry(folder: Path, frame, clock, **options: object) -> Push:
+    settings = Settings(contract="current", **options)
+    return Push(folder, as_dry_run(plan_push(diff(empty_frame(), frame), settings=settings)), clock)
+
+
+def test_what_a_dry_run_says_after_a_stop_leads_to_no_push(customers, clock, tmp_path: Path) -> None:
+    stops = {
+        "token": script(Answer(401)),
+        "nothing at": script(Answer(404)),
+        "names no row (": script(Answer(302)),
+        "Gave up": lambda rows: NEVER_LEFT,
+        "whole requests": lambda rows: Answer(400),
+        "No answer tells": lambda rows: ok(failed=[], accepted=99),
+    }
+    for n, (words, vendor) in enumerate(stops.items()):
+        push = dry(tmp_path / str(n), customers(8), clock)
+        push.send(vendor)
+        assert words in str(push.error)
+        assert "ake the dry run again" in str(push.error)
+        assert not re.search("resume|abandon|settle", str(push.error))
+
+
+def test_a_dry_run_of_an_append_asks_again_where_an_answer_was_lost(customers, clock, tmp_path: Path) -> None:
+    push = dry(tmp_path, customers(8), clock, operation="APPEND")
+    again = push.send(script(LOST))
+    assert (push.fates, push.error, again.sizes) == ({"accepted": 8}, None, [8, 8])
+
+
+def test_rows_that_are_unsent_are_not_for_settling(begin) -> None:
+    push, other = begin(3), Answer(400, b'{"failed": [{"customer_id": "OTHER"}]}')
+    push.send(lambda rows: other if "C00001" in str(rows) else ok())
+    assert push.fates == {"accepted": 2, "unsent": 1}
+    assert "No answer tells what became of 1 row" in str(push.error)
+    assert "settle" not in str(push.error)
 
 
 def test_a_body_that_is_not_the_planned_one_is_not_sent(begin) -> None:

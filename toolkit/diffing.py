@@ -63,6 +63,11 @@ class Before(Protocol):
         ...
 
     @property
+    def origin(self) -> str:
+        """Which ledger it is of, and of which moment if not of now."""
+        ...
+
+    @property
     def label(self) -> str:
         """Where the versions come from, for people."""
         ...
@@ -95,6 +100,8 @@ class Diff(Result):
         The id of every version before.
     last_ids
         The ids in the last full delivery, held ones included; empty where there was none.
+    before_origin
+        The ledger that was compared with, and its moment if not now; empty for a plain frame.
     """
 
     delivery: Delivery
@@ -105,6 +112,7 @@ class Diff(Result):
     before_version: int | None = None
     before_ids: pa.ChunkedArray = field(default_factory=lambda: pa.chunked_array([], pa.string()))
     last_ids: frozenset[str] = frozenset()
+    before_origin: str = ""
 
     def count(self, state: str) -> int:
         """Count the rows of a state; customers for ``absent``, ``newly_absent`` and ``held``."""
@@ -223,9 +231,10 @@ def diff(before: pd.DataFrame | Before, after: Customers) -> Diff:
             columns = columns.append(pa.field(name, _arrow_type(frame[name])))
     if isinstance(before, pd.DataFrame):
         versions, version = to_arrow(before, columns), None
-        last_keys, label = None, "compared with a frame"
+        last_keys, label, origin = None, "compared with a frame", ""
     else:
-        versions, version, last_keys, label = before.versions, before.version, before.last_keys, before.label
+        versions, version, last_keys = before.versions, before.version, before.last_keys
+        label, origin = before.label, before.origin
         for field_ in list(columns)[len(versions.schema) :]:
             versions = versions.append_column(field_, pa.nulls(len(versions), field_.type))
     found = compare(versions, _typed(frame, columns), given=delivery.given)
@@ -237,7 +246,7 @@ def diff(before: pd.DataFrame | Before, after: Customers) -> Diff:
     absent = absent.reset_index(drop=True).assign(newly=lambda f: f[ID].isin(last_ids))
     filled = frame.assign(**{c: texts.set_axis(frame.index) for c, texts in found.filled.items()})
     filled_delivery = replace(delivery, frame=filled)
-    return Diff(filled_delivery, states, fields, absent, label, version, versions[ID], last_ids)
+    return Diff(filled_delivery, states, fields, absent, label, version, versions[ID], last_ids, origin)
 
 
 def _arrow_type(cells: pd.Series[Any]) -> pa.DataType:

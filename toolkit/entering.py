@@ -29,15 +29,27 @@ def enter_beginning(journal: Journal, record: PushRecord, ledger: Ledger) -> Non
     """Tell the ledger of a new push, which claims it where it is shared; one that is refused is not left open."""
     try:
         enter_delivery(journal, record, ledger)
-        if record.n_rows:
-            ledger.claims.require_free(but_for=record.id)  # once more: of two at once, both had looked before
-    except OpenPushError:
+        if (
+            record.n_rows
+        ):  # both once more, now that it is claimed: others may have come, and gone, since the first look
+            ledger.claims.require_free(but_for=record.id)
+            require_version(ledger, record.facts["ledger_version"])
+    except (OpenPushError, PlanError):
         close_abandoned(journal, record, ledger)
         raise
     except LedgerError:
         journal.kept.drop_delivery(record.id)
         journal.close(record.id, state="abandoned")
         raise
+
+
+def require_version(ledger: Ledger, version: int) -> None:
+    """Refuse a plan that was made from another version of the ledger."""
+    if ledger.version != version:
+        raise PlanError(
+            "The ledger moved on since the plan was made, so it may send what is there already: take a "
+            "new snapshot, and diff and plan anew."
+        )
 
 
 def enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None:

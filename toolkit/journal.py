@@ -14,7 +14,6 @@ import os
 import secrets
 import socket
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from operator import attrgetter
@@ -69,13 +68,12 @@ class Journal:
         self.kept = KeptRows(folder / "rows")
         self._target = target
         self._clock, self._mark = clock, mark
-        self._turn = threading.RLock()  # one connection, which several threads may use
         self._whole: set[str] = set()
         with contextlib.ExitStack() as stack:
             try:
                 (folder / "rows").mkdir(mode=0o700, parents=True, exist_ok=True)
                 self.path.touch(mode=0o600)
-                self._db = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+                self._db = sqlite3.connect(self.path, timeout=10, isolation_level=None)
                 stack.callback(self._db.close)
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=FULL")
@@ -83,8 +81,6 @@ class Journal:
                 if known and not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'push'").fetchone():
                     raise sqlite3.DatabaseError(f"it is empty, though {known.name} belongs to it")
                 self._db.executescript(TABLES)
-                if len(self._db.execute("SELECT * FROM receipt LIMIT 0").description) == 11:
-                    self._db.execute('ALTER TABLE receipt ADD COLUMN "column" TEXT')  # a journal from before it
                 self._db.create_function("mixed", -1, mixed, deterministic=True)
                 self._db.executescript(triggers())
             except (sqlite3.Error, OSError, UnicodeError) as error:  # an error's own words may be damaged
@@ -312,8 +308,7 @@ class Journal:
 
     def _read(self, sql: str, value: str | int) -> list[Any]:
         try:
-            with self._turn:
-                return self._db.execute(sql, (value,)).fetchall()
+            return self._db.execute(sql, (value,)).fetchall()
         except (sqlite3.Error, UnicodeError) as error:
             raise JournalError(f"The journal {self.path} cannot be read ({error}): {_WAY_OUT}.") from error
 
@@ -326,15 +321,14 @@ class Journal:
             yield
             return
         try:
-            with self._turn:
+            try:
                 self._db.execute(begin)
-                try:
-                    yield
-                    self._db.execute("COMMIT")
-                except BaseException:  # an interrupt too: what is not whole is not kept
-                    with contextlib.suppress(sqlite3.Error):
-                        self._db.execute("ROLLBACK")
-                    raise
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:  # an interrupt too, wherever it comes: what is not whole is not kept
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
         except (sqlite3.Error, UnicodeError) as error:
             raise JournalError(
                 f"The journal {self.path} cannot be written ({error}): free space or mend its permissions, then resume."

@@ -115,7 +115,13 @@ class Ledger:
             self.label or f"ledger of target {self.target}",
             accepted_by,
             current_on,
+            self.origin if accepted_by is None and current_on is None else f"{self.origin}, a past moment",
         )
+
+    @property
+    def origin(self) -> str:
+        """Which ledger it is: the folder and the target."""
+        return f"{self.folder.resolve()}, {self.target}"
 
     def versions(self, *, but_for: str = "") -> pa.Table:
         """Return every version that counts, as if a push had not been made where `but_for` names one."""

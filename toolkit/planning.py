@@ -50,8 +50,9 @@ def plan_push(
     Raises
     ------
     PlanError
-        If a state cannot be included, a guard does not exist, the diff knows other custom attributes than the
-        settings, the ledger has one that these do not list, or a row is larger than a request may be.
+        If a state cannot be included, a guard does not exist, the diff compares with another target's ledger or a
+        past moment, or knows other custom attributes than the settings, the ledger has one that these do not list, or
+        a row is larger than a request may be.
 
     Examples
     --------
@@ -73,6 +74,11 @@ def plan_push(
                 f"It can be {', '.join(INCLUDABLE)}."
             )
     envelope, ledger = Envelope(chosen.documented, chosen.solution, chosen.operation), Ledger.of(chosen)
+    if changes.before_origin not in ("", ledger.origin):
+        raise PlanError(
+            f"The diff does not compare with what {chosen.label} holds now, but with another target, ledger or moment: "
+            "diff with Ledger.of(settings).snapshot(), of the same settings. Nothing was planned."
+        )
     _require_attributes(changes, envelope.contract.resource)
     rows = _rows(changes, wanted, envelope.contract.resource)
     batches = envelope.batches(rows)

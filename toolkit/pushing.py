@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from toolkit.batching import Envelope
@@ -27,6 +28,7 @@ from toolkit.entering import (
     not_entered,
     require_recent,
     require_same_columns,
+    require_version,
 )
 from toolkit.errors import JournalError, PlanError, SchemaWarning, StoppedError
 from toolkit.guards import require_overruled
@@ -100,14 +102,14 @@ def push(
         reason, plan = reason or getattr(plan, "reason", ""), _plan_of(plan)
     with _alone(chosen, pace) as journal:
         journal.refuse_if_open()
-        ledger = _bound(plan, chosen)
+        ledger, version = _bound(plan, chosen)
         require_not_repeated(journal, plan)
         with connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:  # with a token, or not at all
             if client and schema_check:
                 for line in ask_schema(client, chosen).lines:
                     warnings.warn(line, SchemaWarning, stacklevel=2)
             folder = pace_folder(chosen)
-            record = journal.open_push(plan, reason=reason, ledger_version=ledger.version)
+            record = journal.open_push(plan, reason=reason, ledger_version=version)
             enter_beginning(journal, record, ledger)
             return _carry_on(journal, record, ledger, client, pace, folder=folder, progress=progress)
 
@@ -136,8 +138,8 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         _require_same_bodies(rows, journal, record, ledger)
         ledger.claims.require_free(but_for=record.id, since=datetime.fromisoformat(record.opened_at))
         enter_delivery(journal, record, ledger)
-        fates, _ = journal.fates(record.id)
-        _require_same_address(record, chosen, accepted=bool((fates == FATES.index("accepted")).any()))
+        taken = np.isin(journal.fates(record.id)[0], [FATES.index("accepted"), FATES.index("unknown")]).any()
+        _require_same_address(record, chosen, taken=bool(taken))
         _leave_out_overtaken(rows, journal, record, ledger)
         settled = journal.fates(record.id)[1].all()
         with contextlib.nullcontext() if settled else connected(chosen) as client:
@@ -247,21 +249,19 @@ def _require_same_settings(plan: PushPlan, settings: Settings) -> None:
         raise PlanError(f"The plan was made with {said}, and the settings name another: plan it anew.")
 
 
-def _bound(plan: PushPlan, settings: Settings) -> Ledger:
+def _bound(plan: PushPlan, settings: Settings) -> tuple[Ledger, int]:
+    """Return the ledger, and its version that the plan is held to until the push has claimed it."""
     _require_same_settings(plan, settings)
     ledger = Ledger.of(settings)
-    if plan.ledger_version is not None and plan.ledger_version != ledger.version:
-        raise PlanError(
-            "The ledger moved on since the plan was made, so it may send what is there already: take a "
-            "new snapshot, and diff and plan anew."
-        )
+    version = ledger.version if plan.ledger_version is None else plan.ledger_version
+    require_version(ledger, version)
     if plan.n_rows:  # where nothing leaves, there is nothing to hold back
         ledger.claims.require_free()  # before the guards: another's push under way may be what they speak of
         require_overruled(plan.guards)
-    return ledger
+    return ledger, version
 
 
-def _require_same_address(record: PushRecord, settings: Settings, *, accepted: bool) -> None:
+def _require_same_address(record: PushRecord, settings: Settings, *, taken: bool) -> None:
     facts = record.facts
     if (facts["contract"], facts["operation"], facts["solution"]) != (
         settings.contract,
@@ -273,9 +273,9 @@ def _require_same_address(record: PushRecord, settings: Settings, *, accepted: b
             f"solution {facts['solution']}: resume it with the same settings, or abandon it."
         )
     begun, now = (address.rsplit("/", 1)[-1] for address in (facts["address"], settings.url()))
-    if accepted and begun != now:  # a wrong name that took nothing may be mended; two tables may not share a push
+    if taken and begun != now:  # a wrong name that took nothing may be mended; two tables may not share a push
         raise PlanError(
-            f"Push {record.id} has rows in {begun}, and the settings name {now}: resume it with the same "
+            f"Push {record.id} has rows in {begun}, or may have, and the settings name {now}: resume it with the same "
             "TOOLKIT_PREFIX and TOOLKIT_SUFFIX, or abandon it."
         )
 

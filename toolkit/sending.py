@@ -74,7 +74,9 @@ class Sender:
         self._envelope, self._pace = envelope, pace
         self._limiter = pace.limiter(envelope.contract.max_requests_per_s, folder or journal.path.parent)
         self._breaker = Breaker()
-        self._repeatable = envelope.operation == "UPSERT"  # what arrives twice is there once
+        self._repeatable = envelope.operation == "UPSERT" or envelope.dry_run  # what arrives twice is there once
+        # A dry run leaves no push behind that could be gone on with.
+        self._way_on = "make the dry run again" if envelope.dry_run else "resume; or abandon the push"
         self._rows = journal.rows(record.id)
         notebook = type(sys.stdout).__module__.startswith("ipykernel.")  # where standard error is shown as a fault
         self._bar = tqdm(
@@ -118,10 +120,12 @@ class Sender:
         if self._aside:
             first = self._rows["source_row"].take(pa.array(sorted(self._aside)[:_MOST_NAMED])).to_pylist()
             named = ", ".join(map(str, first)) + (", …" if len(self._aside) > len(first) else "")
+            look = f"look into the vendor's table and say it with 'toolkit settle {self._push}'; or "
+            ways = f"Resume to try again; or {look if self._doubtful[self._aside].any() else ''}"
+            ways += "abandon the push, mend the rows and push anew."
             raise StoppedError(
-                f"What became of {plural(len(self._aside), 'row')} could not be told ({self._aside_for}): source_row "
-                f"{named}; all others were sent. Resume to try again; or look into the vendor's table and say it with "
-                f"'toolkit settle {self._push}'; or abandon the push, mend the rows and push anew."
+                f"No answer tells what became of {plural(len(self._aside), 'row')} ({self._aside_for}): source_row "
+                f"{named}; all others were sent. {'Make the dry run again.' if self._envelope.dry_run else ways}"
             )
 
     def _batches(self, waiting: npt.NDArray[np.bool_]) -> Iterator[_Batch]:
@@ -170,16 +174,12 @@ class Sender:
 
     def _start(self, ready: list[_Batch], lines: Lines[_Batch]) -> None:
         """Enter an attempt for each, then send; one that is interrupted before it leaves is entered as such."""
-        with self._journal.together() if len(ready) > 1 else contextlib.nullcontext():
-            for batch in ready:
-                if len(batch.cuts.part) > self._most and not batch.n_tried:  # what may have arrived keeps its bytes
-                    batch.cuts.cut(self._most)
-                    batch.body = b""
-                if not batch.body:
-                    batch.body = self._envelope.body(self._rows.take(pa.array(batch.cuts.part)))
-                    batch.digest = hashlib.sha256(batch.body).hexdigest()
-                batch.attempt = self._journal.begin(self._push, batch.number, ranges(batch.cuts.part), batch.digest)
+        for batch in ready:
+            batch.attempt = 0
         try:
+            with self._journal.together() if len(ready) > 1 else contextlib.nullcontext():
+                for batch in ready:
+                    self._enter(batch)
             while ready:
                 self._limiter.wait(len(ready))
                 batch = ready.pop(0)
@@ -190,6 +190,15 @@ class Sender:
                 for batch in ready:
                     self._end(batch, Answer(None, left=False, problem="it was not sent"), Verdict("retry"), Told())
             raise
+
+    def _enter(self, batch: _Batch) -> None:
+        if len(batch.cuts.part) > self._most and not batch.n_tried:  # what may have arrived keeps its bytes
+            batch.cuts.cut(self._most)
+            batch.body = b""
+        if not batch.body:
+            batch.body = self._envelope.body(self._rows.take(pa.array(batch.cuts.part)))
+            batch.digest = hashlib.sha256(batch.body).hexdigest()
+        batch.attempt = self._journal.begin(self._push, batch.number, ranges(batch.cuts.part), batch.digest)
 
     def _listen(self, lines: Lines[_Batch], patience_s: float | None) -> None:
         """Enter the answers that have come in, and see what they leave to do."""
@@ -284,9 +293,11 @@ class Sender:
                 f"'toolkit settle {self._push}', then resume; or abandon the push."
             )
         if batch.n_tried == self._pace.retries.attempts or not self._breaker.spend():
+            spent = batch.n_tried < self._pace.retries.attempts
+            why = ", all retries of this push being used up" if spent else f" after {batch.n_tried} tries"
             raise UnreachableError(
-                f"Gave up after {batch.n_tried} tries, the last {self._breaker.n_failed} requests having failed in "
-                f"a row: {verdict.message}. Check the host and the network, then resume; or abandon the push."
+                f"Gave up{why}, the last {plural(self._breaker.n_failed, 'request')} having failed in a row: "
+                f"{verdict.message}. Check the host and the network, then {self._way_on}."
             )
         if held:  # whether it was taken is for the analyst to find out
             batch.cuts.hold()
@@ -301,24 +312,27 @@ class Sender:
         host, message = self._client.host, verdict.message
         if verdict.kind == "unauthorized":
             raise AuthorizationError(
-                f"{host} refused the token ({message}): set PEAK_AUTH_TOKEN to a valid one, then "
-                "resume; or abandon the push."
+                f"{host} refused the token ({message}): set PEAK_AUTH_TOKEN to a valid one, then {self._way_on}."
             )
         if verdict.kind == "nowhere":
             raise AddressError(
                 f"There is nothing at {self._client.url} ({message}): check TOOLKIT_BASE_URL, "
-                "TOOLKIT_PATH_STYLE, TOOLKIT_PREFIX and TOOLKIT_SUFFIX, then resume; or abandon the push."
+                f"TOOLKIT_PATH_STYLE, TOOLKIT_PREFIX and TOOLKIT_SUFFIX, then {self._way_on}."
             )
         if verdict.kind == "stop":
             raise StoppedError(
                 f"{host} gave an answer that names no row ({message}): ask the vendor what it means, then "
-                "resume, or abandon the push."
+                f"{self._way_on}."
             )
         if batch.cuts.hopeless:
+            ways = (
+                "If a setting is wrong, as TOOLKIT_SOLUTION, abandon the push and push anew; if the vendor was busy, "
+                "resume; if the rows are wrong, abandon, mend them and push anew."
+            )
+            if self._envelope.dry_run:
+                ways = f"Mend the setting that is wrong, as TOOLKIT_SOLUTION, or the rows, then {self._way_on}."
             raise StoppedError(
-                f"The vendor refuses whole requests and names no row ({message or 'no reason given'}). "
-                "If a setting is wrong, as TOOLKIT_SOLUTION, abandon the push and push anew; if the vendor was "
-                "busy, resume; if the rows are wrong, abandon, mend them and push anew."
+                f"The vendor refuses whole requests and names no row ({message or 'no reason given'}). {ways}"
             )
 
 

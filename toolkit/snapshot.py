@@ -25,6 +25,8 @@ class Snapshot(Result):
         The ledger's version that this was read from; -1 for a ledger without entries.
     last_keys
         Ids in the last full delivery; None where there was none.
+    origin
+        Which ledger it was read from, and of which moment if not of now.
     """
 
     frame: pd.DataFrame
@@ -34,6 +36,7 @@ class Snapshot(Result):
     label: str
     as_of: pd.Timestamp | None = None
     valid_at: pd.Timestamp | None = None
+    origin: str = ""
 
     @property
     def n_customers(self) -> int:
