@@ -221,6 +221,26 @@ def test_an_index_counts_from_what_the_contract_says() -> None:
         {"data": {"received": 7}},
         {"failed": [{"index": 1}], "failedCount": 2},  # a list that was cut
         {"failed": [{"index": 1}], "accepted": 1},
+        {"success": "false"},
+        {"ok": "False", "failed": []},
+        {"result": {"success": " FALSE "}},
+        {"success": "no"},
+        {"accepted": "partially"},
+        {"status": False},
+        {"statusCode": "400"},
+        {"status": "500", "failed": []},
+        {"code": 4e2},
+        {"failed": [], "failedCount": "2"},
+        {"failed": [], "failedCount": 2.0},
+        {"failed": [], "total": "9" * 5_000},
+        {"failed": [{"index": 1}], "failedCount": "2"},
+        {"code": "DI_E_00012", "category": "VALIDATION", "message": "schema mismatch"},
+        {"errorCode": "di_e_00012", "failed": []},
+        {"accepted": ["CUST-001", "CUST-002"], "failed": []},
+        {"rejected": ["CUST-001"], "failed": [{"index": 0}, {"index": 1}]},
+        {"results": [{"index": 0, "status": "failed"}, {"index": 1, "status": "ok"}]},
+        {"data": {"rows": [{"success": True}, {"success": "false"}]}, "failed": []},
+        {"results": [{"code": "DI_E_00002"}]},
     ],
 )
 def test_a_success_that_speaks_against_itself_accepts_nothing(said: dict) -> None:
@@ -239,6 +259,12 @@ def test_a_success_that_speaks_against_itself_accepts_nothing(said: dict) -> Non
         {"status": 200, "errors": []},
         {"accepted": 3, "failed": [], "failedCount": 0, "total": 3},
         {"result": {"failed": []}},
+        {"success": "true", "failed": []},
+        {"ok": "TRUE", "error": "false", "errors": "0"},
+        {"statusCode": "200", "failed": [], "failedCount": "0", "total": "3"},
+        {"accepted": ["CUST-001", "CUST-002", "CUST-003"], "rejected": [], "failed": []},
+        {"received": "2025-01-28T10:00:00Z", "code": "OK", "status": "no errors"},
+        {"results": [{"index": 0, "status": "ok", "error": None}, {"index": 1, "status": 200}]},
     ],
 )
 def test_a_success_whose_facts_agree_is_one(said: dict) -> None:
@@ -251,8 +277,19 @@ def test_rows_named_one_level_down_are_refused() -> None:
 
 
 def test_a_success_that_is_none_and_names_rows_sends_the_others_again() -> None:
-    verdict = read_answer(answer(200, {"success": False, "failed": [{"index": 0}]}), SENT)
-    assert (verdict.kind, list(verdict.refused)) == ("again", [0])
+    for no in (False, "false", "No"):
+        verdict = read_answer(answer(200, {"success": no, "failed": [{"index": 0}]}), SENT)
+        assert (verdict.kind, list(verdict.refused)) == ("again", [0])
+
+
+@pytest.mark.parametrize("said", [{}, {"failed": None}, {"requestId": "r-1"}, {"results": [{"status": "ok"}]}])
+def test_a_207_that_lists_no_failed_rows_accepts_nothing(said: dict) -> None:
+    for sent in (SENT, SENT[:1]):
+        verdict = read_answer(answer(207, said), sent)
+        assert (verdict.kind, verdict.refused) == ("split", {})
+        assert "207" in verdict.message
+    assert read_answer(answer(207, {**said, "failed": []}), SENT).kind == "taken"
+    assert read_answer(answer(207, {"result": {"failed": []}}), SENT).kind == "taken"
 
 
 def test_the_order_of_entries_is_of_no_matter() -> None:

@@ -89,6 +89,7 @@ NAMES = ["failed", "Failed", "FAILED", "index", "row", "customer_id", "updated_a
          "error", "errors", "accepted", "total", "message", "data", "x", ""]  # fmt: skip
 leaves = (
     st.sampled_from([None, True, False, 0, 1, 2, -1, 1.0, 500, "", "0", "1", "C00000", "C00001", AT, "error", *RAW])
+    | st.sampled_from(["400", "false", "True", "DI_E_00001"])
     | st.integers()
     | st.floats()
     | st.text(max_size=4)
@@ -199,7 +200,11 @@ def require_lawful(answer: Answer, verdict: Verdict, n: int) -> None:
     assert answer.left
     said = json.loads(answer.body, object_pairs_hook=once)
     assert isinstance(said, dict)
-    assert not any(said.get(word) is False for word in ("success", "ok"))
+    assert not any(str(said.get(word)).lower() == "false" for word in ("success", "ok"))
+    assert not str(said.get("code")).startswith("DI_E_") or verdict.refused
+    if answer.status == 207:
+        inner = [said, *(value for value in said.values() if isinstance(value, dict))]
+        assert any(n.lower() == "failed" and isinstance(v, list) for object_ in inner for n, v in object_.items())
     found = list(listed(said))
     assert bool(found) == bool(verdict.refused)
     for depth, entries in found:

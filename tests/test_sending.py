@@ -196,6 +196,8 @@ def test_an_append_whose_answer_is_lost_is_held_and_never_sent_again(begin) -> N
         ({"failed": [{"message": "one is bad"}]}, {"accepted": 100, "unknown": 500}),
         ({"success": False, "failed": [{"index": 0}]}, {"accepted": 100, "refused": 1, "unknown": 499}),
         ({"success": False, "failed": [0]}, {"accepted": 100, "unknown": 500}),
+        ({"success": "false", "message": "the table is locked"}, {"accepted": 100, "unknown": 500}),
+        ({"results": [{"index": 0, "status": "failed"}]}, {"accepted": 100, "unknown": 500}),
     ],
 )
 @pytest.mark.parametrize("status", [200, 207])
@@ -214,6 +216,24 @@ def test_an_append_that_never_adds_up_stops_and_says_how_to_settle_it(begin) -> 
     assert f"toolkit settle {push.record.id}" in str(push.error)
     assert len(client.sizes) == len(set(client.bodies)) < 20
     assert push.fates == {"unknown": sum(client.sizes), "unsent": 10_000 - sum(client.sizes)}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Answer(200, b'{"success": "false", "message": "the table is locked"}'),
+        Answer(200, b'{"code": "DI_E_00012", "category": "VALIDATION", "message": "unknown solution"}'),
+        Answer(207, b'{"requestId": "r-1"}'),
+    ],
+)
+def test_an_upsert_whose_every_success_is_none_accepts_nothing_and_can_be_resumed(begin, said: Answer) -> None:
+    push = begin(500)
+    client = push.send(lambda rows: said)
+    assert isinstance(push.error, StoppedError)
+    assert len(client.sizes) < 60
+    assert push.fates == {"unknown": 500}
+    push.send(script())
+    assert (push.fates, push.error) == ({"accepted": 500}, None)
 
 
 def test_a_single_row_of_an_append_that_does_not_add_up_is_unknown(begin) -> None:

@@ -2,15 +2,17 @@
 
 The rules are design.md's *Answers*: in a ``failed`` entry a key outranks an index, and an index counts from 0.
 With 2xx, rows that are not named are accepted if every entry was matched to exactly one row, and nothing else in
-the answer speaks against it; else the request is split. With 400 or 422, rows that are not named were not taken and
-are sent again without the named ones; where none is named, the request is split.
+the answer speaks against it; else the request is split. So is a 207 without a list of failed rows, be it empty, for it
+says that rows fared differently. With 400 or 422, rows that are not named were not taken and are sent again without
+the named ones; where none is named, the request is split.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -32,7 +34,9 @@ Kind = Literal[
 _YES_WORDS = ("success", "ok", "succeeded", "valid", "accepted")
 _STATE_WORDS = ("status", "state", "result", "outcome")
 _NO_STATES = ("err", "fail", "reject", "invalid", "partial", "denied")
-_CODE_WORDS = ("status", "statuscode", "code", "httpstatus")
+_CODE_WORDS = ("status", "statuscode", "code", "errorcode", "httpstatus")
+_FAILURE_CODE = "di_e_"
+"""How the code of each documented failure begins."""
 _TROUBLE_WORDS = ("error", "errors", "failures", "failedrows", "invalid", "invalidrows", "rejected", "rejectedrows")
 _TAKEN_COUNTS = ("accepted", "acceptedcount", "acceptedrows", "success", "successcount", "succeeded", "successful")
 _FAILED_COUNTS = ("failedcount", "failedrows", "failurecount", "errorcount", "rejected", "rejectedcount")
@@ -120,7 +124,7 @@ def _read(
     if status < 300:
         if said is None or not answer.left:  # what was said before it had everything is not said of everything
             return Verdict("lost" if answer.left else "retry", message=message)
-        return _read_success(said, keys, contract, message)
+        return _read_success(status, said, keys, contract, message)
     if status in (400, 422):
         return _read_refusal(said, keys, contract, message)
     if status == 413:
@@ -132,20 +136,22 @@ def _read(
     return Verdict("nowhere" if status == 404 else "stop", message=message)
 
 
-def _read_success(said: dict[str, Any], keys: Sequence[tuple[str, str]], contract: Contract, message: str) -> Verdict:
+def _read_success(
+    status: int, said: dict[str, Any], keys: Sequence[tuple[str, str]], contract: Contract, message: str
+) -> Verdict:
     entries = _entries(said, contract)
     if not entries and entries in (None, [], {}, 0, ""):
         doubt = _denied(said, contract) or _miscounted(said, len(keys), {0})
+        if status == 207 and not isinstance(entries, list):
+            doubt = doubt or "but does not list the rows that failed"
         return Verdict("split", message=f"{message}, {doubt}") if doubt else Verdict("taken")
     refused = matched(entries, keys, contract)
     if refused is None:
         return _unmatched(entries, keys, first_message(entries))
     if doubt := _miscounted(said, len(keys) - len(refused), {len(refused), len(entries)}):
         return Verdict("split", message=f"{message}, {doubt}")
-    facts = _plain(said)
-    denied = [word for word in _YES_WORDS if any(value is False for value in facts[word])]
-    if denied:  # what it does not name goes again
-        return Verdict("again", refused, f"{message}, but says that {denied[0]} is false")
+    if denied := _denied_word(_plain(_objects(said))):  # what it does not name goes again
+        return Verdict("again", refused, f"{message}, but says that {denied} is false")
     return Verdict("taken", refused)
 
 
@@ -187,40 +193,75 @@ def _listed_below(value: Any, name: str) -> bool:
 
 def _denied(said: dict[str, Any], contract: Contract) -> str:
     """Say what in a success, beside its list of failed rows, says that it is none."""
-    facts = _plain(said)
-    for word in _YES_WORDS:
-        if any(value is False for value in facts[word]):
-            return f"but says that {word} is false"
+    facts = _plain([*_objects(said), *_rows(said)])
+    if denied := _denied_word(facts):
+        return f"but says that {denied} is false"
     for word in _TROUBLE_WORDS:
         if any(facts[word]):
             return f"but speaks of {word}"
     for word in _STATE_WORDS:
-        if any(isinstance(state, str) and state.casefold().startswith(_NO_STATES) for state in facts[word]):
+        if any(map(_is_no_state, facts[word])):
             return f"but gives a {word} that is none of success"
-    if any(isinstance(code, int) and code >= 400 for word in _CODE_WORDS for code in facts[word]):
+    if any(_is_failure(code) for word in _CODE_WORDS for code in facts[word]):
         return "but gives the code of a failure"
     return "but lists failed rows further down" if _listed_below(said, contract.failed_field) else ""
 
 
 def _miscounted(said: dict[str, Any], n_taken: int, n_failed: set[int]) -> str:
     """Say that a count does not fit what the answer says row by row."""
-    facts = _plain(said)
+    facts = _plain(_objects(said))
     n_sent = n_taken + min(n_failed)
     wanted = ((_TAKEN_COUNTS, {n_taken}), (_FAILED_COUNTS, n_failed), (_SENT_COUNTS, {n_sent}))
     for words, fitting in wanted:
-        counts = [count for word in words for count in facts[word]]
-        if any(isinstance(n, int) and not isinstance(n, bool) and n not in fitting for n in counts):
+        counts = [len(count) if isinstance(count, list) else count for word in words for count in facts[word]]
+        if any(isinstance(n, int | float) and not isinstance(n, bool) and n not in fitting for n in counts):
             return "but its counts do not add up"
     return ""
 
 
-def _plain(said: dict[str, Any]) -> defaultdict[str, list[Any]]:
-    """Return all that stands under names in lower case without separators, one level down included."""
+def _objects(said: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the answer and the objects one level down."""
+    return [said, *(value for value in said.values() if isinstance(value, dict))]
+
+
+def _rows(said: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the objects of the lists that stand there: an answer may tell row by row how they fared."""
+    for object_ in _objects(said):
+        for value in object_.values():
+            if isinstance(value, list):
+                yield from (row for row in value if isinstance(row, dict))
+
+
+def _plain(objects: Iterable[dict[str, Any]]) -> defaultdict[str, list[Any]]:
+    """Return all that stands under names in lower case without separators."""
     facts: defaultdict[str, list[Any]] = defaultdict(list)
-    for object_ in (said, *(value for value in said.values() if isinstance(value, dict))):
+    for object_ in objects:
         for name, value in object_.items():
-            facts[name.lower().replace("_", "").replace("-", "")].append(value)
+            facts[name.lower().replace("_", "").replace("-", "")].append(_meant(value))
     return facts
+
+
+def _meant(value: Any) -> Any:
+    """Return what a text stands for that is a truth value or a number; all else as it is."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().casefold()
+    if text in ("true", "false"):
+        return text == "true"
+    return float(text) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) else text
+
+
+def _denied_word(facts: defaultdict[str, list[Any]]) -> str:
+    """Return a word of success that is denied."""
+    return next((word for word in _YES_WORDS if any(v == "no" or _is_no_state(v) for v in facts[word])), "")
+
+
+def _is_no_state(value: Any) -> bool:
+    return value is False or (isinstance(value, str) and value.startswith(_NO_STATES))
+
+
+def _is_failure(code: Any) -> bool:
+    return code.startswith(_FAILURE_CODE) if isinstance(code, str) else isinstance(code, int | float) and code >= 400
 
 
 def _unmatched(entries: Any, keys: Sequence[tuple[str, str]], message: str) -> Verdict:
