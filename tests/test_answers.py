@@ -1,6 +1,7 @@
 """Answers of every shape the contract page leaves open: nothing is accepted by default."""
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -35,6 +36,16 @@ def answer(status: int, body: object, **more: object) -> Answer:
         {"data": {"CUSTOMER_ID": "CUST-002", "UPDATED_AT": AT}, "errors": [REFUSAL]},
         {"key": {"customer_id": "CUST-002"}, "error": REFUSAL},
         {"index": 0, "customer_id": "CUST-002", "updated_at": AT, **REFUSAL},  # a key outranks an index
+        {"index": 2, "key": "CUST-002", **REFUSAL},  # whatever its shape
+        {"index": 2, "key": ["CUST-002"], **REFUSAL},
+        {"index": 2, "primaryKey": ["CUST-002", AT], **REFUSAL},
+        {"index": 2, "primary_key": f"CUST-002|{AT}", **REFUSAL},
+        {"index": 2, "key": "CUST-002_2025-01-28 10:00:00", **REFUSAL},
+        {"index": 2, "key": {"id": "CUST-002"}, **REFUSAL},
+        {"index": 2, "key": {"ID": "CUST-002", "UPDATED_AT": AT}, **REFUSAL},
+        {"index": 1, "rowNumber": "1", "position": None, **REFUSAL},  # two that agree
+        {"index": 1, "row": {"customer_name": None}, "key": None, **REFUSAL},
+        {"index": 1, "id": "entry-7", **REFUSAL},
     ],
 )
 @pytest.mark.parametrize("status", [200, 207])
@@ -103,6 +114,19 @@ def test_an_answer_cut_short_accepts_nothing_even_if_it_parses() -> None:
         7,
         "all",
         {"1": "bad"},
+        [{"index": 1, "key": "SOMEONE-ELSE"}],
+        [{"index": 1, "key": ""}],
+        [{"index": 1, "key": True}],
+        [{"index": 1, "key": ["CUST-002", AT, "Acme"]}],
+        [{"index": 1, "key": ["CUST-002", "2020-01-01T00:00:00Z"]}],
+        [{"index": 1, "primaryKey": "CUST-002|2020-01-01T00:00:00Z"}],
+        [{"index": 1, "primaryKey": {"hash": "a7"}}],
+        [{"index": 1, "row": ["CUST-001"]}],
+        [{"index": 1, "row": "CUST-001"}],
+        [{"index": 0, "row": 1}],
+        [{"index": 0, "position": 17}],
+        [{"index": 1, "rowNumber": True}],
+        [{"index": 1, "id": "CUST-001"}],
     ],
 )
 def test_an_entry_that_matches_no_row_leaves_the_request_undecided(failed: object) -> None:
@@ -128,6 +152,23 @@ def test_of_two_versions_the_moment_tells_which_is_named() -> None:
     twice = [("A", AT), ("A", "2025-02-28T10:00:00Z")]
     entry = {"customer_id": "A", "updated_at": "2025-02-28T10:00:00.000Z"}
     assert list(read_answer(answer(200, {"failed": [entry]}), twice).refused) == [1]
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_row_sent_alone_is_refused_but_by_a_key_of_another(status: int) -> None:
+    for unreadable in ({"hash": "a7"}, True, ["CUST-001", AT, "Acme"]):
+        said = answer(status, {"failed": [{"index": 1, "key": unreadable, "message": "bad"}]})
+        assert read_answer(said, SENT[:1]).refused == {0: Refusal(message="bad")}
+    for other in ("CUST-002", ["CUST-002", AT], f"CUST-002|{AT}", {"id": "CUST-002"}):
+        verdict = read_answer(answer(status, {"failed": [{"index": 0, "key": other}]}), SENT[:1])
+        assert (verdict.kind, verdict.refused) == ("split", {})
+
+
+def test_a_key_of_any_length_is_read_at_once() -> None:
+    said = answer(200, {"failed": [{"index": 0, "key": "_" * 3_000_000}]})
+    began = time.process_time()
+    assert read_answer(said, SENT).kind == "split"
+    assert time.process_time() - began < 5
 
 
 def test_two_entries_of_one_row_are_one_refusal_with_both_messages() -> None:

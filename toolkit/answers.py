@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from toolkit.contract import APRIL_2026, Contract
-from toolkit.naming import Refusal, first_message, matched, named_keys, refusal_of, same_moment, short
+from toolkit.naming import Refusal, first_message, matched, named_key, refusal_of, same_moment, short
 
 Kind = Literal[
     "taken",  # rows not named are accepted
@@ -269,11 +269,8 @@ def _unmatched(entries: Any, keys: Sequence[tuple[str, str]], message: str) -> V
     if len(keys) > 1:
         return Verdict("split", message=message)
     own_id, own_time = keys[0]
-    named = (
-        [key for entry in entries if isinstance(entry, dict) for key in named_keys(entry)]
-        if isinstance(entries, list)
-        else []
-    )
+    objects = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    named = [key for entry in objects if (key := named_key(entry))]
     if any(who != own_id or (time and not same_moment(time, own_time)) for who, time in named):
         return Verdict("split", message=f"an entry names a row that was not sent: {message}")
     return Verdict("again", {0: Refusal(message=message)})

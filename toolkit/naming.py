@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,9 @@ from toolkit.contract import CUSTOMER, ID, TIME, Contract
 _MESSAGE_LENGTH = 300
 _INDEX_WORDS = ("index", "rowindex", "row_index", "rownumber", "row_number", "row", "position", "i")
 _ECHO_WORDS = ("row", "data", "record", "payload", "item", "value", "input")
+_KEY_WORDS = ("key", "primarykey", "primary_key")
+_JOINED = re.compile(r"(.+?)[\W_]{1,3}(\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*)", re.DOTALL)
+"""A key in one text, as ``CUST-001|2025-01-28T10:00:00Z``."""
 _COLUMN_WORDS = ("column", "columnname", "column_name", "field", "fieldname", "attribute", "attributename", "property")
 _EVERYDAY = {c for c in CUSTOMER.names if "_" not in c}
 """Columns whose name, as ``source``, may be any word of a message."""
@@ -68,31 +71,73 @@ def _place(
         return _only(by_id.get(entry, []))
     if not isinstance(entry, dict):
         return None
-    for customer_id, time in named_keys(entry):
-        # A key that is none of ours must not fall back to an index: the entry is about something else.
-        if (customer_id, time) in by_key:
-            return by_key[customer_id, time]
-        return _only([p for p in by_id.get(customer_id, []) if not time or same_moment(time, keys[p][1])])
     lowered = lowered_names(entry)
-    for word in _INDEX_WORDS:
-        index = lowered.get(word)
-        if isinstance(index, str) and re.fullmatch(r"[0-9]{1,9}", index):
-            index = int(index)
-        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index - first_index < len(keys):
-            return index - first_index
-    return None
+    if key := named_key(entry):
+        # A key that is none of ours must not fall back to an index: the entry is about something else.
+        customer_id, time = key
+        if key in by_key:
+            return by_key[key]
+        return _only([p for p in by_id.get(customer_id, []) if not time or same_moment(time, keys[p][1])])
+    if any(lowered.get(word) is not None for word in _KEY_WORDS):  # nor may one that cannot be read
+        return None
+    # Of two that differ, nobody knows which one counts from what, or whether one of them counts rows at all.
+    indices = {
+        _index(lowered[word])
+        for word in _INDEX_WORDS
+        if lowered.get(word) is not None and not (word in _ECHO_WORDS and isinstance(lowered[word], dict))
+    }
+    index = indices.pop() if len(indices) == 1 else None
+    if index is None or not 0 <= index - first_index < len(keys):
+        return None
+    place = index - first_index
+    said = _key_of(lowered.get("id"))  # may be the entry's own, so it names no row, but one of ours speaks against
+    return place if said is None or place in by_id.get(said[0], [place]) else None
+
+
+def _index(value: Any) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _only(places: list[int]) -> int | None:
     return places[0] if len(places) == 1 else None
 
 
-def named_keys(entry: dict[Any, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the keys that an entry names, ours or not; the time is empty where it names none."""
-    for candidate in _echoes(entry):
-        customer_id, time = (candidate.get(name, candidate.get(name.replace("_", ""))) for name in (ID, TIME))
-        if customer_id is not None:
-            yield str(customer_id), "" if time is None else str(time)
+def named_key(entry: dict[Any, Any]) -> tuple[str, str] | None:
+    """Return the key that an entry names, ours or not; the time is empty where it names none.
+
+    Examples
+    --------
+    >>> named_key({"index": 1, "key": "CUST-001"})
+    ('CUST-001', '')
+    >>> named_key({"index": 1, "row": {"CUSTOMER_ID": "CUST-001", "UPDATED_AT": "2025-01-28T10:00:00Z"}})
+    ('CUST-001', '2025-01-28T10:00:00Z')
+    """
+    lowered = lowered_names(entry)
+    echoed = (_key_of_row(said) for said in (lowered, *(lowered.get(word) for word in _ECHO_WORDS)))
+    named = (_key_of(lowered.get(word)) for word in _KEY_WORDS)
+    return next((key for key in (*echoed, *named) if key), None)
+
+
+def _key_of_row(said: Any) -> tuple[str, str] | None:
+    if not isinstance(said, dict):
+        return None
+    lowered = lowered_names(said)
+    customer_id, time = (lowered.get(name, lowered.get(name.replace("_", ""))) for name in (ID, TIME))
+    return None if customer_id is None else (str(customer_id), "" if time is None else str(time))
+
+
+def _key_of(said: Any) -> tuple[str, str] | None:
+    """Read what stands under a word for the key: an object, the id, or the id and the time as a list or one text."""
+    if isinstance(said, dict):
+        return _key_of_row(said) or _key_of_row({**said, ID: lowered_names(said).get("id")})
+    parts = said if isinstance(said, list) else [said]
+    if not 1 <= len(parts) <= 2 or not all(isinstance(p, str | int) and not isinstance(p, bool) for p in parts):
+        return None
+    if len(parts) == 1 and (joined := _JOINED.fullmatch(str(parts[0]))):
+        return joined[1], joined[2]
+    return str(parts[0]), "".join(map(str, parts[1:]))
 
 
 def same_moment(one: str, other: str) -> bool:
@@ -113,14 +158,6 @@ def _moment(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _echoes(entry: dict[Any, Any]) -> Iterator[dict[str, Any]]:
-    lowered = lowered_names(entry)
-    yield lowered
-    for word in (*_ECHO_WORDS, "key", "primarykey", "primary_key"):
-        if isinstance(lowered.get(word), dict):
-            yield lowered_names(lowered[word])
 
 
 def refusal_of(entry: Any) -> Refusal:
