@@ -1026,6 +1026,20 @@ def test_a_journal_older_than_the_ledger_does_not_go_on(place: Place, customers,
     place.require_agreement()
 
 
+def test_rows_are_not_settled_in_a_journal_older_than_the_ledger(place: Place, customers, tmp_path: Path) -> None:
+    place.options["operation"] = "APPEND"
+    place.sandbox.vendor.troubles.append((True, DROPPED))
+    report, folder = place.push(customers(5)), place.settings.target_folder()
+    shutil.copytree(folder, tmp_path / "copy")
+    say = {"reason": "looked", "settings": place.settings, "pace": place.clock.pace}
+    settle(report, accepted=["C00000", "C00001"], **say)
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "copy", folder)
+    with pytest.raises(JournalError, match="older than the ledger"):
+        settle(report, accepted=["C00003"], **say)
+    assert len(Ledger.of(place.settings).snapshot().frame) == 2
+
+
 def test_a_push_that_would_be_cut_otherwise_now_is_not_resumed(place: Place, customers, monkeypatch) -> None:
     place.sandbox.vendor.troubles.extend([None, Reply(401)])
     place.stopped(customers(600))

@@ -225,6 +225,8 @@ def test_a_sheet_that_comes_back_drops_rows_and_is_refused_for_rows_that_do_not_
         (pd.DataFrame({"source_row": [2], "source": ["peak"]}), "source_row 2"),
         (pd.DataFrame({"source_row": [3], "customer_id": ["C00004"]}), "source_row 3"),
         (pd.DataFrame({"source_row": [3], "updated_at": ["soon"]}), "mended updated_at"),
+        (pd.DataFrame({"source_row": [3], "updated_at": ["01.02.2026"]}), "mended updated_at"),
+        (pd.DataFrame({"source_row": [3], "updated_at": ["2026-02-01 10:00"]}), "mended updated_at"),
         (pd.DataFrame({"source_row": [3], "customer_categry": ["New"]}), "did you mean 'customer_category'"),
         ({"C00001": "New"}, "given as column to value"),
         ([3], "frame, or cells"),

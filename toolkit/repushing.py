@@ -19,7 +19,7 @@ from toolkit.casting import cast_column, typed_frame
 from toolkit.contract import CUSTOMER, ID, TIME, Column, Resource
 from toolkit.delivery import Delivery
 from toolkit.display import plural
-from toolkit.engine import Session, to_arrow
+from toolkit.engine import Session, to_array, to_arrow
 from toolkit.errors import CorrectionError, OpenPushError, did_you_mean
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
@@ -29,6 +29,7 @@ from toolkit.receipts import FATES
 from toolkit.replanning import Repush, left_out_rows, plan_anew, restamped
 from toolkit.reporting import REFUSAL_COLUMNS, PushReport, origin_of
 from toolkit.settings import Settings
+from toolkit.times import parse_times
 
 Cells = Mapping[str, Mapping[str, Any]]
 """Customer id to column to new value, None for null."""
@@ -229,11 +230,19 @@ def _mended(rows: pd.DataFrame, mended: pd.DataFrame | Cells | None, resource: R
     try:
         for column in [c for c in rows.columns if c in frame.columns]:
             cells = frame[column].mask(frame[column] == "")  # an empty cell is null
-            read = cells.astype(rows[column].dtype) if column == TIME else _cast(cells, column, resource)
+            read = _times(cells) if column == TIME else _cast(cells, column, resource)
             after.loc[frame.index, column] = read
     except (ValueError, TypeError):
         raise CorrectionError(f"A mended {column} is none: write times as 2026-09-01T10:00:00Z.") from None
     return after
+
+
+def _times(cells: pd.Series[Any]) -> pd.Series[Any]:
+    """Read times that say their zone; none is guessed."""
+    read = parse_times(to_array(cells.astype("str"), pa.string()))
+    if (read.unparsed | read.naive).any():
+        raise ValueError
+    return read.values.set_axis(cells.index)
 
 
 def _without(versions: pa.Table, rows: pd.DataFrame) -> pa.Table:

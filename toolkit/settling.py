@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from toolkit.author import author
 from toolkit.contract import ID
-from toolkit.entering import close_if_settled, enter_accepted, require_same_columns
+from toolkit.entering import close_if_settled, enter_accepted, require_recent, require_same_columns
 from toolkit.errors import InputError, NothingOpenError
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
@@ -67,6 +67,7 @@ def settle(
     ):
         record, ledger = _record(journal, push), Ledger.of(chosen)
         require_same_columns(rows := journal.rows(record.id), record, ledger)  # before anything is said
+        require_recent(journal, record, ledger)
         enter_accepted(journal, record, ledger)  # whatever a stop left behind
         unknown = np.flatnonzero(journal.fates(record.id)[0] == FATES.index("unknown"))
         said: dict[Fate, npt.NDArray[np.int64]] = {
