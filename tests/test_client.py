@@ -15,6 +15,7 @@ import traceback
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
@@ -377,9 +378,11 @@ def test_each_exchange_over_a_connection_ends_at_its_own_time(clock: Clock) -> N
     deadline = Deadline(1000, clock=clock.clock)
     pairs = [socket.socketpair() for _ in range(3)]
     exchanges = [Exchange(b"body", deadline) for _ in pairs]
+    clock.seconds = 0
+    Exchange(b"body", deadline).watch(None)  # no socket at all: the others are watched all the same
     for exchange, (ours, _), seconds in zip(exchanges, pairs, (0, 300, 400), strict=True):
         clock.seconds = seconds
-        exchange.watch(ours)
+        exchange.watch(ours if seconds else SimpleNamespace(socket=ours))  # as within the connection to a proxy
     exchanges[1].close()  # its answer came
 
     def ended() -> list[bool]:

@@ -66,7 +66,7 @@ class Exchange:
         What is sent; an empty one is none, as in a GET.
     """
 
-    _listening: socket.socket
+    _listening: Any
 
     def __init__(self, body: bytes, deadline: Deadline) -> None:
         self._body, self._deadline = body, deadline
@@ -83,7 +83,7 @@ class Exchange:
         self._read = True
         return self._body
 
-    def watch(self, listening: socket.socket) -> None:
+    def watch(self, listening: Any) -> None:
         """End the exchange at its deadline, though the vendor goes on sending a byte at a time."""
         self._listening = listening
         self._deadline.watch(self)
@@ -91,9 +91,12 @@ class Exchange:
     def end(self) -> None:
         """Read no further."""
         self.overdue = True
-        # As a plain socket: to an encrypted one, its own method would turn off the encryption meanwhile.
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._listening, socket.SHUT_RDWR)
+        plain = self._listening
+        with contextlib.suppress(Exception):  # whatever it is: the thread has others to watch
+            while not isinstance(plain, socket.socket):  # TLS within TLS, by way of a proxy
+                plain = plain.socket
+            # As a plain socket: to an encrypted one, its own method would turn off the encryption meanwhile.
+            socket.socket.shutdown(plain, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Watch no longer."""
