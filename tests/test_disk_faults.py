@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import sqlite3
 from collections import Counter
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from tests.faults import Recorder, Steps, watched
 from tests.test_killing import N_ROWS, REFUSED, Run, vendor
 from toolkit.errors import NothingOpenError, StoppedError, ToolkitError
+from toolkit.keeping import keep
 from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan
 from toolkit.pushing import status
@@ -131,3 +133,14 @@ def test_a_journal_that_is_cut_or_flipped_makes_nothing_up(
     held = set(Ledger.of(damaged.settings).snapshot().frame["customer_id"])
     assert held <= {customer_id for customer_id, _ in vendor.table("flip")}
     assert REFUSED not in held
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_file_that_could_not_be_kept_leaves_no_part_of_it(tmp_path: Path, monkeypatch, step: str) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(*((os, "fsync") if step == "fsync" else (Path, "replace")), full)
+    with pytest.raises(OSError, match="No space left"):
+        keep(tmp_path / "rows.parquet", lambda file: file.write(b"customers"))
+    assert list(tmp_path.iterdir()) == []

@@ -32,13 +32,18 @@ def keep(path: Path, write: Callable[[BinaryIO], object]) -> str:
         If it cannot be written; an earlier file of that name is then unharmed.
     """
     part = path.with_suffix(".part")
-    with open(part, "w+b", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    part.replace(path)
+    try:
+        with open(part, "w+b", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        part.replace(path)
+    except BaseException:  # it holds customers' rows, and the next try has another name
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
     with contextlib.suppress(PermissionError):  # Windows opens no folder, and needs no such push
         place = os.open(path.parent, os.O_RDONLY)
         try:
