@@ -11,6 +11,7 @@ import pickle
 import re
 import socket
 import ssl
+import threading
 import traceback
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
@@ -399,3 +400,20 @@ def test_each_exchange_over_a_connection_ends_at_its_own_time(clock: Clock) -> N
     for pair in pairs:
         for end in pair:
             end.close()
+
+
+def test_a_thread_that_the_system_refused_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    deadline = Deadline(0.05)
+    with monkeypatch.context() as short_of_threads:
+        short_of_threads.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError):
+            Exchange(b"body", deadline).watch(None)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(20)
+        Exchange(b"body", deadline).watch(ours)
+        assert ours.recv(1) == b""  # it was ended
+    deadline.close()

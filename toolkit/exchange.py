@@ -29,8 +29,8 @@ class Deadline:
         with self._turn:
             self._watched[exchange] = self._clock() + self.seconds
             if not self._running:
-                self._running = True
                 threading.Thread(target=self._run, daemon=True).start()
+                self._running = True  # only now: where the system had no thread to spare, the next exchange asks again
 
     def forget(self, exchange: Exchange) -> None:
         """Watch one no longer: it is over."""
