@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
@@ -87,6 +88,9 @@ def test_an_answer_of_another_shape_is_said_and_not_fatal(sandbox: Sandbox, body
     ("trouble", "said"),
     [
         (HTML, "it is not allowed (status 403)"),
+        (Reply(403, b'{"message": "\\u001b[2Jcleared \\u0007"}'), "not allowed (status 403): \ufffd[2Jcleared \ufffd"),
+        (Reply(403, b'{"error": {"detail": "no \\ud800 scope"}}'), "it is not allowed (status 403): no \ufffd scope"),
+        (Reply(500, b'{"message": null}'), "it is answered with an error (status 500)"),
         (Reply(404, b'{"message": "no such call, t0k3n-0f-4-t3st"}'), "or table (status 404): no such call, [token]"),
         (Reply(401, b"{}"), "the token is refused (status 401)"),
         (Reply(302, b"", {"Location": "http://elsewhere.example/"}), "answered with an error (status 302)"),
@@ -118,6 +122,53 @@ def test_a_call_that_is_refused_or_absent_is_said_without_the_page_or_the_token(
 )  # fmt: skip
 def test_columns_are_read_by_their_words_in_any_shape(body: Any) -> None:
     assert read_columns(json.dumps(body).encode(), "QP_CUSTOMER_OOTB") == {"region": "string"}
+
+
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        ({"name": "\x1b[31mred", "type": "string\x07"}, ["\ufffd[31mred", "string\ufffd"]),
+        ({"name": "\ud800x", "type": "string"}, ["\ufffdx", "string"]),
+        ({"name": "x", "type": "\ud800"}, ["x", "\ufffd"]),
+        ({"name": "two\nlines", "type": "y" * 500}, ["two lines", "y" * 300]),
+    ],
+)
+def test_what_the_vendor_calls_its_columns_neither_steers_a_terminal_nor_fails(
+    named: dict[str, str], shown: list[str]
+) -> None:
+    with Sandbox() as sandbox:
+        answer = {"tables": [{"tableName": "QP_CUSTOMER_OOTB", "columns": [named]}]}
+        sandbox.vendor.troubles.append(Reply(200, json.dumps(answer).encode()))
+        check = check_schema(settings=Settings(base_url=sandbox.url))
+    theirs = check.columns[check.columns["verdict"] == "only theirs"]
+    assert theirs[["column", "theirs"]].to_numpy().tolist() == [shown]
+    assert check.lines[-1].startswith(f"{shown[0]} (only theirs): the table has it")
+    assert all(line.isprintable() for line in check.lines)
+
+
+def test_a_name_that_only_looks_like_ours_is_not_ours() -> None:
+    with Sandbox() as sandbox:
+        answer = {"tables": [{"tableName": "QP_CUSTOMER_OOTB", "columns": [*CUSTOMER.names[1:], " customer_id"]}]}
+        sandbox.vendor.troubles.append(Reply(200, json.dumps(answer).encode()))
+        check = check_schema(settings=Settings(base_url=sandbox.url))
+    assert check.differing[["column", "verdict"]].to_numpy().tolist() == [
+        ["customer_id", "only ours"],
+        ["customer_id", "only theirs"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"x": [' + b"1," * 600_000 + b"1]}",
+        b'{"table": ' * 600 + b'"' + b"x" * 4_000_000 + b'"' + b"}" * 600,
+    ],
+    ids=["wide", "deep"],
+)
+def test_a_large_answer_is_read_in_a_time_that_grows_with_its_length(body: bytes) -> None:
+    start = time.process_time()
+    assert read_columns(body, "QP_CUSTOMER_OOTB") is None
+    assert time.process_time() - start < 5
 
 
 _WORDS = st.sampled_from(["tables", "tableName", "columns", "name", "type", "CUSTOMER"])

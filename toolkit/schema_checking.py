@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -16,6 +17,7 @@ from toolkit.connecting import connected
 from toolkit.contract import CUSTOMER, Kind, Resource
 from toolkit.display import Result, Tone, badges, frame_table, heading, paragraph, plural
 from toolkit.errors import AddressError, AuthorizationError, SettingsError, StoppedError
+from toolkit.naming import refusal_of, short
 from toolkit.settings import Settings
 
 _TABLE_WORDS = ("tablename", "objectname", "name", "table", "object")
@@ -187,7 +189,8 @@ def read_columns(body: bytes, table: str) -> dict[str, str] | None:
     objects = list(_objects(said))
     for wanted in (table.casefold(), CUSTOMER.name.casefold()):
         for name, found in objects:
-            names = {name.casefold(), *(str(found[w]).casefold() for w in _TABLE_WORDS if found.get(w))}
+            # Text alone names a table: spelled out, objects within objects would be read again at each level.
+            names = {n.casefold() for n in (name, *(found.get(w) for w in _TABLE_WORDS)) if isinstance(n, str)}
             listed = next((found[w] for w in _LIST_WORDS if isinstance(found.get(w), list | dict)), None)
             if listed and wanted in names:
                 return dict(_columns(listed)) or None
@@ -196,9 +199,9 @@ def read_columns(body: bytes, table: str) -> dict[str, str] | None:
 
 def _objects(said: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every object of an answer with the name it stands under, its keys in lower case."""
-    waiting = [("", said)]
+    waiting: deque[tuple[str, Any]] = deque([("", said)])
     while waiting:
-        name, value = waiting.pop(0)
+        name, value = waiting.popleft()
         if isinstance(value, dict):
             lowered = {k.casefold(): v for k, v in value.items()}
             yield name, lowered
@@ -228,7 +231,9 @@ def _compared(ours: Resource, theirs: dict[str, str], *, told: bool) -> pd.DataF
         # Only the documented names of data types are held against ours; a database's own names say nothing.
         if verdict == SAME and theirs[name] in get_args(Kind) and theirs[name] != own[name]:
             verdict = OTHER_TYPE
-        rows.append((name, own.get(name), theirs.get(name), verdict, _WAYS.get(verdict, "")))
+        # Compared as it came, and shown as one line that a terminal and a frame can take.
+        told_kind = short(theirs[name]) if name in theirs else None
+        rows.append((short(name), own.get(name), told_kind, verdict, _WAYS.get(verdict, "")))
     return pd.DataFrame(rows, columns=columns, dtype="str")
 
 
@@ -238,12 +243,10 @@ def _problem(answer: Answer) -> str:
         return answer.problem
     if not 200 <= answer.status < 300:
         words = {401: "the token is refused", 403: "it is not allowed", 404: "there is no such call or table"}
-        said = answer.body.decode("utf-8", "replace").strip()
         try:
-            said = str(json.loads(said)["message"])
-        except (ValueError, RecursionError, KeyError, TypeError):
+            said = refusal_of(json.loads(answer.body.decode("utf-8", "replace"))).message
+        except (ValueError, RecursionError):
             said = ""  # a page of a proxy tells an analyst nothing
-        said = " ".join(said.split())[:200]
         return f"{words.get(answer.status, 'it is answered with an error')} (status {answer.status})" + (
             said and f": {said}"
         )
