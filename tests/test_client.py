@@ -22,15 +22,21 @@ from urllib.parse import quote
 import pytest
 import requests
 from pydantic import SecretStr
+from requests import certs
 
 from tests.clocks import Clock
 from tests.faulty import Fault, Faulty, http
 from toolkit.answers import Answer, read_answer
 from toolkit.client import MAX_ANSWER_BYTES, Client
 from toolkit.contract import APRIL_2026, CURRENT, Column, Contract, Resource
+from toolkit.diffing import diff
+from toolkit.errors import SettingsError
 from toolkit.exchange import Deadline, Exchange, WatchedHTTP
+from toolkit.planning import plan_push
+from toolkit.pushing import push, status
 from toolkit.redacting import Redaction
 from toolkit.sandbox import DROPPED, Reply, Request, Sandbox
+from toolkit.schema import empty_frame
 from toolkit.settings import Settings
 
 # The contract page's request, to the letter; the sandbox's tests send the same one by hand.
@@ -264,6 +270,76 @@ def test_a_proxy_that_is_not_there_got_nothing(monkeypatch: pytest.MonkeyPatch) 
         answer = client.send(EXAMPLE)
     assert (answer.status, answer.left) == (None, False)
     assert "proxy cannot be reached" in answer.problem
+
+
+NAMES = [name for proxy in ("https_proxy", "all_proxy", "no_proxy") for name in (proxy, proxy.upper())]
+
+
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A host beyond this machine, and nothing in the environment on how to reach it."""
+    for name in (*NAMES, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    return Settings(base_url="https://vendor.example", target="acme", solution="S", prefix="P_", suffix="_S")
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize(("text", "why"), [(None, "No such file"), ("no certificate", "it holds no certificate")])
+def test_certificates_that_cannot_be_read_are_the_variables_fault(
+    vendor: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, text: str | None, why: str
+) -> None:
+    file = tmp_path / "ca.pem"
+    if text:
+        file.write_text(text, encoding="utf-8")
+    monkeypatch.setenv(variable, str(file))
+    with pytest.raises(SettingsError, match=f"^{variable} names {re.escape(str(file))} .*{why}.*: correct the path"):
+        Client(vendor)
+    with Client(Settings(base_url="http://127.0.0.1:9")):  # where nothing is encrypted, it is not read
+        pass
+
+
+@pytest.mark.parametrize("certificates", ["folder", "file"])
+def test_certificates_that_can_be_read_are_no_fault(
+    vendor: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificates: str
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path) if certificates == "folder" else certs.where())
+    with Client(vendor) as client:
+        assert client.host == "vendor.example"
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize(
+    ("proxy", "why"),
+    [
+        ("foo:bar", "no address such as"),
+        ("ftp://me:hidden@proxy.example:21", "no address such as"),
+        ("http://me:hidden@proxy.example:99999", "no address such as"),
+        ("http://me:hidd€n@proxy.example:8080", "no address such as"),
+        ("socks5h://me:hidden@proxy.example:1080", "a SOCKS proxy"),
+    ],
+)
+def test_a_proxy_that_is_none_is_the_variables_fault(
+    vendor: Settings, monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str, why: str
+) -> None:
+    monkeypatch.setenv(variable, proxy)
+    with pytest.raises(SettingsError, match=f"^The proxy in {variable} cannot be used: .*{why}") as caught:
+        Client(vendor)
+    shown = "".join(traceback.TracebackException.from_exception(caught.value).format())
+    assert not [word for word in ("hidd", "me:", "the-right-one") if word in shown]
+    monkeypatch.setenv("NO_PROXY", "vendor.example")
+    with Client(vendor):  # then it is not asked
+        pass
+
+
+def test_what_the_environment_leaves_unusable_stops_a_push_before_it_is_opened(
+    vendor: Settings, monkeypatch: pytest.MonkeyPatch, customers
+) -> None:
+    plan = plan_push(diff(empty_frame(), customers(1)), settings=vendor, allow="all")
+    monkeypatch.setenv("HTTPS_PROXY", "foo:bar")
+    with pytest.raises(SettingsError, match="HTTPS_PROXY"):
+        push(plan, settings=vendor, progress=False)
+    assert status(settings=vendor).pushes.empty
 
 
 def test_a_request_without_a_body_passes_over_the_same_connections(sandbox: Sandbox) -> None:

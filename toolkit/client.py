@@ -6,19 +6,24 @@ reached the vendor. Retrying, reading and recording answers is not done here.
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import requests
 from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from requests.utils import select_proxy
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError as LowerError
 
 from toolkit.answers import Answer
 from toolkit.contract import Contract
+from toolkit.errors import SettingsError
 from toolkit.exchange import Deadline, Exchange, WatchedHTTP, WatchedHTTPS
 from toolkit.redacting import Redaction, Unpickled
 from toolkit.settings import SANDBOX, Settings
@@ -52,6 +57,11 @@ class Client(Unpickled):
         To connect, and to wait for the next byte, in seconds.
     deadline_s
         For a whole answer, however its bytes trickle in, in seconds.
+
+    Raises
+    ------
+    SettingsError
+        The token cannot be used, or the proxy or the certificates that the environment names; nothing was sent.
     """
 
     def __init__(
@@ -85,6 +95,8 @@ class Client(Unpickled):
             **self._session.merge_environment_settings(self.url, proxies, True, None, None),
             "stream": True,
         }
+        _require_certificates(self.url, self._options["verify"])
+        _require_proxy(self.url, self._options["proxies"])
 
     def send(self, body: bytes) -> Answer:
         """Post one body; redirects are not followed, so that the token stays with its host."""
@@ -193,6 +205,45 @@ class _PoolHTTPS(HTTPSConnectionPool):
 
 
 _POOLS = {"http": _PoolHTTP, "https": _PoolHTTPS}
+
+
+def _require_certificates(url: str, verify: bool | str) -> None:
+    """Read the file that the environment names: at a request, one that is missing would look like a host's fault."""
+    if not isinstance(verify, str) or os.path.isdir(verify) or not url.startswith("https:"):
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)
+    except OSError as error:
+        why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        variable = "REQUESTS_CA_BUNDLE" if os.environ.get("REQUESTS_CA_BUNDLE") else "CURL_CA_BUNDLE"
+        raise SettingsError(
+            f"{variable} names {verify} as the file of trusted certificates, and it cannot be used ({why}): correct "
+            "the path, or unset the variable. Nothing was sent."
+        ) from None
+
+
+def _require_proxy(url: str, proxies: dict[str, str]) -> None:
+    """Make, without connecting, what goes through the proxy of the environment: its address may be none."""
+    proxy = select_proxy(url, proxies)
+    if not proxy:
+        return
+    why = ""
+    if proxy.lower().startswith("socks"):
+        why = "it is a SOCKS proxy, and the toolkit goes through http and https proxies only"
+    else:
+        try:
+            _Adapter().get_connection_with_tls_context(requests.Request("POST", url).prepare(), True, proxies)
+        except Exception:  # of several libraries, and it may repeat the proxy's password
+            why = "it is no address such as http://proxy.example:8080"
+    if why:
+        scheme = urlsplit(url).scheme
+        # In the order in which they count; on some systems a proxy may be set elsewhere.
+        spelled = [v for name in (f"{scheme}_proxy", "all_proxy") for v in (name, name.upper())]
+        where = next((v for v in spelled if os.environ.get(v) == proxy), "the system's settings")
+        raise SettingsError(
+            f"The proxy in {where} cannot be used: {why}. Correct it there, take it out, or list the host in NO_PROXY. "
+            "Nothing was sent."
+        )
 
 
 def _read(response: requests.Response) -> tuple[bytes, bool, str]:
