@@ -17,6 +17,7 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -30,7 +31,7 @@ from toolkit.answers import Answer, read_answer
 from toolkit.client import MAX_ANSWER_BYTES, Client
 from toolkit.contract import APRIL_2026, CURRENT, Column, Contract, Resource
 from toolkit.diffing import diff
-from toolkit.errors import SettingsError
+from toolkit.errors import AuthorizationError, SettingsError
 from toolkit.exchange import Deadline, Exchange, WatchedHTTP
 from toolkit.planning import plan_push
 from toolkit.pushing import push, status
@@ -54,7 +55,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield server
 
 
-def send(sandbox: Sandbox, **settings: str) -> Answer:
+def send(sandbox: Sandbox, **settings: Any) -> Answer:
     with Client(Settings(base_url=sandbox.url, **settings)) as client:
         return client.send(EXAMPLE)
 
@@ -254,6 +255,67 @@ def test_a_token_that_an_answer_echoes_is_taken_out_however_it_is_spelled(
     verdict = read_answer(answer, SENT)
     assert b"[token]" in answer.body
     assert not [text for text in (f"{answer}", f"{verdict}") if "s3cret" in text or "t0p" in text]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "echoed"),
+    [
+        ("X-Api-Key", "s3cret-value-123", "bad header X-Api-Key: s3cret-value-123!"),
+        ("apikey", "s3cret-value-123", "bad header %73%33cret-value-123!"),
+        ("X-Access-Token", "Bearer s3cret-value-123", "s3cret-value-123 is no token"),
+        ("X-Forwarded-Authorization", "Bearer s3cret-value-123", "not allowed: Bearer s3cret-value-123!"),
+        ("Client_Secret", "123456789012", "unknown: 123456789012!"),
+        ("X-Password", "correcthorse", "unknown: correcthorse!"),
+        ("Cookie", "sid=s3cret-value==; theme=dark", "no session s3cret-value!"),
+        ("X-Auth", "s3cret-value-123", "cut in it: s3cret-v"),
+        ("X-Token", "the-right-one-s3cret", "longer: the-right-one-s3cret!"),
+    ],
+)
+@pytest.mark.parametrize("token", [None, "the-right-one"])
+def test_a_header_that_tells_of_a_secret_is_taken_out_of_answers(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str, value: str, echoed: str, token: str | None
+) -> None:
+    if token:
+        monkeypatch.setenv("PEAK_AUTH_TOKEN", token)
+    sandbox.vendor.troubles.append(Reply(401, f"{token}, {echoed}".encode()))
+    answer = send(sandbox, extra_headers={"Accept": "text/plain", name: value})
+    assert b"[token]" in answer.body.partition(b", ")[2]
+    assert not re.search(rb"s3cret|%73|cret-v|1234|horse|right", answer.body)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Accept", "application/json"),
+        ("X-Auth-Version", "1"),
+        ("X-Auth", "1"),
+        ("X-Api-Key", "acme"),
+        ("x-auth-tenant", "acme-corporation"),
+        ("X-Token-Type", "application/json"),
+        ("X-Author", "acme-corporation"),
+        ("X-Keywords", "acme-corporation"),
+        ("Cookie", "region=customer; since=20250128"),
+    ],
+)
+def test_a_header_that_tells_of_none_leaves_answers_as_they_are(sandbox: Sandbox, name: str, value: str) -> None:
+    said = b'{"failed": [{"customer_id": "acme-corporation", "code": 1, "x": "20250128 customer application/json"}]}'
+    sandbox.vendor.troubles.append(Reply(200, said))
+    answer = send(sandbox, extra_headers={name: value})
+    assert answer.body == said
+    assert list(read_answer(answer, [("acme-corporation", "2025-01-28T10:00:00Z")]).refused) == [0]
+
+
+def test_a_header_that_an_answer_echoes_is_in_no_message_and_no_file(
+    sandbox: Sandbox, tmp_path: Path, customers
+) -> None:
+    settings = Settings(base_url=sandbox.url, extra_headers={"X-Api-Key": "s3cret-value-123"})
+    sandbox.vendor.troubles.append(Reply(401, b'{"message": "bad header X-Api-Key: s3cret-value-123"}'))
+    plan = plan_push(diff(empty_frame(), customers(1)), settings=settings, allow="all")
+    with pytest.raises(AuthorizationError, match=r"bad header X-Api-Key: \[token\]"):
+        push(plan, settings=settings, progress=False, schema_check=False)
+    kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(b"bad header X-Api-Key" in text for text in kept)
+    assert not any(b"s3cret" in text for text in kept)
 
 
 def test_the_sandboxes_own_token_is_a_word_like_any_other(sandbox: Sandbox) -> None:

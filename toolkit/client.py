@@ -25,7 +25,7 @@ from toolkit.answers import Answer
 from toolkit.contract import Contract
 from toolkit.errors import SettingsError
 from toolkit.exchange import Deadline, Exchange, WatchedHTTP, WatchedHTTPS
-from toolkit.redacting import Redaction, Unpickled
+from toolkit.redacting import Redaction, Unpickled, secrets_of
 from toolkit.settings import SANDBOX, Settings
 
 MAX_ANSWER_BYTES = 8_000_000
@@ -80,7 +80,8 @@ class Client(Unpickled):
         token = chosen.token()
         # The sandbox's own token is public, and may be a word of the rows; it is no secret to take out of answers.
         public = chosen.local and token.get_secret_value() == SANDBOX
-        self._redact: Callable[[bytes], bytes] = bytes if public else Redaction(token)
+        secrets = [*([] if public else [token]), *secrets_of(chosen.extra_headers)]
+        self._redact: Callable[[bytes], bytes] = Redaction(*secrets) if secrets else bytes
         self._session = _Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _Adapter())

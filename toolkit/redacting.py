@@ -1,10 +1,11 @@
-"""A secret taken out of what others say: however its signs are spelled, in base64, and where it is cut off."""
+"""Secrets taken out of what others say: however their signs are spelled, in base64, and where they are cut off."""
 
 from __future__ import annotations
 
 import json
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from html.entities import html5
 
 from pydantic import SecretStr
@@ -16,6 +17,11 @@ _ESCAPES = rb"(?:\\|%(?:25){0,4}5c){0,8}+"
 """What stands before a sign in a text within a text."""
 _LONGEST = 40
 """Bytes that spell one sign at most: a text may end within them."""
+_TELLTALE = re.compile(r"key(?!word)|token|secret|auth(?!or(?!i))|pass|cookie|credential|jwt", re.IGNORECASE)
+_TELLS_NONE = re.compile(r".*[-_](?:tenant|user|type|version|scheme|method|realm)", re.IGNORECASE)
+_LEAST_OF_HEADER = 8
+"""Signs of a header's value that is taken for a secret: a shorter one, such as ``1``, may be any word of an answer."""
+_WORD = re.compile(r"[A-Za-z]?[a-z]+|[0-9]+")
 
 
 class Unpickled:
@@ -25,8 +31,28 @@ class Unpickled:
         raise TypeError(f"A {type(self).__name__} holds the token, so it is not pickled: make a new one.")
 
 
+def secrets_of(headers: Mapping[str, str]) -> list[SecretStr]:
+    """Return what is secret of headers: the value where the name tells of a key, a token or the like, and its parts.
+
+    A value such as ``Bearer abc-123-x`` or ``session=abc-123-x`` may be echoed without the word before it.
+
+    Examples
+    --------
+    >>> found = secrets_of({"X-Api-Key": "abc-123-x", "Accept": "application/json", "X-Auth-Tenant": "acme-inc"})
+    >>> [secret.get_secret_value() for secret in found]
+    ['abc-123-x']
+    """
+    found: dict[str, None] = {}
+    for name, value in headers.items():
+        if _TELLTALE.search(name) and not _TELLS_NONE.fullmatch(name):
+            # A part that is a word or a number may as well be one of a row's.
+            parts = [part for part in re.split(r"[\s;,=]+", value) if not _WORD.fullmatch(part)]
+            found |= dict.fromkeys(text for text in (value, *parts) if len(text) >= _LEAST_OF_HEADER)
+    return [SecretStr(text) for text in found]
+
+
 class Redaction(Unpickled):
-    r"""Take a secret out of a text; shown itself, it tells nothing of it.
+    r"""Take secrets out of a text; shown itself, it tells nothing of them.
 
     Examples
     --------
@@ -37,12 +63,13 @@ class Redaction(Unpickled):
     b'unknown token: [token]'
     """
 
-    def __init__(self, secret: SecretStr) -> None:
-        self._ways = [_Way(way) for way in (_spelled_out(secret), *_in_base64(secret))]
+    def __init__(self, *secrets: SecretStr) -> None:
+        whole_first = sorted(secrets, key=len, reverse=True)  # of two, one may be part of the other
+        self._ways = [_Way(way) for secret in whole_first for way in (_spelled_out(secret), *_in_base64(secret))]
         self._whole = re.compile(b"|".join(way.whole for way in self._ways), re.IGNORECASE)
 
     def __call__(self, text: bytes) -> bytes:
-        """Return the text without the secret."""
+        """Return the text without the secrets."""
         text = self._whole.sub(MARK, text)
         encoding = json.detect_encoding(text)
         if not encoding.startswith("utf-8"):  # where each sign takes several bytes

@@ -53,7 +53,8 @@ class Settings(Result, BaseSettings):
     ledger
         The ledger's folder, by default inside `home`; may be a shared one.
     extra_headers
-        Further headers of each request. Their values are not shown.
+        Further headers of each request. Their values are not shown; those whose names tell of a key, a token or the
+        like are taken out of the vendor's answers too, from 8 signs on.
     attributes
         The custom attributes of the tenant's table, each an ``[[attributes]]`` in ``toolkit.toml``.
 
