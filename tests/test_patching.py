@@ -102,6 +102,12 @@ def test_a_column_that_the_delivery_does_not_speak_of_is_left(customers) -> None
     assert (done.n_stale, done.frame["source"].isna().all()) == (1, True)
 
 
+def test_a_patch_may_be_full_of_control_characters(customers, tmp_path: Path) -> None:
+    before = delivery_of(customers(1, customer_name=["\x1f" * 60]))
+    patch = patch_between(before, before.frame.assign(customer_name="Acme"))
+    assert read_patch(patch.write(tmp_path / "patch.csv")).entries["before"].tolist() == ["\x1f" * 60]
+
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
 ODD = st.sampled_from(['""', '\\""', "=1+1", "NA", "", "null", "\r\n", "\r", "a\nb", '"', "\\", "\ufeff"])
 CELLS = st.none() | TEXT | ODD

@@ -108,9 +108,18 @@ def _candidates(sample: bytes, stated: str | None, path: Path) -> tuple[list[str
         # Even in a script far from Latin, delimiters, digits and line ends have a NUL for their high byte.
         if high > len(sample) / 20 and high > 20 * low:
             return [name], "detected"
-    if len(sample.translate(None, _CONTROL)) < 0.95 * len(sample):
+    if len(sample.translate(None, _CONTROL)) < 0.95 * len(sample) and not _is_utf8(sample):
         raise ReadingError(f"{path.name} is not a text file but binary data: ask for the table as .csv or .xlsx.")
     return ["utf-8", "cp1252"], "detected"
+
+
+def _is_utf8(sample: bytes) -> bool:
+    """Tell whether a sample is UTF-8 without a NUL: a small file may hold many control characters and be text."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)  # which may end within a character
+    except UnicodeDecodeError:
+        return False
+    return 0 not in sample
 
 
 def _decode(path: Path, name: str, digest: Any) -> tuple[int | None, bool]:
