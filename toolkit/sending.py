@@ -156,7 +156,8 @@ class Sender:
             ready, gap = self._ready()
             if gap is not None and gap > 0:
                 self._pace.sleep(min(gap, _POLL_S) if self._n_flying else gap)
-            self._start(ready, lines)
+            if ready:
+                self._start(ready, lines)
             self._listen(lines, None if gap is None else 0)
 
     def _ready(self) -> tuple[list[_Batch], float | None]:
@@ -177,7 +178,7 @@ class Sender:
         for batch in ready:
             batch.attempt = 0
         try:
-            with self._journal.together() if len(ready) > 1 else contextlib.nullcontext():
+            with self._journal.together():  # a lone one too, so that its number is known before it is kept
                 for batch in ready:
                     self._enter(batch)
             while ready:
