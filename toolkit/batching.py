@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.contract import ID, TIME, Contract
-from toolkit.encoding import EncodedRows, Encoder, encode
+from toolkit.encoding import EncodedRows, encode
+from toolkit.engine import Session
 from toolkit.errors import PlanError
 
 _PART = 50_000
@@ -66,10 +67,10 @@ class Envelope:
         head, tail = self.ends
         room = self.contract.max_bytes - len(head) - len(tail)
         first = 0
-        with Encoder(self.contract.resource) as encoder:
+        with Session() as session:
             while first < rows.num_rows:
                 part = rows.slice(first, _PART)
-                encoded = encoder.encode(part)
+                encoded = encode(part, resource=self.contract.resource, session=session)
                 last_part = first + part.num_rows == rows.num_rows
                 start = 0
                 while start < part.num_rows:

@@ -6,9 +6,9 @@ The text of a row is what the vendor is sent, to the byte: all columns in the co
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,36 +51,13 @@ class EncodedRows:
         return np.diff(self.ends, prepend=0)
 
 
-class Encoder:
-    """What encodes the rows of a resource, as a context manager; one serves many tables, one after another."""
-
-    def __init__(self, resource: Resource = CUSTOMER) -> None:
-        self._session = Session()
-        self._query = f"SELECT {_json(resource)} || ',' AS row FROM rows_"
-
-    def encode(self, table: pa.Table) -> EncodedRows:
-        """Encode every row of an Arrow table that has the resource's columns."""
-        self._session.register("rows_", table)
-        texts = self._session.table(self._query).column("row")
-        chunks = [chunk.cast(pa.large_string()) for chunk in texts.chunks]
-        if not len(texts):
-            return EncodedRows(memoryview(b""), np.zeros(0, dtype=np.int64))
-        whole = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)  # which would copy a single one as well
-        _, offsets, data = whole.buffers()
-        ends = np.frombuffer(offsets, dtype=np.int64)[whole.offset : whole.offset + len(whole) + 1]
-        return EncodedRows(memoryview(data)[int(ends[0]) :], ends[1:] - ends[0])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._session.close()
-
-
-def encode(table: pa.Table, *, resource: Resource = CUSTOMER) -> EncodedRows:
+def encode(table: pa.Table, *, resource: Resource = CUSTOMER, session: Session | None = None) -> EncodedRows:
     """Encode every row of an Arrow table that has the resource's columns.
+
+    Parameters
+    ----------
+    session
+        Serves several tables, one after another; by default each has one of its own, which takes 26 ms.
 
     Examples
     --------
@@ -89,8 +66,16 @@ def encode(table: pa.Table, *, resource: Resource = CUSTOMER) -> EncodedRows:
     >>> rows.slice(0, 1)[:60]
     b'{"customer_id":"007","updated_at":"2025-01-28T10:00:00Z","cu'
     """
-    with Encoder(resource) as encoder:
-        return encoder.encode(table)
+    with Session() if session is None else nullcontext(session) as engine:
+        engine.register("rows_", table)
+        texts = engine.table(f"SELECT {_json(resource)} || ',' AS row FROM rows_").column("row")
+    chunks = [chunk.cast(pa.large_string()) for chunk in texts.chunks]
+    if not len(texts):
+        return EncodedRows(memoryview(b""), np.zeros(0, dtype=np.int64))
+    whole = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)  # which would copy a single one as well
+    _, offsets, data = whole.buffers()
+    ends = np.frombuffer(offsets, dtype=np.int64)[whole.offset : whole.offset + len(whole) + 1]
+    return EncodedRows(memoryview(data)[int(ends[0]) :], ends[1:] - ends[0])
 
 
 def _json(resource: Resource) -> str:
