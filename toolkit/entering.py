@@ -29,9 +29,7 @@ def enter_beginning(journal: Journal, record: PushRecord, ledger: Ledger) -> Non
     """Tell the ledger of a new push, which claims it where it is shared; one that is refused is not left open."""
     try:
         enter_delivery(journal, record, ledger)
-        if (
-            record.n_rows
-        ):  # both once more, now that it is claimed: others may have come, and gone, since the first look
+        if record.n_rows:  # once more, now that it is claimed: others may have come, and gone, since the first look
             ledger.claims.require_free(but_for=record.id)
             require_version(ledger, record.facts["ledger_version"])
     except (OpenPushError, PlanError):

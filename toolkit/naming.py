@@ -71,13 +71,13 @@ def _place(
         return _only(by_id.get(entry, []))
     if not isinstance(entry, dict):
         return None
-    lowered = lowered_names(entry)
     if key := named_key(entry):
         # A key that is none of ours must not fall back to an index: the entry is about something else.
         customer_id, time = key
         if key in by_key:
             return by_key[key]
         return _only([p for p in by_id.get(customer_id, []) if not time or same_moment(time, keys[p][1])])
+    lowered = lowered_names(entry)
     if any(lowered.get(word) is not None for word in _KEY_WORDS):  # nor may one that cannot be read
         return None
     # Of two that differ, nobody knows which one counts from what, or whether one of them counts rows at all.
