@@ -40,6 +40,7 @@ from toolkit.errors import (
 )
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
+from toolkit.lines import Lines
 from toolkit.locking import only_pusher
 from toolkit.planning import PushPlan, plan_push
 from toolkit.pushing import abandon, dry_run, push, resume, status
@@ -1086,7 +1087,7 @@ def test_a_ledger_that_cannot_be_written_keeps_nothing_open_and_sends_nothing(
 DEATHS = {
     "before anything is sent": (Journal, "begin", 1, False),
     "before an attempt of the second batch": (Journal, "begin", 2, False),
-    "with the second batch in flight": (Journal, "begin", 2, True),
+    "with the second batch in flight": (Lines, "start", 2, False),
     "with an answer that was not written down": (Journal, "end", 2, False),
     "after the last answer, before the ledger": (Ledger, "record", 1, False),
     "after the ledger, before the close": (Ledger, "record", 1, True),
