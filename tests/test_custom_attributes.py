@@ -26,7 +26,16 @@ from toolkit.diffing import diff
 from toolkit.encoding import encode, oversized
 from toolkit.engine import to_arrow
 from toolkit.entries import entry_schema
-from toolkit.errors import CorrectionError, InputError, MappingError, PlanError, SchemaWarning, SettingsError
+from toolkit.errors import (
+    AuthorizationError,
+    CorrectionError,
+    InputError,
+    LedgerError,
+    MappingError,
+    PlanError,
+    SchemaWarning,
+    SettingsError,
+)
 from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan, plan_push
 from toolkit.pushing import abandon, push, resume, status
@@ -288,6 +297,60 @@ def test_nothing_is_sent_anew_without_an_attribute_that_was_sent_before(tenant: 
     ):
         with pytest.raises(PlanError, match=r"do not list \(region\).*\[\[attributes\]\]"):
             planned()
+
+
+@pytest.mark.parametrize(("name", "then", "now", "cells"), [
+    ("staff", "integer", "float", [8.5]), ("since", "date", "string", ["soon"]), ("rating", "float", "integer", [7]),
+    ("region", "string", "boolean", [True])])  # fmt: skip
+def test_a_ledger_is_neither_read_nor_written_under_another_data_type(
+    tenant: Tenant, customers, name: str, then: str, now: str, cells: list[Any]
+) -> None:
+    report = tenant.push(checked(customers(1).assign(**TEXTS)))
+    other = Settings(
+        base_url=tenant.sandbox.url,
+        attributes=tuple(CustomAttribute(name, now) if a.name == name else a for a in LISTED),
+    )
+    delivered = validate(customers(1).assign(**{**TEXTS, name: cells}), contract=other.documented)
+    ledger, n_requests = Ledger.of(other), len(tenant.sandbox.requests())
+    for refused in (
+        lambda: ledger.snapshot(),
+        lambda: plan_push(diff(customers(0), delivered), settings=other),
+        lambda: ledger.seed(customers(1).assign(**{name: cells}), reason="export", beside_entries=True),
+        lambda: repush(report, whole=True, settings=other),
+        lambda: status(settings=other),
+    ):
+        with pytest.raises(LedgerError, match=rf"{name} as {then}, not {now}: give the data_type under") as said:
+            refused()
+        assert said.value.__cause__ is None
+    assert len(tenant.sandbox.requests()) == n_requests
+    assert Ledger.of(tenant.settings).snapshot().n_customers == 1
+
+
+def test_a_push_is_not_resumed_under_another_data_type(tenant: Tenant, customers) -> None:
+    tenant.sandbox.vendor.troubles += [None, Reply(401)]
+    with pytest.raises(AuthorizationError):
+        tenant.push(checked(customers(1).assign(**TEXTS)))
+    floating = tuple(replace(a, data_type="float") if a.name == "staff" else a for a in LISTED)
+    with pytest.raises(PlanError, match=r"other custom attributes \(staff\)"):
+        resume(settings=Settings(base_url=tenant.sandbox.url, attributes=floating), pace=tenant.clock.pace)
+    assert resume(settings=tenant.settings, pace=tenant.clock.pace, progress=False).n_accepted == 1
+
+
+def test_a_seeding_keeps_the_custom_attributes_or_says_which_it_would_lose(tenant: Tenant, customers) -> None:
+    ledger, report = Ledger.of(tenant.settings), checked(customers(2).assign(**TEXTS))
+    unlisting = Ledger.of(Settings(base_url=tenant.sandbox.url, attributes=LISTED[1:]))
+    with pytest.raises(LedgerError, match=r"do not list \(region\).*Nothing was entered"):
+        unlisting.seed(report, reason="export")
+    assert ledger.version == -1
+    with pytest.raises(InputError, match="staff"):  # under the contract's own columns, it would be let through
+        ledger.seed(customers(2).assign(**{**TEXTS, "staff": "many"}), reason="export")
+    assert ledger.seed(customers(2).assign(**TEXTS), reason="export") == 2  # texts, as a file has them
+    held = ledger.snapshot().versions
+    assert (
+        held.select([a.name for a in LISTED]).to_pylist()
+        == [{**SENT, "seen_at": pd.Timestamp(SENT["seen_at"]), "since": date(2026, 1, 2)}] * 2
+    )
+    assert tenant.plan(report).n_rows == 0
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from toolkit.diffing import diff
 from toolkit.entries import ENTRY
 from toolkit.errors import InputError, LedgerError
 from toolkit.ledger import Ledger
+from toolkit.settings import Settings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -392,6 +393,30 @@ def test_a_seeding_that_was_retracted_can_be_made_anew(ledger: Ledger, customers
     ledger.retract(push=f"{first}-2", reason="wrong again", now=START + timedelta(hours=5))
     assert ledger.seed(customers(2), **at(6)) == 2
     assert ledger.snapshot().n_customers == 2
+
+
+def test_a_ledger_is_shared_where_it_lies_outside_the_home_by_whatever_name(tmp_path: Path) -> None:
+    for folder in ("home", "shared"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "home" / "ledger").symlink_to(tmp_path / "shared")
+    (tmp_path / "alias").symlink_to(tmp_path / "home")
+
+    def shared(ledger: Path, home: Path = tmp_path / "home") -> bool:
+        return Ledger.of(Settings(home=home, ledger=ledger)).shared
+
+    assert shared(tmp_path / "home" / "ledger")
+    assert not shared(tmp_path / "home" / "own")
+    assert not shared(tmp_path / "home" / "own", tmp_path / "alias")
+
+
+def test_a_seeding_has_one_name_in_whatever_order_its_versions_come(tmp_path: Path, customers) -> None:
+    rows = pd.concat([customers(2), customers(2, updated_at=pd.Timestamp("2026-03-01T00:00:00Z"))], ignore_index=True)
+    seedings = set()
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
+        ledger = Ledger(tmp_path / str(order[0]), "acme")
+        ledger.seed(rows.iloc[order], reason="export")
+        seedings.add(ledger.pushes()["push"].iloc[0])
+    assert len(seedings) == 1
 
 
 def test_a_seed_that_fails_validation_enters_nothing(ledger: Ledger, customers) -> None:

@@ -63,6 +63,11 @@ class Column:
         return _ARROW[self.kind]
 
 
+def kind_of(arrow: pa.DataType) -> str:
+    """Return the data type that an Arrow type carries; of others, its own name."""
+    return next((kind for kind, its in _ARROW.items() if its == arrow), str(arrow))
+
+
 @dataclass(frozen=True)
 class Resource:
     """A table of the vendor's: its raw name and its columns, in the order they are sent."""

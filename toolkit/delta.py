@@ -17,6 +17,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from toolkit.contract import kind_of
 from toolkit.engine import Session
 from toolkit.errors import LedgerError
 
@@ -122,6 +123,11 @@ class Table:
                     f"The ledger in {self.path} cannot be written ({type(error).__name__}): free space or "
                     "mend its permissions, then resume. What was accepted is in the journal."
                 ) from error
+            except pa.ArrowException as error:  # whose own words may hold a customer's values
+                raise LedgerError(
+                    f"The rows are not of the data types of the ledger in {self.path} ({type(error).__name__}): list "
+                    "[[attributes]] in toolkit.toml as the vendor has them. Nothing was entered."
+                ) from None
         raise LedgerError(
             f"The ledger in {self.path} was written by somebody else at every try: resume when they are done. What "
             "was accepted is in the journal."
@@ -159,4 +165,22 @@ class Table:
                 f"The ledger in {self.path} belongs to target {table.metadata().name!r}, not to "
                 f"{self.target!r}: check TOOLKIT_TARGET and TOOLKIT_LEDGER."
             )
-        return table if pa.table(table.get_add_actions()).num_rows else None  # made, and nothing entered yet
+        if not pa.table(table.get_add_actions()).num_rows:
+            return None  # made, and nothing entered yet
+        self._require_types(table)
+        return table
+
+    def _require_types(self, table: DeltaTable) -> None:
+        """Refuse a table that has a column in another data type: what is written would become another value in it."""
+        wanted = {field.name: field.type for field in self.schema}
+        differing = [
+            f"{field.name} as {kind_of(field.type)}, not {kind_of(wanted[field.name])}"
+            for field in pa.schema(table.schema())
+            if field.type != wanted.get(field.name, field.type)
+        ]
+        if differing:
+            raise LedgerError(
+                f"The ledger in {self.path} has {'; '.join(differing)}: give the data_type under [[attributes]] in "
+                "toolkit.toml as it was sent. Where the vendor's column has another type now, name a new ledger with "
+                "TOOLKIT_LEDGER, and seed it with the customers."
+            )

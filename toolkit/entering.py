@@ -85,9 +85,10 @@ def _close(journal: Journal, record: PushRecord, ledger: Ledger, state: Literal[
 
 
 def require_same_columns(rows: pa.Table, record: PushRecord, ledger: Ledger) -> None:
-    """Refuse to send or enter a push's rows without one of their custom attributes, or with one they never had."""
-    begun = set(rows.column_names) - {"source_row", "state"}
-    if differing := begun ^ set(ledger.resource.names):
+    """Refuse to send or enter a push's rows without one of their custom attributes, with others, or of other types."""
+    begun = {(field.name, field.type) for field in rows.schema if field.name not in ("source_row", "state")}
+    listed = {(field.name, field.type) for field in ledger.resource.arrow_schema()}
+    if differing := {name for name, _ in begun ^ listed}:
         raise PlanError(
             f"Push {record.id} was begun with other custom attributes ({', '.join(sorted(differing))}): "
             "list the same [[attributes]] in toolkit.toml as then."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from toolkit.author import author
 from toolkit.contract import CUSTOMER, ID, Resource
 from toolkit.engine import quoted
 from toolkit.errors import InputError, LedgerError
@@ -91,6 +93,32 @@ def accepted_entries(
         reason=record.facts["reason"],
         source_file=record.facts["source"],
         source_row=taken["source_row"],
+    )
+
+
+def seeding_name(rows: pa.Table) -> str:
+    """Return the name of a seeding, which its rows have in whatever order they come."""
+    content = rows.sort_by([(c, "ascending") for c in CUSTOMER.key]).to_pylist()
+    return "seed-" + hashlib.sha256(repr(content).encode()).hexdigest()[:12]
+
+
+def seeded_entries(
+    rows: pa.Table, places: pa.Array, *, resource: Resource, seeding: str, now: datetime, reason: str, source: str
+) -> pa.Table:
+    """Return the entries of customers that were sent before the toolkit came, by their rows' places in the source."""
+    return rows_of(
+        entry_schema(resource),
+        rows.num_rows,
+        entry=SEEDED,
+        **{c: rows[c] for c in resource.names},
+        recorded_at=now,
+        plan=seeding,
+        batch=0,
+        position=pa.array(range(rows.num_rows)),
+        author=author(),
+        reason=required(reason),
+        source_file=source,
+        source_row=places,
     )
 
 

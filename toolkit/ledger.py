@@ -6,10 +6,9 @@ more.
 
 from __future__ import annotations
 
-import hashlib
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -35,6 +34,8 @@ from toolkit.entries import (
     require_text,
     required,
     rows_of,
+    seeded_entries,
+    seeding_name,
     versions_of,
 )
 from toolkit.errors import InputError, LedgerError
@@ -73,8 +74,9 @@ class Ledger:
     def of(cls, settings: Settings | None = None) -> Self:
         """Open the ledger that the settings name."""
         chosen = settings or Settings()
-        shared = not chosen.ledger.is_relative_to(chosen.home)
-        return cls(chosen.ledger / chosen.target, chosen.target, chosen.label, chosen.documented.resource, shared)
+        folder = chosen.ledger / chosen.target
+        shared = not folder.resolve().is_relative_to(chosen.home.resolve())
+        return cls(folder, chosen.target, chosen.label, chosen.documented.resource, shared)
 
     @property
     def version(self) -> int:
@@ -204,10 +206,16 @@ class Ledger:
         InputError
             If a row fails validation: nothing is entered then.
         LedgerError
-            If the ledger has entries, or these very rows were seeded before; once a row of that seeding is retracted,
-            they may be seeded anew.
+            If the ledger has entries, or these very rows were seeded before (once a row of that seeding is retracted,
+            they may be seeded anew); or if the customers have a custom attribute that the ledger does not know.
         """
-        report = validate(data, contract=contract, rules=())
+        documented = Contract.named(contract) if isinstance(contract, str) else contract
+        report = validate(data, contract=replace(documented, resource=self.resource), rules=())
+        if unlisted := [c for c in report.delivery.given if c not in self.resource.names]:
+            raise LedgerError(
+                f"The customers have custom attributes that the settings do not list ({', '.join(unlisted)}), and the "
+                "ledger would lose them: list them under [[attributes]] in toolkit.toml. Nothing was entered."
+            )
         if not report.ok:
             why = ", ".join(f"{words}: {n:,}" for words, n in report.counts.items())
             raise InputError(
@@ -220,20 +228,15 @@ class Ledger:
                 "beside_entries=True to add older customers to them."
             )
         rows = to_arrow(report.good, self.resource.arrow_schema())
-        seeding = self._seeding("seed-" + hashlib.sha256(repr(rows.sort_by(ID).to_pylist()).encode()).hexdigest()[:12])
-        entries = rows_of(
-            entry_schema(self.resource),
-            rows.num_rows,
-            entry=SEEDED,
-            **{c: rows[c] for c in self.resource.names},
-            recorded_at=now or datetime.now(UTC),
-            plan=seeding,
-            batch=0,
-            position=pa.array(range(rows.num_rows)),
-            author=author(),
-            reason=required(reason),
-            source_file=report.delivery.source,
-            source_row=pa.array(report.good.index),
+        seeding = self._seeding(seeding_name(rows))
+        entries = seeded_entries(
+            rows,
+            pa.array(report.good.index),
+            resource=self.resource,
+            seeding=seeding,
+            now=now or datetime.now(UTC),
+            reason=reason,
+            source=report.delivery.source,
         )
         if rows.num_rows and not self._entries.append(entries, writer=seeding, number=0):
             raise LedgerError(f"These rows are in the ledger of target {self.target} already, as {seeding}.")
