@@ -1,5 +1,6 @@
 """The ledger: what counts, through time; nothing erased; nothing entered twice."""
 
+import contextlib
 import multiprocessing
 import os
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from toolkit.contract import CUSTOMER
 from toolkit.delivery import Delivery
 from toolkit.diffing import diff
 from toolkit.entries import ENTRY
-from toolkit.errors import InputError, LedgerError
+from toolkit.errors import InputError, LedgerError, ToolkitError
 from toolkit.ledger import Ledger
 from toolkit.settings import Settings
 
@@ -417,6 +418,45 @@ def test_a_seeding_has_one_name_in_whatever_order_its_versions_come(tmp_path: Pa
         ledger.seed(rows.iloc[order], reason="export")
         seedings.add(ledger.pushes()["push"].iloc[0])
     assert len(seedings) == 1
+
+
+@pytest.mark.parametrize("damage", ["lost", "empty", "cut", "flipped", "unreadable"])
+def test_a_file_of_the_ledger_that_is_lost_or_damaged_is_named(ledger: Ledger, customers, damage: str) -> None:
+    ledger.seed(customers(3, customer_name="Secret Ltd"), reason="export")
+    (file,) = (ledger.folder / "entries").glob("*.parquet")
+    whole = file.read_bytes()
+    if damage == "lost":
+        file.unlink()
+    elif damage == "unreadable":
+        file.unlink()
+        file.mkdir()
+    else:
+        flipped = bytes(255 - b for b in whole)
+        file.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "flipped": flipped}[damage])
+    for read in (
+        ledger.snapshot,
+        ledger.pushes,
+        lambda: ledger.history("C00000"),
+        lambda: ledger.retract(push="p", reason="r"),
+    ):
+        with pytest.raises(LedgerError, match=rf"its file {file.name} is lost or damaged.*restore") as said:
+            read()
+        assert "Secret" not in str(said.value) + repr(said.value.__cause__)
+
+
+@pytest.mark.parametrize("part", ["*.parquet", "_delta_log/*.json"])
+def test_a_ledger_cut_or_flipped_anywhere_ends_in_no_error_but_our_own(ledger: Ledger, customers, part: str) -> None:
+    ledger.seed(customers(3), reason="export")
+    ledger.record(entries(("A", 1, "one", 1), ("A", 2, "two", 2)), plan="p", through=0)
+    for file in sorted((ledger.folder / "entries").glob(part)):
+        whole = file.read_bytes()
+        for at in range(0, len(whole), max(1, len(whole) // 10)):
+            for damaged in (whole[:at], whole[:at] + bytes([whole[at] ^ 0x20]) + whole[at + 1 :]):
+                file.write_bytes(damaged)
+                with contextlib.suppress(ToolkitError):
+                    ledger.snapshot()
+        file.write_bytes(whole)
+    assert ledger.snapshot().n_customers == 4
 
 
 def test_a_seed_that_fails_validation_enters_nothing(ledger: Ledger, customers) -> None:

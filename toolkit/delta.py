@@ -18,7 +18,7 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Tr
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from toolkit.contract import kind_of
-from toolkit.engine import Session
+from toolkit.engine import EngineError, Session
 from toolkit.errors import LedgerError
 
 _UNUSABLE = re.compile(r"[\[\]^|\\]|%[0-9A-Fa-f]{2}")
@@ -139,16 +139,31 @@ class Table:
             files -= self._files(self._open(after))
         source = "FROM read_parquet($1, union_by_name=true)" if files else "FROM nothing WHERE $1 IS NULL"
         with Session({"nothing": self.schema.empty_table()}) as session:  # which names what older files lack
-            return session.table(
-                f"WITH entries AS ({source} UNION ALL BY NAME FROM nothing) {sql}", [sorted(files) or None, *parameters]
-            )
+            try:
+                return session.table(
+                    f"WITH entries AS ({source} UNION ALL BY NAME FROM nothing) {sql}",
+                    [sorted(files) or None, *parameters],
+                )
+            except EngineError as error:  # whose own words may hold a customer's values
+                if (damaged := self._unreadable(table, session)) is None:
+                    raise
+                raise LedgerError(
+                    f"The ledger in {self.path} cannot be read, for its file {damaged} is lost or damaged "
+                    f"({type(error).__name__}): restore the folder from a copy, or name another one with "
+                    "TOOLKIT_LEDGER."
+                ) from None
 
     def _files(self, table: DeltaTable | None) -> set[str]:
-        if table is None:
-            return set()
         # Plain paths, in which no sign stands for others.
-        paths = pa.table(table.get_add_actions())["path"].to_pylist()
-        return {glob.escape(str(self.path / unquote(path))) for path in paths}
+        return {glob.escape(str(self.path / name)) for name in _names(table)}
+
+    def _unreadable(self, table: DeltaTable | None, session: Session) -> str | None:
+        for name in _names(table):
+            try:
+                session.table("FROM read_parquet($1)", [glob.escape(str(self.path / name))])
+            except EngineError:
+                return name
+        return None
 
     def _open(self, version: int | None = None) -> DeltaTable | None:
         try:
@@ -184,3 +199,7 @@ class Table:
                 "toolkit.toml as it was sent. Where the vendor's column has another type now, name a new ledger with "
                 "TOOLKIT_LEDGER, and seed it with the customers."
             )
+
+
+def _names(table: DeltaTable | None) -> list[str]:
+    return [] if table is None else [unquote(path) for path in pa.table(table.get_add_actions())["path"].to_pylist()]

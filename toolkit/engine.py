@@ -18,6 +18,9 @@ import pyarrow as pa
 
 from toolkit.errors import InputError
 
+EngineError = duckdb.Error
+"""What the engine raises of files that it cannot read."""
+
 THREADS = 2
 """How many the engine takes where memory is bounded: each needs its own share."""
 
