@@ -46,6 +46,7 @@ FLOORS = [
     {"push_plan", "connecting"},
     {"planning", "schema_checking"},
     {"scanning", "journal", "locking"},
+    {"binding"},
     {"reporting", "entering", "standing", "repeating"},
     {"sending"},
     {"pushing", "replanning", "settling"},

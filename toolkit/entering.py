@@ -8,10 +8,10 @@ from itertools import groupby
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 
+from toolkit.binding import require_same_columns, require_version
 from toolkit.entries import accepted_entries
-from toolkit.errors import JournalError, LedgerError, OpenPushError, PlanError
+from toolkit.errors import LedgerError, OpenPushError, PlanError
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
 from toolkit.receipts import FATES, SETTLED, PushRecord, Receipt
@@ -39,15 +39,6 @@ def enter_beginning(journal: Journal, record: PushRecord, ledger: Ledger) -> Non
         journal.kept.drop_delivery(record.id)
         journal.close(record.id, state="abandoned")
         raise
-
-
-def require_version(ledger: Ledger, version: int) -> None:
-    """Refuse a plan that was made from another version of the ledger."""
-    if ledger.version != version:
-        raise PlanError(
-            "The ledger moved on since the plan was made, so it may send what is there already: take a "
-            "new snapshot, and diff and plan anew."
-        )
 
 
 def enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
@@ -84,34 +75,10 @@ def _close(journal: Journal, record: PushRecord, ledger: Ledger, state: Literal[
     journal.close(record.id, state=state)
 
 
-def require_same_columns(rows: pa.Table, record: PushRecord, ledger: Ledger) -> None:
-    """Refuse to send or enter a push's rows without one of their custom attributes, with others, or of other types."""
-    begun = {(field.name, field.type) for field in rows.schema if field.name not in ("source_row", "state")}
-    listed = {(field.name, field.type) for field in ledger.resource.arrow_schema()}
-    if differing := {name for name, _ in begun ^ listed}:
-        raise PlanError(
-            f"Push {record.id} was begun with other custom attributes ({', '.join(sorted(differing))}): "
-            "list the same [[attributes]] in toolkit.toml as then."
-        )
-
-
 def not_entered(journal: Journal, record: PushRecord, ledger: Ledger) -> list[Receipt]:
     """Return the receipts of accepted rows that the ledger does not have yet, oldest first."""
     through = ledger.recorded_through(record.id)
     return [r for r in journal.receipts(record.id) if r.fate == "accepted" and r.number > through]
-
-
-def require_recent(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    """Refuse to go on by a journal that lost its end, or was restored from an older copy.
-
-    Its next receipts would bear the numbers of receipts that the ledger has, and their rows would not be entered.
-    """
-    last = max((r.number for r in journal.receipts(record.id)), default=-1)
-    if ledger.recorded_through(record.id) > last:
-        raise JournalError(
-            f"The journal {journal.path} is older than the ledger, which has later rows of push {record.id}: restore "
-            "the newer journal; or abandon the push, diff and plan anew: the ledger says what was accepted."
-        )
 
 
 def _by_whom(receipt: Receipt, record: PushRecord) -> tuple[str, str]:

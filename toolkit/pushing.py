@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -14,10 +12,17 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from toolkit.batching import Envelope
+from toolkit.binding import (
+    bound,
+    envelope_of,
+    require_recent,
+    require_same_address,
+    require_same_bodies,
+    require_same_columns,
+    require_same_settings,
+)
 from toolkit.client import Client
 from toolkit.connecting import connected, pace_folder
-from toolkit.contract import Contract
 from toolkit.display import plural
 from toolkit.entering import (
     close_abandoned,
@@ -26,9 +31,6 @@ from toolkit.entering import (
     enter_beginning,
     enter_delivery,
     not_entered,
-    require_recent,
-    require_same_columns,
-    require_version,
 )
 from toolkit.errors import JournalError, PlanError, SchemaWarning, StoppedError
 from toolkit.guards import require_overruled
@@ -102,7 +104,7 @@ def push(
         reason, plan = reason or getattr(plan, "reason", ""), _plan_of(plan)
     with _alone(chosen, pace) as journal:
         journal.refuse_if_open()
-        ledger, version = _bound(plan, chosen)
+        ledger, version = bound(plan, chosen)
         require_not_repeated(journal, plan)
         with connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:  # with a token, or not at all
             if client and schema_check:
@@ -135,11 +137,11 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         require_recent(journal, record, ledger)
         rows = journal.rows(record.id)
         require_same_columns(rows, record, ledger)
-        _require_same_bodies(rows, journal, record, ledger)
+        require_same_bodies(rows, journal, record, ledger)
         ledger.claims.require_free(but_for=record.id, since=datetime.fromisoformat(record.opened_at))
         enter_delivery(journal, record, ledger)
         taken = np.isin(journal.fates(record.id)[0], [FATES.index("accepted"), FATES.index("unknown")]).any()
-        _require_same_address(record, chosen, taken=bool(taken))
+        require_same_address(record, chosen, taken=bool(taken))
         _leave_out_overtaken(rows, journal, record, ledger)
         settled = journal.fates(record.id)[1].all()
         with contextlib.nullcontext() if settled else connected(chosen) as client:
@@ -199,7 +201,7 @@ def dry_run(
     chosen, pace = settings or Settings(), pace or Pace()
     if not isinstance(plan, PushPlan):
         plan = _plan_of(plan)
-    _require_same_settings(plan, chosen)
+    require_same_settings(plan, chosen)
     if plan.n_rows:
         require_overruled(plan.guards)
     checked = as_dry_run(plan)
@@ -235,67 +237,6 @@ def _plan_of(carrier: CarriesPlan) -> PushPlan:
     return plan
 
 
-def _require_same_settings(plan: PushPlan, settings: Settings) -> None:
-    if (plan.target, plan.address, plan.envelope.operation) != (settings.target, settings.url(), settings.operation):
-        raise PlanError(f"The plan was made for {plan.label}, and the settings name {settings.label}: plan it anew.")
-    planned, contract = plan.envelope.contract, settings.documented
-    differing = {
-        f"contract {planned.name}": planned.name != contract.name,
-        f"solution {plan.envelope.solution}": plan.envelope.solution != settings.solution,
-        "other custom attributes": planned.resource.custom != contract.resource.custom,
-    }
-    if any(differing.values()):
-        said = ", ".join(what for what, differs in differing.items() if differs)
-        raise PlanError(f"The plan was made with {said}, and the settings name another: plan it anew.")
-
-
-def _bound(plan: PushPlan, settings: Settings) -> tuple[Ledger, int]:
-    """Return the ledger, and its version that the plan is held to until the push has claimed it."""
-    _require_same_settings(plan, settings)
-    ledger = Ledger.of(settings)
-    version = ledger.version if plan.ledger_version is None else plan.ledger_version
-    require_version(ledger, version)
-    if plan.n_rows:  # where nothing leaves, there is nothing to hold back
-        ledger.claims.require_free()  # before the guards: another's push under way may be what they speak of
-        require_overruled(plan.guards)
-    return ledger, version
-
-
-def _require_same_address(record: PushRecord, settings: Settings, *, taken: bool) -> None:
-    facts = record.facts
-    if (facts["contract"], facts["operation"], facts["solution"]) != (
-        settings.contract,
-        settings.operation,
-        settings.solution,
-    ):
-        raise PlanError(
-            f"Push {record.id} was begun with {facts['operation']} under contract {facts['contract']} for "
-            f"solution {facts['solution']}: resume it with the same settings, or abandon it."
-        )
-    begun, now = (address.rsplit("/", 1)[-1] for address in (facts["address"], settings.url()))
-    if taken and begun != now:  # a wrong name that took nothing may be mended; two tables may not share a push
-        raise PlanError(
-            f"Push {record.id} has rows in {begun}, or may have, and the settings name {now}: resume it with the same "
-            "TOOLKIT_PREFIX and TOOLKIT_SUFFIX, or abandon it."
-        )
-
-
-def _envelope(record: PushRecord, ledger: Ledger) -> Envelope:
-    contract = replace(Contract.named(record.facts["contract"]), resource=ledger.resource)
-    return Envelope(contract, record.facts["solution"], record.facts["operation"])
-
-
-def _require_same_bodies(rows: pa.Table, journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    """Before anything is sent again: each body is what was planned, to the byte."""
-    bodies = _envelope(record, ledger).bodies(rows)
-    made = [(n, first, stop, hashlib.sha256(body).hexdigest()) for n, (first, stop, body) in enumerate(bodies)]
-    if made != journal.batches(record.id):
-        raise JournalError(
-            f"Push {record.id} no longer encodes to the bodies that were planned, as after another version of the "
-            "toolkit was installed; nothing was sent. Install the earlier one, or abandon the push and plan anew."
-        )
-
-
 def _leave_out_overtaken(rows: pa.Table, journal: Journal, record: PushRecord, ledger: Ledger) -> None:
     fates, settled = journal.fates(record.id)
     since = ledger.keys_since(record.facts["ledger_version"], but_for=record.id)
@@ -320,7 +261,7 @@ def _carry_on(
     folder: Path,
     progress: bool,
 ) -> PushReport:
-    envelope = _envelope(record, ledger)
+    envelope = envelope_of(record, ledger)
     stopped: StoppedError | None = None
     try:
         if client is not None:

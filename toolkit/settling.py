@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from toolkit.author import author
+from toolkit.binding import require_recent, require_same_columns
 from toolkit.contract import ID
-from toolkit.entering import close_if_settled, enter_accepted, require_recent, require_same_columns
+from toolkit.entering import close_if_settled, enter_accepted
 from toolkit.errors import InputError, NothingOpenError
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
