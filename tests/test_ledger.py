@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import write_deltalake
 from deltalake.exceptions import CommitFailedError
@@ -375,6 +376,32 @@ def test_a_ledger_with_entries_is_not_seeded_unless_told_and_never_twice(ledger:
     assert names(ledger)["C00000"] == "accepted"  # what was accepted stays as it is
     with pytest.raises(LedgerError, match="already, as seed-"):
         ledger.seed(customers(2), reason="export", beside_entries=True)
+
+
+@pytest.mark.parametrize("by_push", [True, False])
+def test_a_retraction_by_a_clock_that_is_behind_takes_back_what_was_there(ledger: Ledger, by_push: bool) -> None:
+    ledger.record(entries(("A", 1, "one", 12), ("B", 1, "two", 12)), plan="p", through=0)
+    what = {"push": "p"} if by_push else {"keys": [("A", "2026-01-02T00:00:00Z"), ("B", "2026-01-02T00:00:00Z")]}
+    assert ledger.retract(**what, reason="looked", now=START) == 2  # by a clock that is twelve hours behind
+    assert names(ledger) == {}
+    assert ledger.history("A")["entry"].tolist() == ["accepted", "retracted"]
+    with pytest.raises(LedgerError):
+        ledger.retract(**what, reason="looked again", now=START)
+
+
+@pytest.mark.parametrize("by_push", [True, False])
+def test_an_acceptance_counts_after_a_retraction_by_a_clock_that_is_ahead(ledger: Ledger, by_push: bool) -> None:
+    ledger.record(entries(("A", 1, "one", 1), ("B", 1, "two", 1)), plan="p", through=0)
+    what = {"push": "p"} if by_push else {"keys": [("A", "2026-01-02T00:00:00Z")]}
+    ledger.retract(**what, reason="looked", now=START + timedelta(days=2))
+    ledger.record(entries(("A", 1, "anew", 5), plan="q"), plan="q", through=0)
+    ledger.record(entries(("A", 2, "later", 6), plan="q"), plan="q", through=1)
+    assert names(ledger) == {"A": "later"} | ({} if by_push else {"B": "two"})
+    assert len(ledger.snapshot().versions.filter(pc.equal(ledger.snapshot().versions["customer_id"], "A"))) == 2
+    # Of a push that was taken back, what comes later counts too.
+    ledger.record(entries(("A", 1, "resent", 5)), plan="p", through=9)
+    held = ledger.snapshot().versions.to_pylist()
+    assert sorted(row["customer_name"] for row in held if row["customer_id"] == "A") == ["later", "resent"]
 
 
 @pytest.mark.parametrize("by_push", [True, False])

@@ -699,9 +699,132 @@ def test_a_settled_push_holds_nobody_back(place: Place, colleague: Place, custom
 
 def test_a_ledger_in_the_home_takes_no_claims(place: Place, customers) -> None:
     place.push(customers(2))
-    deliveries = Ledger.of(place.settings).claims.table
+    deliveries = Ledger.of(place.settings).claims.deliveries.table
     assert deliveries.version == 0
     assert deliveries.query("SELECT host FROM entries")["host"].null_count == 2
+
+
+def test_a_released_push_that_is_resumed_claims_the_ledger_anew(place: Place, colleague: Place, customers) -> None:
+    place.sandbox.vendor.troubles.extend([None, Reply(401)])
+    mine = place.stopped(customers(600))
+    release(colleague)
+    assert Ledger.of(colleague.settings).claims.open() == []
+    place.sandbox.vendor.troubles.append(Reply(401))
+    with pytest.raises(StoppedError):
+        place.resume()
+    for _ in range(2):  # released once more, and resumed once more
+        assert [claim["push"] for claim in Ledger.of(colleague.settings).claims.open()] == [mine.push]
+        with pytest.raises(OpenPushError, match=f"Push {mine.push} "):
+            colleague.push(customers(600))
+        release(colleague)
+        place.sandbox.vendor.troubles.append(Reply(401))
+        with pytest.raises(StoppedError):
+            place.resume()
+    assert fates(place.resume()) == {"accepted": 600}
+    assert Ledger.of(place.settings).claims.open() == []
+    assert len(Ledger.of(place.settings).deliveries()) == 1
+    assert fates(colleague.push(customers(1, start=600))) == {"accepted": 1}
+
+
+def test_a_resume_that_finds_another_push_leaves_no_claim_where_it_had_none(
+    place: Place, colleague: Place, customers
+) -> None:
+    place.sandbox.vendor.troubles.append(Reply(401))
+    place.stopped(customers(3))
+    release(colleague)
+    place.clock.sleep(60)
+    place.sandbox.vendor.troubles.append(Reply(401))
+    theirs = colleague.stopped(customers(3))
+    with pytest.raises(OpenPushError, match=f"Push {theirs.push} "):
+        place.resume()
+    assert [claim["push"] for claim in Ledger.of(place.settings).claims.open()] == [theirs.push]
+
+
+def test_a_push_stopped_before_its_claim_claims_when_it_is_resumed_and_looks_then(
+    place: Place, colleague: Place, customers, monkeypatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("toolkit.pushing.enter_beginning", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            place.push(customers(3))
+    mine, told = status(settings=place.settings).open_push, Ledger.record_delivery
+    place.clock.sleep(60)
+
+    def at_once(self: Ledger, *args: Any, **more: Any) -> None:  # mine has looked and not claimed; theirs goes first
+        monkeypatch.setattr(Ledger, "record_delivery", told)
+        place.sandbox.vendor.troubles.append(Reply(401))
+        colleague.stopped(customers(3))
+        told(self, *args, **more)
+
+    monkeypatch.setattr(Ledger, "record_delivery", at_once)
+    with pytest.raises(OpenPushError, match="was left open"):
+        place.resume()
+    claimed = [claim["push"] for claim in Ledger.of(place.settings).claims.open()]
+    assert claimed == [mine, status(settings=colleague.settings).open_push]
+    assert fates(colleague.resume()) == {"accepted": 3}
+    assert fates(place.resume()) == {"unsent": 3}
+    place.require_agreement()
+
+
+def test_a_ledger_that_fails_after_the_claim_leaves_the_push_open_to_be_gone_on_with(
+    place: Place, colleague: Place, customers, monkeypatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise LedgerError("The ledger cannot be read.")
+
+    plan = place.plan(customers(3))
+    with monkeypatch.context() as patch:
+        patch.setattr("toolkit.entering.require_version", fails)
+        with pytest.raises(LedgerError):
+            place.push(plan)
+    mine = status(settings=place.settings).open_push
+    assert [claim["push"] for claim in Ledger.of(colleague.settings).claims.open()] == [mine]
+    assert fates(place.resume()) == {"accepted": 3}
+    assert Ledger.of(colleague.settings).claims.open() == []
+
+
+def test_a_delivery_withdrawn_by_an_abandon_that_was_cut_counts_once_its_push_is_resumed(
+    place: Place, customers, monkeypatch
+) -> None:
+    place.sandbox.vendor.troubles.append(Reply(401))
+    place.stopped(customers(3))
+    with monkeypatch.context() as patch:
+        patch.setattr("toolkit.entering._close", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            place.abandon()
+    ledger = Ledger.of(place.settings)
+    assert len(ledger.deliveries()) == 0
+    assert fates(place.resume()) == {"accepted": 3}
+    assert len(ledger.deliveries()) == 1
+    assert ledger.snapshot().last_keys == {"C00000", "C00001", "C00002"}
+
+
+@pytest.mark.parametrize("operation", ["UPSERT", "APPEND"])
+def test_a_settling_of_a_closed_push_that_was_cut_is_finished_before_anything_is_sent(
+    place: Place, customers, monkeypatch, operation: str
+) -> None:
+    place.options["operation"] = operation
+    place.sandbox.vendor.troubles.extend([(True, DROPPED), Reply(401)] if operation == "UPSERT" else [(True, DROPPED)])
+    mine = place.stopped(customers(3)) if operation == "UPSERT" else place.push(customers(3))
+    assert fates(place.abandon()) == {"unknown": 3}
+    real, calls = Ledger.record, []
+
+    def cut(*_: object, **__: object) -> None:
+        calls.append(1)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record", cut)
+        with pytest.raises(KeyboardInterrupt):
+            settle(mine, accepted="all", reason="they are in the table", settings=place.settings)
+    assert (len(calls), Ledger.record) == (1, real)
+    n_requests = place.n_requests
+    with pytest.raises(PlanError, match="The ledger moved on"):
+        place.push(customers(3))
+    assert place.n_requests == n_requests
+    assert place.plan(customers(3)).n_rows == 0
+    assert Ledger.of(place.settings).history("C00000")["reason"].tolist() == ["they are in the table"]
+    place.require_agreement()
 
 
 def test_what_another_analyst_brought_in_since_is_left_out_of_a_resume_and_said(

@@ -2,8 +2,9 @@
 
 The lock of a push lies in its own home, and accepted rows come to the ledger at its end, so neither tells a second
 analyst of a push that is under way. The delivery of a push is in the ledger before anything is sent: one that bears a
-host is a claim. A claim that was left open, as after a crash, ends when that push is resumed or abandoned, or when
-somebody releases it. Each claims first and looks then: of two at once, at least one sees the other.
+host is a claim. A claim that was left open, as after a crash, ends when that push is resumed to its end or abandoned,
+or when somebody releases it; a push that is resumed after that claims anew. Each claims first and looks then: of two
+at once, at least one sees the other.
 """
 
 from __future__ import annotations
@@ -12,10 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from toolkit.author import author
-from toolkit.deliveries import DELIVERY, ENDED, WITHDRAWN
-from toolkit.delta import Table
-from toolkit.entries import rows_of
+from toolkit.deliveries import ENDED, WITHDRAWN, Deliveries, not_followed
 from toolkit.errors import LedgerError, OpenPushError
 
 
@@ -25,21 +23,20 @@ class Claims:
 
     Parameters
     ----------
-    table
-        The deliveries.
+    deliveries
+        What pushes to the ledger brought.
     shared
         Whether there may be others at all; a ledger in one's own home takes no claims.
     """
 
-    table: Table
+    deliveries: Deliveries
     shared: bool
 
     def open(self) -> list[dict[str, Any]]:
         """Return ``push, author, host, since`` of each push that has not ended, oldest first."""
-        found: list[dict[str, Any]] = self.table.query(
+        found: list[dict[str, Any]] = self.deliveries.table.query(
             f"""SELECT plan AS push, author, host, min(recorded_at) AS since FROM entries d WHERE host IS NOT NULL
-                AND NOT EXISTS (FROM entries e WHERE e.kind IN ('{ENDED}', '{WITHDRAWN}') AND e.plan = d.plan)
-                GROUP BY ALL ORDER BY since, push"""
+                AND {not_followed(ENDED, WITHDRAWN)} GROUP BY ALL ORDER BY since, push"""
         ).to_pylist()
         return found
 
@@ -72,7 +69,7 @@ class Claims:
 
     def end(self, push: str) -> None:
         """Enter that one's own push ended; once."""
-        if self.shared:
+        if self.shared and push in [claim["push"] for claim in self.open()]:
             self._enter_end(push)
 
     def release(self, push: str, *, reason: str) -> None:
@@ -93,6 +90,4 @@ class Claims:
         self._enter_end(push, reason)
 
     def _enter_end(self, push: str, reason: str | None = None) -> None:
-        now = datetime.now(UTC)
-        row = rows_of(DELIVERY, 1, recorded_at=now, plan=push, kind=ENDED, author=author(), reason=reason)
-        self.table.append(row, writer=push, number=2)
+        self.deliveries.note(push, ENDED, now=datetime.now(UTC), reason=reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 import pyarrow as pa
@@ -30,12 +30,19 @@ DELIVERY = pa.schema(
         pa.field(ID, pa.string()),
     ]
 )
-WITHDRAWN, ENDED = "withdrawn", "ended"
-"""Kinds of rows that are no delivery: that one did not count after all, for nothing of its push was accepted; and that
-a push ended."""
+WITHDRAWN, ENDED, RESUMED = "withdrawn", "ended", "resumed"
+"""Kinds of rows that are no delivery: that one did not count after all, for nothing of its push was accepted; that a
+push ended; that it was gone on with after either."""
 
-_COUNTING = f"""entries d WHERE kind NOT IN ('{WITHDRAWN}', '{ENDED}')
-    AND NOT EXISTS (FROM entries w WHERE w.kind = '{WITHDRAWN}' AND w.plan = d.plan)"""
+
+def not_followed(*kinds: str) -> str:
+    """Return the SQL for: no such row, but for those that a resumption followed, is there of the plan of ``d``."""
+    named = ", ".join(f"'{kind}'" for kind in kinds)
+    return f"""NOT EXISTS (FROM entries e WHERE e.kind IN ({named}) AND e.plan = d.plan AND NOT EXISTS (
+        FROM entries r WHERE r.kind = '{RESUMED}' AND r.plan = e.plan AND r.recorded_at > e.recorded_at))"""
+
+
+_COUNTING = f"entries d WHERE kind NOT IN {(WITHDRAWN, ENDED, RESUMED)} AND {not_followed(WITHDRAWN)}"
 
 
 @dataclass(frozen=True)
@@ -71,10 +78,21 @@ class Deliveries:
         self.table.append(rows, writer=plan, number=1)
 
     def withdraw(self, plan: str, *, now: datetime) -> None:
-        """Enter that the delivery of a plan does not count; once."""
-        self.table.append(
-            rows_of(DELIVERY, 1, recorded_at=now, plan=plan, kind=WITHDRAWN, author=author()), writer=plan, number=3
-        )
+        """Enter that the delivery of a plan does not count."""
+        self.note(plan, WITHDRAWN, now=now)
+
+    def resume(self, plan: str, *, now: datetime) -> None:
+        """Enter that a push is gone on with, where its delivery was withdrawn or its end was entered."""
+        if self.table.query(f"FROM entries d WHERE plan = $2 AND NOT {not_followed(WITHDRAWN, ENDED)}", plan).num_rows:
+            self.note(plan, RESUMED, now=now)
+
+    def note(self, plan: str, kind: str, *, now: datetime, reason: str | None = None) -> None:
+        """Enter something of a push: later than what was said of it before, whatever the clock says."""
+        number = self.table.through(plan)
+        newest = self.table.query("SELECT max(recorded_at) FROM entries WHERE plan = $2", plan)[0][0].as_py()
+        moment = now if newest is None else max(now, newest + timedelta(microseconds=1))
+        row = rows_of(DELIVERY, 1, recorded_at=moment, plan=plan, kind=kind, author=author(), reason=reason)
+        self.table.append(row, writer=plan, number=number + 1)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a delivery that counts, newest first."""

@@ -29,16 +29,33 @@ def enter_beginning(journal: Journal, record: PushRecord, ledger: Ledger) -> Non
     """Tell the ledger of a new push, which claims it where it is shared; one that is refused is not left open."""
     try:
         enter_delivery(journal, record, ledger)
-        if record.n_rows:  # once more, now that it is claimed: others may have come, and gone, since the first look
-            ledger.claims.require_free(but_for=record.id)
-            require_version(ledger, record.facts["ledger_version"])
-    except (OpenPushError, PlanError):
-        close_abandoned(journal, record, ledger)
-        raise
     except LedgerError:
         journal.kept.drop_delivery(record.id)
         journal.close(record.id, state="abandoned")
         raise
+    if not record.n_rows:
+        return
+    try:  # once more, now that it is claimed: others may have come, and gone, since the first look
+        ledger.claims.require_free(but_for=record.id)
+        require_version(ledger, record.facts["ledger_version"])
+    except (OpenPushError, PlanError):
+        close_abandoned(journal, record, ledger)
+        raise
+
+
+def enter_resumption(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
+    """Tell the ledger that a push is gone on with, which claims it anew where its claim had ended."""
+    since = datetime.fromisoformat(record.opened_at)
+    ledger.claims.require_free(but_for=record.id, since=since)
+    enter_delivery(journal, record, ledger)
+    ledger.resume_delivery(record.id)
+    ledger.claims.require_free(but_for=record.id, since=since)
+
+
+def enter_settled(journal: Journal, ledger: Ledger) -> None:
+    """Enter what was settled of closed pushes and did not come to the ledger, for a stop came between."""
+    for record in journal.settled():
+        enter_accepted(journal, record, ledger)
 
 
 def enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None:

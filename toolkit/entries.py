@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.author import author
-from toolkit.contract import CUSTOMER, ID, Resource
-from toolkit.engine import quoted
+from toolkit.contract import CUSTOMER, ID, TIME, Resource
+from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import InputError, LedgerError
 from toolkit.receipts import PushRecord, Receipt
 
@@ -144,6 +144,52 @@ def versions_of(resource: Resource) -> str:
         ORDER BY coalesce(e.operation = 'UPSERT', FALSE) DESC,
                  CASE WHEN e.operation = 'UPSERT' THEN -epoch_us(e.recorded_at) ELSE epoch_us(e.recorded_at) END) = 1)
 """
+
+
+LATER_GONE = f"""SELECT customer_id, updated_at, max(recorded_at) AS at_ FROM entries SEMI JOIN (
+        FROM entries WHERE entry = '{RETRACTED}' AND recorded_at >= $2 AND (plan IS NULL OR plan = $3)
+    ) AS gone USING (customer_id, updated_at) GROUP BY ALL"""
+"""The versions retracted at a moment ($2) or later, as for a push ($3), and their newest entry of any kind."""
+
+
+def after_retractions(entries: pa.Table, gone: pa.Table) -> pa.Table:
+    """Return the entries, later than what retracted their versions (`LATER_GONE`) before they came to the ledger."""
+    # What is entered is no part of what was taken back then, however early the vendor answered or the clocks differ.
+    if not gone.num_rows:
+        return entries
+    with Session({"entries_": entries, "gone": gone}) as session:
+        return session.table(
+            "SELECT e.* REPLACE (greatest(recorded_at, at_ + INTERVAL 1 microsecond) AS recorded_at) "
+            "FROM entries_ e LEFT JOIN gone USING (customer_id, updated_at) ORDER BY position"
+        )
+
+
+def held_keys(keys: list[tuple[str, Any]], versions: pa.Table) -> pa.Table:
+    """Return the keys as a table.
+
+    Raises
+    ------
+    InputError
+        If one is no pair of customer_id and updated_at.
+    LedgerError
+        If there is no such version.
+    """
+    try:
+        ids, times = [who for who, _ in keys], [moment_of(at, TIME) for _, at in keys]
+    except (TypeError, ValueError):
+        raise InputError(f"A key is a pair of {ID} and {TIME}. Nothing was retracted.") from None
+    for customer_id in ids:
+        require_text(customer_id)
+    wanted = pd.DataFrame({ID: pd.array(ids, dtype="str"), TIME: pd.Series(times, dtype="datetime64[us, UTC]")})
+    held = to_frame(versions.select(list(CUSTOMER.key))).assign(found=True)
+    merged = wanted.drop_duplicates().merge(held, how="left", on=list(CUSTOMER.key))
+    if merged["found"].isna().any():
+        missing = merged.loc[merged["found"].isna(), ID].tolist()
+        raise LedgerError(
+            f"The ledger holds no such version of {', '.join(missing[:5])}: look at history(customer_id). Nothing was "
+            "retracted."
+        )
+    return pa.table({c: pa.array(merged[c]) for c in CUSTOMER.key})
 
 
 def required(reason: str) -> str:

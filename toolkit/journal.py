@@ -30,7 +30,7 @@ from toolkit.author import author
 from toolkit.errors import JournalError, NothingOpenError, OpenPushError
 from toolkit.keeping import KeptRows
 from toolkit.planning import PushPlan
-from toolkit.receipts import FATES, PushRecord, Ranges, Receipt
+from toolkit.receipts import FATES, SETTLED, PushRecord, Ranges, Receipt
 from toolkit.sealing import LIST, PARTS, PUSH, TABLES, mixed, triggers
 
 MAX_ANSWER_CHARACTERS = 64_000
@@ -154,6 +154,15 @@ class Journal:
     def pushes(self) -> list[PushRecord]:
         """Return every push, newest first."""
         found = self._read("SELECT id FROM push WHERE target = ? ORDER BY rowid DESC", self._target)
+        return [self.push(push) for (push,) in found]
+
+    def settled(self) -> list[PushRecord]:
+        """Return the closed pushes of which an analyst settled rows, oldest first."""
+        found = self._read(
+            "SELECT id FROM push WHERE +state <> 'open' AND id IN (SELECT push FROM receipt WHERE code = ?) "
+            "ORDER BY rowid",
+            SETTLED,
+        )
         return [self.push(push) for (push,) in found]
 
     def last(self) -> PushRecord:

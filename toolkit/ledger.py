@@ -15,21 +15,25 @@ from typing import Any, Self
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from toolkit.author import author
 from toolkit.casting import typed_frame
 from toolkit.claims import Claims
-from toolkit.contract import CUSTOMER, ID, TIME, Contract, Resource
+from toolkit.contract import CUSTOMER, Contract, Resource
 from toolkit.deliveries import DELIVERY, Deliveries
 from toolkit.delivery import Customers, Delivery
 from toolkit.delta import Table, require_usable_folder
 from toolkit.display import plural
 from toolkit.engine import Session, quoted, to_arrow, to_frame
 from toolkit.entries import (
+    LATER_GONE,
     RETRACTED,
     SEEDED,
     STANDING,
+    after_retractions,
     entry_schema,
+    held_keys,
     moment_of,
     require_text,
     required,
@@ -178,7 +182,8 @@ class Ledger:
         plan, through
             The plan, and the number of its last receipt among these rows.
         """
-        if not self._entries.append(entries, writer=plan, number=through):
+        gone = self.query(LATER_GONE, pc.min(entries["recorded_at"]).as_py(), plan)
+        if not self._entries.append(after_retractions(entries, gone), writer=plan, number=through):
             raise LedgerError(f"Receipts of plan {plan[:12]} up to {through} are in the ledger already.")
 
     def seed(
@@ -261,13 +266,15 @@ class Ledger:
         """
         if bool(push) == bool(keys := list(keys)):
             raise LedgerError("A retraction takes keys or a push: give one of them.")
-        wanted = self._rows_of_push(push) if push else self._held(keys)
+        wanted = self._rows_of_push(push) if push else held_keys(keys, self.versions())
+        now = now or datetime.now(UTC)
+        newest = self.query("SELECT max(recorded_at) FROM entries")[0][0].as_py()  # of whatever clock
         entries = rows_of(
             entry_schema(self.resource),
             wanted.num_rows,
             entry=RETRACTED,
             **{c: wanted[c] for c in CUSTOMER.key},
-            recorded_at=now or datetime.now(UTC),
+            recorded_at=now if newest is None else max(now, newest),
             plan=push or None,
             author=author(),
             reason=required(reason),
@@ -289,6 +296,10 @@ class Ledger:
         """Enter that a delivery does not count, for nothing of its push was accepted."""
         self._deliveries.withdraw(plan, now=datetime.now(UTC))
 
+    def resume_delivery(self, plan: str) -> None:
+        """Enter that a push is gone on with: its delivery counts, and claims the ledger, though either had ended."""
+        self._deliveries.resume(plan, now=datetime.now(UTC))
+
     def deliveries(self) -> pd.DataFrame:
         """Return the deliveries recorded, newest first; those that were withdrawn are left out."""
         return self._deliveries.to_frame()
@@ -296,7 +307,7 @@ class Ledger:
     @property
     def claims(self) -> Claims:
         """Whose turn it is, where analysts share the ledger."""
-        return Claims(self._deliveries.table, self.shared)
+        return Claims(self._deliveries, self.shared)
 
     @property
     def _entries(self) -> Table:
@@ -331,21 +342,3 @@ class Ledger:
             number += 1
             seeding = f"{name}-{number}"
         return seeding
-
-    def _held(self, keys: list[tuple[str, Any]]) -> pa.Table:
-        try:
-            ids, times = [who for who, _ in keys], [moment_of(at, TIME) for _, at in keys]
-        except (TypeError, ValueError):
-            raise InputError(f"A key is a pair of {ID} and {TIME}. Nothing was retracted.") from None
-        for customer_id in ids:
-            require_text(customer_id)
-        wanted = pd.DataFrame({ID: pd.array(ids, dtype="str"), TIME: pd.Series(times, dtype="datetime64[us, UTC]")})
-        held = to_frame(self.versions().select(list(CUSTOMER.key))).assign(found=True)
-        merged = wanted.drop_duplicates().merge(held, how="left", on=list(CUSTOMER.key))
-        if merged["found"].isna().any():
-            missing = merged.loc[merged["found"].isna(), ID].tolist()
-            raise LedgerError(
-                f"The ledger of target {self.target} holds no such version of "
-                f"{', '.join(missing[:5])}: look at history(customer_id). Nothing was retracted."
-            )
-        return pa.table({c: pa.array(merged[c]) for c in CUSTOMER.key})

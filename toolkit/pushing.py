@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +29,8 @@ from toolkit.entering import (
     enter_accepted,
     enter_beginning,
     enter_delivery,
+    enter_resumption,
+    enter_settled,
     not_entered,
 )
 from toolkit.errors import JournalError, PlanError, SchemaWarning, StoppedError
@@ -104,6 +105,7 @@ def push(
         reason, plan = reason or getattr(plan, "reason", ""), _plan_of(plan)
     with _alone(chosen, pace) as journal:
         journal.refuse_if_open()
+        enter_settled(journal, Ledger.of(chosen))
         ledger, version = bound(plan, chosen)
         require_not_repeated(journal, plan)
         with connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:  # with a token, or not at all
@@ -138,8 +140,7 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         rows = journal.rows(record.id)
         require_same_columns(rows, record, ledger)
         require_same_bodies(rows, journal, record, ledger)
-        ledger.claims.require_free(but_for=record.id, since=datetime.fromisoformat(record.opened_at))
-        enter_delivery(journal, record, ledger)
+        enter_resumption(journal, record, ledger)
         taken = np.isin(journal.fates(record.id)[0], [FATES.index("accepted"), FATES.index("unknown")]).any()
         require_same_address(record, chosen, taken=bool(taken))
         _leave_out_overtaken(rows, journal, record, ledger)
