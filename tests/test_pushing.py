@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 
 from tests.clocks import Clock
-from toolkit import pushing
+from toolkit import chronicle, pushing
 from toolkit.contract import CONTRACTS
 from toolkit.delivery import Delivery
 from toolkit.diffing import diff
@@ -1148,6 +1148,33 @@ def test_a_journal_older_than_the_ledger_does_not_go_on(place: Place, customers,
     place.abandon()
     assert fates(place.push(customers(1_200))) == {"accepted": 200}
     place.require_agreement()
+
+
+def test_a_push_does_not_go_on_beside_an_older_ledger(place: Place, customers) -> None:
+    place.push(customers(2))
+    place.sandbox.vendor.troubles.append(Reply(401))
+    stopped = place.stopped(customers(4))
+    shutil.rmtree(Ledger.of(place.settings).folder)
+    n_requests = place.n_requests
+    with pytest.raises(
+        LedgerError, match=f"older than push {stopped.push}, or another one.*TOOLKIT_LEDGER; or abandon"
+    ):
+        place.resume()
+    assert place.n_requests == n_requests
+    place.abandon()
+    assert fates(place.push(customers(4))) == {"accepted": 4}
+    place.require_agreement()
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_rows_that_are_lost_are_told_with_the_way_that_there_is(place: Place, customers, closed: bool) -> None:
+    place.sandbox.vendor.troubles.append(Reply(401))
+    stopped = place.stopped(customers(4))
+    if closed:
+        place.abandon()
+    (place.settings.target_folder() / "rows" / f"{stopped.push}.parquet").unlink()
+    with pytest.raises(JournalError, match="or diff and plan it anew" if closed else "or abandon the push and plan it"):
+        chronicle.report(stopped.push, settings=place.settings)
 
 
 def test_rows_are_not_settled_in_a_journal_older_than_the_ledger(place: Place, customers, tmp_path: Path) -> None:

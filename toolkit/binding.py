@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from toolkit.batching import Envelope
 from toolkit.contract import Contract
-from toolkit.errors import JournalError, PlanError
+from toolkit.errors import JournalError, LedgerError, PlanError
 from toolkit.guards import require_overruled
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
@@ -84,6 +84,16 @@ def require_recent(journal: Journal, record: PushRecord, ledger: Ledger) -> None
         raise JournalError(
             f"The journal {journal.path} is older than the ledger, which has later rows of push {record.id}: restore "
             "the newer journal; or abandon the push, diff and plan anew: the ledger says what was accepted."
+        )
+
+
+def require_same_ledger(record: PushRecord, ledger: Ledger) -> None:
+    """Refuse to go on with a push beside a ledger that is older than the one it was begun with."""
+    if ledger.version < record.facts["ledger_version"]:
+        raise LedgerError(
+            f"The ledger of target {record.target} is older than push {record.id}, or another one, so what others "
+            "brought in since cannot be told: restore the newer copy, or name the same one with TOOLKIT_LEDGER; or "
+            "abandon the push, diff and plan anew."
         )
 
 

@@ -25,6 +25,7 @@ _UNUSABLE = re.compile(r"[\[\]^|\\]|%[0-9A-Fa-f]{2}")
 """What deltalake 1.6 reads as something else in a path, or panics at."""
 _TRIES = 10
 """Appends do not conflict, but two that both make the table, or add a column, do: the second sees the first's."""
+_AGAIN = "do again what you did, or resume the push: what the vendor accepted is in the journal."
 _KEEP_LOGS = PostCommitHookProperties(cleanup_expired_logs=False)  # by default, those older than 30 days go
 
 
@@ -120,8 +121,8 @@ class Table:
                 continue
             except (DeltaError, OSError) as error:
                 raise LedgerError(
-                    f"The ledger in {self.path} cannot be written ({type(error).__name__}): free space or "
-                    "mend its permissions, then resume. What was accepted is in the journal."
+                    f"The ledger in {self.path} cannot be written ({type(error).__name__}): free space or mend its "
+                    f"permissions, then {_AGAIN}"
                 ) from error
             except pa.ArrowException as error:  # whose own words may hold a customer's values
                 raise LedgerError(
@@ -129,8 +130,7 @@ class Table:
                     "[[attributes]] in toolkit.toml as the vendor has them. Nothing was entered."
                 ) from None
         raise LedgerError(
-            f"The ledger in {self.path} was written by somebody else at every try: resume when they are done. What "
-            "was accepted is in the journal."
+            f"The ledger in {self.path} was written by somebody else at every try: when they are done, {_AGAIN}"
         )
 
     def _query(self, table: DeltaTable | None, sql: str, parameters: tuple[Any, ...], after: int) -> pa.Table:

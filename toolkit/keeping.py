@@ -113,9 +113,10 @@ class KeptRows:
                     raise OSError("it is not the file that was kept")
                 return pq.read_table(file)
         except (OSError, pa.ArrowException) as error:
+            way = "or abandon the push and plan" if record.state == "open" else "or diff and plan"
             raise JournalError(
-                f"The {name} of push {record.id} in {path} cannot be read ({error}): restore the file, or abandon "
-                "the push and plan it anew from its source."
+                f"The {name} of push {record.id} in {path} cannot be read ({error}): restore the file, {way} it anew "
+                "from its source."
             ) from error
 
 

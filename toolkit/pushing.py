@@ -18,6 +18,7 @@ from toolkit.binding import (
     require_same_address,
     require_same_bodies,
     require_same_columns,
+    require_same_ledger,
     require_same_settings,
 )
 from toolkit.client import Client
@@ -137,6 +138,7 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         record = journal.require_open()
         ledger = Ledger.of(chosen)
         require_recent(journal, record, ledger)
+        require_same_ledger(record, ledger)
         rows = journal.rows(record.id)
         require_same_columns(rows, record, ledger)
         require_same_bodies(rows, journal, record, ledger)
