@@ -203,11 +203,30 @@ def test_a_guard_is_overruled_by_its_name_and_all_of_them_by_all(customers) -> N
         ({"thresholds": {"older": 0.5}}, "The guard older has no threshold"),
         ({"thresholds": {"changed": 30}}, "a share from 0 to 1, such as 0.3"),
         ({"thresholds": {"changed": float("nan")}}, "a share from 0 to 1"),
+        ({"thresholds": {"changed": True}}, "a share from 0 to 1"),
+        ({"thresholds": {"changed": None}}, "a share from 0 to 1"),
+        ({"thresholds": {1: 0.5, "changed": 0.5}}, "No guard is named 1. There are first"),
+        (
+            {"thresholds": [("changed", 0.5)]},
+            "takes the name of a guard to its share, as {'changed': 0.3}, and no list",
+        ),
+        ({"thresholds": 0.3}, "and no float"),
+        ({"allow": [None, "changed"]}, "allow takes names, and no NoneType: it can be first, changed"),
+        ({"allow": True}, "allow takes names, and no bool: it can be first"),
+        ({"allow": {"changed": 0.3}}, "allow takes names, and no dict"),
+        ({"include": [1]}, "include takes names, and no int: it can be touched, restated, backdated."),
+        ({"include": b"touched"}, "include takes names, and no int"),
     ],
 )
 def test_what_is_no_guard_or_no_share_is_said(customers, wrong: dict, said: str) -> None:
     with pytest.raises(PlanError, match=re.escape(said)):
         plan_push(diff(empty_frame(), customers(1)), **wrong)
+
+
+def test_none_in_place_of_names_means_none_of_them(customers) -> None:
+    changes = diff(snapshot(customers(10)), customers(10, at=LATER, customer_name="Other"))
+    plan = plan_push(changes, include=None, allow=None, thresholds=None)
+    assert (plan.digest, plan.guards) == (plan_push(changes).digest, plan_push(changes).guards)
 
 
 @given(

@@ -14,7 +14,7 @@ from tests.clocks import Clock
 from tests.test_mending import cells_of
 from tests.test_pushing import BAD, Place, fates, refuse_bad, vendor
 from toolkit.diffing import diff
-from toolkit.errors import CorrectionError, InputError, LedgerError, NothingOpenError, OpenPushError
+from toolkit.errors import CorrectionError, InputError, LedgerError, NothingOpenError, OpenPushError, PlanError
 from toolkit.ledger import Ledger
 from toolkit.mending import read_corrections
 from toolkit.planning import plan_push
@@ -120,8 +120,11 @@ def test_what_cannot_be_corrected_is_said(place: Place, customers, cells: Any, r
 
 def test_a_guard_that_is_overruled_beside_the_usual_ones_wakes_none_of_them(place: Place, customers) -> None:
     place.push(customers(1))
-    done = correct(place, {"C00000": {"customer_name": "New"}}, allow="first")
-    assert [(g.name, g.overruled) for g in done.plan.guards] == [("changed", True)]
+    for allow in ("first", None):
+        done = correct(place, {"C00000": {"customer_name": "New"}}, allow=allow)
+        assert [(g.name, g.overruled) for g in done.plan.guards] == [("changed", True)]
+    with pytest.raises(PlanError, match=r"allow takes names, and no int: it can be first, .*, all\."):
+        correct(place, {"C00000": {"customer_name": "New"}}, allow=[1])
 
 
 def test_a_new_time_without_a_zone_is_refused(place: Place, customers) -> None:

@@ -81,8 +81,30 @@ class GuardRule:
     threshold: float | None = None
 
 
+def chosen_names(given: str | Iterable[str] | None, option: str, known: Iterable[str]) -> list[str]:
+    """Return the names that an option was given: one, several or none.
+
+    Raises
+    ------
+    PlanError
+        If it holds something else than names.
+    """
+    if given is None:
+        return []
+    if isinstance(given, str):
+        return [given]
+    listed: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, Mapping) else [given]
+    for name in listed:
+        if not isinstance(name, str):
+            raise PlanError(f"{option} takes names, and no {type(name).__name__}: it can be {', '.join(known)}.")
+    return listed
+
+
 def find_guards(
-    situation: Situation, *, allow: str | Iterable[str] = (), thresholds: Mapping[str, float] | None = None
+    situation: Situation,
+    *,
+    allow: str | Iterable[str] | None = (),
+    thresholds: Mapping[str, float] | None = None,
 ) -> tuple[Guard, ...]:
     """Return the guards that speak.
 
@@ -98,16 +120,21 @@ def find_guards(
     PlanError
         If no guard has such a name, or it has no threshold, or a threshold is no share.
     """
-    allowed, chosen = {allow} if isinstance(allow, str) else set(allow), thresholds or {}
-    for name in sorted((allowed - {ALL}) | set(chosen)):
+    chosen = {} if thresholds is None else thresholds
+    if not isinstance(chosen, Mapping):
+        raise PlanError(
+            f"thresholds takes the name of a guard to its share, as {{'changed': 0.3}}, and no {type(chosen).__name__}."
+        )
+    allowed = set(chosen_names(allow, "allow", [*GUARDS, ALL]))
+    for name in [*sorted(allowed - {ALL}), *chosen]:
         if name not in GUARDS:
             raise PlanError(
-                f"No guard is named {name!r}{did_you_mean(name, GUARDS) or '.'} There are {', '.join(GUARDS)}."
+                f"No guard is named {name!r}{did_you_mean(str(name), GUARDS) or '.'} There are {', '.join(GUARDS)}."
             )
     for name, share in chosen.items():
         if GUARDS[name].threshold is None:
             raise PlanError(f"The guard {name} has no threshold: allow it, or leave it.")
-        if not (isinstance(share, int | float) and 0 <= share <= 1):
+        if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
             raise PlanError(f"The threshold of the guard {name} is a share from 0 to 1, such as 0.3 for 30 %.")
     said = {n: rule.look(situation, chosen.get(n, rule.threshold or 0.0)) for n, rule in GUARDS.items()}
     return tuple(Guard(n, message, not allowed.isdisjoint((n, ALL))) for n, message in said.items() if message)

@@ -16,7 +16,7 @@ from toolkit.contract import TIME, Resource
 from toolkit.diffing import SENT, Diff
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, did_you_mean
-from toolkit.guards import Situation, find_guards
+from toolkit.guards import Situation, chosen_names, find_guards
 from toolkit.ledger import Ledger
 from toolkit.push_plan import PushPlan
 from toolkit.settings import Settings
@@ -31,8 +31,8 @@ def plan_push(
     changes: Diff,
     *,
     settings: Settings | None = None,
-    include: Iterable[str] = (),
-    allow: str | Iterable[str] = (),
+    include: str | Iterable[str] | None = (),
+    allow: str | Iterable[str] | None = (),
     thresholds: Mapping[str, float] | None = None,
 ) -> PushPlan:
     """Plan what to send of a diff: added and changed rows, oldest first.
@@ -66,13 +66,14 @@ def plan_push(
     ({'added': 0, 'changed': 1}, ['changed'])
     """
     chosen = settings or Settings()
-    wanted = [*SENT, *((include,) if isinstance(include, str) else include)]
-    for state in wanted[len(SENT) :]:
+    included = chosen_names(include, "include", INCLUDABLE)
+    for state in included:
         if state not in INCLUDABLE:
             raise PlanError(
                 f"Rows that are {state} cannot be included{did_you_mean(state, INCLUDABLE) or '.'} "
                 f"It can be {', '.join(INCLUDABLE)}."
             )
+    wanted = [*SENT, *included]
     envelope, ledger = Envelope(chosen.documented, chosen.solution, chosen.operation), Ledger.of(chosen)
     if changes.before_origin not in ("", ledger.origin):
         raise PlanError(

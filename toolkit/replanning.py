@@ -16,7 +16,7 @@ from toolkit.diffing import WAYS_IN, diff
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
 from toolkit.engine import to_frame
 from toolkit.errors import InputError, PlanError
-from toolkit.guards import GUARDS
+from toolkit.guards import ALL, GUARDS, chosen_names
 from toolkit.planning import PushPlan, plan_push
 from toolkit.settings import Settings
 from toolkit.snapshot import Snapshot
@@ -93,7 +93,7 @@ def plan_anew(
     settings: Settings,
     left_out: pd.DataFrame | None = None,
     whys: Mapping[str, str] | None = None,
-    allow: str | Iterable[str] = (),
+    allow: str | Iterable[str] | None = (),
     **planning: Any,
 ) -> Repush:
     """Validate, compare and plan rows; what is not sent is named with its reason.
@@ -122,8 +122,8 @@ def plan_anew(
     report = validate(replace(delivery, given=given), contract=settings.documented, rules=())
     changes = diff(before, report)
     # These rows were named one by one, so what holds back a delivery that looks wrong does not hold back them.
-    allowed = {allow} if isinstance(allow, str) else set(allow)
-    plan = plan_push(changes, settings=settings, allow=allowed | (GUARDS.keys() - {"first"}), **planning)
+    allowed = [*chosen_names(allow, "allow", [*GUARDS, ALL]), *(GUARDS.keys() - {"first"})]
+    plan = plan_push(changes, settings=settings, allow=allowed, **planning)
     sent = plan.rows["source_row"].to_pylist()
     unsent = changes.states[~changes.states.index.isin(sent)]
     said = [left_out_rows(report.quarantine, report.quarantine["reasons"])]
