@@ -294,6 +294,9 @@ def test_nothing_is_sent_anew_without_an_attribute_that_was_sent_before(tenant: 
         lambda: repush(report, settings=unlisting),
         lambda: revert(report, settings=unlisting),
         lambda: plan_push(diff(Ledger.of(unlisting).snapshot(), customers(3)), settings=unlisting),
+        lambda: plan_push(  # before anything is encoded, which here would end in a refusal of its own
+            diff(Ledger.of(unlisting).snapshot(), customers(3, customer_name="x" * 1_000_001)), settings=unlisting
+        ),
     ):
         with pytest.raises(PlanError, match=r"do not list \(region\).*\[\[attributes\]\]"):
             planned()

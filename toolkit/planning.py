@@ -81,11 +81,17 @@ def plan_push(
             "diff with Ledger.of(settings).snapshot(), of the same settings. Nothing was planned."
         )
     _require_attributes(changes, envelope.contract.resource)
+    if unlisted := ledger.unlisted:
+        raise PlanError(
+            f"What was sent before has custom attributes that the settings do not list ({', '.join(unlisted)}), and "
+            "new versions would empty them: list them under [[attributes]] in toolkit.toml. Nothing was planned."
+        )
     rows = _rows(changes, wanted, envelope.contract.resource)
     batches = envelope.batches(rows)
+    address = chosen.url()
     bound_to = {
         "target": chosen.target,
-        "address": chosen.url(""),
+        "address": address,
         "contract": chosen.contract,
         "operation": chosen.operation,
         "ledger_version": changes.before_version,
@@ -93,11 +99,6 @@ def plan_push(
     }
     left_out = {s: changes.count(s) for s in STATES if s not in wanted}
     left_out |= {s: changes.count(s) for s in ("absent", "held")}
-    if unlisted := ledger.unlisted:
-        raise PlanError(
-            f"What was sent before has custom attributes that the settings do not list ({', '.join(unlisted)}), and "
-            "new versions would empty them: list them under [[attributes]] in toolkit.toml. Nothing was planned."
-        )
     situation = Situation(
         changes, rows, ledger.deliveries(), "" if chosen.local else chosen.host, ledger_is_empty=ledger.version < 0
     )
@@ -109,7 +110,7 @@ def plan_push(
         envelope=envelope,
         target=chosen.target,
         label=chosen.label,
-        address=chosen.url(),
+        address=address,
         ledger_version=changes.before_version,
         changes=changes,
         guards=find_guards(situation, allow=allow, thresholds=thresholds),
