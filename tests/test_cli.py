@@ -109,6 +109,7 @@ def test_the_main_job_from_check_to_history(run: Run, sandbox: Sandbox, tmp_path
     written = pd.read_csv(out, dtype=str, keep_default_na=False)
     assert (code, len(written)) == (0, pushed["accepted"])
     assert kept["customers"] == len(written)
+    assert run("snapshot", "--push", pushed["push"])[1]["customers"] == len(written)
     assert set(written["customer_id"]) == set(sandbox.table()["customer_id"])
 
     code, story, _ = run("history", written["customer_id"].iloc[0])
@@ -160,6 +161,9 @@ def test_set_and_correct_work_over_the_file(run: Run, sandbox: Sandbox, tmp_path
         (["check", "CLEAN", "--mapping", "nowhere.toml"], "nowhere.toml"),
         (["check", "nowhere.csv"], "nowhere.csv"),
         (["snapshot", "--as-of", "yesterday"], "as_of is not a time"),
+        (["snapshot", "--as-of", ""], "as_of is not a time"),
+        (["snapshot", "--push", "p-1"], "knows no push 'p-1'"),
+        (["snapshot", "--push", "p-1", "--as-of", "2026-01-01"], "not both"),
         (["snapshot", "--out", "data/state/x.docx"], ".csv"),
         (["abandon"], "no open push"),
         (["chek", "CLEAN"], "chek"),
@@ -528,4 +532,5 @@ def test_no_file_that_is_there_is_written_over(run: Run, tmp_path: Path) -> None
     taken.write_text("precious", encoding="utf-8")
     assert run("check", *FIRST, "--excel", taken)[0] == 2
     assert run("mend", taken, "--out", taken)[0] == 2
+    assert run("snapshot", "--out", taken)[0] == 2
     assert taken.read_text(encoding="utf-8") == "precious"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -154,9 +155,15 @@ def test_a_version_that_is_no_longer_there_is_said_so(ledger: Ledger) -> None:
         ledger.keys_since(7, but_for="q")
 
 
-def test_a_moment_that_is_no_time_is_said_so(ledger: Ledger) -> None:
-    with pytest.raises(LedgerError, match="as_of is not a time"):
-        ledger.snapshot(as_of="yesterdayish")
+@pytest.mark.parametrize(
+    "moment", ["yesterdayish", "", " ", "NaT", pd.NaT, pd.NA, float("nan"), 20260901, 1.5, np.int64(1), True, []]
+)
+def test_a_moment_that_is_no_time_is_said_so(ledger: Ledger, moment: object) -> None:
+    for name in ("as_of", "valid_at"):
+        with pytest.raises(LedgerError, match=f"{name} is not a time: write it as 2026-09-01"):
+            ledger.snapshot(**{name: moment})
+    with pytest.raises(LedgerError, match="updated_at is not a time"):
+        ledger.retract([("A", moment)], reason="r")
 
 
 row = st.tuples(st.sampled_from("AB"), st.integers(0, 3), st.sampled_from(["x", "y", "z"]))

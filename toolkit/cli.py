@@ -46,6 +46,7 @@ from toolkit.terminal import (
     labelled,
     names,
     print_json,
+    require_free,
     say,
     show,
     validated,
@@ -170,7 +171,12 @@ def status_(*, json: Json = False) -> int:
 
 @app.command
 def snapshot(
-    *, as_of: str | None = None, valid_at: str | None = None, out: Path | None = None, json: Json = False
+    *,
+    as_of: str | None = None,
+    push: str = "",
+    valid_at: str | None = None,
+    out: Path | None = None,
+    json: Json = False,
 ) -> int:
     """Write the customers as the vendor should hold them.
 
@@ -178,12 +184,16 @@ def snapshot(
     ----------
     as_of
         Only what had been accepted by then (UTC).
+    push
+        Only what had been accepted when the last row of this push was, in place of a time.
     valid_at
         The version that was current on that date.
     out
         A .csv, .parquet or .xlsx file.
     """
-    found = Ledger.of(labelled()).snapshot(as_of=as_of, valid_at=valid_at)
+    if out:
+        require_free(out)
+    found = Ledger.of(labelled()).snapshot(as_of=as_of, push=push, valid_at=valid_at)
     lines = [f"  written to {write_table(found.frame, out)}"] if out else []
     show(found, json, lines)
     return OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
@@ -209,8 +210,10 @@ def moment_of(value: Any, name: str) -> pd.Timestamp | None:
     """Return a time in UTC, which it is taken for where it names no zone."""
     if value is None:
         return None
-    try:
-        moment = pd.Timestamp(value)
-    except (ValueError, TypeError):
-        raise LedgerError(f"{name} is not a time: write it as 2026-09-01 or 2026-09-01T10:00:00Z.") from None
+    moment = None
+    if not isinstance(value, int | float | np.number):  # nanoseconds since 1970, which nobody means
+        with contextlib.suppress(ValueError, TypeError):
+            moment = pd.Timestamp(value)
+    if not isinstance(moment, pd.Timestamp):  # of an empty text too, pandas makes no time
+        raise LedgerError(f"{name} is not a time: write it as 2026-09-01 or 2026-09-01T10:00:00Z.")
     return moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
