@@ -21,7 +21,9 @@ from toolkit.errors import InputError
 from toolkit.fates import Timing, fate_bar, verdict
 from toolkit.ledger import Ledger
 from toolkit.pushing import dry_run
+from toolkit.receipts import OVERTAKEN
 from toolkit.sandbox import DROPPED, Reply
+from toolkit.telling import fate_lines
 
 
 @pytest.fixture
@@ -60,6 +62,20 @@ def test_a_bar_has_each_fate_in_its_colour_and_says_it_to_those_who_do_not_see(p
     assert 'aria-label="3 accepted, 1 refused"' in drawn
     assert "width:120px" in fate_bar({"accepted": 1}, share=0.5)
     assert "nothing to send" in fate_bar({})
+
+
+def test_a_terminal_gets_a_handful_of_the_rows_of_each_kind_and_how_many_more_there_are(
+    place: Place, customers
+) -> None:
+    report = place.push(customers(1_030))
+    for columns, words in (
+        ({"fate": "refused"}, "more refused rows"),
+        ({"fate": "unknown"}, "more unknown rows"),
+        ({"fate": "unsent", "message": OVERTAKEN}, "more rows left out"),
+    ):
+        lines = fate_lines(replace(report, rows=report.rows.assign(**columns)))
+        assert sum("source_row" in line for line in lines) == 20
+        assert lines[20] == f"  and 1,010 {words}"
 
 
 def test_the_verdict_comes_first_and_each_refusal_with_its_cell(place: Place, customers) -> None:

@@ -97,5 +97,8 @@ def fate_lines(result: PushReport) -> list[str]:
     lines += [f"  unknown, sent and without an answer: source_row {r['source_row']}, {r[ID]}" for r in unknown]
     if result.n_unknown > MOST:
         lines.append(f"  and {result.n_unknown - MOST:,} more unknown rows")
-    lines += [f"  {r['message']}: source_row {r['source_row']}, {r[ID]}" for r in result.overtaken.to_dict("records")]
+    overtaken = result.overtaken.head(MOST).to_dict("records")
+    lines += [f"  {r['message']}: source_row {r['source_row']}, {r[ID]}" for r in overtaken]
+    if len(result.overtaken) > MOST:
+        lines.append(f"  and {len(result.overtaken) - MOST:,} more rows left out")
     return lines + [f"  {way}" for way in result.waits]
