@@ -20,10 +20,10 @@ from toolkit.display import page
 from toolkit.errors import InputError
 from toolkit.fates import Timing, fate_bar, verdict
 from toolkit.ledger import Ledger
-from toolkit.pushing import dry_run
+from toolkit.pushing import dry_run, status
 from toolkit.receipts import OVERTAKEN
 from toolkit.sandbox import DROPPED, Reply
-from toolkit.telling import fate_lines
+from toolkit.telling import fate_lines, status_lines
 
 
 @pytest.fixture
@@ -62,6 +62,16 @@ def test_a_bar_has_each_fate_in_its_colour_and_says_it_to_those_who_do_not_see(p
     assert 'aria-label="3 accepted, 1 refused"' in drawn
     assert "width:120px" in fate_bar({"accepted": 1}, share=0.5)
     assert "nothing to send" in fate_bar({})
+
+
+def test_a_count_agrees_with_its_words(place: Place, customers) -> None:
+    for n, words in ((1, "1 row waits"), (2, "2 rows wait")):
+        place.sandbox.vendor.troubles.append(Reply(401))
+        stopped = place.stopped(customers(n, start=9 * n))
+        found = status(settings=place.settings)
+        assert f"push {stopped.push} is open, {words}" in found.summary()
+        assert f"{stopped.push} open: {words.partition(' wait')[0]}, 0 accepted" in status_lines(found)[0]
+        place.resume()
 
 
 def test_a_terminal_gets_a_handful_of_the_rows_of_each_kind_and_how_many_more_there_are(

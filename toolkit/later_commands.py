@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from toolkit import chronicle
+from toolkit.display import plural
 from toolkit.errors import InputError
 from toolkit.ledger import Ledger
 from toolkit.pushing import push
@@ -168,7 +169,7 @@ def seed(
     good = validated(file, source, settings)
     n_rows = Ledger.of(settings).seed(good, reason=reason, contract=settings.documented, beside_entries=beside_entries)
     print_json({"seeded": n_rows}) if json else print(
-        f"{n_rows:,} rows taken over into the ledger of {settings.target}"
+        f"{plural(n_rows, 'row')} taken over into the ledger of {settings.target}"
     )
     return OK
 
@@ -188,7 +189,7 @@ def retract(customer_id: str = "", updated_at: str = "", /, *, push: str = "", r
         raise InputError("retract takes a customer_id and its updated_at, or --push NAME.")
     keys = [(customer_id, updated_at)] if customer_id else []
     n_rows = Ledger.of(settings).retract(keys, push=push, reason=reason)
-    print_json({"retracted": n_rows}) if json else print(f"{n_rows:,} versions retracted")
+    print_json({"retracted": n_rows}) if json else print(f"{plural(n_rows, 'version')} retracted")
     return OK
 
 

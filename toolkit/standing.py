@@ -53,7 +53,7 @@ class Status(Result):
         """Say it in one line."""
         others = self.targets[(self.targets["state"] == "open") & (self.targets["target"] != Path(self.folder).name)]
         waits = (
-            f"push {self.open_push} is open, {plural(self.n_waiting, 'row')} wait"
+            f"push {self.open_push} is open, {plural(self.n_waiting, 'row waits', 'rows wait')}"
             if self.open_push
             else "no push is open"
         )

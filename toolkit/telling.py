@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toolkit.contract import ID
 from toolkit.diffing import WAYS_IN, Diff
+from toolkit.display import plural
 from toolkit.planning import PushPlan
 from toolkit.profiling import Profile
 from toolkit.replanning import Repush
@@ -43,7 +44,7 @@ def change_lines(changes: Diff) -> list[str]:
 def status_lines(found: Status) -> list[str]:
     """Say each push with its fates, the newest first."""
     return [
-        f"  {p['opened_at']} {p['push']} {p['state']}: {p['rows']:,} rows, {p['accepted']:,} accepted, "
+        f"  {p['opened_at']} {p['push']} {p['state']}: {plural(p['rows'], 'row')}, {p['accepted']:,} accepted, "
         f"{p['refused']:,} refused, {p['unknown']:,} unknown, {p['unsent']:,} unsent · {p['source']}"
         for p in found.pushes.head(MOST).to_dict("records")
     ]
