@@ -65,7 +65,7 @@ def read(file: Path, source: Source, settings: Settings) -> Delivery:
     for pair in source.set:
         column, equals, value = pair.partition("=")
         if not equals:
-            raise InputError(f"--set takes column=value, such as source=customer; it was given {column!r}.")
+            raise InputError("--set takes column=value, such as source=customer, and one of them has no '='.")
         constants[column.strip()] = value
     return read_customers(file, mapping=source.mapping, constants=constants, attributes=settings.attributes)
 
