@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -48,6 +50,12 @@ def test_edited_cells_are_a_patch_and_the_patch_makes_them_again(customers) -> N
     pd.testing.assert_frame_equal(done.frame, edited)
     again = apply_patch(done, patch)
     assert (again.n_applied, again.n_done) == (0, 3)
+
+
+@pytest.mark.parametrize("when", [datetime(2026, 11, 25), pd.NaT, "2026-11-25", 5])
+def test_a_moment_without_a_zone_is_refused(customers, when: Any) -> None:
+    with pytest.raises(InputError, match="when names no zone"):
+        patch_between(customers(1), customers(1, customer_name="New"), when=when)
 
 
 def test_the_next_delivery_is_patched_by_customer_and_what_no_longer_fits_is_left(customers) -> None:

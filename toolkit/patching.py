@@ -96,10 +96,12 @@ def patch_between(
     before, after
         The same rows by index; a row that `after` lacks was dropped.
     who, when
-        By default the present user and moment.
+        By default the present user and moment; another moment names its zone.
 
     Raises
     ------
+    InputError
+        If `when` is no time with a zone.
     CorrectionError
         If `after` has rows or columns that `before` lacks.
 
@@ -123,6 +125,8 @@ def patch_of(
     changes: pd.DataFrame, ids: Any, *, delivery: Delivery, who: str | None = None, when: datetime | None = None
 ) -> Patch:
     """Return changes, as `correct` lists them, as a patch; `ids` holds the customer of each."""
+    if when is not None and not (isinstance(when, datetime) and when.tzinfo):
+        raise InputError("when names no zone, and only you know which one is meant: give it as datetime.now(UTC) does.")
     moment = pd.Timestamp(when) if when is not None else pd.Timestamp.now("UTC")
     entries = pd.DataFrame(
         {
