@@ -347,7 +347,8 @@ def test_keys_that_are_none_are_said_so(ledger: Ledger) -> None:
     ("what", "said"),
     [({}, "keys or a push"), ({"push": "p", "keys": [("A", START)]}, "keys or a push"),
      ({"push": "x"}, "no row of push 'x'"),
-     ({"push": "p", "reason": " "}, "needs a reason")],
+     ({"push": "p", "reason": " "}, "needs a reason"),
+     ({"push": "p", "reason": None}, "needs a reason")],
 )  # fmt: skip
 def test_a_retraction_that_cannot_be_made_enters_nothing(ledger: Ledger, what: dict[str, Any], said: str) -> None:
     ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)

@@ -110,6 +110,10 @@ def test_a_correction_that_the_contract_forbids_is_left_out_and_says_why(place: 
         ({"C00000": {"updated_at": "2030-01-01"}}, "r", "the key is not corrected"),
         ({"C00000": {"customer_price_list_id": 12}}, "r", "customer_price_list_id of C00000 is no text"),
         ({"C00000": {"source": "peak"}}, " ", "needs a reason"),
+        ({"C00000": {"source": "peak"}}, None, "needs a reason"),
+        ({"C00000": None}, "r", "What is new of C00000 is given as column to value"),
+        (["C00000"], "r", r"as customer id to column to new value, \{'CUST-001': .*'New'\}\}, and no list"),
+        (None, "r", "and no NoneType"),
     ],
 )
 def test_what_cannot_be_corrected_is_said(place: Place, customers, cells: Any, reason: str, said: str) -> None:
@@ -152,6 +156,12 @@ def test_a_correction_is_bound_to_the_ledger_it_was_made_from(place: Place, cust
     with pytest.raises(Exception, match="ledger moved on"):
         place.push(second)
     assert shown(place) == {"C00000": "one"}
+
+
+@pytest.mark.parametrize("given", [None, 5, pd.DataFrame({"push": ["p"]})], ids=["none", "number", "frame"])
+def test_what_is_neither_a_push_nor_its_report_is_said(place: Place, given: Any) -> None:
+    with pytest.raises(InputError, match=r"by its name or its report, and no (NoneType|int|DataFrame): .*pushes\(\)"):
+        repush(given, settings=place.settings)
 
 
 # Pushing again -----------------------------------------------------------------------------------------------------

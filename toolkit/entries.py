@@ -195,7 +195,7 @@ def held_keys(keys: list[tuple[str, Any]], versions: pa.Table) -> pa.Table:
 
 def required(reason: str) -> str:
     """Return a reason, which must not be empty."""
-    if not reason.strip():
+    if not (isinstance(reason, str) and reason.strip()):
         raise LedgerError("What is entered by hand needs a reason, for those who read the ledger later.")
     return reason
 

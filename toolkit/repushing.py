@@ -26,7 +26,7 @@ from toolkit.ledger import Ledger
 from toolkit.mending import read_corrections
 from toolkit.patching import Patch
 from toolkit.receipts import FATES
-from toolkit.replanning import Repush, left_out_rows, plan_anew, restamped
+from toolkit.replanning import Repush, left_out_rows, name_of, plan_anew, restamped
 from toolkit.reporting import REFUSAL_COLUMNS, PushReport, origin_of
 from toolkit.settings import Settings
 from toolkit.times import parse_times
@@ -55,10 +55,16 @@ def correct_customers(
     Raises
     ------
     CorrectionError
-        If a customer is not in the ledger, a column cannot be corrected, or a value is of another type.
+        If `cells` is no mapping, there is no reason, a customer is not in the ledger, a column cannot be corrected, or
+        a value is of another type.
     """
     chosen = settings or Settings()
-    if not reason.strip():
+    if not isinstance(cells, Mapping):
+        raise CorrectionError(
+            "Corrections are given as customer id to column to new value, "
+            f"{{'CUST-001': {{'{CUSTOMER.attributes[0]}': 'New'}}}}, and no {type(cells).__name__}."
+        )
+    if not (isinstance(reason, str) and reason.strip()):
         raise CorrectionError("A correction needs a reason, for those who read the ledger later.")
     snapshot = Ledger.of(chosen).snapshot()
     held = snapshot.frame.set_index(ID, drop=False)
@@ -110,13 +116,15 @@ def repush(
 
     Raises
     ------
+    InputError
+        If `push` is neither a name nor a report.
     OpenPushError
         If the push is still open: `resume` sends what waits.
     CorrectionError
         If `mended` names a row or a column that the push does not have, or a cell of a patch holds something else.
     """
     chosen = settings or Settings()
-    name = push if isinstance(push, str) else push.push
+    name = name_of(push)
     folder = chosen.target_folder()
     with Journal(folder, chosen.target, clock=lambda: datetime.now(UTC)) as journal:
         record = journal.push(name)
