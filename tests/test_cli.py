@@ -21,7 +21,7 @@ from openpyxl import load_workbook
 
 from tests.clocks import Clock
 from tests.test_mending import cells_of
-from toolkit import cli
+from toolkit import cli, terminal
 from toolkit.mapping import Mapping
 from toolkit.pushing import dry_run, push, resume
 from toolkit.receipts import FATES
@@ -41,7 +41,8 @@ Run = Callable[..., tuple[int, Any, str]]
 @pytest.fixture(autouse=True)
 def in_the_root(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.chdir(ROOT)
-    for name, function in (("push", push), ("resume", resume), ("dry_run", dry_run)):  # waits for nothing
+    monkeypatch.setattr(terminal, "push", partial(push, pace=clock.pace))  # waits for nothing
+    for name, function in (("resume", resume), ("dry_run", dry_run)):
         monkeypatch.setattr(cli, name, partial(function, pace=clock.pace))
 
 
@@ -369,7 +370,7 @@ def test_an_interrupt_says_how_to_go_on(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "push", interrupted)
+    monkeypatch.setattr(terminal, "push", interrupted)
     code, said, err = run("push", clean, "--yes")
     assert (code, said) == (130, {"error": "interrupted"})
     assert "toolkit resume" in err
@@ -520,6 +521,23 @@ def test_a_guard_that_speaks_is_2_and_yes_alone_does_not_overrule_it(
     assert "--allow changed" in said["error"]
     assert run("plan", changed)[0] == 1
     assert run("push", changed, "--yes", "--allow", "changed")[1]["accepted"] == 5
+
+
+@pytest.mark.parametrize("how", ["yes", "asked", "nobody there"])
+def test_no_request_leaves_while_a_guard_speaks(
+    run: Run, sandbox: Sandbox, clean: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    assert run("push", clean, "--yes")[0] == 0
+    text = clean.read_text(encoding="utf-8")
+    clean.write_text(text.replace("2026-01", "2026-02").replace("Name", "Other"), encoding="utf-8")
+    n_requests = len(sandbox.requests())
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: how == "asked", raising=False)
+    code, said, err = run("push", clean, *(["--yes"] if how == "yes" else []))
+    assert (code, "--allow changed" in said["error"]) == (2, True)
+    assert "[y/N]" not in err
+    assert len(sandbox.requests()) == n_requests  # not even one for the vendor's columns
+    assert run("push", clean, "--yes", "--allow", "changed")[1]["accepted"] == 5
 
 
 def test_a_large_file_is_scanned_by_the_same_rules(run: Run, clean: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from toolkit.later_commands import LATER
 from toolkit.ledger import Ledger
 from toolkit.planning import PushPlan, plan_push, require_digest
 from toolkit.pushing import abandon as abandoned
-from toolkit.pushing import dry_run, push, resume, status
+from toolkit.pushing import dry_run, resume, status
 from toolkit.receipts import FATES
 from toolkit.reporting import PushReport
 from toolkit.sandbox import Sandbox
@@ -42,12 +42,12 @@ from toolkit.terminal import (
     Allow,
     Json,
     Source,
-    confirm,
     labelled,
     names,
     print_json,
     require_free,
     say,
+    send,
     show,
     validated,
 )
@@ -127,13 +127,8 @@ def push_(
     require_digest(planned, plan)
     for line in (repr(planned), *plan_lines(planned), *finding_lines(report)):
         say(line)
-    if dry:
-        result = dry_run(planned, settings=settings)
-    else:
-        if planned.n_rows:
-            confirm(planned.n_rows, settings, yes=yes)
-        result = push(planned, settings=settings, reason=reason, schema_check=False)
-    return _pushed(result, json)
+    sent = dry_run(planned, settings=settings) if dry else send(planned, settings, yes=yes, reason=reason)
+    return _pushed(sent, json)
 
 
 @app.command(name="resume")

@@ -11,7 +11,6 @@ from toolkit import chronicle
 from toolkit.display import plural
 from toolkit.errors import InputError
 from toolkit.ledger import Ledger
-from toolkit.pushing import push
 from toolkit.replanning import Repush
 from toolkit.repushing import correct_customers
 from toolkit.repushing import repush as replanned
@@ -28,12 +27,12 @@ from toolkit.terminal import (
     Allow,
     Json,
     Source,
-    confirm,
     labelled,
     names,
     print_json,
     require_free,
     say,
+    send,
     show,
     validated,
 )
@@ -219,8 +218,6 @@ LATER: tuple[Any, ...] = (amend, repush, revert, settle, report, pushes, seed, r
 def _sent(planned: Repush, settings: Settings, yes: bool, json: bool) -> int:
     for line in (planned.summary(), *plan_lines(planned.plan), *left_out_lines(planned)):
         say(line)
-    if planned.n_rows:
-        confirm(planned.n_rows, settings, yes=yes)
-    result = push(planned, settings=settings, schema_check=False)
+    result = send(planned, settings, yes=yes)
     show(result, json, fate_lines(result))
     return OK if result.ok and not planned.n_left_out else FINDINGS

@@ -15,7 +15,11 @@ from toolkit.correcting import PATCH, correct
 from toolkit.delivery import Delivery
 from toolkit.display import Result, plural
 from toolkit.errors import InputError
+from toolkit.planning import PushPlan
+from toolkit.pushing import push
 from toolkit.reading import read_customers
+from toolkit.replanning import Repush
+from toolkit.reporting import PushReport
 from toolkit.schema_checking import check_schema
 from toolkit.settings import Settings
 from toolkit.validation import ValidationReport, validate
@@ -118,14 +122,23 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def confirm(n_rows: int, settings: Settings, *, yes: bool) -> None:
-    """Say how the vendor's columns differ from ours, and ask for a yes unless it was given.
+def send(planned: PushPlan | Repush, settings: Settings, *, yes: bool, reason: str = "") -> PushReport:
+    """Push what is planned, having said how the vendor's columns differ, and asked for a yes unless it was given.
+
+    What a guard holds back goes to `push` at once, which refuses it: no request leaves, and nobody is asked.
 
     Raises
     ------
     InputError
-        If nobody is there, or the answer is another one.
+        If nobody is there to say yes, or the answer is another one.
     """
+    plan = planned.plan if isinstance(planned, Repush) else planned
+    if plan.n_rows and all(guard.overruled for guard in plan.guards):
+        _confirm(plan.n_rows, settings, yes=yes)
+    return push(planned, settings=settings, reason=reason, schema_check=False)
+
+
+def _confirm(n_rows: int, settings: Settings, *, yes: bool) -> None:
     if not (yes or sys.stdin.isatty()):
         raise InputError("Nobody is there to confirm the push: give --yes to send without being asked.")
     for line in check_schema(settings=settings).lines:
