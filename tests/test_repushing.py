@@ -383,6 +383,35 @@ def test_a_row_changed_again_since_is_skipped_and_says_by_whom(place: Place, cus
     assert whys(done) == {"C00000": f"changed again since, by {later.push}"}
 
 
+def test_a_later_push_that_was_taken_back_itself_changed_nothing(place: Place, customers) -> None:
+    place.push(customers(3, customer_name="first"))
+    report = place.push(customers(3, at="2026-02-01T00:00:00Z", customer_name="second"))
+    wrong = place.push(customers(1, at="2026-03-01T00:00:00Z", customer_name="third"))
+    also = place.push(customers(2, start=1, at="2026-03-01T00:00:00Z", customer_name="fourth"))
+    ledger = Ledger.of(place.settings)
+    ledger.retract(push=wrong.push, reason="did not arrive", now=NOW)
+    ledger.retract([("C00001", "2026-03-01T00:00:00Z")], reason="did not arrive", now=NOW)
+    done = revert(report, settings=place.settings, now=NOW)
+    assert done.to_frame()[["customer_id", "customer_name"]].to_numpy().tolist() == [
+        ["C00000", "first"], ["C00001", "first"],
+    ]  # fmt: skip
+    assert whys(done) == {"C00002": f"changed again since, by {also.push}"}
+
+
+def test_a_later_push_of_an_older_version_changed_nothing_of_what_is_shown(place: Place, customers) -> None:
+    place.push(customers(2, customer_name="first"))
+    report = place.push(customers(2, at="2026-03-01T00:00:00Z", customer_name="second"))
+    older = customers(1, at="2026-02-01T00:00:00Z", customer_name="between")
+    place.push(place.plan(older, include=["backdated"]))
+    restated = customers(1, start=1, at="2026-03-01T00:00:00Z", customer_name="third")
+    again = place.push(place.plan(restated, include=["restated"]))
+    done = revert(report, settings=place.settings, now=NOW)
+    assert done.to_frame()[["customer_id", "customer_name"]].to_numpy().tolist() == [["C00000", "between"]]
+    assert whys(done) == {"C00001": f"changed again since, by {again.push}"}
+    place.push(done)
+    assert shown(place) == {"C00000": "between", "C00001": "third"}
+
+
 def test_an_overwritten_version_is_restored_under_a_new_time(place: Place, customers) -> None:
     place.push(customers(1, customer_name="first"))
     report = place.push(place.plan(customers(1, customer_name="restated"), include=["restated"]))

@@ -20,9 +20,10 @@ from toolkit.receipts import PushRecord, Receipt
 
 ACCEPTED, SEEDED, RETRACTED = "accepted", "seeded", "retracted"
 _TIME = pa.timestamp("us", tz="UTC")
-STANDING = f"""FROM entries e WHERE entry <> '{RETRACTED}' AND plan = $2
-    AND NOT EXISTS (FROM entries g WHERE g.entry = '{RETRACTED}' AND (g.plan IS NULL OR g.plan = $2)
+STANDS = f"""NOT EXISTS (FROM entries g WHERE g.entry = '{RETRACTED}' AND (g.plan IS NULL OR g.plan = e.plan)
         AND g.customer_id = e.customer_id AND g.updated_at = e.updated_at AND g.recorded_at >= e.recorded_at)"""
+"""Whether no retraction took an entry e back."""
+STANDING = f"FROM entries e WHERE entry <> '{RETRACTED}' AND plan = $2 AND {STANDS}"
 """The rows of a push ($2) that no retraction took back."""
 
 

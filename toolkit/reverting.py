@@ -11,7 +11,7 @@ from toolkit.casting import typed_frame
 from toolkit.contract import ID, TIME, Resource
 from toolkit.delivery import Delivery
 from toolkit.engine import Session, quoted, to_frame
-from toolkit.entries import RETRACTED
+from toolkit.entries import RETRACTED, STANDS
 from toolkit.errors import LedgerError
 from toolkit.ledger import Ledger
 from toolkit.replanning import Repush, left_out_rows, plan_anew, restamped
@@ -84,21 +84,25 @@ def revert(
     )
 
 
-# The customers of a push: the last version that it brought in, whether that was retracted, who came after it.
+# The customers of a push: the last version that it brought in, whether that was retracted, who came after it. What came
+# after changes nothing of what is shown where it was taken back itself, or is older.
 _TOUCHED = f"""FROM (
     WITH mine AS (
         SELECT customer_id, max(updated_at) AS updated_at, max(recorded_at) AS at_ FROM entries
         WHERE plan = $2 AND entry <> '{RETRACTED}' GROUP BY customer_id
+    ), gone AS (
+        SELECT DISTINCT customer_id FROM entries JOIN mine USING (customer_id, updated_at)
+        WHERE entry = '{RETRACTED}' AND coalesce(plan = $2, TRUE) AND recorded_at >= at_
     ), later AS (
-        SELECT customer_id,
-               max_by(plan, recorded_at) FILTER (entry <> '{RETRACTED}' AND plan IS DISTINCT FROM $2) AS later_push,
-               bool_or(entry = '{RETRACTED}' AND entries.updated_at = mine.updated_at AND coalesce(plan = $2, TRUE))
-                   AS retracted
-        FROM entries JOIN mine USING (customer_id) WHERE recorded_at >= at_ GROUP BY customer_id
+        SELECT e.customer_id, max_by(e.plan, e.recorded_at) AS later_push
+        FROM entries e JOIN mine ON e.customer_id = mine.customer_id AND e.recorded_at >= at_
+        WHERE e.entry <> '{RETRACTED}' AND e.plan IS DISTINCT FROM $2 AND {STANDS}
+          AND e.updated_at >= mine.updated_at
+        GROUP BY e.customer_id
     )
-    SELECT row_number() OVER (ORDER BY customer_id) AS source_row, mine.customer_id, mine.updated_at, later_push,
-           coalesce(retracted, FALSE) AS retracted
-    FROM mine LEFT JOIN later USING (customer_id) ORDER BY source_row)"""
+    SELECT row_number() OVER (ORDER BY customer_id) AS source_row, customer_id, mine.updated_at, later_push,
+           gone.customer_id IS NOT NULL AS retracted
+    FROM mine LEFT JOIN later USING (customer_id) LEFT JOIN gone USING (customer_id) ORDER BY source_row)"""
 _NEWEST = "(FROM {0} QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1)"
 
 
