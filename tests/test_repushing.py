@@ -19,11 +19,13 @@ from toolkit.ledger import Ledger
 from toolkit.mending import read_corrections
 from toolkit.planning import plan_push
 from toolkit.pushing import dry_run, push
+from toolkit.reading import read_customers
 from toolkit.replanning import Repush
 from toolkit.repushing import correct_customers, repush
 from toolkit.reverting import revert
 from toolkit.sandbox import DROPPED, Reply
 from toolkit.settings import Settings
+from toolkit.writing import write_table
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -192,6 +194,33 @@ def test_refused_rows_go_again_mended_from_the_sheet_and_lead_back_to_their_cell
     entry = Ledger.of(place.settings).history("C00004").iloc[0]
     assert entry["reason"] == f"repush of {report.push}: PL-1 was closed"
     assert (entry["source_file"], entry["source_row"]) == ("frame", 6)
+    place.require_agreement()
+
+
+def test_a_cell_that_the_vendor_misses_is_filled_in_the_sheet_though_the_file_has_no_such_column(
+    place: Place, customers, tmp_path: Path
+) -> None:
+    place.sandbox.vendor.refuse = lambda row: (
+        None if row["customer_price_list_id"] else "customer_price_list_id is missing"
+    )
+    names = {"customer_id": "Kundennummer", "updated_at": "Stand", "customer_name": "Name"}
+    file = tmp_path / "crm.csv"
+    write_table(customers(2)[list(names)].rename(columns=names), file)
+    mapping = tmp_path / "crm.toml"
+    mapping.write_text("[columns]\n" + "".join(f'{c} = "{n}"\n' for c, n in names.items()), encoding="utf-8")
+    report = place.push(read_customers(file, mapping=mapping))
+    assert fates(report) == {"refused": 2}
+    sheet = report.to_excel(tmp_path / "refused.xlsx")
+    book, columns, rows = cells_of(sheet)
+    assert list(columns) == ["source_row", "what is wrong", *names.values(), "customer_price_list_id", "drop"]
+    for row, cell in zip(rows.values(), ("0042", "PL-7"), strict=True):
+        missing = book["rows"].cell(row, columns["customer_price_list_id"])
+        assert missing.comment.text.endswith("customer_price_list_id is missing")
+        missing.value = cell
+    book.save(sheet)
+    done = repush(report, mended=sheet, settings=place.settings)
+    assert fates(place.push(done)) == {"accepted": 2}
+    assert place.sandbox.table()["customer_price_list_id"].tolist() == ["0042", "PL-7"]
     place.require_agreement()
 
 
