@@ -61,7 +61,7 @@ def test_an_entry_names_its_row_by_index_key_or_echo(entry: dict, status: int) -
         ({"column": "customer_name"}, "customer_name"),
         ({"columnName": "CUSTOMER_NAME"}, "customer_name"),
         ({"field": "data.3.customer_category"}, "customer_category"),
-        ({"attribute": "REGION_CODE"}, "REGION_CODE"),  # a custom one
+        ({"attribute": "REGION_CODE"}, "region_code"),  # a custom one, as a frame has it
         ({"errors": [{"field": "updated_at", "message": "x"}]}, "updated_at"),
         ({"message": "customer_name must not be null"}, "customer_name"),
         ({"message": "CUSTOMER_PRICE_LIST_ID: no such list"}, "customer_price_list_id"),

@@ -18,6 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.clocks import Clock
+from tests.test_mending import cells_of
 from toolkit.attributes import RESERVED, CustomAttribute
 from toolkit.casting import DTYPES, cast_column
 from toolkit.contract import APRIL_2026, CUSTOMER, Column
@@ -283,6 +284,25 @@ def test_long_numbers_and_flags_beside_nulls_come_through_every_way_of_sending_a
         ]
     held = Ledger.of(tenant.settings).snapshot().frame
     assert held["staff"].tolist() == [9007199254740993, pd.NA, 9007199254740995]
+
+
+def test_an_empty_attribute_that_the_vendor_names_is_filled_in_the_workbook(
+    tenant: Tenant, customers, tmp_path: Path
+) -> None:
+    failed = [{"index": place, "column": "RATING", "message": "is missing"} for place in range(2)]
+    tenant.sandbox.vendor.troubles.extend(
+        [None, Reply(400, json.dumps({"failed": failed}).encode())]
+    )  # its schema first
+    report = tenant.push(checked(customers(2).assign(region="EU")))  # the delivery does not speak of it
+    assert report.refused["column"].tolist() == ["rating", "rating"]
+    sheet = report.to_excel(tmp_path / "refused.xlsx")
+    book, columns, rows = cells_of(sheet)
+    for row in rows.values():
+        book["rows"].cell(row, columns["rating"]).value = "1.5"
+    book.save(sheet)
+    again = repush(report, mended=sheet, settings=tenant.settings, allow="all")
+    assert push(again, settings=tenant.settings, pace=tenant.clock.pace, progress=False).n_accepted == 2
+    assert [r["rating"] for r in tenant.last()] == [1.5, 1.5]
 
 
 def test_nothing_is_sent_anew_without_an_attribute_that_was_sent_before(tenant: Tenant, customers) -> None:

@@ -182,8 +182,7 @@ def refusal_of(entry: Any) -> Refusal:
 def _column(named: str, message: str) -> str:
     """Return the column that an entry names in a field of its own or, where it is the only one, in its message."""
     if named:
-        last = named.rpartition(".")[2]  # of a path, as data.3.customer_name
-        return next((c for c in CUSTOMER.names if c == last.lower()), short(last))
+        return short(named.rpartition(".")[2].lower())  # the last of a path, as data.3.CUSTOMER_NAME
     words = set(re.findall(r"\w+", message.lower()))
     found = [c for c in CUSTOMER.names if c in words and c not in _EVERYDAY]
     return found[0] if len(found) == 1 else ""
