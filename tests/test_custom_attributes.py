@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -496,6 +496,71 @@ def test_numbers_that_pandas_made_floats_beside_nulls_are_whole_again() -> None:
     cells, unread = cast_column(pd.Series([7.0, np.nan, 7.5]), Column("own", "integer"))
     assert cells.tolist() == [7, pd.NA, pd.NA]
     assert unread.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cells"),
+    [
+        ("Float64", [1.5, np.inf, -np.inf, None]),
+        ("Float32", [1.5, np.inf, -np.inf, None]),
+        ("float64", [1.5, np.inf, -np.inf, np.nan]),
+        ("float32", [1.5, np.inf, -np.inf, np.nan]),
+        ("float64[pyarrow]", [1.5, np.inf, -np.inf, None]),
+        ("object", [1.5, np.inf, -np.inf, None]),
+        ("object", [1.5, 10**400, "-inf", None]),
+        ("str", ["1.5", "Infinity", "1e999", None]),
+    ],
+)
+def test_infinity_is_no_float_whatever_the_frame_holds_it_as(customers, dtype: str, cells: list[Any]) -> None:
+    own = pd.Series(cells, dtype=dtype)
+    read, unread = cast_column(own, Column("own", "float"))
+    assert (read.tolist(), unread.tolist()) == ([1.5, pd.NA, pd.NA, pd.NA], [False, True, True, False])
+    assert read.dtype == DTYPES["float"]
+    report = checked(customers(4).assign(**{**TEXTS, "rating": own.array}))
+    assert report.counts == {"rating is not written as float": 2}
+
+
+def test_what_is_no_number_is_no_float_and_no_null() -> None:
+    cells = pd.Series(pd.arrays.FloatingArray(np.array([np.nan, 1.0]), np.array([False, True])))  # as 0/0 gives it
+    read, unread = cast_column(cells, Column("own", "float"))
+    assert (read.tolist(), unread.tolist()) == ([pd.NA, pd.NA], [True, False])
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[s]", "datetime64[ns]", "timestamp[us][pyarrow]", "object"])
+def test_a_time_without_a_zone_is_not_guessed_whatever_the_frame_holds_it_as(dtype: str) -> None:
+    cells = pd.Series([pd.Timestamp("2026-01-02T03:04:05"), None]).astype(dtype)
+    read, unread = cast_column(cells, Column("own", "datetime"))
+    assert (read.isna().tolist(), unread.tolist()) == ([True, True], [True, False])
+
+
+def test_an_integer_that_64_bits_do_not_hold_is_none() -> None:
+    for cells in (pd.Series([2**64 - 1, 7], dtype="uint64"), pd.Series([2**70, 7], dtype=object)):
+        read, unread = cast_column(cells, Column("own", "integer"))
+        assert (read.tolist(), unread.tolist()) == ([pd.NA, 7], [True, False])
+
+
+@pytest.mark.parametrize(
+    ("kind", "default"),
+    [
+        ("float", float("inf")), ("float", float("-inf")), ("float", float("nan")),
+        pytest.param("float", 2**1024, id="float-huge"),
+        ("integer", 2**63), ("integer", -(2**63) - 1), ("integer", 7.0), ("datetime", datetime(2026, 1, 2)),
+        ("datetime", date(2026, 1, 2)), ("datetime", pd.NaT), ("date", datetime(2026, 1, 2, tzinfo=UTC)),
+        ("date", pd.Timestamp("2026-01-02")), ("date", pd.NaT), ("date", "2026-01-02"),
+    ],
+)  # fmt: skip
+def test_a_default_that_cannot_be_sent_is_refused(kind: Any, default: Any) -> None:
+    with pytest.raises(SettingsError, match=f"default of own is not of type {kind}"):
+        CustomAttribute("own", kind, default=default)
+
+
+@pytest.mark.parametrize(
+    ("kind", "default"),
+    [("float", 1), ("float", -1.5), ("integer", 2**63 - 1), ("integer", -(2**63)), ("date", date(2026, 1, 2)),
+     ("datetime", datetime(2026, 1, 2, tzinfo=UTC))],
+)  # fmt: skip
+def test_a_default_of_its_type_is_taken(kind: Any, default: Any) -> None:
+    assert CustomAttribute("own", kind, default=default).column.default == default
 
 
 def test_no_attribute_has_the_name_of_a_column_of_the_packages_own(customers) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, get_args
@@ -49,7 +50,8 @@ class CustomAttribute:
     min_length, max_length
         Of a string, in characters.
     default
-        What a new customer gets where a delivery does not speak of the column.
+        What a new customer gets where a delivery does not speak of the column: a value of the type. A datetime names
+        its zone, an integer has 64 bits, a float is finite.
 
     Raises
     ------
@@ -89,7 +91,10 @@ class CustomAttribute:
         if lengths and (self.data_type != "string" or min(lengths) < 0 or lengths != sorted(lengths)):
             raise SettingsError(f"The lengths of {self.name} are of a string, and min_length is not above max_length.")
         if self.default is not None and not self._fits(self.default):
-            raise SettingsError(f"The default of {self.name} is not of type {self.data_type}, or not of its length.")
+            raise SettingsError(
+                f"The default of {self.name} is not of type {self.data_type}, or not of its length: a datetime names "
+                "its zone, an integer has at most 64 bits, a float is finite."
+            )
 
     @property
     def column(self) -> Column:
@@ -110,5 +115,11 @@ class CustomAttribute:
         odd |= isinstance(value, datetime) != (self.data_type == "datetime")
         if odd or not isinstance(value, _FITS[self.data_type]):
             return False
+        if isinstance(value, datetime):
+            return value.tzinfo is not None
+        if isinstance(value, int | float) and self.data_type == "float":
+            return abs(value) <= sys.float_info.max  # neither infinite nor not a number
+        if isinstance(value, int):
+            return -(2**63) <= value < 2**63
         length = len(value) if isinstance(value, str) else 0
         return (self.min_length or 0) <= length <= (length if self.max_length is None else self.max_length)

@@ -34,6 +34,8 @@ DTYPES: dict[Kind, Any] = {
 def cast_column(cells: pd.Series[Any], column: Column) -> tuple[pd.Series[Any], npt.NDArray[np.bool_]]:
     """Return a column in its data type, null where a cell is not of it, and which cells these are; shape (rows,).
 
+    Infinity is no float, for JSON has none; a time without a zone is no datetime, whatever dtype the frame gives it.
+
     Examples
     --------
     >>> cells, unread = cast_column(pd.Series(["7", None, "7.0"]), Column("level", "integer"))
@@ -43,7 +45,10 @@ def cast_column(cells: pd.Series[Any], column: Column) -> tuple[pd.Series[Any], 
     kind, dtype = column.kind, DTYPES[column.kind]
     given = cells.notna().to_numpy(dtype=bool)
     if cells.dtype == dtype:
-        return cells, np.zeros(len(cells), dtype=bool)
+        odd = np.zeros(len(cells), dtype=bool)
+        if kind == "float":
+            odd = ~np.isfinite(cells.to_numpy(dtype=float, na_value=0.0))
+        return cells.mask(odd) if odd.any() else cells, odd
     if kind == "datetime" and isinstance(cells.dtype, pd.DatetimeTZDtype):
         return cells.dt.tz_convert("UTC").dt.as_unit("us"), np.zeros(len(cells), dtype=bool)
     texts = cells.map(_text, na_action="ignore").astype("str")
@@ -85,7 +90,7 @@ def _typed(texts: pd.Series[Any], kind: Kind) -> pd.Series[Any]:
         return pd.Series([None if pd.isna(t) else int(t) for t in texts], texts.index, pd.Int64Dtype())
     if kind == "float":
         numbers = pd.to_numeric(texts)
-        return numbers.where(np.isfinite(numbers)).astype(pd.Float64Dtype())  # JSON has no infinity
+        return numbers.where(np.isfinite(numbers)).astype(pd.Float64Dtype())
     if kind == "boolean":
         return texts.str.lower().map({"true": True, "false": False})
     moments = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True).dt.as_unit("us")
