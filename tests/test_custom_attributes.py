@@ -425,6 +425,21 @@ def test_cells_that_were_never_checked_are_said_so(tenant: Tenant, customers) ->
         tenant.plan(customers(1).assign(**TEXTS | {"staff": "many"}))
 
 
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("rating", pd.Series([1.5, np.inf])),
+        ("rating", pd.Series([1.5, -np.inf], dtype="Float64")),
+        ("seen_at", pd.to_datetime(pd.Series([None, "2026-01-02T03:04:05"]))),
+    ],
+)
+def test_cells_that_were_never_checked_are_neither_guessed_nor_sent_as_no_json(
+    tenant: Tenant, customers, column: str, cells: pd.Series
+) -> None:
+    with pytest.raises(PlanError, match=rf"{column} of source_row 3 is not written as .*: validate the delivery"):
+        tenant.plan(customers(2).assign(**{column: cells.array}))
+
+
 def test_attributes_are_listed_in_the_projects_file_and_in_the_environment(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "toolkit.toml").write_text(
         '[[attributes]]\nname = "region"\nmax_length = 3\n[[attributes]]\nname = "since"\ndata_type = "date"\n'

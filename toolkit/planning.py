@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.batching import Envelope
+from toolkit.casting import cast_column
 from toolkit.comparison import STATES
 from toolkit.contract import TIME, Resource
 from toolkit.diffing import SENT, Diff
@@ -51,8 +52,8 @@ def plan_push(
     ------
     PlanError
         If a state cannot be included, a guard does not exist, the diff compares with another target's ledger or a
-        past moment, or knows other custom attributes than the settings, the ledger has one that these do not list, or
-        a row is larger than a request may be.
+        past moment, or knows other custom attributes than the settings, the ledger has one that these do not list, a
+        cell of one is not of its data type, or a row is larger than a request may be.
 
     Examples
     --------
@@ -166,7 +167,7 @@ def _rows(changes: Diff, states: list[str], resource: Resource) -> pa.Table:
 
 
 def _require_attributes(changes: Diff, resource: Resource) -> None:
-    """Refuse to drop a custom attribute of the delivery, or to empty one that the diff never saw."""
+    """Refuse to drop a custom attribute of the delivery, to empty one that the diff never saw, or to guess a cell."""
     delivery, custom = changes.delivery, [c.name for c in resource.custom]
     dropped = [c for c in delivery.given if c not in resource.names]
     unseen = [c for c in custom if c not in delivery.frame.columns]
@@ -176,3 +177,11 @@ def _require_attributes(changes: Diff, resource: Resource) -> None:
             "those of the table under [[attributes]] in toolkit.toml, validate under Settings().documented, and diff "
             "with Ledger.of().snapshot()."
         )
+    for column in resource.custom:
+        # Arrow would take infinity, which JSON has not, and a time without a zone as UTC.
+        unread = delivery.frame.index[cast_column(delivery.frame[column.name], column)[1]]
+        if len(unread):
+            raise PlanError(
+                f"{column.name} of source_row {unread[0]} is not written as {column.kind}: validate the "
+                "delivery under Settings().documented, and diff its good rows. Nothing was planned."
+            )
