@@ -1040,6 +1040,34 @@ def test_what_a_killed_dry_run_left_behind_goes_with_the_next_call(
         assert set(home.glob("dry-run-*")) == {elsewhere, in_use}
 
 
+def dry_run_and_die_tidying(n: int, plan: PushPlan, options: dict[str, Any]) -> None:
+    """Be killed after the n-th file that goes."""
+    unlink, gone = os.unlink, []
+
+    def unlink_and_die(*path: Any, **how: Any) -> None:
+        unlink(*path, **how)
+        gone.append(path)
+        if len(gone) == n:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.unlink = unlink_and_die
+    dry_run(plan, settings=Settings(**options), progress=False)
+
+
+def test_a_dry_run_that_is_killed_while_it_tidies_up_leaves_no_rows_for_ever(current: Place, customers) -> None:
+    plan, home = current.plan(customers(3)), current.settings.home
+    options = {"base_url": current.sandbox.url, "home": home, **current.options}
+    for n in range(1, 20):
+        process = PROCESSES.Process(target=dry_run_and_die_tidying, args=(n, plan, options))
+        process.start()
+        process.join(60)
+        current.push(current.plan(customers(0)))
+        assert {path.name for path in home.glob("dry-run-*/**/*")} <= {"pusher.lock", "pusher.lock-journal"}
+        if process.exitcode == 0:
+            break
+    assert n > 4  # the rows, the delivery, the journal, the holder's file
+
+
 def test_a_batch_filled_to_the_limit_is_cut_anew_for_a_dry_run(current: Place, customers) -> None:
     """The words of a dry run take bytes themselves."""
     frame = customers(1_500, customer_subcategory="x" * 1_000)

@@ -80,7 +80,10 @@ def passing_folder(home: Path, prefix: str, target: str, *, clock: Callable[[], 
         tempfile.TemporaryDirectory(dir=home, prefix=prefix) as folder,
         only_pusher(Path(folder), target, clock=clock),
     ):
-        yield Path(folder)
+        try:
+            yield Path(folder)
+        finally:
+            _empty(Path(folder))
 
 
 def clear_left_behind(home: Path, prefix: str) -> None:
@@ -88,7 +91,18 @@ def clear_left_behind(home: Path, prefix: str) -> None:
     # The holder's file is written under the lock, so a folder that has one and can be locked is nobody's.
     for holder in home.glob(f"{prefix}*/pusher.json"):
         with contextlib.suppress(OpenPushError, JournalError), only_pusher(holder.parent, holder.parent.name):
+            _empty(holder.parent)
             shutil.rmtree(holder.parent, ignore_errors=True)
+
+
+def _empty(folder: Path) -> None:
+    """Remove the customers' rows first: a folder whose holder's file is gone is not found any more."""
+    with contextlib.suppress(OSError):  # what stays goes with the folder
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif not path.name.startswith("pusher."):
+                path.unlink()
 
 
 def _refuse_another_machine(holder: Path, target: str) -> None:
