@@ -1332,6 +1332,38 @@ def test_a_push_that_was_killed_is_resumed_to_the_whole_plan(
     assert place.plan(customers(1_200)).n_rows == 0
 
 
+def push_and_die_keeping(plan: PushPlan, options: dict[str, Any]) -> None:
+    """Be killed with the rows written, and not in their place yet."""
+    replace_file = Path.replace
+
+    def die(part: Path, target: Path) -> Path:
+        if part.parent.name == "rows":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace_file(part, target)
+
+    Path.replace = die  # type: ignore[assignment,method-assign]
+    push(plan, settings=Settings(**options), progress=False)
+
+
+@pytest.mark.parametrize("call", ["push", "resume", "abandon"])
+def test_rows_that_a_killed_push_left_half_kept_go_with_the_next_call(place: Place, customers, call: str) -> None:
+    options = {"base_url": place.sandbox.url, "home": place.settings.home, **place.options}
+    plan, folder = place.plan(customers(3)), place.settings.target_folder()
+    process = PROCESSES.Process(target=push_and_die_keeping, args=(plan, options))
+    process.start()
+    process.join(60)
+    exported = place.settings.home / "mine.part"
+    exported.touch()
+    assert len(list((folder / "rows").iterdir())) == 1
+    if call == "push":
+        assert fates(place.push(plan)) == {"accepted": 3}
+    else:
+        with pytest.raises(NothingOpenError):
+            getattr(place, call)()
+    assert not list(folder.rglob("*.part"))
+    assert exported.exists()
+
+
 def test_an_append_that_was_killed_leaves_what_was_in_flight_to_the_analyst(place: Place, customers) -> None:
     place.options["operation"] = "APPEND"
     kill_a_push(place, "with an answer that was not written down", place.plan(customers(1_200)))

@@ -53,6 +53,13 @@ def keep(path: Path, write: Callable[[BinaryIO], object]) -> str:
     return digest
 
 
+def clear_unfinished(folder: Path) -> None:
+    """Remove what killed processes left half written below a folder: customers' rows. Nobody may be writing there."""
+    for part in folder.rglob("*.part"):
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
 class KeptRows:
     """The rows of pushes, and what the ledger is to know of their deliveries, as Parquet files in one folder.
 

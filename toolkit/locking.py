@@ -23,7 +23,7 @@ from typing import Any
 
 from toolkit.author import author
 from toolkit.errors import JournalError, OpenPushError
-from toolkit.keeping import keep
+from toolkit.keeping import clear_unfinished, keep
 
 BEAT_S = 5.0
 """Seconds between two signs of life of a process that pushes."""
@@ -38,7 +38,7 @@ def now() -> datetime:
 def only_pusher(
     folder: Path, target: str, *, clock: Callable[[], datetime] = now, beat_s: float = BEAT_S
 ) -> Iterator[None]:
-    """Hold the right to push to a target.
+    """Hold the right to push to a target; what a killed process left half written there goes first.
 
     Raises
     ------
@@ -58,6 +58,7 @@ def only_pusher(
             me = {"process": os.getpid(), "host": socket.gethostname(), "user": author()}
             said = json.dumps({**me, "since": clock().isoformat(timespec="seconds")}).encode()
             keep(holder, lambda file: file.write(said))
+            clear_unfinished(folder)
         except (sqlite3.Error, OSError) as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
                 raise OpenPushError(
