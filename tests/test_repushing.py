@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from toolkit.repushing import correct_customers, repush
 from toolkit.reverting import revert
 from toolkit.sandbox import DROPPED, Reply
 from toolkit.settings import Settings
+from toolkit.settling import settle
 from toolkit.writing import write_table
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -162,8 +164,9 @@ def test_a_correction_is_bound_to_the_ledger_it_was_made_from(place: Place, cust
 
 @pytest.mark.parametrize("given", [None, 5, pd.DataFrame({"push": ["p"]})], ids=["none", "number", "frame"])
 def test_what_is_neither_a_push_nor_its_report_is_said(place: Place, given: Any) -> None:
-    with pytest.raises(InputError, match=r"by its name or its report, and no (NoneType|int|DataFrame): .*pushes\(\)"):
-        repush(given, settings=place.settings)
+    for taken in (repush, revert, partial(settle, accepted="all", reason="looked")):
+        with pytest.raises(InputError, match=r"by its name or its report, and no (NoneType|int|DataFrame): .*pushes\("):
+            taken(given, settings=place.settings)
 
 
 # Pushing again -----------------------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class Claims:
         LedgerError
             If the push has no claim, or no reason is given.
         """
-        if not reason.strip():
+        if not (isinstance(reason, str) and reason.strip()):
             raise LedgerError("To release another's push needs a reason, for those who read the ledger later.")
         if push not in (known := [claim["push"] for claim in self.open()]):
             raise LedgerError(f"No push {push!r} is under way; there is {', '.join(known) or 'none'}.")

@@ -18,7 +18,6 @@ from toolkit.engine import to_frame
 from toolkit.errors import InputError, PlanError
 from toolkit.guards import ALL, GUARDS, chosen_names
 from toolkit.planning import PushPlan, plan_push
-from toolkit.reporting import PushReport
 from toolkit.settings import Settings
 from toolkit.snapshot import Snapshot
 from toolkit.validation import validate
@@ -132,21 +131,6 @@ def plan_anew(
         why = (whys or {}).get(str(state), f"{state}: {WAYS_IN[str(state)]}")
         said.append(left_out_rows(changes.delivery.frame.loc[rows.index], why))
     return Repush(plan, pd.concat([left_out, *said], ignore_index=True), reason)
-
-
-def name_of(push: str | PushReport) -> str:
-    """Return the name of a push that is given by its name or its report.
-
-    Raises
-    ------
-    InputError
-        If it is neither.
-    """
-    if isinstance(push, str):
-        return push
-    if not isinstance(push, PushReport):
-        raise InputError(f"A push is given by its name or its report, and no {type(push).__name__}: look at pushes().")
-    return push.push
 
 
 def restamped(frame: pd.DataFrame, versions: pa.Table, now: datetime | None) -> pd.DataFrame:

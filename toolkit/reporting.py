@@ -14,6 +14,7 @@ from toolkit.casting import typed_frame
 from toolkit.contract import CUSTOMER, TIME
 from toolkit.delivery import Delivery
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
+from toolkit.errors import InputError
 from toolkit.fates import Timing, fate_bar, verdict
 from toolkit.journal import Journal
 from toolkit.mending import write_mending_sheet
@@ -263,6 +264,21 @@ class PushReport(Result):
             "unknown_rows": self.unknown.head(MAX_TOLD).astype({TIME: "str"}).to_dict("records"),
             "refusals": refused.to_dict("records"),
         }
+
+
+def name_of(push: str | PushReport) -> str:
+    """Return the name of a push that is given by its name or its report.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if isinstance(push, str):
+        return push
+    if not isinstance(push, PushReport):
+        raise InputError(f"A push is given by its name or its report, and no {type(push).__name__}: look at pushes().")
+    return push.push
 
 
 def report_of(

@@ -26,8 +26,8 @@ from toolkit.ledger import Ledger
 from toolkit.mending import read_corrections
 from toolkit.patching import Patch
 from toolkit.receipts import FATES
-from toolkit.replanning import Repush, left_out_rows, name_of, plan_anew, restamped
-from toolkit.reporting import REFUSAL_COLUMNS, PushReport, origin_of
+from toolkit.replanning import Repush, left_out_rows, plan_anew, restamped
+from toolkit.reporting import REFUSAL_COLUMNS, PushReport, name_of, origin_of
 from toolkit.settings import Settings
 from toolkit.times import parse_times
 

@@ -15,7 +15,7 @@ from toolkit.entries import RETRACTED, STANDS
 from toolkit.errors import LedgerError
 from toolkit.ledger import Ledger
 from toolkit.replanning import Repush, left_out_rows, plan_anew, restamped
-from toolkit.reporting import PushReport
+from toolkit.reporting import PushReport, name_of
 from toolkit.settings import Settings
 
 FIRST = "first added by this push: the API has no delete"
@@ -51,11 +51,13 @@ def revert(
 
     Raises
     ------
+    InputError
+        If `push` is neither a name nor a report.
     LedgerError
         If the ledger holds no row of the push.
     """
     chosen = settings or Settings()
-    name = push if isinstance(push, str) else push.push
+    name = name_of(push)
     ledger = Ledger.of(chosen)
     snapshot = ledger.snapshot()
     with Session({"now_": snapshot.versions, "before_": ledger.versions(but_for=name)}) as session:

@@ -20,7 +20,7 @@ from toolkit.locking import only_pusher
 from toolkit.pacing import Pace
 from toolkit.planning import PushPlan
 from toolkit.receipts import FATES, SETTLED, Fate, PushRecord, Receipt
-from toolkit.reporting import PushReport, report_of
+from toolkit.reporting import PushReport, name_of, report_of
 from toolkit.settings import Settings
 
 Named = Literal["all"] | Iterable[str | int]
@@ -52,7 +52,8 @@ def settle(
     Raises
     ------
     InputError
-        If no row or no reason is given, a row is named twice, or one that is not unknown: nothing is settled then.
+        If `push` is none, no row or no reason is given, a row is named twice, or one that is not unknown: nothing is
+        settled then.
     NothingOpenError
         If the journal has no such push.
     PlanError
@@ -60,7 +61,7 @@ def settle(
     """
     chosen, pace = settings or Settings(), pace or Pace()
     folder = chosen.target_folder()
-    if not reason.strip():
+    if not (isinstance(reason, str) and reason.strip()):
         raise InputError("settle() takes a reason: how it is known what became of the rows.")
     with (
         only_pusher(folder, chosen.target, clock=pace.now),
@@ -110,7 +111,7 @@ def _record(journal: Journal, push: PushPlan | PushReport | str) -> PushRecord:
         if found is None:
             raise NothingOpenError(f"Plan {push.digest[:12]} was not pushed from here: there is nothing to settle.")
         return found
-    return journal.push(push.push if isinstance(push, PushReport) else push)
+    return journal.push(name_of(push))
 
 
 def _places(named: Named, rows: pa.Table, unknown: npt.NDArray[np.int64], record: PushRecord) -> npt.NDArray[np.int64]:
