@@ -580,7 +580,7 @@ def test_a_default_of_its_type_is_taken(kind: Any, default: Any) -> None:
 
 def test_no_attribute_has_the_name_of_a_column_of_the_packages_own(customers) -> None:
     plan = plan_push(diff(customers(0), customers(1)))
-    own = {*entry_schema(CUSTOMER).names, *plan.rows.column_names, *REFUSAL_COLUMNS, "fate", "reasons"}
+    own = {*entry_schema(CUSTOMER).names, *plan.rows.column_names, *REFUSAL_COLUMNS, "fate", "reasons", "text"}
     assert own - set(CUSTOMER.names) <= RESERVED
     for name in RESERVED:
         with pytest.raises(SettingsError, match=f"'{name}' cannot be a custom attribute"):

@@ -22,7 +22,7 @@ _FITS: dict[str, tuple[type, ...]] = {
 
 RESERVED = frozenset(
     {
-        "self", "source_row", "state", "reasons",  # beside a row, from its file to its plan
+        "self", "source_row", "state", "reasons", "text",  # beside a row, from its file to its plan
         # of an entry of the ledger
         "entry", "recorded_at", "operation", "plan", "batch", "position", "author", "reason", "source_file",
         "fate", "code", "category", "message", "column",  # of a push's report
