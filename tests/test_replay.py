@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.clocks import Clock
-from toolkit import cli
+from toolkit import cli, terminal
 from toolkit.pushing import push
 from toolkit.sandbox import Sandbox
 
@@ -66,7 +66,7 @@ def written(folder: Path, header: str) -> Path:
 def test_twelve_real_deliveries_send_what_is_new_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], clock: Clock
 ) -> None:
-    monkeypatch.setattr(cli, "push", partial(push, pace=clock.pace))
+    monkeypatch.setattr(terminal, "push", partial(push, pace=clock.pace))
 
     def run(*arguments: str) -> tuple[int, dict]:
         capsys.readouterr()

@@ -42,7 +42,6 @@ from toolkit import (
     correct,
     correct_customers,
     diff,
-    later_commands,
     patch_between,
     plan_push,
     profile,
@@ -56,6 +55,7 @@ from toolkit import (
     settle,
     status,
     suggest_mapping,
+    terminal,
     validate,
 )
 from toolkit.contract import CONTRACTS
@@ -264,7 +264,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         work(run, server)
         patch.setenv("TOOLKIT_BASE_URL", server.url)
         patch.setenv("TOOLKIT_HOME", str(run.root / "state"))
-        for module, name in ((cli, "push"), (cli, "resume"), (later_commands, "push")):
+        for module, name in ((terminal, "push"), (cli, "resume")):
             patch.setattr(module, name, partial(getattr(module, name), pace=run.clock.pace))
         command_line(run, server)
         # The vendor was told it, in every request, and answered what it was to answer.
