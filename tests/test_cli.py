@@ -546,10 +546,11 @@ def test_a_large_file_is_scanned_by_the_same_rules(run: Run, clean: Path, tmp_pa
     assert len((tmp_path / "good.csv").read_text(encoding="utf-8").splitlines()) == 6
 
 
-def test_no_file_that_is_there_is_written_over(run: Run, tmp_path: Path) -> None:
+def test_no_file_that_is_there_is_written_over(run: Run, clean: Path, tmp_path: Path) -> None:
     taken = tmp_path / "answers.xlsx"
     taken.write_text("precious", encoding="utf-8")
     assert run("check", *FIRST, "--excel", taken)[0] == 2
     assert run("mend", taken, "--out", taken)[0] == 2
     assert run("snapshot", "--out", taken)[0] == 2
+    assert run("scan", clean, "--good", clean)[0] == run("scan", clean, "--bad", taken)[0] == 2
     assert taken.read_text(encoding="utf-8") == "precious"

@@ -54,6 +54,9 @@ def scan(
         Look for what will hurt later too, which takes more time and memory.
     """
     settings = labelled()
+    for path in (good, bad):
+        if path:
+            require_free(path)
     found = scanned(file, mapping=mapping, contract=settings.documented, rules=RULES if warnings else ())
     for path, write in ((good, found.write_good), (bad, found.write_bad)):
         if path:
