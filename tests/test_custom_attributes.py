@@ -555,6 +555,21 @@ def test_an_integer_that_64_bits_do_not_hold_is_none() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "cells", "kept"),
+    [
+        ("float", np.array([3e19, 0.5]), [3e19, 0.5]),
+        ("float", ["20000000000000000000", "1" * 400], [2e19, None]),
+        ("integer", np.array([2**62, -(2**63)]), [2**62, -(2**63)]),
+        ("integer", [str(2**63 - 1), str(2**63), "-" + "9" * 19], [2**63 - 1, None, None]),
+    ],
+)  # fmt: skip
+def test_a_number_is_read_as_far_as_its_data_type_goes(kind: Any, cells: Any, kept: list[Any]) -> None:
+    found, unread = cast_column(pd.Series(cells), Column("own", kind))
+    assert [None if pd.isna(n) else n for n in found] == kept
+    assert unread.tolist() == [n is None for n in kept]
+
+
+@pytest.mark.parametrize(
     ("kind", "default"),
     [
         ("float", float("inf")), ("float", float("-inf")), ("float", float("nan")),

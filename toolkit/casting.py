@@ -13,7 +13,7 @@ from toolkit.contract import Column, Kind, Resource
 from toolkit.engine import to_frame
 
 _PATTERNS: dict[str, str] = {
-    "integer": r"[+-]?[0-9]{1,18}",
+    "integer": r"[+-]?[0-9]{1,19}",
     "float": r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?",
     "boolean": "(?i:true|false)",
     # A time without a zone is not read: only the analyst knows which one it is.
@@ -87,9 +87,11 @@ def typed_frame(table: pa.Table, *, index: str | None = None) -> pd.DataFrame:
 def _typed(texts: pd.Series[Any], kind: Kind) -> pd.Series[Any]:
     if kind == "integer":
         # Without a float in between, which would lose the last digits of a long number beside a null.
-        return pd.Series([None if pd.isna(t) else int(t) for t in texts], texts.index, pd.Int64Dtype())
+        read = [None if pd.isna(t) else int(t) for t in texts]
+        held = [n if n is not None and -(2**63) <= n < 2**63 else None for n in read]
+        return pd.Series(held, texts.index, pd.Int64Dtype())
     if kind == "float":
-        numbers = pd.to_numeric(texts)
+        numbers = texts.astype("float64")
         return numbers.where(np.isfinite(numbers)).astype(pd.Float64Dtype())
     if kind == "boolean":
         return texts.str.lower().map({"true": True, "false": False})
