@@ -169,6 +169,16 @@ def test_what_is_neither_a_push_nor_its_report_is_said(place: Place, given: Any)
             taken(given, settings=place.settings)
 
 
+def test_a_revert_takes_back_the_version_that_was_left_of_a_push(place: Place, customers) -> None:
+    place.push(customers(1, customer_name="old"))
+    versions = [customers(1, at=f"2026-0{m}-01T00:00:00Z", customer_name=f"v{m}") for m in (2, 3)]
+    report = place.push(pd.concat(versions).set_axis(pd.RangeIndex(2, 4, name="source_row")))
+    Ledger.of(place.settings).retract([("C00000", "2026-03-01")], reason="it is not there")
+    assert revert(report, settings=place.settings).plan.rows["customer_name"].to_pylist() == ["old"]
+    Ledger.of(place.settings).retract([("C00000", "2026-02-01")], reason="nor is that")
+    assert revert(report, settings=place.settings).left_out["why"].tolist() == ["retracted since: it did not arrive"]
+
+
 # Pushing again -----------------------------------------------------------------------------------------------------
 
 

@@ -90,11 +90,10 @@ def revert(
 # after changes nothing of what is shown where it was taken back itself, or is older.
 _TOUCHED = f"""FROM (
     WITH mine AS (
-        SELECT customer_id, max(updated_at) AS updated_at, max(recorded_at) AS at_ FROM entries
-        WHERE plan = $2 AND entry <> '{RETRACTED}' GROUP BY customer_id
-    ), gone AS (
-        SELECT DISTINCT customer_id FROM entries JOIN mine USING (customer_id, updated_at)
-        WHERE entry = '{RETRACTED}' AND coalesce(plan = $2, TRUE) AND recorded_at >= at_
+        SELECT customer_id, coalesce(max(updated_at) FILTER (stands), max(updated_at)) AS updated_at,
+               max(recorded_at) AS at_, NOT bool_or(stands) AS retracted
+        FROM (SELECT *, {STANDS} AS stands FROM entries e WHERE plan = $2 AND entry <> '{RETRACTED}')
+        GROUP BY customer_id
     ), later AS (
         SELECT e.customer_id, max_by(e.plan, e.recorded_at) AS later_push
         FROM entries e JOIN mine ON e.customer_id = mine.customer_id AND e.recorded_at >= at_
@@ -102,9 +101,8 @@ _TOUCHED = f"""FROM (
           AND e.updated_at >= mine.updated_at
         GROUP BY e.customer_id
     )
-    SELECT row_number() OVER (ORDER BY customer_id) AS source_row, customer_id, mine.updated_at, later_push,
-           gone.customer_id IS NOT NULL AS retracted
-    FROM mine LEFT JOIN later USING (customer_id) LEFT JOIN gone USING (customer_id) ORDER BY source_row)"""
+    SELECT row_number() OVER (ORDER BY customer_id) AS source_row, customer_id, updated_at, later_push, retracted
+    FROM mine LEFT JOIN later USING (customer_id) ORDER BY source_row)"""
 _NEWEST = "(FROM {0} QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1)"
 
 
