@@ -412,6 +412,20 @@ def test_an_acceptance_counts_after_a_retraction_by_a_clock_that_is_ahead(ledger
     assert sorted(row["customer_name"] for row in held if row["customer_id"] == "A") == ["later", "resent"]
 
 
+def test_a_seeding_counts_after_a_retraction_by_a_clock_that_is_ahead(ledger: Ledger, customers) -> None:
+    ledger.seed(customers(2), reason="export", now=START)
+    ledger.retract([("C00000", "2026-01-01")], reason="looked", now=START + timedelta(days=3))
+    ledger.seed(customers(2), reason="found it", beside_entries=True, now=START + timedelta(days=1))
+    assert set(names(ledger)) == {"C00000", "C00001"}
+
+
+@pytest.mark.parametrize("now", [datetime(2026, 1, 9), "2026-01-09", "2026-01-09T01:00:00+01:00"])
+def test_a_retraction_is_dated_in_utc(ledger: Ledger, customers, now: Any) -> None:
+    ledger.seed(customers(1), reason="export", now=START)
+    ledger.retract([("C00000", "2026-01-01")], reason="looked", now=now)
+    assert ledger.history("C00000")["recorded_at"].iloc[-1] == pd.Timestamp("2026-01-09T00:00:00Z")
+
+
 @pytest.mark.parametrize("by_push", [True, False])
 def test_a_seeding_that_was_retracted_can_be_made_anew(ledger: Ledger, customers, by_push: bool) -> None:
     def at(hour: int) -> dict[str, Any]:

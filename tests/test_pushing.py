@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from html import unescape
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -686,6 +687,32 @@ def test_a_push_whose_machine_is_lost_is_released_and_the_later_push_goes_first(
     assert len(Ledger.of(place.settings).query("SELECT customer_id FROM entries WHERE plan = $2", mine)) == 500
 
 
+def test_a_plan_is_settled_by_rows_that_are_named_once(place: Place, customers) -> None:
+    place.options["operation"] = "APPEND"
+    other = place.plan(customers(1, start=9))
+    place.sandbox.vendor.troubles.append((True, DROPPED))
+    plan = place.plan(customers(4))
+    place.push(plan)
+    say = {"reason": "looked", "settings": place.settings, "pace": place.clock.pace}
+    for reason in ("", " ", None):
+        with pytest.raises(InputError, match="takes a reason"):
+            settle(plan, accepted="all", **{**say, "reason": reason})
+    for wrong, words in (
+        ({"accepted": "C00000", "refused": [2, 3]}, "source_row 2 is settled as accepted and as refused"),
+        ({"accepted": ["C00000", "C00009"]}, "has no unknown row 'C00009'.*Nothing was settled"),
+        ({"refused": 77}, "has no unknown row 77"),
+        ({}, "Nothing was settled of push .*name unknown rows"),
+    ):
+        with pytest.raises(InputError, match=words):
+            settle(plan, **wrong, **say)
+    with pytest.raises(NothingOpenError, match=f"Plan {other.digest[:12]} was not pushed from here"):
+        settle(other, accepted="all", **say)
+    assert fates(settle(plan, accepted="C00000", refused=3, **say)) == {"accepted": 1, "refused": 1, "unknown": 2}
+    done = settle(plan, accepted=[4], refused=["C00003"], **say)
+    assert (fates(done), done.state) == ({"accepted": 2, "refused": 2}, "done")
+    assert set(Ledger.of(place.settings).snapshot().frame["customer_id"]) == {"C00000", "C00002"}
+
+
 def test_a_settled_push_holds_nobody_back(place: Place, colleague: Place, customers) -> None:
     place.options["operation"] = colleague.options["operation"] = "APPEND"
     place.sandbox.vendor.troubles.append((True, DROPPED))
@@ -760,9 +787,90 @@ def test_a_push_stopped_before_its_claim_claims_when_it_is_resumed_and_looks_the
     with pytest.raises(OpenPushError, match="was left open"):
         place.resume()
     claimed = [claim["push"] for claim in Ledger.of(place.settings).claims.open()]
-    assert claimed == [mine, status(settings=colleague.settings).open_push]
+    assert claimed == [status(settings=colleague.settings).open_push]  # theirs alone: mine looked, and let go
+    assert status(settings=place.settings).open_push == mine
     assert fates(colleague.resume()) == {"accepted": 3}
     assert fates(place.resume()) == {"unsent": 3}
+    place.require_agreement()
+
+
+@pytest.mark.parametrize("ahead", [0, 3_600, -3_600])
+def test_of_two_released_pushes_that_are_resumed_one_goes_on_at_a_time(
+    place: Place, colleague: Place, customers, monkeypatch, ahead: int
+) -> None:
+    place.options["operation"] = colleague.options["operation"] = "APPEND"
+    colleague.clock = Clock()
+    colleague.clock.sleep(60 + ahead)
+    for who, other in ((place, colleague), (colleague, place)):
+        place.sandbox.vendor.troubles.append(Reply(401))
+        who.stopped(customers(3))
+        release(other)
+    whole = Sender.run
+
+    def meanwhile(self: Sender) -> None:  # mine has claimed anew, and sends
+        monkeypatch.setattr(Sender, "run", whole)
+        with pytest.raises(OpenPushError, match="is under way, or was left open"):
+            colleague.resume()
+        whole(self)
+
+    monkeypatch.setattr(Sender, "run", meanwhile)
+    assert fates(place.resume()) == {"accepted": 3}
+    assert fates(colleague.resume()) == {"unsent": 3}
+    assert Ledger.of(place.settings).query("SELECT count(*) AS n FROM entries")["n"].to_pylist() == [3]
+    assert Ledger.of(place.settings).claims.open() == []
+
+
+def test_a_released_push_is_not_resumed_beside_one_that_sends_by_a_clock_behind(
+    place: Place, colleague: Place, customers, monkeypatch
+) -> None:
+    colleague.clock = Clock()  # which stays an hour behind
+    place.clock.sleep(3_600)
+    place.sandbox.vendor.troubles.append(Reply(401))
+    place.stopped(customers(3))
+    release(colleague)
+    whole = Sender.run
+
+    def meanwhile(self: Sender) -> None:
+        monkeypatch.setattr(Sender, "run", whole)
+        with pytest.raises(OpenPushError, match="is under way"):
+            place.resume()
+        whole(self)
+
+    monkeypatch.setattr(Sender, "run", meanwhile)
+    assert fates(colleague.push(customers(3))) == {"accepted": 3}
+    assert fates(place.resume()) == {"unsent": 3}
+
+
+@pytest.mark.parametrize("wrong", ["prefix", "token"])
+def test_a_resume_that_is_refused_for_its_settings_claims_nothing(
+    place: Place, colleague: Place, customers, monkeypatch, wrong: str
+) -> None:
+    place.sandbox.vendor.troubles.extend([None, Reply(401)])
+    place.stopped(customers(600))
+    release(colleague)
+    with monkeypatch.context() as patch:
+        if wrong == "prefix":
+            place.options["prefix"] = "ZZ_"
+        else:
+            patch.setattr("toolkit.pushing.connected", Mock(side_effect=SettingsError("no token")))
+        with pytest.raises(ToolkitError):
+            place.resume()
+    place.options.pop("prefix", None)
+    assert Ledger.of(colleague.settings).claims.open() == []
+    assert fates(place.resume()) == {"accepted": 600}
+
+
+def test_a_claim_that_is_there_though_its_write_was_said_to_fail_is_a_claim(
+    place: Place, colleague: Place, customers
+) -> None:
+    place.push(customers(1))
+    deliveries = Ledger.of(place.settings).claims.deliveries
+    while deliveries.table.version < 98:
+        deliveries.note("other", "ended", now=place.clock.now())
+    checkpoint = deliveries.table.path / "_delta_log" / "_last_checkpoint"
+    checkpoint.mkdir()  # the next commit is there, and the checkpoint after it cannot be written
+    assert fates(place.push(customers(3))) == {"accepted": 2}
+    assert Ledger.of(colleague.settings).claims.open() == []
     place.require_agreement()
 
 
@@ -824,6 +932,74 @@ def test_a_settling_of_a_closed_push_that_was_cut_is_finished_before_anything_is
     assert place.n_requests == n_requests
     assert place.plan(customers(3)).n_rows == 0
     assert Ledger.of(place.settings).history("C00000")["reason"].tolist() == ["they are in the table"]
+    place.require_agreement()
+
+
+def settled_and_cut(place: Place, customers, monkeypatch) -> PushReport:
+    """A closed push of an APPEND, settled as accepted, whose rows did not come to the ledger."""
+    place.options["operation"] = "APPEND"
+    place.sandbox.vendor.troubles.append((True, DROPPED))
+    mine = place.push(customers(3))
+    place.abandon()
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record", Mock(side_effect=LedgerError("full")))
+        with pytest.raises(LedgerError):
+            settle(mine, accepted="all", reason="they are in the table", settings=place.settings)
+    return mine
+
+
+def test_a_settled_push_whose_rows_are_lost_holds_no_other_back(place: Place, customers, monkeypatch) -> None:
+    mine = settled_and_cut(place, customers, monkeypatch)
+    (place.settings.target_folder() / "rows" / f"{mine.push}.parquet").unlink()
+    with pytest.warns(UserWarning, match=f"Rows of push {mine.push} that were settled as accepted could not enter"):
+        assert fates(place.push(customers(2, start=5))) == {"accepted": 2}
+
+
+def test_a_new_ledger_takes_over_no_settled_push_that_it_never_knew(
+    place: Place, customers, monkeypatch, tmp_path: Path
+) -> None:
+    settled_and_cut(place, customers, monkeypatch)
+    place.options["ledger"] = tmp_path / "new"
+    ledger = Ledger.of(place.settings)
+    ledger.seed(customers(3).iloc[1:], reason="export of what the vendor holds")
+    assert fates(place.push(customers(3))) == {"accepted": 1}  # the one that the export lacks
+    assert sorted(ledger.pushes()["rows"]) == [1, 2]
+
+
+def test_a_settling_that_failed_at_the_ledger_closes_the_push_when_it_is_made_again(
+    place: Place, customers, monkeypatch
+) -> None:
+    place.options["operation"] = "APPEND"
+    place.sandbox.vendor.troubles.append((True, DROPPED))
+    mine = place.push(customers(3))
+    say = {"accepted": "all", "reason": "looked", "settings": place.settings}
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record", Mock(side_effect=LedgerError("full")))
+        with pytest.raises(LedgerError):
+            settle(mine, **say)
+    with pytest.raises(InputError, match="Nothing was settled"):
+        settle(mine, **say)
+    assert status(settings=place.settings).open_push == ""
+    place.require_agreement()
+
+
+def test_an_entry_that_comes_late_stays_before_what_followed_a_retraction(
+    place: Place, colleague: Place, customers, monkeypatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record", Mock(side_effect=LedgerError("full")))
+        with pytest.raises(LedgerError):
+            place.push(customers(1, customer_name="mine"))
+    release(colleague)
+    place.clock.sleep(60)
+    colleague.push(customers(1, customer_name="theirs"))
+    place.clock.sleep(60)
+    ledger = Ledger.of(place.settings)
+    ledger.retract([("C00000", "2026-01-01")], reason="it is not there", now=place.clock.now())
+    place.clock.sleep(60)
+    colleague.push(customers(1, customer_name="third"))
+    assert place.resume().state == "done"
+    assert ledger.snapshot().frame["customer_name"].tolist() == ["third"]
     place.require_agreement()
 
 
@@ -1005,6 +1181,13 @@ def test_a_dry_run_is_answered_for_every_row_and_changes_nothing(current: Place,
     assert fates(current.push(plan)) == {"accepted": 2_500, "refused": 1}  # and the plan still stands
 
 
+def test_a_dry_run_of_nothing_asks_the_vendor_nothing(current: Place, customers) -> None:
+    current.push(customers(3))
+    n_requests = current.n_requests
+    report = dry_run(current.plan(customers(3)), settings=current.settings, pace=current.clock.pace, progress=False)
+    assert (fates(report), report.state, current.n_requests) == ({}, "dry run", n_requests)
+
+
 def test_a_dry_run_that_is_stopped_says_what_was_answered_until_then(current: Place, customers) -> None:
     current.sandbox.vendor.troubles.extend([None, Reply(401)])
     with pytest.raises(AuthorizationError) as error:
@@ -1174,6 +1357,7 @@ def test_a_journal_older_than_the_ledger_does_not_go_on(place: Place, customers,
         place.resume()
     assert place.n_requests == n_requests
     place.abandon()
+    assert len(Ledger.of(place.settings).deliveries()) == 1  # of which rows arrived, whatever this journal knows
     assert fates(place.push(customers(1_200))) == {"accepted": 200}
     place.require_agreement()
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from toolkit.deliveries import ENDED, WITHDRAWN, Deliveries, not_followed
+from toolkit.deliveries import ENDED, RESUMED, WITHDRAWN, Deliveries, not_followed
 from toolkit.errors import LedgerError, OpenPushError
 
 
@@ -33,10 +33,18 @@ class Claims:
     shared: bool
 
     def open(self) -> list[dict[str, Any]]:
-        """Return ``push, author, host, since`` of each push that has not ended, oldest first."""
+        """Return ``push, author, host, since`` of each push that has not ended, oldest first.
+
+        Beside them ``claimed_at``: later than since where it was gone on with after its claim had ended.
+        """
         found: list[dict[str, Any]] = self.deliveries.table.query(
-            f"""SELECT plan AS push, author, host, min(recorded_at) AS since FROM entries d WHERE host IS NOT NULL
-                AND {not_followed(ENDED, WITHDRAWN)} GROUP BY ALL ORDER BY since, push"""
+            f"""SELECT plan AS push, author, host, min(recorded_at) AS since,
+                       greatest(min(recorded_at), any_value(resumed_at)) AS claimed_at
+                FROM entries d LEFT JOIN (
+                    SELECT plan, max(recorded_at) AS resumed_at FROM entries WHERE kind = '{RESUMED}' GROUP BY plan
+                ) USING (plan)
+                WHERE host IS NOT NULL AND {not_followed(ENDED, WITHDRAWN)}
+                GROUP BY plan, author, host ORDER BY since, push"""
         ).to_pylist()
         return found
 
@@ -48,7 +56,7 @@ class Claims:
         but_for
             One's own push.
         since
-            Only heed claims that are later: a push that was there first goes on, whoever released it.
+            Only heed claims that were made later than one's own: of two that are open, one goes on.
 
         Raises
         ------
@@ -58,7 +66,7 @@ class Claims:
         if not self.shared:
             return
         for claim in self.open():
-            if claim["push"] != but_for and (since is None or claim["since"] > since):
+            if claim["push"] != but_for and (since is None or claim["claimed_at"] > since):
                 raise OpenPushError(
                     f"Push {claim['push']} to the shared ledger is under way, or was left open: {claim['author']} "
                     f"began it at {claim['since']:%Y-%m-%d %H:%M:%S}Z on {claim['host']}. Nothing was sent. "
@@ -67,9 +75,14 @@ class Claims:
                     f"so does 'toolkit release {claim['push']}'."
                 )
 
+    def claimed_at(self, push: str) -> datetime | None:
+        """Return when a push claimed the ledger; None where it has no claim."""
+        claims = self.open() if self.shared else []
+        return next((claim["claimed_at"] for claim in claims if claim["push"] == push), None)
+
     def end(self, push: str) -> None:
         """Enter that one's own push ended; once."""
-        if self.shared and push in [claim["push"] for claim in self.open()]:
+        if self.claimed_at(push) is not None:
             self._enter_end(push)
 
     def release(self, push: str, *, reason: str) -> None:

@@ -6,6 +6,7 @@ imports deltalake.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import re
 from dataclasses import dataclass
@@ -120,18 +121,21 @@ class Table:
             except CommitFailedError:
                 continue
             except (DeltaError, OSError) as error:
+                if self._went_in(writer, number):
+                    return True
                 raise LedgerError(
                     f"The ledger in {self.path} cannot be written ({type(error).__name__}): free space or mend its "
                     f"permissions, then {_AGAIN}"
                 ) from error
-            except pa.ArrowException as error:  # whose own words may hold a customer's values
-                raise LedgerError(
-                    f"The rows are not of the data types of the ledger in {self.path} ({type(error).__name__}): list "
-                    "[[attributes]] in toolkit.toml as the vendor has them. Nothing was entered."
-                ) from None
         raise LedgerError(
             f"The ledger in {self.path} was written by somebody else at every try: when they are done, {_AGAIN}"
         )
+
+    def _went_in(self, writer: str, number: int) -> bool:
+        """Tell whether an append is there that was said to have failed, as when a checkpoint after it could not be."""
+        with contextlib.suppress(LedgerError):
+            return bool(writer) and number <= self.through(writer)
+        return False
 
     def _query(self, table: DeltaTable | None, sql: str, parameters: tuple[Any, ...], after: int) -> pa.Table:
         files = self._files(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
@@ -11,7 +12,7 @@ import numpy as np
 
 from toolkit.binding import require_same_columns, require_version
 from toolkit.entries import accepted_entries
-from toolkit.errors import LedgerError, OpenPushError, PlanError
+from toolkit.errors import JournalError, LedgerError, OpenPushError, PlanError
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
 from toolkit.receipts import FATES, SETTLED, PushRecord, Receipt
@@ -45,17 +46,36 @@ def enter_beginning(journal: Journal, record: PushRecord, ledger: Ledger) -> Non
 
 def enter_resumption(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
     """Tell the ledger that a push is gone on with, which claims it anew where its claim had ended."""
-    since = datetime.fromisoformat(record.opened_at)
-    ledger.claims.require_free(but_for=record.id, since=since)
+    claimed = ledger.claims.claimed_at(record.id)
+    ledger.claims.require_free(but_for=record.id, since=claimed)
     enter_delivery(journal, record, ledger)
     ledger.resume_delivery(record.id)
-    ledger.claims.require_free(but_for=record.id, since=since)
+    if claimed is None:
+        try:
+            ledger.claims.require_free(but_for=record.id)
+        except OpenPushError:
+            ledger.claims.end(record.id)
+            raise
 
 
 def enter_settled(journal: Journal, ledger: Ledger) -> None:
-    """Enter what was settled of closed pushes and did not come to the ledger, for a stop came between."""
-    for record in journal.settled():
-        enter_accepted(journal, record, ledger)
+    """Enter what was settled of closed pushes and did not come to the ledger, for a stop came between.
+
+    Of a ledger that never heard of a push, as a new one that was seeded, nothing is missing.
+    """
+    settled = journal.settled()
+    known = set(ledger.deliveries()["plan"]) if settled else set()
+    for record in settled:
+        if record.id not in known:
+            continue
+        try:
+            enter_accepted(journal, record, ledger)
+        except (JournalError, PlanError) as error:  # others need not wait for what perhaps nobody can mend
+            warnings.warn(
+                f"Rows of push {record.id} that were settled as accepted could not enter the ledger, so that the next "
+                f"diff takes them for new: {error}",
+                stacklevel=3,
+            )
 
 
 def enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
@@ -76,7 +96,8 @@ def enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None
 def close_abandoned(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
     """Close a push whose rest will not be sent; its delivery counts only if a row of it arrived, or may have."""
     fates = {FATES[fate] for fate in np.unique(journal.fates(record.id)[0])}
-    if fates.isdisjoint({"accepted", "unknown"}):
+    arrived = ledger.recorded_through(record.id) >= 0  # which an older journal does not tell
+    if fates.isdisjoint({"accepted", "unknown"}) and not arrived:
         ledger.withdraw_delivery(record.id)
     _close(journal, record, ledger, "abandoned")
 

@@ -148,10 +148,11 @@ def versions_of(resource: Resource) -> str:
 """
 
 
-LATER_GONE = f"""SELECT customer_id, updated_at, max(recorded_at) AS at_ FROM entries SEMI JOIN (
-        FROM entries WHERE entry = '{RETRACTED}' AND recorded_at >= $2 AND (plan IS NULL OR plan = $3)
-    ) AS gone USING (customer_id, updated_at) GROUP BY ALL"""
-"""The versions retracted at a moment ($2) or later, as for a push ($3), and their newest entry of any kind."""
+LATER_GONE = f"""SELECT e.customer_id, e.updated_at, max(e.recorded_at) AS at_ FROM entries e JOIN (
+        SELECT customer_id, updated_at, max(recorded_at) AS gone_at FROM entries
+        WHERE entry = '{RETRACTED}' AND recorded_at >= $2 AND (plan IS NULL OR plan = $3) GROUP BY ALL
+    ) USING (customer_id, updated_at) WHERE e.recorded_at <= gone_at + INTERVAL 1 second GROUP BY ALL"""
+"""The versions retracted at a moment ($2) or later, as for a push ($3), and when; with what was put behind it since."""
 
 
 def after_retractions(entries: pa.Table, gone: pa.Table) -> pa.Table:

@@ -182,8 +182,7 @@ class Ledger:
         plan, through
             The plan, and the number of its last receipt among these rows.
         """
-        gone = self.query(LATER_GONE, pc.min(entries["recorded_at"]).as_py(), plan)
-        if not self._entries.append(after_retractions(entries, gone), writer=plan, number=through):
+        if not self._append(entries, writer=plan, number=through):
             raise LedgerError(f"Receipts of plan {plan[:12]} up to {through} are in the ledger already.")
 
     def seed(
@@ -239,11 +238,11 @@ class Ledger:
             pa.array(report.good.index),
             resource=self.resource,
             seeding=seeding,
-            now=now or datetime.now(UTC),
+            now=moment_of(now, "now") or datetime.now(UTC),
             reason=reason,
             source=report.delivery.source,
         )
-        if rows.num_rows and not self._entries.append(entries, writer=seeding, number=0):
+        if rows.num_rows and not self._append(entries, writer=seeding, number=0):
             raise LedgerError(f"These rows are in the ledger of target {self.target} already, as {seeding}.")
         return len(report.good)
 
@@ -267,7 +266,7 @@ class Ledger:
         if bool(push) == bool(keys := list(keys)):
             raise LedgerError("A retraction takes keys or a push: give one of them.")
         wanted = self._rows_of_push(push) if push else held_keys(keys, self.versions())
-        now = now or datetime.now(UTC)
+        now = moment_of(now, "now") or datetime.now(UTC)
         newest = self.query("SELECT max(recorded_at) FROM entries")[0][0].as_py()  # of whatever clock
         entries = rows_of(
             entry_schema(self.resource),
@@ -316,6 +315,10 @@ class Ledger:
     @property
     def _deliveries(self) -> Deliveries:
         return Deliveries(Table(self.folder / "deliveries", self.target, DELIVERY, private=not self.shared))
+
+    def _append(self, entries: pa.Table, *, writer: str, number: int) -> bool:
+        gone = self.query(LATER_GONE, pc.min(entries["recorded_at"]).as_py(), writer)
+        return self._entries.append(after_retractions(entries, gone), writer=writer, number=number)
 
     def _end_of(self, push: str) -> pd.Timestamp:
         brought_in = f"SELECT max(recorded_at) FROM entries WHERE plan = $2 AND entry <> '{RETRACTED}'"

@@ -142,12 +142,12 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         rows = journal.rows(record.id)
         require_same_columns(rows, record, ledger)
         require_same_bodies(rows, journal, record, ledger)
-        enter_resumption(journal, record, ledger)
         taken = np.isin(journal.fates(record.id)[0], [FATES.index("accepted"), FATES.index("unknown")]).any()
         require_same_address(record, chosen, taken=bool(taken))
-        _leave_out_overtaken(rows, journal, record, ledger)
         settled = journal.fates(record.id)[1].all()
         with contextlib.nullcontext() if settled else connected(chosen) as client:
+            enter_resumption(journal, record, ledger)  # now that nothing but another push can refuse it
+            _leave_out_overtaken(rows, journal, record, ledger)
             return _carry_on(journal, record, ledger, client, pace, folder=pace_folder(chosen), progress=progress)
 
 

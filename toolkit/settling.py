@@ -71,6 +71,7 @@ def settle(
         require_same_columns(rows := journal.rows(record.id), record, ledger)  # before anything is said
         require_recent(journal, record, ledger)
         enter_accepted(journal, record, ledger)  # whatever a stop left behind
+        close_if_settled(journal, record, ledger)
         unknown = np.flatnonzero(journal.fates(record.id)[0] == FATES.index("unknown"))
         said: dict[Fate, npt.NDArray[np.int64]] = {
             "accepted": _places(accepted, rows, unknown, record),
