@@ -176,3 +176,11 @@ def test_a_plan_is_held_to_the_digest_that_was_reviewed(customers) -> None:
     other = ("0" if plan.digest[0] != "0" else "1") + plan.digest[1:]
     with pytest.raises(PlanError, match=rf"now makes plan {plan.digest[:12]}, not the reviewed one.*toolkit plan"):
         require_digest(plan, other)
+
+
+@pytest.mark.parametrize(
+    ("version", "words"), [(None, "no ledger"), (-1, "an empty ledger"), (7, "version 7 of the ledger")]
+)
+def test_a_plan_says_which_ledger_it_is_bound_to(customers, version: int | None, words: str) -> None:
+    plan = replace(plan_push(diff(customers(0), customers(1))), ledger_version=version)
+    assert f"bound to its rows, target, contract and {words}" in plan.body()

@@ -243,6 +243,7 @@ def test_refused_rows_go_again_as_they_were_or_with_cells(place: Place, customer
     as_they_were = repush(name, settings=place.settings)
     assert as_they_were.to_frame()["customer_price_list_id"].tolist() == ["PL-1", "PL-1"]
     assert as_they_were.reason == f"repush of {name}"
+    assert f"Repush of {name}" in as_they_were.body()
     assert "Left out" not in as_they_were.body()
     assert as_they_were.body().count("PL-1") >= 2
     mended = repush(name, mended={"C00004": {"customer_price_list_id": "PL-7"}}, settings=place.settings)

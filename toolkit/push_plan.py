@@ -251,7 +251,9 @@ class PushPlan(Result):
         return f"at least {self.least_s:,.0f} s" if self.least_s >= 1 else "less than a second at the contract's rate"
 
     def _bound_to(self) -> str:
-        version = "no ledger" if self.ledger_version is None else f"version {self.ledger_version} of the ledger"
+        version = {None: "no ledger", -1: "an empty ledger"}.get(
+            self.ledger_version, f"version {self.ledger_version} of the ledger"
+        )
         return f"plan {self.digest[:12]}, bound to its rows, target, contract and {version}"
 
 

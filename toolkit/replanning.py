@@ -66,7 +66,7 @@ class Repush(Result):
     def body(self) -> str:
         """Give what changes, what is left out and the plan as an HTML fragment."""
         parts = [
-            heading(self.reason, level=3),
+            heading(self.reason[:1].upper() + self.reason[1:], level=3),
             badges([(self.n_rows, "to send", "good"), (self.n_left_out, "left out", "warn")]),
         ]
         if self.n_left_out:
