@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pandas as pd
@@ -184,3 +185,12 @@ def test_a_plan_is_held_to_the_digest_that_was_reviewed(customers) -> None:
 def test_a_plan_says_which_ledger_it_is_bound_to(customers, version: int | None, words: str) -> None:
     plan = replace(plan_push(diff(customers(0), customers(1))), ledger_version=version)
     assert f"bound to its rows, target, contract and {words}" in plan.body()
+
+
+@pytest.mark.parametrize(("n_rows", "whole"), [(1, True), (40, False)])
+def test_a_body_is_shown_whole_where_it_is_short(customers, n_rows: int, whole: bool) -> None:
+    plan = plan_push(diff(customers(0), customers(n_rows)))
+    body, text = unescape(plan.body()), plan.first_body.decode()
+    assert (text in body, "characters …" in body) == (whole, not whole)
+    assert text[:500] in body
+    assert text[-500:] in body
