@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.contract import Column, Kind, Resource
+from toolkit.contract import Column, Kind, Resource, kind_of
 from toolkit.engine import to_frame
 
 _PATTERNS: dict[str, str] = {
@@ -20,7 +20,7 @@ _PATTERNS: dict[str, str] = {
     "datetime": r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{5,8}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:?[0-9]{2})",
     "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00:00)?",  # a worksheet gives a date its midnight
 }
-DTYPES: dict[Kind, Any] = {
+DTYPES: dict[str, Any] = {
     "string": pd.StringDtype(na_value=np.nan),
     "integer": pd.Int64Dtype(),
     "float": pd.Float64Dtype(),
@@ -66,7 +66,7 @@ def cast_custom(frame: pd.DataFrame, resource: Resource) -> pd.DataFrame:
 
 def to_series(column: pa.ChunkedArray) -> pd.Series[Any]:
     """Return an Arrow column of one of the six data types as a series that loses nothing."""
-    dtype = next(DTYPES[kind] for kind in DTYPES if column.type == Column("", kind).arrow)
+    dtype = DTYPES[kind_of(column.type)]
     return pd.Series(column.to_pandas(types_mapper=lambda _: None if dtype == "datetime64[us, UTC]" else dtype))
 
 

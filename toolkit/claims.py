@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from toolkit.deliveries import ENDED, RESUMED, WITHDRAWN, Deliveries, not_followed
+from toolkit.entries import required
 from toolkit.errors import LedgerError, OpenPushError
 
 
@@ -96,8 +97,7 @@ class Claims:
         LedgerError
             If the push has no claim, or no reason is given.
         """
-        if not (isinstance(reason, str) and reason.strip()):
-            raise LedgerError("To release another's push needs a reason, for those who read the ledger later.")
+        required(reason, "To release another's push")
         if push not in (known := [claim["push"] for claim in self.open()]):
             raise LedgerError(f"No push {push!r} is under way; there is {', '.join(known) or 'none'}.")
         self._enter_end(push, reason)

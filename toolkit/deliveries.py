@@ -12,7 +12,7 @@ from toolkit.author import author
 from toolkit.contract import ID, TIME
 from toolkit.delivery import Delivery
 from toolkit.delta import Table
-from toolkit.engine import to_frame
+from toolkit.engine import text, to_frame
 from toolkit.entries import rows_of
 
 DELIVERY = pa.schema(
@@ -37,12 +37,15 @@ push ended; that it was gone on with after either."""
 
 def not_followed(*kinds: str) -> str:
     """Return the SQL for: no such row, but for those that a resumption followed, is there of the plan of ``d``."""
-    named = ", ".join(f"'{kind}'" for kind in kinds)
-    return f"""NOT EXISTS (FROM entries e WHERE e.kind IN ({named}) AND e.plan = d.plan AND NOT EXISTS (
+    return f"""NOT EXISTS (FROM entries e WHERE e.kind IN {_listed(*kinds)} AND e.plan = d.plan AND NOT EXISTS (
         FROM entries r WHERE r.kind = '{RESUMED}' AND r.plan = e.plan AND r.recorded_at > e.recorded_at))"""
 
 
-_COUNTING = f"entries d WHERE kind NOT IN {(WITHDRAWN, ENDED, RESUMED)} AND {not_followed(WITHDRAWN)}"
+def _listed(*kinds: str) -> str:
+    return f"({', '.join(map(text, kinds))})"
+
+
+_COUNTING = f"entries d WHERE kind NOT IN {_listed(WITHDRAWN, ENDED, RESUMED)} AND {not_followed(WITHDRAWN)}"
 
 
 @dataclass(frozen=True)

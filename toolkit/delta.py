@@ -103,7 +103,7 @@ class Table:
         """
         marks = [Transaction(writer, number)] if writer else []
         for tries in range(_TRIES):
-            if writer and number <= self.through(writer):
+            if self._has(writer, number):
                 return tries > 0  # then it is our own commit, which went through though it was said to have failed
             try:
                 for folder in reversed([self.path, *self.path.parents]):  # else the parents are made for everybody
@@ -121,8 +121,9 @@ class Table:
             except CommitFailedError:
                 continue
             except (DeltaError, OSError) as error:
-                if self._went_in(writer, number):
-                    return True
+                with contextlib.suppress(LedgerError):
+                    if self._has(writer, number):  # as when only the checkpoint after it could not be written
+                        return True
                 raise LedgerError(
                     f"The ledger in {self.path} cannot be written ({type(error).__name__}): free space or mend its "
                     f"permissions, then {_AGAIN}"
@@ -131,11 +132,8 @@ class Table:
             f"The ledger in {self.path} was written by somebody else at every try: when they are done, {_AGAIN}"
         )
 
-    def _went_in(self, writer: str, number: int) -> bool:
-        """Tell whether an append is there that was said to have failed, as when a checkpoint after it could not be."""
-        with contextlib.suppress(LedgerError):
-            return bool(writer) and number <= self.through(writer)
-        return False
+    def _has(self, writer: str, number: int) -> bool:
+        return bool(writer) and number <= self.through(writer)
 
     def _query(self, table: DeltaTable | None, sql: str, parameters: tuple[Any, ...], after: int) -> pa.Table:
         files = self._files(table)

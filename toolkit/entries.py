@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 from toolkit.author import author
 from toolkit.contract import CUSTOMER, ID, TIME, Resource
 from toolkit.engine import Session, quoted, to_frame
-from toolkit.errors import InputError, LedgerError
+from toolkit.errors import InputError, LedgerError, ToolkitError
 from toolkit.receipts import PushRecord, Receipt
 
 ACCEPTED, SEEDED, RETRACTED = "accepted", "seeded", "retracted"
@@ -195,10 +195,12 @@ def held_keys(keys: list[tuple[str, Any]], versions: pa.Table) -> pa.Table:
     return pa.table({c: pa.array(merged[c]) for c in CUSTOMER.key})
 
 
-def required(reason: str) -> str:
-    """Return a reason, which must not be empty."""
+def required(
+    reason: str, what: str = "What is entered by hand", *, error: Callable[[str], ToolkitError] = LedgerError
+) -> str:
+    """Return the reason of something, which must not be empty."""
     if not (isinstance(reason, str) and reason.strip()):
-        raise LedgerError("What is entered by hand needs a reason, for those who read the ledger later.")
+        raise error(f"{what} needs a reason, for those who read the ledger later.")
     return reason
 
 

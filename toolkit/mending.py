@@ -73,10 +73,8 @@ def write_mending_sheet(rows: pd.DataFrame, findings: pd.DataFrame, path: str | 
     if target.suffix.lower() != ".xlsx":
         raise InputError(f"{target.name or 'The workbook'} cannot be written: give a name that ends in .xlsx.")
     texts = _texts(rows)
-    blamed = set(findings["column"].dropna())
-    columns = [
-        c for c in map(str, texts) if c != "text" and (c in {*delivery.names, *blamed} or texts[c].notna().any())
-    ]
+    wanted = {*delivery.names, *findings["column"].dropna()}  # though the file may lack them
+    columns = [str(c) for c in texts if c != "text" and (c in wanted or texts[c].notna().any())]
     names = _unique([delivery.names.get(c, c) for c in columns])
     has_text = "text" in texts and bool(texts["text"].notna().any())
     header = [_ROW, _REASONS, *names, *([_TEXT] if has_text else []), _DROP]

@@ -20,6 +20,7 @@ from toolkit.contract import CUSTOMER, ID, TIME, Column, Resource
 from toolkit.delivery import Delivery
 from toolkit.display import plural
 from toolkit.engine import Session, to_array, to_arrow
+from toolkit.entries import required
 from toolkit.errors import CorrectionError, OpenPushError, did_you_mean
 from toolkit.journal import Journal
 from toolkit.ledger import Ledger
@@ -64,8 +65,7 @@ def correct_customers(
             "Corrections are given as customer id to column to new value, "
             f"{{'CUST-001': {{'{CUSTOMER.attributes[0]}': 'New'}}}}, and no {type(cells).__name__}."
         )
-    if not (isinstance(reason, str) and reason.strip()):
-        raise CorrectionError("A correction needs a reason, for those who read the ledger later.")
+    required(reason, "A correction", error=CorrectionError)
     snapshot = Ledger.of(chosen).snapshot()
     held = snapshot.frame.set_index(ID, drop=False)
     unknown = [who for who in cells if who not in held.index]
