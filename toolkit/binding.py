@@ -33,16 +33,15 @@ def require_same_settings(plan: PushPlan, settings: Settings) -> None:
         raise PlanError(f"The plan was made with {said}, and the settings name another: plan it anew.")
 
 
-def bound(plan: PushPlan, settings: Settings) -> tuple[Ledger, int]:
-    """Return the ledger, and its version that the plan is held to until the push has claimed it."""
+def bound_version(plan: PushPlan, settings: Settings, ledger: Ledger) -> int:
+    """Return the ledger's version that the plan is held to until the push has claimed it."""
     require_same_settings(plan, settings)
-    ledger = Ledger.of(settings)
     version = ledger.version if plan.ledger_version is None else plan.ledger_version
     require_version(ledger, version)
     if plan.n_rows:  # where nothing leaves, there is nothing to hold back
         ledger.claims.require_free()  # before the guards: another's push under way may be what they speak of
         require_overruled(plan.guards)
-    return ledger, version
+    return version
 
 
 def require_version(ledger: Ledger, version: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.binding import (
-    bound,
+    bound_version,
     envelope_of,
     require_recent,
     require_same_address,
@@ -106,8 +106,9 @@ def push(
         reason, plan = reason or getattr(plan, "reason", ""), _plan_of(plan)
     with _alone(chosen, pace) as journal:
         journal.refuse_if_open()
-        enter_settled(journal, Ledger.of(chosen))
-        ledger, version = bound(plan, chosen)
+        ledger = Ledger.of(chosen)
+        enter_settled(journal, ledger)
+        version = bound_version(plan, chosen, ledger)
         require_not_repeated(journal, plan)
         with connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:  # with a token, or not at all
             if client and schema_check:
@@ -142,10 +143,10 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         rows = journal.rows(record.id)
         require_same_columns(rows, record, ledger)
         require_same_bodies(rows, journal, record, ledger)
-        taken = np.isin(journal.fates(record.id)[0], [FATES.index("accepted"), FATES.index("unknown")]).any()
+        fates, settled = journal.fates(record.id)
+        taken = np.isin(fates, [FATES.index("accepted"), FATES.index("unknown")]).any()
         require_same_address(record, chosen, taken=bool(taken))
-        settled = journal.fates(record.id)[1].all()
-        with contextlib.nullcontext() if settled else connected(chosen) as client:
+        with contextlib.nullcontext() if settled.all() else connected(chosen) as client:
             enter_resumption(journal, record, ledger)  # now that nothing but another push can refuse it
             _leave_out_overtaken(rows, journal, record, ledger)
             return _carry_on(journal, record, ledger, client, pace, folder=pace_folder(chosen), progress=progress)
