@@ -107,6 +107,14 @@ def test_the_sandbox_shares_nothing_with_the_client_but_its_error() -> None:
             assert shared <= {"toolkit.errors"}
 
 
+def test_what_the_engine_makes_in_memory_is_temporary() -> None:
+    # All sessions of a process share one database; what is not temporary would meet another session there.
+    lasting = re.compile(r"CREATE (?!.*TEMP )(OR REPLACE )?\w+")
+    for module, path in MODULES.items():
+        if any(name == "toolkit.engine" for name, _ in imports(path)) and module != "toolkit.scanning":  # in a folder
+            assert not lasting.findall(path.read_text(encoding="utf-8")), module
+
+
 def test_no_module_is_two_ideas() -> None:
     long = {m: n for m, p in MODULES.items() if (n := len(p.read_text(encoding="utf-8").splitlines())) > 350}
     assert not long

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from toolkit.contract import ID, TIME, Contract
 from toolkit.encoding import EncodedRows, encode
-from toolkit.engine import Session
 from toolkit.errors import PlanError
 
 _PART = 50_000
@@ -67,24 +66,23 @@ class Envelope:
         head, tail = self.ends
         room = self.contract.max_bytes - len(head) - len(tail)
         first = 0
-        with Session() as session:
-            while first < rows.num_rows:
-                part = rows.slice(first, _PART)
-                encoded = encode(part, resource=self.contract.resource, session=session)
-                last_part = first + part.num_rows == rows.num_rows
-                start = 0
-                while start < part.num_rows:
-                    stop = _cut(encoded, start, room, self.contract.max_rows)
-                    if stop == start:
-                        raise PlanError(
-                            f"source_row {rows['source_row'][first + start]} is larger than a request may be "
-                            f"({self.contract.max_bytes:,} bytes): shorten its texts."
-                        )
-                    if stop == part.num_rows and not last_part and start:
-                        break  # a batch that the part's end cut off begins the next part
-                    yield first + start, first + stop, head + encoded.slice(start, stop) + tail
-                    start = stop
-                first += start
+        while first < rows.num_rows:
+            part = rows.slice(first, _PART)
+            encoded = encode(part, resource=self.contract.resource)
+            last_part = first + part.num_rows == rows.num_rows
+            start = 0
+            while start < part.num_rows:
+                stop = _cut(encoded, start, room, self.contract.max_rows)
+                if stop == start:
+                    raise PlanError(
+                        f"source_row {rows['source_row'][first + start]} is larger than a request may be "
+                        f"({self.contract.max_bytes:,} bytes): shorten its texts."
+                    )
+                if stop == part.num_rows and not last_part and start:
+                    break  # a batch that the part's end cut off begins the next part
+                yield first + start, first + stop, head + encoded.slice(start, stop) + tail
+                start = stop
+            first += start
 
     def batches(self, rows: pa.Table) -> tuple[Batch, ...]:
         """Return the requests that these rows take, without keeping their bodies."""

@@ -163,7 +163,7 @@ class ValidationReport(Result):
         held = held.assign(**{TIME: settled(held[TIME])})
         both = {name: to_arrow(rows, CUSTOMER.arrow_schema()) for name, rows in (("good_", self.good), ("held_", held))}
         with Session(both) as session:
-            session.run("CREATE VIEW rows_ AS FROM good_ UNION ALL FROM held_")
+            session.run("CREATE TEMP VIEW rows_ AS FROM good_ UNION ALL FROM held_")
             columns = count_columns(session, given)
         return columns_table(columns, len(self.good) + len(held), self.delivery.names)
 
