@@ -27,11 +27,11 @@ ROWS ?= 1000000
 PEERS := .venv-peers
 
 bench: $(VENV)/dev $(PEERS)/ready
-	$(BIN)/python -m tests.bench $(ROWS) $(PEERS)/bin/python
-	$(BIN)/python -m tests.bench_push $(ROWS)
+	$(BIN)/python -m tests.benchmarks.bench $(ROWS) $(PEERS)/bin/python
+	$(BIN)/python -m tests.benchmarks.bench_push $(ROWS)
 
 # ydata-profiling refuses the pandas that the toolkit needs, so the peers have an environment of their own.
-$(PEERS)/ready: tests/peers.py
+$(PEERS)/ready: tests/benchmarks/peers.py
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check dataframely pointblank ydata-profiling 'setuptools<81' polars pyarrow
 	@touch $@

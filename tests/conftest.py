@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from tests.clocks import Clock
+from tests.support.clocks import Clock
 
-collect_ignore = ["peers.py"]  # runs in an environment of its own: make bench
+collect_ignore = ["benchmarks/peers.py"]  # runs in an environment of its own: make bench
 
 hypothesis_settings.register_profile("house", deadline=None)  # a shared machine is slow at times
 hypothesis_settings.load_profile("house")

@@ -19,7 +19,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from toolkit.demo import run_demo
+from toolkit.cli.demo import run_demo
 from toolkit.errors import InputError
 
 ROOT = Path(__file__).parent.parent

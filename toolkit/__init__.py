@@ -10,35 +10,44 @@ Each station takes a frame, a `Delivery`, or the result of the station before::
 Errors are in `toolkit.errors`.
 """
 
-from toolkit.applying import apply_patch
-from toolkit.attributes import CustomAttribute
-from toolkit.chronicle import pushes, report
-from toolkit.client import Client
-from toolkit.contract import Contract
-from toolkit.correcting import Correction, correct, preview_corrections
-from toolkit.delivery import Delivery
-from toolkit.diffing import Diff, diff
-from toolkit.ledger import Ledger
-from toolkit.mapping import Mapping
-from toolkit.mending import read_corrections
-from toolkit.patching import Patch, patch_between, read_patch
-from toolkit.planning import PushPlan, plan_push
-from toolkit.profiling import Profile, profile
-from toolkit.pushing import abandon, dry_run, push, resume, status
-from toolkit.reading import read_customers
-from toolkit.reporting import PushReport
-from toolkit.repushing import correct_customers, repush
-from toolkit.reverting import revert
-from toolkit.sandbox import Sandbox
-from toolkit.scanning import Scan, scan
-from toolkit.schema import Customer
-from toolkit.schema_checking import add_attribute, check_schema
-from toolkit.settings import Settings
-from toolkit.settling import settle
-from toolkit.snapshot import Snapshot
-from toolkit.standing import Status
-from toolkit.suggesting import MappingSuggestion, suggest_mapping
-from toolkit.validation import ValidationReport, validate
+from toolkit.config import Settings
+from toolkit.ledger import Diff, Ledger, Snapshot, diff
+from toolkit.model import Contract, CustomAttribute, Customer, Delivery
+from toolkit.pushing import (
+    PushPlan,
+    PushReport,
+    Status,
+    abandon,
+    correct_customers,
+    dry_run,
+    plan_push,
+    push,
+    pushes,
+    report,
+    repush,
+    resume,
+    revert,
+    settle,
+    status,
+)
+from toolkit.quality import (
+    Correction,
+    Patch,
+    Profile,
+    Scan,
+    ValidationReport,
+    apply_patch,
+    correct,
+    patch_between,
+    preview_corrections,
+    profile,
+    read_corrections,
+    read_patch,
+    scan,
+    validate,
+)
+from toolkit.reading import Mapping, MappingSuggestion, read_customers, suggest_mapping
+from toolkit.vendor import Client, Sandbox, add_attribute, check_schema
 
 __all__ = [
     "Client",

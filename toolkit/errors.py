@@ -100,6 +100,22 @@ class SandboxError(ToolkitError):
     """The embedded sandbox cannot be started."""
 
 
+def wrong_kind(given: object, wanted: str, call: str) -> InputError:
+    """Return the error for an argument of the wrong kind: what was given, what is wanted, and the call that gives it.
+
+    Examples
+    --------
+    >>> str(wrong_kind(None, "a snapshot", "Ledger.of().snapshot()"))
+    'A snapshot is wanted here, and None was given: Ledger.of().snapshot() gives one.'
+    """
+    name = (
+        "None"
+        if given is None
+        else f"{'an' if type(given).__name__[0] in 'AEIOUaeiou' else 'a'} {type(given).__name__}"
+    )
+    return InputError(f"{wanted[0].upper()}{wanted[1:]} is wanted here, and {name} was given: {call} gives one.")
+
+
 class StoppedError(ToolkitError):
     """A push stopped before its end.
 

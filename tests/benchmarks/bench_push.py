@@ -1,0 +1,137 @@
+"""Speed of a push, against a vendor on loopback that only reads: ``python -m tests.bench_push [ROWS]``.
+
+Not a test: a busy machine fails no build. The vendor is a process of its own and shares no code with the toolkit.
+"""
+
+from __future__ import annotations
+
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from data.make_deliveries import customer_table
+from tests.benchmarks.bench import best
+from toolkit.config.settings import Settings
+from toolkit.ledger.diffing import diff
+from toolkit.model.contract import CURRENT, CUSTOMER
+from toolkit.model.schema import empty_frame
+from toolkit.pushing.planning import Envelope, PushPlan, plan_push
+from toolkit.sending.journal import Journal
+from toolkit.sending.pacing import Pace
+from toolkit.sending.sender import Sender
+from toolkit.vendor.client import Client
+
+NO_LIMIT = 1e9
+RAW_AT_LEAST = 0.5  # of the rate of one raw socket
+LATE_AT_MOST = 1.05  # times the ideal time
+CPU_AT_MOST = 0.2  # of one core
+
+VENDOR = """
+import socket, threading
+ANSWER = b'HTTP/1.1 200 OK\\r\\nContent-Length: 14\\r\\n\\r\\n{"failed": []}'
+def serve(sock):
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    room = memoryview(bytearray(1 << 21))
+    while True:
+        n = 0
+        while (end := bytes(room[:min(n, 4096)]).find(b"\\r\\n\\r\\n")) < 0:
+            got = sock.recv_into(room[n:])
+            if not got:
+                return
+            n += got
+        head = bytes(room[:end]).lower()
+        length = int(head.split(b"content-length:")[1].split(b"\\r\\n")[0])
+        while n < end + 4 + length:
+            n += sock.recv_into(room[n:])
+        sock.sendall(ANSWER)
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"""
+
+
+def send_raw(url: str, bodies: list[bytes]) -> int:
+    """The same bodies over one raw socket, each answer awaited."""
+    parts = urlsplit(url)
+    head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: "
+    with socket.create_connection((parts.hostname, parts.port)) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for body in bodies:
+            sock.sendall(f"{head}{len(body)}\r\n\r\n".encode())
+            sock.sendall(body)
+            answer = b""
+            while not answer.endswith(b"[]}"):
+                answer += sock.recv(4096)
+    return len(bodies)
+
+
+class Encoded(Envelope):
+    """An envelope whose bodies are there already."""
+
+    made: tuple[tuple[int, int, bytes], ...] = ()
+
+    def bodies(self, rows):
+        """Yield them."""
+        return iter(self.made)
+
+
+def send(plan: PushPlan, settings: Settings, envelope: Envelope) -> tuple[float, float]:
+    """One push without ledger; returns seconds, and seconds of processor."""
+    with (
+        tempfile.TemporaryDirectory(dir=".") as folder,
+        Journal(Path(folder), plan.target, clock=lambda: datetime.now(UTC)) as journal,
+        Client(settings) as client,
+    ):
+        record = journal.open_push(plan.new_push())
+        sender = Sender(journal, record, client, envelope, Pace(), progress=False)
+        usage, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+        sender.run()
+        took, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+        assert journal.fates(record.id)[1].all()
+    return took, after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime
+
+
+def run(n: int, say=print) -> bool:
+    """Measure with and without the limit; returns whether the three bounds hold."""
+    vendor = subprocess.Popen([sys.executable, "-c", VENDOR], stdout=subprocess.PIPE, text=True)
+    try:
+        settings = Settings(base_url=f"http://127.0.0.1:{int(vendor.stdout.readline())}", contract=CURRENT.name)
+        frame = customer_table(n)
+        plan = plan_push(diff(empty_frame(), frame), settings=settings)
+        limited = plan.envelope
+        free = replace(limited.contract, max_requests_per_s=NO_LIMIT)
+        bodies = list(limited.bodies(plan.rows))
+        encoded = Encoded(free, limited.solution, limited.operation)
+        object.__setattr__(encoded, "made", tuple(bodies))
+        size = sum(len(body) for *_, body in bodies) / 1e6
+        say(f"{n:,} rows in {len(bodies)} requests, {size:,.0f} MB, {len(CUSTOMER.names)} columns")
+
+        raw_s, _ = best(lambda: send_raw(settings.url(), [body for *_, body in bodies]))
+        (ready_s, ready_cpu_s) = min(send(plan, settings, encoded) for _ in range(3))
+        (whole_s, whole_cpu_s) = min(send(plan, settings, replace(limited, contract=free)) for _ in range(3))
+        say(f"raw socket         {raw_s:6.2f} s   {n / raw_s:10,.0f} rows/s")
+        say(f"push, encoded      {ready_s:6.2f} s   {n / ready_s:10,.0f} rows/s   {raw_s / ready_s:.2f} of raw "
+            f"(at least {RAW_AT_LEAST})   {ready_cpu_s:.2f} s of processor")  # fmt: skip
+        say(f"push, encoding too {whole_s:6.2f} s   {n / whole_s:10,.0f} rows/s   {whole_cpu_s:.2f} s of processor")
+        took_s, cpu_s = send(plan, settings, limited)
+        ideal_s = len(bodies) / limited.contract.max_requests_per_s
+        say(f"push under limit   {took_s:6.2f} s   {took_s / ideal_s:.3f} of the ideal (at most {LATE_AT_MOST})   "
+            f"{cpu_s / took_s:.2f} of a core (at most {CPU_AT_MOST})")  # fmt: skip
+    finally:
+        vendor.kill()
+        vendor.wait()
+    return raw_s / ready_s >= RAW_AT_LEAST and took_s <= LATE_AT_MOST * ideal_s and cpu_s <= CPU_AT_MOST * took_s
+
+
+if __name__ == "__main__":
+    held = run(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    print("The bounds hold." if held else "A bound does not hold.")
+    sys.exit(0 if held else 1)

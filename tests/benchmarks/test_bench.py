@@ -1,0 +1,9 @@
+"""The benchmark runs, and both sides of each pair count the same; what it measures is no test's business."""
+
+from tests.benchmarks.bench import run
+
+
+def test_the_benchmark_compares_like_with_like() -> None:
+    lines: list[str] = []
+    run(2_000, say=lines.append)
+    assert [line.split()[0] for line in lines[1:]] == ["diff", "encode", "validate", "profile", "read", "scan"]

@@ -1,0 +1,145 @@
+"""What results show: the same faces for all, every cell escaped, nothing from outside."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import toolkit as tk
+from tests.support.clocks import Clock
+from toolkit.display.components import MAX_CELL, Result, bar, escape, frame_table, page, plural, table
+from toolkit.reading.suggestion import suggest_mapping
+from toolkit.vendor.schema_check import check_schema
+
+EVIL = '<script>alert("x")</script><img src=http://evil.example/x.png onerror=alert(1)>'
+BACKWARDS = "abc\u202egpj.exe\u0000\u001b[31m"
+
+
+class Outline(HTMLParser):
+    """Every tag, and the text between tags."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attributes}
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data if self.open and self.open[-1] not in ("style", "title") else ""
+
+
+@pytest.fixture
+def results(customers, clock: Clock, tmp_path: Path) -> dict[str, Result]:
+    """One of each kind of result, made from a delivery with hostile cells, with a refusal as hostile."""
+    frame = customers(9, customer_name=[EVIL, BACKWARDS, None, *"abcdef"], customer_category=[EVIL] * 9,
+                      source=["ERP", EVIL, *["customer"] * 7])  # fmt: skip
+    frame.loc[4, "customer_id"] = EVIL
+    written = tmp_path / "rows.parquet"
+    frame.to_parquet(written)
+    delivery = tk.Delivery(frame, source=f"{EVIL}.csv")
+    with tk.Sandbox() as sandbox:
+        sandbox.vendor.refuse = lambda row: EVIL if row["customer_id"] == EVIL else None
+        settings = tk.Settings(base_url=sandbox.url)
+        corrected = tk.correct(delivery, ["source_to_customer"])
+        report = tk.validate(corrected)
+        ledger = tk.Ledger.of(settings)
+        changes = tk.diff(ledger.snapshot(), report)
+        plan = tk.plan_push(changes, settings=settings)
+        pushed = tk.push(plan, settings=settings, pace=clock.pace, reason=EVIL, progress=False)
+        later = report.good.assign(
+            customer_name=EVIL + "2", updated_at=report.good["updated_at"] + pd.Timedelta(days=1)
+        )
+        made = [settings, delivery, corrected, report, tk.profile(delivery), changes, plan, pushed, ledger.snapshot(),
+                tk.status(settings=settings), tk.diff(ledger.snapshot(), later.iloc[1:]),
+                suggest_mapping(frame), tk.preview_corrections(delivery), corrected.patch(who=EVIL),
+                tk.apply_patch(delivery, corrected.patch(who=EVIL)),
+                tk.validate(later, before=ledger.snapshot()).drift, tk.scan(written, rules=()),
+                tk.revert(pushed, settings=settings), tk.pushes(settings=settings),
+                check_schema(settings=settings)]  # fmt: skip
+    return {f"{number} {type(result).__name__}": result for number, result in enumerate(made)}
+
+
+def kinds(base: type) -> set[str]:
+    own = {base.__name__} if not getattr(base, "__abstractmethods__", None) else set()
+    return own.union(*(kinds(k) for k in base.__subclasses__()))
+
+
+def test_every_kind_of_result_has_the_same_faces(results: dict[str, Result], tmp_path: Path) -> None:
+    assert {type(r).__name__ for r in results.values()} == {k for k in kinds(Result) if k != "Probe"}
+    for name, result in results.items():
+        assert "\n" not in repr(result), name
+        assert repr(result).startswith(f"<{type(result).__name__}: ")
+        bundle = result._repr_mimebundle_()
+        assert bundle["text/plain"] == repr(result)
+        assert isinstance(result.to_frame(), pd.DataFrame), name
+        assert json.loads(json.dumps(result.to_dict(), default=str)), name
+        written = result.to_html(tmp_path / f"{name}.html").read_text(encoding="utf-8")
+        assert result.body() in written
+        assert len(written) < 300_000
+
+
+def test_every_cell_is_escaped_and_nothing_comes_from_outside(results: dict[str, Result]) -> None:
+    for name, result in results.items():
+        outline = Outline(page("t", result.body()))
+        assert not outline.open, name
+        assert not outline.tags & {"script", "img", "link", "iframe", "a", "svg", "form"}, name
+        assert not {a for a in outline.attributes if a.startswith("on") or a in ("src", "href")}, name
+        assert "\u202e" not in result.body(), name
+        assert "\u0000" not in result.body(), name
+        assert "url(" not in page("t", result.body())
+    shown = [name.split()[1] for name, r in results.items() if "<script>" in Outline(r.body()).text]
+    assert {"Delivery", "ValidationReport", "Profile", "Diff", "PushReport"} <= set(shown)  # shown, as text
+
+
+def test_where_it_works_is_in_plain_sight(results: dict[str, Result]) -> None:
+    label = results["0 Settings"].label
+    assert re.fullmatch(r"target sandbox · 127\.0\.0\.1:\d+ · contract 2026-04", label)
+    for name, result in results.items():
+        if name.split()[1] in ("Settings", "PushPlan", "PushReport", "Status", "Snapshot"):
+            assert label in result.body(), name
+
+
+@given(value=st.text(), other=st.none() | st.integers() | st.floats() | st.booleans())
+def test_a_table_shows_any_cell_as_text(value: str, other: object) -> None:
+    outline = Outline(table(["a", value[:20]], [(value, other)], more=3))
+    assert outline.tags == {"div", "table", "thead", "tbody", "tr", "th", "td", "p"}
+    assert not outline.open
+    whole = Outline(str(escape(value))).text
+    assert all(c.isprintable() or c in "\n\t" for c in whole)
+    if len(value) <= MAX_CELL and value.isprintable():
+        assert value in outline.text
+
+
+def test_a_frame_is_shown_from_its_top_and_says_how_much_more_there_is() -> None:
+    frame = pd.DataFrame({"a": range(1000), "t": [pd.NaT] * 1000})
+    shown = Outline(frame_table(frame, index="row", limit=5)).text
+    assert "and 995 more" in shown
+    assert shown.count("null") == 5
+
+
+@pytest.mark.parametrize(("share", "width"), [(0.5, "50.0%"), (-1, "0.0%"), (7, "100.0%")])
+def test_a_bar_stays_within_its_bounds(share: float, width: str) -> None:
+    assert f"width:{width}" in bar(share)
+
+
+def test_counts_agree_with_their_nouns() -> None:
+    assert [plural(n, "row") for n in (0, 1, 2, 1000)] == ["0 rows", "1 row", "2 rows", "1,000 rows"]

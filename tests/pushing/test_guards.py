@@ -1,0 +1,455 @@
+"""Guards: each speaks before anything leaves, is silent at its threshold, and is overruled by its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from openpyxl import load_workbook
+
+from tests.support.clocks import Clock
+from toolkit.config.settings import Settings
+from toolkit.display.components import escape, page
+from toolkit.engine.duckdb import to_arrow
+from toolkit.errors import GuardError, InputError, PlanError
+from toolkit.ledger.diffing import WAYS_IN, Diff, diff
+from toolkit.ledger.ledger import DELIVERY, Ledger
+from toolkit.ledger.snapshot import Snapshot
+from toolkit.model.delivery import Delivery
+from toolkit.model.schema import empty_frame
+from toolkit.pushing.guards import GUARDS, Situation, find_guards, require_overruled
+from toolkit.pushing.planning import PushPlan, plan_push
+from toolkit.pushing.runs import dry_run, push, status
+from toolkit.tables.writing import write_sheets
+from toolkit.vendor.sandbox import Sandbox
+
+LATER = "2026-02-01T00:00:00Z"
+
+
+def snapshot(frame: pd.DataFrame, last: frozenset[str] | None = None) -> Snapshot:
+    versions = to_arrow(frame, columns())
+    return Snapshot(frame, versions, 0, frozenset(frame["customer_id"]) if last is None else last, "ledger")
+
+
+def columns() -> pa.Schema:
+    return Settings().documented.resource.arrow_schema()
+
+
+def delivered(frame: pd.DataFrame, **facts: Any) -> pd.DataFrame:
+    """What the ledger keeps of a delivery of this frame."""
+    kept = {
+        "recorded_at": pd.Timestamp("2026-01-02T00:00:00Z"),
+        "plan": "p-1",
+        "source_file": "old.csv",
+        "digest": "",
+        "kind": "full",
+        "n_rows": len(frame),
+        "newest": frame["updated_at"].max(),
+        "author": "a",
+    }
+    return pd.DataFrame([kept | facts])
+
+
+def spoken(changes: Diff, deliveries: pd.DataFrame | None = None, *, host: str = "", empty: bool = False,
+           **more: Any) -> dict[str, str]:  # fmt: skip
+    rows = plan_push(changes, include=["restated", "touched"]).rows
+    none = DELIVERY.empty_table().to_pandas()
+    situation = Situation(changes, rows, none if deliveries is None else deliveries, host, empty)
+    return {g.name: g.message for g in find_guards(situation, **more)}
+
+
+def test_first_speaks_for_an_empty_ledger_at_a_real_host_alone(customers, monkeypatch) -> None:
+    changes = diff(snapshot(empty_frame()), customers(3))
+    assert spoken(changes, host="api.example.com", empty=True)["first"].startswith(
+        "the ledger is empty, and api.example.com is a real host that would get 3 rows"
+    )
+    assert not spoken(changes, host="api.example.com")
+    assert not spoken(changes, empty=True)
+    real = Settings(base_url="https://api.example.com", target="acme", solution="S", prefix="P_", suffix="_S")
+    assert [g.name for g in plan_push(changes, settings=real).guards] == ["first"]
+    assert not plan_push(changes).guards  # the embedded sandbox is no real host
+
+
+def test_changed_speaks_beyond_a_fifth_of_the_customers(customers) -> None:
+    def changed(n: int) -> Diff:
+        after = pd.concat([customers(n, at=LATER, customer_name="Other"), customers(10 - n, start=n)])
+        return diff(snapshot(customers(10)), after)
+
+    assert not spoken(changed(2))
+    assert spoken(changed(3)) == {"changed": "3 of 10 customers would change (30.0%, more than 20%)."}
+    assert not spoken(changed(3), thresholds={"changed": 0.3})
+    touched = pd.concat([customers(9, at=LATER), customers(1, start=9)])
+    assert not spoken(diff(snapshot(customers(10)), touched))  # a newer time alone is no change
+    assert "changed" in spoken(diff(snapshot(customers(10)), customers(10, customer_name="Rewritten")))  # restated
+
+
+def test_absent_speaks_beyond_a_twentieth_of_the_last_delivery(customers) -> None:
+    assert not spoken(diff(snapshot(customers(20)), customers(19)))
+    assert spoken(diff(snapshot(customers(20)), customers(18))) == {
+        "absent": "2 of 20 customers of the last delivery are gone (10.0%, more than 5%)."
+    }
+    long_gone = frozenset(customers(18)["customer_id"])
+    assert not spoken(diff(snapshot(customers(20), long_gone), customers(18)))
+    changes_only = Delivery(customers(3), kind="changes")
+    assert not spoken(diff(snapshot(customers(20)), changes_only))
+
+
+def test_null_column_speaks_where_every_row_of_a_full_delivery_lost_its_value(customers) -> None:
+    before = customers(10)
+
+    def nulled(n: int, **more: Any) -> Diff:
+        after = customers(10, customer_category=[None] * n + ["Retail"] * (10 - n), at=LATER)
+        return diff(snapshot(before), Delivery(after, **more))
+
+    assert spoken(nulled(10), allow=["changed"])["null_column"] == (
+        "a column is null in all 10 rows now: customer_category (a value in 10 rows before)."
+    )
+    assert "null_column" not in spoken(nulled(9))  # and customer_subcategory is null as it was
+    assert "null_column" not in spoken(nulled(10, kind="changes"))
+    left_out = tuple(c for c in before.columns if c != "customer_category")
+    assert not spoken(nulled(10, given=left_out))  # it keeps its value
+
+
+def test_shrunk_speaks_below_half_of_the_last_full_delivery(customers) -> None:
+    before = customers(10)
+
+    def held_against(n: int, **more: Any) -> dict[str, str]:
+        changes = diff(snapshot(before, frozenset()), Delivery(before.head(n), "new.csv", **more))
+        return spoken(changes, delivered(before))
+
+    assert not held_against(5)
+    assert held_against(4)["shrunk"] == "new.csv has 4 rows, fewer than 50% of the 10 of the last delivery (old.csv)."
+    assert not held_against(4, n_quarantined=1)  # a row that is set aside was there
+    assert not held_against(1, kind="changes")
+
+
+def test_older_speaks_of_a_file_seen_before_and_of_one_that_ends_before_the_last(customers) -> None:
+    frame = customers(4, at=LATER)
+    kept = delivered(frame, digest="abc")
+
+    def against(frame: pd.DataFrame, kept: pd.DataFrame = kept, **more: Any) -> dict[str, str]:
+        return spoken(diff(snapshot(customers(4, at=LATER)), Delivery(frame, "new.csv", **more)), kept)
+
+    assert against(frame, digest="abc") == {
+        "older": "new.csv was delivered before, at 2026-01-02 00:00:00Z (push p-1)."
+    }
+    assert not against(frame, digest="abd")
+    assert against(customers(4))["older"] == (
+        "the newest updated_at of new.csv is 2026-01-01 00:00:00Z, and the last delivery (old.csv) went up to "
+        "2026-02-01 00:00:00Z."
+    )
+    assert not against(customers(4), delivered(frame, newest=pd.NaT))
+    by_hand = delivered(frame, kind="changes")
+    assert not against(customers(4), by_hand, kind="changes")  # a correction by hand is newer than the next file
+    assert "older" in against(customers(4), delivered(frame, kind="changes", digest="x"), kind="changes")
+
+
+@pytest.mark.parametrize(
+    ("before", "added", "speaks"),
+    [
+        (["00123", "00124"], "125", "9 of 3 signs"),
+        (["00123", "00124"], "125.0", "9.9 of 5 signs"),
+        (["00123", "00124"], "00125", ""),
+        (["7", "12", "340"], "1000", ""),
+        (["C-9998", "C-9999"], "c-9999", "a-9 of 6 signs"),
+        (["MMM", "BRK"], "日本", "? of 2 signs"),
+        (["MMM", "A", "BRK"], "GOOGL", ""),
+        (["a1", "1a", "a1a", "1a1a", "A1"], "A1A", ""),  # no form at all
+        ([], "anything", ""),
+    ],
+)
+def test_id_form_speaks_of_a_form_that_no_id_before_has(customers, before: list, added: str, speaks: str) -> None:
+    was = customers(len(before), customer_id=before) if before else empty_frame()
+    after = pd.concat([was, customers(1, start=50, customer_id=[added])])
+    said = spoken(diff(snapshot(was), after)).get("id_form", "")
+    assert speaks in said
+    assert bool(said) == bool(speaks)
+    assert added not in said or added in "9.9"  # a form holds no customer's value
+    if speaks:
+        assert not spoken(diff(snapshot(was), after), thresholds={"id_form": 1.0})
+
+
+def test_a_guard_is_overruled_by_its_name_and_all_of_them_by_all(customers) -> None:
+    changes = diff(snapshot(customers(10)), customers(4, at=LATER, customer_name="Other"))
+    plan = plan_push(changes)
+    assert [g.name for g in plan.guards] == ["changed", "absent"]
+    with pytest.raises(GuardError, match=r"2 guards speak.*--allow changed --allow absent, .*allow=\['changed', 'abs"):
+        require_overruled(plan.guards)
+    with pytest.raises(GuardError, match=r"1 guard speaks\. absent:"):
+        require_overruled(plan_push(changes, allow="changed").guards)
+    for allow in (["changed", "absent"], "all", ["all"]):
+        allowed = plan_push(changes, allow=allow)
+        require_overruled(allowed.guards)
+        assert all(g.overruled for g in allowed.guards)
+        assert allowed.digest == plan.digest  # so that the reviewed plan is the one that is allowed
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"allow": ["chnaged"]}, "No guard is named 'chnaged', did you mean 'changed'? There are first, changed"),
+        ({"allow": "xyzzy"}, "No guard is named 'xyzzy'. There are"),
+        ({"thresholds": {"sunk": 0.5}}, "did you mean 'shrunk'"),
+        ({"thresholds": {"older": 0.5}}, "The guard older has no threshold"),
+        ({"thresholds": {"changed": 30}}, "a share from 0 to 1, such as 0.3"),
+        ({"thresholds": {"changed": float("nan")}}, "a share from 0 to 1"),
+        ({"thresholds": {"changed": True}}, "a share from 0 to 1"),
+        ({"thresholds": {"changed": None}}, "a share from 0 to 1"),
+        ({"thresholds": {1: 0.5, "changed": 0.5}}, "No guard is named 1. There are first"),
+        (
+            {"thresholds": [("changed", 0.5)]},
+            "takes the name of a guard to its share, as {'changed': 0.3}, and no list",
+        ),
+        ({"thresholds": 0.3}, "and no float"),
+        ({"allow": [None, "changed"]}, "allow takes names, and no NoneType: it can be first, changed"),
+        ({"allow": True}, "allow takes names, and no bool: it can be first"),
+        ({"allow": {"changed": 0.3}}, "allow takes names, and no dict"),
+        ({"include": [1]}, "include takes names, and no int: it can be touched, restated, backdated."),
+        ({"include": b"touched"}, "include takes names, and no int"),
+    ],
+)
+def test_what_is_no_guard_or_no_share_is_said(customers, wrong: dict, said: str) -> None:
+    with pytest.raises(PlanError, match=re.escape(said)):
+        plan_push(diff(empty_frame(), customers(1)), **wrong)
+
+
+def test_none_in_place_of_names_means_none_of_them(customers) -> None:
+    changes = diff(snapshot(customers(10)), customers(10, at=LATER, customer_name="Other"))
+    plan = plan_push(changes, include=None, allow=None, thresholds=None)
+    assert (plan.digest, plan.guards) == (plan_push(changes).digest, plan_push(changes).guards)
+
+
+@given(
+    n=st.integers(1, 12),
+    ids=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6), unique=True),
+    nulls=st.booleans(),
+    digest=st.sampled_from(["", "abc"]),
+)
+@hypothesis_settings(max_examples=15)
+def test_no_guard_but_older_speaks_of_the_same_delivery_again(n: int, ids: list, nulls: bool, digest: str) -> None:
+    every = [*(f"C{i}" for i in range(n)), *(i for i in ids if not re.fullmatch(r"C\d+", i))]
+    frame = empty_frame().reindex(range(2, len(every) + 2)).assign(
+        customer_id=every, updated_at=pd.Timestamp(LATER), customer_category=None if nulls else "Retail"
+    )  # fmt: skip
+    frame = frame.astype(empty_frame().dtypes.to_dict()).rename_axis("source_row")
+    changes = diff(snapshot(frame), Delivery(frame, digest=digest))
+    kept = delivered(frame, digest=digest)
+    rows = to_arrow(empty_frame(), columns(), index="source_row").append_column("state", pa.array([], pa.string()))
+    said = {g.name for g in find_guards(Situation(changes, rows, kept, "api.example.com", True))}
+    assert said == ({"older"} if digest else set())
+
+
+def test_every_guard_says_what_it_is_for_and_its_threshold_is_a_share() -> None:
+    assert list(GUARDS) == ["first", "changed", "absent", "null_column", "shrunk", "older", "id_form"]
+    assert {n: r.threshold for n, r in GUARDS.items() if r.threshold} == {"changed": 0.2, "absent": 0.05, "shrunk": 0.5}
+    assert all(rule.meaning for rule in GUARDS.values())
+
+
+# The plan that is reviewed -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reviewed(customers: Callable[..., pd.DataFrame]) -> PushPlan:
+    after = pd.concat([
+        customers(1, at=LATER, customer_name="=1+1"),
+        customers(1, start=1, at=LATER),
+        customers(1, start=2, customer_name="Rewritten"),
+        customers(1, start=8, customer_id="<b>new</b>"),
+    ])  # fmt: skip
+    delivery = Delivery(after, "crm.csv", held=frozenset({"C00007"}))
+    return plan_push(diff(snapshot(customers(6)), delivery), allow=["id_form"])
+
+
+def test_a_plan_says_what_changes_what_stays_and_the_way_in(reviewed: PushPlan) -> None:
+    assert reviewed.counts == {"added": 1, "changed": 1}
+    assert reviewed.fields[["source_row", "column", "after"]].to_numpy().tolist() == [[2, "customer_name", "=1+1"]]
+    left = reviewed.not_sent
+    assert left["state"].tolist() == ["touched", "restated", "absent", "absent", "absent", "held"]
+    assert left["customer_id"].tolist() == ["C00001", "C00002", "C00003", "C00004", "C00005", "C00007"]
+    assert left["way_in"].str.len().gt(10).all()
+    assert reviewed.first_body == reviewed.last_body
+    assert len(reviewed.first_body) == reviewed.n_bytes
+    assert reviewed.to_dict() == {
+        "plan": reviewed.digest,
+        "rows": 2, "accepted": 0, "refused": 0, "unknown": 0, "unsent": 2,
+        "by_state": {"added": 1, "changed": 1}, "changed_fields": 1, "quarantined": 0,
+        "left_out": 2,
+        "left_out_by_state": {
+            "unchanged": 0, "touched": 1, "restated": 1, "backdated": 0, "absent": 3, "held": 1,
+            "duplicate_key": 0, "null_key": 0,
+        },
+        "guards": [
+            {"name": guard.name, "message": guard.message, "overruled": guard.name == "id_form"}
+            for guard in reviewed.guards
+        ],
+        "batches": 1, "attempts": 0, "bytes": len(reviewed.first_body), "least_s": 0.02,
+        "target": "sandbox", "address": Settings().url(), "operation": "UPSERT",
+    }  # fmt: skip
+    assert [guard.name for guard in reviewed.guards] == ["absent", "id_form"]
+    assert reviewed.summary() == f"2 rows in 1 batch, 2 left out · {reviewed.label} · plan {reviewed.digest[:12]}"
+
+
+def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) -> None:
+    body = reviewed.body()
+    assert body.startswith("<h3>Held back by 1 guard: absent</h3>")
+    assert "3 of 6 customers of the last delivery are gone" in body
+    assert body.count("id_form, overruled") == 1
+    assert "1 of 1 added customers have ids of a new form (100.0%): " in body
+    assert all(escape(guard.message) in body for guard in reviewed.guards)  # whole, however long
+    assert "&lt;b&gt;new&lt;/b&gt;" in body
+    assert "<b>" not in body
+    assert "http" not in page("x", body).replace("api/v2", "")
+    headings = re.findall(r"<h[34]>(.*?)</h[34]>", body)
+    assert not re.search(r"</(h3|h4|p|table)>[^<]", body)
+    assert f"<p class=soft>plan {reviewed.digest[:12]}, bound" in body
+    heads = re.findall(r"<th(?: [^>]*)?>(.*?)</th>", body)
+    assert heads[:6] == ["state", "count", "way in", "column", "rows", "of those sent"]
+    assert 'class="badge bad">absent<' in body
+    assert 'class="badge calm">id_form, overruled<' in body
+    assert headings[1:] == ["Guards", "Left out", "What changes: 1 field", "Sent, oldest first", "First body"]
+    assert f"UPSERT to {reviewed.address} · 1 request, {reviewed.n_bytes:,} bytes, less than a second" in body
+    assert f"plan {reviewed.digest[:12]}, bound to its rows, target, contract and version 0 of the ledger" in body
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", body)]
+    assert [row[:2] for row in rows if row[2:3] and unescape(row[2]) in WAYS_IN.values()] == [
+        ["touched", "1"], ["restated", "1"], ["absent", "3"], ["held", "1"]
+    ]  # fmt: skip
+    ready = replace(reviewed, guards=tuple(replace(g, overruled=True) for g in reviewed.guards))
+    assert ready.body().startswith("<h3>Ready: 2 rows in 1 request, less than a second")
+
+
+def test_the_bodies_shown_are_the_first_and_the_last_and_long_ones_their_ends(customers) -> None:
+    settings = Settings()
+    plan = plan_push(diff(empty_frame(), customers(1_200)), settings=settings)
+    bodies = [body for *_, body in plan.envelope.bodies(plan.rows)]
+    assert (len(bodies), plan.first_body, plan.last_body) == (3, bodies[0], bodies[2])
+    shown = re.findall(r"<pre[^>]*>(.*?)</pre>", plan.body())
+    sent = plan.body().partition("Sent, oldest first")[2].partition("</table>")[0]
+    assert re.findall(r"<th(?: [^>]*)?>(.*?)</th>", sent)[:2] == ["source_row", "customer_id"]
+    assert re.findall(r"C0000\d", sent) == [f"C{n:05d}" for n in range(8)]
+    for body, said in zip((bodies[0].decode(), bodies[2].decode()), shown, strict=True):
+        assert unescape(said) == f"{body[:600]} … {len(body) - 1200:,} characters … {body[-600:]}"
+    short = replace(plan, batches=(), rows=plan.rows.slice(0, 0))
+    assert "<pre" not in short.body()
+
+
+def test_the_time_it_takes_is_that_of_the_contracts_rate(customers) -> None:
+    plan = plan_push(diff(empty_frame(), customers(3)))
+    assert replace(plan, batches=plan.batches * 50).verdict == "Ready: 3 rows in 50 requests, at least 1 s"
+    slow = replace(plan, batches=plan.batches * 250)
+    assert slow.least_s == 5
+    assert slow.verdict == "Ready: 3 rows in 250 requests, at least 5 s"
+    assert "Last body" in slow.body()
+    assert plan_push(diff(customers(1), customers(1))).verdict == "Nothing to send"
+
+
+def test_the_workbook_holds_the_plan_and_calculates_nothing(reviewed: PushPlan, tmp_path: Path) -> None:
+    book = load_workbook(reviewed.to_excel(tmp_path / "plan.xlsx"))
+    assert book.sheetnames == ["summary", "rows to send", "field changes", "left out"]
+    assert "f" not in {cell.data_type for sheet in book for row in sheet.iter_rows() for cell in row}
+    said = {row[0].value: row[1].value for row in book["summary"].iter_rows()}
+    assert said.pop("what") == "value"
+    absent, id_form = (guard.message for guard in reviewed.guards)
+    assert said == {
+        "verdict": "Held back by 1 guard: absent",
+        "plan": reviewed.digest,
+        "bound to": f"plan {reviewed.digest[:12]}, bound to its rows, target, contract and version 0 of the ledger",
+        "target": reviewed.label,
+        "address": Settings().url(),
+        "operation": "UPSERT",
+        "requests": f"1 ({reviewed.n_bytes:,} bytes), less than a second at the contract's rate",
+        "rows added": "1",
+        "rows changed": "1",
+        "left out: touched": f"1 ({WAYS_IN['touched']})",
+        "left out: restated": f"1 ({WAYS_IN['restated']})",
+        "left out: absent": f"3 ({WAYS_IN['absent']})",
+        "left out: held": f"1 ({WAYS_IN['held']})",
+        "guard absent": absent,
+        "guard id_form": f"{id_form} Overruled.",
+    }
+    sent = [[c.value for c in row] for row in book["rows to send"].iter_rows()]
+    assert sent[0][:4] == ["source_row", "customer_id", "updated_at", "customer_name"]
+    assert [row[:4] for row in sent[1:]] == [
+        [10, "<b>new</b>", "2026-01-01T00:00:00Z", 'Müller & Söhne "8"'],
+        [2, "C00000", "2026-02-01T00:00:00Z", "=1+1"],
+    ]
+    assert len(list(book["left out"].iter_rows())) == 7
+    with pytest.raises(InputError, match=r"ends in \.xlsx"):
+        reviewed.to_excel(tmp_path / "plan.csv")
+    with pytest.raises(InputError, match=r"'a' cannot hold a text longer than 32,767"):
+        write_sheets({"a": pd.DataFrame({"b": ["x" * 32_768]})}, tmp_path / "long.xlsx")
+    assert [f.name for f in tmp_path.iterdir()] == ["plan.xlsx"]
+
+
+# Before anything leaves --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("contract", ["2026-04", "current"])
+def test_a_guard_that_speaks_holds_a_push_and_a_dry_run_back_until_it_is_allowed(
+    customers, clock: Clock, contract: str
+) -> None:
+    with Sandbox(contract=contract, clock=lambda: clock.now().timestamp()) as sandbox:
+        settings = Settings(base_url=sandbox.url, contract=contract)
+        ledger = Ledger.of(settings)
+
+        def plan(frame: pd.DataFrame, **more: Any) -> PushPlan:
+            return plan_push(diff(ledger.snapshot(), Delivery(frame, "crm.csv", digest="d")), settings=settings, **more)
+
+        def send(plan: PushPlan, how: Any = push) -> Any:
+            return how(plan, settings=settings, pace=clock.pace, progress=False)
+
+        assert send(plan(customers(10))).n_accepted == 10
+        assert ledger.deliveries()["newest"].tolist() == [pd.Timestamp("2026-01-01T00:00:00Z")]
+        again = plan(customers(10))
+        assert [g.name for g in again.guards] == ["older"]
+        assert send(again).n_rows == 0  # nothing leaves, so nothing is held back
+        n_requests = len(sandbox.requests())
+        held_back = plan(customers(4, at=LATER, customer_name="Other"))
+        for how in (push, *([dry_run] if contract == "current" else [])):
+            with pytest.raises(GuardError, match=r"changed: 4 of 10 .*absent: .*shrunk: .*older: "):
+                send(held_back, how)
+        assert len(sandbox.requests()) == n_requests
+        assert not status(settings=settings).open_push
+        allowed = plan(customers(4, at=LATER, customer_name="Other"), allow="all")
+        if contract == "current":
+            assert send(allowed, dry_run).n_accepted == 4
+        assert send(allowed).n_accepted == 4
+        assert len(sandbox.table()) == 14
+
+
+def test_a_plan_whose_ledger_moved_on_is_refused_and_nothing_is_sent(customers, clock: Clock) -> None:
+    with Sandbox(clock=lambda: clock.now().timestamp()) as sandbox:
+        settings = Settings(base_url=sandbox.url)
+        first, second = (plan_push(diff(Ledger.of(settings).snapshot(), customers(n)), settings=settings)
+                         for n in (2, 3))  # fmt: skip
+        push(first, settings=settings, pace=clock.pace, progress=False, schema_check=False)
+        with pytest.raises(PlanError, match="moved on since the plan was made"):
+            push(second, settings=settings, pace=clock.pace, progress=False, schema_check=False)
+        assert len(sandbox.requests()) == 1
+
+
+def test_a_dry_run_of_a_plan_for_another_target_is_refused(customers) -> None:
+    plan = plan_push(diff(empty_frame(), customers(1)), settings=Settings(contract="current"))
+    with pytest.raises(PlanError, match="plan it anew"):
+        dry_run(plan, settings=Settings(contract="current", target="sandbox-2"))
+
+
+def test_the_answer_to_a_dry_run_is_joined_to_the_rows_like_a_real_one(customers, clock: Clock) -> None:
+    with Sandbox(contract="current", clock=lambda: clock.now().timestamp()) as sandbox:
+        sandbox.vendor.refuse = lambda row: "no such list" if row["customer_id"] == "C00002" else None
+        settings = Settings(base_url=sandbox.url, contract="current")
+        plan = plan_push(diff(empty_frame(), customers(4)), settings=settings)
+        dry, wet = (how(plan, settings=settings, pace=clock.pace, progress=False) for how in (dry_run, push))
+        assert dry.state == "dry run"
+        assert dry.refused["source_row"].tolist() == [4]
+        pd.testing.assert_frame_equal(dry.refused, wet.refused)
+        assert len(sandbox.table()) == 3  # of the push alone

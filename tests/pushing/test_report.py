@@ -1,0 +1,210 @@
+"""What became of a push, for people: the verdict, the cells, the time, the history of pushes; in light and in dark."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.pushing.test_runs import BAD, Place, refuse_bad, vendor
+from tests.quality.test_review_sheet import cells_of
+from tests.support.clocks import Clock
+from toolkit.cli.terminal import fate_lines, status_lines
+from toolkit.display.components import page
+from toolkit.errors import InputError
+from toolkit.ledger.ledger import Ledger
+from toolkit.model.delivery import Delivery
+from toolkit.pushing.history import pushes
+from toolkit.pushing.report import Timing, fate_bar, verdict
+from toolkit.pushing.runs import dry_run, status
+from toolkit.sending.records import OVERTAKEN
+from toolkit.vendor.sandbox import DROPPED, Reply
+
+
+@pytest.fixture
+def place(clock: Clock) -> Iterator[Place]:
+    with vendor(clock) as sandbox:
+        yield Place(sandbox, clock)
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({}, "There was nothing to send."),
+        ({"accepted": 1}, "The one row was accepted."),
+        ({"accepted": 600}, "All 600 rows were accepted."),
+        ({"accepted": 599, "refused": 1}, "1 of 600 rows was refused by the vendor; 599 were accepted."),
+        (
+            {"unknown": 2, "unsent": 1, "refused": 3},
+            "3 of 6 rows were refused by the vendor; 2 were sent without a readable answer, so nobody knows yet; "
+            "1 was not sent; none were accepted.",
+        ),
+        ({"unsent": 5}, "5 of 5 rows were not sent; none were accepted."),
+    ],
+)
+def test_the_verdict_is_a_sentence_with_what_needs_the_analyst_first(counts: dict[str, int], said: str) -> None:
+    assert verdict(counts) == said
+
+
+def test_a_dry_run_accepts_nothing_and_says_so() -> None:
+    assert verdict({"accepted": 2}, dry_run=True) == "All 2 rows passed the vendor's check."
+    assert verdict({"accepted": 2, "refused": 1}, dry_run=True).endswith("2 passed the vendor's check.")
+
+
+def test_a_bar_has_each_fate_in_its_colour_and_says_it_to_those_who_do_not_see(place: Place) -> None:
+    drawn = fate_bar({"accepted": 3, "refused": 1, "unsent": 0})
+    assert re.findall(r"width:(\d+)%;background:var\(--tk-(\w+)\)", drawn) == [("75", "good"), ("25", "bad")]
+    assert 'aria-label="3 accepted, 1 refused"' in drawn
+    assert "width:120px" in fate_bar({"accepted": 1}, share=0.5)
+    assert "nothing to send" in fate_bar({})
+
+
+def test_a_count_agrees_with_its_words(place: Place, customers) -> None:
+    for n, words in ((1, "1 row waits"), (2, "2 rows wait")):
+        place.sandbox.vendor.troubles.append(Reply(401))
+        stopped = place.stopped(customers(n, start=9 * n))
+        found = status(settings=place.settings)
+        assert f"push {stopped.push} is open, {words}" in found.summary()
+        assert f"{stopped.push} open: {words.partition(' wait')[0]}, 0 accepted" in status_lines(found)[0]
+        place.resume()
+
+
+def test_a_terminal_gets_a_handful_of_the_rows_of_each_kind_and_how_many_more_there_are(
+    place: Place, customers
+) -> None:
+    report = place.push(customers(1_030))
+    for columns, words in (
+        ({"fate": "refused"}, "more refused rows"),
+        ({"fate": "unknown"}, "more unknown rows"),
+        ({"fate": "unsent", "message": OVERTAKEN}, "more rows left out"),
+    ):
+        lines = fate_lines(replace(report, rows=report.rows.assign(**columns)))
+        assert sum("source_row" in line for line in lines) == 20
+        assert lines[20] == f"  and 1,010 {words}"
+
+
+def test_the_verdict_comes_first_and_each_refusal_with_its_cell(place: Place, customers) -> None:
+    place.sandbox.vendor.refuse = lambda row: "customer_price_list_id is closed" if row["customer_id"] in BAD else None
+    report = place.push(customers(7, customer_price_list_id="<PL&1>"))
+    body = report.body()
+    assert body.index("2 of 7 rows were refused by the vendor; 5 were accepted.") < body.index("badge")
+    assert body.count("&lt;PL&amp;1&gt;") == 2  # the cells, escaped
+    assert "<PL&1>" not in body
+    why = body[body.index("Why refused by the vendor") : body.index("Refused by the vendor")]
+    assert "customer_price_list_id is closed" in why
+    assert report.refused["column"].tolist() == ["customer_price_list_id"] * 2
+    assert report.to_frame() is report.rows
+    assert report.to_dict()["refusals"][0]["column"] == "customer_price_list_id"
+    assert "PL&1" not in json.dumps(report.to_dict(), default=str)  # no value of a customer's
+
+
+def test_what_names_no_column_has_no_cell(place: Place, customers) -> None:
+    place.sandbox.vendor.refuse = refuse_bad
+    assert place.push(customers(7)).refused["column"].tolist() == ["", ""]
+
+
+def test_unknown_rows_are_listed_and_the_stop_is_said(place: Place, customers) -> None:
+    place.sandbox.vendor.troubles.extend([None, *[(True, DROPPED)] * 20])
+    report = place.stopped(customers(501))
+    body = report.body()
+    assert "Stopped: Gave up after" in body
+    assert "Unknown: sent, and no answer could be read" in body
+    assert "C00500" in body
+    assert "resume()" in body
+
+
+def test_the_time_the_tries_and_the_waits_are_told(place: Place, customers) -> None:
+    place.sandbox.vendor.troubles.extend([None, Reply(503), Reply(429)])
+    report = place.push(customers(600))
+    timing = report.timing
+    assert (timing.n_retries, report.n_attempts) == (2, 4)
+    assert timing.waited_s == pytest.approx(sum(s for s in place.clock.slept if s > 0.1), abs=0.1)
+    assert timing.took_s == pytest.approx(place.clock.seconds, abs=0.1)
+    assert report.attempts["status"].tolist() == [200, 503, 429, 200]
+    assert "2 retries after" in report.body()
+
+
+def test_no_attempt_takes_no_time() -> None:
+    nothing = pd.DataFrame({"batch": [], "digest": [], "sent_at": pd.to_datetime([], utc=True),
+                            "answered_at": pd.to_datetime([], utc=True)})  # fmt: skip
+    assert str(Timing.of(nothing)) == "0.0 s"
+
+
+def test_refused_rows_go_to_a_sheet_with_the_vendors_reason(place: Place, customers, tmp_path: Path) -> None:
+    place.sandbox.vendor.refuse = lambda row: "customer_price_list_id is closed" if row["customer_id"] in BAD else None
+    delivery = Delivery(customers(7, customer_name="=1+1"), names={"customer_id": "Kunde", "customer_name": "Firma"})
+    report = place.push(place.plan(delivery))
+    book, columns, rows = cells_of(report.to_excel(tmp_path / "r.xlsx"))
+    sheet = book["rows"]
+    assert list(rows) == [3, 6]
+    assert {"source_row", "what is wrong", "Kunde", "Firma", "drop"} <= set(columns)  # in the file's own names
+    assert not {"state", "fate", "message"} & set(columns)
+    assert [sheet.cell(at, columns["Firma"]).value for at in rows.values()] == ["=1+1"] * 2
+    assert sheet.cell(rows[3], columns["Firma"]).data_type == "s"
+    cell = sheet.cell(rows[6], columns["customer_price_list_id"])
+    assert cell.fill.fgColor.rgb == "FFFFC7CE"
+    assert cell.comment.text == "DI_E_00017: customer_price_list_id is closed"
+    assert sheet.cell(rows[6], columns["source"]).comment is None
+    with pytest.raises(InputError, match=r"ends in \.xlsx"):
+        report.to_excel(tmp_path / "r.csv")
+
+
+# The history of pushes ---------------------------------------------------------------------------------------------
+
+
+def test_the_history_has_this_machines_pushes_and_those_that_others_entered(
+    place: Place, customers, tmp_path: Path
+) -> None:
+    place.options["ledger"] = tmp_path / "shared"
+    colleague = Place(place.sandbox, place.clock, {**place.options, "home": tmp_path / "colleague"})
+    Ledger.of(place.settings).seed(customers(1, start=90), reason="the vendor's export", now=place.clock.now())
+    place.clock.sleep(5)
+    place.sandbox.vendor.refuse = refuse_bad
+    mine = place.push(place.plan(customers(3)), reason="spring prices")
+    place.sandbox.vendor.refuse = None
+    place.clock.sleep(5)
+    theirs = colleague.push(colleague.plan(customers(1, start=20)), reason="<b>theirs</b>")
+    history = pushes(settings=place.settings)
+    assert history.frame[["state", "rows", "accepted", "refused", "reason"]].to_numpy().tolist() == [
+        ["elsewhere", 1, 1, 0, "<b>theirs</b>"],
+        ["done", 3, 2, 1, "spring prices"],
+        ["elsewhere", 1, 1, 0, "the vendor's export"],
+    ]  # fmt: skip
+    assert history.frame["push"].tolist()[:2] == [theirs.push, mine.push]
+    assert (history.n_pushes, history.n_accepted) == (3, 4)
+    assert "3 pushes, 4 rows accepted" in repr(history)
+    assert history.to_frame() is history.frame
+    assert len(history.to_dict()["pushes"]) == 3
+    body = history.body()
+    assert "<b>theirs" not in body
+    widths = [int(w) for w in re.findall(r"inline-flex;width:(\d+)px", body)]
+    assert widths == [80, 240, 80]  # as long as there are rows
+
+
+def test_the_pictures_need_no_script_and_no_address_and_follow_the_theme(place: Place, customers) -> None:
+    place.push(customers(3))
+    for drawn in (page("x", pushes(settings=place.settings).body()), page("x", place.push(customers(4)).body())):
+        assert "<script" not in drawn
+        assert "://" not in re.sub(r"https?://127\.0\.0\.1:\d+|to https?://\S+", "", drawn)
+        assert "prefers-color-scheme:dark" in drawn
+        assert not re.findall(r'style="[^"]*#[0-9a-fA-F]{3}', drawn)  # no colour but the theme's
+
+
+def test_a_long_history_shows_the_newest_and_counts_the_rest(place: Place, customers) -> None:
+    place.push(customers(1))
+    one = pushes(settings=place.settings)
+    many = replace(one, frame=pd.concat([one.frame] * 35, ignore_index=True))
+    assert "and 5 more" in many.body()
+
+
+def test_a_dry_run_is_reported_as_one(clock: Clock, customers) -> None:
+    with vendor(clock, contract="current") as sandbox:
+        place = Place(sandbox, clock, {"contract": "current"})
+        report = dry_run(place.plan(customers(2)), settings=place.settings, pace=clock.pace, progress=False)
+        assert "dry run: nothing written" in report.body()
+        assert "All 2 rows passed the vendor" in report.body()

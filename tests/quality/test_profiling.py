@@ -1,0 +1,201 @@
+"""profile(): counts that agree with a count by hand, patterns, a time line, and the customers first."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import UTC
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolkit.display.components import page
+from toolkit.errors import InputError
+from toolkit.model.delivery import Delivery
+from toolkit.model.schema import empty_frame
+from toolkit.quality import statistics as counting
+from toolkit.quality.profiling import MAX_BARS, profile
+from toolkit.quality.validation import validate
+
+NOW = pd.Timestamp("2026-11-24T10:00:00Z")
+
+
+def column(frame: pd.DataFrame, name: str) -> dict:
+    return profile(frame, now=NOW).columns.set_index("column").loc[name].to_dict()
+
+
+def test_patterns_say_how_ids_are_written(customers) -> None:
+    ids = ["AB-1234", "XY-0001", "ab-1234", "Äb_99", "0000123456", " 7", "日本"]
+    said = dict(column(customers(7, customer_id=ids), "customer_id")["patterns"])
+    assert said.keys() == {"AA-9999", "aa-9999", "Aa_99", "9{10}", " 9", "aa"}
+    assert said["AA-9999"] == pytest.approx(2 / 7)
+
+
+def test_a_stray_among_many_ids_is_found_though_the_patterns_are_first_looked_for_in_a_sample(
+    customers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "SAMPLE", 50)
+    ids = [f"C{n:05d}" for n in range(997)] + ["c00001", "17'", "C1{2}.*"]
+    counted = column(customers(1000, customer_id=ids), "customer_id")
+    assert not counted["sampled"]
+    assert dict(counted["patterns"]) == {"A9{5}": 0.997, "a9{5}": 0.001, "99'": 0.001, "A9{9}.*": 0.001}
+
+
+def test_what_has_no_common_pattern_is_said_to_be_sampled(customers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "SAMPLE", 50)
+    names = ["x" * (n % 40) + " " * (n % 7) + "9" * (n % 11) + str(n) for n in range(1000)]
+    assert column(customers(1000, customer_name=names), "customer_name")["sampled"]
+
+
+CELL = st.none() | st.sampled_from(["A", "a1", "B-22", "", "ünï", "\u202e", "9" * 70]) | st.text(max_size=5)
+
+
+@settings(max_examples=10)
+@given(st.lists(CELL, min_size=1, max_size=30))
+def test_counts_agree_with_a_count_by_hand(cells: list[str | None]) -> None:
+    index = pd.RangeIndex(2, len(cells) + 2, name="source_row")
+    frame = pd.DataFrame(
+        {
+            "customer_id": pd.Series(cells, dtype="str", index=index),
+            "updated_at": pd.Series(NOW, index=index, dtype="datetime64[us, UTC]"),
+        }
+    )
+    counted, filled = column(frame, "customer_id"), Counter(c for c in cells if c is not None)
+    sizes = sorted(len(c) for c in filled.elements())
+    assert counted["nulls"] == cells.count(None)
+    assert counted["null_share"] == cells.count(None) / len(cells)
+    assert counted["distinct"] == len(filled)
+    assert sum(share for _, share in counted["patterns"]) <= 1 + 1e-9
+    if filled:
+        assert (counted["shortest"], counted["longest"]) == (sizes[0], sizes[-1])
+        assert counted["median"] in sizes
+        assert sum(s <= counted["median"] for s in sizes) * 2 >= len(sizes)
+        assert sum(s >= counted["median"] for s in sizes) * 2 >= len(sizes)
+        assert sorted((n for _, n in counted["top"]), reverse=True) == [n for _, n in filled.most_common(5)]
+        assert all(filled[value] == n for value, n in counted["top"])
+    else:
+        assert counted["top"] == counted["patterns"] == []
+
+
+def test_a_column_that_is_not_there_is_not_said_to_be_empty(customers) -> None:
+    assert list(profile(customers(2)[["customer_id", "updated_at"]]).columns["column"]) == ["customer_id", "updated_at"]
+
+
+def test_the_customers_come_first(customers) -> None:
+    frame = customers(
+        8,
+        customer_id=["0001", "1", "K7", "k7", "K7", "A", "B", None],
+        customer_name=["Acme GmbH", "Nord", "Süd", "West", "Süd", "Асme", "Ost", "Mitte"],  # two letters are Cyrillic
+        customer_category=["Retail"] * 8,
+    )
+    found = profile(frame, now=NOW)
+    pairs = found.findings.groupby("check")["index"].agg(list).to_dict()
+    assert pairs["near_ids"] == [2, 3, 4, 5, 6]
+    assert pairs["twin_keys"] == [4, 6]
+    assert pairs["equal_names"] == [2, 7]
+    assert pairs["no_id"] == [9]
+    assert (found.n_customers, found.n_versioned) == (6, 1)
+    assert found.verdict.startswith("8 rows of 6 customers, 1 of them with several versions; to look at first: ")
+    said = found.body()
+    assert said.index("leading zeros") < said.index("look-alike letters") < said.index("most frequent")
+    assert "beside 7</span> <bdi class=cell>Асme</bdi>" in said
+
+
+@pytest.mark.parametrize(
+    ("ids", "check"),
+    [
+        (["A1", "a1"], {"near_ids"}),
+        (["01", "1"], {"near_ids"}),
+        (["A 1", "A1"], {"near_ids"}),
+        (["A1", "A1"], {"twin_keys"}),
+        (["A" * 70 + "x", "A" * 70 + "X"], {"near_ids"}),
+        (["A1", "B2"], set()),
+    ],
+)
+def test_no_rule_is_left_out_that_would_find_something(customers, ids: list[str], check: set[str]) -> None:
+    found = profile(customers(2, customer_id=ids, customer_name=["Nord", "West"]), now=NOW).findings
+    assert set(found["check"]) == check
+
+
+@pytest.mark.parametrize(
+    ("times", "first", "last", "n"),
+    [
+        (["2024-11-30", "2025-02-01"], "2024-11", "2025-02", 4),
+        (["2019-01-01", "2026-08-01"], "2019 Q1", "2026 Q3", 31),
+        (["1999-01-01", "2026-08-01"], "1999", "2026", 28),
+        (["2026-03-01"] * 500 + ["1900-01-01", "2199-01-01"], "before 2026-03", "after 2026-03", 3),
+        (["0001-01-01", "9999-12-31"], "0000 to 0999", "9000 to 9999", 10),
+    ],
+)
+def test_the_time_line_has_few_bars_and_every_row(customers, times: list[str], first: str, last: str, n: int) -> None:
+    frame = customers(len(times), updated_at=pd.Series(times).astype("datetime64[us]").dt.tz_localize("UTC"))
+    shown = profile(frame, now=NOW).times
+    assert (shown["period"].iloc[0], shown["period"].iloc[-1], len(shown)) == (first, last, n)
+    assert shown["rows"].sum() == len(times)
+
+
+@settings(max_examples=10)
+@given(st.lists(st.datetimes(timezones=st.just(UTC)), max_size=20))
+def test_the_time_line_is_bounded_whatever_the_times(times: list) -> None:
+    frame = empty_frame().reindex(pd.RangeIndex(2, len(times) + 2, name="source_row"))
+    frame["updated_at"] = pd.Series(times, index=frame.index, dtype="datetime64[us, UTC]")
+    shown = profile(frame, now=NOW).times
+    assert len(shown) <= MAX_BARS
+    assert shown["rows"].sum() == len(times)
+
+
+def test_the_page_names_the_file_s_own_columns(customers) -> None:
+    said = profile(Delivery(customers(2), names={"customer_id": "Kd.-Nr. <neu>"}), now=NOW).body()
+    assert "Kd.-Nr. &lt;neu&gt;" in said
+
+
+def test_values_stay_out_of_the_dictionary_and_the_line(customers) -> None:
+    found = profile(customers(30, customer_category=["Geheim"] * 30), before=customers(30), now=NOW)
+    assert "Geheim" in found.body()
+    assert not re.search("Geheim|C00001|Söhne", f"{found.to_dict()} {found!r} {found.verdict}")
+
+
+def test_a_frame_that_cannot_be_profiled_says_what_to_do(customers) -> None:
+    with pytest.raises(InputError, match="time zone"):
+        profile(customers(2).assign(updated_at=lambda f: f["updated_at"].dt.tz_localize(None)))
+    with pytest.raises(InputError, match="lacks customer_id"):
+        profile(customers(2).drop(columns="customer_id"))
+
+
+def test_a_frame_without_rows_has_a_profile() -> None:
+    found = profile(empty_frame(), now=NOW)
+    assert found.verdict == "There are no rows."
+    assert found.body()
+    assert len(found.times) == len(found.findings) == 0
+
+
+SIGNS = "'&\"<>" * 60
+BACKWARDS = "\u202e\u05d0\u0627\x00\x1b"
+
+
+def test_a_page_is_bounded_and_escaped_however_bad_the_file_is(customers) -> None:
+    n = 1_000
+    places = range(n)
+    frame = customers(
+        n,
+        customer_id=[None if k % 3 == 0 else f"{'&' * (k % 90)}{k % 700}<script>" for k in places],
+        customer_name=[f"{SIGNS}{k}" for k in places],
+        customer_category=[f"{BACKWARDS}{SIGNS}{k % 900}" for k in places],
+        customer_price_list_id=["x" * 10_000_000, *[SIGNS] * (n - 1)],
+        source=[f"{SIGNS}{k}" for k in places],
+        **{f"{SIGNS}{k}": [None] * n for k in range(60)},
+    )
+    lines = pd.RangeIndex(n + 2, n + 5_002, name="source_row")
+    broken = pd.DataFrame({"customer_id": None, "reason": [f"{SIGNS}{k}" for k in lines], "text": "\x1b" * 9_999},
+                          index=lines)  # fmt: skip
+    names = dict.fromkeys(frame.columns[:7], SIGNS)
+    delivery = Delivery(frame, source=SIGNS, broken=broken, names=names)
+    before = customers(n, customer_category=[f"{SIGNS}{k % 900}{BACKWARDS}" for k in places])
+    for found in (profile(delivery, before=before, now=NOW), validate(delivery, rules=(), before=before, now=NOW)):
+        written = page("t", found.body())
+        assert len(written.encode()) < 300_000
+        assert "<script" not in written
+        assert not set(written) & set("\u202e\x00\x1b")
+    assert "and 4,97" in written  # the reasons that are not shown

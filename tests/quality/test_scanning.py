@@ -1,0 +1,238 @@
+"""scan(): the rows and reasons of validate(), of whatever does not fit in memory, or an error that says why not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow as arrow
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolkit.errors import InputError, MappingError, ReadingError
+from toolkit.model.contract import CURRENT, CUSTOMER
+from toolkit.quality.rules import RULES, Rule, choose_rules
+from toolkit.quality.scanning import Scan, scan
+from toolkit.quality.validation import ValidationReport, validate
+from toolkit.reading.customers import read_customers
+from toolkit.reading.mapping import Mapping
+
+NOW = pd.Timestamp("2026-11-24T10:00:00Z")
+DATA = Path(__file__).parents[2] / "data"
+FORM = Rule("id_form", "customer_id", "has another form", check=pa.Check.str_matches(r"\w{1,3}$"), severity="failure")
+STRICT = choose_rules(FORM, failures=["placeholder", "near_ids", "similar_names", "future_time"])
+
+
+def require_equal(found: Scan, report: ValidationReport) -> None:
+    assert (found.n_rows, found.n_good, found.n_failures) == (report.n_rows, report.n_good, report.n_failures)
+    assert (found.counts, found.warning_counts) == (report.counts, report.warning_counts)
+    assert ["; ".join(reasons) for reasons in found.bad["reasons"]] == report.quarantine["reasons"].tolist()
+    assert found.bad.index.tolist() == report.quarantine.index.tolist()
+    told, said = (w[["index", "column", "check", "reason"]] for w in (found.warnings, report.warnings))
+    assert sorted(told.itertuples(index=False, name=None)) == sorted(said.itertuples(index=False, name=None))
+
+
+IDS = st.none() | st.sampled_from(["A", "B", "a", " A", "0A", "", "\u00a0", "é", "Abcd", "4711.0", '"', "'", "\n"])
+NAMES = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(
+    ["Nordwind Logistik", "Nordwind Logisitk", "Acme GmbH", "ACME", "test", "MÃ¼ller", "a\r\nb", "a;b,c", " x", "-"]
+)  # fmt: skip
+STATED = st.none() | st.sampled_from(
+    ["2026-01-01T00:00:00Z", "2026-01-01 01:00:00+01:00", "2026-01-02", "31.02.2026", "9999-12-31T23:59:59.999999Z",
+     "0000-01-01", "2026-01-01T00:00:00.1234567Z", "now", "1999-01-01", "2027-06-01T00:00Z", "2026-03-29 02:30:00", " "]
+)  # fmt: skip
+ROWS = st.lists(st.tuples(IDS, STATED, NAMES, IDS, NAMES, IDS, st.sampled_from([None, "peak", "customer", "ERP", ""])),
+                min_size=1, max_size=8)  # fmt: skip
+ZONED = Mapping(timezone="Europe/Berlin", nulls=("-",))
+
+
+@given(ROWS, st.sampled_from(["2026-04", "current"]), st.sampled_from([RULES, STRICT]))
+@settings(max_examples=8)
+def test_a_file_is_scanned_as_it_is_read_and_validated(rows: list[tuple], contract: str, rules: tuple) -> None:
+    frame = pd.DataFrame(rows, columns=list(CUSTOMER.names)).astype("str")
+    with tempfile.TemporaryDirectory() as folder:
+        table, text = Path(folder, "rows.parquet"), Path(folder, "rows.csv")
+        frame.to_parquet(table)
+        frame.map(lambda cell: cell.replace("\0", ""), na_action="ignore").to_csv(text, index=False)
+        for path in (table, text):
+            try:
+                delivery = read_customers(path, mapping=ZONED)
+            except ReadingError:
+                with pytest.raises(ReadingError):
+                    scan(path, mapping=ZONED)
+                continue
+            report = validate(delivery, contract=contract, rules=rules, now=NOW)
+            require_equal(scan(path, mapping=ZONED, contract=contract, rules=rules, now=NOW), report)
+
+
+@pytest.mark.parametrize("rules", [RULES, STRICT])
+def test_the_shipped_delivery_is_scanned_as_it_is_validated(rules: tuple) -> None:
+    path, mapping = DATA / "2026-09-01_customers.csv", DATA / "2026-09-01_customers.toml"
+    report = validate(read_customers(path, mapping=mapping), rules=rules, now=NOW)
+    assert report.n_quarantined > 300  # ERP stands in most rows, and a line is broken
+    require_equal(scan(path, mapping=mapping, rules=rules, now=NOW), report)
+
+
+HOSTILE = {
+    "quoted lines": 'customer_id,updated_at,customer_name\nA,2026-01-01,"a\nb"\n\nB,2026-01-02,"""c"""\n',
+    "broken lines": 'customer_id,updated_at,customer_name\nA,2026-01-01,"a\nB,2026-01-02,b,c\n\nC,2026-01-03,c\nD\n,,\n',  # noqa: E501
+    "only broken": "customer_id,updated_at,customer_name\nA,2026-01-01,b,c\nD\n",
+    "title above": "Customers\n\ncustomer_id\tupdated_at\nA\t2026-01-01\nA\t2026-01-01\n",
+    "NUL": "customer_id,updated_at,customer_name\nA,2026-01-01,\0\nB,2026-01-01,b\n",
+    "upper case": "CUSTOMER_ID;Updated_At\r\nA;2026-01-01\r\n;2026-01-01\r\n",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_hostile_csv_keeps_the_place_of_every_row(tmp_path: Path, name: str, encoding: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(HOSTILE[name].encode(encoding))
+    found = scan(path, mapping=ZONED, now=NOW)
+    require_equal(found, validate(read_customers(path, mapping=ZONED), now=NOW))
+    assert found.n_rows == found.n_good + found.n_quarantined > 0
+
+
+def test_many_windows_of_a_csv_count_on(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    lines = [f"C{i % 29_990},2026-01-01,{'x' * 20}\n" if i % 1_000 else "\n" for i in range(30_000)]
+    path.write_text("customer_id,updated_at,customer_name\n" + "".join(lines) + "late,2026-01-01,a,b\n")
+    found = scan(path, mapping=ZONED, rules=(), now=NOW)
+    require_equal(found, validate(read_customers(path, mapping=ZONED), rules=(), now=NOW))
+    assert found.bad.index[-1] == 30_002
+    assert found.n_quarantined == 2 * 9 + 1  # C1 to C9 stand twice; row 0 of each is blank
+
+
+def test_typed_parquet_counts_on_from_file_to_file(tmp_path: Path, customers) -> None:
+    for start in (0, 3):
+        frame = customers(3, start=start, customer_id=[start, None, 7], source=["peak", None, "ERP"])
+        table = arrow.Table.from_pandas(frame.assign(customer_id=[str(start), None, "7"]), preserve_index=False)
+        pq.write_table(table, tmp_path / f"part-{start}.parquet", row_group_size=2)
+    whole = validate(read_customers(tmp_path), now=NOW)
+    assert whole.quarantine.index.tolist() == [2, 3, 5, 6]
+    require_equal(scan(tmp_path / "part-*.parquet", now=NOW), whole)
+    require_equal(scan(sorted(tmp_path.glob("*.parquet")), now=NOW), whole)
+
+
+def test_a_relation_and_whatever_streams_arrow_is_scanned(customers) -> None:
+    frame = customers(4, customer_id=["A", "A", None, "D"], source=["peak", "customer", "ERP", "peak"])
+    report = validate(frame.reset_index(drop=True).set_axis(range(1, 5)), now=NOW)
+    table = arrow.Table.from_pandas(frame, preserve_index=False)
+    with duckdb.connect() as connection:
+        connection.register("mine", table)
+        require_equal(scan(connection.sql("SELECT * FROM mine"), now=NOW), report)
+    require_equal(scan(table, now=NOW), report)
+    require_equal(scan(table.to_reader(), now=NOW), report)
+
+
+def test_a_row_that_no_request_can_carry_is_a_failure(tmp_path: Path, customers) -> None:
+    frame = customers(3, customer_name=["A", "x" * 1_000_001, "\x01" * 200_000])
+    frame.to_parquet(tmp_path / "rows.parquet")
+    found = scan(tmp_path / "rows.parquet", rules=(), now=NOW)
+    require_equal(found, validate(read_customers(tmp_path / "rows.parquet"), rules=(), now=NOW))
+    assert found.bad.index.tolist() == [2, 3]
+
+
+def test_all_rows_are_written_good_and_bad(tmp_path: Path) -> None:
+    path, mapping = DATA / "2026-09-01_customers.csv", DATA / "2026-09-01_customers.toml"
+    found = scan(path, mapping=mapping, now=NOW)
+    report = validate(read_customers(path, mapping=mapping), now=NOW)
+    for ending in ("parquet", "csv"):
+        good = found.write_good(tmp_path / f"good.{ending}")
+        assert read_customers(good).frame.to_dict("list") == report.good.to_dict("list")
+        bad = found.write_bad(tmp_path / f"bad.{ending}")
+        rows = pd.read_parquet(bad) if ending == "parquet" else pd.read_csv(bad, dtype=str)
+        assert rows["source_row"].astype(int).tolist() == report.quarantine.index.tolist()
+        assert rows["customer_id"].fillna("").tolist() == report.quarantine["customer_id"].fillna("").tolist()
+        assert rows["text"].notna().sum() == 2  # the broken line, and 31.06.2026
+    assert [list(r) for r in pd.read_parquet(tmp_path / "bad.parquet")["reasons"]] == found.bad["reasons"].tolist()
+    assert not list(tmp_path.glob(".*"))
+    with pytest.raises(InputError, match=r"\.csv, \.parquet"):
+        found.write_good(tmp_path / "good.xlsx")
+    with pytest.raises(InputError, match="cannot be written"):
+        found.write_good(tmp_path / "nowhere" / "good.csv")
+    found.close()
+    with pytest.raises(InputError, match="closed"):
+        found.write_good(tmp_path / "late.csv")
+    assert "407 rows" in repr(found)
+
+
+def test_names_that_differ_near_both_ends_are_neighbours(customers, tmp_path: Path) -> None:
+    names = ["Nordwind Logistik Grosshandel Werke", "Xordwind Logistik Grosshandel Werka"]
+    fill = [f"{c}ordwind {d}" for c in "OPQRSTUV" for d in ("Alpen", "Logik")] + [f"Z{c} Werk{c}" for c in "bcdefgh"]
+    frame = customers(len(names + fill), customer_name=[*names, *fill])
+    assert {2, 3} <= set(validate(frame, now=NOW).warnings.query("check == 'similar_names'")["index"])
+
+
+def test_a_scan_shows_what_is_wrong_and_no_markup_of_the_file(customers, tmp_path: Path) -> None:
+    customers(2, customer_id=["<b>x</b>", "B"], source=["ERP", "peak"]).to_parquet(tmp_path / "rows.parquet")
+    found = scan(tmp_path / "rows.parquet", now=NOW)
+    assert "source is not one of peak, customer" in found.body()
+    assert "<b>x" not in found.body()
+    assert found.to_dict()["quarantined"] == len(found.to_frame()) == 1
+
+
+def test_a_rule_that_cannot_run_as_sql_is_refused_before_anything_is_read() -> None:
+    rule = Rule("capitals", "customer_category", "is not in capitals", check=pa.Check(lambda s: s.str.isupper()))
+    with pytest.raises(InputError, match="The rule capitals cannot run in a scan"):
+        scan("nowhere.parquet", rules=[rule])
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "kind", "words"),
+    [
+        (DATA / "2026-10-01_customers.xlsx", {}, InputError, "cannot be scanned"),
+        (DATA / "2026-09-01.parquet", {}, ReadingError, "no file"),
+        (DATA / "nothing-*.parquet", {}, ReadingError, "no file"),
+        (DATA, {}, InputError, "cannot be scanned"),
+        (3, {}, InputError, "int"),
+        (DATA / "2026-10-01_quotes.csv", {}, ReadingError, "updated_at"),
+        (DATA / "2026-09-01_customers.csv", {"mapping": Mapping({"customer_id": "Nr"})}, MappingError, "lacks"),
+        (DATA / "2026-09-01_customers.csv", {"memory_limit": "much"}, InputError, "memory_limit"),
+        (arrow.table({"customer_id": ["A"], "updated_at": ["2026-01-01"]}), {}, ReadingError, "time zone"),
+        (arrow.table({"customer_id": arrow.array([], "str"), "updated_at": arrow.array([], "str")}), {}, ReadingError,
+         "no rows"),
+        ([], {}, InputError, "no file"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_scanned_says_why(source: object, options: dict, kind: type, words: str) -> None:
+    with pytest.raises(kind, match=words):
+        scan(source, **options)
+
+
+def test_a_row_of_a_small_limit_fails_as_in_validate(customers) -> None:
+    small = replace(CURRENT, max_bytes=200)
+    frame = customers(2).set_axis([1, 2])
+    require_equal(scan(arrow.Table.from_pandas(frame, preserve_index=False), contract=small, now=NOW),
+                  validate(frame, contract=small, now=NOW))  # fmt: skip
+
+
+MEASURED = """
+import resource, sys
+from toolkit.scanning import scan
+found = scan(sys.argv[1], rules=(), memory_limit="200MB")
+print(found.n_rows, found.n_quarantined, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_is_bounded_by_its_limit_and_not_by_the_rows(tmp_path: Path) -> None:
+    peaks = []
+    for n in (150_000, 600_000):
+        path = tmp_path / f"{n}.parquet"
+        ids = arrow.array([f"C{i % (n - 1)}" for i in range(n)])
+        times = arrow.array([NOW.to_pydatetime()] * n, arrow.timestamp("us", "UTC"))
+        names = arrow.array([f"A name of some length, number {i}" for i in range(n)])
+        pq.write_table(arrow.table({"customer_id": ids, "updated_at": times, "customer_name": names}), path)
+        done = subprocess.run([sys.executable, "-c", MEASURED, path], capture_output=True, text=True, check=True)
+        n_rows, n_bad, kilobytes = map(int, done.stdout.split())
+        assert (n_rows, n_bad) == (n, 2)
+        peaks.append(kilobytes)
+    # What the process has before it scans differs by machine; four times the rows take no more than the limit.
+    assert peaks[1] - peaks[0] < 200_000

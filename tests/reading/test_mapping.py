@@ -1,0 +1,116 @@
+from pathlib import Path
+
+import pytest
+
+from toolkit.errors import MappingError
+from toolkit.reading.mapping import Mapping
+
+WHOLE = """
+[columns]
+customer_id = "Kundennummer"
+updated_at = "Geändert am"
+[constants]
+source = "customer"
+[format]
+encoding = "cp1252"
+delimiter = ";"
+sheet = "Kunden"
+header_row = 3
+datetime = "%d.%m.%Y %H:%M"
+timezone = "Europe/Berlin"
+nulls = ["-", "n/a"]
+[delivery]
+kind = "changes"
+[corrections]
+trim = true
+restamp = { to = "now" }
+"""
+
+
+def load(tmp_path: Path, text: str) -> Mapping:
+    path = tmp_path / "erp.toml"
+    path.write_text(text, encoding="utf-8")
+    return Mapping.load(path)
+
+
+def test_every_section_arrives(tmp_path: Path) -> None:
+    assert load(tmp_path, WHOLE) == Mapping(
+        columns={"customer_id": "Kundennummer", "updated_at": "Geändert am"},
+        constants={"source": "customer"},
+        encoding="cp1252",
+        delimiter=";",
+        sheet="Kunden",
+        header_row=3,
+        datetime="%d.%m.%Y %H:%M",
+        timezone="Europe/Berlin",
+        nulls=("-", "n/a"),
+        kind="changes",
+        corrections={"trim": True, "restamp": {"to": "now"}},
+        path=tmp_path / "erp.toml",
+    )
+
+
+def test_an_empty_mapping_is_one_that_states_nothing(tmp_path: Path) -> None:
+    assert load(tmp_path, "") == Mapping(path=tmp_path / "erp.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "fragments"),
+    [
+        ("[colums]\n", ["erp.toml", "'colums'", "did you mean 'columns'?"]),
+        ("[format]\nencodng = 'utf-8'\n", ["[format]", "did you mean 'encoding'?"]),
+        ("[columns]\ncustomer_nam = 'Name'\n", ["[columns]", "did you mean 'customer_name'?"]),
+        ("[constants]\nsorce = 'peak'\n", ["[constants]", "did you mean 'source'?"]),
+        ("[delivery]\nkinds = 'full'\n", ["did you mean 'kind'?"]),
+        ("[delivery]\nkind = 'partial'\n", ["'partial'", "full or changes"]),
+        ("columns = 'Name'\n", ["[columns] on a line of its own"]),
+        ("[columns]\nsource = 'Herkunft'\n[constants]\nsource = 'peak'\n", ["source", "in both"]),
+        ("[columns]\nsource = ' '\n", ["no file column for source"]),
+        ("[constants]\ncustomer_category = 7\n", ["customer_category in [constants]", "quotes"]),
+        ("[format]\nencoding = 'utf-9'\n", ["'utf-9'", "cp1252"]),
+        ("[format]\nencoding = 'rot13'\n", ["'rot13'"]),
+        ("[format]\nencoding = 7\n", ["encoding in [format]", "quotes"]),
+        ("[format]\ndelimiter = ';;'\n", ["one character"]),
+        ("[format]\ndelimiter = '\"'\n", ["one character"]),
+        ("[format]\nheader_row = 0\n", ["header_row", "1 for the first"]),
+        ("[format]\nheader_row = true\n", ["header_row"]),
+        ("[format]\ndatetime = '%d.%Q'\n", ["strptime"]),
+        ("[format]\ndatetime = '%Y-%m-%d %Z'\n", ["%z"]),
+        ("[format]\ntimezone = 'Europe/Berln'\n", ["did you mean 'Europe/Berlin'?"]),
+        ("[format]\ntimezone = '+01:00'\n", ["IANA"]),
+        ("[format]\nnulls = '-'\n", ["a list of texts"]),
+        ("[columns]\nsource = Herkunft\n", ["erp.toml is not TOML", "line 2"]),
+    ],
+)
+def test_a_mapping_that_cannot_be_meant_says_what_to_write(tmp_path: Path, text: str, fragments: list[str]) -> None:
+    with pytest.raises(MappingError) as error:
+        load(tmp_path, text)
+    assert [f for f in fragments if f not in str(error.value)] == []
+
+
+def test_a_missing_mapping_names_its_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "erp.toml").touch()
+    with pytest.raises(MappingError, match=r"did you mean 'erp\.toml'\?"):
+        Mapping.load(tmp_path / "ERP1.toml")
+
+
+def test_a_mapping_that_is_not_utf8_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "erp.toml"
+    path.write_bytes("[columns]\ncustomer_name = 'Größe'\n".encode("cp1252"))
+    with pytest.raises(MappingError, match="line 2"):
+        Mapping.load(path)
+    with pytest.raises(MappingError, match="cannot be opened"):
+        Mapping.load(tmp_path)
+
+
+def test_constants_go_over_the_mapping() -> None:
+    mapping = Mapping(columns={"customer_id": "No.", "source": "Herkunft"}, constants={"customer_category": "A"})
+    over = mapping.with_constants({"source": "customer", "customer_category": "B"})
+    assert over.columns == {"customer_id": "No."}
+    assert over.constants == {"source": "customer", "customer_category": "B"}
+    assert mapping.columns["source"] == "Herkunft"
+
+
+def test_a_toml_time_is_as_good_as_its_text(tmp_path: Path) -> None:
+    mapping = load(tmp_path, "[constants]\nupdated_at = 2025-01-28T10:00:00Z\n")
+    assert mapping.constants == {"updated_at": "2025-01-28T10:00:00+00:00"}

@@ -1,0 +1,217 @@
+"""The rate, for all who share it; the waits; the breaker; lines of their own."""
+
+from __future__ import annotations
+
+import stat
+import tempfile
+import threading
+from datetime import UTC, datetime
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.clocks import Clock
+from toolkit.config.settings import Settings
+from toolkit.errors import JournalError
+from toolkit.sending.pacing import Breaker, Limiter, Pace, Retries
+from toolkit.sending.sender import Lines, ahead
+from toolkit.vendor.answers import Answer
+from toolkit.vendor.connection import pace_folder
+
+
+@given(holdups=st.lists(st.floats(0, 0.7), min_size=60, max_size=200))
+def test_no_second_holds_more_than_the_rate_whatever_holds_it_up(holdups: list[float]) -> None:
+    clock, starts = Clock(), []
+    limiter = Limiter(50, clock=clock.clock, sleep=clock.sleep)
+    for holdup in [*holdups, *[0.0] * 60]:
+        limiter.wait()
+        starts.append(clock.seconds)
+        clock.seconds += holdup if holdup > 0.65 else holdup / 100
+    assert all(later - earlier >= 1 for earlier, later in zip(starts, starts[50:], strict=False))
+
+
+@given(holdups=st.lists(st.floats(0, 0.7), min_size=60, max_size=200), sizes=st.lists(st.integers(1, 4), min_size=1))
+def test_no_second_holds_more_than_the_rate_where_starts_are_reserved_together(
+    holdups: list[float], sizes: list[int]
+) -> None:
+    clock, starts = Clock(), []
+    limiter = Limiter(50, clock=clock.clock, sleep=clock.sleep)
+    groups = cycle(sizes)
+    left = 0
+    for holdup in [*holdups, *[0.0] * 60]:
+        left = left or next(groups)
+        limiter.wait(left)
+        left -= 1
+        starts.append(clock.seconds)
+        clock.seconds += holdup if holdup > 0.65 else holdup / 20  # longer and shorter than the gap
+    assert all(later - earlier >= 1 - 1e-9 for earlier, later in zip(starts, starts[50:], strict=False))
+
+
+def test_starts_reserved_together_are_those_that_one_after_another_would_get() -> None:
+    together, alone = Clock(), Clock()
+    for clock, sizes in ((together, [4, 3, 2, 1]), (alone, [1, 1, 1, 1])):
+        limiter = Limiter(50, clock=clock.clock, sleep=clock.sleep)
+        for n in sizes * 5:
+            limiter.wait(n)
+    assert together.slept == pytest.approx(alone.slept)
+
+
+def test_a_short_holdup_is_made_up_for(clock: Clock) -> None:
+    limiter = Limiter(50, clock=clock.clock, sleep=clock.sleep)
+    for n in range(500):
+        limiter.wait()
+        clock.seconds += 0.1 if n % 50 == 0 else 0  # as where rows are encoded
+    assert 499 / 49 <= clock.seconds < 10 * 1.05
+
+
+def test_those_who_share_a_file_share_the_rate(clock: Clock, tmp_path: Path) -> None:
+    pace = clock.pace
+    limiters = [pace.limiter(50, tmp_path) for _ in range(3)]
+    starts = []
+    for n in range(160):
+        limiters[n % 3].wait()
+        starts.append(clock.seconds)
+    assert all(later - earlier >= 1 for earlier, later in zip(starts, starts[50:], strict=False))
+
+
+NAMES = {"target": "acme", "solution": "QP", "prefix": "QP_", "suffix": "_OOTB"}
+
+
+def test_the_pace_of_a_vendor_is_one_for_all_homes_of_a_user_and_that_of_a_sandbox_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def folder(home: str, url: str) -> Path:
+        return pace_folder(Settings(base_url=url, home=tmp_path / home, **NAMES))
+
+    first = folder("one", "https://acme.example")
+    assert folder("two", "https://acme.example") == first  # whatever home
+    assert folder("two", "https://other.example") != first
+    assert stat.S_IMODE(first.stat().st_mode) == stat.S_IMODE(first.parent.stat().st_mode) == 0o700
+    assert folder("one", "http://127.0.0.1:1").is_relative_to(tmp_path / "one")
+
+
+def test_a_pace_in_a_folder_that_is_not_ones_own_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    settings = Settings(base_url="https://acme.example", home=tmp_path / "home", **NAMES)
+    folder = pace_folder(settings).parent
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")  # as another user may lay one
+    with pytest.raises(JournalError, match=r"share their pace.* TMPDIR"):
+        pace_folder(settings)
+
+
+@pytest.mark.parametrize("kept", ["", "nonsense", "[1e9, 1e9]", "{}", "[null]", "[" * 100_000, "[NaN]"])
+def test_a_file_that_is_damaged_or_from_before_a_restart_holds_nobody_up(clock: Clock, tmp_path: Path, kept) -> None:
+    (tmp_path / "pace").write_text(kept)
+    limiter = clock.pace.limiter(50, tmp_path)
+    limiter.wait()
+    assert clock.slept == []
+    limiter.wait()
+    assert clock.slept == pytest.approx([1 / 49], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["pace", "pace.lock"])
+def test_a_pace_that_cannot_be_kept_sends_nothing(clock: Clock, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(JournalError, match=r"pace.*permissions"):
+        clock.pace.limiter(50, tmp_path).wait()
+
+
+@pytest.mark.parametrize(
+    ("said", "asked_s"),
+    [
+        (None, None), ("", None), ("0", 0.0), (" 7 ", 7.0), ("-3", 0.0), ("1.5", None), ("soon", None),
+        ("9" * 30, 30.0),
+        ("9" * 400, None),
+        ("Tue, 24 Nov 2026 00:00:20 GMT", 20.0), ("Tue, 24 Nov 2026 00:00:20", 20.0),
+        ("Mon, 23 Nov 2026 00:00:20 GMT", 0.0), ("Tue, 24 Nov 2026 01:00:20 +0100", 20.0),
+        ("Tue, 24 Nov 99999 00:00:20 GMT", None),
+    ],
+)  # fmt: skip
+def test_retry_after_is_read_in_either_form_and_clamped(said: str | None, asked_s: float | None) -> None:
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    backoff = 0.5 * 2.0
+    wanted = backoff if asked_s is None else min(30.0, asked_s + backoff)
+    assert Retries().wait_s(3, said, 0.5, now) == wanted
+
+
+@given(said=st.text(max_size=40), attempt=st.integers(1, 60), jitter=st.floats(0, 1))
+def test_no_wait_is_negative_or_too_long(said: str, attempt: int, jitter: float) -> None:
+    assert 0 <= Retries().wait_s(attempt, said, jitter) <= 30
+
+
+def test_a_breaker_begins_with_one_request_opens_after_five_failures_and_closes_after_a_success() -> None:
+    breaker = Breaker()
+    assert breaker.slots(4) == 1
+    breaker.succeed()
+    assert breaker.slots(4) == 4
+    for _ in range(4):
+        breaker.fail()
+    assert (breaker.open, breaker.slots(4)) == (False, 4)
+    breaker.fail()
+    assert (breaker.open, breaker.slots(4)) == (True, 1)
+    breaker.succeed()
+    assert (breaker.open, breaker.slots(4)) == (False, 4)
+
+
+def test_a_budget_of_retries_is_used_up_by_failures_and_earned_by_successes() -> None:
+    breaker = Breaker(budget=2)
+    assert [breaker.spend() for _ in range(3)] == [True, True, False]
+    for _ in range(10):
+        breaker.succeed()
+    assert breaker.spend()
+
+
+def test_lines_send_at_once_and_hand_back_answers_and_errors() -> None:
+    gate = threading.Barrier(3, timeout=20)
+
+    def send(body: bytes) -> Answer:
+        gate.wait()  # three at a time, or never
+        if body == b"2":
+            raise ValueError("two")
+        return Answer(200, body)
+
+    with Lines[int](send, 3) as lines:
+        for n in range(3):
+            lines.start(n, str(n).encode())
+        heard = {}
+        while len(heard) < 3:
+            heard |= dict(lines.finished(patience_s=20))
+    assert isinstance(heard.pop(2), ValueError)
+    assert heard == {0: Answer(200, b"0"), 1: Answer(200, b"1")}
+
+
+def test_lines_that_have_nothing_to_say_are_not_waited_for_too_long() -> None:
+    with Lines[int](lambda body: Answer(200), 2) as lines:
+        assert list(lines.finished(patience_s=0)) == []
+        assert list(lines.finished(patience_s=0.01)) == []
+
+
+@settings(max_examples=30)
+@given(items=st.lists(st.integers(), max_size=20), n=st.integers(1, 4))
+def test_what_is_made_ahead_comes_in_order_and_never_far_ahead(items: list[int], n: int) -> None:
+    made = []
+    for taken, item in enumerate(ahead((made.append(i) or i for i in items), n)):
+        assert item == items[taken]
+        assert len(made) <= taken + 1 + n
+    assert made == items
+
+
+def test_an_error_of_what_is_made_ahead_is_raised_where_it_is_taken() -> None:
+    def bad():
+        yield 1
+        raise ValueError("two")
+
+    items = ahead(bad(), 2)
+    assert next(items) == 1
+    with pytest.raises(ValueError, match="two"):
+        next(items)
+
+
+def test_a_pace_has_a_few_connections() -> None:
+    assert 2 <= Pace().connections <= 8

@@ -1,0 +1,716 @@
+"""A corpus of small hostile files, made anew each time: what goes into each, and what must come out.
+
+``python -m tests.hostile FAMILY FOLDER`` writes a family's files, reads each, and prints one JSON object a file: what
+came out, how long it took, and the process's memory. `tests/test_hostile.py` runs that and judges.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import datetime as dt
+import gzip
+import io
+import json
+import random
+import resource
+import sys
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msoffcrypto.format.ooxml as encrypted
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xlwt
+from openpyxl import Workbook
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
+
+from toolkit.errors import ToolkitError
+from toolkit.quality.profiling import profile
+from toolkit.quality.validation import validate
+from toolkit.reading.customers import read_customers
+from toolkit.reading.mapping import Mapping
+
+AT = "2025-01-28T10:00:00Z"
+HEADER = ("customer_id", "updated_at", "customer_name")
+Row = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """One file: how it is made, and what must become of it.
+
+    Attributes
+    ----------
+    rows
+        The (customer_id, customer_name) that must be read, an empty text for null; None if it must be an error.
+    error
+        A pattern in the one clear error.
+    note, broken
+        A pattern in the notes; the numbers of the records set aside.
+    times
+        What ``updated_at`` must hold, where that is the point.
+    """
+
+    name: str
+    write: Callable[[Path], None]
+    rows: Sequence[Row] | None = None
+    error: str = ""
+    note: str = ""
+    broken: Sequence[int] = ()
+    times: Sequence[str] | None = None
+    mapping: Mapping = field(default_factory=Mapping)
+    journey: bool = False
+
+
+def data(content: bytes) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(content) and None
+
+
+def table(rows: Iterable[Row], **options: Any) -> str:
+    text = io.StringIO()
+    csv.writer(text, **options).writerows([HEADER, *rows])
+    return text.getvalue()
+
+
+def named(name: str, **options: Any) -> str:
+    return table([["1", AT, name]], **options)
+
+
+def xlsx(fill: Callable[[Any, Workbook], None], path: Path) -> None:
+    book = Workbook()
+    assert book.active is not None
+    book.active.append(list(HEADER))
+    fill(book.active, book)
+    book.save(path)
+
+
+def sheet(*rows: Sequence[Any], formats: dict[str, str] | None = None, then: Any = None) -> Callable[[Path], None]:
+    def fill(active: Any, book: Workbook) -> None:
+        for row in rows:
+            active.append(list(row))
+            for cell in active[active.max_row]:
+                if isinstance(cell.value, str) and cell.value.startswith("="):
+                    cell.data_type = "s"
+        for place, form in (formats or {}).items():
+            active[place].number_format = form
+        if then:
+            then(active, book)
+
+    return lambda path: xlsx(fill, path)
+
+
+def patched(change: Callable[[dict[str, bytes]], None], *rows: Sequence[Any]) -> Callable[[Path], None]:
+    """A workbook whose parts are changed after it is written."""
+
+    def write(path: Path) -> None:
+        sheet(*(rows or [["1", AT, "a"]]))(path)
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        change(parts)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
+
+    return write
+
+
+SHEET1 = "xl/worksheets/sheet1.xml"
+
+
+def replaced(part: str, old: bytes, new: bytes) -> Callable[[dict[str, bytes]], None]:
+    def change(parts: dict[str, bytes]) -> None:
+        assert old in parts[part], (part, old)
+        parts[part] = parts[part].replace(old, new)
+
+    return change
+
+
+# --- cells that a careless reader alters
+
+VALUES = {
+    "leading zeros": "00123",
+    "scientific": "1E5",
+    "scientific lower": "9e99",
+    "not available": "NA",
+    "nan": "NaN",
+    "null word": "NULL",
+    "none word": "None",
+    "true": "TRUE",
+    "false": "false",
+    "long digits": "12345678901234567890",
+    "float of an id": "123.0",
+    "comma decimal": "1.234,56",
+    "infinity": "inf",
+    "negative zero": "-0",
+    "hex": "0x1F",
+    "underscores": "1_000",
+    "us date": "03/04/2026",
+    "iso date": "2026-02-30",
+    "month name": "MAR1",
+    "clock": "24:00",
+    "percent": "50%",
+    "formula": "=1+1",
+    "plus": "+49 30 1234",
+    "minus": "-2+3",
+    "at sign": "@SUM(A1)",
+    "dde": "=cmd|' /C calc'!A0",
+    "excel error": "#REF!",
+    "script": "<script>alert(1)</script>",
+    "image": "<img src=x onerror=alert(1)>",
+    "closing tags": "</td></table></div></style>",
+    "attribute": '" onmouseover="alert(1)',
+    "entity": "&lt;b&gt; &amp;amp; &#0;",
+    "template": "{{7*7}} ${jndi:ldap://x} %s%n",
+    "traversal": "../../etc/passwd",
+    "sql": "'; DROP TABLE rows_; --",
+    "backslashes": "\\N \\u0041 \\",
+    "only quotes": '""',
+    "apostrophe": "'00123",
+    "delimiters": "a;b,c|d",
+    "spaces": "  a  b  ",
+    "no-break spaces": "\u00a0a\u202fb\u3000",
+    "right to left": "شركة المثال",
+    "override": "\u202egpj.exe",
+    "look-alikes": "Раураl",
+    "zero width": "A\u200bC\u200dM\ufeffE",
+    "combining": "Mu\u0308ller",
+    "zalgo": "a" + "\u0301" * 200,
+    "astral": "𝒜cme 🏭 👩\u200d👩\u200d👧",
+    "replacement": "M\ufffdller",
+    "mojibake": "MÃ¼ller",
+    "separators": "a\u2028b\u2029c\u0085d",
+    "noncharacters": "a\U0001fffeb",
+    "long": "x" * 32_000,
+}
+SURVIVES_XLSX = [name for name in VALUES if name != "noncharacters"]
+
+
+def cells() -> list[Hostile]:
+    found = [
+        Hostile(f"cell {name}.csv", data(named(value).encode()), [["1", value]], journey=True)
+        for name, value in VALUES.items()
+    ]
+    found += [
+        Hostile(
+            f"cell {name}.json",
+            data(json.dumps([dict(zip(HEADER, ["1", AT, value], strict=True))]).encode()),
+            [["1", value]],
+        )
+        for name, value in VALUES.items()
+    ]
+    return found
+
+
+def sheet_cells() -> list[Hostile]:
+    return [Hostile(f"cell {name}.xlsx", sheet(["1", AT, VALUES[name]]), [["1", VALUES[name]]])
+            for name in SURVIVES_XLSX]  # fmt: skip
+
+
+# --- text files
+
+MULLER = table([["1", AT, "Müller"], ["2", AT, "Œuvre €"]])
+ROWS_MULLER = [["1", "Müller"], ["2", "Œuvre €"]]
+PLAIN = [["1", "a"]]
+
+
+def texts() -> list[Hostile]:
+    found = [
+        Hostile("utf-8.csv", data(MULLER.encode()), ROWS_MULLER, note="UTF-8, detected"),
+        Hostile("utf-8 bom.csv", data(MULLER.encode("utf-8-sig")), ROWS_MULLER, note="byte order mark"),
+        Hostile("two boms.csv", data(codecs.BOM_UTF8 * 2 + MULLER.encode()), ROWS_MULLER),
+        Hostile("utf-16.csv", data(MULLER.encode("utf-16")), ROWS_MULLER, note="UTF-16"),
+        Hostile("utf-16-be bom.csv", data(codecs.BOM_UTF16_BE + MULLER.encode("utf-16-be")), ROWS_MULLER),
+        Hostile("utf-16-le bare.csv", data(MULLER.encode("utf-16-le")), ROWS_MULLER, note="UTF-16, detected"),
+        Hostile("utf-16 cut.csv", data(MULLER.encode("utf-16")[:-1]), error="cannot be decoded"),
+        Hostile("utf-32.csv", data(MULLER.encode("utf-32")), ROWS_MULLER, note="UTF-32, by its byte order mark"),
+        Hostile("cp1252.csv", data(MULLER.encode("cp1252")), ROWS_MULLER, note="cp1252, detected, not UTF-8 at byte"),
+        Hostile(
+            "latin-1 stated.csv",
+            data(named("Müller").encode("latin-1")),
+            [["1", "Müller"]],
+            mapping=Mapping(encoding="latin-1"),
+            note="stated by the mapping",
+        ),
+        Hostile(
+            "cp850 stated.csv",
+            data(named("Müller").encode("cp850")),
+            [["1", "Müller"]],
+            mapping=Mapping(encoding="cp850"),
+        ),
+        Hostile(
+            "wrongly stated.csv",
+            data(MULLER.encode("cp1252")),
+            mapping=Mapping(encoding="utf-8"),
+            error="is not UTF-8 at byte",
+        ),
+        Hostile(
+            "shift-jis.csv",
+            data(named("株式会社").encode("shift-jis")),
+            [["1", "Š”Ž®‰ïŽÐ"]],
+            note="cp1252, detected, not UTF-8",
+        ),
+        Hostile(
+            "shift-jis stated.csv",
+            data(named("株式会社").encode("shift-jis")),
+            [["1", "株式会社"]],
+            mapping=Mapping(encoding="shift-jis"),
+        ),
+        Hostile(
+            "lone surrogate.csv",
+            data(named("a").encode().replace(b"a\r", b"\xed\xa0\x80\r")),
+            [["1", "í\xa0€"]],
+            note="cp1252, detected, not UTF-8",
+        ),
+        Hostile(
+            "overlong.csv", data(named("a").encode().replace(b"a\r", b"\xc0\xaf\r")), [["1", "À¯"]], note="not UTF-8"
+        ),
+        Hostile("empty.csv", data(b""), error="is empty"),
+        Hostile("bom alone.csv", data(codecs.BOM_UTF8), error="no header"),
+        Hostile("blank lines.csv", data(b"\n\n\n"), error="no header"),
+        Hostile("header alone.csv", data(table([]).encode()), error="no rows below"),
+        Hostile("one nul.csv", data(named("a\0b").encode()), [], broken=[2]),
+        Hostile("all nul.csv", data(b"\0" * 4096), error="binary data"),
+        Hostile("noise.csv", data(random.Random(3).randbytes(20_000)), error="binary data|cannot be decoded"),
+        Hostile("png.csv", data(b"\x89PNG\r\n\x1a\n" + bytes(500)), error="binary"),
+        Hostile("pdf.csv", data(b"%PDF-1.7\nrest"), error="a PDF"),
+        Hostile("html.csv", data(b"<html><body><table><tr><td>customer_id</td></tr></table>"), error="no header"),
+        Hostile("sqlite.csv", data(b"SQLite format 3\0" + bytes(500)), error="a database"),
+        Hostile("parquet.csv", data(b"PAR1" + bytes(500)), error="a Parquet file"),
+        Hostile(
+            "zip.csv", lambda path: zipfile.ZipFile(path, "w").writestr("a.csv", MULLER), error="zip without a workbook"
+        ),
+        Hostile("bzip2.csv", data(b"BZh91AY&SY" + bytes(50)), error=r"\.bz2"),
+        Hostile("semicolons.csv", data(named("a, b", delimiter=";").encode()), [["1", "a, b"]], note="';', detected"),
+        Hostile("tabs.txt", data(named("a;b", delimiter="\t").encode()), [["1", "a;b"]], note="tab, detected"),
+        Hostile("pipes.csv", data(named("a,b", delimiter="|").encode()), [["1", "a,b"]]),
+        Hostile(
+            "stated delimiter.csv",
+            data(named("a", delimiter=":", quoting=csv.QUOTE_ALL).encode()),
+            PLAIN,
+            mapping=Mapping(delimiter=":"),
+        ),
+        Hostile("sep line.csv", data(b"sep=;\n" + named("a", delimiter=";").encode()), PLAIN, note="header in row 2"),
+        Hostile("returns.csv", data(named("a", lineterminator="\r").encode()), PLAIN),
+        Hostile(
+            "mixed ends.csv",
+            data(f"customer_id,updated_at,customer_name\r1,{AT},a\n2,{AT},b\r\n".encode()),
+            [["1", "a"], ["2", "b"]],
+        ),
+        Hostile("no last newline.csv", data(named("a").strip().encode()), PLAIN),
+        Hostile("control z.csv", data(named("a").encode() + b"\x1a"), PLAIN, broken=[3]),
+        Hostile("quoted newline.csv", data(named("a\nb\r\nc").encode()), [["1", "a\nb\r\nc"]], note="several lines"),
+        Hostile("all quoted.csv", data(named("a", quoting=csv.QUOTE_ALL).encode()), PLAIN),
+        Hostile(
+            "inch.csv", data(f'customer_id,updated_at,customer_name\n1,{AT},Pipe 12"\n'.encode()), [["1", 'Pipe 12"']]
+        ),
+        Hostile(
+            "open quote.csv", data(f'{",".join(HEADER)}\n1,{AT},"a\n2,{AT},b\n'.encode()), [["2", "b"]], broken=[2]
+        ),
+        Hostile("open quote last.csv", data(f'{",".join(HEADER)}\n1,{AT},a\n2,{AT},"b'.encode()), PLAIN, broken=[3]),
+        Hostile(
+            "stray quote.csv", data(f'{",".join(HEADER)}\n1,{AT},"a"b\n2,{AT},c\n'.encode()), [["2", "c"]], broken=[2]
+        ),
+        Hostile("quote in header.csv", data(b'customer_id,"updated_at\n1,2\n'), error="no readable header|no header"),
+        Hostile(
+            "wide and narrow.csv",
+            data(f"{','.join(HEADER)}\n1,{AT}\n2,{AT},b,c\n3,{AT},d\n4,{AT},e,,\n".encode()),
+            [["3", "d"], ["4", "e"]],
+            broken=[2, 3],
+        ),
+        Hostile("all ragged.csv", data(f"{','.join(HEADER)}\n1\n2\n".encode()), [], broken=[2, 3]),
+        Hostile("empty cells.csv", data(f"{','.join(HEADER)}\n,,\n1,{AT},\n,,b\n".encode()), [["1", ""], ["", "b"]]),
+        Hostile("blank between.csv", data(f"{','.join(HEADER)}\n\n1,{AT},a\n\n\n".encode()), PLAIN),
+        Hostile(
+            "duplicate header.csv",
+            data(f"{','.join(HEADER)},CUSTOMER_ID\n1,{AT},a,2\n".encode()),
+            error="2 columns of one name",
+        ),
+        Hostile("empty headers.csv", data(f"{','.join(HEADER)},,,\n1,{AT},a,x,y,z\n".encode()), PLAIN),
+        Hostile("spaced header.csv", data(f" Customer_ID ,UPDATED_AT,customer_name\n1,{AT},a\n".encode()), PLAIN),
+        Hostile(
+            "script header.csv",
+            data(f"{','.join(HEADER)},<script>alert(1)</script>\n1,{AT},a,x\n".encode()),
+            PLAIN,
+            note="columns left out: <script>",
+            journey=True,
+        ),
+        Hostile("formula header.csv", data(f"{','.join(HEADER)},=cmd|x\n1,{AT},a,x\n".encode()), PLAIN),
+        Hostile("no header.csv", data(f"1,{AT},a\n2,{AT},b\n".encode()), error="no header"),
+        Hostile("lacks updated_at.csv", data(b"customer_id,customer_name\n1,a\n"), error="lacks the column updated_at"),
+        Hostile("one column.csv", data(b"customer_id\n1\n"), error="lacks the column updated_at"),
+        Hostile(
+            "5000 columns.csv",
+            data(f"{','.join(HEADER)},{','.join(f'c{i}' for i in range(4997))}\n1,{AT},a{',x' * 4997}\n".encode()),
+            PLAIN,
+            journey=True,
+        ),
+        Hostile(
+            "5000 empty columns.csv", data(f"{','.join(HEADER)}{',' * 4997}\n1,{AT},a{',' * 4997}\n".encode()), PLAIN
+        ),
+        Hostile("10 MB cell.csv", data(named("x" * 9_999_990).encode()), [["1", "x" * 9_999_990]], journey=True),
+        Hostile(
+            "11 MB cell.csv",
+            data(named("x" * 11_000_000).encode() + f"2,{AT},b\r\n".encode()),
+            [["2", "b"]],
+            broken=[2],
+        ),
+        Hostile(
+            "11 MB quoted cell.csv",
+            data(named("x," * 5_600_000).encode() + f"2,{AT},b\r\n".encode()),
+            [["2", "b"]],
+            broken=[2],
+        ),
+        Hostile(
+            "20000 open quotes.csv",
+            data((",".join(HEADER) + "\n" + f'1,{AT},"a\n' * 20_000).encode()),
+            [],
+            broken=range(2, 20_002),
+        ),
+        Hostile(
+            "30000 short lines.csv",
+            data((",".join(HEADER) + "\n" + "1,2\n" * 30_000).encode()),
+            [],
+            broken=range(2, 30_002),
+            journey=True,
+        ),
+        Hostile(
+            "titles above.csv",
+            data(f"Report\n\nBy:,me\n{','.join(HEADER)}\n1,{AT},a\n".encode()),
+            PLAIN,
+            note="header in row 4",
+        ),
+        Hostile("totals below.csv", data(f"{','.join(HEADER)}\n1,{AT},a\nTotal: 1\n".encode()), PLAIN, broken=[3]),
+        Hostile("unnamed kind.dat", data(named("a").encode()), error=r"\.dat is not read"),
+    ]
+    found += [
+        Hostile(f"time {name}.csv", data(table([["1", text, "a"]]).encode()), PLAIN, times=[kept or text],
+                mapping=Mapping(timezone=zone, datetime=pattern))
+        for name, text, kept, zone, pattern in [
+            ("year 0000", "0000-01-01T00:00:00Z", "", None, None),
+            ("year 9999", "9999-12-31T23:59:59Z", "9999-12-31 23:59:59+00:00", None, None),
+            ("year 10000", "10000-01-01T00:00:00Z", "", None, None),
+            ("30 february", "2025-02-30T00:00:00Z", "", None, None),
+            ("leap second", "2016-12-31T23:59:60Z", "", None, None),
+            ("24 oclock", "2025-01-28T24:00:00Z", "", None, None),
+            ("skipped hour", "2025-03-30 02:30", "", "Europe/Berlin", None),
+            ("repeated hour", "2025-10-26 02:30", "", "Europe/Berlin", None),
+            ("nanoseconds", "2025-01-28T10:00:00.123456789Z", "", None, None),
+            ("epoch", "1738058400", "", None, None),
+            ("serial", "45685", "", None, None),
+            ("arabic digits", "٢٠٢٥-٠١-٢٨", "", "UTC", None),
+            ("now", "now", "", "UTC", "%d.%m.%Y"),
+            ("us order under a german pattern", "01/28/2025", "", "UTC", "%d.%m.%Y"),
+            ("fine", "28.01.2025", "2025-01-28 00:00:00+00:00", "UTC", "%d.%m.%Y"),
+        ]
+    ]  # fmt: skip
+    found.append(Hostile("time without zone.csv", data(table([["1", "2025-01-28 10:00", "a"]]).encode()),
+                         error="names no time zone, first in row 2"))  # fmt: skip
+    return found
+
+
+# --- packed files
+
+
+def gzipped_zeros(n: int) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    block = b"0" * (1 << 20)
+    return b"".join(packer.compress(block) for _ in range(n)) + packer.flush()
+
+
+def packed() -> list[Hostile]:
+    plain = gzip.compress(named("a").encode())
+    return [
+        Hostile("fine.csv.gz", data(plain), PLAIN),
+        Hostile("two members.csv.gz", data(plain + gzip.compress(f"2,{AT},b\r\n".encode())), [["1", "a"], ["2", "b"]]),
+        Hostile("cut.csv.gz", data(plain[:-9]), error="cut short or damaged"),
+        Hostile("wrong sum.csv.gz", data(plain[:-8] + bytes(8)), error="cut short or damaged"),
+        Hostile("rest behind.csv.gz", data(plain + b"garbage"), error="cut short or damaged"),
+        Hostile("bomb.csv.gz", data(gzipped_zeros(260)), error="unpacks to more than"),
+        Hostile("bomb in a bomb.csv.gz", data(gzip.compress(gzipped_zeros(20))), error="not a text file|binary"),
+        Hostile("empty inside.csv.gz", data(gzip.compress(b"")), error="is empty"),
+        Hostile("workbook inside.csv.gz", lambda path: path.write_bytes(gzip.compress(_workbook_bytes())) and None,
+                error="unpack it"),
+        Hostile("fine.json.gz", data(gzip.compress(json.dumps([dict(zip(HEADER, ["1", AT, "a"], strict=True))]).encode())),
+                PLAIN),
+    ]  # fmt: skip
+
+
+def _workbook_bytes() -> bytes:
+    file = io.BytesIO()
+    Workbook().save(file)
+    return file.getvalue()
+
+
+# --- workbooks
+
+
+def encrypt(path: Path) -> None:
+    plain = io.BytesIO(_workbook_bytes())
+    with path.open("wb") as file:
+        encrypted.OOXMLFile(plain).encrypt("secret", file)
+
+
+def xls(path: Path, *rows: Sequence[Any]) -> None:
+    book = xlwt.Workbook()
+    active = book.add_sheet("Kunden")
+    for i, row in enumerate([HEADER, *rows]):
+        for j, value in enumerate(row):
+            active.write(i, j, value)
+    book.save(str(path))
+
+
+def cut(write: Callable[[Path], None], share: float) -> Callable[[Path], None]:
+    def cut_short(path: Path) -> None:
+        write(path)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: int(len(whole) * share)])
+
+    return cut_short
+
+
+def flipped(path: Path) -> None:
+    sheet(["1", AT, "a"])(path)
+    whole = bytearray(path.read_bytes())
+    for at in range(200, len(whole), 97):
+        whole[at] ^= 0xFF
+    path.write_bytes(whole)
+
+
+def bomb(path: Path) -> None:
+    sheet(["1", AT, "a"])(path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/sharedStrings.xml", "w") as part:
+        for _ in range(500):
+            part.write(b" " * 1_000_000)
+
+
+def epoch_1904(active: Any, book: Workbook) -> None:
+    book.epoch = CALENDAR_MAC_1904
+    active["B2"].number_format = "yyyy-mm-dd"
+
+
+def dtd(parts: dict[str, bytes]) -> None:
+    entities = b"".join(b'<!ENTITY e%d "%s">' % (i, b"&e%d;" % (i - 1) * 10) for i in range(1, 10))
+    declared = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY e0 "lol">' + entities + b"]>"
+    parts[SHEET1] = declared + parts[SHEET1].replace(b"<t>a</t>", b"<t>&e9;</t>")
+
+
+def external(parts: dict[str, bytes]) -> None:
+    declared = b'<!DOCTYPE x [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+    parts[SHEET1] = declared + parts[SHEET1].replace(b"<t>a</t>", b"<t>&x;</t>")
+
+
+def workbooks() -> list[Hostile]:
+    zone = Mapping(timezone="UTC")
+    at = dt.datetime(2025, 1, 28, 10)
+    moved = ["2025-01-28 10:00:00+00:00"]
+    return [
+        Hostile("fine.xlsx", sheet(["1", AT, "a"]), PLAIN, journey=True),
+        Hostile("real time.xlsx", sheet(["1", at, "a"]), PLAIN, times=moved, mapping=zone),
+        Hostile("real time without zone.xlsx", sheet(["1", at, "a"]), error="names no time zone"),
+        Hostile("epoch 1904.xlsx", sheet(["1", at, "a"], then=epoch_1904), PLAIN, times=moved, mapping=zone),
+        Hostile("serial as time.xlsx", sheet(["1", 45685.5, "a"]), PLAIN, times=["45685.5"], mapping=zone),
+        Hostile("number as id.xlsx", sheet([123, AT, "a"]), [["123", "a"]]),
+        Hostile("zeros shown.xlsx", sheet([123, AT, "a"], formats={"A2": "00000"}), [["00123", "a"]]),
+        Hostile("thousands shown.xlsx", sheet([1234, AT, "a"], formats={"A2": "#,##0"}), [["1234", "a"]],
+                note="numbers shown as #,##0"),
+        Hostile("17 digits.xlsx", sheet([12345678901234567, AT, "a"]), [["12345678901234570", "a"]],
+                note="more than 15 digits"),
+        Hostile("half an id.xlsx", sheet([0.25, AT, "a"]), [["0.25", "a"]]),
+        Hostile("logical.xlsx", sheet(["1", AT, True]), [["1", "TRUE"]], note="logical values"),
+        Hostile("date as name.xlsx", sheet(["1", AT, dt.date(2025, 3, 1)]), [["1", "2025-03-01"]], note="dates"),
+        Hostile("duration.xlsx", sheet(["1", AT, dt.timedelta(hours=30)]), [["1", "1 day, 6:00:00"]], note="durations"),
+        Hostile("formula.xlsx", sheet(["1", AT, "a"], then=lambda s, b: s.__setitem__("C2", "=A2")), [], broken=[2]),
+        Hostile("excel error.xlsx", sheet(["1", AT, "a"], then=lambda s, b: _error(s["C2"])), [["1", "#N/A"]],
+                note="Excel's error #N/A"),
+        Hostile("error alone in its row.xlsx", sheet(["1", AT, "a"], ["", "", ""], then=lambda s, b: _error(s["A3"])),
+                [["1", "a"], ["#N/A", ""]]),
+        Hostile("merged.xlsx", sheet(["1", AT, "a"], ["2", AT, None], then=lambda s, b: s.merge_cells("C2:C3")),
+                [["1", "a"], ["2", ""]], note="1 merged area"),
+        Hostile("hidden.xlsx", sheet(["1", AT, "a"], then=lambda s, b: _hide(s, 2)), PLAIN, note="1 hidden row"),
+        Hostile("blank rows.xlsx", sheet([], [], ["1", AT, "a"], []), PLAIN),
+        Hostile("first sheet empty.xlsx", sheet(["1", AT, "a"], then=lambda s, b: b.create_sheet("Cover", 0)), PLAIN,
+                note="sheet Sheet"),
+        Hostile("no sheet holds anything.xlsx", lambda path: Workbook().save(path), error="no sheet that holds anything"),
+        Hostile("sheet of another name.xlsx", sheet(["1", AT, "a"]), mapping=Mapping(sheet="Kunden"),
+                error="no sheet 'Kunden'"),
+        Hostile("hostile sheet name.xlsx", sheet(["1", AT, "a"], then=lambda s, b: setattr(s, "title", "<b>&'\"=1+1")),
+                PLAIN, note="sheet <b>"),
+        Hostile("5000 columns.xlsx", sheet(["1", AT, "a", *["x"] * 4997]), PLAIN),
+        Hostile("far corner.xlsx", sheet(["1", AT, "a"], then=lambda s, b: s.__setitem__("XFD1048576", "x")),
+                error="delete the stray cells"),
+        Hostile("beyond the corner.xlsx", patched(replaced(SHEET1, b'r="C2"', b'r="ZZZZ99999999"')),
+                error="delete the stray cells|damaged"),
+        Hostile("wrong dimension.xlsx", patched(replaced(SHEET1, b'ref="A1:C2"', b'ref="A1:A1"')), PLAIN),
+        Hostile("huge dimension.xlsx", patched(replaced(SHEET1, b'ref="A1:C2"', b'ref="A1:XFD1048576"')), PLAIN),
+        Hostile("zip bomb.xlsx", bomb, error="unpacks to more than"),
+        Hostile("entity bomb.xlsx", patched(dtd), error="document type declaration"),
+        Hostile("external entity.xlsx", patched(external), error="document type declaration"),
+        Hostile("password.xlsx", encrypt, error="protected by a password"),
+        Hostile("old but named new.xlsx", lambda path: _old_named_new(path), PLAIN),
+        Hostile("new but named old.xls", sheet(["1", AT, "a"]), PLAIN),
+        Hostile("workbook named text.csv", sheet(["1", AT, "a"]), PLAIN, note="a workbook, though its ending is .csv"),
+        Hostile("text named workbook.xlsx", data(named("a").encode()), PLAIN, note="a text file, though"),
+        Hostile("html named workbook.xls", data(b"<html><table></table></html>"), error="a web page or XML"),
+        Hostile("xml of 2003.xls", data(b'<?xml version="1.0"?><Workbook></Workbook>'), error="a web page or XML"),
+        Hostile("cut short.xlsx", cut(sheet(["1", AT, "a"]), 0.6), error="damaged"),
+        Hostile("cut to its start.xlsx", cut(sheet(["1", AT, "a"]), 0.05), error="damaged"),
+        Hostile("cut short.xls", cut(lambda path: xls(path, ["1", AT, "a"]), 0.5), error="damaged"),
+        Hostile("bits flipped.xlsx", flipped, error="damaged"),
+        Hostile("no sheet part.xlsx", patched(lambda parts: parts.pop(SHEET1) and None), error="damaged"),
+        Hostile("no workbook part.xlsx", patched(lambda parts: parts.pop("xl/workbook.xml") and None),
+                error="zip without a workbook"),
+        Hostile("broken xml.xlsx", patched(replaced(SHEET1, b"</row>", b"</rov>")), PLAIN),
+        Hostile("broken styles.xlsx", patched(replaced("xl/styles.xml", b"<numFmts", b"<numFnts"), [123, AT, "a"]),
+                [["123", "a"]]),
+        Hostile("styles are no xml.xlsx", patched(lambda parts: parts.update({"xl/styles.xml": b"<<<"}), [123, AT, "a"]),
+                error="damaged"),
+        Hostile("office zip.xlsx", lambda path: zipfile.ZipFile(path, "w").writestr("word/document.xml", "<a/>"),
+                error="zip without a workbook"),
+        Hostile("fine.xls", lambda path: xls(path, ["00123", AT, "a"]), [["00123", "a"]],
+                note="an .xls file does not tell its errors"),
+        Hostile("numbers.xls", lambda path: xls(path, [123, AT, "a"]), [["123", "a"]], note="whether zeros were shown"),
+        Hostile("ole noise.xls", data(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + random.Random(5).randbytes(4000)),
+                error="damaged"),
+        Hostile("control escapes.xlsx", patched(replaced(SHEET1, b"<t>a</t>", b"<t>_x0041__x000D_</t>")),
+                [["1", "A\r"]]),
+        Hostile("rich text.xlsx", patched(replaced(SHEET1, b"<t>a</t>", b"<r><t>a</t></r><r><t>b</t></r>")),
+                [["1", "ab"]]),
+        Hostile("no references.xlsx", patched(_without_references), PLAIN),
+    ]  # fmt: skip
+
+
+def _error(cell: Any) -> None:
+    cell.value, cell.data_type = "#N/A", "e"
+
+
+def _hide(active: Any, row: int) -> None:
+    active.row_dimensions[row].hidden = True
+
+
+def _old_named_new(path: Path) -> None:
+    old = path.with_suffix(".xls")
+    xls(old, ["1", AT, "a"])
+    old.replace(path)
+
+
+def _without_references(parts: dict[str, bytes]) -> None:
+    for at in ("A", "B", "C"):
+        for row in ("1", "2"):
+            parts[SHEET1] = parts[SHEET1].replace(f'<c r="{at}{row}"'.encode(), b"<c")
+
+
+# --- JSON and Parquet
+
+
+def typed() -> list[Hostile]:
+    record = {"customer_id": "1", "updated_at": AT, "customer_name": "a"}
+    line = json.dumps(record)
+
+    def parquet(**columns: Any) -> Callable[[Path], None]:
+        values = {"customer_id": ["1"], "updated_at": [AT], "customer_name": ["a"], **columns}
+        return lambda path: pq.write_table(pa.table(values), path)
+
+    return [
+        Hostile("fine.json", data(f"[{line}]".encode()), PLAIN),
+        Hostile("body.json", data(json.dumps({"solutionName": "x", "data": [record]}).encode()), PLAIN),
+        Hostile("bom.json", data(codecs.BOM_UTF8 + f"[{line}]".encode()), PLAIN),
+        Hostile("utf-16.json", data(f"[{line}]".encode("utf-16")), PLAIN),
+        Hostile("cut.json", data(f"[{line}".encode()), error="not JSON from line"),
+        Hostile("rest.json", data(f"[{line}] x".encode()), error="not JSON from line"),
+        Hostile("deep.json", data(b"[" * 200_000), error="not JSON"),
+        Hostile("deep object.json", data(b'{"a":' * 200_000), error="not JSON"),
+        Hostile("deep cell.json", data(b'[{"customer_id":' + b"[" * 100_000 + b"]" * 100_000 + b"}]"), error="not JSON"),
+        Hostile("a number.json", data(b"42"), error="holds no records"),
+        Hostile("an object.json", data(line.encode()), error="holds no records"),
+        Hostile("no records.json", data(b"[]"), error="no header"),
+        Hostile("lines.json", data(f"{line}\n{line}".encode()), error=r"ending \.jsonl"),
+        Hostile("twice.json", data(b'[{"customer_id": "1", "customer_id": "2", "updated_at": "x"}]'), error="no header|lacks"),
+        Hostile("big number.json", data(f'[{{"customer_id": {"9" * 5000}, "updated_at": "{AT}"}}]'.encode()),
+                [["9" * 5000, ""]]),
+        Hostile("floats.json", data(f'[{{"customer_id": 1.50, "updated_at": "{AT}", "customer_name": 1e999}}]'.encode()),
+                [["1.50", "1e999"]]),
+        Hostile("nan.json", data(f'[{{"customer_id": NaN, "updated_at": "{AT}"}}]'.encode()), [["NaN", ""]]),
+        Hostile("surrogate.json", data(f'[{{"customer_id": "1", "updated_at": "{AT}", "customer_name": "\\ud800"}}]'.encode()),
+                [], broken=[1]),
+        Hostile("nul.json", data(f'[{{"customer_id": "1", "updated_at": "{AT}", "customer_name": "a\\u0000b"}}]'.encode()),
+                [["1", "a\0b"]]),
+        Hostile("nested.json", data(json.dumps([{**record, "customer_name": {"x": 1}}, record]).encode()), PLAIN,
+                broken=[1]),
+        Hostile("30000 members.json", data(json.dumps([{f"k{i}": i for i in range(30_000)}]).encode()),
+                error="no table of rows"),
+        Hostile("late member.json", data(json.dumps([{"customer_id": "0", "updated_at": AT}, record]).encode()),
+                [["0", ""], ["1", "a"]]),
+        Hostile("mixed.jsonl", data(f"{line}\n\nnot json\n[1]\n{line}\n".encode()), PLAIN * 2, broken=[3, 4]),
+        Hostile("returns.jsonl", data(f"{line}\r\n{line}\r\n".encode()), PLAIN * 2),
+        Hostile("fine.parquet", parquet(), PLAIN),
+        Hostile("numbers.parquet", parquet(customer_id=[7]), [["7", "a"]]),
+        Hostile("floats.parquet", parquet(customer_id=[1e20]), [["100000000000000000000", "a"]]),
+        Hostile("list cell.parquet", parquet(customer_name=[["a"]]), error="flatten it"),
+        Hostile("binary cell.parquet", parquet(customer_name=[b"\xff"]), error="flatten it"),
+        Hostile("nanoseconds.parquet", parquet(updated_at=pa.array([1738058400123456789], pa.timestamp("ns", "UTC"))),
+                PLAIN, times=["2025-01-28T10:00:00.123456789Z"]),
+        Hostile("other zone.parquet", parquet(updated_at=pa.array([1738058400], pa.timestamp("s", "America/New_York"))),
+                PLAIN, times=["2025-01-28 10:00:00+00:00"]),
+        Hostile("naive.parquet", parquet(updated_at=pa.array([1738058400], pa.timestamp("s"))),
+                error="names no time zone, first in row 1"),
+        Hostile("cut.parquet", cut(parquet(), 0.5), error="damaged"),
+        Hostile("text.parquet", data(b"customer_id\n1\n"), error="damaged, or not a Parquet file"),
+    ]  # fmt: skip
+
+
+FAMILIES: dict[str, Callable[[], list[Hostile]]] = {
+    "cells": cells,
+    "sheet_cells": sheet_cells,
+    "texts": texts,
+    "packed": packed,
+    "workbooks": workbooks,
+    "typed": typed,
+}
+
+
+def outcome(hostile: Hostile, path: Path) -> dict[str, Any]:
+    """Read one file as an analyst would; in a journey, look at its pages too."""
+    try:
+        delivery = read_customers(path, mapping=hostile.mapping)
+    except ToolkitError as error:
+        return {"error": type(error).__name__, "message": str(error)}
+    frame = delivery.frame
+    found: dict[str, Any] = {
+        "rows": frame[["customer_id", "customer_name"]].fillna("").to_numpy().tolist(),
+        "times": frame["updated_at"].map(str).tolist(),
+        "broken": delivery.broken.index.tolist(),
+        "notes": list(delivery.notes),
+    }
+    if hostile.journey:
+        report = validate(delivery, now=pd.Timestamp("2026-11-25", tz="UTC"))
+        results = {"delivery": delivery, "profile": profile(delivery), "report": report}
+        found["pages"] = {
+            name: result.to_html(path.with_suffix(f".{name}.html")).read_text(encoding="utf-8")
+            for name, result in results.items()
+        }
+    return found
+
+
+def main(family: str, folder: Path) -> None:
+    for hostile in FAMILIES[family]():
+        path = folder / hostile.name
+        hostile.write(path)
+        start = time.perf_counter()
+        try:
+            found = outcome(hostile, path)
+        except BaseException as error:  # whatever it is, the test is to say so
+            found = {"traceback": repr(error)[:500]}
+        seconds = time.perf_counter() - start
+        rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps({"name": hostile.name, "seconds": seconds, "rss": rss, **found}), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

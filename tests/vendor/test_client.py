@@ -1,0 +1,555 @@
+"""One request and its answer: where the token goes, and what may go wrong on the way."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import html
+import json
+import logging
+import pickle
+import re
+import socket
+import ssl
+import threading
+import traceback
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+from pydantic import SecretStr
+from requests import certs
+
+from tests.support.clocks import Clock
+from tests.support.faulty import Fault, Faulty, http
+from toolkit.config.settings import Settings
+from toolkit.errors import AuthorizationError, SettingsError
+from toolkit.ledger.diffing import diff
+from toolkit.model.contract import APRIL_2026, CURRENT, Column, Contract, Resource
+from toolkit.model.schema import empty_frame
+from toolkit.pushing.planning import plan_push
+from toolkit.pushing.runs import push, status
+from toolkit.vendor.answers import Answer, read_answer
+from toolkit.vendor.client import MAX_ANSWER_BYTES, Client, Deadline, Exchange, Redaction, WatchedHTTP
+from toolkit.vendor.sandbox import DROPPED, Reply, Request, Sandbox
+
+# The contract page's request, to the letter; the sandbox's tests send the same one by hand.
+EXAMPLE = b"""{"solutionName": "QP_OOTB",
+ "data": [{"customer_id": "CUST-001", "updated_at": "2025-01-28T10:00:00Z", "customer_name": "Acme Corporation",
+           "customer_category": "Enterprise", "customer_subcategory": "Technology",
+           "customer_price_list_id": "PL-ENT-001", "source": "customer"}],
+ "operationType": "UPSERT", "dryRun": false}"""
+SENT = [("CUST-001", "2025-01-28T10:00:00Z")]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as server:
+        yield server
+
+
+def send(sandbox: Sandbox, **settings: Any) -> Answer:
+    with Client(Settings(base_url=sandbox.url, **settings)) as client:
+        return client.send(EXAMPLE)
+
+
+@pytest.mark.parametrize("style", ["ingest/object", "objects", "object"])
+@pytest.mark.parametrize("base", ["", "/ingestion-api"])
+def test_the_documented_request_reaches_the_vendor_and_its_answer_is_read(
+    sandbox: Sandbox, style: str, base: str
+) -> None:
+    with Client(Settings(base_url=sandbox.url + base, path_style=style, prefix="QP_", suffix="_OOTB")) as client:
+        answer = client.send(EXAMPLE)
+    assert (answer.status, read_answer(answer, SENT).kind) == (200, "taken")
+    assert sandbox.requests()["path"].iloc[0] == f"{base}/api/v2/{style}/QP_CUSTOMER_OOTB"
+    assert list(sandbox.table()["customer_id"]) == ["CUST-001"]
+
+
+def seen(sandbox: Sandbox) -> list[Request]:
+    """Have the sandbox keep what it is asked."""
+    kept: list[Request] = []
+    answer = sandbox.vendor.answer
+    sandbox.vendor.answer = lambda request: kept.append(request) or answer(request)
+    return kept
+
+
+def test_the_raw_token_goes_in_its_header_whatever_netrc_and_proxies_say(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login someone password else\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # nobody is there
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    kept = seen(sandbox)
+    assert send(sandbox, extra_headers={"x-auth-tenant": "acme"}).status == 200
+    headers = kept[0].headers
+    assert (headers["authorization"], headers["content-type"]) == ("sandbox", "application/json")
+    assert headers["x-auth-tenant"] == "acme"
+    assert kept[0].body == EXAMPLE
+
+
+def test_a_real_host_gets_its_token_and_not_the_one_of_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".netrc").write_text("default login someone password else\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    left: list[requests.PreparedRequest] = []
+
+    def at_the_wire(self: object, request: requests.PreparedRequest, **options: object) -> requests.Response:
+        left.append(request)
+        raise requests.exceptions.SSLError(ssl.SSLCertVerificationError())
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", at_the_wire)
+    settings = Settings(base_url="https://vendor.example", target="acme", solution="S", prefix="P_", suffix="_S")
+    with Client(settings) as client:
+        answer = client.send(EXAMPLE)
+        assert "the-right-one" not in f"{vars(client)} {answer}"
+    assert left[0].headers["Authorization"] == "the-right-one"
+    assert left[0].url == "https://vendor.example/api/v2/ingest/object/P_CUSTOMER_S"
+    assert (answer.left, "certificate" in answer.problem) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "left", "words"),
+    [
+        (requests.exceptions.SSLError(ssl.SSLCertVerificationError()), False, "certificate"),
+        (requests.exceptions.SSLError(ssl.SSLEOFError()), True, "broke the encrypted connection"),
+        (requests.exceptions.ProxyError(), False, "proxy"),
+        (requests.exceptions.ConnectTimeout(), False, "did not answer within 10 s"),
+        (requests.exceptions.ReadTimeout(), True, "silent for 60 s"),
+        (requests.exceptions.ConnectionError(), True, "broke the connection"),
+        (requests.exceptions.ContentDecodingError(), True, "ContentDecodingError"),
+    ],
+)
+def test_what_goes_wrong_on_the_way_says_whether_it_may_have_arrived(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, wrong: Exception, left: bool, words: str
+) -> None:
+    def at_the_wire(_: object, request: requests.PreparedRequest, **__: object) -> requests.Response:
+        while left and request.body.read():  # the whole body is handed on
+            pass
+        raise wrong
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", at_the_wire)
+    answer = send(sandbox)
+    assert (answer.status, answer.left) == (None, left)
+    assert words in answer.problem
+    assert read_answer(answer, SENT).kind == ("lost" if left else "retry")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(sandbox: Sandbox, status: int) -> None:
+    with Sandbox() as elsewhere:
+        sandbox.vendor.troubles.append(Reply(status, b"", {"Location": elsewhere.url + "/api/v2/objects/CUSTOMER"}))
+        answer = send(sandbox)
+        assert answer.status == status
+        assert read_answer(answer, SENT).kind == "stop"
+        assert elsewhere.requests().empty
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (Reply(200, b'{"failed": []}', cut=5), "lost"),
+        (Reply(200, b""), "lost"),
+        (Reply(200, b"<html>Welcome to the hotel's network</html>"), "lost"),
+        (Reply(502, b"<html>bad gateway</html>"), "lost"),
+        (DROPPED, "lost"),
+        (Reply(429, b""), "retry"),
+        (Reply(503, b"", {"Retry-After": "7"}), "retry"),
+        (Reply(401, b"no"), "unauthorized"),
+        (Reply(404, b"no"), "nowhere"),
+    ],
+)
+def test_an_answer_that_is_none_accepts_nothing(sandbox: Sandbox, reply: Reply, kind: str) -> None:
+    sandbox.vendor.troubles.append(reply)
+    answer = send(sandbox)
+    assert read_answer(answer, SENT).kind == kind
+    assert answer.retry_after == reply.headers.get("Retry-After")
+
+
+def test_an_answer_that_does_not_end_is_read_no_further(sandbox: Sandbox) -> None:
+    sandbox.vendor.troubles.append(Reply(200, b'{"failed": [], "x": "' + b"x" * (2 * MAX_ANSWER_BYTES) + b'"}'))
+    answer = send(sandbox)
+    assert (len(answer.body), answer.complete) == (MAX_ANSWER_BYTES, False)
+    assert read_answer(answer, SENT).kind == "lost"
+
+
+def test_a_host_that_is_not_there_got_nothing() -> None:
+    with Sandbox() as gone:
+        url = gone.url
+    with Client(Settings(base_url=url)) as client:
+        answer = client.send(EXAMPLE)
+    assert (answer.status, answer.left) == (None, False)
+    assert "cannot be reached" in answer.problem
+    assert read_answer(answer, SENT).kind == "retry"
+
+
+def test_a_silent_host_may_have_taken_it(sandbox: Sandbox) -> None:
+    sandbox.vendor.troubles.append((True, DROPPED))
+    answer = send(sandbox)
+    assert (answer.status, answer.left) == (None, True)
+    assert len(sandbox.table()) == 1
+
+
+def test_the_two_dated_contracts_say_what_the_page_says() -> None:
+    april, newest = Contract.named("2026-04"), Contract.named("current")
+    assert (april.max_rows, april.max_bytes, newest.max_rows, newest.max_bytes) == (500, 1_000_000, 2_000, 1_000_000)
+    assert (april.max_requests_per_s, newest.max_requests_per_s) == (50, 50)
+    assert (april.base_url, newest.base_url) == ("https://service.peak.ai/ingestion-api", "https://ingestion.peak.ai")
+    assert april.url(april.base_url, prefix="QP_", suffix="_OOTB") == (
+        "https://service.peak.ai/ingestion-api/api/v2/ingest/object/QP_CUSTOMER_OOTB"
+    )
+    assert newest.url(newest.base_url) == "https://ingestion.peak.ai/api/v2/objects/CUSTOMER"
+    assert list(json.loads(EXAMPLE)["data"][0]) == list(april.resource.names) == list(newest.resource.names)
+    assert april.resource.key == newest.resource.key == ("customer_id", "updated_at")
+    nullable = {c.name for c in newest.resource.columns if c.nullable}
+    assert {c.name for c in april.resource.columns if c.nullable} - nullable == {"customer_name"}
+    assert (april.dry_run, newest.dry_run, april.affixes_required, newest.affixes_required) == (
+        False,
+        True,
+        True,
+        False,
+    )
+
+
+def test_a_second_resource_of_the_same_shape_is_one_more_entry() -> None:
+    merchant = Resource(
+        "MERCHANT",
+        (Column("merchant_id", nullable=False, key=True), Column("updated_at", "datetime", nullable=False, key=True),
+         Column("merchant_name"), Column("merchant_category"), Column("merchant_subcategory")),
+    )  # fmt: skip
+    contract = Contract("m", "the contract page", CURRENT.base_url, "objects", merchant, 2_000, 1_000_000,
+                        dry_run=True, affixes_required=False)  # fmt: skip
+    assert contract.url("https://h", prefix="QP_") == "https://h/api/v2/objects/QP_MERCHANT"
+    assert (merchant.key, merchant.attributes[0]) == (("merchant_id", "updated_at"), "merchant_name")
+    assert merchant.arrow_schema().names == list(merchant.names)
+    assert contract.envelope("S", "UPSERT") == CURRENT.envelope("S", "UPSERT") == APRIL_2026.envelope("S", "UPSERT")
+
+
+SPELLINGS = [
+    "t0p/s3cret",
+    "t0p\\/s3cret",
+    "\\u0074\\u0030p/s3cret",
+    "t0p%2Fs3cret",
+    "t0p&#47;s3cret",
+    "t0p&#x2f;s3cret",
+]
+
+
+@pytest.mark.parametrize("spelled", SPELLINGS)
+@pytest.mark.parametrize("status", [200, 400, 503])
+def test_a_token_that_an_answer_echoes_is_taken_out_however_it_is_spelled(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, spelled: str, status: int
+) -> None:
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "t0p/s3cret")
+    long = "x" * 290  # a message that is cut would be cut within the token
+    said = b'{"failed": [{"index": 0, "message": "%s %s"}]}' % (long.encode(), spelled.encode())
+    sandbox.vendor.troubles.append(Reply(status, said))
+    answer = send(sandbox)
+    verdict = read_answer(answer, SENT)
+    assert b"[token]" in answer.body
+    assert not [text for text in (f"{answer}", f"{verdict}") if "s3cret" in text or "t0p" in text]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "echoed"),
+    [
+        ("X-Api-Key", "s3cret-value-123", "bad header X-Api-Key: s3cret-value-123!"),
+        ("apikey", "s3cret-value-123", "bad header %73%33cret-value-123!"),
+        ("X-Access-Token", "Bearer s3cret-value-123", "s3cret-value-123 is no token"),
+        ("X-Forwarded-Authorization", "Bearer s3cret-value-123", "not allowed: Bearer s3cret-value-123!"),
+        ("Client_Secret", "123456789012", "unknown: 123456789012!"),
+        ("X-Password", "correcthorse", "unknown: correcthorse!"),
+        ("Cookie", "sid=s3cret-value==; theme=dark", "no session s3cret-value!"),
+        ("X-Auth", "s3cret-value-123", "cut in it: s3cret-v"),
+        ("X-Token", "the-right-one-s3cret", "longer: the-right-one-s3cret!"),
+    ],
+)
+@pytest.mark.parametrize("token", [None, "the-right-one"])
+def test_a_header_that_tells_of_a_secret_is_taken_out_of_answers(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str, value: str, echoed: str, token: str | None
+) -> None:
+    if token:
+        monkeypatch.setenv("PEAK_AUTH_TOKEN", token)
+    sandbox.vendor.troubles.append(Reply(401, f"{token}, {echoed}".encode()))
+    answer = send(sandbox, extra_headers={"Accept": "text/plain", name: value})
+    assert b"[token]" in answer.body.partition(b", ")[2]
+    assert not re.search(rb"s3cret|%73|cret-v|1234|horse|right", answer.body)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Accept", "application/json"),
+        ("X-Auth-Version", "1"),
+        ("X-Auth", "1"),
+        ("X-Api-Key", "acme"),
+        ("x-auth-tenant", "acme-corporation"),
+        ("X-Token-Type", "application/json"),
+        ("X-Author", "acme-corporation"),
+        ("X-Keywords", "acme-corporation"),
+        ("Cookie", "region=customer; since=20250128"),
+    ],
+)
+def test_a_header_that_tells_of_none_leaves_answers_as_they_are(sandbox: Sandbox, name: str, value: str) -> None:
+    said = b'{"failed": [{"customer_id": "acme-corporation", "code": 1, "x": "20250128 customer application/json"}]}'
+    sandbox.vendor.troubles.append(Reply(200, said))
+    answer = send(sandbox, extra_headers={name: value})
+    assert answer.body == said
+    assert list(read_answer(answer, [("acme-corporation", "2025-01-28T10:00:00Z")]).refused) == [0]
+
+
+def test_a_header_that_an_answer_echoes_is_in_no_message_and_no_file(
+    sandbox: Sandbox, tmp_path: Path, customers
+) -> None:
+    settings = Settings(base_url=sandbox.url, extra_headers={"X-Api-Key": "s3cret-value-123"})
+    sandbox.vendor.troubles.append(Reply(401, b'{"message": "bad header X-Api-Key: s3cret-value-123"}'))
+    plan = plan_push(diff(empty_frame(), customers(1)), settings=settings, allow="all")
+    with pytest.raises(AuthorizationError, match=r"bad header X-Api-Key: \[token\]"):
+        push(plan, settings=settings, progress=False, schema_check=False)
+    kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(b"bad header X-Api-Key" in text for text in kept)
+    assert not any(b"s3cret" in text for text in kept)
+
+
+def test_the_sandboxes_own_token_is_a_word_like_any_other(sandbox: Sandbox) -> None:
+    sandbox.vendor.troubles.append(Reply(200, b'{"failed": [{"customer_id": "sandbox"}]}'))
+    assert list(read_answer(send(sandbox), [("sandbox", "2025-01-28T10:00:00Z")]).refused) == [0]
+
+
+def test_a_proxy_that_is_not_there_got_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    with Sandbox() as gone:
+        monkeypatch.setenv("HTTPS_PROXY", gone.url)
+    settings = Settings(base_url="https://vendor.example", target="acme", solution="S", prefix="P_", suffix="_S")
+    with Client(settings) as client:
+        answer = client.send(EXAMPLE)
+    assert (answer.status, answer.left) == (None, False)
+    assert "proxy cannot be reached" in answer.problem
+
+
+NAMES = [name for proxy in ("https_proxy", "all_proxy", "no_proxy") for name in (proxy, proxy.upper())]
+
+
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A host beyond this machine, and nothing in the environment on how to reach it."""
+    for name in (*NAMES, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    return Settings(base_url="https://vendor.example", target="acme", solution="S", prefix="P_", suffix="_S")
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize(("text", "why"), [(None, "No such file"), ("no certificate", "it holds no certificate")])
+def test_certificates_that_cannot_be_read_are_the_variables_fault(
+    vendor: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, text: str | None, why: str
+) -> None:
+    file = tmp_path / "ca.pem"
+    if text:
+        file.write_text(text, encoding="utf-8")
+    monkeypatch.setenv(variable, str(file))
+    with pytest.raises(SettingsError, match=f"^{variable} names {re.escape(str(file))} .*{why}.*: correct the path"):
+        Client(vendor)
+    with Client(Settings(base_url="http://127.0.0.1:9")):  # where nothing is encrypted, it is not read
+        pass
+
+
+@pytest.mark.parametrize("certificates", ["folder", "file"])
+def test_certificates_that_can_be_read_are_no_fault(
+    vendor: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificates: str
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path) if certificates == "folder" else certs.where())
+    with Client(vendor) as client:
+        assert client.host == "vendor.example"
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize(
+    ("proxy", "why"),
+    [
+        ("foo:bar", "no address such as"),
+        ("ftp://me:hidden@proxy.example:21", "no address such as"),
+        ("http://me:hidden@proxy.example:99999", "no address such as"),
+        ("http://me:hidd€n@proxy.example:8080", "no address such as"),
+        ("socks5h://me:hidden@proxy.example:1080", "a SOCKS proxy"),
+    ],
+)
+def test_a_proxy_that_is_none_is_the_variables_fault(
+    vendor: Settings, monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str, why: str
+) -> None:
+    monkeypatch.setenv(variable, proxy)
+    with pytest.raises(SettingsError, match=f"^The proxy in {variable} cannot be used: .*{why}") as caught:
+        Client(vendor)
+    shown = "".join(traceback.TracebackException.from_exception(caught.value).format())
+    assert not [word for word in ("hidd", "me:", "the-right-one") if word in shown]
+    monkeypatch.setenv("NO_PROXY", "vendor.example")
+    with Client(vendor):  # then it is not asked
+        pass
+
+
+def test_what_the_environment_leaves_unusable_stops_a_push_before_it_is_opened(
+    vendor: Settings, monkeypatch: pytest.MonkeyPatch, customers
+) -> None:
+    plan = plan_push(diff(empty_frame(), customers(1)), settings=vendor, allow="all")
+    monkeypatch.setenv("HTTPS_PROXY", "foo:bar")
+    with pytest.raises(SettingsError, match="HTTPS_PROXY"):
+        push(plan, settings=vendor, progress=False)
+    assert status(settings=vendor).pushes.empty
+
+
+def test_a_request_without_a_body_passes_over_the_same_connections(sandbox: Sandbox) -> None:
+    with Client(Settings(base_url=sandbox.url)) as client:
+        assert client._session.get(f"{sandbox.url}/api/v2/schema/solutions").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "location", [b"/\xff", b"http://[::bad", b"http://127.0.0.1:9/", b"/" + b"x" * 9_000], ids=lambda text: text[:12]
+)
+def test_a_redirect_is_neither_prepared_nor_read_to_any_length(location: bytes) -> None:
+    says = http(302, gzip.compress(bytes(30_000_000)), "Content-Encoding: gzip", "Location: ?").replace(
+        b"?", location, 1
+    )
+    with Faulty() as server, Client(Settings(base_url=server.url)) as client:
+        server.faults.append(Fault("redirect", says=(says,)))
+        answer = client.send(b'{"data": []}')
+    assert (answer.status, answer.complete, len(answer.body)) == (302, False, MAX_ANSWER_BYTES)
+
+
+ODD = "Zk7+q/9Jd==\"x'yW\\v2&<8>%4~!tail"
+TWICE = [
+    json.dumps(ODD),
+    json.dumps(json.dumps(ODD)),
+    quote(ODD),
+    quote(quote(ODD, safe=""), safe=""),
+    quote(json.dumps(ODD)),
+    html.escape(ODD),
+    html.escape(html.escape(ODD)),
+    html.escape(json.dumps(ODD)),
+    repr(ODD),
+    ODD.upper(),
+    ODD.lower(),
+    "".join(f"\\u{ord(sign):04X}" for sign in ODD),
+    *(b64encode(before + ODD.encode() + b"=rest").decode() for before in (b"", b"u", b"us")),
+    urlsafe_b64encode(b"user:" + ODD.encode()).decode(),
+    quote(b64encode(ODD.encode()).decode(), safe=""),
+    ODD[:11],  # and there the text ends
+    json.dumps(ODD)[1:13],
+    quote(ODD, safe="")[:13],
+    quote(ODD)[:-3],
+    b64encode(ODD.encode()).decode()[:15],
+    b64encode(b"u:" + ODD.encode()).decode()[:15],
+]
+
+
+@pytest.mark.parametrize("spelled", TWICE)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32-le"])
+def test_a_token_of_odd_signs_is_taken_out_of_a_text_within_a_text(spelled: str, encoding: str) -> None:
+    text = Redaction(SecretStr(ODD))(f'{{"message": "Bearer {spelled}'.encode(encoding))
+    assert text.removeprefix(b"\xef\xbb\xbf").startswith(b'{"message": "Bearer ')
+    assert b"[token]" in text
+    assert len(text) < 60
+    assert not re.search(rb"k7|tail|Vnl|J4J3l|ieCd5", text, re.IGNORECASE)  # of its base64 too
+
+
+def test_what_takes_the_token_out_takes_no_time_that_grows_with_the_square() -> None:
+    redact = Redaction(SecretStr("\\%&" * 20 + ODD))
+    for part in (b"\\", b"%25", b"&amp;", b"&#0", b"\\%&", b"%5c", ODD.encode()[:-1]):
+        assert redact(part * (50_000 // len(part)))
+
+
+def test_a_client_and_what_it_holds_go_into_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    with Client(Settings(base_url="http://127.0.0.1:9")) as client:
+        for held in (client, client._auth, client._redact):
+            for keep in (pickle.dumps, copy.copy, copy.deepcopy):
+                with pytest.raises(TypeError, match="is not pickled"):
+                    keep(held)
+            assert "right" not in repr(held)
+
+
+def test_a_host_that_cannot_be_asked_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with Client(Settings(base_url=url)) as client:
+        answer = client.ask("/schema")
+    assert (answer.status, answer.problem) == (None, f"{url[7:]} could not be asked (ConnectionError)")
+
+
+def test_an_interrupt_shows_no_frame_that_holds_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with Faulty() as server, Client(Settings(base_url=server.url)) as client:
+        monkeypatch.setattr(WatchedHTTP, "getresponse", interrupted)
+        for call in (lambda: client.send(EXAMPLE), lambda: client.ask("/x"), lambda: client.ask("/x", EXAMPLE)):
+            with pytest.raises(KeyboardInterrupt) as caught:
+                call()
+            shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+            shown.stack[:] = shown.stack[2:]  # those of this test, whose server got the token
+            assert "client.py" in "".join(shown.format())
+            assert "the-right-one" not in "".join(shown.format())
+
+
+def test_headers_that_cannot_be_parsed_and_waits_that_are_none_are_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    says = b"HTTP/1.1 429 X\r\nRetry-After: the-right-one\r\nContent-Length: 0\r\nno colon: the-right-one\r\n\r\n"
+    with Faulty() as server, Client(Settings(base_url=server.url)) as client:
+        server.faults.append(Fault("headers", says=(says,)))
+        answer = client.send(b"{}")
+    assert (answer.status, answer.retry_after) == (429, "[token]")
+    assert caplog.records
+    assert "the-right-one" not in caplog.text
+
+
+def test_each_exchange_over_a_connection_ends_at_its_own_time(clock: Clock) -> None:
+    deadline = Deadline(1000, clock=clock.clock)
+    pairs = [socket.socketpair() for _ in range(3)]
+    exchanges = [Exchange(b"body", deadline) for _ in pairs]
+    clock.seconds = 0
+    Exchange(b"body", deadline).watch(None)  # no socket at all: the others are watched all the same
+    for exchange, (ours, _), seconds in zip(exchanges, pairs, (0, 300, 400), strict=True):
+        clock.seconds = seconds
+        exchange.watch(ours if seconds else SimpleNamespace(socket=ours))  # as within the connection to a proxy
+    exchanges[1].close()  # its answer came
+
+    def ended() -> list[bool]:
+        return [exchange.overdue for exchange in exchanges]
+
+    clock.seconds = 999
+    assert (deadline.end_overdue(), ended()) == (1, [False, False, False])
+    clock.seconds = 1000
+    assert (deadline.end_overdue(), ended()) == (400, [True, False, False])
+    assert pairs[0][0].recv(1) == b""  # whoever reads is told
+    clock.seconds = 1400
+    assert (deadline.end_overdue(), ended()) == (None, [True, False, True])
+    deadline.close()
+    for pair in pairs:
+        for end in pair:
+            end.close()
+
+
+def test_a_thread_that_the_system_refused_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    deadline = Deadline(0.05)
+    with monkeypatch.context() as short_of_threads:
+        short_of_threads.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError):
+            Exchange(b"body", deadline).watch(None)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(20)
+        Exchange(b"body", deadline).watch(ours)
+        assert ours.recv(1) == b""  # it was ended
+    deadline.close()

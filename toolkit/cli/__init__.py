@@ -1,0 +1,10 @@
+"""The command line: arguments in, exit code out; no logic.
+
+May import: `pushing` and what is below.
+"""
+
+from toolkit.cli.app import main
+
+__all__ = [
+    "main",
+]

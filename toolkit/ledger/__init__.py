@@ -1,0 +1,26 @@
+"""What the vendor accepted: the ledger, snapshots of it through time, and the difference to a delivery.
+
+May import: `quality` and what is below.
+"""
+
+from toolkit.ledger.comparison import STATES
+from toolkit.ledger.diffing import SENT, WAYS_IN, Diff, diff
+from toolkit.ledger.entries import ACCEPTED, RETRACTED, STANDS, entry_schema, required, rows_of
+from toolkit.ledger.ledger import Ledger
+from toolkit.ledger.snapshot import Snapshot
+
+__all__ = [
+    "ACCEPTED",
+    "RETRACTED",
+    "SENT",
+    "STANDS",
+    "STATES",
+    "WAYS_IN",
+    "Diff",
+    "Ledger",
+    "Snapshot",
+    "diff",
+    "entry_schema",
+    "required",
+    "rows_of",
+]

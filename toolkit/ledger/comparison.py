@@ -1,0 +1,175 @@
+"""Two customer tables against each other, in SQL on the engine: states, changed fields, absent customers.
+
+Customers with one version on either side (nearly all) take a plain join (`_single`), the others a join through time
+(`_several`), so that the usual delivery costs what a hand-written join costs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.display import plural
+from toolkit.engine import Session, quoted, to_frame
+from toolkit.errors import InputError
+from toolkit.model import ID, TIME, to_series
+
+STATES = ("added", "changed", "touched", "restated", "backdated", "unchanged", "duplicate_key", "null_key")
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What the engine found; rows of `after` go by their place, from 0.
+
+    Attributes
+    ----------
+    codes
+        The state of each row, as its place in `STATES`; shape (rows,).
+    fields
+        One record a changed field: ``place, customer_id, updated_at, column, before, after``.
+    absent
+        Customers that only `before` has: ``customer_id, updated_at`` of their newest version.
+    filled
+        The columns that are not given, with what was sent before.
+    """
+
+    codes: npt.NDArray[np.int8]
+    fields: pd.DataFrame
+    absent: pd.DataFrame
+    filled: dict[str, pd.Series[Any]]
+
+
+def compare(before: pa.Table, after: pa.Table, *, given: tuple[str, ...]) -> Compared:
+    """Compare the rows of `after` with the versions of `before`; both have the same columns, custom ones included.
+
+    Raises
+    ------
+    InputError
+        If `before` has a null key, or one key twice.
+    """
+    attributes = [c for c in after.column_names if c not in (ID, TIME)]
+    compared = [c for c in attributes if c in given]
+    kept = [c for c in attributes if c not in given]
+    with Session({"before_": _numbered(before), "after_": _numbered(after)}) as session:
+        session.run(_PREPARED)
+        _refuse_bad_keys(session)
+        session.run(f"CREATE TEMP TABLE compared AS {_single(compared)} UNION ALL {_several(compared)}")
+        return Compared(
+            codes=_codes(session, after),
+            fields=_fields(session, compared),
+            absent=to_frame(session.table(_ABSENT)),
+            filled=_filled(session, after.num_rows, kept),
+        )
+
+
+# Each customer that has more than one row on a side, and the rows that can be compared at all.
+_PREPARED = """
+CREATE TEMP TABLE several_before AS
+    SELECT customer_id FROM before_ GROUP BY customer_id HAVING count(*) > 1;
+CREATE TEMP TABLE several_after AS
+    SELECT customer_id FROM after_ WHERE customer_id IS NOT NULL GROUP BY customer_id HAVING count(*) > 1;
+CREATE TEMP TABLE duplicate AS
+    SELECT customer_id, updated_at FROM after_ SEMI JOIN several_after USING (customer_id)
+    WHERE updated_at IS NOT NULL GROUP BY ALL HAVING count(*) > 1;
+CREATE TEMP TABLE several AS FROM several_before UNION FROM several_after;
+"""
+
+_ABSENT = """SELECT customer_id, max(updated_at) AS updated_at FROM before_
+ANTI JOIN after_ USING (customer_id) GROUP BY customer_id ORDER BY customer_id"""
+_CODES = {state: code for code, state in enumerate(STATES)}
+_STATE = """(CASE WHEN newest IS NULL THEN {added}
+         WHEN time_ = at_ THEN CASE WHEN differs THEN {restated} ELSE {unchanged} END
+         WHEN time_ < newest THEN {backdated}
+         WHEN differs THEN {changed} ELSE {touched} END)::TINYINT""".format(**_CODES)
+
+
+def _refuse_bad_keys(session: Session) -> None:
+    bad = session.scalar("SELECT count(*) FROM before_ WHERE customer_id IS NULL OR updated_at IS NULL")
+    twice = session.scalar("""SELECT count(*) FROM (SELECT 1 FROM before_ SEMI JOIN several_before USING (customer_id)
+                              GROUP BY customer_id, updated_at HAVING count(*) > 1)""")
+    if bad or twice:
+        raise InputError(
+            f"The table before has {plural(bad, 'row')} without a key and {plural(twice, 'key')} that "
+            "stand in several rows, so nobody can say what was sent: give each "
+            "(customer_id, updated_at) one row."
+        )
+
+
+def _single(given: list[str]) -> str:
+    """Compare customers with one version on either side; `old_before` is their predecessor's row."""
+    return f"""SELECT row_, {_STATE} AS state, old_before, NULL::BIGINT AS old_after, old_before AS kept FROM (
+        SELECT a.row_, a.updated_at AS time_, b.updated_at AS at_, b.updated_at AS newest, b.row_ AS old_before,
+               {_differs(given, "b.{0}")} AS differs
+        FROM after_ a LEFT JOIN before_ b ON a.customer_id = b.customer_id
+        WHERE a.customer_id IS NOT NULL AND a.updated_at IS NOT NULL
+          AND a.customer_id NOT IN (FROM several))"""
+
+
+def _several(given: list[str]) -> str:
+    """Compare the others: the predecessor is the latest version not later, before or earlier in `after`."""
+    own = "coalesce(p.updated_at > b.updated_at, b.row_ IS NULL)"
+    old = f"CASE WHEN {own} THEN p.{{0}} ELSE b.{{0}} END"
+    return f"""SELECT row_, {_STATE} AS state, old_before, old_after, kept FROM (
+        SELECT a.row_, a.updated_at AS time_, b.updated_at AS at_, n.updated_at AS newest,
+               CASE WHEN NOT {own} THEN b.row_ END AS old_before, CASE WHEN {own} THEN p.row_ END AS old_after,
+               coalesce(b.row_, n.row_) AS kept, {_differs(given, old)} AS differs
+        FROM (SELECT *, lag(row_) OVER (PARTITION BY customer_id ORDER BY updated_at) AS previous
+              FROM after_ SEMI JOIN several USING (customer_id) ANTI JOIN duplicate USING (customer_id, updated_at)
+              WHERE updated_at IS NOT NULL) a
+        ASOF LEFT JOIN (FROM before_ SEMI JOIN several USING (customer_id)) b
+             ON a.customer_id = b.customer_id AND a.updated_at >= b.updated_at
+        LEFT JOIN after_ p ON p.row_ = a.previous
+        LEFT JOIN (FROM before_ SEMI JOIN several USING (customer_id)
+                   QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1) n
+             ON a.customer_id = n.customer_id)"""
+
+
+def _differs(given: list[str], old: str) -> str:
+    return " OR ".join(f"a.{quoted(c)} IS DISTINCT FROM {old.format(quoted(c))}" for c in given) or "FALSE"
+
+
+def _codes(session: Session, rows: pa.Table) -> npt.NDArray[np.int8]:
+    found = session.table("SELECT row_, state FROM compared")
+    # What was not compared has a null key, or one that stands twice.
+    null = pc.or_(pc.is_null(rows[ID]), pc.is_null(rows[TIME])).to_numpy()
+    codes = np.where(null, _CODES["null_key"], _CODES["duplicate_key"]).astype(np.int8)
+    codes[found["row_"].to_numpy()] = found["state"].to_numpy()
+    return codes
+
+
+def _fields(session: Session, given: list[str]) -> pd.DataFrame:
+    old = ", ".join(
+        f"CASE WHEN c.old_after IS NULL THEN b.{quoted(c)} ELSE p.{quoted(c)} END AS {quoted('old ' + c)}"
+        for c in given
+    )
+    session.run(f"""CREATE TEMP TABLE pair AS SELECT a.*, {old or "NULL AS nothing"}
+        FROM (FROM compared WHERE state IN ({_CODES["changed"]}, {_CODES["restated"]})) c
+        JOIN after_ a USING (row_)
+        LEFT JOIN before_ b ON b.row_ = c.old_before LEFT JOIN after_ p ON p.row_ = c.old_after""")
+    select = "SELECT row_ AS place, customer_id, updated_at, '{0}' AS \"column\", {1}::VARCHAR AS before, {2}::VARCHAR"
+    each = [
+        f"{select.format(c, quoted('old ' + c), quoted(c))} AS after FROM pair "
+        f"WHERE {quoted('old ' + c)} IS DISTINCT FROM {quoted(c)}"
+        for c in given
+    ]
+    none = f"{select.format('', 'NULL', 'NULL')} AS after FROM pair WHERE FALSE"
+    return to_frame(session.table(f"FROM ({' UNION ALL '.join([*each, none])}) ORDER BY place"))
+
+
+def _filled(session: Session, n_rows: int, kept: list[str]) -> dict[str, pd.Series[Any]]:
+    if not kept:
+        return {}
+    found = session.table(f"""SELECT c.row_, {", ".join("b." + quoted(c) for c in kept)}
+                              FROM compared c JOIN before_ b ON b.row_ = c.kept""").sort_by("row_")
+    rows = found["row_"].to_numpy()
+    return {c: to_series(found[c]).set_axis(rows).reindex(range(n_rows)) for c in kept}
+
+
+def _numbered(table: pa.Table) -> pa.Table:
+    return table.add_column(0, "row_", pa.array(np.arange(table.num_rows)))

@@ -1,0 +1,207 @@
+"""A table that is only ever appended to, in a folder that several machines may write to (Delta Lake).
+
+Commits are atomic, and nothing is erased: no data file is vacuumed, no log is cleaned up. The only module that
+imports deltalake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from toolkit.engine import EngineError, Session
+from toolkit.errors import LedgerError
+from toolkit.model import kind_of
+
+_UNUSABLE = re.compile(r"[\[\]^|\\]|%[0-9A-Fa-f]{2}")
+"""What deltalake 1.6 reads as something else in a path, or panics at."""
+_TRIES = 10
+"""Appends do not conflict, but two that both make the table, or add a column, do: the second sees the first's."""
+_AGAIN = "do again what you did, or resume the push: what the vendor accepted is in the journal."
+_KEEP_LOGS = PostCommitHookProperties(cleanup_expired_logs=False)  # by default, those older than 30 days go
+
+
+def require_usable_folder(folder: Path) -> None:
+    """Refuse a folder in which no Delta table can lie.
+
+    Raises
+    ------
+    LedgerError
+        If its name has a sign that Delta tables do not take.
+    """
+    if found := _UNUSABLE.search(folder.as_posix()):
+        raise LedgerError(
+            f"The ledger cannot lie in {folder}, for Delta tables take no {found[0]!r} in a folder's name: "
+            "name another folder with TOOLKIT_LEDGER."
+        )
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a target, made when first written.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+    target
+        Whose it is; the table of another target is refused.
+    schema
+        Its columns. Those that older files lack are null, those that newer ones add are left alone.
+    private
+        Whether the folders that it lacks are made for this user alone.
+    """
+
+    path: Path
+    target: str
+    schema: pa.Schema
+    private: bool = False
+
+    @property
+    def version(self) -> int:
+        """How many times it was written, less one; -1 where nothing was."""
+        table = self._open()
+        return -1 if table is None else int(table.version())
+
+    def query(self, sql: str, *parameters: Any, after: int = -1) -> pa.Table:
+        """Run SQL over the table, which is named ``entries`` there; its parameters are ``$2``, ``$3`` and so on.
+
+        Parameters
+        ----------
+        after
+            Only what was added after this version.
+        """
+        return self._query(self._open(), sql, parameters, after)
+
+    def query_now(self, sql: str, *parameters: Any) -> tuple[pa.Table, int]:
+        """Run SQL as `query`; returns the version too that it saw."""
+        table = self._open()
+        return self._query(table, sql, parameters, -1), -1 if table is None else int(table.version())
+
+    def through(self, writer: str) -> int:
+        """Return the number that this writer's last append bore; -1 for none."""
+        table = self._open()
+        found = None if table is None else table.transaction_version(writer)
+        return -1 if found is None else int(found)
+
+    def append(self, rows: pa.Table, *, writer: str = "", number: int = 0) -> bool:
+        """Append rows in one commit; with a writer's name, no number at or below its last is taken, and False returned.
+
+        Raises
+        ------
+        LedgerError
+            If the table cannot be written, or is another target's.
+        """
+        marks = [Transaction(writer, number)] if writer else []
+        for tries in range(_TRIES):
+            if self._has(writer, number):
+                return tries > 0  # then it is our own commit, which went through though it was said to have failed
+            try:
+                for folder in reversed([self.path, *self.path.parents]):  # else the parents are made for everybody
+                    folder.mkdir(mode=0o700 if self.private else 0o777, exist_ok=True)
+                write_deltalake(
+                    str(self.path),
+                    rows.cast(self.schema),
+                    mode="append",
+                    name=self.target,
+                    schema_mode="merge",
+                    commit_properties=CommitProperties(app_transactions=marks),
+                    post_commithook_properties=_KEEP_LOGS,
+                )
+                return True
+            except CommitFailedError:
+                continue
+            except (DeltaError, OSError) as error:
+                with contextlib.suppress(LedgerError):
+                    if self._has(writer, number):  # as when only the checkpoint after it could not be written
+                        return True
+                raise LedgerError(
+                    f"The ledger in {self.path} cannot be written ({type(error).__name__}): free space or mend its "
+                    f"permissions, then {_AGAIN}"
+                ) from error
+        raise LedgerError(
+            f"The ledger in {self.path} was written by somebody else at every try: when they are done, {_AGAIN}"
+        )
+
+    def _has(self, writer: str, number: int) -> bool:
+        return bool(writer) and number <= self.through(writer)
+
+    def _query(self, table: DeltaTable | None, sql: str, parameters: tuple[Any, ...], after: int) -> pa.Table:
+        files = self._files(table)
+        if files and after >= 0:
+            files -= self._files(self._open(after))
+        source = "FROM read_parquet($1, union_by_name=true)" if files else "FROM nothing WHERE $1 IS NULL"
+        with Session({"nothing": self.schema.empty_table()}) as session:  # which names what older files lack
+            try:
+                return session.table(
+                    f"WITH entries AS ({source} UNION ALL BY NAME FROM nothing) {sql}",
+                    [sorted(files) or None, *parameters],
+                )
+            except EngineError as error:  # whose own words may hold a customer's values
+                if (damaged := self._unreadable(table, session)) is None:
+                    raise
+                raise LedgerError(
+                    f"The ledger in {self.path} cannot be read, for its file {damaged} is lost or damaged "
+                    f"({type(error).__name__}): restore the folder from a copy, or name another one with "
+                    "TOOLKIT_LEDGER."
+                ) from None
+
+    def _files(self, table: DeltaTable | None) -> set[str]:
+        # Plain paths, in which no sign stands for others.
+        return {glob.escape(str(self.path / name)) for name in _names(table)}
+
+    def _unreadable(self, table: DeltaTable | None, session: Session) -> str | None:
+        for name in _names(table):
+            try:
+                session.table("FROM read_parquet($1)", [glob.escape(str(self.path / name))])
+            except EngineError:
+                return name
+        return None
+
+    def _open(self, version: int | None = None) -> DeltaTable | None:
+        try:
+            table = DeltaTable(str(self.path), version=version)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            raise LedgerError(
+                f"The ledger in {self.path} cannot be read ({type(error).__name__}): restore it from a "
+                "copy, or name another one with TOOLKIT_LEDGER."
+            ) from error
+        if table.metadata().name != self.target:
+            raise LedgerError(
+                f"The ledger in {self.path} belongs to target {table.metadata().name!r}, not to "
+                f"{self.target!r}: check TOOLKIT_TARGET and TOOLKIT_LEDGER."
+            )
+        if not pa.table(table.get_add_actions()).num_rows:
+            return None  # made, and nothing entered yet
+        self._require_types(table)
+        return table
+
+    def _require_types(self, table: DeltaTable) -> None:
+        """Refuse a table that has a column in another data type: what is written would become another value in it."""
+        wanted = {field.name: field.type for field in self.schema}
+        differing = [
+            f"{field.name} as {kind_of(field.type)}, not {kind_of(wanted[field.name])}"
+            for field in pa.schema(table.schema())
+            if field.type != wanted.get(field.name, field.type)
+        ]
+        if differing:
+            raise LedgerError(
+                f"The ledger in {self.path} has {'; '.join(differing)}: give the data_type under [[attributes]] in "
+                "toolkit.toml as it was sent. Where the vendor's column has another type now, name a new ledger with "
+                "TOOLKIT_LEDGER, and seed it with the customers."
+            )
+
+
+def _names(table: DeltaTable | None) -> list[str]:
+    return [] if table is None else [unquote(path) for path in pa.table(table.get_add_actions())["path"].to_pylist()]

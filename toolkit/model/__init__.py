@@ -1,0 +1,78 @@
+"""What a customer is: the vendor's contract as data, the schema, types, times, JSON, and a delivery of customers.
+
+May import: `display`, `tables` and what is below.
+"""
+
+from toolkit.model.attributes import CustomAttribute
+from toolkit.model.contract import (
+    APRIL_2026,
+    CONTRACTS,
+    CUSTOMER,
+    ID,
+    TIME,
+    Column,
+    Contract,
+    Kind,
+    Operation,
+    PathStyle,
+    Resource,
+    kind_of,
+)
+from toolkit.model.delivery import BROKEN_COLUMNS, Customers, Delivery, DeliveryKind, Sent, as_delivery, no_broken_lines
+from toolkit.model.dtypes import cast_column, cast_custom, to_series, typed_frame
+from toolkit.model.encoding import EncodedRows, encode, is_oversized, max_row_bytes, oversized
+from toolkit.model.schema import (
+    NOT_A_TIME,
+    NOT_OF_TYPE,
+    TOO_LARGE,
+    UNIQUE,
+    Customer,
+    empty_frame,
+    reason,
+    schema_for,
+    too_large,
+)
+from toolkit.model.times import parse_times, settled
+
+__all__ = [
+    "APRIL_2026",
+    "BROKEN_COLUMNS",
+    "CONTRACTS",
+    "CUSTOMER",
+    "ID",
+    "NOT_A_TIME",
+    "NOT_OF_TYPE",
+    "TIME",
+    "TOO_LARGE",
+    "UNIQUE",
+    "Column",
+    "Contract",
+    "CustomAttribute",
+    "Customer",
+    "Customers",
+    "Delivery",
+    "DeliveryKind",
+    "EncodedRows",
+    "Kind",
+    "Operation",
+    "PathStyle",
+    "Resource",
+    "Sent",
+    "as_delivery",
+    "cast_column",
+    "cast_custom",
+    "empty_frame",
+    "encode",
+    "is_oversized",
+    "kind_of",
+    "max_row_bytes",
+    "no_broken_lines",
+    "oversized",
+    "parse_times",
+    "reason",
+    "schema_for",
+    "settled",
+    "to_series",
+    "too_large",
+    "typed_frame",
+]

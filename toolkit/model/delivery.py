@@ -1,0 +1,177 @@
+"""A delivery: a customer frame together with what its file says of itself.
+
+Every station takes a plain frame, a `Delivery`, or the result of the station before (which carries one).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import pandas as pd
+import pyarrow as pa
+
+from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
+from toolkit.errors import InputError
+from toolkit.model.contract import CUSTOMER, ID
+
+DeliveryKind = Literal["full", "changes"]
+
+BROKEN_COLUMNS = (ID, "reason", "text")
+
+
+def no_broken_lines() -> pd.DataFrame:
+    """Return an empty table of lines that were set aside, index ``source_row``."""
+    index = pd.Index([], dtype="int64", name="source_row")
+    return pd.DataFrame({c: pd.Series([], dtype="str", index=index) for c in BROKEN_COLUMNS}, index=index)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Delivery(Result):
+    """A customer frame and where it comes from.
+
+    Attributes
+    ----------
+    frame
+        The customers; the index ``source_row`` is the record's number in the file, the header counted.
+        ``updated_at`` is UTC in microseconds, or object where a cell that did not parse keeps its text.
+    source
+        The file's name, or ``frame``.
+    digest
+        SHA-256 of the file's bytes; empty for a frame.
+    kind
+        ``full``: customers not in it are absent. ``changes``: it says nothing about the others.
+    given
+        The columns that the delivery speaks of. A column that is not given keeps, for a known customer, the
+        value that was sent before.
+    names
+        Schema column to the file's own column name.
+    broken
+        Lines that could not be parsed: index ``source_row``, columns ``customer_id`` (where it could be
+        told), ``reason`` and the raw ``text``.
+    held
+        Ids whose rows are quarantined: neither absent nor sent.
+    n_quarantined
+        Rows set aside so far, broken lines included.
+    corrections
+        The named corrections that the mapping chose, with their options.
+    notes
+        What was detected or decided while reading, in plain words.
+    datetime, timezone
+        How the source writes ``updated_at``, as the mapping says.
+    parts
+        For a folder of part-files: each file and the number that its rows count on from.
+    """
+
+    frame: pd.DataFrame
+    source: str = "frame"
+    digest: str = ""
+    kind: DeliveryKind = "full"
+    given: tuple[str, ...] = CUSTOMER.names
+    names: dict[str, str] = field(default_factory=dict)
+    broken: pd.DataFrame = field(default_factory=no_broken_lines)
+    held: frozenset[str] = frozenset()
+    n_quarantined: int = 0
+    corrections: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    datetime: str | None = None
+    timezone: str | None = None
+    parts: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def delivery(self) -> Delivery:
+        """Itself: whatever carries a delivery can stand where one is wanted."""
+        return self
+
+    def place(self, source_row: int) -> str:
+        """Say where a row stands, with its file where there are several.
+
+        Examples
+        --------
+        >>> Delivery(pd.DataFrame(), parts=(("a.csv", 0), ("b.csv", 120))).place(125)
+        'b.csv row 5'
+        """
+        file, start = next(((f, s) for f, s in reversed(self.parts) if s < source_row), ("", 0))
+        return f"{file} row {source_row - start}".strip()
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the frame, broken lines not counted."""
+        return len(self.frame)
+
+    @property
+    def n_broken(self) -> int:
+        """Lines set aside because they could not be parsed."""
+        return len(self.broken)
+
+    def summary(self) -> str:
+        """Say the delivery in one line."""
+        broken = f", {plural(self.n_broken, 'broken line')} set aside" if self.n_broken else ""
+        return f"{plural(self.n_rows, 'row')} from {self.source}{broken}"
+
+    def body(self) -> str:
+        """Give the delivery as an HTML fragment."""
+        parts = [
+            heading(self.source, level=3),
+            badges([(self.n_rows, "rows", "good"), (self.n_broken, "broken lines", "bad")]),
+            paragraph(" · ".join((f"{self.kind} delivery", *self.notes)), soft=True),
+            frame_table(self.frame, index="source_row", limit=8),
+        ]
+        if self.n_broken:
+            parts += [heading("Broken lines, set aside"), frame_table(self.broken, index="source_row")]
+        return "".join(parts)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the customer frame."""
+        return self.frame
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the counts and what was detected."""
+        return {
+            "source": self.source,
+            "digest": self.digest,
+            "kind": self.kind,
+            "rows": self.n_rows,
+            "broken": self.n_broken,
+            "given": list(self.given),
+            "notes": list(self.notes),
+        }
+
+
+class CarriesDelivery(Protocol):
+    """Whatever has a delivery: a `Delivery`, a correction, a validation report."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """The delivery it carries."""
+        ...
+
+
+Customers = pd.DataFrame | CarriesDelivery
+"""What every station takes."""
+
+
+@runtime_checkable
+class Sent(Protocol):
+    """What was sent before, one row a customer: a snapshot of a ledger."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The customers."""
+
+    @property
+    def versions(self) -> pa.Table:
+        """Every version that counts."""
+
+
+def as_delivery(data: Customers, *, columns: tuple[str, ...] = CUSTOMER.names) -> Delivery:
+    """Return the delivery that `data` carries, or a plain frame as a full delivery of its own, of these columns."""
+    if not isinstance(data, pd.DataFrame):
+        if not hasattr(data, "delivery"):
+            what = f"a {type(data).__name__}" if data is not None else "nothing"
+            raise InputError(f"Customers are wanted, a frame or what read_customers gives, and {what} was given.")
+        return data.delivery
+    given = tuple(c for c in columns if c in data.columns)
+    if not pd.api.types.is_integer_dtype(data.index.dtype):
+        data = data.reset_index(drop=True)  # a row's place in its source is a number
+    return Delivery(data.rename_axis("source_row"), given=given)

@@ -1,0 +1,117 @@
+"""Rows to JSON in bulk: one statement on the engine, never row by row in Python.
+
+The text of a row is what the vendor is sent, to the byte: all columns in the contract's order, nulls explicit
+(the strictest reading of both contracts), times in UTC with ``Z``, text as it is in UTF-8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.engine import Session, quoted, to_array, to_arrow
+from toolkit.model.contract import CUSTOMER, TIME, Column, Contract, Resource
+from toolkit.model.dtypes import cast_custom
+from toolkit.model.times import settled
+
+WORST_GROWTH = 6
+"""A character of one byte may become six in JSON: \\u0000."""
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedRows:
+    """Rows as JSON texts in one buffer, each followed by a comma.
+
+    Attributes
+    ----------
+    text
+        All rows, one after another.
+    ends
+        Where each row ends in `text`, its comma included; shape (rows,).
+    """
+
+    text: memoryview
+    ends: npt.NDArray[np.int64]
+
+    def slice(self, first: int, stop: int) -> bytes:
+        """Return the rows from `first` up to `stop`, separated by commas."""
+        start = int(self.ends[first - 1]) if first else 0
+        return bytes(self.text[start : int(self.ends[stop - 1]) - 1])
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of each row, its comma included; shape (rows,)."""
+        return np.diff(self.ends, prepend=0)
+
+
+def encode(table: pa.Table, *, resource: Resource = CUSTOMER) -> EncodedRows:
+    """Encode every row of an Arrow table that has the resource's columns.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"customer_id": ["007"], "updated_at": pd.to_datetime(["2025-01-28T10:00:00Z"])})
+    >>> rows = encode(to_arrow(frame, CUSTOMER.arrow_schema()))
+    >>> rows.slice(0, 1)[:60]
+    b'{"customer_id":"007","updated_at":"2025-01-28T10:00:00Z","cu'
+    """
+    with Session({"rows_": table}) as session:
+        texts = session.table(f"SELECT {_json(resource)} || ',' AS row FROM rows_").column("row")
+    chunks = [chunk.cast(pa.large_string()) for chunk in texts.chunks]
+    if not len(texts):
+        return EncodedRows(memoryview(b""), np.zeros(0, dtype=np.int64))
+    whole = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)  # which would copy a single one as well
+    _, offsets, data = whole.buffers()
+    ends = np.frombuffer(offsets, dtype=np.int64)[whole.offset : whole.offset + len(whole) + 1]
+    return EncodedRows(memoryview(data)[int(ends[0]) :], ends[1:] - ends[0])
+
+
+def _json(resource: Resource) -> str:
+    members = ", ".join(f"{quoted(c.name)}: {_value(c)}" for c in resource.columns)
+    return f"to_json({{{members}}})::VARCHAR"
+
+
+def max_row_bytes(contract: Contract) -> int:
+    """Return how long a row may be as JSON, so that a request can carry it."""
+    return contract.max_bytes - sum(len(part) for part in contract.envelope("", contract.operations[0]))
+
+
+def is_oversized(max_bytes: int, *, resource: Resource = CUSTOMER) -> str:
+    """Return what `oversized` tells, as an SQL condition on a row of ``rows_``."""
+    lengths = " + ".join(f"coalesce(strlen({quoted(c.name)}), 0)" for c in resource.columns if c.kind == "string")
+    near = f"{_fixed(resource)} + {WORST_GROWTH} * ({lengths}) > {max_bytes}"
+    return f"CASE WHEN {near} THEN strlen({_json(resource)}) > {max_bytes} ELSE false END"
+
+
+def _fixed(resource: Resource) -> int:
+    return sum(len(name) + WORST_GROWTH for name in resource.names) + 40 * len(resource.columns)
+
+
+def oversized(frame: pd.DataFrame, max_bytes: int, *, resource: Resource = CUSTOMER) -> npt.NDArray[np.bool_]:
+    """Tell which rows of a frame would take more than `max_bytes` as JSON; shape (rows,).
+
+    Only rows whose text is long enough to come near are encoded to know it exactly.
+    """
+    bound = np.full(len(frame), _fixed(resource), dtype=np.int64)
+    for name in (c.name for c in resource.columns if c.kind == "string" and c.name in frame.columns):
+        lengths: Any = pc.fill_null(pc.binary_length(to_array(frame[name], pa.large_string())), 0)
+        bound += WORST_GROWTH * lengths.to_numpy()
+    near = bound > max_bytes
+    if near.any():
+        typed = cast_custom(frame[near].assign(**{TIME: settled(frame[TIME][near])}), resource)
+        near[near] = encode(to_arrow(typed, resource.arrow_schema()), resource=resource).sizes - 1 > max_bytes
+    return near
+
+
+def _value(column: Column) -> str:
+    name = quoted(column.name)
+    if column.kind == "datetime":
+        moment = f"make_timestamp(epoch_us({name}))"  # in UTC, without the calendar of a zone: half the time
+        whole, parted = (f"strftime({moment}, '%Y-%m-%dT%H:%M:%S{part}Z')" for part in ("", ".%f"))
+        return f"CASE WHEN epoch_us({name}) % 1000000 = 0 THEN {whole} ELSE {parted} END"
+    return name

@@ -1,0 +1,114 @@
+"""Customer: the pandera model of a customer frame, in agreement with the contract.
+
+It forbids what the contract forbids and no more; what is merely odd is a warning (`toolkit.quality.rules`).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing.pandas import Series
+
+from toolkit.model.contract import CUSTOMER, Column, Contract
+from toolkit.model.dtypes import DTYPES
+
+_NULLABLE = {c.name: c.nullable for c in CUSTOMER.columns}
+_UTC = {"tz": "UTC", "unit": "us"}
+
+
+class Customer(pa.DataFrameModel):
+    """A customer frame under the contract ``2026-04``: one row a version, key (customer_id, updated_at).
+
+    Only the key must be there; an attribute's column may be missing or hold nulls. ``updated_at`` is UTC in
+    microseconds: a naive time fails, since only the analyst knows its zone. Source: the resource page of
+    16 April 2026, *Columns*.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"customer_id": ["CUST-001"], "source": ["customer"],
+    ...                       "updated_at": pd.to_datetime(["2025-01-28T10:00:00Z"])})
+    >>> len(Customer.validate(frame, lazy=True))
+    1
+    """
+
+    customer_id: Series[str] = pa.Field(nullable=_NULLABLE["customer_id"])
+    updated_at: Series[pd.DatetimeTZDtype] = pa.Field(nullable=_NULLABLE["updated_at"], dtype_kwargs=_UTC)
+    customer_name: Series[str] | None = pa.Field(nullable=_NULLABLE["customer_name"])
+    customer_category: Series[str] | None = pa.Field(nullable=_NULLABLE["customer_category"])
+    customer_subcategory: Series[str] | None = pa.Field(nullable=_NULLABLE["customer_subcategory"])
+    customer_price_list_id: Series[str] | None = pa.Field(nullable=_NULLABLE["customer_price_list_id"])
+    source: Series[str] | None = pa.Field(nullable=_NULLABLE["source"], isin=CUSTOMER.column("source").values)
+
+    class Config:
+        """The composite key."""
+
+        unique = list(CUSTOMER.key)  # noqa: RUF012 - pandera reads a plain list
+
+
+@cache
+def schema_for(contract: Contract) -> pa.DataFrameSchema:
+    """Return the model's schema with the nullability of this contract, and its custom columns."""
+    custom = contract.resource.custom
+    documented = [c for c in contract.resource.columns if c not in custom]
+    schema = Customer.to_schema().update_columns({c.name: {"nullable": c.nullable} for c in documented})
+    return schema.add_columns({c.name: _custom(c) for c in custom}) if custom else schema
+
+
+def _custom(column: Column) -> pa.Column:
+    lengths = (column.min_length, column.max_length)
+    checks = [pa.Check.str_length(*lengths)] if lengths != (None, None) else []
+    # A delivery that does not speak of it is no failure: known customers keep their value.
+    return pa.Column(DTYPES[column.kind], checks=checks, nullable=column.nullable, required=False)
+
+
+def reason(check: str, column: str) -> str:
+    """Say in plain words what a failed pandera check means.
+
+    Examples
+    --------
+    >>> reason("not_nullable", "customer_id")
+    'customer_id is empty'
+    """
+    if check == "not_nullable":
+        return f"{column} is empty"
+    if check.startswith("dtype") or check.startswith("coerce_dtype"):
+        return f"{column} is not a {CUSTOMER.column(column).kind if column in CUSTOMER.names else 'value of its type'}"
+    if check == NOT_A_TIME:
+        return f"{column} is not a time as it is written, or one that the clocks skip or repeat"
+    if check.startswith("isin") and column in CUSTOMER.names:
+        return f"{column} is not one of {', '.join(CUSTOMER.column(column).values)}"
+    if check == UNIQUE:
+        return f"the same {' and '.join(CUSTOMER.key)} stand in more than one row"
+    if check.startswith("str_length"):
+        return f"{column} is shorter or longer than its attribute allows"
+    if check.startswith(NOT_OF_TYPE):
+        return f"{column} is not written as {check.removeprefix(NOT_OF_TYPE)}"
+    return f"{column} fails {check}"
+
+
+def too_large(contract: Contract) -> str:
+    """Say that no request can carry a row."""
+    return f"the row is larger than a request may be ({contract.max_bytes:,} bytes)"
+
+
+NOT_OF_TYPE = "not_of_type_"
+"""Begins the name of the failure of a cell that does not read as its custom column's data type."""
+NOT_A_TIME = "not_a_time"
+"""Name of the failure of a cell whose text did not parse as a time."""
+TOO_LARGE = "max_bytes"
+"""Name of the failure of a row that no request can carry."""
+UNIQUE = "multiple_fields_uniqueness"
+"""pandera's name of the check on the composite key."""
+
+
+def empty_frame(columns: tuple[str, ...] = CUSTOMER.names) -> pd.DataFrame:
+    """Return a customer frame without rows, typed, index ``source_row``."""
+    index = pd.Index([], dtype="int64", name="source_row")
+    kinds: dict[str, Any] = {"datetime": "datetime64[us, UTC]"}
+    return pd.DataFrame(
+        {c: pd.Series([], index=index, dtype=kinds.get(CUSTOMER.column(c).kind, "str")) for c in columns},
+        index=index,
+    )

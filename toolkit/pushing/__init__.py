@@ -1,0 +1,32 @@
+"""The verbs of an analyst: plan, push, resume, report, settle, send again, revert.
+
+May import: `sending`, `ledger` and what is below.
+"""
+
+from toolkit.pushing.history import Status, pushes, report
+from toolkit.pushing.planning import PushPlan, plan_push, require_digest
+from toolkit.pushing.report import PushReport
+from toolkit.pushing.repushing import Repush, correct_customers, repush, revert
+from toolkit.pushing.runs import abandon, dry_run, push, resume, status
+from toolkit.pushing.settling import Named, settle
+
+__all__ = [
+    "Named",
+    "PushPlan",
+    "PushReport",
+    "Repush",
+    "Status",
+    "abandon",
+    "correct_customers",
+    "dry_run",
+    "plan_push",
+    "push",
+    "pushes",
+    "report",
+    "repush",
+    "require_digest",
+    "resume",
+    "revert",
+    "settle",
+    "status",
+]

@@ -1,0 +1,177 @@
+"""What each column holds, counted in SQL: nulls, distinct values, lengths, the most frequent values, the patterns.
+
+Each column is grouped once, and everything is told from its distinct values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toolkit.display import Markup, escape, lines, share_bar, table, tally
+from toolkit.engine import Session, quoted
+from toolkit.model import CUSTOMER, ID
+
+COLUMNS = [
+    "column",
+    "nulls",
+    "null_share",
+    "distinct",
+    "shortest",
+    "median",
+    "longest",
+    "least",
+    "greatest",
+    "top",
+    "patterns",
+    "sampled",
+]
+
+SAMPLE = 20_000
+"""Distinct values of which, beyond that number, the patterns are first looked for in a sample."""
+MAX_PATTERNS = 20
+_COMMON = 0.2
+SHAPED = 60
+"""Characters of a value, up to which its pattern is told."""
+_LOWER = r"[\p{Ll}\p{Lt}\p{Lm}\p{Lo}]"
+_SHAPE = (
+    rf"regexp_replace(regexp_replace(regexp_replace(left(value, {SHAPED}), '{_LOWER}', 'a', 'g'), "
+    r"'\p{Lu}', 'A', 'g'), '\p{Nd}', '9', 'g')"
+)
+_SIGNS = {"a": _LOWER, "A": r"\p{Lu}", "9": r"\p{Nd}"}
+
+
+def count_columns(session: Session, columns: Sequence[str], *, rows: str = "rows_") -> pd.DataFrame:
+    """Count what each of the contract's `columns` holds in the session's table `rows`.
+
+    Returns one row a column: ``nulls``, ``null_share`` (0 to 1), ``distinct``, the ``shortest``, ``median`` and
+    ``longest`` text in characters, ``least`` and ``greatest`` value as text, ``top`` (list of (value, rows), at most
+    five, those in 1 % of the rows or more), ``patterns`` (list of (pattern, share of the filled cells), the most
+    frequent first) and ``sampled``: whether the patterns are those of a sample. Other columns than text have neither
+    lengths nor patterns.
+    """
+    n_rows = session.scalar(f"SELECT count(*) FROM {rows}")
+    counted = [_count(session, rows, name, n_rows, is_text=CUSTOMER.column(name).kind == "string") for name in columns]
+    frame = pd.DataFrame(counted, columns=COLUMNS).astype(dict.fromkeys(("shortest", "median", "longest"), "Int64"))
+    return frame.astype({"column": "str", "least": "str", "greatest": "str"})
+
+
+def _count(session: Session, rows: str, column: str, n_rows: int, *, is_text: bool) -> dict[str, Any]:
+    name = quoted(column)
+    session.run(
+        f"""CREATE OR REPLACE TEMP TABLE values_ AS
+            SELECT {name} AS value, count(*) AS n FROM {rows} WHERE {name} IS NOT NULL GROUP BY 1"""
+    )
+    shown = "{}" if is_text else "replace({}::VARCHAR, '+00', 'Z')"
+    (facts,) = session.table(
+        f"""SELECT n AS distinct, filled, {shown.format("least")} AS least, {shown.format("greatest")} AS greatest FROM
+            (SELECT count(*) AS n, coalesce(sum(n), 0)::BIGINT AS filled, min(value) AS least, max(value) AS greatest
+             FROM values_)"""
+    ).to_pylist()
+    top = session.table(
+        f"""SELECT {shown.format("value")} AS shown, n FROM values_ WHERE n * 100 >= {n_rows}
+            ORDER BY n DESC, value LIMIT 5"""
+    ).to_pylist()
+    filled = facts.pop("filled")
+    counted = {"column": column, "nulls": n_rows - filled, "null_share": (n_rows - filled) / max(n_rows, 1), **facts}
+    counted |= {"top": [(v["shown"], v["n"]) for v in top], "patterns": [], "sampled": False}
+    if is_text and filled:
+        counted |= _lengths(session)
+        counted["patterns"], counted["sampled"] = _patterns(session, facts["distinct"])
+    return counted
+
+
+def _lengths(session: Session) -> dict[str, int]:
+    found = session.table("SELECT length(value) AS size, sum(n)::BIGINT AS n FROM values_ GROUP BY 1 ORDER BY 1")
+    sizes, up_to = found["size"].to_numpy(), np.cumsum(found["n"].to_numpy())
+    middle = sizes[np.searchsorted(up_to, up_to[-1] / 2)]
+    return {"shortest": int(sizes[0]), "median": int(middle), "longest": int(sizes[-1])}
+
+
+def _patterns(session: Session, distinct: int) -> tuple[list[tuple[str, float]], bool]:
+    """Find the shapes: of all values, or of a sample where there are many and they have little in common."""
+    if distinct <= SAMPLE:
+        return _shapes(session, _SHAPE, "true"), False
+    part = f"hash(value) % {distinct // SAMPLE} = 0"  # the same values each time
+    sampled = _shapes(session, _SHAPE, part, raw=True)
+    common = [(shape, share) for shape, share in sampled[:3] if len(shape) < SHAPED]
+    if sum(share for _, share in common) < 0.9:
+        return [(_pattern(shape), share) for shape, share in sampled], True
+    # A match is far cheaper than a shape: whatever is not of a common shape is shaped, so that no stray is missed.
+    when = " ".join(f"WHEN regexp_full_match(value, '{_expression(s)}') THEN {_literal(s)}" for s, _ in common)
+    return _shapes(session, f"CASE {when} ELSE {_SHAPE} END", "true"), False
+
+
+def _shapes(session: Session, shape: str, where: str, *, raw: bool = False) -> list[tuple[str, float]]:
+    found = session.table(
+        f"""SELECT {shape} AS shape, sum(n) / sum(sum(n)) OVER () AS share FROM values_ WHERE {where}
+            GROUP BY 1 ORDER BY share DESC, shape LIMIT {MAX_PATTERNS}"""
+    ).to_pylist()
+    return [(s["shape"] if raw else _pattern(s["shape"]), s["share"]) for s in found]
+
+
+def _pattern(shape: str) -> str:
+    """Shorten runs of five and more: ``AAAAA-9999`` is ``A{5}-9999``."""
+    short = re.sub(r"([aA9])\1{4,}", lambda run: f"{run[1]}{{{len(run[0])}}}", shape)
+    return short + ("…" if len(shape) == SHAPED else "")
+
+
+def _expression(shape: str) -> str:
+    """Give the regular expression of all values of a shape."""
+    runs = ((_SIGNS.get(sign, rf"\x{{{ord(sign):x}}}"), len(list(run))) for sign, run in groupby(shape))
+    return "".join(f"{sign}{{{n}}}" for sign, n in runs)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def columns_table(columns: pd.DataFrame, n_rows: int, names: Mapping[str, str]) -> Markup:
+    """Show counted columns, each under the name it has in the file, where `names` knows it."""
+    head = ["column", "null", "distinct", "length", "most frequent", "patterns"]
+    return table(head, [_row(c, n_rows, names) for c in columns.to_dict("records")])
+
+
+def _row(c: Mapping[Any, Any], n_rows: int, names: Mapping[str, str]) -> tuple[object, ...]:
+    own = names.get(c["column"], c["column"])
+    name = escape(own, limit=40) if own == c["column"] else lines([escape(own, limit=40), c["column"]])
+    sizes = sorted({int(c[s]) for s in ("shortest", "median", "longest") if not pd.isna(c[s])})
+    length = " · ".join(f"{size:,}" for size in sizes)
+    return (
+        name,
+        share_bar(c["null_share"]),
+        c["distinct"],
+        Markup(f'<span title="shortest · median · longest">{length}</span>'),
+        _values(c, n_rows),
+        _forms(c),
+    )
+
+
+def _is_coded(pattern: str, share: float) -> bool:
+    return share >= _COMMON and "9" in re.sub(r"\{[0-9]+\}", "", pattern)
+
+
+def _values(c: Mapping[Any, Any], n_rows: int) -> Markup:
+    filled = n_rows - c["nulls"]
+    if c["top"]:
+        rest = n_rows - c["nulls"] - sum(n for _, n in c["top"])
+        more = c["distinct"] - len(c["top"])
+        others = [(f"{more:,} other{'s' if more > 1 else ''}", rest / n_rows)] if more else []
+        return tally([(value, n / n_rows) for value, n in c["top"]], others)
+    if not filled:
+        return Markup("")
+    said = "each in one row" if c["distinct"] == filled else "none in 1 % of the rows"
+    return lines([escape(said), f"{c['least'][:24]} … {c['greatest'][:24]}"])
+
+
+def _forms(c: Mapping[Any, Any]) -> Markup:
+    # Names and words have a shape too, and it says nothing.
+    if not c["patterns"] or not (c["column"] == ID or _is_coded(*c["patterns"][0])):
+        return Markup("")
+    shown = tally([(pattern, share) for pattern, share in c["patterns"][:4]])
+    return Markup(shown + lines(["", f"in a sample of {SAMPLE:,} or more"])) if c["sampled"] else shown

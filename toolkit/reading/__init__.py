@@ -1,0 +1,32 @@
+"""A source becomes a delivery: any file, folder, frame or query, through a mapping; nothing is guessed.
+
+May import: `config`, `model` and what is below.
+"""
+
+from toolkit.reading.arrow import parquet_tables, stream_tables
+from toolkit.reading.csv_file import csv_tables, read_csv
+from toolkit.reading.customers import TEXT, choose_columns, read_customers, to_delivery
+from toolkit.reading.mapping import NULL_SPELLINGS, Mapping
+from toolkit.reading.part_files import kind_of
+from toolkit.reading.suggestion import MappingSuggestion, suggest_mapping
+from toolkit.reading.text_table import Table, joined_tables
+from toolkit.reading.workbook import read_excel
+
+__all__ = [
+    "NULL_SPELLINGS",
+    "TEXT",
+    "Mapping",
+    "MappingSuggestion",
+    "Table",
+    "choose_columns",
+    "csv_tables",
+    "joined_tables",
+    "kind_of",
+    "parquet_tables",
+    "read_csv",
+    "read_customers",
+    "read_excel",
+    "stream_tables",
+    "suggest_mapping",
+    "to_delivery",
+]

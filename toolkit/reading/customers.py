@@ -1,0 +1,323 @@
+"""read_customers(): a source, mapped and typed by the schema, nothing guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.errors import MappingError, ReadingError, did_you_mean
+from toolkit.model import CUSTOMER, CustomAttribute, Delivery, parse_times
+from toolkit.reading.arrow import read_frame, read_parquet, read_query
+from toolkit.reading.csv_file import read_csv
+from toolkit.reading.json_file import read_json
+from toolkit.reading.mapping import Mapping
+from toolkit.reading.part_files import kind_of, read_parts
+from toolkit.reading.text_table import OLE, ZIP, Choose, Table, opened
+from toolkit.reading.workbook import read_excel
+
+TEXT = (".csv", ".tsv", ".txt")
+EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
+JSON = (".json", ".jsonl", ".ndjson")
+PARQUET = (".parquet",)
+ENDINGS = (*TEXT, *EXCEL, *JSON, *PARQUET)
+"""What is read, each of TEXT and JSON packed by gzip as well."""
+
+Source = str | Path | pd.DataFrame | Any
+"""A file, a folder of part-files, a frame, or an SQLAlchemy connection or engine."""
+
+
+def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any = None) -> Table:
+    """Read the wanted columns of a source as text.
+
+    What a file holds outranks its ending: a workbook named .csv is read as a workbook, and a note says so.
+
+    Parameters
+    ----------
+    choose
+        Told the header, says which columns are wanted: a name of one's own to the column's position.
+    mapping
+        For what cannot be told from the source alone: encoding, delimiter, sheet, the header's row.
+    query
+        SQL, where the source is a connection.
+
+    Raises
+    ------
+    ReadingError
+        If the source is not a readable table.
+    """
+    if isinstance(source, pd.DataFrame):
+        return read_frame(source, choose)
+    if not isinstance(source, str | Path):
+        return read_query(source, query, choose)
+    path = Path(source)
+
+    def read(file: Path, header_row: int | None, header: Sequence[str] | None) -> Table:
+        return _read_file(file, choose, mapping, header_row, header)
+
+    if path.is_dir():
+        return read_parts(path, ENDINGS, read, choose, header_row=mapping.header_row)
+    return read(path, mapping.header_row, None)
+
+
+def source_name(source: Source) -> str:
+    """Return how a message calls a source.
+
+    Examples
+    --------
+    >>> source_name("exports/crm.csv"), source_name(pd.DataFrame())
+    ('crm.csv', 'frame')
+    """
+    if isinstance(source, str | Path):
+        return Path(source).name or str(source)
+    return "frame" if isinstance(source, pd.DataFrame) else "query"
+
+
+def _read_file(
+    path: Path, choose: Choose, mapping: Mapping, header_row: int | None, header: Sequence[str] | None
+) -> Table:
+    kind, note = _kind(path)
+    if header is not None and kind not in TEXT:
+        raise ReadingError(f"{path.name} has other columns than the first file of the folder.")
+    if kind in TEXT:
+        table = read_csv(
+            path, choose, encoding=mapping.encoding, delimiter=mapping.delimiter, header_row=header_row, header=header
+        )
+    elif kind in EXCEL:
+        table = read_excel(path, choose, sheet=mapping.sheet, header_row=header_row)
+    elif kind in JSON:
+        table = read_json(path, choose, encoding=mapping.encoding, lines=kind != ".json")
+    else:
+        table = read_parquet(path, choose)
+    return replace(table, notes=(note, *table.notes)) if note else table
+
+
+def _kind(path: Path) -> tuple[str, str]:
+    """Return what a file is, as an ending, and a note where that is not its own.
+
+    Raises
+    ------
+    ReadingError
+        If it is missing, empty, not permitted, or of a kind that is not read.
+    """
+    kind = kind_of(path)
+    with opened(path):
+        if kind not in ENDINGS and path.exists():
+            raise ReadingError(
+                f"{path.name} cannot be read: {path.suffix or 'a file without an ending'} is not read. Save it as "
+                f".xlsx or .csv, or give it the ending of what it is: {', '.join(ENDINGS)}."
+            )
+        with path.open("rb") as file:
+            start = file.read(512)
+    if not start:
+        raise ReadingError(f"{path.name} is empty: ask for the file again, or check the export.")
+    if start.startswith((ZIP, OLE)) and kind not in EXCEL:
+        return ".xlsx", f"a workbook, though its ending is {path.suffix}"
+    if kind in EXCEL and not start.startswith((ZIP, OLE)):
+        if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+            raise ReadingError(
+                f"{path.name} is a web page or XML, whatever its ending: open it in Excel and save it anew as .xlsx."
+            )
+        return ".csv", f"a text file, though its ending is {path.suffix}"
+    return kind, ""
+
+
+_TIME = CUSTOMER.key[1]
+
+
+def read_customers(
+    source: Source,
+    *,
+    mapping: Mapping | str | Path | None = None,
+    constants: dict[str, str] | None = None,
+    query: Any = None,
+    attributes: Iterable[CustomAttribute] = (),
+) -> Delivery:
+    r"""Read customers from wherever they come; every cell is text until the schema types it.
+
+    Cells are not trimmed, nothing is guessed: ``00123`` stays what it is, only an empty cell is null, and a cell
+    of ``updated_at`` that is not a time keeps its text and fails in validation.
+
+    Parameters
+    ----------
+    source
+        A file (.csv, .tsv, .txt, .json, .jsonl, each packed by gzip or not; .xlsx, .xls, .ods; .parquet), a folder
+        of part-files, a pandas frame, or an SQLAlchemy connection or engine together with `query`.
+    mapping
+        A `Mapping` or its TOML file. Without one, columns go by their canonical names in any case, and times are
+        ISO 8601.
+    constants
+        Schema column to the value of every row, over the mapping.
+    query
+        SQL as the database speaks it, or an SQLAlchemy ``text()`` or ``select()``.
+    attributes
+        Custom attributes to read besides, as text that validation types: ``Settings().attributes``.
+
+    Returns
+    -------
+    Delivery
+        All seven columns: text as ``str``, ``updated_at`` in UTC microseconds, or object where a cell did not
+        parse. The index ``source_row`` is the record's number in the file, header and blank lines counted; over the
+        files of a folder it counts on, and `Delivery.place` names the file. Rows of Parquet, of JSON and of a query
+        count from 1, a frame's keep its index. A column that the source does not give is null and not in ``given``.
+        Ragged and broken lines are in ``broken``.
+
+    Raises
+    ------
+    ReadingError
+        If the file is not a readable customer table, or a time names no zone and none is stated.
+    MappingError
+        If the mapping cannot be used, or does not fit the file.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "crm.csv")
+    ...     _ = file.write_text("Customer_ID;updated_at\n00123;2025-01-28T10:00:00Z\n")
+    ...     delivery = read_customers(file, constants={"source": "customer"})
+    >>> delivery.given, delivery.frame["customer_id"].tolist()
+    (('customer_id', 'updated_at', 'source'), ['00123'])
+    >>> delivery.notes
+    ('UTF-8, detected', "delimiter ';', detected")
+    """
+    name = source_name(source)
+    own = tuple(a.name for a in attributes)
+    if isinstance(mapping, Mapping):
+        rules = replace(mapping, attributes=own or mapping.attributes)
+    else:
+        rules = Mapping(attributes=own) if mapping is None else Mapping.load(mapping, attributes=own)
+    if constants:
+        rules = rules.with_constants(constants)
+    choose = partial(choose_columns, mapping=rules, name=name)
+    table = open_source(source, choose, mapping=rules, query=query)
+    if not len(table.numbers) and not table.broken:
+        raise ReadingError(f"{name} has a header and no rows below it: ask for the file again.")
+    return to_delivery(table, choose(table.header), rules, name)
+
+
+def choose_columns(header: Sequence[str], *, mapping: Mapping, name: str) -> dict[str, int]:
+    """Say where the wanted columns stand: schema column, in the schema's order, to position."""
+    if mapping.columns:
+        wanted = {c: mapping.columns[c] for c in mapping.known if c in mapping.columns}
+        if lacking := [f for f in wanted.values() if f not in header]:
+            spoken = " ".join(f"{f!r}{did_you_mean(f, header) or '.'}" for f in lacking)
+            raise MappingError(
+                f"{name} lacks columns that the mapping names: {spoken} Mend [columns], or say where the "
+                "header is: header_row in [format]."
+            )
+    else:
+        folded = {_fold(name) for name in header}
+        if not folded.intersection(CUSTOMER.names):
+            raise ReadingError(
+                f"{name} has no header in row {mapping.header_row or 1}: no cell there is one of "
+                f"{', '.join(CUSTOMER.names)}. If its columns have other names, say them in a mapping: [columns]; "
+                "suggest_mapping proposes one."
+            )
+        wanted = {c: c for c in mapping.known if c in folded and c not in mapping.constants}
+    for column in CUSTOMER.key:
+        if column not in wanted and column not in mapping.constants:
+            where = f"{mapping.name} names no column for" if mapping.columns else f"{name} lacks the column"
+            kind = MappingError if mapping.columns else ReadingError
+            near = "" if mapping.columns else did_you_mean(column, map(_fold, header))
+            raise kind(
+                f"{where} {column}, a key column{near or '.'} Name it in the mapping, in [columns] or in [constants]."
+            )
+    return {column: _place(stated, header, name) for column, stated in wanted.items()}
+
+
+def _fold(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _place(column: str, header: Sequence[str], name: str) -> int:
+    found = [i for i, cell in enumerate(header) if _fold(cell) == _fold(column)]
+    if len(found) > 1:
+        spoken = " and ".join(f"{header[i]!r} (column {i + 1})" for i in found)
+        raise ReadingError(
+            f"{name} has {len(found)} columns of one name, {spoken}: rename all but one, or leave them out "
+            "of the export."
+        )
+    return found[0]
+
+
+def to_delivery(table: Table, wanted: dict[str, int], mapping: Mapping, name: str) -> Delivery:
+    """Type a table of text by the schema, as the mapping says."""
+    index = pd.Index(table.numbers, dtype="int64", name="source_row")
+    columns: dict[str, pd.Series[Any]] = {}
+    for column in mapping.known:
+        if column in mapping.attributes and column not in wanted and column not in mapping.constants:
+            continue
+        if column in mapping.constants:
+            columns[column] = _constant(column, mapping, len(index))
+        elif column not in wanted:
+            columns[column] = _text(pa.nulls(len(index), pa.large_string()))
+        elif column == _TIME:
+            cells = _with_nulls(table.cells.column(column), mapping)
+            columns[column] = _times(cells, table, mapping, name)
+        else:
+            columns[column] = _text(_with_nulls(table.cells.column(column), mapping))
+    frame = pd.DataFrame(columns).set_axis(index)
+    used = set(wanted.values())
+    left_out = [name for i, name in enumerate(table.header) if i not in used and name.strip()]
+    return Delivery(
+        frame,
+        source=name,
+        digest=table.digest,
+        kind=mapping.kind,
+        given=tuple(c for c in mapping.known if c in wanted or c in mapping.constants),
+        names={column: table.header[at] for column, at in wanted.items()},
+        broken=table.broken_frame(),
+        datetime=mapping.datetime,
+        timezone=mapping.timezone,
+        parts=table.parts,
+        corrections=mapping.corrections,
+        notes=(*table.notes, *([f"columns left out: {', '.join(left_out)}"] if left_out else [])),
+    )
+
+
+def _text(cells: pa.Array | pa.ChunkedArray) -> pd.Series[Any]:
+    return pd.Series(cells, dtype="str")
+
+
+def _with_nulls(cells: pa.Array | pa.ChunkedArray, mapping: Mapping) -> pa.Array | pa.ChunkedArray:
+    null = pc.equal(pc.binary_length(cells), 0)
+    if mapping.nulls:
+        null = pc.or_(null, pc.is_in(cells, value_set=pa.array(mapping.nulls, cells.type)))
+    return pc.if_else(null, pa.scalar(None, cells.type), cells) if pc.any(null).as_py() else cells
+
+
+def _constant(column: str, mapping: Mapping, n_rows: int) -> pd.Series[Any]:
+    cell = _with_nulls(pa.array([mapping.constants[column]], pa.large_string()), mapping)
+    if column != _TIME:
+        return _text(pa.repeat(cell[0], n_rows))
+    times = parse_times(cell, pattern=mapping.datetime, timezone=mapping.timezone, iso_too=True)
+    if times.naive[0]:
+        raise MappingError(
+            f"{mapping.name}: the constant {column} names no time zone: end it in Z for UTC, or write "
+            'timezone = "Europe/Berlin" (or your zone) in [format].'
+        )
+    if pd.isna(times.values[0]):
+        raise MappingError(f"{mapping.name}: the constant {column} is not a time: write it as 2025-01-28T10:00:00Z.")
+    return times.values.repeat(n_rows).reset_index(drop=True)
+
+
+def _times(cells: pa.ChunkedArray, table: Table, mapping: Mapping, name: str) -> pd.Series[Any]:
+    times = parse_times(cells, pattern=mapping.datetime, timezone=mapping.timezone, iso_too=table.native_times)
+    if times.naive.any():
+        row = table.numbers[int(times.naive.argmax())]
+        raise ReadingError(
+            f"{name}: {_TIME} names no time zone, first in row {row:,}. Only you can know which one it is: write "
+            'timezone = "Europe/Berlin" (or your zone) in the mapping\'s [format].'
+        )
+    if not times.unparsed.any():
+        return times.values
+    values = times.values.astype(object)
+    values[times.unparsed] = _text(cells)[times.unparsed].astype(object)
+    return values

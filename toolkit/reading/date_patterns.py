@@ -1,0 +1,312 @@
+"""Date patterns: how a column of text writes its times, told from all of its cells, and never guessed.
+
+A day and a month that may be exchanged in every cell are ambiguous; one cell that can be read in one order only
+decides. Cells are tried with the parser that will read them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from babel.dates import get_month_names
+
+from toolkit.display import plural
+from toolkit.model import parse_times
+
+State = Literal["found", "ambiguous", "mixed", "unreadable", "none"]
+
+DOMINANT = 0.95
+"""Share of a column's times from which on their pattern is the column's, and other patterns are strays."""
+LEAST = 0.5
+"""Share of a column's cells that have to look like times."""
+LANGUAGES = {
+    "de": "German",
+    "fr": "French",
+    "es": "Spanish",
+    "it": "Italian",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "sv": "Swedish",
+    "da": "Danish",
+    "cs": "Czech",
+}
+
+_LETTERS = r"\p{L}+\.?"
+_DAY = "|".join(
+    [
+        *(rf"\d{{1,4}}{sep}\d{{1,2}}{sep}\d{{1,4}}" for sep in (r"\.", "/", "-", " ")),
+        rf"(?:{_LETTERS},? )?\d{{1,2}}\.?[ /-]?{_LETTERS}[ /,-]{{0,2}}\d{{2,4}}",
+        rf"{_LETTERS} \d{{1,2}},? \d{{4}}",
+        rf"\d{{4}}[ /-]{_LETTERS}[ /-]\d{{1,2}}",
+        r"\d{8}",
+    ]
+)
+_DAY_AND_REST = rf"^(?P<day>{_DAY})(?P<rest>(?:$|\D|\d{{4}}(?:\d\d)?$).*)$"
+_ZONE = r"(?: ?(?:Z|[+-]\d\d:?\d\d|UTC|GMT))?"
+_CLOCK = (
+    rf"^(?:(?:,? |T| - )(?:[01]?\d|2[0-3])[:.][0-5]\d(?:[:.][0-5]\d(?:[.,]\d{{1,6}})?)?{_ZONE}(?: Uhr)?"
+    r"|(?:,? |T)(?:0?[1-9]|1[0-2]):[0-5]\d(?::[0-5]\d)? [AaPp][Mm]"
+    rf"|T?(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?{_ZONE})?$"
+)
+_NUMBERS = re.compile(r"(\d{1,4})([./ -])(\d{1,2})\2(\d{1,4})")
+_WORD = re.compile(r"[^\W\d_]+")
+_COMPACT = ("%Y%m%d", "%d%m%Y", "%m%d%Y")
+_ORDERS = {(4, 2): ("Ymd",), (2, 4): ("dmY", "mdY"), (2, 2): ("dmy", "mdy", "ymd")}  # digits of the first and the last
+_EPOCHS = {  # what it is: its form, the least and the greatest that is plausible, what to do
+    "Excel's serial numbers": (r"^\d{5}(?:\.\d+)?$", 20_000, 80_000, "format the column as a date and save again"),
+    "seconds since 1970": (r"^\d{10}$", 500_000_000, 4_200_000_000, "ask for ISO 8601 in UTC"),
+    "milliseconds since 1970": (r"^\d{13}$", 500_000_000_000, 4_200_000_000_000, "ask for ISO 8601 in UTC"),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read times.
+
+    Attributes
+    ----------
+    pattern
+        As strptime takes it; empty: ISO 8601, which needs no pattern.
+    n_cells
+        Cells that it reads.
+    n_alone
+        Cells among them that rule out another reading of the same form.
+    """
+
+    pattern: str
+    n_cells: int
+    n_alone: int = 0
+
+
+@dataclass(frozen=True)
+class DatePattern:
+    """How a column writes its times.
+
+    Attributes
+    ----------
+    state
+        ``found``: one reading fits. ``ambiguous``: several do, and nothing decides. ``mixed``: no one pattern
+        reads the column. ``unreadable``: these are times that no pattern can read. ``none``: these are no times.
+    readings
+        The one found; those in question; or, mixed, all that occur.
+    n_cells, n_times, n_naive
+        Cells that are not empty; those that look like times; those whose time names no zone.
+    zone
+        The zone that every cell names in letters, as UTC.
+    notes
+        What to know and to do, in plain words.
+    """
+
+    state: State
+    readings: tuple[Reading, ...]
+    n_cells: int
+    n_times: int
+    n_naive: int = 0
+    zone: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def pattern(self) -> str | None:
+        """The pattern to state in a mapping; None for ISO 8601, or where none was found."""
+        return self.readings[0].pattern or None if self.state == "found" else None
+
+    @property
+    def share(self) -> float:
+        """Share of the cells that look like times, 0 to 1."""
+        return self.n_times / self.n_cells if self.n_cells else 0.0
+
+
+def infer_pattern(cells: pa.ChunkedArray, *, iso_too: bool = False) -> DatePattern:
+    """Tell from a whole column how its times are written; nothing is chosen that the cells do not decide.
+
+    Parameters
+    ----------
+    cells
+        Text; nulls and empty cells say nothing.
+    iso_too
+        Whether the reader takes ISO 8601 beside a pattern, as where a file holds times as times.
+
+    Examples
+    --------
+    >>> infer_pattern(pa.chunked_array([["03/04/2026", "05/06/2026"]])).state
+    'ambiguous'
+    >>> infer_pattern(pa.chunked_array([["03/04/2026", "05/16/2026"]])).pattern
+    '%m/%d/%Y'
+    """
+    cells = cells.cast(pa.large_string())
+    cells = cells.filter(pc.fill_null(pc.greater(pc.binary_length(cells), 0), False))
+    n = len(cells)
+    times = parse_times(cells)
+    iso = (~times.unparsed).to_numpy(dtype=bool)
+    n_iso, n_naive = int(iso.sum()), int(times.naive.sum())
+    if n and n_iso == n:
+        return DatePattern("found", (Reading("", n),), n, n, n_naive, notes=_partly_zoned(n, n_naive))
+    if iso_too and n_iso:
+        found = infer_pattern(cells.filter(pa.array(~iso)))
+        if found.state in ("none", "unreadable"):
+            return DatePattern("found", (Reading("", n_iso),), n, n_iso, n_naive, notes=_strays(n - n_iso))
+        return DatePattern(
+            found.state, found.readings, n, found.n_times + n_iso, found.n_naive + n_naive, found.zone, found.notes
+        )
+    if n and n_iso >= DOMINANT * n:
+        return DatePattern("found", (Reading("", n_iso),), n, n_iso, n_naive, notes=_strays(n - n_iso))
+    return _numbered(cells) or _from_forms(_forms(cells), n)
+
+
+def _numbered(cells: pa.ChunkedArray) -> DatePattern | None:
+    """Recognise times that are counted from an epoch."""
+    n = len(cells)
+    for what, (form, least, most, advice) in _EPOCHS.items():
+        numbers = cells.filter(pc.match_substring_regex(cells, form))
+        if not n or len(numbers) < DOMINANT * n:
+            continue
+        values = numbers.cast(pa.float64()).to_numpy()
+        n_times = int(((values >= least) & (values <= most)).sum())
+        if n_times >= DOMINANT * n:
+            note = f"the times look like {what}, which no pattern reads: {advice}"
+            return DatePattern("unreadable", (), n, n_times, n_times, notes=(note,))
+    return None
+
+
+@dataclass(frozen=True)
+class _Form:
+    """Cells written in one form: what reads them, and how many they are; those that nothing reads do not count."""
+
+    state: State
+    readings: tuple[Reading, ...]
+    n_cells: int
+    language: str = ""
+
+
+def _forms(cells: pa.ChunkedArray) -> list[_Form]:
+    """Sort the cells that look like times by how they are written."""
+    parts = pc.extract_regex(cells, _DAY_AND_REST)
+    table = pa.table({"day": pc.struct_field(parts, "day"), "clock": pc.struct_field(parts, "rest")}).drop_null()
+    table = table.filter(pc.match_substring_regex(table["clock"], _CLOCK))
+    table = table.set_column(1, "clock", pc.replace_substring_regex(table["clock"], r"\d", "0"))
+    days = table.group_by(["day", "clock"]).aggregate([([], "count_all")]).to_pandas()
+    made = []
+    for clock, group in days.groupby(days["clock"].map(_clock_pattern)):
+        for (patterns, language), form in group.groupby(group["day"].map(_day_patterns)):
+            made.append(_form(patterns, str(clock), form["day"], form["count_all"].to_numpy(), language))
+    return made
+
+
+def _form(
+    patterns: tuple[str, ...], clock: str, days: pd.Series[Any], counts: npt.NDArray[np.int64], language: str
+) -> _Form:
+    """Try each reading on each day; one that another reading's cell refutes is out."""
+    if language:
+        return _Form("unreadable", (), int(counts.sum()), language)
+    fits = {p: _days(days, p).notna().to_numpy(dtype=bool) for p in patterns}
+    some = np.logical_or.reduce([np.zeros(len(days), dtype=bool), *fits.values()])
+    every = np.logical_and.reduce([some, *fits.values()])
+    read = {p: fit for p, fit in fits.items() if fit.any()}
+    best = [p for p, fit in read.items() if not (some & ~fit).any()]
+    if {p.replace("%B", "%b") for p in best} == set(best[:1]):
+        best = best[:1]  # May is a month's long and short name
+    readings = tuple(
+        Reading(p + clock, int(counts[read[p]].sum()), int(counts[read[p] & ~every].sum())) for p in best or read
+    )
+    state: State = "found" if len(best) == 1 else "ambiguous" if best else "mixed"
+    return _Form(state, readings, int(counts[some].sum()))
+
+
+def _from_forms(forms: list[_Form], n: int) -> DatePattern:
+    n_times = sum(f.n_cells for f in forms)
+    if not n_times or n_times < LEAST * n:
+        return DatePattern("none", (), n, n_times)
+    foreign = [f for f in forms if f.language]
+    if sum(f.n_cells for f in foreign) > (1 - DOMINANT) * n_times:
+        note = f"the months have {foreign[0].language} names, which no pattern reads: ask for them as numbers"
+        return DatePattern("unreadable", (), n, n_times, n_times, notes=(note,))
+    main = max(forms, key=lambda f: f.n_cells)
+    if main.n_cells < DOMINANT * n_times:
+        readings = sorted((r for f in forms for r in f.readings), key=lambda r: -r.n_cells)
+        note = "the cells are written in several ways, and a mapping states one: ask for one in the export"
+        return DatePattern("mixed", tuple(readings), n, n_times, n_times, notes=(note,))
+    clock = main.readings[0].pattern
+    notes: tuple[str, ...] = {
+        "ambiguous": (_decision(main.readings),),
+        "mixed": ("some cells can be read one way only, some only another: ask which is right",),
+    }.get(main.state, ())
+    if any("%y" in r.pattern for r in main.readings):
+        notes += ("years have two digits: 69 to 99 are read as 1969 to 1999, 00 to 68 as 2000 to 2068",)
+    zone = "UTC" if clock.endswith(("UTC", "GMT")) else ""
+    n_naive = 0 if "%z" in clock else main.n_cells
+    return DatePattern(main.state, main.readings, n, n_times, n_naive, zone, _strays(n - main.n_cells) + notes)
+
+
+def _decision(readings: tuple[Reading, ...]) -> str:
+    two_digits = any("%y" in r.pattern for r in readings)
+    what = "a day after the 12th or a year after 31" if two_digits else "a day after the 12th"
+    return f"every cell can be read both ways: {what} would decide, or whoever made the export"
+
+
+def _days(days: pd.Series[Any], pattern: str) -> pd.Series[Any]:
+    parsed = pd.to_datetime(days, format=pattern, errors="coerce")
+    # Eight digits without a sign are only a day if their year is one of ours.
+    return parsed.where(parsed.dt.year.between(*((1900, 2100) if pattern in _COMPACT else (1, 9999))))
+
+
+def _day_patterns(day: str) -> tuple[tuple[str, ...], str]:
+    """Give the patterns that a day's form allows, and the language of its month where strptime lacks it."""
+    if day.isdigit():
+        return _COMPACT, ""
+    if numbers := _NUMBERS.fullmatch(day):
+        first, sep, last = numbers.group(1, 2, 4)
+        orders = _ORDERS.get((len(first) if len(first) > 2 else 2, len(last) if len(last) > 2 else 2), ())
+        return tuple(sep.join(f"%{c}" for c in order) for order in orders), ""
+    *weekday, month = _WORD.findall(day)
+    if month.casefold() not in _months("en"):
+        return (), next((spoken for code, spoken in LANGUAGES.items() if month.casefold() in _months(code)), "")
+    form = re.sub(r"\d{4}", "%Y", day)
+    form = re.sub(rf"{month}(?!.*{month})", "\0", form)
+    for word in weekday:
+        form = form.replace(word, "%a" if len(word) == 3 else "%A")
+    orders = ("d",) if "%Y" in form else ("dy", "yd")
+    dated = [_dated(form, order) for order in orders]
+    return tuple(f.replace("\0", name) for f in dated for name in ("%b", "%B")), ""
+
+
+def _dated(form: str, order: str) -> str:
+    fields = iter(order)
+    return re.sub(r"\d{1,2}", lambda _: f"%{next(fields)}", form)
+
+
+@cache
+def _months(locale: str) -> frozenset[str]:
+    names = [
+        name
+        for context in ("format", "stand-alone")
+        for width in ("wide", "abbreviated")
+        for name in get_month_names(width, context, locale).values()
+    ]
+    return frozenset(name.casefold().rstrip(".") for name in names)
+
+
+def _clock_pattern(clock: str) -> str:
+    """Turn what follows a day, its digits all 0, into a pattern."""
+    clock = re.sub(r"(?:Z|[+-]00:?00)$", "%z", clock)
+    if re.fullmatch(r"T?0{4}(?:00)?(?: ?(?:%z|UTC|GMT))?", clock):
+        return clock.replace("0000", "%H%M").replace("00", "%S")
+    clock = re.sub(r"[AaPp][Mm]$", "%p", clock)
+    fields = iter(("%I" if clock.endswith("%p") else "%H", "%M", "%S", "%f"))
+    return re.sub(r"0+", lambda _: next(fields), clock)
+
+
+def _partly_zoned(n: int, n_naive: int) -> tuple[str, ...]:
+    return (f"{n_naive:,} of {plural(n, 'time')} name no zone",) if 0 < n_naive < n else ()
+
+
+def _strays(n: int) -> tuple[str, ...]:
+    return (f"{plural(n, 'cell')} cannot be read so, and will fail in validation",) if n else ()

@@ -1,0 +1,255 @@
+"""Mapping: how a file's columns and formats become the schema's, as an analyst writes it in TOML.
+
+::
+
+    [columns]                       # schema column = file column
+    customer_id = "Kundennummer"
+    updated_at = "Geändert am"
+
+    [constants]                     # the same value in every row
+    source = "customer"
+
+    [format]                        # what cannot be told from the file alone
+    encoding = "cp1252"
+    delimiter = ";"
+    datetime = "%d.%m.%Y %H:%M"
+    timezone = "Europe/Berlin"
+    nulls = ["-"]                   # besides the empty cell
+
+    [delivery]
+    kind = "full"                   # or "changes"
+
+    [corrections]
+    trim = true
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, get_args
+from zoneinfo import available_timezones
+
+import pandas as pd
+
+from toolkit.errors import MappingError, did_you_mean
+from toolkit.model import CUSTOMER, DeliveryKind
+
+SECTIONS = ("columns", "constants", "format", "delivery", "corrections")
+FORMAT_KEYS = ("encoding", "delimiter", "sheet", "header_row", "datetime", "timezone", "nulls")
+DELIVERY_KEYS = ("kind",)
+
+NULL_SPELLINGS = ("-", "--", "n/a", "N/A", "#N/A", "NULL", "null", "None", "?")
+"""Cells that often mean null; a mapping lists those of its file."""
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A file's columns and formats, in the schema's words.
+
+    Attributes
+    ----------
+    columns
+        Schema column to the file's column. Without any, columns go by their canonical names in any case.
+    constants
+        Schema column to the value that stands in every row.
+    encoding, delimiter
+        Of a text file; None: detected.
+    sheet
+        Name of the worksheet; None: the first.
+    header_row
+        The record that holds the header, counted from 1; what is above it is ignored. None: the first that holds the
+        wanted columns.
+    datetime
+        A strptime pattern for ``updated_at``; None: ISO 8601.
+    timezone
+        The zone of times that name none, as an IANA name; None: such times are an error.
+    nulls
+        Cells that mean null besides the empty one, compared exactly.
+    kind
+        ``full``: customers not in the file are absent. ``changes``: it says nothing about the others.
+    corrections
+        Correction to ``true`` or its options, as `correct` takes them.
+    path
+        The file it was read from.
+
+    Raises
+    ------
+    MappingError
+        If a column is unknown or given twice, or a format is not one.
+
+    Examples
+    --------
+    >>> Mapping(columns={"customer_id": "No."}, constants={"source": "peak"}).constants
+    {'source': 'peak'}
+    """
+
+    columns: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, str] = field(default_factory=dict)
+    encoding: str | None = None
+    delimiter: str | None = None
+    sheet: str | None = None
+    header_row: int | None = None
+    datetime: str | None = None
+    timezone: str | None = None
+    nulls: tuple[str, ...] = ()
+    kind: DeliveryKind = "full"
+    corrections: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+    attributes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = self.known
+        _require_known("columns", self.columns, known, self.name)
+        _require_known("constants", self.constants, known, self.name)
+        if twice := [c for c in self.columns if c in self.constants]:
+            raise MappingError(
+                f"{self.name} gives {' and '.join(twice)} in both [columns] and [constants]: "
+                "leave it in one of the two."
+            )
+        for section in ("columns", "constants"):
+            for column, value in getattr(self, section).items():
+                _require_text(f"{column} in [{section}]", value, self.name)
+                if section == "columns" and not value.strip():
+                    raise MappingError(
+                        f"{self.name} names no file column for {column}: leave the line out, "
+                        "and the column keeps what was sent before."
+                    )
+        for key in ("encoding", "delimiter", "sheet", "datetime", "timezone"):
+            if getattr(self, key) is not None:
+                _require_text(f"{key} in [format]", getattr(self, key), self.name)
+        self._check_format()
+
+    def _check_format(self) -> None:
+        if self.encoding is not None:
+            try:
+                "".encode(self.encoding)
+            except LookupError:
+                self._refuse("encoding", self.encoding, "write utf-8, utf-16, cp1252, or another that Python knows")
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n\0 '):
+            self._refuse("delimiter", self.delimiter, 'write one character, as ";" or "\\t"')
+        row = self.header_row
+        if row is not None and (not isinstance(row, int) or isinstance(row, bool) or row < 1):
+            self._refuse("header_row", self.header_row, "write the number of the header's row, 1 for the first")
+        if self.datetime is not None:
+            if "%" not in self.datetime:
+                self._refuse("datetime", self.datetime, 'write a strptime pattern, as "%d.%m.%Y %H:%M"')
+            if "%Z" in self.datetime:
+                self._refuse("datetime", self.datetime, "names of zones are ambiguous; write %z, or state timezone")
+            try:
+                pd.to_datetime(["0"], format=self.datetime, errors="coerce")
+            except ValueError:
+                self._refuse("datetime", self.datetime, 'write a strptime pattern, as "%d.%m.%Y %H:%M"')
+        if self.timezone is not None and self.timezone not in available_timezones():
+            near = did_you_mean(self.timezone, available_timezones())
+            raise MappingError(
+                f"{self.name}: no time zone is called {self.timezone!r}{near or '.'} "
+                "Write an IANA name, as Europe/Berlin."
+            )
+        if not isinstance(self.nulls, tuple) or not all(isinstance(n, str) for n in self.nulls):
+            self._refuse("nulls", self.nulls, 'write a list of texts, as ["-", "n/a"]')
+        if self.kind not in get_args(DeliveryKind):
+            self._refuse("kind", self.kind, "write full or changes")
+
+    def _refuse(self, key: str, value: object, advice: str) -> None:
+        raise MappingError(f"{self.name}: {key} cannot be {value!r}: {advice}.")
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The columns that it may speak of: the documented ones, then the custom attributes."""
+        return (*CUSTOMER.names, *self.attributes)
+
+    @property
+    def name(self) -> str:
+        """How a message calls this mapping."""
+        return self.path.name if self.path else "The mapping"
+
+    @classmethod
+    def load(cls, path: str | Path, *, attributes: tuple[str, ...] = ()) -> Mapping:
+        """Read a mapping from a TOML file, which may name these custom attributes too.
+
+        Raises
+        ------
+        MappingError
+            If the file cannot be read, is not TOML, or holds a section, key or column that is not known.
+        """
+        path = Path(path)
+        sections = _toml(path)
+        _require_known("", sections, SECTIONS, path.name)
+        for section, content in sections.items():
+            if not isinstance(content, dict):
+                raise MappingError(f"{path.name}: {section} is a section: write [{section}] on a line of its own.")
+        form = dict(sections.get("format", {}))
+        delivery = sections.get("delivery", {})
+        _require_known("format", form, FORMAT_KEYS, path.name)
+        _require_known("delivery", delivery, DELIVERY_KEYS, path.name)
+        if isinstance(form.get("nulls"), list):
+            form["nulls"] = tuple(form["nulls"])
+        constants = {
+            # A date or time that TOML itself knows (a time is a date here) is as good as its text.
+            column: value.isoformat() if isinstance(value, date) else value
+            for column, value in sections.get("constants", {}).items()
+        }
+        return cls(
+            columns=sections.get("columns", {}),
+            constants=constants,
+            corrections=_beside(sections.get("corrections", {}), path.parent),
+            attributes=attributes,
+            path=path,
+            **form,
+            **delivery,
+        )
+
+    def with_constants(self, constants: dict[str, str]) -> Mapping:
+        """Return the mapping with these constants over it; a column so given is no longer read.
+
+        Examples
+        --------
+        >>> Mapping(columns={"source": "Herkunft"}).with_constants({"source": "customer"}).columns
+        {}
+        """
+        return replace(
+            self,
+            columns={c: f for c, f in self.columns.items() if c not in constants},
+            constants={**self.constants, **constants},
+        )
+
+
+def _beside(corrections: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Let the paths of patches count from the mapping's own folder."""
+    stated = corrections.get("patch")
+    paths = [stated] if isinstance(stated, str) else stated
+    if not isinstance(paths, list) or not all(isinstance(p, str) for p in paths):
+        return corrections
+    return corrections | {"patch": [str(folder / p) for p in paths]}
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.toml")))
+        raise MappingError(f"There is no mapping {path}{near or '.'} Check the path.") from None
+    except OSError as error:
+        raise MappingError(f"The mapping {path} cannot be opened ({error.strerror}).") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise MappingError(f"{path.name} is not UTF-8 in line {line}: save it as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise MappingError(f"{path.name} is not TOML: {error}. Texts stand in quotes.") from None
+
+
+def _require_known(section: str, given: Iterable[str], known: Iterable[str], name: str) -> None:
+    for word in given:
+        if word not in known:
+            where = f"[{section}] holds" if section else "has the section"
+            near = did_you_mean(word, known) or "."
+            raise MappingError(f"{name}: {where} {word!r}, which is not known{near} Use {', '.join(known)}.")
+
+
+def _require_text(what: str, value: object, name: str) -> None:
+    if not isinstance(value, str):
+        raise MappingError(f"{name}: {what} is not text: put it in quotes, so that no zero or digit is lost.")

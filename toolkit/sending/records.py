@@ -1,0 +1,71 @@
+"""What the journal keeps of a push and of its rows: the record, the receipts, the four fates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from toolkit.model import Delivery
+from toolkit.vendor import Batch
+
+Fate = Literal["accepted", "refused", "unknown", "unsent"]
+FATES: tuple[Fate, ...] = ("accepted", "refused", "unknown", "unsent")
+Ranges = list[tuple[int, int]]
+"""Rows of a plan, as first row and the row after the last."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What an answer said of some rows of a plan."""
+
+    first: int
+    stop: int
+    fate: Fate
+    code: str = ""
+    category: str = ""
+    message: str = ""
+    at: str = ""
+    batch: int = -1
+    number: int = -1
+    column: str = ""
+
+
+@dataclass(frozen=True)
+class PushRecord:
+    """A push as the journal knows it; `facts` holds what a resume needs of its plan and delivery."""
+
+    id: str
+    plan: str
+    target: str
+    state: str
+    opened_at: str
+    closed_at: str | None
+    author: str
+    host: str
+    process: int
+    n_rows: int
+    n_batches: int
+    label: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class NewPush:
+    """A push that is about to be opened: its plan's digest, rows in order, requests, and the facts a resume needs."""
+
+    plan: str
+    label: str
+    rows: pa.Table
+    batches: Sequence[Batch]
+    delivery: Delivery
+    facts: dict[str, Any]
+
+
+OVERTAKEN = "left out: another push brought this version in since"
+"""What stands with a row that a resume does not send."""
+
+SETTLED = "settled"
+"""The code of a receipt that an analyst gave; its category is who, its message why."""

@@ -1,0 +1,219 @@
+"""Which row an entry of a list of failed rows is about, and what it says of it: read leniently, matched strictly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from toolkit.model import CUSTOMER, ID, TIME, Contract
+
+_MESSAGE_LENGTH = 300
+_INDEX_WORDS = ("index", "rowindex", "row_index", "rownumber", "row_number", "row", "position", "i")
+_ECHO_WORDS = ("row", "data", "record", "payload", "item", "value", "input")
+_KEY_WORDS = ("key", "primarykey", "primary_key")
+_JOINED = re.compile(r"(.+?)[\W_]{1,3}(\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*)", re.DOTALL)
+"""A key in one text, as ``CUST-001|2025-01-28T10:00:00Z``."""
+_COLUMN_WORDS = ("column", "columnname", "column_name", "field", "fieldname", "attribute", "attributename", "property")
+_EVERYDAY = {c for c in CUSTOMER.names if "_" not in c}
+"""Columns whose name, as ``source``, may be any word of a message."""
+_ERROR_WORDS = ("error", "errors", "validationerrors", "validation_errors", "failures", "reasons", "reason")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why the vendor refused a row: its code (``DI_E_XXXXX``), category and message, the column if it names one."""
+
+    code: str = ""
+    category: str = ""
+    message: str = ""
+    column: str = ""
+
+
+def matched(entries: Any, keys: Sequence[tuple[str, str]], contract: Contract) -> dict[int, Refusal] | None:
+    """Match every entry to exactly one row, or return None."""
+    if not isinstance(entries, list):
+        return None
+    by_key = {key: place for place, key in enumerate(keys)}
+    by_id: dict[str, list[int]] = {}
+    for place, (customer_id, _) in enumerate(keys):
+        by_id.setdefault(customer_id, []).append(place)
+    refused: dict[int, Refusal] = {}
+    for entry in entries:
+        named = _place(entry, keys, by_key, by_id, contract.first_index)
+        if named is None:
+            return None
+        known = refused.get(named)
+        new = refusal_of(entry)
+        refused[named] = (
+            new
+            if known is None
+            else Refusal(
+                known.code or new.code,
+                known.category or new.category,
+                short("; ".join(m for m in (known.message, new.message) if m)),
+                known.column or new.column,
+            )
+        )
+    return refused
+
+
+def _place(
+    entry: Any,
+    keys: Sequence[tuple[str, str]],
+    by_key: dict[tuple[str, str], int],
+    by_id: dict[str, list[int]],
+    first_index: int,
+) -> int | None:
+    if isinstance(entry, str):
+        return _only(by_id.get(entry, []))
+    if not isinstance(entry, dict):
+        return None
+    if key := named_key(entry):
+        # A key that is none of ours must not fall back to an index: the entry is about something else.
+        customer_id, time = key
+        if key in by_key:
+            return by_key[key]
+        return _only([p for p in by_id.get(customer_id, []) if not time or same_moment(time, keys[p][1])])
+    lowered = lowered_names(entry)
+    if any(lowered.get(word) is not None for word in _KEY_WORDS):  # nor may one that cannot be read
+        return None
+    # Of two that differ, nobody knows which one counts from what, or whether one of them counts rows at all.
+    indices = {
+        _index(lowered[word])
+        for word in _INDEX_WORDS
+        if lowered.get(word) is not None and not (word in _ECHO_WORDS and isinstance(lowered[word], dict))
+    }
+    index = indices.pop() if len(indices) == 1 else None
+    if index is None or not 0 <= index - first_index < len(keys):
+        return None
+    place = index - first_index
+    said = _key_of(lowered.get("id"))  # may be the entry's own, so it names no row, but one of ours speaks against
+    return place if said is None or place in by_id.get(said[0], [place]) else None
+
+
+def _index(value: Any) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _only(places: list[int]) -> int | None:
+    return places[0] if len(places) == 1 else None
+
+
+def named_key(entry: dict[Any, Any]) -> tuple[str, str] | None:
+    """Return the key that an entry names, ours or not; the time is empty where it names none.
+
+    Examples
+    --------
+    >>> named_key({"index": 1, "key": "CUST-001"})
+    ('CUST-001', '')
+    >>> named_key({"index": 1, "row": {"CUSTOMER_ID": "CUST-001", "UPDATED_AT": "2025-01-28T10:00:00Z"}})
+    ('CUST-001', '2025-01-28T10:00:00Z')
+    """
+    lowered = lowered_names(entry)
+    echoed = (_key_of_row(said) for said in (lowered, *(lowered.get(word) for word in _ECHO_WORDS)))
+    named = (_key_of(lowered.get(word)) for word in _KEY_WORDS)
+    return next((key for key in (*echoed, *named) if key), None)
+
+
+def _key_of_row(said: Any) -> tuple[str, str] | None:
+    if not isinstance(said, dict):
+        return None
+    lowered = lowered_names(said)
+    customer_id, time = (lowered.get(name, lowered.get(name.replace("_", ""))) for name in (ID, TIME))
+    return None if customer_id is None else (str(customer_id), "" if time is None else str(time))
+
+
+def _key_of(said: Any) -> tuple[str, str] | None:
+    """Read what stands under a word for the key: an object, the id, or the id and the time as a list or one text."""
+    if isinstance(said, dict):
+        return _key_of_row(said) or _key_of_row({**said, ID: lowered_names(said).get("id")})
+    parts = said if isinstance(said, list) else [said]
+    if not 1 <= len(parts) <= 2 or not all(isinstance(p, str | int) and not isinstance(p, bool) for p in parts):
+        return None
+    if len(parts) == 1 and (joined := _JOINED.fullmatch(str(parts[0]))):
+        return joined[1], joined[2]
+    return str(parts[0]), "".join(map(str, parts[1:]))
+
+
+def same_moment(one: str, other: str) -> bool:
+    """Say whether two texts are the same moment: with or without fractions, a T, a zone (else UTC), as the vendor may.
+
+    Examples
+    --------
+    >>> same_moment("2025-01-28T10:00:00Z", "2025-01-28 11:00:00.000+01:00")
+    True
+    """
+    moments = [_moment(text) for text in (one, other)]
+    return None not in moments and moments[0] == moments[1]
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def refusal_of(entry: Any) -> Refusal:
+    """Return what an entry says of its row."""
+    if not isinstance(entry, dict):
+        return Refusal(message=short(entry))
+    lowered = lowered_names(entry)
+    nested = next((n for n in (_dictionary(lowered.get(w)) for w in _ERROR_WORDS) if n), {})
+    both = {**nested, **{k: v for k, v in lowered.items() if v is not None}}
+    message = both.get("message") or both.get("msg") or both.get("detail") or both.get("description")
+    if not message:
+        message = next((lowered[w] for w in _ERROR_WORDS if isinstance(lowered.get(w), str | list)), "")
+    said = short(message)
+    return Refusal(
+        short(both.get("code") or both.get("errorcode") or both.get("error_code")),
+        short(both.get("category") or both.get("type")),
+        said,
+        _column(next((both[w] for w in _COLUMN_WORDS if isinstance(both.get(w), str)), ""), said),
+    )
+
+
+def _column(named: str, message: str) -> str:
+    """Return the column that an entry names in a field of its own or, where it is the only one, in its message."""
+    if named:
+        return short(named.rpartition(".")[2].lower())  # the last of a path, as data.3.CUSTOMER_NAME
+    words = set(re.findall(r"\w+", message.lower()))
+    found = [c for c in CUSTOMER.names if c in words and c not in _EVERYDAY]
+    return found[0] if len(found) == 1 else ""
+
+
+def _dictionary(value: Any) -> dict[str, Any]:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        value = value[0]
+    return lowered_names(value) if isinstance(value, dict) else {}
+
+
+def first_message(entries: Any) -> str:
+    """Return what the first entry says, in words."""
+    if isinstance(entries, list) and entries:
+        refusal = refusal_of(entries[0])
+        return short(" ".join(w for w in (refusal.code, refusal.message) if w))
+    return short(entries)
+
+
+def short(value: Any) -> str:
+    """Return a value as one line of text that can be shown and stored."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        value = "; ".join(refusal_of(v).message if isinstance(v, dict) else str(v) for v in value)
+    # A sign that does not print might steer a terminal, and half a surrogate pair cannot be stored.
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(value).split()))[
+        :_MESSAGE_LENGTH
+    ]
+
+
+def lowered_names(entry: dict[Any, Any]) -> dict[str, Any]:
+    """Return the members of an object by their names in lower case."""
+    return {str(k).lower(): v for k, v in entry.items()}

@@ -1,0 +1,124 @@
+"""A local vendor that keeps the contract: a function from request to answer, served on loopback.
+
+It shares no code with the client: its facts are read from the vendor's pages a second time, so that each reading
+checks the other. What the pages leave open is a listed, switchable assumption.
+"""
+
+from __future__ import annotations
+
+import html
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pandas as pd
+
+from toolkit.errors import SandboxError
+from toolkit.vendor.sandbox.assumptions import Assumptions
+from toolkit.vendor.sandbox.server import Server
+from toolkit.vendor.sandbox.store import Store
+from toolkit.vendor.sandbox.vendor import DROPPED, MAX_ROWS, Reply, Request, Vendor
+
+__all__ = ["DROPPED", "Assumptions", "Reply", "Request", "Sandbox", "Vendor"]
+
+TABLE = "QP_CUSTOMER_OOTB"
+
+
+class Sandbox:
+    """A vendor on this machine, as a context manager or by `start` and `stop`.
+
+    Parameters
+    ----------
+    folder
+        Where its one file ``sandbox.sqlite`` lies; None for a folder that goes when it stops.
+    contract
+        ``2026-04`` or ``current``: its limits and whether a name may be null.
+    clock
+        The present moment in seconds since 1970.
+
+    Examples
+    --------
+    >>> with Sandbox() as sandbox:
+    ...     len(sandbox.table())
+    0
+    """
+
+    def __init__(
+        self,
+        folder: Path | str | None = None,
+        *,
+        token: str = "sandbox",  # noqa: S107 - no secret: it opens a server of this machine
+        contract: str = "2026-04",
+        assumptions: Assumptions | None = None,
+        clock: Callable[[], float] = time.time,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        if contract not in MAX_ROWS:
+            raise SandboxError(f"The sandbox knows the contracts {' and '.join(MAX_ROWS)}, not {contract!r}.")
+        self._own = folder is None
+        self.folder = Path(tempfile.mkdtemp(prefix="sandbox-")) if folder is None else Path(folder)
+        self._store = Store(self.folder / "sandbox.sqlite")
+        self.vendor = Vendor(
+            self._store, token=token, contract=contract, assumptions=assumptions or Assumptions(), clock=clock
+        )
+        self._host, self._port = host, port
+        self._server: Server | None = None
+
+    @property
+    def url(self) -> str:
+        """The address to set as TOOLKIT_BASE_URL."""
+        if self._server is None:
+            raise SandboxError("The sandbox is not running: call start(), or use it in a with statement.")
+        return self._server.url
+
+    def start(self) -> Self:
+        """Listen."""
+        if self._server is None:
+            self._server = Server(self.vendor, host=self._host, port=self._port)
+        return self
+
+    def stop(self) -> None:
+        """Stop listening; what was accepted stays in its file."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+        self._store.close()
+        if self._own:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def flush(self) -> int:
+        """Write the buffer to the table now, as the vendor does on a timer; returns how many rows that were."""
+        return self._store.flush()
+
+    def table(self, name: str = TABLE) -> pd.DataFrame:
+        """Return what the table holds after a flush: every version, in the order of the keys."""
+        self._store.flush()
+        return self._store.table(name)
+
+    def failed_rows(self, name: str = TABLE) -> pd.DataFrame:
+        """Return ``<table>_failed_rows``: the rows that did not pass, and why."""
+        return self._store.failed_rows(name)
+
+    def requests(self) -> pd.DataFrame:
+        """Return the log: when, method, path, status, rows, digest of the body."""
+        return self._store.requests()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        where = self._server.url if self._server else "not running"
+        return f"<Sandbox: {where}, contract {self.vendor.contract}, data in {self.folder}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.vendor.assumptions.to_frame().to_html()}"

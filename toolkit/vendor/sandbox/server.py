@@ -1,0 +1,93 @@
+"""The HTTP shell around the vendor: the standard library's threaded server, on loopback."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from toolkit.errors import SandboxError
+from toolkit.vendor.sandbox.vendor import Reply, Request, Vendor
+
+MAX_READ_BYTES = 50_000_000
+
+
+class Server:
+    """Serves a vendor on a port of loopback, in a thread of its own."""
+
+    def __init__(self, vendor: Vendor, *, host: str, port: int) -> None:
+        handler = type("Handler", (_Handler,), {"vendor": vendor})
+        try:
+            self._http = _Http((host, port), handler)
+        except OSError as error:
+            raise SandboxError(
+                f"The sandbox cannot listen on {host}:{port} ({error.strerror}): give another port, or "
+                "0 for a free one."
+            ) from error
+        self.url = f"http://{host}:{self._http.server_port}"
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop serving and free the port."""
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join(timeout=5)
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that went away."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+    vendor: Vendor
+
+    def setup(self) -> None:
+        """Send small answers at once."""
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().setup()
+
+    def do_GET(self) -> None:
+        """Answer a GET."""
+        self._serve()
+
+    def do_POST(self) -> None:
+        """Answer a POST."""
+        self._serve()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: the store keeps the log."""
+
+    def _serve(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdigit() or int(length) > MAX_READ_BYTES:
+            self._reply(Reply(413, b"", {}))
+            self.close_connection = True
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(length))
+        self.vendor.flush_if_due()
+        self._reply(self.vendor.answer(Request(self.command, self.path, headers, body)))
+
+    def _reply(self, reply: Reply) -> None:
+        if reply.cut == -1:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body if reply.cut is None else reply.body[: reply.cut])
+        if reply.cut is not None:
+            self.wfile.flush()
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,146 @@
+"""What the sandbox keeps: one SQLite file with the buffer, the tables, the failed rows, and a log of requests."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from toolkit.errors import SandboxError
+from toolkit.vendor.sandbox.checking import COLUMNS, KEY, Attribute
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS buffer (id INTEGER PRIMARY KEY, name TEXT, operation TEXT, at REAL, row TEXT);
+CREATE TABLE IF NOT EXISTS written (name TEXT, customer_id TEXT, updated_at TEXT, row TEXT,
+    PRIMARY KEY (name, customer_id, updated_at)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS failed (name TEXT, at REAL, code TEXT, category TEXT, message TEXT, row TEXT);
+CREATE TABLE IF NOT EXISTS attribute (name TEXT, column_ TEXT, facts TEXT, PRIMARY KEY (name, column_));
+CREATE TABLE IF NOT EXISTS request (at REAL, method TEXT, path TEXT, status INTEGER, n_rows INTEGER, digest TEXT);
+"""
+
+
+class Store:
+    """One file, open in one process or several; each call is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            self._db = sqlite3.connect(path, timeout=30, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_TABLES)
+        except (sqlite3.Error, OSError) as error:
+            raise SandboxError(
+                f"The sandbox's file {path} cannot be opened ({error}): remove it, or name another folder."
+            ) from error
+
+    def buffer(self, name: str, operation: str, rows: Iterable[dict[str, Any]], at: float) -> None:
+        """Take accepted rows in; `flush` writes them."""
+        with self._lock, self._db:
+            self._db.executemany(
+                "INSERT INTO buffer (name, operation, at, row) VALUES (?, ?, ?, ?)",
+                [(name, operation, at, json.dumps(row, ensure_ascii=False)) for row in rows],
+            )
+
+    def fail(self, name: str, rows: Iterable[tuple[str, str, str, Any]], at: float) -> None:
+        """Keep rows that did not pass: (code, category, message, row)."""
+        with self._lock, self._db:
+            self._db.executemany(
+                "INSERT INTO failed VALUES (?, ?, ?, ?, ?, ?)",
+                [(name, at, *why, json.dumps(row, ensure_ascii=False)) for *why, row in rows],
+            )
+
+    def flush(self) -> int:
+        """Write the buffer to the tables, in the order the rows came; returns how many rows that were."""
+        with self._lock, self._db:
+            rows = self._db.execute("SELECT id, name, operation, row FROM buffer ORDER BY id").fetchall()
+            for operation, verb in (("UPSERT", "REPLACE"), ("APPEND", "IGNORE")):
+                self._write(verb, [(name, text) for _, name, said, text in rows if said == operation])
+            self._db.executemany("DELETE FROM buffer WHERE id = ?", [(row[0],) for row in rows])
+        return len(rows)
+
+    def _write(self, verb: str, rows: list[tuple[str, str]]) -> None:
+        keyed = []
+        for name, text in rows:
+            row = json.loads(text)
+            keyed.append((name, row["customer_id"], _utc(row["updated_at"]), text))
+        self._db.executemany(f"INSERT OR {verb} INTO written VALUES (?, ?, ?, ?)", keyed)
+
+    def oldest_in_buffer(self) -> float | None:
+        """Return when the row that waits longest came."""
+        with self._lock:
+            return self._db.execute("SELECT min(at) FROM (SELECT at FROM buffer ORDER BY id LIMIT 1)").fetchone()[0]  # type: ignore[no-any-return]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table's rows, every version, in the order of their keys."""
+        with self._lock:
+            found = self._db.execute(
+                "SELECT row FROM written WHERE name = ? ORDER BY customer_id, updated_at", (name,)
+            ).fetchall()
+        columns = [*COLUMNS, *self.attributes(name)]
+        frame = pd.DataFrame([json.loads(row) for (row,) in found], columns=columns)
+        times = pd.to_datetime(frame["updated_at"], utc=True, format="ISO8601").dt.as_unit("us")
+        text = {c: "str" for c in COLUMNS if c not in KEY[1:]}
+        return frame.assign(updated_at=times).astype(text)
+
+    def failed_rows(self, name: str) -> pd.DataFrame:
+        """Return the rows that did not pass: ``code, category, message`` and the row's own columns."""
+        with self._lock:
+            found = self._db.execute(
+                "SELECT code, category, message, row FROM failed WHERE name = ?", (name,)
+            ).fetchall()
+        rows = [json.loads(row) for *_, row in found]
+        why = pd.DataFrame([row[:3] for row in found], columns=["code", "category", "message"])
+        return why.join(pd.DataFrame([r if isinstance(r, dict) else {} for r in rows], columns=list(COLUMNS)))
+
+    def names(self) -> list[str]:
+        """Return the names of the tables that hold rows or custom columns."""
+        with self._lock:
+            found = self._db.execute("SELECT name FROM written UNION SELECT name FROM attribute ORDER BY name")
+            return [n for (n,) in found]
+
+    def attributes(self, name: str) -> dict[str, Attribute]:
+        """Return the custom columns of a table."""
+        with self._lock:
+            found = self._db.execute("SELECT facts FROM attribute WHERE name = ? ORDER BY rowid", (name,)).fetchall()
+        return {a.name: a for a in (Attribute(**json.loads(facts)) for (facts,) in found)}
+
+    def add_attribute(self, name: str, attribute: Attribute) -> bool:
+        """Add a custom column; False if it is there."""
+        facts: Mapping[str, Any] = attribute.__dict__
+        with self._lock, self._db:
+            cursor = self._db.execute(
+                "INSERT OR IGNORE INTO attribute VALUES (?, ?, ?)", (name, attribute.name, json.dumps(facts))
+            )
+        return cursor.rowcount == 1
+
+    def log(self, at: float, method: str, path: str, status: int, n_rows: int, digest: str) -> None:
+        """Keep that a request came; never its headers."""
+        with self._lock, self._db:
+            self._db.execute(
+                "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?)", (at, method, path, status, n_rows, digest)
+            )
+
+    def requests(self) -> pd.DataFrame:
+        """Return the log of requests."""
+        with self._lock:
+            return pd.read_sql_query("SELECT * FROM request ORDER BY rowid", self._db)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+
+def _utc(text: str) -> str:
+    """Return a time in one spelling, so that a version has one key however it was written."""
+    time = pd.Timestamp(text)
+    return (time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")).isoformat()

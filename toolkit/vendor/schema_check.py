@@ -1,0 +1,252 @@
+"""check_schema() and add_attribute(): the vendor's columns against ours, before anything is sent."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import pandas as pd
+
+from toolkit.config import Settings, current
+from toolkit.display import Result, Tone, badges, frame_table, heading, paragraph, plural
+from toolkit.errors import AddressError, AuthorizationError, SettingsError, StoppedError
+from toolkit.model import CUSTOMER, CustomAttribute, Kind, Resource
+from toolkit.vendor.answers import Answer
+from toolkit.vendor.client import Client
+from toolkit.vendor.connection import connected
+from toolkit.vendor.refusals import refusal_of, short
+
+_TABLE_WORDS = ("tablename", "objectname", "name", "table", "object")
+_LIST_WORDS = ("columns", "attributes", "fields")
+_NAME_WORDS = ("columnname", "attributename", "name", "column")
+_KIND_WORDS = ("datatype", "type")
+
+SAME, ONLY_THEIRS, ONLY_OURS, OTHER_TYPE = "same", "only theirs", "only ours", "other type"
+_WAYS = {
+    ONLY_THEIRS: "the table has it and the toolkit does not send it: list it under [[attributes]] in toolkit.toml",
+    ONLY_OURS: "the toolkit sends it and the table lacks it: create it with add_attribute, or take it off the list",
+    OTHER_TYPE: "the data types differ: correct it under [[attributes]] in toolkit.toml",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SchemaCheck(Result):
+    """The vendor's columns against ours.
+
+    Attributes
+    ----------
+    columns
+        One record a column: ``column, ours, theirs`` (data types, null where it is not there), ``verdict`` (``same``,
+        ``only theirs``, ``only ours``, ``other type``) and the ``way`` to agreement.
+    problem
+        Why the vendor's columns could not be told; empty where they could. A push can go on without.
+    """
+
+    columns: pd.DataFrame
+    table: str
+    label: str
+    problem: str = ""
+
+    @property
+    def differing(self) -> pd.DataFrame:
+        """The columns that differ."""
+        return self.columns[self.columns["verdict"] != SAME]
+
+    @property
+    def n_differing(self) -> int:
+        """How many columns differ."""
+        return len(self.differing)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the columns were told, and none differs."""
+        return not self.problem and not self.n_differing
+
+    @property
+    def lines(self) -> list[str]:
+        """What to know before sending, one line a column."""
+        if self.problem:
+            return [f"the schema could not be checked, and nothing depends on it: {self.problem}"]
+        return [f"{r['column']} ({r['verdict']}): {r['way']}" for r in self.differing.to_dict("records")]
+
+    def summary(self) -> str:
+        """Say the verdict in one line."""
+        if self.problem:
+            return f"{self.table} not checked: {self.problem} · {self.label}"
+        n = self.n_differing
+        differ = plural(n, "column differs", "columns differ") if n else "no column differs"
+        return f"{self.table}: {differ} of {len(self.columns)} · {self.label}"
+
+    def body(self) -> str:
+        """Give the check as an HTML fragment."""
+        if self.problem:
+            return heading(f"{self.table}: not checked", level=3) + paragraph(self.lines[0])
+        tones: dict[str, Tone] = {SAME: "good", ONLY_THEIRS: "warn", ONLY_OURS: "bad", OTHER_TYPE: "bad"}
+        counted = [(int((self.columns["verdict"] == v).sum()), v, tone) for v, tone in tones.items()]
+        verdict = "The columns agree" if self.ok else f"{plural(self.n_differing, 'column')} to settle before sending"
+        return "".join(
+            [
+                heading(verdict, level=3),
+                badges(counted),
+                paragraph(f"{self.table} · {self.label}", soft=True),
+                frame_table(self.columns if self.ok else self.differing, limit=50),
+            ]
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the columns."""
+        return self.columns
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the counts and the columns that differ."""
+        differing = self.differing.to_dict("records")
+        return {"table": self.table, "ok": self.ok, "problem": self.problem, "differing": differing}
+
+
+def check_schema(*, settings: Settings | None = None) -> SchemaCheck:
+    """Ask the vendor for the table's columns, and hold ours against them; nothing is written.
+
+    Where the call is refused, absent or answered in a shape that nobody documented, the result says so in `problem`.
+    """
+    chosen = current(settings)
+    with connected(chosen) as client:
+        return ask_schema(client, chosen)
+
+
+def ask_schema(client: Client, settings: Settings) -> SchemaCheck:
+    """Do what `check_schema` does over a connection that is there."""
+    contract = settings.documented
+    table = contract.table(settings.prefix, settings.suffix)
+    answer = client.ask(contract.schema_call(settings.solution))
+    problem = _problem(answer)
+    theirs = None if problem else read_columns(answer.body, table)
+    if theirs is None:
+        problem = problem or f"the answer names no columns of {table}"
+    return SchemaCheck(_compared(contract.resource, theirs or {}, told=not problem), table, settings.label, problem)
+
+
+def add_attribute(
+    name: str,
+    data_type: Kind = "string",
+    *,
+    required: bool = False,
+    non_null: bool = False,
+    min_length: int | None = None,
+    max_length: int | None = None,
+    default: Any = None,
+    settings: Settings | None = None,
+) -> CustomAttribute:
+    """Create a custom attribute in the vendor's table, once and for all: the API has no call that removes one.
+
+    Returns it, to be listed under ``[[attributes]]`` in ``toolkit.toml``; parameters as of `CustomAttribute`.
+
+    Raises
+    ------
+    SettingsError
+        If the parameters contradict each other, or the vendor refuses them.
+    AuthorizationError, AddressError, StoppedError
+        If the vendor refuses the token, has no such call, or does not answer.
+    """
+    attribute = CustomAttribute(name, data_type, required, non_null, min_length, max_length, default)
+    chosen = current(settings)
+    contract = chosen.documented
+    table = contract.table(chosen.prefix, chosen.suffix)
+    path, body = contract.attribute_call(chosen.solution, table, attribute.column, required=required)
+    with connected(chosen) as client:
+        answer = client.ask(path, body)
+        problem = _problem(answer)
+    if not problem:
+        return attribute
+    said = f"The attribute {name} was not created in {table}: {problem}."
+    if answer.status in (401, 403):
+        raise AuthorizationError(f"{said} Set PEAK_AUTH_TOKEN to a token that may change the schema.")
+    if answer.status in (404, 405):
+        raise AddressError(f"{said} Check the host, the contract, TOOLKIT_PREFIX and TOOLKIT_SUFFIX.")
+    if answer.status in (400, 409, 422):
+        raise SettingsError(f"{said} Change what the vendor names; check_schema() shows which columns there are.")
+    raise StoppedError(f"{said} Run check_schema() to see whether it is there, then try again.")
+
+
+def read_columns(body: bytes, table: str) -> dict[str, str] | None:
+    """Return a table's columns, lower-case name to data type, from an answer; None where it has none.
+
+    The shape is not documented, so it is read by its words: an object that names the table and has a list of columns.
+
+    Examples
+    --------
+    >>> read_columns(b'{"tables": [{"tableName": "A_CUSTOMER", "columns": [{"name": "REGION", "type": "String"}]}]}',
+    ...              "A_CUSTOMER")
+    {'region': 'string'}
+    """
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    objects = list(_objects(said))
+    for wanted in (table.casefold(), CUSTOMER.name.casefold()):
+        for name, found in objects:
+            # Text alone names a table: spelled out, objects within objects would be read again at each level.
+            names = {n.casefold() for n in (name, *(found.get(w) for w in _TABLE_WORDS)) if isinstance(n, str)}
+            listed = next((found[w] for w in _LIST_WORDS if isinstance(found.get(w), list | dict)), None)
+            if listed and wanted in names:
+                return dict(_columns(listed)) or None
+    return None
+
+
+def _objects(said: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object of an answer with the name it stands under, its keys in lower case."""
+    waiting: deque[tuple[str, Any]] = deque([("", said)])
+    while waiting:
+        name, value = waiting.popleft()
+        if isinstance(value, dict):
+            lowered = {k.casefold(): v for k, v in value.items()}
+            yield name, lowered
+            waiting += lowered.items()
+        elif isinstance(value, list):
+            waiting += [("", v) for v in value]
+
+
+def _columns(listed: Any) -> Iterator[tuple[str, str]]:
+    pairs = listed.items() if isinstance(listed, dict) else (("", entry) for entry in listed)
+    for key, entry in pairs:
+        facts = {k.casefold(): v for k, v in entry.items()} if isinstance(entry, dict) else {}
+        name = key or (entry if isinstance(entry, str) else next((facts[w] for w in _NAME_WORDS if w in facts), ""))
+        kind = next((facts[w] for w in _KIND_WORDS if w in facts), entry if key and isinstance(entry, str) else "")
+        if isinstance(name, str) and name:
+            yield name.casefold(), str(kind).casefold()
+
+
+def _compared(ours: Resource, theirs: dict[str, str], *, told: bool) -> pd.DataFrame:
+    columns = ["column", "ours", "theirs", "verdict", "way"]
+    if not told:
+        return pd.DataFrame(columns=columns, dtype="str")
+    own: dict[str, str] = {c.name: c.kind for c in ours.columns}
+    rows = []
+    for name in dict.fromkeys([*own, *theirs]):
+        verdict = ONLY_OURS if name not in theirs else ONLY_THEIRS if name not in own else SAME
+        # Only the documented names of data types are held against ours; a database's own names say nothing.
+        if verdict == SAME and theirs[name] in get_args(Kind) and theirs[name] != own[name]:
+            verdict = OTHER_TYPE
+        # Compared as it came, and shown as one line that a terminal and a frame can take.
+        told_kind = short(theirs[name]) if name in theirs else None
+        rows.append((short(name), own.get(name), told_kind, verdict, _WAYS.get(verdict, "")))
+    return pd.DataFrame(rows, columns=columns, dtype="str")
+
+
+def _problem(answer: Answer) -> str:
+    """Say why an answer is no success; empty where it is one."""
+    if answer.status is None:
+        return answer.problem
+    if not 200 <= answer.status < 300:
+        words = {401: "the token is refused", 403: "it is not allowed", 404: "there is no such call or table"}
+        try:
+            said = refusal_of(json.loads(answer.body.decode("utf-8", "replace"))).message
+        except (ValueError, RecursionError):
+            said = ""  # a page of a proxy tells an analyst nothing
+        return f"{words.get(answer.status, 'it is answered with an error')} (status {answer.status})" + (
+            said and f": {said}"
+        )
+    return "" if answer.complete else answer.problem or "the answer was cut short"
