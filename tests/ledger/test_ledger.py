@@ -28,7 +28,7 @@ from toolkit.model.delivery import Delivery
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def entries(*rows: tuple[str, int, str, int], operation: str = "UPSERT", plan: str = "p") -> pa.Table:
+def entries(*rows: tuple[str, int, str, int], operation: str = "UPSERT", push: str = "p") -> pa.Table:
     """Rows of (customer_id, day of the version, name, hour it was accepted)."""
     columns = {
         "entry": ["accepted"] * len(rows),
@@ -37,7 +37,7 @@ def entries(*rows: tuple[str, int, str, int], operation: str = "UPSERT", plan: s
         "customer_name": [r[2] for r in rows],
         "recorded_at": [START + timedelta(hours=r[3]) for r in rows],
         "operation": [operation] * len(rows),
-        "plan": [plan] * len(rows),
+        "push": [push] * len(rows),
         "position": list(range(len(rows))),
     }
     return pa.table(
@@ -66,13 +66,13 @@ def test_a_ledger_without_entries_has_an_empty_typed_snapshot(ledger: Ledger) ->
 
 def test_a_snapshot_holds_the_newest_version_of_each_customer(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "old", 1), ("A", 5, "new", 2), ("A", 3, "between", 3), ("B", 0, "b", 4)),
-                  plan="p", through=0)  # fmt: skip
+                  push="p", through=0)  # fmt: skip
     assert names(ledger) == {"A": "new", "B": "b"}
     assert ledger.snapshot().versions.num_rows == 4
 
 
 def test_as_of_is_what_had_been_accepted_and_valid_at_what_was_current(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, "one", 30), ("A", 5, "five", 40)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "one", 30), ("A", 5, "five", 40)), push="p", through=0)
     assert names(ledger, as_of=START + timedelta(hours=29)) == {}
     assert names(ledger, as_of=START + timedelta(hours=30)) == {"A": "one"}
     assert names(ledger, valid_at="2026-01-04") == {"A": "one"}
@@ -81,54 +81,54 @@ def test_as_of_is_what_had_been_accepted_and_valid_at_what_was_current(ledger: L
 
 
 def test_of_one_version_the_last_upsert_counts_and_the_first_append(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.record(entries(("A", 1, "first", 1)), plan="p", through=0)
-    ledger.record(entries(("A", 1, "second", 2), plan="q"), plan="q", through=0)
+    ledger.record(entries(("A", 1, "first", 1)), push="p", through=0)
+    ledger.record(entries(("A", 1, "second", 2), push="q"), push="q", through=0)
     assert names(ledger) == {"A": "second"}
     appended = Ledger(tmp_path / "other", "acme")
-    appended.record(entries(("A", 1, "first", 1), operation="APPEND"), plan="p", through=0)
-    appended.record(entries(("A", 1, "second", 2), operation="APPEND", plan="q"), plan="q", through=0)
+    appended.record(entries(("A", 1, "first", 1), operation="APPEND"), push="p", through=0)
+    appended.record(entries(("A", 1, "second", 2), operation="APPEND", push="q"), push="q", through=0)
     assert names(appended) == {"A": "first"}
 
 
 def test_a_retracted_version_counts_no_more_until_it_is_accepted_again(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, "one", 1), ("A", 2, "two", 1)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "one", 1), ("A", 2, "two", 1)), push="p", through=0)
     n = ledger.retract([("A", "2026-01-03T00:00:00Z")], reason="not in the UI", now=START + timedelta(hours=5))
     assert (n, names(ledger)) == (1, {"A": "one"})
     assert names(ledger, as_of=START + timedelta(hours=4)) == {"A": "two"}  # nothing was erased
     assert list(ledger.history("A")["entry"]) == ["accepted", "accepted", "retracted"]
-    ledger.record(entries(("A", 2, "two again", 6), plan="q"), plan="q", through=0)
+    ledger.record(entries(("A", 2, "two again", 6), push="q"), push="q", through=0)
     assert names(ledger) == {"A": "two again"}
 
 
 def test_a_version_that_is_not_there_cannot_be_retracted_and_nothing_is_entered(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     with pytest.raises(LedgerError, match="no such version of B"):
         ledger.retract([("A", "2026-01-02T00:00:00Z"), ("B", "2026-01-02T00:00:00Z")], reason="")
     assert names(ledger) == {"A": "one"}
 
 
 def test_receipts_enter_once(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=4)
+    ledger.record(entries(("A", 1, "one", 1)), push="p", through=4)
     assert (ledger.recorded_through("p"), ledger.recorded_through("q")) == (4, -1)
     with pytest.raises(LedgerError, match="in the ledger already"):
-        ledger.record(entries(("A", 1, "one", 1)), plan="p", through=4)
+        ledger.record(entries(("A", 1, "one", 1)), push="p", through=4)
     assert len(ledger.history("A")) == 1
 
 
 def test_a_first_entry_of_nulls_does_not_spoil_the_columns(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, None, 1)), plan="p", through=0)
-    ledger.record(entries(("B", 1, "b", 2), plan="q"), plan="q", through=0)
+    ledger.record(entries(("A", 1, None, 1)), push="p", through=0)
+    ledger.record(entries(("B", 1, "b", 2), push="q"), push="q", through=0)
     assert names(ledger)["B"] == "b"
 
 
 def test_the_keys_of_the_last_full_delivery_are_kept_held_ones_included(ledger: Ledger, customers) -> None:
-    ledger.record_delivery(Delivery(customers(3)), plan="p", now=START)
+    ledger.record_delivery(Delivery(customers(3)), push="p", now=START)
     changes = Delivery(customers(1, start=7), kind="changes")
-    ledger.record_delivery(changes, plan="q", now=START + timedelta(hours=1))
+    ledger.record_delivery(changes, push="q", now=START + timedelta(hours=1))
     assert ledger.snapshot().last_keys == {"C00000", "C00001", "C00002"}
     held = Delivery(customers(1), held=frozenset(["C00009"]), n_quarantined=1, source="x.csv")
-    ledger.record_delivery(held, plan="r", now=START + timedelta(hours=2))
-    ledger.record_delivery(held, plan="r", now=START + timedelta(hours=3))  # once for each push
+    ledger.record_delivery(held, push="r", now=START + timedelta(hours=2))
+    ledger.record_delivery(held, push="r", now=START + timedelta(hours=3))  # once for each push
     assert ledger.snapshot().last_keys == {"C00000", "C00009"}
     assert ledger.snapshot(as_of=START).last_keys == {"C00000", "C00001", "C00002"}
     assert ledger.deliveries()[["source_file", "n_rows"]].iloc[0].tolist() == ["x.csv", 2]
@@ -136,13 +136,28 @@ def test_the_keys_of_the_last_full_delivery_are_kept_held_ones_included(ledger: 
 
 
 def test_a_ledger_of_another_target_is_refused(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     with pytest.raises(LedgerError, match="belongs to target 'acme', not to 'other'"):
         Ledger(ledger.folder, "other").snapshot()
 
 
+def test_a_ledger_in_an_earlier_layout_is_refused_and_left_as_it_is(ledger: Ledger) -> None:
+    folder = ledger.folder / "entries"
+    earlier = [n if n != "push" else "plan" for n in ENTRY.names]
+    write_deltalake(str(folder), entries(("A", 1, "one", 1)).rename_columns(earlier), name="acme")
+    for call in (
+        ledger.snapshot,
+        ledger.pushes,
+        lambda: ledger.history("A"),
+        lambda: ledger.record(entries(("A", 2, "two", 2)), push="p", through=0),
+    ):
+        with pytest.raises(LedgerError, match=r"layout of an earlier version.*TOOLKIT_LEDGER, and seed"):
+            call()
+    assert len(list(folder.glob("*.parquet"))) == 1
+
+
 def test_a_damaged_ledger_is_said_so(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     log = next((ledger.folder / "entries" / "_delta_log").glob("*.json"))
     log.write_text("{")
     with pytest.raises(LedgerError, match="cannot be read"):
@@ -150,7 +165,7 @@ def test_a_damaged_ledger_is_said_so(ledger: Ledger) -> None:
 
 
 def test_a_version_that_is_no_longer_there_is_said_so(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     with pytest.raises(LedgerError, match="cannot be read"):
         ledger.keys_since(7, but_for="q")
 
@@ -176,7 +191,7 @@ def test_the_snapshot_is_what_a_table_that_took_these_pushes_would_hold(pushes: 
     ledger = Ledger(tmp_path_factory.mktemp("ledger"), "acme")
     table: dict[tuple[str, int], str] = {}
     for hour, (rows, operation) in enumerate(pushes):
-        ledger.record(entries(*((*r, hour) for r in rows), operation=operation, plan=str(hour)), plan=str(hour),
+        ledger.record(entries(*((*r, hour) for r in rows), operation=operation, push=str(hour)), push=str(hour),
                       through=0)  # fmt: skip
         for who, when, name in rows:
             table[who, when] = name if operation == "UPSERT" else table.get((who, when), name)
@@ -190,10 +205,10 @@ def test_the_snapshot_is_what_a_table_that_took_these_pushes_would_hold(pushes: 
 
 def test_two_analysts_append_to_one_folder(tmp_path: Path) -> None:
     ours, theirs = Ledger(tmp_path / "shared", "acme"), Ledger(tmp_path / "shared", "acme")
-    ours.record(entries(("A", 1, "a", 1)), plan="p", through=0)
-    theirs.record(entries(("B", 1, "b", 1), plan="q"), plan="q", through=0)
+    ours.record(entries(("A", 1, "a", 1)), push="p", through=0)
+    theirs.record(entries(("B", 1, "b", 1), push="q"), push="q", through=0)
     assert names(ours) == names(theirs) == {"A": "a", "B": "b"}
-    assert pd.Index(["p", "q"]).isin(pd.concat([ours.history("A"), ours.history("B")])["plan"]).all()
+    assert pd.Index(["p", "q"]).isin(pd.concat([ours.history("A"), ours.history("B")])["push"]).all()
 
 
 # Two machines -------------------------------------------------------------------------------------------------------
@@ -203,11 +218,11 @@ PROCESSES.set_forkserver_preload(["toolkit.ledger.ledger"])
 N_APPENDS = 6
 
 
-def append_at_once(folder: Path, plan: str, barrier: Any) -> None:
+def append_at_once(folder: Path, push: str, barrier: Any) -> None:
     ledger = Ledger(folder, "acme")
     barrier.wait(60)
     for number in range(N_APPENDS):
-        ledger.record(entries((plan, number, f"{plan} {number}", number), plan=plan), plan=plan, through=number)
+        ledger.record(entries((push, number, f"{push} {number}", number), push=push), push=push, through=number)
 
 
 def test_two_machines_that_begin_a_ledger_at_once_both_end_up_in_it(tmp_path: Path) -> None:
@@ -215,7 +230,7 @@ def test_two_machines_that_begin_a_ledger_at_once_both_end_up_in_it(tmp_path: Pa
         barrier = PROCESSES.Barrier(2)
         plans = ("p", "q")
         children = [
-            PROCESSES.Process(target=append_at_once, args=(tmp_path / str(attempt), plan, barrier)) for plan in plans
+            PROCESSES.Process(target=append_at_once, args=(tmp_path / str(attempt), push, barrier)) for push in plans
         ]
         for child in children:
             child.start()
@@ -223,9 +238,9 @@ def test_two_machines_that_begin_a_ledger_at_once_both_end_up_in_it(tmp_path: Pa
             child.join(60)
         assert [child.exitcode for child in children] == [0, 0]
         ledger = Ledger(tmp_path / str(attempt), "acme")
-        for plan in plans:
-            assert ledger.history(plan)["customer_name"].tolist() == [f"{plan} {n}" for n in range(N_APPENDS)]
-            assert ledger.recorded_through(plan) == N_APPENDS - 1
+        for push in plans:
+            assert ledger.history(push)["customer_name"].tolist() == [f"{push} {n}" for n in range(N_APPENDS)]
+            assert ledger.recorded_through(push) == N_APPENDS - 1
         assert ledger.version == 2 * N_APPENDS - 1  # one commit each, and none twice
 
 
@@ -235,7 +250,7 @@ def test_a_ledger_that_others_write_at_every_try_says_so(ledger: Ledger, monkeyp
 
     monkeypatch.setattr("toolkit.ledger.delta.write_deltalake", taken)
     with pytest.raises(LedgerError, match=r"somebody else at every try.*resume"):
-        ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+        ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
 
 
 def test_a_commit_that_went_through_though_it_was_reported_failed_is_not_made_again(
@@ -246,14 +261,14 @@ def test_a_commit_that_went_through_though_it_was_reported_failed_is_not_made_ag
         raise CommitFailedError("the connection to the share was lost")
 
     monkeypatch.setattr("toolkit.ledger.delta.write_deltalake", torn)
-    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     assert len(ledger.history("A")) == 1
 
 
 def test_nothing_is_vacuumed_by_itself(ledger: Ledger) -> None:
     log = ledger.folder / "entries" / "_delta_log"
     for number in range(102):  # a checkpoint is made at the hundredth, when old logs would be cleaned up
-        ledger.record(entries(("A", number, str(number), number)), plan="p", through=number)
+        ledger.record(entries(("A", number, str(number), number)), push="p", through=number)
         if number < 99:
             os.utime(log / f"{number:020}.json", (0, 0))
     assert list(log.glob("*.checkpoint.parquet"))
@@ -266,13 +281,13 @@ def test_nothing_is_vacuumed_by_itself(ledger: Ledger) -> None:
 
 
 def test_a_snapshot_as_of_a_push_is_what_its_end_left(ledger: Ledger, customers) -> None:
-    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
-    ledger.record(entries(("A", 2, "two", 2), ("B", 1, "b", 3), plan="q"), plan="q", through=0)
-    ledger.record(entries(("A", 3, "three", 4), plan="r"), plan="r", through=0)
+    ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
+    ledger.record(entries(("A", 2, "two", 2), ("B", 1, "b", 3), push="q"), push="q", through=0)
+    ledger.record(entries(("A", 3, "three", 4), push="r"), push="r", through=0)
     assert names(ledger, push="p") == {"A": "one"}
     assert names(ledger, push="q") == {"A": "two", "B": "b"}
     assert names(ledger, push="q", valid_at="2026-01-02") == {"A": "one", "B": "b"}
-    ledger.record_delivery(Delivery(customers(1)), plan="nothing taken", now=START + timedelta(hours=2))
+    ledger.record_delivery(Delivery(customers(1)), push="nothing taken", now=START + timedelta(hours=2))
     assert names(ledger, push="nothing taken") == {"A": "two"}
     with pytest.raises(LedgerError, match=r"knows no push 'x'.*pushes\(\)"):
         ledger.snapshot(push="x")
@@ -281,8 +296,8 @@ def test_a_snapshot_as_of_a_push_is_what_its_end_left(ledger: Ledger, customers)
 
 
 def test_the_pushes_of_all_analysts_are_listed_the_newest_first(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, "one", 1), ("A", 2, "two", 2)), plan="p", through=0)
-    ledger.record(entries(("B", 1, "b", 3), plan="q"), plan="q", through=0)
+    ledger.record(entries(("A", 1, "one", 1), ("A", 2, "two", 2)), push="p", through=0)
+    ledger.record(entries(("B", 1, "b", 3), push="q"), push="q", through=0)
     ledger.retract([("B", START + timedelta(days=1))], reason="gone", now=START + timedelta(hours=9))
     assert ledger.pushes()[["push", "rows", "customers"]].to_numpy().tolist() == [["q", 1, 1], ["p", 2, 1]]
 
@@ -297,25 +312,25 @@ def test_a_retracted_version_comes_up_again_in_the_diff(ledger: Ledger, customer
 
 
 def test_a_push_retracted_brings_back_what_stood_before_it(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, "first", 1), ("B", 1, "b", 1)), plan="p", through=0)
-    ledger.record(entries(("A", 1, "overwritten", 2), ("B", 2, "b2", 2), plan="q"), plan="q", through=0)
+    ledger.record(entries(("A", 1, "first", 1), ("B", 1, "b", 1)), push="p", through=0)
+    ledger.record(entries(("A", 1, "overwritten", 2), ("B", 2, "b2", 2), push="q"), push="q", through=0)
     assert names(ledger) == {"A": "overwritten", "B": "b2"}
     assert ledger.retract(push="q", reason="the flush failed", now=START + timedelta(hours=5)) == 2
     assert names(ledger) == {"A": "first", "B": "b"}
     last = ledger.history("A").iloc[-1]
-    assert last[["entry", "plan", "reason"]].tolist() == ["retracted", "q", "the flush failed"]
+    assert last[["entry", "push", "reason"]].tolist() == ["retracted", "q", "the flush failed"]
     assert last["author"]
     with pytest.raises(LedgerError, match="no row of push 'q'"):  # it is retracted already
         ledger.retract(push="q", reason="again")
-    ledger.record(entries(("A", 1, "overwritten", 6), plan="q"), plan="q", through=9)
+    ledger.record(entries(("A", 1, "overwritten", 6), push="q"), push="q", through=9)
     assert names(ledger)["A"] == "overwritten"
     assert ledger.retract(push="q", reason="once more", now=START + timedelta(hours=7)) == 1
 
 
 def test_what_a_retracted_push_entered_is_not_among_the_keys_since(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, "mine", 1)), plan="p", through=0)
-    theirs = entries(("A", 2, "theirs", 2), ("B", 2, "theirs", 2), ("C", 2, "theirs", 2), plan="q")
-    ledger.record(theirs, plan="q", through=0)
+    ledger.record(entries(("A", 1, "mine", 1)), push="p", through=0)
+    theirs = entries(("A", 2, "theirs", 2), ("B", 2, "theirs", 2), ("C", 2, "theirs", 2), push="q")
+    ledger.record(theirs, push="q", through=0)
     assert set(ledger.keys_since(0, but_for="p")["customer_id"].to_pylist()) == {"A", "B", "C"}
     ledger.retract([("A", START + timedelta(days=2))], reason="not in the UI", now=START + timedelta(hours=3))
     assert set(ledger.keys_since(0, but_for="p")["customer_id"].to_pylist()) == {"B", "C"}
@@ -324,14 +339,14 @@ def test_what_a_retracted_push_entered_is_not_among_the_keys_since(ledger: Ledge
 
 
 def test_a_snapshot_as_of_a_push_is_its_end_though_it_was_retracted(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, "one", 1), plan="p"), plan="p", through=0)
-    ledger.record(entries(("B", 1, "b", 2), plan="q"), plan="q", through=0)
+    ledger.record(entries(("A", 1, "one", 1), push="p"), push="p", through=0)
+    ledger.record(entries(("B", 1, "b", 2), push="q"), push="q", through=0)
     ledger.retract(push="p", reason="the flush failed", now=START + timedelta(hours=3))
     assert names(ledger, push="p") == {"A": "one"}
 
 
 def test_keys_that_are_none_are_said_so(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     with pytest.raises(LedgerError, match="updated_at is not a time: write it as"):
         ledger.retract([("A", "garbage")], reason="r")
     with pytest.raises(InputError, match="a pair of customer_id and updated_at"):
@@ -351,7 +366,7 @@ def test_keys_that_are_none_are_said_so(ledger: Ledger) -> None:
      ({"push": "p", "reason": None}, "needs a reason")],
 )  # fmt: skip
 def test_a_retraction_that_cannot_be_made_enters_nothing(ledger: Ledger, what: dict[str, Any], said: str) -> None:
-    ledger.record(entries(("A", 1, "one", 1)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     with pytest.raises(LedgerError, match=said):
         ledger.retract(**{"reason": "r", **what})
     assert ledger.version == 0
@@ -377,7 +392,7 @@ def test_customers_that_were_sent_before_the_toolkit_came_are_seeded_and_marked(
 
 
 def test_a_ledger_with_entries_is_not_seeded_unless_told_and_never_twice(ledger: Ledger, customers) -> None:
-    ledger.record(entries(("C00000", 0, "accepted", 1)), plan="p", through=0)
+    ledger.record(entries(("C00000", 0, "accepted", 1)), push="p", through=0)
     with pytest.raises(LedgerError, match="beside_entries=True"):
         ledger.seed(customers(2), reason="export")
     assert ledger.seed(customers(2), reason="export", beside_entries=True) == 2
@@ -388,7 +403,7 @@ def test_a_ledger_with_entries_is_not_seeded_unless_told_and_never_twice(ledger:
 
 @pytest.mark.parametrize("by_push", [True, False])
 def test_a_retraction_by_a_clock_that_is_behind_takes_back_what_was_there(ledger: Ledger, by_push: bool) -> None:
-    ledger.record(entries(("A", 1, "one", 12), ("B", 1, "two", 12)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "one", 12), ("B", 1, "two", 12)), push="p", through=0)
     what = {"push": "p"} if by_push else {"keys": [("A", "2026-01-02T00:00:00Z"), ("B", "2026-01-02T00:00:00Z")]}
     assert ledger.retract(**what, reason="looked", now=START) == 2  # by a clock that is twelve hours behind
     assert names(ledger) == {}
@@ -399,15 +414,15 @@ def test_a_retraction_by_a_clock_that_is_behind_takes_back_what_was_there(ledger
 
 @pytest.mark.parametrize("by_push", [True, False])
 def test_an_acceptance_counts_after_a_retraction_by_a_clock_that_is_ahead(ledger: Ledger, by_push: bool) -> None:
-    ledger.record(entries(("A", 1, "one", 1), ("B", 1, "two", 1)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "one", 1), ("B", 1, "two", 1)), push="p", through=0)
     what = {"push": "p"} if by_push else {"keys": [("A", "2026-01-02T00:00:00Z")]}
     ledger.retract(**what, reason="looked", now=START + timedelta(days=2))
-    ledger.record(entries(("A", 1, "anew", 5), plan="q"), plan="q", through=0)
-    ledger.record(entries(("A", 2, "later", 6), plan="q"), plan="q", through=1)
+    ledger.record(entries(("A", 1, "anew", 5), push="q"), push="q", through=0)
+    ledger.record(entries(("A", 2, "later", 6), push="q"), push="q", through=1)
     assert names(ledger) == {"A": "later"} | ({} if by_push else {"B": "two"})
     assert len(ledger.snapshot().versions.filter(pc.equal(ledger.snapshot().versions["customer_id"], "A"))) == 2
     # Of a push that was taken back, what comes later counts too.
-    ledger.record(entries(("A", 1, "resent", 5)), plan="p", through=9)
+    ledger.record(entries(("A", 1, "resent", 5)), push="p", through=9)
     held = ledger.snapshot().versions.to_pylist()
     assert sorted(row["customer_name"] for row in held if row["customer_id"] == "A") == ["later", "resent"]
 
@@ -496,7 +511,7 @@ def test_a_file_of_the_ledger_that_is_lost_or_damaged_is_named(ledger: Ledger, c
 @pytest.mark.parametrize("part", ["*.parquet", "_delta_log/*.json"])
 def test_a_ledger_cut_or_flipped_anywhere_ends_in_no_error_but_our_own(ledger: Ledger, customers, part: str) -> None:
     ledger.seed(customers(3), reason="export")
-    ledger.record(entries(("A", 1, "one", 1), ("A", 2, "two", 2)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "one", 1), ("A", 2, "two", 2)), push="p", through=0)
     for file in sorted((ledger.folder / "entries").glob(part)):
         whole = file.read_bytes()
         for at in range(0, len(whole), max(1, len(whole) // 10)):
@@ -522,12 +537,12 @@ def test_a_seeded_version_is_overwritten_by_an_upsert_and_kept_by_an_append(cust
     for operation, name in (("UPSERT", "later"), ("APPEND", "seeded")):
         ledger = Ledger(tmp_path / operation, "acme")
         ledger.seed(customers(1, customer_name="seeded"), reason="export", now=START)
-        ledger.record(entries(("C00000", 0, "later", 5), operation=operation), plan="p", through=0)
+        ledger.record(entries(("C00000", 0, "later", 5), operation=operation), push="p", through=0)
         assert names(ledger) == {"C00000": name}
 
 
 def test_a_snapshot_says_its_moment_and_shows_its_customers(ledger: Ledger) -> None:
-    ledger.record(entries(("A", 1, "<one>", 1), ("A", 2, "two", 2)), plan="p", through=0)
+    ledger.record(entries(("A", 1, "<one>", 1), ("A", 2, "two", 2)), push="p", through=0)
     snapshot = ledger.snapshot(as_of="2026-01-01T01:00:00Z", valid_at="2026-01-05")
     said = "1 customer, 1 version as of 2026-01-01 01:00:00Z valid at 2026-01-05 00:00:00Z · ledger of target acme"
     assert snapshot.summary() == said

@@ -684,7 +684,7 @@ def test_a_push_whose_machine_is_lost_is_released_and_the_later_push_goes_first(
     assert fates(colleague.resume()) == {"accepted": 1_200}
     assert place.resume().state == "done"
     place.require_agreement()
-    assert len(Ledger.of(place.settings).query("SELECT customer_id FROM entries WHERE plan = $2", mine)) == 500
+    assert len(Ledger.of(place.settings).query("SELECT customer_id FROM entries WHERE push = $2", mine)) == 500
 
 
 def test_a_plan_is_settled_by_rows_that_are_named_once(place: Place, customers) -> None:
@@ -1094,7 +1094,7 @@ def test_the_ledger_says_of_each_version_where_it_came_from_and_why(place: Place
     place.push(customers(2, start=1), reason="first load")
     entry = Ledger.of(place.settings).history("C00002").iloc[0]
     record = status(settings=place.settings).pushes.iloc[0]
-    assert entry[["operation", "plan", "reason", "source_file", "source_row"]].tolist() == [
+    assert entry[["operation", "push", "reason", "source_file", "source_row"]].tolist() == [
         "UPSERT", record["push"], "first load", "frame", 4,
     ]  # fmt: skip
     assert (entry["author"], entry["batch"], entry["position"]) == (record["author"], 0, 1)

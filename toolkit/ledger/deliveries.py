@@ -19,7 +19,7 @@ from toolkit.tables import author
 DELIVERY = pa.schema(
     [
         pa.field("recorded_at", pa.timestamp("us", tz="UTC")),
-        pa.field("plan", pa.string()),
+        pa.field("push", pa.string()),
         pa.field("source_file", pa.string()),
         pa.field("digest", pa.string()),
         pa.field("kind", pa.string()),
@@ -37,9 +37,9 @@ push ended; that it was gone on with after either."""
 
 
 def not_followed(*kinds: str) -> str:
-    """Return the SQL for: no such row, but for those that a resumption followed, is there of the plan of ``d``."""
-    return f"""NOT EXISTS (FROM entries e WHERE e.kind IN {_listed(*kinds)} AND e.plan = d.plan AND NOT EXISTS (
-        FROM entries r WHERE r.kind = '{RESUMED}' AND r.plan = e.plan AND r.recorded_at > e.recorded_at))"""
+    """Return the SQL for: no such row, but for those that a resumption followed, is there of the push of ``d``."""
+    return f"""NOT EXISTS (FROM entries e WHERE e.kind IN {_listed(*kinds)} AND e.push = d.push AND NOT EXISTS (
+        FROM entries r WHERE r.kind = '{RESUMED}' AND r.push = e.push AND r.recorded_at > e.recorded_at))"""
 
 
 def _listed(*kinds: str) -> str:
@@ -61,15 +61,15 @@ class Deliveries:
 
     table: Table
 
-    def record(self, delivery: Delivery, *, plan: str, now: datetime, host: str | None = None) -> None:
-        """Keep which customers a delivery held, quarantined ones included; once for each plan. A host claims."""
+    def record(self, delivery: Delivery, *, push: str, now: datetime, host: str | None = None) -> None:
+        """Keep which customers a delivery held, quarantined ones included; once for each push. A host claims."""
         ids = pd.concat([delivery.frame[ID], pd.Series(sorted(delivery.held), dtype="str")])
         keys = pa.array(ids.dropna().drop_duplicates(), type=pa.string())
         rows = rows_of(
             DELIVERY,
             len(keys),
             recorded_at=now,
-            plan=plan,
+            push=push,
             source_file=delivery.source,
             digest=delivery.digest,
             kind=delivery.kind,
@@ -79,24 +79,24 @@ class Deliveries:
             host=host,
             **{ID: keys},
         )
-        self.table.append(rows, writer=plan, number=1)
+        self.table.append(rows, writer=push, number=1)
 
-    def withdraw(self, plan: str, *, now: datetime) -> None:
-        """Enter that the delivery of a plan does not count."""
-        self.note(plan, WITHDRAWN, now=now)
+    def withdraw(self, push: str, *, now: datetime) -> None:
+        """Enter that the delivery of a push does not count."""
+        self.note(push, WITHDRAWN, now=now)
 
-    def resume(self, plan: str, *, now: datetime) -> None:
+    def resume(self, push: str, *, now: datetime) -> None:
         """Enter that a push is gone on with, where its delivery was withdrawn or its end was entered."""
-        if self.table.query(f"FROM entries d WHERE plan = $2 AND NOT {not_followed(WITHDRAWN, ENDED)}", plan).num_rows:
-            self.note(plan, RESUMED, now=now)
+        if self.table.query(f"FROM entries d WHERE push = $2 AND NOT {not_followed(WITHDRAWN, ENDED)}", push).num_rows:
+            self.note(push, RESUMED, now=now)
 
-    def note(self, plan: str, kind: str, *, now: datetime, reason: str | None = None) -> None:
+    def note(self, push: str, kind: str, *, now: datetime, reason: str | None = None) -> None:
         """Enter something of a push: later than what was said of it before, whatever the clock says."""
-        number = self.table.through(plan)
-        newest = self.table.query("SELECT max(recorded_at) FROM entries WHERE plan = $2", plan)[0][0].as_py()
+        number = self.table.through(push)
+        newest = self.table.query("SELECT max(recorded_at) FROM entries WHERE push = $2", push)[0][0].as_py()
         moment = now if newest is None else max(now, newest + timedelta(microseconds=1))
-        row = rows_of(DELIVERY, 1, recorded_at=moment, plan=plan, kind=kind, author=author(), reason=reason)
-        self.table.append(row, writer=plan, number=number + 1)
+        row = rows_of(DELIVERY, 1, recorded_at=moment, push=push, kind=kind, author=author(), reason=reason)
+        self.table.append(row, writer=push, number=number + 1)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a delivery that counts, newest first."""
@@ -134,13 +134,13 @@ class Claims:
         Beside them ``claimed_at``: later than since where it was gone on with after its claim had ended.
         """
         found: list[dict[str, Any]] = self.deliveries.table.query(
-            f"""SELECT plan AS push, author, host, min(recorded_at) AS since,
+            f"""SELECT push, author, host, min(recorded_at) AS since,
                        greatest(min(recorded_at), any_value(resumed_at)) AS claimed_at
                 FROM entries d LEFT JOIN (
-                    SELECT plan, max(recorded_at) AS resumed_at FROM entries WHERE kind = '{RESUMED}' GROUP BY plan
-                ) USING (plan)
+                    SELECT push, max(recorded_at) AS resumed_at FROM entries WHERE kind = '{RESUMED}' GROUP BY push
+                ) USING (push)
                 WHERE host IS NOT NULL AND {not_followed(ENDED, WITHDRAWN)}
-                GROUP BY plan, author, host ORDER BY since, push"""
+                GROUP BY push, author, host ORDER BY since, push"""
         ).to_pylist()
         return found
 

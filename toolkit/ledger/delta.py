@@ -184,15 +184,20 @@ class Table:
             )
         if not pa.table(table.get_add_actions()).num_rows:
             return None  # made, and nothing entered yet
-        self._require_types(table)
+        self._require_columns(pa.schema(table.schema()))
         return table
 
-    def _require_types(self, table: DeltaTable) -> None:
-        """Refuse a table that has a column in another data type: what is written would become another value in it."""
+    def _require_columns(self, columns: pa.Schema) -> None:
+        """Refuse a table of another layout, and one in which a value would become another by its column's data type."""
+        if "push" not in columns.names:  # which an earlier layout called plan
+            raise LedgerError(
+                f"The ledger in {self.path} has the layout of an earlier version of the toolkit: name a new folder "
+                "with TOOLKIT_LEDGER, and seed it with the customers that the vendor holds."
+            )
         wanted = {field.name: field.type for field in self.schema}
         differing = [
             f"{field.name} as {kind_of(field.type)}, not {kind_of(wanted[field.name])}"
-            for field in pa.schema(table.schema())
+            for field in columns
             if field.type != wanted.get(field.name, field.type)
         ]
         if differing:

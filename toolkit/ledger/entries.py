@@ -19,10 +19,10 @@ from toolkit.tables import author
 
 ACCEPTED, SEEDED, RETRACTED = "accepted", "seeded", "retracted"
 _TIME = pa.timestamp("us", tz="UTC")
-STANDS = f"""NOT EXISTS (FROM entries g WHERE g.entry = '{RETRACTED}' AND (g.plan IS NULL OR g.plan = e.plan)
+STANDS = f"""NOT EXISTS (FROM entries g WHERE g.entry = '{RETRACTED}' AND (g.push IS NULL OR g.push = e.push)
         AND g.customer_id = e.customer_id AND g.updated_at = e.updated_at AND g.recorded_at >= e.recorded_at)"""
 """Whether no retraction took an entry e back."""
-STANDING = f"FROM entries e WHERE entry <> '{RETRACTED}' AND plan = $2 AND {STANDS}"
+STANDING = f"FROM entries e WHERE entry <> '{RETRACTED}' AND push = $2 AND {STANDS}"
 """The rows of a push ($2) that no retraction took back."""
 
 
@@ -34,7 +34,7 @@ def entry_schema(resource: Resource) -> pa.Schema:
             *resource.arrow_schema(),
             pa.field("recorded_at", _TIME),  # when the vendor answered
             pa.field("operation", pa.string()),
-            pa.field("plan", pa.string()),  # the push; of a retraction, the only one whose rows it takes back
+            pa.field("push", pa.string()),  # the push; of a retraction, the only one whose rows it takes back
             pa.field("batch", pa.int64()),
             pa.field("position", pa.int64()),  # the row's place in its plan
             pa.field("author", pa.string()),
@@ -53,8 +53,8 @@ def rows_of(schema: pa.Schema, n: int, /, **columns: Any) -> pa.Table:
 
     Examples
     --------
-    >>> rows_of(ENTRY, 2, entry=SEEDED, position=pa.array([4, 5])).select(["entry", "position", "plan"]).to_pylist()[1]
-    {'entry': 'seeded', 'position': 5, 'plan': None}
+    >>> rows_of(ENTRY, 2, entry=SEEDED, position=pa.array([4, 5])).select(["entry", "position", "push"]).to_pylist()[1]
+    {'entry': 'seeded', 'position': 5, 'push': None}
     """
 
     def column(field: pa.Field) -> Any:
@@ -82,7 +82,7 @@ def seeded_entries(
         entry=SEEDED,
         **{c: rows[c] for c in resource.names},
         recorded_at=now,
-        plan=seeding,
+        push=seeding,
         batch=0,
         position=pa.array(range(rows.num_rows)),
         author=author(),
@@ -99,15 +99,15 @@ def versions_of(resource: Resource) -> str:
     return f"""FROM (
     WITH seen AS (
         FROM entries WHERE ($2 IS NULL OR recorded_at <= $2) AND ($3 IS NULL OR updated_at <= $3)
-                       AND ($4 IS NULL OR plan IS DISTINCT FROM $4)
+                       AND ($4 IS NULL OR push IS DISTINCT FROM $4)
     ), gone AS (
-        SELECT customer_id, updated_at, plan, max(recorded_at) AS at_ FROM seen WHERE entry = '{RETRACTED}' GROUP BY ALL
+        SELECT customer_id, updated_at, push, max(recorded_at) AS at_ FROM seen WHERE entry = '{RETRACTED}' GROUP BY ALL
     )
     SELECT {", ".join("e." + quoted(c) for c in resource.names)}
     FROM seen e
-    LEFT JOIN (FROM gone WHERE plan IS NULL) k ON e.customer_id = k.customer_id AND e.updated_at = k.updated_at
-    LEFT JOIN (FROM gone WHERE plan IS NOT NULL) p
-        ON e.customer_id = p.customer_id AND e.updated_at = p.updated_at AND e.plan = p.plan
+    LEFT JOIN (FROM gone WHERE push IS NULL) k ON e.customer_id = k.customer_id AND e.updated_at = k.updated_at
+    LEFT JOIN (FROM gone WHERE push IS NOT NULL) p
+        ON e.customer_id = p.customer_id AND e.updated_at = p.updated_at AND e.push = p.push
     WHERE e.entry <> '{RETRACTED}' AND coalesce(e.recorded_at > greatest(k.at_, p.at_), TRUE)
     QUALIFY row_number() OVER (
         PARTITION BY e.customer_id, e.updated_at
@@ -118,7 +118,7 @@ def versions_of(resource: Resource) -> str:
 
 LATER_GONE = f"""SELECT e.customer_id, e.updated_at, max(e.recorded_at) AS at_ FROM entries e JOIN (
         SELECT customer_id, updated_at, max(recorded_at) AS gone_at FROM entries
-        WHERE entry = '{RETRACTED}' AND recorded_at >= $2 AND (plan IS NULL OR plan = $3) GROUP BY ALL
+        WHERE entry = '{RETRACTED}' AND recorded_at >= $2 AND (push IS NULL OR push = $3) GROUP BY ALL
     ) USING (customer_id, updated_at) WHERE e.recorded_at <= gone_at + INTERVAL 1 second GROUP BY ALL"""
 """The versions retracted at a moment ($2) or later, as for a push ($3), and when; with what was put behind it since."""
 

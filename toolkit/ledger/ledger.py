@@ -148,10 +148,10 @@ class Ledger:
         Columns: ``push, first_at, last_at, rows, customers, operation, author, reason, source_file``.
         """
         return to_frame(
-            self.query(f"""SELECT plan AS push, min(recorded_at) AS first_at, max(recorded_at) AS last_at,
+            self.query(f"""SELECT push, min(recorded_at) AS first_at, max(recorded_at) AS last_at,
                 count(*) AS rows, count(DISTINCT customer_id) AS customers, any_value(operation) AS operation,
                 any_value(author) AS author, any_value(reason) AS reason, any_value(source_file) AS source_file
-                FROM entries WHERE entry <> '{RETRACTED}' GROUP BY plan ORDER BY last_at DESC, push""")
+                FROM entries WHERE entry <> '{RETRACTED}' GROUP BY push ORDER BY last_at DESC, push""")
         )
 
     def query(self, sql: str, *parameters: Any) -> pa.Table:
@@ -165,22 +165,22 @@ class Ledger:
         counting = f"SELECT {quoted(*CUSTOMER.key)} {versions_of(self.resource)}"
         return self._entries.query(counting, None, None, but_for, after=version)
 
-    def recorded_through(self, plan: str) -> int:
-        """Return the number of the last receipt of this plan that is in the ledger; -1 for none."""
-        return self._entries.through(plan)
+    def recorded_through(self, push: str) -> int:
+        """Return the number of the last receipt of this push that is in the ledger; -1 for none."""
+        return self._entries.through(push)
 
-    def record(self, entries: pa.Table, *, plan: str, through: int) -> None:
+    def record(self, entries: pa.Table, *, push: str, through: int) -> None:
         """Append accepted rows, once: receipts up to `through` that are in the ledger already are refused.
 
         Parameters
         ----------
         entries
             Rows of `entry_schema`.
-        plan, through
-            The plan, and the number of its last receipt among these rows.
+        push, through
+            The push, and the number of its last receipt among these rows.
         """
-        if not self._append(entries, writer=plan, number=through):
-            raise LedgerError(f"Receipts of plan {plan[:12]} up to {through} are in the ledger already.")
+        if not self._append(entries, writer=push, number=through):
+            raise LedgerError(f"Receipts of push {push[:12]} up to {through} are in the ledger already.")
 
     def seed(
         self,
@@ -271,7 +271,7 @@ class Ledger:
             entry=RETRACTED,
             **{c: wanted[c] for c in CUSTOMER.key},
             recorded_at=now if newest is None else max(now, newest),
-            plan=push or None,
+            push=push or None,
             author=author(),
             reason=required(reason),
         )
@@ -284,17 +284,17 @@ class Ledger:
         known = {*entry_schema(self.resource).names}
         return [c for c in self.query("FROM entries LIMIT 0").column_names if c not in known]
 
-    def record_delivery(self, delivery: Delivery, *, plan: str, now: datetime) -> None:
-        """Keep which customers a delivery held, quarantined ones included; once for each plan."""
-        self._deliveries.record(delivery, plan=plan, now=now, host=socket.gethostname() if self.shared else None)
+    def record_delivery(self, delivery: Delivery, *, push: str, now: datetime) -> None:
+        """Keep which customers a delivery held, quarantined ones included; once for each push."""
+        self._deliveries.record(delivery, push=push, now=now, host=socket.gethostname() if self.shared else None)
 
-    def withdraw_delivery(self, plan: str) -> None:
+    def withdraw_delivery(self, push: str) -> None:
         """Enter that a delivery does not count, for nothing of its push was accepted."""
-        self._deliveries.withdraw(plan, now=datetime.now(UTC))
+        self._deliveries.withdraw(push, now=datetime.now(UTC))
 
-    def resume_delivery(self, plan: str) -> None:
+    def resume_delivery(self, push: str) -> None:
         """Enter that a push is gone on with: its delivery counts, and claims the ledger, though either had ended."""
-        self._deliveries.resume(plan, now=datetime.now(UTC))
+        self._deliveries.resume(push, now=datetime.now(UTC))
 
     def deliveries(self) -> pd.DataFrame:
         """Return the deliveries recorded, newest first; those that were withdrawn are left out."""
@@ -318,10 +318,10 @@ class Ledger:
         return self._entries.append(after_retractions(entries, gone), writer=writer, number=number)
 
     def _end_of(self, push: str) -> pd.Timestamp:
-        brought_in = f"SELECT max(recorded_at) FROM entries WHERE plan = $2 AND entry <> '{RETRACTED}'"
+        brought_in = f"SELECT max(recorded_at) FROM entries WHERE push = $2 AND entry <> '{RETRACTED}'"
         entered = self.query(brought_in, push)[0][0].as_py()
         deliveries = self.deliveries()
-        begun = deliveries.loc[deliveries["plan"] == push, "recorded_at"].max()
+        begun = deliveries.loc[deliveries["push"] == push, "recorded_at"].max()
         if entered is None and pd.isna(begun):
             raise LedgerError(f"The ledger of target {self.target} knows no push {push!r}: look at pushes().")
         return pd.Timestamp(begun if entered is None else entered)
@@ -334,7 +334,7 @@ class Ledger:
 
     def _seeding(self, name: str) -> str:
         """Return the name of a seeding of these rows: numbered on where a row of the last one was retracted."""
-        counted = "SELECT count(*) FROM entries WHERE entry = $3 AND plan = $2"
+        counted = "SELECT count(*) FROM entries WHERE entry = $3 AND push = $2"
         seeding, number = name, 1
         while n_rows := self.query(counted, seeding, SEEDED)[0][0].as_py():
             if n_rows == self.query(f"SELECT count(*) {STANDING}", seeding)[0][0].as_py():
