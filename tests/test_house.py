@@ -37,10 +37,10 @@ for package, floors in [
     ("config", "model"),
     ("reading", "config"),
     ("quality", "reading"),
-    ("ledger", "quality"),
+    ("ledger", "config"),
     ("vendor", "config"),
     ("sending", "vendor"),
-    ("pushing", "sending ledger"),
+    ("pushing", "sending ledger quality"),
     ("cli", "pushing"),
 ]:
     BELOW[package] = set(floors.split()).union(*(BELOW[floor] for floor in floors.split()))

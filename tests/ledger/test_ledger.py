@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit.config.settings import Settings
+from toolkit.engine import to_arrow
 from toolkit.errors import InputError, LedgerError, ToolkitError
-from toolkit.ledger.diffing import diff
 from toolkit.ledger.entries import ENTRY
 from toolkit.ledger.ledger import Ledger
 from toolkit.model.contract import CUSTOMER
@@ -43,6 +43,11 @@ def entries(*rows: tuple[str, int, str, int], operation: str = "UPSERT", push: s
     return pa.table(
         [pa.array(columns.get(f.name, [None] * len(rows)), type=f.type) for f in ENTRY], schema=ENTRY
     )  # fmt: skip
+
+
+def seeded(ledger: Ledger, frame: pd.DataFrame, *, reason: str = "export", now: datetime = START) -> None:
+    rows = to_arrow(frame, CUSTOMER.arrow_schema()).append_column("source_row", pa.array(frame.index))
+    ledger.record_seeding(rows, source="old.csv", reason=reason, now=now)
 
 
 @pytest.fixture
@@ -302,15 +307,6 @@ def test_the_pushes_of_all_analysts_are_listed_the_newest_first(ledger: Ledger) 
     assert ledger.pushes()[["push", "rows", "customers"]].to_numpy().tolist() == [["q", 1, 1], ["p", 2, 1]]
 
 
-def test_a_retracted_version_comes_up_again_in_the_diff(ledger: Ledger, customers) -> None:
-    ledger.seed(customers(2), reason="the vendor's export", now=START)
-    assert diff(ledger.snapshot(), customers(2)).n_unchanged == 2
-    ledger.retract([("C00001", "2026-01-01T00:00:00Z")], reason="not in the UI", now=START + timedelta(hours=1))
-    again = diff(ledger.snapshot(), customers(2))
-    assert (again.n_unchanged, again.n_added) == (1, 1)
-    assert list(again.rows("added")["customer_id"]) == ["C00001"]
-
-
 def test_a_push_retracted_brings_back_what_stood_before_it(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "first", 1), ("B", 1, "b", 1)), push="p", through=0)
     ledger.record(entries(("A", 1, "overwritten", 2), ("B", 2, "b2", 2), push="q"), push="q", through=0)
@@ -372,33 +368,44 @@ def test_a_retraction_that_cannot_be_made_enters_nothing(ledger: Ledger, what: d
     assert ledger.version == 0
 
 
-# Customers from before the toolkit came ------------------------------------------------------------------------------
+# Customers from before the toolkit was used --------------------------------------------------------------------------
 
 
-def test_customers_that_were_sent_before_the_toolkit_came_are_seeded_and_marked(ledger: Ledger, customers) -> None:
-    assert ledger.seed(customers(3), reason="export of 1 March", now=START) == 3
+def test_a_seeding_is_marked_and_named_after_its_rows(ledger: Ledger, customers) -> None:
+    seeded(ledger, customers(3))
     entry = ledger.history("C00001").iloc[0]
-    assert entry[["entry", "reason", "source_file", "source_row"]].tolist() == [
-        "seeded",
-        "export of 1 March",
-        "frame",
-        3,
-    ]
+    assert entry[["entry", "reason", "source_file", "source_row"]].tolist() == ["seeded", "export", "old.csv", 3]
     assert entry["author"]
     assert entry["recorded_at"] == START
-    assert ledger.snapshot().n_customers == 3
-    assert diff(ledger.snapshot(), customers(4)).n_added == 1
     assert ledger.pushes()["push"].str.startswith("seed-").all()
+    assert ledger.snapshot().n_customers == 3
 
 
-def test_a_ledger_with_entries_is_not_seeded_unless_told_and_never_twice(ledger: Ledger, customers) -> None:
-    ledger.record(entries(("C00000", 0, "accepted", 1)), push="p", through=0)
-    with pytest.raises(LedgerError, match="beside_entries=True"):
-        ledger.seed(customers(2), reason="export")
-    assert ledger.seed(customers(2), reason="export", beside_entries=True) == 2
-    assert names(ledger)["C00000"] == "accepted"  # what was accepted stays as it is
+def test_the_same_rows_are_seeded_once_and_without_rows_or_a_reason_nothing_is_entered(
+    ledger: Ledger, customers
+) -> None:
+    seeded(ledger, customers(0))
+    with pytest.raises(LedgerError, match="needs a reason"):
+        seeded(ledger, customers(2), reason=" ")
+    assert ledger.version == -1
+    seeded(ledger, customers(2))
     with pytest.raises(LedgerError, match="already, as seed-"):
-        ledger.seed(customers(2), reason="export", beside_entries=True)
+        seeded(ledger, customers(2))
+    assert ledger.version == 0
+
+
+@pytest.mark.parametrize("by_push", [True, False])
+def test_a_seeding_of_which_a_row_was_retracted_can_be_made_again(ledger: Ledger, customers, by_push: bool) -> None:
+    seeded(ledger, customers(2), now=START + timedelta(hours=1))
+    name = ledger.pushes()["push"].iloc[0]
+    what = {"push": name} if by_push else {"keys": [("C00001", "2026-01-01T00:00:00Z")]}
+    for hour in (2, 4):
+        ledger.retract(**what, reason="wrong export", now=START + timedelta(hours=hour))
+        assert set(names(ledger)) == (set() if by_push else {"C00000"})
+        seeded(ledger, customers(2), now=START + timedelta(hours=hour + 1))
+        assert set(names(ledger)) == {"C00000", "C00001"}
+        with pytest.raises(LedgerError, match=f"already, as {name}"):
+            seeded(ledger, customers(2), now=START + timedelta(hours=hour + 1))
 
 
 @pytest.mark.parametrize("by_push", [True, False])
@@ -428,36 +435,17 @@ def test_an_acceptance_counts_after_a_retraction_by_a_clock_that_is_ahead(ledger
 
 
 def test_a_seeding_counts_after_a_retraction_by_a_clock_that_is_ahead(ledger: Ledger, customers) -> None:
-    ledger.seed(customers(2), reason="export", now=START)
+    seeded(ledger, customers(2), now=START)
     ledger.retract([("C00000", "2026-01-01")], reason="looked", now=START + timedelta(days=3))
-    ledger.seed(customers(2), reason="found it", beside_entries=True, now=START + timedelta(days=1))
+    seeded(ledger, customers(2), reason="found it", now=START + timedelta(days=1))
     assert set(names(ledger)) == {"C00000", "C00001"}
 
 
 @pytest.mark.parametrize("now", [datetime(2026, 1, 9), "2026-01-09", "2026-01-09T01:00:00+01:00"])
 def test_a_retraction_is_dated_in_utc(ledger: Ledger, customers, now: Any) -> None:
-    ledger.seed(customers(1), reason="export", now=START)
+    seeded(ledger, customers(1), now=START)
     ledger.retract([("C00000", "2026-01-01")], reason="looked", now=now)
     assert ledger.history("C00000")["recorded_at"].iloc[-1] == pd.Timestamp("2026-01-09T00:00:00Z")
-
-
-@pytest.mark.parametrize("by_push", [True, False])
-def test_a_seeding_that_was_retracted_can_be_made_anew(ledger: Ledger, customers, by_push: bool) -> None:
-    def at(hour: int) -> dict[str, Any]:
-        return {"reason": "export", "beside_entries": True, "now": START + timedelta(hours=hour)}
-
-    ledger.seed(customers(2), **at(1))
-    first = ledger.pushes()["push"].iloc[0]
-    what = {"push": first} if by_push else {"keys": [("C00001", "2026-01-01T00:00:00Z")]}
-    ledger.retract(**what, reason="wrong export", now=START + timedelta(hours=2))
-    assert ledger.seed(customers(2), **at(3)) == 2
-    assert set(names(ledger)) == {"C00000", "C00001"}
-    assert list(ledger.pushes()["push"]) == [f"{first}-2", first]
-    with pytest.raises(LedgerError, match=f"already, as {first}-2"):
-        ledger.seed(customers(2), **at(4))
-    ledger.retract(push=f"{first}-2", reason="wrong again", now=START + timedelta(hours=5))
-    assert ledger.seed(customers(2), **at(6)) == 2
-    assert ledger.snapshot().n_customers == 2
 
 
 def test_a_ledger_is_shared_where_it_lies_outside_the_home_by_whatever_name(tmp_path: Path) -> None:
@@ -479,14 +467,14 @@ def test_a_seeding_has_one_name_in_whatever_order_its_versions_come(tmp_path: Pa
     seedings = set()
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
         ledger = Ledger(tmp_path / str(order[0]), "acme")
-        ledger.seed(rows.iloc[order], reason="export")
+        seeded(ledger, rows.iloc[order])
         seedings.add(ledger.pushes()["push"].iloc[0])
     assert len(seedings) == 1
 
 
 @pytest.mark.parametrize("damage", ["lost", "empty", "cut", "flipped", "unreadable"])
 def test_a_file_of_the_ledger_that_is_lost_or_damaged_is_named(ledger: Ledger, customers, damage: str) -> None:
-    ledger.seed(customers(3, customer_name="Secret Ltd"), reason="export")
+    seeded(ledger, customers(3, customer_name="Secret Ltd"))
     (file,) = (ledger.folder / "entries").glob("*.parquet")
     whole = file.read_bytes()
     if damage == "lost":
@@ -510,7 +498,7 @@ def test_a_file_of_the_ledger_that_is_lost_or_damaged_is_named(ledger: Ledger, c
 
 @pytest.mark.parametrize("part", ["*.parquet", "_delta_log/*.json"])
 def test_a_ledger_cut_or_flipped_anywhere_ends_in_no_error_but_our_own(ledger: Ledger, customers, part: str) -> None:
-    ledger.seed(customers(3), reason="export")
+    seeded(ledger, customers(3))
     ledger.record(entries(("A", 1, "one", 1), ("A", 2, "two", 2)), push="p", through=0)
     for file in sorted((ledger.folder / "entries").glob(part)):
         whole = file.read_bytes()
@@ -523,20 +511,10 @@ def test_a_ledger_cut_or_flipped_anywhere_ends_in_no_error_but_our_own(ledger: L
     assert ledger.snapshot().n_customers == 4
 
 
-def test_a_seed_that_fails_validation_enters_nothing(ledger: Ledger, customers) -> None:
-    with pytest.raises(InputError, match=r"1 row of 3 cannot be seeded \(source is not one of peak, customer: 1\)"):
-        ledger.seed(customers(3, source=["peak", "ERP", None]), reason="export")
-    with pytest.raises(LedgerError, match="needs a reason"):
-        ledger.seed(customers(3), reason="")
-    assert ledger.version == -1
-    assert ledger.seed(customers(0), reason="nobody") == 0
-    assert ledger.version == -1
-
-
 def test_a_seeded_version_is_overwritten_by_an_upsert_and_kept_by_an_append(customers, tmp_path: Path) -> None:
     for operation, name in (("UPSERT", "later"), ("APPEND", "seeded")):
         ledger = Ledger(tmp_path / operation, "acme")
-        ledger.seed(customers(1, customer_name="seeded"), reason="export", now=START)
+        seeded(ledger, customers(1, customer_name="seeded"), now=START)
         ledger.record(entries(("C00000", 0, "later", 5), operation=operation), push="p", through=0)
         assert names(ledger) == {"C00000": name}
 

@@ -46,6 +46,7 @@ from toolkit.pushing import runs as pushing
 from toolkit.pushing.planning import PushPlan, plan_push
 from toolkit.pushing.report import PushReport
 from toolkit.pushing.runs import abandon, dry_run, push, resume, status
+from toolkit.pushing.seeding import seed
 from toolkit.pushing.settling import settle
 from toolkit.quality.validation import validate
 from toolkit.sending.journal import Journal
@@ -961,7 +962,7 @@ def test_a_new_ledger_takes_over_no_settled_push_that_it_never_knew(
     settled_and_cut(place, customers, monkeypatch)
     place.options["ledger"] = tmp_path / "new"
     ledger = Ledger.of(place.settings)
-    ledger.seed(customers(3).iloc[1:], reason="export of what the vendor holds")
+    seed(customers(3).iloc[1:], reason="export of what the vendor holds", settings=place.settings)
     assert fates(place.push(customers(3))) == {"accepted": 1}  # the one that the export lacks
     assert sorted(ledger.pushes()["rows"]) == [1, 2]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ import pyarrow as pa
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import InputError, LedgerError, ToolkitError
 from toolkit.model import CUSTOMER, ID, TIME, Resource
-from toolkit.tables import author
 
 ACCEPTED, SEEDED, RETRACTED = "accepted", "seeded", "retracted"
 _TIME = pa.timestamp("us", tz="UTC")
@@ -70,26 +68,6 @@ def seeding_name(rows: pa.Table) -> str:
     """Return the name of a seeding, which its rows have in whatever order they come."""
     content = rows.sort_by([(c, "ascending") for c in CUSTOMER.key]).to_pylist()
     return "seed-" + hashlib.sha256(repr(content).encode()).hexdigest()[:12]
-
-
-def seeded_entries(
-    rows: pa.Table, places: pa.Array, *, resource: Resource, seeding: str, now: datetime, reason: str, source: str
-) -> pa.Table:
-    """Return the entries of customers that were sent before the toolkit came, by their rows' places in the source."""
-    return rows_of(
-        entry_schema(resource),
-        rows.num_rows,
-        entry=SEEDED,
-        **{c: rows[c] for c in resource.names},
-        recorded_at=now,
-        push=seeding,
-        batch=0,
-        position=pa.array(range(rows.num_rows)),
-        author=author(),
-        reason=required(reason),
-        source_file=source,
-        source_row=places,
-    )
 
 
 # A version counts from its last acceptance that no retraction followed. An UPSERT replaces what was there, an APPEND of

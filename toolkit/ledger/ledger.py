@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -18,9 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config import Settings, current
-from toolkit.display import plural
-from toolkit.engine import Session, quoted, to_arrow, to_frame
-from toolkit.errors import InputError, LedgerError
+from toolkit.engine import Session, quoted, to_frame
+from toolkit.errors import LedgerError
 from toolkit.ledger.deliveries import DELIVERY, Claims, Deliveries
 from toolkit.ledger.delta import Table, require_usable_folder
 from toolkit.ledger.entries import (
@@ -35,13 +34,11 @@ from toolkit.ledger.entries import (
     require_text,
     required,
     rows_of,
-    seeded_entries,
     seeding_name,
     versions_of,
 )
 from toolkit.ledger.snapshot import Snapshot
-from toolkit.model import CUSTOMER, Contract, Customers, Delivery, Resource, typed_frame
-from toolkit.quality import validate
+from toolkit.model import CUSTOMER, Delivery, Resource, typed_frame
 from toolkit.tables import author
 
 
@@ -182,66 +179,41 @@ class Ledger:
         if not self._append(entries, writer=push, number=through):
             raise LedgerError(f"Receipts of push {push[:12]} up to {through} are in the ledger already.")
 
-    def seed(
-        self,
-        data: Customers,
-        *,
-        reason: str,
-        contract: Contract | str = "2026-04",
-        beside_entries: bool = False,
-        now: datetime | None = None,
-    ) -> int:
-        """Take over customers that were sent before the toolkit came, as if accepted; returns how many rows.
+    def record_seeding(self, rows: pa.Table, *, source: str, reason: str, now: datetime | None = None) -> None:
+        """Append customers that the vendor received before the toolkit was used, as if they had been accepted.
 
         Parameters
         ----------
-        data
-            What the vendor holds: a frame, a delivery, or a validation report, of which the good rows count.
-        reason
-            How it is known that the vendor holds them; kept with each row, and the author too.
-        beside_entries
-            Enter them though the ledger has entries already. A version that was accepted stays as it is.
+        rows
+            The columns of `resource`, and ``source_row``.
+        source, reason
+            The file that they come from, and how it is known that the vendor has them.
 
         Raises
         ------
-        InputError
-            If a row fails validation: nothing is entered then.
         LedgerError
-            If the ledger has entries, or these very rows were seeded before (once a row of that seeding is retracted,
-            they may be seeded anew); or if the customers have a custom attribute that the ledger does not know.
+            If these rows were seeded before and none of them was retracted since.
         """
-        documented = Contract.named(contract) if isinstance(contract, str) else contract
-        report = validate(data, contract=replace(documented, resource=self.resource), rules=())
-        if unlisted := [c for c in report.delivery.given if c not in self.resource.names]:
-            raise LedgerError(
-                f"The customers have custom attributes that the settings do not list ({', '.join(unlisted)}), and the "
-                "ledger would lose them: list them under [[attributes]] in toolkit.toml. Nothing was entered."
-            )
-        if not report.ok:
-            why = ", ".join(f"{words}: {n:,}" for words, n in report.counts.items())
-            raise InputError(
-                f"{plural(report.n_quarantined, 'row')} of {report.n_rows:,} cannot be seeded ({why}): mend them, or "
-                "seed the good rows, which validate(…) returns. Nothing was entered."
-            )
-        if self.version >= 0 and not beside_entries:
-            raise LedgerError(
-                f"The ledger of target {self.target} has entries already, so what the vendor holds is known: give "
-                "beside_entries=True to add older customers to them."
-            )
-        rows = to_arrow(report.good, self.resource.arrow_schema())
-        seeding = self._seeding(seeding_name(rows))
-        entries = seeded_entries(
-            rows,
-            pa.array(report.good.index),
-            resource=self.resource,
-            seeding=seeding,
-            now=moment_of(now, "now") or datetime.now(UTC),
-            reason=reason,
-            source=report.delivery.source,
+        seeding = seeding_name(rows.select(self.resource.names))
+        standing = self.query(f"SELECT count(DISTINCT (customer_id, updated_at)) {STANDING}", seeding)[0][0].as_py()
+        entries = rows_of(
+            entry_schema(self.resource),
+            rows.num_rows,
+            entry=SEEDED,
+            **{c: rows[c] for c in rows.column_names},
+            recorded_at=moment_of(now, "now") or datetime.now(UTC),
+            push=seeding,
+            batch=0,
+            position=pa.array(range(rows.num_rows)),
+            author=author(),
+            reason=required(reason),
+            source_file=source,
         )
-        if rows.num_rows and not self._append(entries, writer=seeding, number=0):
+        if not rows.num_rows:
+            return
+        number = self.recorded_through(seeding) + 1
+        if standing == rows.num_rows or not self._append(entries, writer=seeding, number=number):
             raise LedgerError(f"These rows are in the ledger of target {self.target} already, as {seeding}.")
-        return len(report.good)
 
     def retract(
         self, keys: Iterable[tuple[str, Any]] = (), *, push: str = "", reason: str, now: datetime | None = None
@@ -331,14 +303,3 @@ class Ledger:
         if not found.num_rows:
             raise LedgerError(f"The ledger of target {self.target} holds no row of push {push!r}: look at pushes().")
         return found
-
-    def _seeding(self, name: str) -> str:
-        """Return the name of a seeding of these rows: numbered on where a row of the last one was retracted."""
-        counted = "SELECT count(*) FROM entries WHERE entry = $3 AND push = $2"
-        seeding, number = name, 1
-        while n_rows := self.query(counted, seeding, SEEDED)[0][0].as_py():
-            if n_rows == self.query(f"SELECT count(*) {STANDING}", seeding)[0][0].as_py():
-                break
-            number += 1
-            seeding = f"{name}-{number}"
-        return seeding
