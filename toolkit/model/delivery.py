@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
-from toolkit.errors import InputError
+from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID
 
 DeliveryKind = Literal["full", "changes"]
@@ -165,13 +165,56 @@ class Sent(Protocol):
 
 
 def as_delivery(data: Customers, *, columns: tuple[str, ...] = CUSTOMER.names) -> Delivery:
-    """Return the delivery that `data` carries, or a plain frame as a full delivery of its own, of these columns."""
-    if not isinstance(data, pd.DataFrame):
-        if not hasattr(data, "delivery"):
-            what = f"a {type(data).__name__}" if data is not None else "nothing"
-            raise InputError(f"Customers are wanted, a frame or what read_customers gives, and {what} was given.")
-        return data.delivery
-    given = tuple(c for c in columns if c in data.columns)
-    if not pd.api.types.is_integer_dtype(data.index.dtype):
-        data = data.reset_index(drop=True)  # a row's place in its source is a number
-    return Delivery(data.rename_axis("source_row"), given=given)
+    """Return the delivery that `data` carries; a plain frame becomes a full delivery.
+
+    The one check of what every station takes: whatever this returns has a frame with the key's columns, each once.
+
+    Parameters
+    ----------
+    columns
+        Of a plain frame, the columns that count as given where it has them.
+
+    Raises
+    ------
+    InputError
+        If `data` is neither a frame nor carries a delivery, lacks a column of the key, or has two columns of one name.
+
+    Examples
+    --------
+    >>> as_delivery("customers.csv")
+    Traceback (most recent call last):
+    toolkit.errors.InputError: A customer frame is wanted here, and a str was given: read_customers(path) gives one.
+    """
+    if isinstance(data, pd.DataFrame):
+        require_key(data)
+        given = tuple(c for c in columns if c in data.columns)
+        if not pd.api.types.is_integer_dtype(data.index.dtype):
+            data = data.reset_index(drop=True)  # a row's place in its source is a number
+        return Delivery(data.rename_axis("source_row"), given=given)
+    delivery = getattr(data, "delivery", None)
+    if not isinstance(delivery, Delivery):
+        calls = {"snapshot": "Ledger.of().snapshot().frame", "versions": "snapshot.frame"}
+        call = next((call for name, call in calls.items() if hasattr(data, name)), "read_customers(path)")
+        raise wrong_kind(data, "a customer frame", call)
+    require_key(delivery.frame)
+    return delivery
+
+
+def require_key(frame: pd.DataFrame) -> None:
+    """Refuse a frame that lacks a column of the key, or has two columns of one name.
+
+    Raises
+    ------
+    InputError
+        Naming the columns.
+    """
+    if missing := [c for c in CUSTOMER.key if c not in frame.columns]:
+        raise InputError(
+            f"The frame lacks {' and '.join(missing)}: every customer row needs {' and '.join(CUSTOMER.key)}. Rename "
+            "the columns, or read the file with a mapping: read_customers(path, mapping=…)."
+        )
+    if doubled := sorted({str(c) for c in frame.columns[frame.columns.duplicated()]}):
+        raise InputError(
+            f"The frame has several columns named {', '.join(doubled)}: keep one of each, as with "
+            "frame.loc[:, ~frame.columns.duplicated()]."
+        )
