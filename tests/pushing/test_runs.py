@@ -594,7 +594,7 @@ def test_a_second_analyst_is_refused_while_a_push_is_under_way(
 
     monkeypatch.setattr(Sender, "run", meanwhile)
     report = place.push(frame)
-    assert re.match(rf"Push {report.push} to the shared ledger is under way, or was left open: \S+ began it at "
+    assert re.match(rf"Push {report.push} to the shared ledger is running, or was left open: \S+ began it at "
                     rf"\S+ \S+Z on {re.escape(socket.gethostname())}\.", refused[0])  # fmt: skip
     assert place.n_requests == 2  # nothing twice
     assert not len(status(settings=colleague.settings).pushes)
@@ -674,7 +674,7 @@ def test_a_push_whose_machine_is_lost_is_released_and_the_later_push_goes_first(
     mine, claims = status(settings=place.settings).open_push, Ledger.of(colleague.settings).claims
     with pytest.raises(LedgerError, match="needs a reason"):
         claims.release(mine, reason=" ")
-    with pytest.raises(LedgerError, match=f"No push 'x' is under way; there is {mine}"):
+    with pytest.raises(LedgerError, match=f"No push 'x' is open on this ledger. Open: {mine}"):
         claims.release("x", reason="lost")
     claims.release(mine, reason="the machine is lost")
     place.clock.sleep(60)
@@ -810,7 +810,7 @@ def test_of_two_released_pushes_that_are_resumed_one_goes_on_at_a_time(
 
     def meanwhile(self: Sender) -> None:  # mine has claimed anew, and sends
         monkeypatch.setattr(Sender, "run", whole)
-        with pytest.raises(OpenPushError, match="is under way, or was left open"):
+        with pytest.raises(OpenPushError, match="is running, or was left open"):
             colleague.resume()
         whole(self)
 
@@ -833,7 +833,7 @@ def test_a_released_push_is_not_resumed_beside_one_that_sends_by_a_clock_behind(
 
     def meanwhile(self: Sender) -> None:
         monkeypatch.setattr(Sender, "run", whole)
-        with pytest.raises(OpenPushError, match="is under way"):
+        with pytest.raises(OpenPushError, match="is running"):
             place.resume()
         whole(self)
 

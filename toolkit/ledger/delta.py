@@ -22,6 +22,8 @@ from toolkit.engine import EngineError, Session
 from toolkit.errors import LedgerError
 from toolkit.model import kind_of
 
+VERSION = "ledger_version"
+"""The column with the version that its rows make of the table, as their writer saw it: their place in its order."""
 _UNUSABLE = re.compile(r"[\[\]^|\\]|%[0-9A-Fa-f]{2}")
 """What deltalake 1.6 reads as something else in a path, or panics at."""
 _TRIES = 10
@@ -69,8 +71,7 @@ class Table:
     @property
     def version(self) -> int:
         """How many times it was written, less one; -1 where nothing was."""
-        table = self._open()
-        return -1 if table is None else int(table.version())
+        return _version(self._open())
 
     def query(self, sql: str, *parameters: Any, after: int = -1) -> pa.Table:
         """Run SQL over the table, which is named ``entries`` there; its parameters are ``$2``, ``$3`` and so on.
@@ -85,13 +86,11 @@ class Table:
     def query_now(self, sql: str, *parameters: Any) -> tuple[pa.Table, int]:
         """Run SQL as `query`; returns the version too that it saw."""
         table = self._open()
-        return self._query(table, sql, parameters, -1), -1 if table is None else int(table.version())
+        return self._query(table, sql, parameters, -1), _version(table)
 
     def through(self, writer: str) -> int:
         """Return the number that this writer's last append bore; -1 for none."""
-        table = self._open()
-        found = None if table is None else table.transaction_version(writer)
-        return -1 if found is None else int(found)
+        return _last_number(self._open(), writer)
 
     def append(self, rows: pa.Table, *, writer: str = "", number: int = 0) -> bool:
         """Append rows in one commit; with a writer's name, no number at or below its last is taken, and False returned.
@@ -103,14 +102,15 @@ class Table:
         """
         marks = [Transaction(writer, number)] if writer else []
         for tries in range(_TRIES):
-            if self._has(writer, number):
-                return tries > 0  # then it is our own commit, which went through though it was said to have failed
+            table = self._open()
+            if writer and number <= _last_number(table, writer):
+                return tries > 0  # then it is our own commit, which was reported as failed but went through
             try:
                 for folder in reversed([self.path, *self.path.parents]):  # else the parents are made for everybody
                     folder.mkdir(mode=0o700 if self.private else 0o777, exist_ok=True)
                 write_deltalake(
                     str(self.path),
-                    rows.cast(self.schema),
+                    _at_version(rows.cast(self.schema), _version(table) + 1),
                     mode="append",
                     name=self.target,
                     schema_mode="merge",
@@ -122,7 +122,7 @@ class Table:
                 continue
             except (DeltaError, OSError) as error:
                 with contextlib.suppress(LedgerError):
-                    if self._has(writer, number):  # as when only the checkpoint after it could not be written
+                    if writer and number <= self.through(writer):  # only the checkpoint after it was not written
                         return True
                 raise LedgerError(
                     f"The ledger in {self.path} cannot be written ({type(error).__name__}): free space or mend its "
@@ -131,9 +131,6 @@ class Table:
         raise LedgerError(
             f"The ledger in {self.path} was written by somebody else at every try: when they are done, {_AGAIN}"
         )
-
-    def _has(self, writer: str, number: int) -> bool:
-        return bool(writer) and number <= self.through(writer)
 
     def _query(self, table: DeltaTable | None, sql: str, parameters: tuple[Any, ...], after: int) -> pa.Table:
         files = self._files(table)
@@ -189,7 +186,7 @@ class Table:
 
     def _require_columns(self, columns: pa.Schema) -> None:
         """Refuse a table of another layout, and one in which a value would become another by its column's data type."""
-        if "push" not in columns.names:  # which an earlier layout called plan
+        if not {"push", VERSION} <= set(columns.names):
             raise LedgerError(
                 f"The ledger in {self.path} has the layout of an earlier version of the toolkit: name a new folder "
                 "with TOOLKIT_LEDGER, and seed it with the customers that the vendor holds."
@@ -206,6 +203,20 @@ class Table:
                 "toolkit.toml as it was sent. Where the vendor's column has another type now, name a new ledger with "
                 "TOOLKIT_LEDGER, and seed it with the customers."
             )
+
+
+def _version(table: DeltaTable | None) -> int:
+    return -1 if table is None else int(table.version())
+
+
+def _last_number(table: DeltaTable | None, writer: str) -> int:
+    found = None if table is None else table.transaction_version(writer)
+    return -1 if found is None else int(found)
+
+
+def _at_version(rows: pa.Table, version: int) -> pa.Table:
+    place = rows.schema.get_field_index(VERSION)
+    return rows.set_column(place, VERSION, pa.repeat(pa.scalar(version, pa.int64()), len(rows)))
 
 
 def _names(table: DeltaTable | None) -> list[str]:

@@ -11,17 +11,55 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.engine import Session, quoted, to_frame
+from toolkit.engine import quoted, to_frame
 from toolkit.errors import InputError, LedgerError, ToolkitError
+from toolkit.ledger.delta import VERSION
 from toolkit.model import CUSTOMER, ID, TIME, Resource
 
 ACCEPTED, SEEDED, RETRACTED = "accepted", "seeded", "retracted"
 _TIME = pa.timestamp("us", tz="UTC")
-STANDS = f"""NOT EXISTS (FROM entries g WHERE g.entry = '{RETRACTED}' AND (g.push IS NULL OR g.push = e.push)
-        AND g.customer_id = e.customer_id AND g.updated_at = e.updated_at AND g.recorded_at >= e.recorded_at)"""
-"""Whether no retraction took an entry e back."""
+
+
+# Which entries count. The ledger is only ever appended to, so what counts follows from the order of its entries, and
+# that is the order in which they entered (`ledger_version`), not the order of their clocks (`recorded_at`). Analysts
+# share a ledger and their clocks differ; and the answer that an entry reports may be hours older than the commit that
+# brings it in, as after a crash and a resume. By the clocks, a retraction from a machine that is slow would take back
+# nothing, and one from a machine that is fast would take back what is accepted after it. Two writers at the same moment
+# give their rows the same version: neither saw the other's rows, so neither takes them back.
+#
+# A retraction takes back the entries of its version that entered before it: those of one push if it names one, else
+# all of them. A version counts while an acceptance of it is not taken back. If several are left, the vendor's own rule
+# decides which one its table holds: an UPSERT replaces what is there, an APPEND of a version that is there does
+# nothing. Here `recorded_at` decides first, since the vendor knows nothing of our ledger: a push that was resumed late
+# was still answered early.
+def _stands(rows: str) -> str:
+    """Return the SQL for: no retraction among `rows` took back the entry ``e``."""
+    return f"""NOT EXISTS (SELECT 1 FROM {rows} g WHERE g.entry = '{RETRACTED}' AND g.customer_id = e.customer_id
+        AND g.updated_at = e.updated_at AND g.{VERSION} > e.{VERSION} AND (g.push IS NULL OR g.push = e.push))"""
+
+
+STANDS = _stands("entries")
+"""Whether no retraction took back an entry ``e``."""
 STANDING = f"FROM entries e WHERE entry <> '{RETRACTED}' AND push = $2 AND {STANDS}"
 """The rows of a push ($2) that no retraction took back."""
+
+
+def versions_of(resource: Resource) -> str:
+    """Return the SQL for the versions that count; its parameters: accepted by, current on, a push to leave out."""
+    return f"""SELECT {quoted(*resource.names)} FROM (
+        WITH seen AS (
+            SELECT * FROM entries WHERE ($2 IS NULL OR recorded_at <= $2) AND ($3 IS NULL OR updated_at <= $3)
+                                    AND ($4 IS NULL OR push IS NULL OR push <> $4)
+        )
+        SELECT e.*, row_number() OVER (
+            PARTITION BY customer_id, updated_at
+            ORDER BY CASE WHEN operation = 'UPSERT' THEN 0 ELSE 1 END,
+                     CASE WHEN operation = 'UPSERT' THEN recorded_at END DESC,
+                     CASE WHEN operation = 'UPSERT' THEN {VERSION} END DESC,
+                     recorded_at, {VERSION}
+        ) AS row_
+        FROM seen e WHERE entry <> '{RETRACTED}' AND {_stands("seen")}
+    ) AS counting WHERE row_ = 1"""
 
 
 def entry_schema(resource: Resource) -> pa.Schema:
@@ -39,6 +77,7 @@ def entry_schema(resource: Resource) -> pa.Schema:
             pa.field("reason", pa.string()),
             pa.field("source_file", pa.string()),
             pa.field("source_row", pa.int64()),
+            pa.field(VERSION, pa.int64()),
         ]
     )
 
@@ -68,49 +107,6 @@ def seeding_name(rows: pa.Table) -> str:
     """Return the name of a seeding, which its rows have in whatever order they come."""
     content = rows.sort_by([(c, "ascending") for c in CUSTOMER.key]).to_pylist()
     return "seed-" + hashlib.sha256(repr(content).encode()).hexdigest()[:12]
-
-
-# A version counts from its last acceptance that no retraction followed. An UPSERT replaces what was there, an APPEND of
-# a version that is there does nothing.
-def versions_of(resource: Resource) -> str:
-    """Return the SQL for the versions that count; its parameters: accepted by, current on, a push to leave out."""
-    return f"""FROM (
-    WITH seen AS (
-        FROM entries WHERE ($2 IS NULL OR recorded_at <= $2) AND ($3 IS NULL OR updated_at <= $3)
-                       AND ($4 IS NULL OR push IS DISTINCT FROM $4)
-    ), gone AS (
-        SELECT customer_id, updated_at, push, max(recorded_at) AS at_ FROM seen WHERE entry = '{RETRACTED}' GROUP BY ALL
-    )
-    SELECT {", ".join("e." + quoted(c) for c in resource.names)}
-    FROM seen e
-    LEFT JOIN (FROM gone WHERE push IS NULL) k ON e.customer_id = k.customer_id AND e.updated_at = k.updated_at
-    LEFT JOIN (FROM gone WHERE push IS NOT NULL) p
-        ON e.customer_id = p.customer_id AND e.updated_at = p.updated_at AND e.push = p.push
-    WHERE e.entry <> '{RETRACTED}' AND coalesce(e.recorded_at > greatest(k.at_, p.at_), TRUE)
-    QUALIFY row_number() OVER (
-        PARTITION BY e.customer_id, e.updated_at
-        ORDER BY coalesce(e.operation = 'UPSERT', FALSE) DESC,
-                 CASE WHEN e.operation = 'UPSERT' THEN -epoch_us(e.recorded_at) ELSE epoch_us(e.recorded_at) END) = 1)
-"""
-
-
-LATER_GONE = f"""SELECT e.customer_id, e.updated_at, max(e.recorded_at) AS at_ FROM entries e JOIN (
-        SELECT customer_id, updated_at, max(recorded_at) AS gone_at FROM entries
-        WHERE entry = '{RETRACTED}' AND recorded_at >= $2 AND (push IS NULL OR push = $3) GROUP BY ALL
-    ) USING (customer_id, updated_at) WHERE e.recorded_at <= gone_at + INTERVAL 1 second GROUP BY ALL"""
-"""The versions retracted at a moment ($2) or later, as for a push ($3), and when; with what was put behind it since."""
-
-
-def after_retractions(entries: pa.Table, gone: pa.Table) -> pa.Table:
-    """Return the entries, later than what retracted their versions (`LATER_GONE`) before they came to the ledger."""
-    # What is entered is no part of what was taken back then, however early the vendor answered or the clocks differ.
-    if not gone.num_rows:
-        return entries
-    with Session({"entries_": entries, "gone": gone}) as session:
-        return session.table(
-            "SELECT e.* REPLACE (greatest(recorded_at, at_ + INTERVAL 1 microsecond) AS recorded_at) "
-            "FROM entries_ e LEFT JOIN gone USING (customer_id, updated_at) ORDER BY position"
-        )
 
 
 def held_keys(keys: list[tuple[str, Any]], versions: pa.Table) -> pa.Table:

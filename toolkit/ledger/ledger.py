@@ -15,19 +15,16 @@ from typing import Any, Self
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from toolkit.config import Settings, current
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import LedgerError
-from toolkit.ledger.deliveries import DELIVERY, Claims, Deliveries
+from toolkit.ledger.deliveries import DELIVERY, WITHDRAWN, Claims, Deliveries
 from toolkit.ledger.delta import Table, require_usable_folder
 from toolkit.ledger.entries import (
-    LATER_GONE,
     RETRACTED,
     SEEDED,
     STANDING,
-    after_retractions,
     entry_schema,
     held_keys,
     moment_of,
@@ -136,7 +133,7 @@ class Ledger:
             If `customer_id` is no text.
         """
         require_text(customer_id)
-        found = self.query("FROM entries WHERE customer_id = $2 ORDER BY recorded_at, position", customer_id)
+        found = self.query("FROM entries WHERE customer_id = $2 ORDER BY ledger_version, position", customer_id)
         return typed_frame(found.select(entry_schema(self.resource).names))
 
     def pushes(self) -> pd.DataFrame:
@@ -159,7 +156,7 @@ class Ledger:
         """Return the keys of the versions that other pushes entered after `version` of the ledger, and that count."""
         # By commit, not by the clock: an answer may be older than the commit that brings it in. What retracts them
         # came after them.
-        counting = f"SELECT {quoted(*CUSTOMER.key)} {versions_of(self.resource)}"
+        counting = f"SELECT {quoted(*CUSTOMER.key)} FROM ({versions_of(self.resource)}) AS versions"
         return self._entries.query(counting, None, None, but_for, after=version)
 
     def recorded_through(self, push: str) -> int:
@@ -176,7 +173,7 @@ class Ledger:
         push, through
             The push, and the number of its last receipt among these rows.
         """
-        if not self._append(entries, writer=push, number=through):
+        if not self._entries.append(entries, writer=push, number=through):
             raise LedgerError(f"Receipts of push {push[:12]} up to {through} are in the ledger already.")
 
     def record_seeding(self, rows: pa.Table, *, source: str, reason: str, now: datetime | None = None) -> None:
@@ -212,7 +209,7 @@ class Ledger:
         if not rows.num_rows:
             return
         number = self.recorded_through(seeding) + 1
-        if standing == rows.num_rows or not self._append(entries, writer=seeding, number=number):
+        if standing == rows.num_rows or not self._entries.append(entries, writer=seeding, number=number):
             raise LedgerError(f"These rows are in the ledger of target {self.target} already, as {seeding}.")
 
     def retract(
@@ -235,14 +232,12 @@ class Ledger:
         if bool(push) == bool(keys := list(keys)):
             raise LedgerError("A retraction takes keys or a push: give one of them.")
         wanted = self._rows_of_push(push) if push else held_keys(keys, self.versions())
-        now = moment_of(now, "now") or datetime.now(UTC)
-        newest = self.query("SELECT max(recorded_at) FROM entries")[0][0].as_py()  # of whatever clock
         entries = rows_of(
             entry_schema(self.resource),
             wanted.num_rows,
             entry=RETRACTED,
             **{c: wanted[c] for c in CUSTOMER.key},
-            recorded_at=now if newest is None else max(now, newest),
+            recorded_at=moment_of(now, "now") or datetime.now(UTC),
             push=push or None,
             author=author(),
             reason=required(reason),
@@ -261,12 +256,12 @@ class Ledger:
         self._deliveries.record(delivery, push=push, now=now, host=socket.gethostname() if self.shared else None)
 
     def withdraw_delivery(self, push: str) -> None:
-        """Enter that a delivery does not count, for nothing of its push was accepted."""
-        self._deliveries.withdraw(push, now=datetime.now(UTC))
+        """Record that a delivery does not count, because nothing of its push was accepted."""
+        self._deliveries.note(push, WITHDRAWN)
 
     def resume_delivery(self, push: str) -> None:
-        """Enter that a push is gone on with: its delivery counts, and claims the ledger, though either had ended."""
-        self._deliveries.resume(push, now=datetime.now(UTC))
+        """Record that a push was resumed: its delivery counts and claims the ledger, even if either had ended."""
+        self._deliveries.resume(push)
 
     def deliveries(self) -> pd.DataFrame:
         """Return the deliveries recorded, newest first; those that were withdrawn are left out."""
@@ -284,10 +279,6 @@ class Ledger:
     @property
     def _deliveries(self) -> Deliveries:
         return Deliveries(Table(self.folder / "deliveries", self.target, DELIVERY, private=not self.shared))
-
-    def _append(self, entries: pa.Table, *, writer: str, number: int) -> bool:
-        gone = self.query(LATER_GONE, pc.min(entries["recorded_at"]).as_py(), writer)
-        return self._entries.append(after_retractions(entries, gone), writer=writer, number=number)
 
     def _end_of(self, push: str) -> pd.Timestamp:
         brought_in = f"SELECT max(recorded_at) FROM entries WHERE push = $2 AND entry <> '{RETRACTED}'"

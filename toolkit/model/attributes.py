@@ -25,6 +25,7 @@ RESERVED = frozenset(
         "self", "source_row", "state", "reasons", "text",  # beside a row, from its file to its plan
         # of an entry of the ledger
         "entry", "recorded_at", "operation", "push", "batch", "position", "author", "reason", "source_file",
+        "ledger_version",
         "fate", "code", "category", "message", "column",  # of a push's report
         "row_", "previous", "newest", "same", "retracted", "later_push", "at_", "nothing",  # in SQL
     }
