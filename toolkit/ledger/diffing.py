@@ -17,16 +17,17 @@ Rows with a null or duplicate key stand apart.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
-from toolkit.engine import to_arrow
-from toolkit.errors import InputError
+from toolkit.engine import to_array, to_arrow
+from toolkit.errors import InputError, wrong_kind
 from toolkit.ledger.comparison import STATES, compare
-from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, as_delivery
+from toolkit.ledger.snapshot import Snapshot
+from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, as_delivery, require_key
 
 SENT = ("added", "changed")
 """What is sent unless the analyst says otherwise."""
@@ -35,41 +36,12 @@ WAYS_IN = {
     "restated": "include it, to overwrite the version that was sent; or restamp it, to add a new version",
     "backdated": "include it, to add an older version; or restamp it, to make it the newest",
     "unchanged": "nothing to send",
-    "duplicate_key": "drop or mend all but one row of each key",
-    "null_key": "mend the key",
-    "absent": "the API has no delete: reported, and kept",
-    "held": "mend the quarantined rows",
+    "duplicate_key": "drop or fix all but one row of each key",
+    "null_key": "fix the key",
+    "absent": "reported and kept: the API has no delete",
+    "held": "fix the quarantined rows",
 }
 """Why a state is left out, and how it gets in."""
-
-
-class Before(Protocol):
-    """What a delivery can be compared with, beside a plain frame: a snapshot of the ledger."""
-
-    @property
-    def versions(self) -> pa.Table:
-        """Every version before, with the contract's columns."""
-        ...
-
-    @property
-    def version(self) -> int:
-        """The ledger's version."""
-        ...
-
-    @property
-    def last_keys(self) -> frozenset[str] | None:
-        """Ids in the last full delivery; None where there was none."""
-        ...
-
-    @property
-    def origin(self) -> str:
-        """Which ledger it is of, and of which moment if not of now."""
-        ...
-
-    @property
-    def label(self) -> str:
-        """Where the versions come from, for people."""
-        ...
 
 
 def _counted(state: str, meaning: str) -> Any:
@@ -195,22 +167,23 @@ class Diff(Result):
         }
 
 
-def diff(before: pd.DataFrame | Before, after: Customers) -> Diff:
+def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:
     """Compare customers with what was sent before.
 
     Parameters
     ----------
     before
-        A snapshot of the ledger, or any customer frame; it may hold several versions a customer.
+        A snapshot of the ledger, or any customer frame; it may have several versions of a customer.
     after
-        A frame, a `Delivery`, or what carries one: a validation report brings its good rows and the ids that
-        it holds back.
+        A frame, a `Delivery`, or what carries one: a validation report brings its good rows and the ids that it holds
+        back.
 
     Raises
     ------
     InputError
-        If `before` has a null key or one key twice: then nobody can say what was sent; or if the delivery's
-        times are not times yet: validate it first.
+        If an argument is of another kind, or the two are swapped; if `before` has a row without a key, or a key in
+        several rows, so that it does not say what was sent; or if a column is not of its data type yet, such as
+        ``updated_at`` as text: validate it first.
 
     Examples
     --------
@@ -220,28 +193,34 @@ def diff(before: pd.DataFrame | Before, after: Customers) -> Diff:
     >>> diff(before, after)
     <Diff: 2 rows: 0 added, 1 changed, 1 touched · compared with a frame>
     """
-    columns = CUSTOMER.arrow_schema() if isinstance(before, pd.DataFrame) else before.versions.schema
+    if isinstance(after, Snapshot) and (isinstance(before, pd.DataFrame) or hasattr(before, "delivery")):
+        raise InputError("diff takes what was sent before first: diff(snapshot, delivery). Swap the two arguments.")
+    if isinstance(before, Snapshot):
+        columns = before.versions.schema
+    elif isinstance(before, pd.DataFrame):
+        require_key(before)
+        columns = CUSTOMER.arrow_schema()
+    else:
+        raise wrong_kind(before, "a snapshot", "Ledger.of().snapshot()")
     delivery = as_delivery(after, columns=tuple(columns.names))
     frame = delivery.frame
-    if not isinstance(frame[TIME].dtype, pd.DatetimeTZDtype):
-        raise InputError("The delivery's updated_at is not all times in UTC yet: validate it, and diff its good rows.")
     for name in delivery.given:  # a custom attribute that was not sent before
         if name not in columns.names:
             columns = columns.append(pa.field(name, _arrow_type(frame[name])))
-    if isinstance(before, pd.DataFrame):
-        versions, version = to_arrow(before, columns), None
-        last_keys, label, origin = None, "compared with a frame", ""
-    else:
-        versions, version, last_keys = before.versions, before.version, before.last_keys
+    rows = _typed(frame, columns, "The delivery")
+    if isinstance(before, Snapshot):
+        versions, version, last_ids = before.versions, before.version, before.last_keys or frozenset()
         label, origin = before.label, before.origin
-        for field_ in list(columns)[len(versions.schema) :]:
-            versions = versions.append_column(field_, pa.nulls(len(versions), field_.type))
-    found = compare(versions, _typed(frame, columns), given=delivery.given)
+        for new in list(columns)[len(versions.schema) :]:
+            versions = versions.append_column(new, pa.nulls(len(versions), new.type))
+    else:
+        versions, version, last_ids = _typed(before, columns, "The table before"), None, frozenset()
+        label, origin = "compared with a frame", ""
+    found = compare(versions, rows, given=delivery.given)
     states = pd.Series(pd.Categorical.from_codes(found.codes, dtype=pd.CategoricalDtype(list(STATES))), frame.index)
     fields = found.fields.rename(columns={"place": "source_row"})
     fields["source_row"] = frame.index.to_numpy()[fields["source_row"]]
     absent = found.absent[~found.absent[ID].isin(delivery.held) & (delivery.kind == "full")]
-    last_ids = last_keys or frozenset()
     absent = absent.reset_index(drop=True).assign(newly=lambda f: f[ID].isin(last_ids))
     filled = frame.assign(**{c: texts.set_axis(frame.index) for c, texts in found.filled.items()})
     filled_delivery = replace(delivery, frame=filled)
@@ -253,14 +232,22 @@ def _arrow_type(cells: pd.Series[Any]) -> pa.DataType:
     return pa.string() if pa.types.is_large_string(kind) else kind
 
 
-def _typed(frame: pd.DataFrame, columns: pa.Schema) -> pa.Table:
+def _typed(frame: pd.DataFrame, columns: pa.Schema, whose: str) -> pa.Table:
+    way = "validate it, and diff the good rows of the report."
+    if not isinstance(frame[TIME].dtype, pd.DatetimeTZDtype):
+        raise InputError(f"{whose} has an {TIME} that is not all times in UTC yet: {way}")
     try:
         return to_arrow(frame, columns)
-    except pa.ArrowException as error:
-        custom = ", ".join(c for c in columns.names if c not in CUSTOMER.names)
-        if not custom:
-            raise
+    except pa.ArrowException:  # whose own words hold a customer's values
+        wrong = [c.name for c in columns if c.name in frame.columns and not _fits(frame[c.name], c.type)]
         raise InputError(
-            f"The delivery's custom attributes ({custom}) are not all of their data types yet: validate it under "
-            "Settings().documented, and diff its good rows."
-        ) from error
+            f"{whose} has columns that are not of their data types yet ({', '.join(wrong)}): {way}"
+        ) from None
+
+
+def _fits(cells: pd.Series[Any], kind: pa.DataType) -> bool:
+    try:
+        to_array(cells, kind)
+    except pa.ArrowException:
+        return False
+    return True
