@@ -151,11 +151,11 @@ def _codes(session: Session, rows: pa.Table) -> npt.NDArray[np.int8]:
 
 
 def _fields(session: Session, given: list[str]) -> pd.DataFrame:
-    old = ", ".join(
+    old = [
         f"CASE WHEN c.old_after IS NULL THEN b.{quoted(c)} ELSE p.{quoted(c)} END AS {quoted('old ' + c)}"
         for c in given
-    )
-    session.run(f"""CREATE TEMP TABLE pair AS SELECT a.*, {old or "NULL AS nothing"}
+    ]
+    session.run(f"""CREATE TEMP TABLE pair AS SELECT {", ".join(["a.*", *old])}
         FROM compared c JOIN after_ a ON a.row_ = c.row_
         LEFT JOIN before_ b ON b.row_ = c.old_before LEFT JOIN after_ p ON p.row_ = c.old_after
         WHERE c.state IN ({_CODES["changed"]}, {_CODES["restated"]})""")

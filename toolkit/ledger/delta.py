@@ -81,12 +81,25 @@ class Table:
         after
             Only what was added after this version.
         """
-        return self._query(self._open(), sql, parameters, after)
-
-    def query_now(self, sql: str, *parameters: Any) -> tuple[pa.Table, int]:
-        """Run SQL as `query`; returns the version too that it saw."""
         table = self._open()
-        return self._query(table, sql, parameters, -1), _version(table)
+        files = self._files(table)
+        if files and after >= 0:
+            files -= self._files(self._open(after))
+        source = "FROM read_parquet($1, union_by_name=true)" if files else "FROM nothing WHERE $1 IS NULL"
+        with Session({"nothing": self.schema.empty_table()}) as session:  # which names what older files lack
+            try:
+                return session.table(
+                    f"WITH entries AS ({source} UNION ALL BY NAME FROM nothing) {sql}",
+                    [sorted(files) or None, *parameters],
+                )
+            except EngineError as error:  # whose own words may hold a customer's values
+                if (damaged := self._unreadable(table, session)) is None:
+                    raise
+                raise LedgerError(
+                    f"The ledger in {self.path} cannot be read, for its file {damaged} is lost or damaged "
+                    f"({type(error).__name__}): restore the folder from a copy, or name another one with "
+                    "TOOLKIT_LEDGER."
+                ) from None
 
     def through(self, writer: str) -> int:
         """Return the number that this writer's last append bore; -1 for none."""
@@ -131,26 +144,6 @@ class Table:
         raise LedgerError(
             f"The ledger in {self.path} was written by somebody else at every try: when they are done, {_AGAIN}"
         )
-
-    def _query(self, table: DeltaTable | None, sql: str, parameters: tuple[Any, ...], after: int) -> pa.Table:
-        files = self._files(table)
-        if files and after >= 0:
-            files -= self._files(self._open(after))
-        source = "FROM read_parquet($1, union_by_name=true)" if files else "FROM nothing WHERE $1 IS NULL"
-        with Session({"nothing": self.schema.empty_table()}) as session:  # which names what older files lack
-            try:
-                return session.table(
-                    f"WITH entries AS ({source} UNION ALL BY NAME FROM nothing) {sql}",
-                    [sorted(files) or None, *parameters],
-                )
-            except EngineError as error:  # whose own words may hold a customer's values
-                if (damaged := self._unreadable(table, session)) is None:
-                    raise
-                raise LedgerError(
-                    f"The ledger in {self.path} cannot be read, for its file {damaged} is lost or damaged "
-                    f"({type(error).__name__}): restore the folder from a copy, or name another one with "
-                    "TOOLKIT_LEDGER."
-                ) from None
 
     def _files(self, table: DeltaTable | None) -> set[str]:
         # Plain paths, in which no sign stands for others.

@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
-from toolkit.engine import to_array, to_arrow
+from toolkit.engine import to_arrow
 from toolkit.errors import InputError, wrong_kind
 from toolkit.ledger.comparison import STATES, compare
 from toolkit.ledger.snapshot import Snapshot
@@ -151,16 +151,8 @@ class Diff(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Give the counts."""
-        return {
-            "added": self.n_added,
-            "changed": self.n_changed,
-            "touched": self.n_touched,
-            "restated": self.n_restated,
-            "backdated": self.n_backdated,
-            "unchanged": self.n_unchanged,
-            "absent": self.n_absent,
-            "newly_absent": self.n_newly_absent,
-            "held": self.n_held,
+        states = ("added", "changed", "touched", "restated", "backdated", "unchanged", "absent", "newly_absent", "held")
+        return {state: self.count(state) for state in states} | {
             "duplicate_keys": self.n_duplicate_keys,
             "null_keys": self.count("null_key"),
             "changed_fields": len(self.fields),
@@ -236,18 +228,10 @@ def _typed(frame: pd.DataFrame, columns: pa.Schema, whose: str) -> pa.Table:
     way = "validate it, and diff the good rows of the report."
     if not isinstance(frame[TIME].dtype, pd.DatetimeTZDtype):
         raise InputError(f"{whose} has an {TIME} that is not all times in UTC yet: {way}")
-    try:
-        return to_arrow(frame, columns)
-    except pa.ArrowException:  # whose own words hold a customer's values
-        wrong = [c.name for c in columns if c.name in frame.columns and not _fits(frame[c.name], c.type)]
-        raise InputError(
-            f"{whose} has columns that are not of their data types yet ({', '.join(wrong)}): {way}"
-        ) from None
-
-
-def _fits(cells: pd.Series[Any], kind: pa.DataType) -> bool:
-    try:
-        to_array(cells, kind)
-    except pa.ArrowException:
-        return False
-    return True
+    arrays = []
+    for column in columns:
+        try:
+            arrays.append(to_arrow(frame, pa.schema([column]))[0])
+        except pa.ArrowException:  # its own words hold a customer's values
+            raise InputError(f"{whose} has values in {column.name} that are not of type {column.type}: {way}") from None
+    return pa.table(arrays, schema=columns)

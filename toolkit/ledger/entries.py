@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.engine import quoted, to_frame
+from toolkit.engine import quoted
 from toolkit.errors import InputError, LedgerError, ToolkitError
 from toolkit.ledger.delta import VERSION
 from toolkit.model import CUSTOMER, ID, TIME, Resource
@@ -109,32 +109,31 @@ def seeding_name(rows: pa.Table) -> str:
     return "seed-" + hashlib.sha256(repr(content).encode()).hexdigest()[:12]
 
 
-def held_keys(keys: list[tuple[str, Any]], versions: pa.Table) -> pa.Table:
-    """Return the keys as a table.
+def held_keys(keys: Any, versions: pa.Table) -> pa.Table:
+    """Return the keys as a table, each once.
 
     Raises
     ------
     InputError
-        If one is no pair of customer_id and updated_at.
+        If one is not a pair of customer_id and updated_at.
     LedgerError
         If there is no such version.
     """
     try:
         ids, times = [who for who, _ in keys], [moment_of(at, TIME) for _, at in keys]
     except (TypeError, ValueError):
-        raise InputError(f"A key is a pair of {ID} and {TIME}. Nothing was retracted.") from None
+        raise InputError(f"A key is a pair of {ID} and {TIME}: give a list of pairs. Nothing was retracted.") from None
     for customer_id in ids:
         require_text(customer_id)
-    wanted = pd.DataFrame({ID: pd.array(ids, dtype="str"), TIME: pd.Series(times, dtype="datetime64[us, UTC]")})
-    held = to_frame(versions.select(list(CUSTOMER.key))).assign(found=True)
-    merged = wanted.drop_duplicates().merge(held, how="left", on=list(CUSTOMER.key))
-    if merged["found"].isna().any():
-        missing = merged.loc[merged["found"].isna(), ID].tolist()
+    key = list(CUSTOMER.key)
+    wanted = pa.table([pa.array(ids, pa.string()), pa.array(times, _TIME)], key).group_by(key).aggregate([])
+    missing = wanted.join(versions.select(key), key, join_type="left anti")[ID].to_pylist()
+    if missing:
         raise LedgerError(
-            f"The ledger holds no such version of {', '.join(missing[:5])}: look at history(customer_id). Nothing was "
+            f"The ledger has no such version of {', '.join(missing[:5])}: look at history(customer_id). Nothing was "
             "retracted."
         )
-    return pa.table({c: pa.array(merged[c]) for c in CUSTOMER.key})
+    return wanted
 
 
 def required(

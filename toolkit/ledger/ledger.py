@@ -99,7 +99,8 @@ class Ledger:
             raise LedgerError("A snapshot is as of a time or of a push: give as_of or push, not both.")
         accepted_by = self._end_of(push) if push else moment_of(as_of, "as_of")
         current_on = moment_of(valid_at, "valid_at")
-        versions, version = self._entries.query_now(versions_of(self.resource), accepted_by, current_on, None)
+        version = self.version  # first: rows that enter now belong to a later one, and are planned for again at worst
+        versions = self.query(versions_of(self.resource), accepted_by, current_on, None)
         with Session({"versions": versions}) as session:
             newest = session.table(f"""SELECT {quoted(*self.resource.names)} FROM versions
                 QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1
