@@ -1,7 +1,8 @@
-"""Two customer tables against each other, in SQL on the engine: states, changed fields, absent customers.
+"""The SQL that compares two customer tables: states, changed fields, absent customers.
 
-Customers with one version on either side (nearly all) take a plain join (`_single`), the others a join through time
-(`_several`), so that the usual delivery costs what a hand-written join costs.
+Customers with one version on either side (nearly all) take a plain join (`_single`), the others windows over time
+(`_several`), so that the usual delivery costs what a hand-written join costs. The SQL keeps to what several engines
+have in common: plain joins, windows and CASE.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ STATES = ("added", "changed", "touched", "restated", "backdated", "unchanged", "
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """What the engine found; rows of `after` go by their place, from 0.
+    """What the engine found; a row of `after` is named by its place, from 0.
 
     Attributes
     ----------
     codes
         The state of each row, as its place in `STATES`; shape (rows,).
     fields
-        One record a changed field: ``place, customer_id, updated_at, column, before, after``.
+        One record for each changed field: ``place, customer_id, updated_at, column, before, after``.
     absent
         Customers that only `before` has: ``customer_id, updated_at`` of their newest version.
     filled
-        The columns that are not given, with what was sent before.
+        The columns that the delivery does not have, with the values that were sent before.
     """
 
     codes: npt.NDArray[np.int8]
@@ -143,7 +144,7 @@ def _differs(given: list[str], old: str) -> str:
 
 def _codes(session: Session, rows: pa.Table) -> npt.NDArray[np.int8]:
     found = session.table("SELECT row_, state FROM compared")
-    # What was not compared has a null key, or one that stands twice.
+    # A row that was not compared has a null key, or the key of another row.
     null = pc.or_(pc.is_null(rows[ID]), pc.is_null(rows[TIME])).to_numpy()
     codes = np.where(null, _CODES["null_key"], _CODES["duplicate_key"]).astype(np.int8)
     codes[found["row_"].to_numpy()] = found["state"].to_numpy()

@@ -1,6 +1,6 @@
 """diff(): what a delivery changes, row by row, against the versions that were sent before.
 
-The states are those of the project's *Versions, deliveries, and what gets sent*:
+Each row of the delivery has one state:
 
 ========== =====================================================================================
 added      `before` lacks the customer
@@ -11,7 +11,7 @@ restated   this very version, an attribute differs: an UPSERT would overwrite hi
 backdated  older than the customer's newest version, and not among those before
 ========== =====================================================================================
 
-Rows with a null or duplicate key stand apart.
+Rows with a null or duplicate key are not compared. Customers that a full delivery lacks are absent.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from toolkit.ledger.snapshot import Snapshot
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, as_delivery, require_key
 
 SENT = ("added", "changed")
-"""What is sent unless the analyst says otherwise."""
+"""The states that are sent by default."""
 WAYS_IN = {
     "touched": "include it, to send the newer time",
     "restated": "include it, to overwrite the version that was sent; or restamp it, to add a new version",
@@ -41,7 +41,7 @@ WAYS_IN = {
     "absent": "reported and kept: the API has no delete",
     "held": "fix the quarantined rows",
 }
-"""Why a state is left out, and how it gets in."""
+"""What to do with the rows of a state that is not sent."""
 
 
 def _counted(state: str, meaning: str) -> Any:
@@ -55,11 +55,11 @@ class Diff(Result):
     Attributes
     ----------
     delivery
-        The delivery, with columns that it does not speak of filled from what was sent before.
+        The delivery; columns that it does not have are filled with what was sent before.
     states
         The state of each row, on the delivery's index; categorical.
     fields
-        One record a changed field: ``source_row, customer_id, updated_at, column, before, after``.
+        One record for each changed field: ``source_row, customer_id, updated_at, column, before, after``.
     absent
         Customers before that a full delivery lacks: ``customer_id, updated_at`` of their newest version,
         ``newly`` (it was in the last delivery).
@@ -70,7 +70,7 @@ class Diff(Result):
     before_ids
         The id of every version before.
     last_ids
-        The ids in the last full delivery, held ones included; empty where there was none.
+        The ids in the last full delivery, held ones included; empty if there was none.
     before_origin
         The ledger that was compared with, and its moment if not now; empty for a plain frame.
     """
@@ -98,26 +98,26 @@ class Diff(Result):
     n_added = _counted("added", "Rows of customers that were never sent.")
     n_changed = _counted("changed", "Rows with a newer time and another attribute.")
     n_touched = _counted("touched", "Rows with a newer time and nothing else.")
-    n_restated = _counted("restated", "Rows that say something else of a version already sent.")
+    n_restated = _counted("restated", "Rows of a version that was sent already, with another attribute.")
     n_backdated = _counted("backdated", "Rows older than the newest version sent.")
-    n_unchanged = _counted("unchanged", "Rows that were sent before, as they are.")
+    n_unchanged = _counted("unchanged", "Rows that were sent before as they are.")
     n_absent = _counted("absent", "Customers before that this delivery lacks.")
     n_newly_absent = _counted("newly_absent", "Absent customers that were in the last delivery.")
     n_held = _counted("held", "Customers whose rows are quarantined.")
-    n_duplicate_keys = _counted("duplicate_key", "Rows whose key stands in another row too.")
+    n_duplicate_keys = _counted("duplicate_key", "Rows whose key is in another row too.")
 
     def rows(self, *states: str) -> pd.DataFrame:
         """Return the delivery's rows of these states, in the delivery's order."""
         return self.delivery.frame[self.states.isin(states)]
 
     def summary(self) -> str:
-        """Say the counts in one line."""
-        said = ", ".join(
+        """Give the counts in one line."""
+        counts = ", ".join(
             f"{self.count(s):,} {s.replace('_', ' ')}"
             for s in (*STATES, "absent", "held")
             if self.count(s) or s in SENT
         )
-        return f"{plural(len(self.states), 'row')}: {said} · {self.label}"
+        return f"{plural(len(self.states), 'row')}: {counts} · {self.label}"
 
     def body(self) -> str:
         """Give the counts, the changed fields, the added and absent customers as an HTML fragment."""
@@ -142,7 +142,7 @@ class Diff(Result):
         if self.n_added:
             parts += [heading("Added"), frame_table(self.rows("added"), index="source_row", limit=5)]
         if self.n_absent:
-            parts += [heading("Absent: reported, and kept"), frame_table(self.absent, limit=5)]
+            parts += [heading("Absent: reported and kept"), frame_table(self.absent, limit=5)]
         return "".join(parts)
 
     def to_frame(self) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.engine import quoted
-from toolkit.errors import InputError, LedgerError, ToolkitError
+from toolkit.errors import InputError, LedgerError, ToolkitError, wrong_kind
 from toolkit.ledger.delta import VERSION
 from toolkit.model import CUSTOMER, ID, TIME, Resource
 
@@ -63,14 +62,14 @@ def versions_of(resource: Resource) -> str:
 
 
 def entry_schema(resource: Resource) -> pa.Schema:
-    """Return the columns of an entry: what happened, the row with its custom attributes, and where it came from."""
+    """Return the columns of an entry: what happened, the row with its custom attributes, and its origin."""
     return pa.schema(
         [
-            pa.field("entry", pa.string()),  # accepted, seeded (sent before the toolkit came) or retracted
+            pa.field("entry", pa.string()),  # accepted, seeded (sent before the toolkit was used) or retracted
             *resource.arrow_schema(),
             pa.field("recorded_at", _TIME),  # when the vendor answered
             pa.field("operation", pa.string()),
-            pa.field("push", pa.string()),  # the push; of a retraction, the only one whose rows it takes back
+            pa.field("push", pa.string()),  # of a retraction: the only push whose rows it takes back, if any
             pa.field("batch", pa.int64()),
             pa.field("position", pa.int64()),  # the row's place in its plan
             pa.field("author", pa.string()),
@@ -86,7 +85,7 @@ ENTRY = entry_schema(CUSTOMER)
 
 
 def rows_of(schema: pa.Schema, n: int, /, **columns: Any) -> pa.Table:
-    """Return rows of this schema: arrays as they are, single values repeated, what is not named null.
+    """Return rows of this schema: arrays as they are, single values repeated, other columns null.
 
     Examples
     --------
@@ -103,62 +102,70 @@ def rows_of(schema: pa.Schema, n: int, /, **columns: Any) -> pa.Table:
     return pa.table([column(field) for field in schema], schema=schema)
 
 
-def seeding_name(rows: pa.Table) -> str:
-    """Return the name of a seeding, which its rows have in whatever order they come."""
-    content = rows.sort_by([(c, "ascending") for c in CUSTOMER.key]).to_pylist()
-    return "seed-" + hashlib.sha256(repr(content).encode()).hexdigest()[:12]
-
-
-def held_keys(keys: Any, versions: pa.Table) -> pa.Table:
-    """Return the keys as a table, each once.
+def pairs_of(keys: Any) -> list[tuple[str, pd.Timestamp | None]]:
+    """Return keys as pairs of customer_id and updated_at, in UTC.
 
     Raises
     ------
     InputError
-        If one is not a pair of customer_id and updated_at.
+        If one is not such a pair.
+    """
+    try:
+        pairs = [(who, moment_of(at, TIME)) for who, at in keys]
+    except (TypeError, ValueError):
+        raise InputError(f"A key is a pair of {ID} and {TIME}: give a list of pairs. Nothing was retracted.") from None
+    for customer_id, _ in pairs:
+        require_text(customer_id)
+    return pairs
+
+
+def held_keys(pairs: list[tuple[str, pd.Timestamp | None]], versions: pa.Table) -> pa.Table:
+    """Return the keys as a table, each once.
+
+    Raises
+    ------
     LedgerError
         If there is no such version.
     """
-    try:
-        ids, times = [who for who, _ in keys], [moment_of(at, TIME) for _, at in keys]
-    except (TypeError, ValueError):
-        raise InputError(f"A key is a pair of {ID} and {TIME}: give a list of pairs. Nothing was retracted.") from None
-    for customer_id in ids:
-        require_text(customer_id)
     key = list(CUSTOMER.key)
-    wanted = pa.table([pa.array(ids, pa.string()), pa.array(times, _TIME)], key).group_by(key).aggregate([])
+    ids, times = pa.array([who for who, _ in pairs], pa.string()), pa.array([at for _, at in pairs], _TIME)
+    wanted = pa.table([ids, times], key).group_by(key).aggregate([])
     missing = wanted.join(versions.select(key), key, join_type="left anti")[ID].to_pylist()
     if missing:
         raise LedgerError(
-            f"The ledger has no such version of {', '.join(missing[:5])}: look at history(customer_id). Nothing was "
+            f"The ledger has no such version of {', '.join(missing[:5])}: see history(customer_id). Nothing was "
             "retracted."
         )
     return wanted
 
 
-def required(
-    reason: str, what: str = "What is entered by hand", *, error: Callable[[str], ToolkitError] = LedgerError
-) -> str:
-    """Return the reason of something, which must not be empty."""
+def required(reason: str, what: str = "An entry by hand", *, error: Callable[[str], ToolkitError] = LedgerError) -> str:
+    """Return the reason for something, which must not be empty."""
     if not (isinstance(reason, str) and reason.strip()):
-        raise error(f"{what} needs a reason, for those who read the ledger later.")
+        raise error(f"{what} needs a reason, for those who read the ledger later: give reason=….")
     return reason
 
 
 def require_text(customer_id: Any) -> None:
-    """Refuse an id that is a number: its zeros are lost already."""
+    """Refuse an id that is a number: its leading zeros are lost already."""
     if not isinstance(customer_id, str):
-        raise InputError(f"{ID} is text, so write it in quotes: '00123', not a {type(customer_id).__name__}.")
+        raise InputError(f"{ID} is text, and {type(customer_id).__name__} was given: write it in quotes, as '00123'.")
+
+
+def require_push(push: Any) -> None:
+    """Refuse what cannot be the name of a push."""
+    if not isinstance(push, str):
+        raise wrong_kind(push, "the name of a push", "Ledger.of().pushes()")
 
 
 def moment_of(value: Any, name: str) -> pd.Timestamp | None:
-    """Return a time in UTC, which it is taken for where it names no zone."""
+    """Return a time in UTC; without a zone, it is taken as UTC."""
     if value is None:
         return None
     moment = None
-    if not isinstance(value, int | float | np.number):  # nanoseconds since 1970, which nobody means
+    if not isinstance(value, int | float | np.number):  # pandas takes a number as nanoseconds since 1970
         with contextlib.suppress(ValueError, TypeError):
             moment = pd.Timestamp(value)
-    if not isinstance(moment, pd.Timestamp):  # of an empty text too, pandas makes no time
+    if not isinstance(moment, pd.Timestamp):  # pandas makes NaT of an empty text
         raise LedgerError(f"{name} is not a time: write it as 2026-09-01 or 2026-09-01T10:00:00Z.")
     return moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")

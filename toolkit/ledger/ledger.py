@@ -1,17 +1,17 @@
 """The ledger: every version that the vendor accepted, append-only; snapshots of it through time.
 
-Nothing is erased. A version that is found not to have arrived is *retracted*: a new entry, after which it counts no
-more.
+Nothing is erased. A version that did not arrive after all is *retracted*: with that new entry it no longer counts.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
@@ -28,10 +28,11 @@ from toolkit.ledger.entries import (
     entry_schema,
     held_keys,
     moment_of,
+    pairs_of,
+    require_push,
     require_text,
     required,
     rows_of,
-    seeding_name,
     versions_of,
 )
 from toolkit.ledger.snapshot import Snapshot
@@ -46,14 +47,14 @@ class Ledger:
     Parameters
     ----------
     folder
-        Where it lies, created when first written. A folder that several analysts share keeps its permissions.
+        Its folder, created by the first write. A folder that several analysts share keeps its permissions.
     target
         The name of the target; a ledger of another target is refused.
     resource
         The columns of its versions, custom attributes included.
     shared
-        Whether it lies outside the home, where other analysts may push to it too; else its folders are made for this
-        user alone (0700).
+        Whether it is outside the home, where other analysts may push to it too; if not, only this user can read the
+        folders that it creates (0700).
     """
 
     folder: Path
@@ -75,7 +76,7 @@ class Ledger:
 
     @property
     def version(self) -> int:
-        """How many times it was written, less one; -1 for a ledger without entries."""
+        """The number of writes minus one; -1 for a ledger without entries."""
         return self._entries.version
 
     def snapshot(self, *, as_of: Any = None, push: str = "", valid_at: Any = None) -> Snapshot:
@@ -84,19 +85,20 @@ class Ledger:
         Parameters
         ----------
         as_of
-            Only what had been accepted by then (a UTC time, or what `pandas.Timestamp` reads).
+            Only what had been accepted by then: a time, in UTC unless it names a zone.
         push
-            Only what had been accepted when the last row of this push was: instead of `as_of`.
+            Instead of `as_of`: only what had been accepted when the last row of this push was.
         valid_at
             The version that was current on that date: ``updated_at`` not later.
 
         Raises
         ------
         LedgerError
-            If a moment is no time, the ledger knows no such push, or both `as_of` and `push` are given.
+            If `as_of` or `valid_at` is not a time, the ledger has no such push, or both `as_of` and `push` are given.
         """
+        require_push(push)
         if push and as_of is not None:
-            raise LedgerError("A snapshot is as of a time or of a push: give as_of or push, not both.")
+            raise LedgerError("A snapshot takes as_of or push, not both.")
         accepted_by = self._end_of(push) if push else moment_of(as_of, "as_of")
         current_on = moment_of(valid_at, "valid_at")
         version = self.version  # first: rows that enter now belong to a later one, and are planned for again at worst
@@ -122,7 +124,7 @@ class Ledger:
         return f"{self.folder.resolve()}, {self.target}"
 
     def versions(self, *, but_for: str = "") -> pa.Table:
-        """Return every version that counts, as if a push had not been made where `but_for` names one."""
+        """Return every version that counts; with `but_for`, as if that push had not been made."""
         return self.query(versions_of(self.resource), None, None, but_for or None)
 
     def history(self, customer_id: str) -> pd.DataFrame:
@@ -131,14 +133,14 @@ class Ledger:
         Raises
         ------
         InputError
-            If `customer_id` is no text.
+            If `customer_id` is not text.
         """
         require_text(customer_id)
         found = self.query("FROM entries WHERE customer_id = $2 ORDER BY ledger_version, position", customer_id)
         return typed_frame(found.select(entry_schema(self.resource).names))
 
     def pushes(self) -> pd.DataFrame:
-        """Return the pushes and seedings that brought rows in, newest first, those of other analysts included.
+        """Return the pushes and seedings with accepted rows, newest first, those of other analysts included.
 
         Columns: ``push, first_at, last_at, rows, customers, operation, author, reason, source_file``.
         """
@@ -155,8 +157,8 @@ class Ledger:
 
     def keys_since(self, version: int, *, but_for: str) -> pa.Table:
         """Return the keys of the versions that other pushes entered after `version` of the ledger, and that count."""
-        # By commit, not by the clock: an answer may be older than the commit that brings it in. What retracts them
-        # came after them.
+        # By commit, not by the clock: an answer may be older than the commit that brings it in. A retraction of these
+        # rows came after them, so it is among what is read.
         counting = f"SELECT {quoted(*CUSTOMER.key)} FROM ({versions_of(self.resource)}) AS versions"
         return self._entries.query(counting, None, None, but_for, after=version)
 
@@ -165,7 +167,7 @@ class Ledger:
         return self._entries.through(push)
 
     def record(self, entries: pa.Table, *, push: str, through: int) -> None:
-        """Append accepted rows, once: receipts up to `through` that are in the ledger already are refused.
+        """Append accepted rows, once: receipts that are in the ledger already are refused.
 
         Parameters
         ----------
@@ -183,56 +185,47 @@ class Ledger:
         Parameters
         ----------
         rows
-            The columns of `resource`, and ``source_row``.
+            The columns of `resource`, and ``source_row``. Rows that were seeded before change nothing: of equal
+            versions, the first one counts.
         source, reason
             The file that they come from, and how it is known that the vendor has them.
-
-        Raises
-        ------
-        LedgerError
-            If these rows were seeded before and none of them was retracted since.
         """
-        seeding = seeding_name(rows.select(self.resource.names))
-        standing = self.query(f"SELECT count(DISTINCT (customer_id, updated_at)) {STANDING}", seeding)[0][0].as_py()
         entries = rows_of(
             entry_schema(self.resource),
             rows.num_rows,
             entry=SEEDED,
             **{c: rows[c] for c in rows.column_names},
             recorded_at=moment_of(now, "now") or datetime.now(UTC),
-            push=seeding,
-            batch=0,
+            push=f"seed-{uuid4().hex[:12]}",
             position=pa.array(range(rows.num_rows)),
             author=author(),
             reason=required(reason),
             source_file=source,
         )
-        if not rows.num_rows:
-            return
-        number = self.recorded_through(seeding) + 1
-        if standing == rows.num_rows or not self._entries.append(entries, writer=seeding, number=number):
-            raise LedgerError(f"These rows are in the ledger of target {self.target} already, as {seeding}.")
+        if rows.num_rows:
+            self._entries.append(entries)
 
     def retract(
-        self, keys: Iterable[tuple[str, Any]] = (), *, push: str = "", reason: str, now: datetime | None = None
+        self, keys: Sequence[tuple[str, Any]] = (), *, push: str = "", reason: str, now: datetime | None = None
     ) -> int:
-        """Enter that versions did not arrive after all, so that they come up again; returns how many.
+        """Record that versions did not arrive after all, so that they come up again; returns how many.
 
         Parameters
         ----------
         keys
             Pairs of customer_id and updated_at.
         push
-            Instead of keys, a push: its rows alone are taken back, and what stood before them counts again.
+            Instead of keys: only the rows of this push are taken back, and the versions before them count again.
 
         Raises
         ------
         LedgerError
-            If a version is not in the ledger, or is retracted already: nothing is entered then.
+            If a version is not in the ledger, or is retracted already: nothing is recorded then.
         """
-        if bool(push) == bool(keys := list(keys)):
-            raise LedgerError("A retraction takes keys or a push: give one of them.")
-        wanted = self._rows_of_push(push) if push else held_keys(keys, self.versions())
+        require_push(push)
+        if bool(push) == bool(pairs := pairs_of(keys)):
+            raise LedgerError("A retraction takes keys or a push: give one of the two.")
+        wanted = self._rows_of_push(push) if push else held_keys(pairs, self.versions())
         entries = rows_of(
             entry_schema(self.resource),
             wanted.num_rows,
@@ -253,7 +246,7 @@ class Ledger:
         return [c for c in self.query("FROM entries LIMIT 0").column_names if c not in known]
 
     def record_delivery(self, delivery: Delivery, *, push: str, now: datetime) -> None:
-        """Keep which customers a delivery held, quarantined ones included; once for each push."""
+        """Record which customers a delivery had, quarantined ones included; once for each push."""
         self._deliveries.record(delivery, push=push, now=now, host=socket.gethostname() if self.shared else None)
 
     def withdraw_delivery(self, push: str) -> None:
@@ -265,12 +258,12 @@ class Ledger:
         self._deliveries.resume(push)
 
     def deliveries(self) -> pd.DataFrame:
-        """Return the deliveries recorded, newest first; those that were withdrawn are left out."""
+        """Return the recorded deliveries, newest first, without those that were withdrawn."""
         return self._deliveries.to_frame()
 
     @property
     def claims(self) -> Claims:
-        """Whose turn it is, where analysts share the ledger."""
+        """Whose turn it is, if analysts share the ledger."""
         return Claims(self._deliveries, self.shared)
 
     @property
@@ -287,11 +280,13 @@ class Ledger:
         deliveries = self.deliveries()
         begun = deliveries.loc[deliveries["push"] == push, "recorded_at"].max()
         if entered is None and pd.isna(begun):
-            raise LedgerError(f"The ledger of target {self.target} knows no push {push!r}: look at pushes().")
+            raise LedgerError(f"The ledger of target {self.target} has no push {push!r}: see pushes().")
         return pd.Timestamp(begun if entered is None else entered)
 
     def _rows_of_push(self, push: str) -> pa.Table:
         found = self.query(f"SELECT {quoted(*CUSTOMER.key)} {STANDING}", push)
         if not found.num_rows:
-            raise LedgerError(f"The ledger of target {self.target} holds no row of push {push!r}: look at pushes().")
+            raise LedgerError(
+                f"The ledger of target {self.target} has no row of push {push!r} that counts: see pushes()."
+            )
         return found

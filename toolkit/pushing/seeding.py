@@ -44,8 +44,7 @@ def seed(
     InputError
         If a row fails validation: nothing is entered then.
     LedgerError
-        If the ledger has entries; if these rows were seeded before and none of them was retracted since; or if the
-        customers have a custom attribute that the settings do not list.
+        If the ledger has entries, or the customers have a custom attribute that the settings do not list.
 
     Examples
     --------
