@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit.config import Settings
@@ -63,11 +63,11 @@ def test_touched_is_newer_with_nothing_else() -> None:
     assert states(frame(("A", 0, "Acme")), frame(("A", 1, "Acme"))) == ["touched"]
 
 
-def test_unchanged_is_this_very_version() -> None:
+def test_unchanged_is_the_same_version() -> None:
     assert states(frame(("A", 0, "Acme")), frame(("A", 0, "Acme"))) == ["unchanged"]
 
 
-def test_restated_says_something_else_of_a_version_already_sent() -> None:
+def test_restated_is_a_version_already_sent_with_another_attribute() -> None:
     found = diff(frame(("A", 0, "Acme"), ("A", 5, "Acme")), frame(("A", 0, "Acne")))
     assert list(found.states) == ["restated"]
     assert found.fields[["before", "after"]].to_numpy().tolist() == [["Acme", "Acne"]]
@@ -101,7 +101,7 @@ def test_null_and_duplicate_keys_stand_apart_before_anything_else() -> None:
     assert found.n_duplicate_keys == 2
 
 
-def test_absent_customers_are_told_from_newly_absent_and_held_ones() -> None:
+def test_absent_newly_absent_and_held_customers_are_counted_apart() -> None:
     before = snapshot(frame(("A", 0, "x"), ("B", 0, "x"), ("C", 0, "x"), ("D", 0, "x")), frozenset("ABD"))
     after = Delivery(frame(("A", 0, "x")), held=frozenset("D"))
     found = diff(before, after)
@@ -113,7 +113,7 @@ def test_a_delivery_of_changes_says_nothing_about_the_others() -> None:
     assert diff(frame(("A", 0, "x"), ("B", 0, "x")), Delivery(frame(("A", 0, "x")), kind="changes")).n_absent == 0
 
 
-def test_a_column_that_the_delivery_does_not_speak_of_keeps_what_was_sent() -> None:
+def test_a_column_that_the_delivery_lacks_keeps_what_was_sent() -> None:
     after = frame(("A", 1, "Acme Ltd"), ("B", 1, "Best"), ("C", -1, "Cave")).assign(customer_category=None)
     before = frame(("A", 0, "Acme"), ("C", 0, "Cave"))
     found = diff(before, Delivery(after, given=("customer_id", "updated_at", "customer_name")))
@@ -126,7 +126,7 @@ def test_a_column_that_the_delivery_does_not_speak_of_keeps_what_was_sent() -> N
     ]  # fmt: skip
 
 
-def test_a_table_before_with_a_key_twice_or_none_is_refused() -> None:
+def test_a_table_before_with_a_doubled_or_missing_key_is_refused() -> None:
     with pytest.raises(InputError, match=r"1 key in several rows"):
         diff(frame(("A", 0, "x"), ("A", 0, "y")), frame(("A", 1, "x")))
     with pytest.raises(InputError, match="1 row without a key"):
@@ -208,7 +208,7 @@ after_rows = st.lists(st.tuples(st.one_of(ids, st.none()), st.one_of(st.integers
 
 
 def expected(before: list[tuple], after: list[tuple]) -> list[str]:
-    """The page's table, row by row, in plain Python."""
+    """The table of states in `toolkit.ledger.diffing`, row by row, in plain Python."""
     found = []
     for i, (who, when, name) in enumerate(after):
         keys = [(r[0], r[1]) for r in after]
@@ -237,14 +237,26 @@ def expected(before: list[tuple], after: list[tuple]) -> list[str]:
     return found
 
 
-@given(before=before_rows, after=after_rows)
-def test_the_sql_agrees_with_the_page_for_any_tables(before: list[tuple], after: list[tuple]) -> None:
+def compare_with_the_table(before: list[tuple], after: list[tuple]) -> None:
     found: Diff = diff(frame(*before), frame(*after))
     assert list(found.states) == expected(before, after)
     absent = {r[0] for r in before} - {r[0] for r in after}
     assert set(found.absent["customer_id"]) == absent
     moved = found.states.isin(["changed", "restated"])
     assert set(found.fields["source_row"]) == set(found.states.index[moved])
+
+
+@settings(max_examples=25)
+@given(before=before_rows, after=after_rows)
+def test_the_sql_agrees_with_the_table_of_states(before: list[tuple], after: list[tuple]) -> None:
+    compare_with_the_table(before, after)
+
+
+@pytest.mark.slow
+@settings(max_examples=400)
+@given(before=before_rows, after=after_rows)
+def test_the_sql_agrees_with_the_table_of_states_for_many(before: list[tuple], after: list[tuple]) -> None:
+    compare_with_the_table(before, after)
 
 
 def test_the_versions_before_are_not_altered() -> None:

@@ -1,4 +1,4 @@
-"""The ledger: what counts, through time; nothing erased; nothing entered twice."""
+"""The ledger: what counts, at any time; nothing is erased; nothing enters twice."""
 
 import contextlib
 import multiprocessing
@@ -95,7 +95,7 @@ def test_of_one_version_the_last_upsert_counts_and_the_first_append(ledger: Ledg
     assert names(appended) == {"A": "first"}
 
 
-def test_a_retracted_version_counts_no_more_until_it_is_accepted_again(ledger: Ledger) -> None:
+def test_a_retracted_version_does_not_count_until_it_is_accepted_again(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "one", 1), ("A", 2, "two", 1)), push="p", through=0)
     n = ledger.retract([("A", "2026-01-03T00:00:00Z")], reason="not in the UI", now=START + timedelta(hours=5))
     assert (n, names(ledger)) == (1, {"A": "one"})
@@ -161,7 +161,7 @@ def test_a_ledger_in_an_earlier_layout_is_refused_and_left_as_it_is(ledger: Ledg
     assert len(list(folder.glob("*.parquet"))) == 1
 
 
-def test_a_damaged_ledger_is_said_so(ledger: Ledger) -> None:
+def test_a_ledger_with_a_damaged_log_is_refused(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     log = next((ledger.folder / "entries" / "_delta_log").glob("*.json"))
     log.write_text("{")
@@ -169,7 +169,7 @@ def test_a_damaged_ledger_is_said_so(ledger: Ledger) -> None:
         ledger.snapshot()
 
 
-def test_a_version_that_is_no_longer_there_is_said_so(ledger: Ledger) -> None:
+def test_a_version_of_the_ledger_that_does_not_exist_is_refused(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     with pytest.raises(LedgerError, match="cannot be read"):
         ledger.keys_since(7, but_for="q")
@@ -178,7 +178,7 @@ def test_a_version_that_is_no_longer_there_is_said_so(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     "moment", ["yesterdayish", "", " ", "NaT", pd.NaT, pd.NA, float("nan"), 20260901, 1.5, np.int64(1), True, []]
 )
-def test_a_moment_that_is_no_time_is_said_so(ledger: Ledger, moment: object) -> None:
+def test_what_is_not_a_time_is_refused(ledger: Ledger, moment: object) -> None:
     for name in ("as_of", "valid_at"):
         with pytest.raises(LedgerError, match=f"{name} is not a time: write it as 2026-09-01"):
             ledger.snapshot(**{name: moment})
@@ -189,7 +189,7 @@ def test_a_moment_that_is_no_time_is_said_so(ledger: Ledger, moment: object) -> 
 row = st.tuples(st.sampled_from("AB"), st.integers(0, 3), st.sampled_from(["x", "y", "z"]))
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(pushes=st.lists(st.tuples(st.lists(row, min_size=1, max_size=4, unique_by=lambda r: r[:2]),
                                  st.sampled_from(["UPSERT", "APPEND"])), min_size=1, max_size=4))  # fmt: skip
 def test_the_snapshot_is_what_a_table_that_took_these_pushes_would_hold(pushes: list, tmp_path_factory) -> None:
@@ -230,8 +230,9 @@ def append_at_once(folder: Path, push: str, barrier: Any) -> None:
         ledger.record(entries((push, number, f"{push} {number}", number), push=push), push=push, through=number)
 
 
-def test_two_machines_that_begin_a_ledger_at_once_both_end_up_in_it(tmp_path: Path) -> None:
-    for attempt in range(3):  # the first commits collide nearly every time
+@pytest.mark.parametrize("attempts", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_two_machines_that_begin_a_ledger_at_once_both_end_up_in_it(tmp_path: Path, attempts: int) -> None:
+    for attempt in range(attempts):  # the first commits collide nearly every time
         barrier = PROCESSES.Barrier(2)
         plans = ("p", "q")
         children = [
@@ -249,7 +250,9 @@ def test_two_machines_that_begin_a_ledger_at_once_both_end_up_in_it(tmp_path: Pa
         assert ledger.version == 2 * N_APPENDS - 1  # one commit each, and none twice
 
 
-def test_a_ledger_that_others_write_at_every_try_says_so(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_that_others_write_at_every_try_ends_in_an_error(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def taken(*_: Any, **__: Any) -> None:
         raise CommitFailedError("Metadata changed since last commit.")
 
@@ -258,7 +261,7 @@ def test_a_ledger_that_others_write_at_every_try_says_so(ledger: Ledger, monkeyp
         ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
 
 
-def test_a_commit_that_went_through_though_it_was_reported_failed_is_not_made_again(
+def test_a_commit_that_was_reported_as_failed_but_went_through_is_not_repeated(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def torn(*arguments: Any, **options: Any) -> None:
@@ -270,7 +273,8 @@ def test_a_commit_that_went_through_though_it_was_reported_failed_is_not_made_ag
     assert len(ledger.history("A")) == 1
 
 
-def test_nothing_is_vacuumed_by_itself(ledger: Ledger) -> None:
+@pytest.mark.slow
+def test_no_file_and_no_log_is_ever_deleted(ledger: Ledger) -> None:
     log = ledger.folder / "entries" / "_delta_log"
     for number in range(102):  # a checkpoint is made at the hundredth, when old logs would be cleaned up
         ledger.record(entries(("A", number, str(number), number)), push="p", through=number)
@@ -282,7 +286,7 @@ def test_nothing_is_vacuumed_by_itself(ledger: Ledger) -> None:
     assert ledger.keys_since(0, but_for="").num_rows == 101  # an early version can still be read
 
 
-# As of a push; by push; what pushes there were -----------------------------------------------------------------------
+# Pushes --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_snapshot_as_of_a_push_is_what_its_end_left(ledger: Ledger, customers) -> None:
@@ -307,7 +311,7 @@ def test_the_pushes_of_all_analysts_are_listed_the_newest_first(ledger: Ledger) 
     assert ledger.pushes()[["push", "rows", "customers"]].to_numpy().tolist() == [["q", 1, 1], ["p", 2, 1]]
 
 
-def test_a_push_retracted_brings_back_what_stood_before_it(ledger: Ledger) -> None:
+def test_a_retracted_push_brings_back_the_versions_before_it(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "first", 1), ("B", 1, "b", 1)), push="p", through=0)
     ledger.record(entries(("A", 1, "overwritten", 2), ("B", 2, "b2", 2), push="q"), push="q", through=0)
     assert names(ledger) == {"A": "overwritten", "B": "b2"}
@@ -341,7 +345,7 @@ def test_a_snapshot_as_of_a_push_is_its_end_though_it_was_retracted(ledger: Ledg
     assert names(ledger, push="p") == {"A": "one"}
 
 
-def test_keys_that_are_none_are_said_so(ledger: Ledger) -> None:
+def test_keys_that_are_not_pairs_of_text_and_time_are_refused(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     with pytest.raises(LedgerError, match="updated_at is not a time: write it as"):
         ledger.retract([("A", "garbage")], reason="r")
@@ -438,7 +442,7 @@ def test_an_acceptance_counts_after_a_retraction_by_a_clock_that_is_ahead(ledger
     ledger.record(entries(("A", 1, "one", 1), ("B", 1, "two", 1)), push="p", through=0)
     what = {"push": "p"} if by_push else {"keys": [("A", "2026-01-02T00:00:00Z")]}
     ledger.retract(**what, reason="looked", now=START + timedelta(days=2))
-    ledger.record(entries(("A", 1, "anew", 5), push="q"), push="q", through=0)
+    ledger.record(entries(("A", 1, "again", 5), push="q"), push="q", through=0)
     ledger.record(entries(("A", 2, "later", 6), push="q"), push="q", through=1)
     assert names(ledger) == {"A": "later"} | ({} if by_push else {"B": "two"})
     assert len(ledger.snapshot().versions.filter(pc.equal(ledger.snapshot().versions["customer_id"], "A"))) == 2
@@ -506,7 +510,7 @@ def test_a_ledger_cut_or_flipped_anywhere_ends_in_no_error_but_our_own(ledger: L
     ledger.record(entries(("A", 1, "one", 1), ("A", 2, "two", 2)), push="p", through=0)
     for file in sorted((ledger.folder / "entries").glob(part)):
         whole = file.read_bytes()
-        for at in range(0, len(whole), max(1, len(whole) // 10)):
+        for at in range(0, len(whole), max(1, len(whole) // 5)):
             for damaged in (whole[:at], whole[:at] + bytes([whole[at] ^ 0x20]) + whole[at + 1 :]):
                 file.write_bytes(damaged)
                 with contextlib.suppress(ToolkitError):
@@ -523,7 +527,7 @@ def test_a_seeded_version_is_overwritten_by_an_upsert_and_kept_by_an_append(cust
         assert names(ledger) == {"C00000": name}
 
 
-def test_a_snapshot_says_its_moment_and_shows_its_customers(ledger: Ledger) -> None:
+def test_a_snapshot_names_its_moment_and_shows_its_customers(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "<one>", 1), ("A", 2, "two", 2)), push="p", through=0)
     snapshot = ledger.snapshot(as_of="2026-01-01T01:00:00Z", valid_at="2026-01-05")
     said = "1 customer, 1 version as of 2026-01-01 01:00:00Z valid at 2026-01-05 00:00:00Z · ledger of target acme"

@@ -26,14 +26,18 @@ EngineError = duckdb.Error
 
 THREADS = 2
 """How many threads the engine uses if memory is bounded: each needs its own share."""
-_OFFLINE: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-"""Extensions that are not built in would be downloaded."""
+_CLOSED: dict[str, Any] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+}
+"""SQL sees only what it is given: no downloaded extension, no Python variable in the place of a missing table."""
 
 
 @cache
 def _database(_process: int) -> duckdb.DuckDBPyConnection:
     """Return this process's database in memory: making one takes 20 ms. A fork has none of its parent's threads."""
-    return duckdb.connect(config=_OFFLINE)
+    return duckdb.connect(config=_CLOSED)
 
 
 class Session:
@@ -64,7 +68,7 @@ class Session:
             # Rows carry their number, so the engine need not keep their order, which takes memory.
             self._connection = duckdb.connect(
                 str(folder / "rows.duckdb"),
-                config=_OFFLINE
+                config=_CLOSED
                 | {
                     "memory_limit": memory_limit,
                     "temp_directory": str(folder),
