@@ -1,8 +1,8 @@
 """The vendor's ingestion contract as data: columns, limits, addresses, envelope, the words of an answer.
 
-Source: the vendor's *Data Ingestion API v2* pages, as collected in the project's ``contract.md``. Two dated
-contracts are kept: ``2026-04`` (the resource page of 16 April 2026, tag A) and ``current`` (the newest pages,
-tag D). No other module of the client names a limit, a path or a field of the envelope.
+The source is the vendor's *Data Ingestion API v2* pages. There are two contracts: ``2026-04`` (the resource page of 16
+April 2026) and ``current`` (the newest pages). No other module of the client names a limit, a path or a field of the
+envelope. A second resource of the same shape is one more `Resource`: whose row, since when, and its attributes.
 """
 
 from __future__ import annotations
@@ -210,8 +210,8 @@ class Contract:
             **({} if column.default is None else {"defaultValue": column.default}),
             "validations": checks,
         }
-        path = self.attribute_path.format(name=quote(table, safe=""))
-        return path, json.dumps(body, ensure_ascii=False, default=str).encode()
+        sent = json.dumps(body, ensure_ascii=False, default=str).encode()
+        return self.attribute_path.format(name=quote(table, safe="")), sent
 
     def envelope(self, solution: str, operation: str, *, dry_run: bool = False) -> tuple[bytes, bytes]:
         """Return the parts of a body before and after the comma-separated rows.
