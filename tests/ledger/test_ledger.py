@@ -376,15 +376,15 @@ def test_what_are_no_keys_is_refused(ledger: Ledger, wrong: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "said"),
+    ("what", "message"),
     [({}, "keys or a push"), ({"push": "p", "keys": [("A", START)]}, "keys or a push"),
      ({"push": "x"}, "no row of push 'x'"),
      ({"push": "p", "reason": " "}, "needs a reason"),
      ({"push": "p", "reason": None}, "needs a reason")],
 )  # fmt: skip
-def test_a_retraction_that_cannot_be_made_enters_nothing(ledger: Ledger, what: dict[str, Any], said: str) -> None:
+def test_a_retraction_that_cannot_be_made_enters_nothing(ledger: Ledger, what: dict[str, Any], message: str) -> None:
     ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
-    with pytest.raises(LedgerError, match=said):
+    with pytest.raises(LedgerError, match=message):
         ledger.retract(**{"reason": "r", **what})
     assert ledger.version == 0
 
@@ -499,9 +499,9 @@ def test_a_file_of_the_ledger_that_is_lost_or_damaged_is_named(ledger: Ledger, c
         lambda: ledger.history("C00000"),
         lambda: ledger.retract(push="p", reason="r"),
     ):
-        with pytest.raises(LedgerError, match=rf"its file {file.name} is lost or damaged.*Restore") as said:
+        with pytest.raises(LedgerError, match=rf"its file {file.name} is lost or damaged.*Restore") as error:
             read()
-        assert "Secret" not in str(said.value) + repr(said.value.__cause__)
+        assert "Secret" not in str(error.value) + repr(error.value.__cause__)
 
 
 @pytest.mark.parametrize("part", ["*.parquet", "_delta_log/*.json"])
@@ -530,8 +530,8 @@ def test_a_seeded_version_is_overwritten_by_an_upsert_and_kept_by_an_append(cust
 def test_a_snapshot_names_its_moment_and_shows_its_customers(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "<one>", 1), ("A", 2, "two", 2)), push="p", through=0)
     snapshot = ledger.snapshot(as_of="2026-01-01T01:00:00Z", valid_at="2026-01-05")
-    said = "1 customer, 1 version as of 2026-01-01 01:00:00Z valid at 2026-01-05 00:00:00Z · ledger of target acme"
-    assert snapshot.summary() == said
+    message = "1 customer, 1 version as of 2026-01-01 01:00:00Z valid at 2026-01-05 00:00:00Z · ledger of target acme"
+    assert snapshot.summary() == message
     assert "&lt;one&gt;" in snapshot.body()
     assert snapshot.to_dict() == {"customers": 1, "versions": 1, "ledger_version": 0}
     assert snapshot.to_frame() is snapshot.frame

@@ -167,8 +167,8 @@ def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:
     before
         A snapshot of the ledger, or any customer frame; it may have several versions of a customer.
     after
-        A frame, a `Delivery`, or what carries one: a validation report brings its good rows and the ids that it holds
-        back.
+        A frame, a `Delivery`, or what carries one: of a validation report, the good rows, and the ids of the
+        quarantined ones.
 
     Raises
     ------
@@ -232,6 +232,6 @@ def _typed(frame: pd.DataFrame, columns: pa.Schema, whose: str) -> pa.Table:
     for column in columns:
         try:
             arrays.append(to_arrow(frame, pa.schema([column]))[0])
-        except pa.ArrowException:  # its own words hold a customer's values
+        except pa.ArrowException:  # its own words contain a customer's values
             raise InputError(f"{whose} has values in {column.name} that are not of type {column.type}: {way}") from None
     return pa.table(arrays, schema=columns)

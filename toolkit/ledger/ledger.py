@@ -80,7 +80,7 @@ class Ledger:
         return self._entries.version
 
     def snapshot(self, *, as_of: Any = None, push: str = "", valid_at: Any = None) -> Snapshot:
-        """Return the customers as the vendor should hold them.
+        """Return the customers as the vendor should have them.
 
         Parameters
         ----------

@@ -23,7 +23,7 @@ def seed(
     beside_entries: bool = False,
     now: datetime | None = None,
 ) -> int:
-    """Enter customers that the vendor already has into the ledger, as if a push had brought them; nothing is sent.
+    """Enter customers that the vendor already has into the ledger, as if a push had sent them; nothing is sent.
 
     Parameters
     ----------
