@@ -437,6 +437,17 @@ def test_a_retraction_by_a_clock_that_is_behind_takes_back_what_was_there(ledger
         ledger.retract(**what, reason="looked again", now=START)
 
 
+def test_a_retraction_takes_back_nothing_that_enters_at_the_same_moment(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.record(entries(("A", 1, "one", 1), ("B", 1, "b", 1)), push="p", through=0)
+    keys = [("A", "2026-01-02T00:00:00Z"), ("B", "2026-01-02T00:00:00Z")]
+    monkeypatch.setattr("toolkit.ledger.delta._version", lambda _: 0)  # neither writer sees the other's commit
+    ledger.record(entries(("A", 1, "again", 2), push="q"), push="q", through=0)
+    ledger.retract(keys, reason="not in the UI")
+    assert names(ledger) == {"A": "again"}
+
+
 @pytest.mark.parametrize("by_push", [True, False])
 def test_an_acceptance_counts_after_a_retraction_by_a_clock_that_is_ahead(ledger: Ledger, by_push: bool) -> None:
     ledger.record(entries(("A", 1, "one", 1), ("B", 1, "two", 1)), push="p", through=0)

@@ -201,10 +201,9 @@ def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:
             columns = columns.append(pa.field(name, _arrow_type(frame[name])))
     rows = _typed(frame, columns, "The delivery")
     if isinstance(before, Snapshot):
-        versions, version, last_ids = before.versions, before.version, before.last_keys or frozenset()
+        versions = pa.concat_tables([before.versions, columns.empty_table()], promote_options="default")
+        version, last_ids = before.version, before.last_keys or frozenset()
         label, origin = before.label, before.origin
-        for new in list(columns)[len(versions.schema) :]:
-            versions = versions.append_column(new, pa.nulls(len(versions), new.type))
     else:
         versions, version, last_ids = _typed(before, columns, "The table before"), None, frozenset()
         label, origin = "compared with a frame", ""

@@ -39,8 +39,6 @@ def _stands(rows: str) -> str:
 
 STANDS = _stands("entries")
 """Whether no retraction took back an entry ``e``."""
-STANDING = f"FROM entries e WHERE entry <> '{RETRACTED}' AND push = $2 AND {STANDS}"
-"""The rows of a push ($2) that no retraction took back."""
 
 
 def versions_of(resource: Resource) -> str:
