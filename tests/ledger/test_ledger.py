@@ -140,6 +140,20 @@ def test_the_keys_of_the_last_full_delivery_are_kept_held_ones_included(ledger: 
     assert len(ledger.deliveries()) == 3
 
 
+@pytest.mark.parametrize("name", ["new [2]", "a^b", "a|b", "a\\b", "a%20b"])
+def test_a_folder_that_delta_misreads_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LedgerError, match=r"in the name of its folder.*TOOLKIT_LEDGER"):
+        Ledger(tmp_path / name, "acme")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a b", "ä", "100%", "a#b", "a?b", "a*b", "'a'", "{a}"])
+def test_a_folder_of_any_other_name_holds_a_ledger(tmp_path: Path, name: str) -> None:
+    ledger = Ledger(tmp_path / name, "acme")
+    ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
+    assert names(Ledger(tmp_path / name, "acme")) == {"A": "one"}
+
+
 def test_a_ledger_of_another_target_is_refused(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     with pytest.raises(LedgerError, match="belongs to target 'acme', not to 'other'"):
