@@ -94,7 +94,7 @@ def test_the_predecessor_may_be_an_earlier_row_of_the_delivery() -> None:
     ]
 
 
-def test_null_and_duplicate_keys_stand_apart_before_anything_else() -> None:
+def test_null_and_duplicate_keys_are_counted_apart_before_anything_else() -> None:
     after = frame((None, 1, "x"), ("A", None, "x"), ("B", 1, "x"), ("B", 1, "y"), ("B", 2, "z"))
     found = diff(frame(("B", 0, "x")), after)
     assert list(found.states) == ["null_key", "null_key", "duplicate_key", "duplicate_key", "changed"]
@@ -109,7 +109,7 @@ def test_absent_newly_absent_and_held_customers_are_counted_apart() -> None:
     assert (found.n_absent, found.n_newly_absent, found.n_held) == (2, 1, 1)
 
 
-def test_a_delivery_of_changes_says_nothing_about_the_others() -> None:
+def test_a_delivery_of_changes_makes_nobody_absent() -> None:
     assert diff(frame(("A", 0, "x"), ("B", 0, "x")), Delivery(frame(("A", 0, "x")), kind="changes")).n_absent == 0
 
 
