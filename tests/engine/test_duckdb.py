@@ -1,16 +1,18 @@
-"""The engine: sessions that share a database in memory, and nothing that is in it."""
+"""The engine: sessions share a database in memory, and nothing that is in it; it loads nothing from outside."""
 
 from __future__ import annotations
 
 import gc
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from toolkit.engine.duckdb import EngineError, Session
+from toolkit.engine import EngineError, Session, quoted
+from toolkit.engine import text as sql_text
 
 ROWS = pa.table({"n": range(100_000)})
 
@@ -33,7 +35,7 @@ def test_a_session_sees_nothing_of_another() -> None:
         later.table("FROM kept")
 
 
-def test_a_session_that_ends_lets_its_tables_go() -> None:
+def test_a_session_that_ends_frees_its_tables() -> None:
     before = pa.total_allocated_bytes()
     for _ in range(20):
         with Session({"rows_": pa.table({"n": pa.array(range(100_000))})}) as session:
@@ -42,13 +44,13 @@ def test_a_session_that_ends_lets_its_tables_go() -> None:
     assert pa.total_allocated_bytes() - before < 800_000  # one of the twenty tables
 
 
-def test_sessions_of_many_threads_do_not_meet() -> None:
+def test_sessions_of_many_threads_share_nothing() -> None:
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(total, range(40))) == {sum(range(100_000))}
 
 
 def test_a_process_that_was_forked_has_a_database_of_its_own() -> None:
-    total()  # the parent has its threads by now, which no fork takes along
+    total()  # now the parent has threads, which a fork lacks
     found: Any = multiprocessing.get_context("fork").SimpleQueue()
     child = multiprocessing.get_context("fork").Process(target=lambda: found.put(total()))
     child.start()
@@ -58,3 +60,27 @@ def test_a_process_that_was_forked_has_a_database_of_its_own() -> None:
     finally:
         child.kill()
     assert found.get() == sum(range(100_000))
+
+
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_no_extension_is_installed_or_loaded(tmp_path: Path, in_a_file: bool) -> None:
+    with Session(folder=tmp_path if in_a_file else None) as session:
+        found = session.table("SELECT name, value FROM duckdb_settings() WHERE name LIKE 'auto%_known_extensions'")
+        assert set(found["value"].to_pylist()) == {"false"}
+        assert found.num_rows == 2
+        with pytest.raises(EngineError, match="excel extension"):
+            session.table("FROM read_xlsx('customers.xlsx')")
+
+
+@pytest.mark.parametrize("text", ["O'Neill", 'a "b"', "NUL \0 inside", "\\", "ß\u200b"])
+def test_texts_and_names_reach_the_engine_as_they_are(text: str) -> None:
+    name = text.replace("\0", "")  # which no column can have
+    with Session({"rows_": pa.table({name: [text]})}) as session:
+        assert session.scalar(f"SELECT {quoted(name)} = {sql_text(text)} FROM rows_") is True
+
+
+def test_a_table_that_was_not_given_is_missing_whatever_python_holds() -> None:
+    outside = pa.table({"n": [1]})
+    with Session() as session, pytest.raises(EngineError, match="outside does not exist"):
+        session.table("FROM outside")
+    assert outside.num_rows == 1

@@ -43,6 +43,7 @@ from toolkit.pushing.planning import PushPlan, plan_push
 from toolkit.pushing.report import REFUSAL_COLUMNS
 from toolkit.pushing.repushing import correct_customers, repush, revert
 from toolkit.pushing.runs import abandon, push, resume, status
+from toolkit.pushing.seeding import seed
 from toolkit.pushing.settling import settle
 from toolkit.quality.validation import ValidationReport, validate
 from toolkit.reading.customers import read_customers
@@ -337,7 +338,7 @@ def test_a_ledger_is_neither_read_nor_written_under_another_data_type(
     for refused in (
         lambda: ledger.snapshot(),
         lambda: plan_push(diff(customers(0), delivered), settings=other),
-        lambda: ledger.seed(customers(1).assign(**{name: cells}), reason="export", beside_entries=True),
+        lambda: seed(customers(1).assign(**{name: cells}), reason="export", settings=other, beside_entries=True),
         lambda: repush(report, whole=True, settings=other),
         lambda: status(settings=other),
     ):
@@ -360,13 +361,15 @@ def test_a_push_is_not_resumed_under_another_data_type(tenant: Tenant, customers
 
 def test_a_seeding_keeps_the_custom_attributes_or_says_which_it_would_lose(tenant: Tenant, customers) -> None:
     ledger, report = Ledger.of(tenant.settings), checked(customers(2).assign(**TEXTS))
-    unlisting = Ledger.of(Settings(base_url=tenant.sandbox.url, attributes=LISTED[1:]))
+    unlisting = Settings(base_url=tenant.sandbox.url, attributes=LISTED[1:])
     with pytest.raises(LedgerError, match=r"do not list \(region\).*Nothing was entered"):
-        unlisting.seed(report, reason="export")
+        seed(report, reason="export", settings=unlisting)
     assert ledger.version == -1
     with pytest.raises(InputError, match="staff"):  # under the contract's own columns, it would be let through
-        ledger.seed(customers(2).assign(**{**TEXTS, "staff": "many"}), reason="export")
-    assert ledger.seed(customers(2).assign(**TEXTS), reason="export") == 2  # texts, as a file has them
+        seed(customers(2).assign(**{**TEXTS, "staff": "many"}), reason="export", settings=tenant.settings)
+    assert (
+        seed(customers(2).assign(**TEXTS), reason="export", settings=tenant.settings) == 2
+    )  # texts, as a file has them
     held = ledger.snapshot().versions
     assert (
         held.select([a.name for a in LISTED]).to_pylist()
@@ -420,7 +423,7 @@ def test_attributes_that_settings_and_diff_do_not_share_are_never_dropped_or_emp
 
 
 def test_cells_that_were_never_checked_are_said_so(tenant: Tenant, customers) -> None:
-    with pytest.raises(InputError, match=r"custom attributes .*staff.* validate it"):
+    with pytest.raises(InputError, match=r"values in staff that are not of type int64: validate it"):
         tenant.plan(customers(1).assign(**TEXTS | {"staff": "many"}))
 
 
@@ -454,7 +457,7 @@ def test_attributes_are_listed_in_the_projects_file_and_in_the_environment(tmp_p
     )
     assert Settings().documented.resource.names[-2:] == ("region", "since")
     monkeypatch.setenv("TOOLKIT_ATTRIBUTES", '[{"name": "staff", "data_type": "integer"}]')
-    assert Settings().documented.resource.custom == (Column("staff", "integer", use="custom attribute"),)
+    assert Settings().documented.resource.custom == (Column("staff", "integer"),)
     for wrong, said in (
         ('[{"name": "x"}, {"name": "x"}]', "listed twice: x"),
         ('[{"name": "Source"}]', "cannot be a custom attribute"),

@@ -49,7 +49,7 @@ def delivered(frame: pd.DataFrame, **facts: Any) -> pd.DataFrame:
     """What the ledger keeps of a delivery of this frame."""
     kept = {
         "recorded_at": pd.Timestamp("2026-01-02T00:00:00Z"),
-        "plan": "p-1",
+        "push": "p-1",
         "source_file": "old.csv",
         "digest": "",
         "kind": "full",

@@ -17,11 +17,11 @@ from tests.support.clocks import Clock
 from toolkit.cli.terminal import fate_lines, status_lines
 from toolkit.display.components import page
 from toolkit.errors import InputError
-from toolkit.ledger.ledger import Ledger
 from toolkit.model.delivery import Delivery
 from toolkit.pushing.history import pushes
 from toolkit.pushing.report import Timing, fate_bar, verdict
 from toolkit.pushing.runs import dry_run, status
+from toolkit.pushing.seeding import seed
 from toolkit.sending.records import OVERTAKEN
 from toolkit.vendor.sandbox import DROPPED, Reply
 
@@ -162,7 +162,7 @@ def test_the_history_has_this_machines_pushes_and_those_that_others_entered(
 ) -> None:
     place.options["ledger"] = tmp_path / "shared"
     colleague = Place(place.sandbox, place.clock, {**place.options, "home": tmp_path / "colleague"})
-    Ledger.of(place.settings).seed(customers(1, start=90), reason="the vendor's export", now=place.clock.now())
+    seed(customers(1, start=90), reason="the vendor's export", settings=place.settings, now=place.clock.now())
     place.clock.sleep(5)
     place.sandbox.vendor.refuse = refuse_bad
     mine = place.push(place.plan(customers(3)), reason="spring prices")

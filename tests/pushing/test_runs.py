@@ -46,6 +46,7 @@ from toolkit.pushing import runs as pushing
 from toolkit.pushing.planning import PushPlan, plan_push
 from toolkit.pushing.report import PushReport
 from toolkit.pushing.runs import abandon, dry_run, push, resume, status
+from toolkit.pushing.seeding import seed
 from toolkit.pushing.settling import settle
 from toolkit.quality.validation import validate
 from toolkit.sending.journal import Journal
@@ -593,7 +594,7 @@ def test_a_second_analyst_is_refused_while_a_push_is_under_way(
 
     monkeypatch.setattr(Sender, "run", meanwhile)
     report = place.push(frame)
-    assert re.match(rf"Push {report.push} to the shared ledger is under way, or was left open: \S+ began it at "
+    assert re.match(rf"Push {report.push} to the shared ledger is running, or was left open: \S+ began it at "
                     rf"\S+ \S+Z on {re.escape(socket.gethostname())}\.", refused[0])  # fmt: skip
     assert place.n_requests == 2  # nothing twice
     assert not len(status(settings=colleague.settings).pushes)
@@ -673,7 +674,7 @@ def test_a_push_whose_machine_is_lost_is_released_and_the_later_push_goes_first(
     mine, claims = status(settings=place.settings).open_push, Ledger.of(colleague.settings).claims
     with pytest.raises(LedgerError, match="needs a reason"):
         claims.release(mine, reason=" ")
-    with pytest.raises(LedgerError, match=f"No push 'x' is under way; there is {mine}"):
+    with pytest.raises(LedgerError, match=f"No push 'x' is open on this ledger. Open: {mine}"):
         claims.release("x", reason="lost")
     claims.release(mine, reason="the machine is lost")
     place.clock.sleep(60)
@@ -684,7 +685,7 @@ def test_a_push_whose_machine_is_lost_is_released_and_the_later_push_goes_first(
     assert fates(colleague.resume()) == {"accepted": 1_200}
     assert place.resume().state == "done"
     place.require_agreement()
-    assert len(Ledger.of(place.settings).query("SELECT customer_id FROM entries WHERE plan = $2", mine)) == 500
+    assert len(Ledger.of(place.settings).query("SELECT customer_id FROM entries WHERE push = $2", mine)) == 500
 
 
 def test_a_plan_is_settled_by_rows_that_are_named_once(place: Place, customers) -> None:
@@ -809,7 +810,7 @@ def test_of_two_released_pushes_that_are_resumed_one_goes_on_at_a_time(
 
     def meanwhile(self: Sender) -> None:  # mine has claimed anew, and sends
         monkeypatch.setattr(Sender, "run", whole)
-        with pytest.raises(OpenPushError, match="is under way, or was left open"):
+        with pytest.raises(OpenPushError, match="is running, or was left open"):
             colleague.resume()
         whole(self)
 
@@ -832,7 +833,7 @@ def test_a_released_push_is_not_resumed_beside_one_that_sends_by_a_clock_behind(
 
     def meanwhile(self: Sender) -> None:
         monkeypatch.setattr(Sender, "run", whole)
-        with pytest.raises(OpenPushError, match="is under way"):
+        with pytest.raises(OpenPushError, match="is running"):
             place.resume()
         whole(self)
 
@@ -866,7 +867,7 @@ def test_a_claim_that_is_there_though_its_write_was_said_to_fail_is_a_claim(
     place.push(customers(1))
     deliveries = Ledger.of(place.settings).claims.deliveries
     while deliveries.table.version < 98:
-        deliveries.note("other", "ended", now=place.clock.now())
+        deliveries.note("other", "ended")
     checkpoint = deliveries.table.path / "_delta_log" / "_last_checkpoint"
     checkpoint.mkdir()  # the next commit is there, and the checkpoint after it cannot be written
     assert fates(place.push(customers(3))) == {"accepted": 2}
@@ -961,7 +962,7 @@ def test_a_new_ledger_takes_over_no_settled_push_that_it_never_knew(
     settled_and_cut(place, customers, monkeypatch)
     place.options["ledger"] = tmp_path / "new"
     ledger = Ledger.of(place.settings)
-    ledger.seed(customers(3).iloc[1:], reason="export of what the vendor holds")
+    seed(customers(3).iloc[1:], reason="export of what the vendor holds", settings=place.settings)
     assert fates(place.push(customers(3))) == {"accepted": 1}  # the one that the export lacks
     assert sorted(ledger.pushes()["rows"]) == [1, 2]
 
@@ -1094,7 +1095,7 @@ def test_the_ledger_says_of_each_version_where_it_came_from_and_why(place: Place
     place.push(customers(2, start=1), reason="first load")
     entry = Ledger.of(place.settings).history("C00002").iloc[0]
     record = status(settings=place.settings).pushes.iloc[0]
-    assert entry[["operation", "plan", "reason", "source_file", "source_row"]].tolist() == [
+    assert entry[["operation", "push", "reason", "source_file", "source_row"]].tolist() == [
         "UPSERT", record["push"], "first load", "frame", 4,
     ]  # fmt: skip
     assert (entry["author"], entry["batch"], entry["position"]) == (record["author"], 0, 1)

@@ -231,7 +231,7 @@ class Traffic(RuleBasedStateMachine):
         unexplained = table.keys() - held.keys()
         if unexplained:
             assert unexplained <= self.waiting_to_be_known()
-        entries = self.ledger.query("SELECT count(*) AS n, count(DISTINCT (plan, position)) AS once FROM entries")
+        entries = self.ledger.query("SELECT count(*) AS n, count(DISTINCT (push, position)) AS once FROM entries")
         assert entries["n"] == entries["once"]
 
     def claims(self, who: str) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ from toolkit.pushing import Named, Repush, correct_customers
 from toolkit.pushing import history as chronicle
 from toolkit.pushing import repush as replanned
 from toolkit.pushing import revert as reverted
+from toolkit.pushing import seed as seeded
 from toolkit.pushing import settle as settled
 from toolkit.vendor import check_schema
 
@@ -166,7 +167,7 @@ def seed(
     """
     settings = Settings()
     good = validated(file, source, settings)
-    n_rows = Ledger.of(settings).seed(good, reason=reason, contract=settings.documented, beside_entries=beside_entries)
+    n_rows = seeded(good, reason=reason, settings=settings, beside_entries=beside_entries)
     print_json({"seeded": n_rows}) if json else print(
         f"{plural(n_rows, 'row')} taken over into the ledger of {settings.target}"
     )

@@ -1,6 +1,6 @@
-"""Where SQL runs: embedded DuckDB, fed with Arrow tables and answering in them.
+"""The engine that runs SQL: DuckDB, inside the process. Tables go in and come out as Arrow.
 
-May import: `errors`, `files`. Others hand it tables and SQL, and never see DuckDB itself.
+May import: `errors`, `files`. Other packages give it tables and SQL and never use DuckDB itself.
 """
 
 from toolkit.engine.duckdb import EngineError, Session, quoted, text, to_array, to_arrow, to_frame

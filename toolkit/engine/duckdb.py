@@ -1,8 +1,8 @@
-"""Where SQL runs: embedded DuckDB, fed with and answering in Arrow tables.
+"""DuckDB inside the process: it takes Arrow tables and answers in Arrow tables.
 
 The only module that imports duckdb. Each session is a connection of its own, and what it names or makes in memory is
-temporary: nothing is shared, nothing is left behind. A result is always read to its end (a half-read one would block
-the next statement).
+temporary: sessions share nothing and leave nothing behind. A result is always read to its end, since a half-read one
+blocks the next statement.
 """
 
 from __future__ import annotations
@@ -22,16 +22,22 @@ import pyarrow as pa
 from toolkit.errors import InputError
 
 EngineError = duckdb.Error
-"""What the engine raises of files that it cannot read."""
+"""What the engine raises, as for files that it cannot read."""
 
 THREADS = 2
-"""How many the engine takes where memory is bounded: each needs its own share."""
+"""How many threads the engine uses if memory is bounded: each needs its own share."""
+_CLOSED: dict[str, Any] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+}
+"""SQL sees only what it is given: no downloaded extension, no Python variable in the place of a missing table."""
 
 
 @cache
 def _database(_process: int) -> duckdb.DuckDBPyConnection:
-    """Return the database in memory of this process: making one takes 20 ms. A fork has none of its threads."""
-    return duckdb.connect()
+    """Return this process's database in memory: making one takes 20 ms. A fork has none of its parent's threads."""
+    return duckdb.connect(config=_CLOSED)
 
 
 class Session:
@@ -42,9 +48,9 @@ class Session:
     tables
         Name to Arrow table; each can be named in SQL.
     folder
-        Where the database is a file and what does not fit in memory is put; None: it is in memory alone.
+        For a database in a file there, which what does not fit in memory is written to; None: in memory only.
     memory_limit
-        With a folder: how much memory the engine takes before it does so, as ``1GB``.
+        With a folder: how much memory the engine uses before it writes to it, as ``1GB``.
 
     Examples
     --------
@@ -59,10 +65,11 @@ class Session:
         if folder is None:
             self._connection = _database(os.getpid()).cursor()
         else:
-            # Rows carry their number, so the engine need not hold their order, which takes memory.
+            # Rows carry their number, so the engine need not keep their order, which takes memory.
             self._connection = duckdb.connect(
                 str(folder / "rows.duckdb"),
-                config={
+                config=_CLOSED
+                | {
                     "memory_limit": memory_limit,
                     "temp_directory": str(folder),
                     "preserve_insertion_order": False,
@@ -70,19 +77,19 @@ class Session:
                 },
             )
         self._connection.execute("SET TimeZone='UTC'")
-        # A progress bar would be written to standard output, where --json has its one object. Where it is off by
-        # itself, as in a notebook without ipywidgets, DuckDB raises when the setting is so much as touched.
+        # A progress bar would go to standard output, which belongs to --json. If it is off already, as in a notebook
+        # without ipywidgets, DuckDB raises an error when the setting is changed at all.
         if self.scalar("SELECT current_setting('enable_progress_bar')"):
             self._connection.execute("SET enable_progress_bar=false")
         for name, table in (tables or {}).items():
             self.register(name, table)
 
     def register(self, name: str, table: pa.Table) -> None:
-        """Give a table, in the place of one that had this name."""
+        """Make a table known under a name; it replaces an earlier one of this name."""
         self._connection.register(name, table)
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> None:
-        """Run statements whose result nobody reads."""
+        """Run statements without reading a result."""
         with _bounded():
             self._connection.execute(sql, list(parameters) or None)
 
@@ -96,19 +103,19 @@ class Session:
         return self.table(sql, parameters).column(0)[0].as_py()
 
     def append(self, name: str, table: pa.Table) -> None:
-        """Add rows to a table in the session's folder, column by name; the table is made with the first."""
+        """Add rows to a table in the session's folder, columns by name; the first call creates the table."""
         self.register("appended_", table)
         self.run(f"CREATE TABLE IF NOT EXISTS {name} AS SELECT * FROM appended_ LIMIT 0")
         self.run(f"INSERT INTO {name} BY NAME SELECT * FROM appended_")
         self._connection.unregister("appended_")
 
     def batches(self, sql: str, n_rows: int) -> Iterator[pa.RecordBatch]:
-        """Run a query and yield its rows, `n_rows` at a time; nothing else may run before the end."""
+        """Run a query and yield its rows, `n_rows` at a time; run nothing else before the end."""
         with _bounded(), self._connection.sql(sql).to_arrow_reader(n_rows) as reader:
             yield from reader
 
     def write(self, sql: str, path: Path) -> None:
-        """Write the rows of a query as Parquet, or as CSV where the name ends so.
+        """Write the rows of a query as CSV if the path ends in ``.csv``, else as Parquet.
 
         Raises
         ------
@@ -116,14 +123,14 @@ class Session:
             If the file cannot be written.
         """
         kind = "FORMAT csv, HEADER" if path.suffix.lower() == ".csv" else "FORMAT parquet, COMPRESSION zstd"
-        kind += ", USE_TMP_FILE false"  # which would take the place of the file, and of its permissions
+        kind += ", USE_TMP_FILE false"  # it would replace the file, and its permissions
         try:
             self.run(f"COPY ({sql}) TO {text(str(path))} ({kind})")
         except duckdb.IOException as error:
             raise OSError(str(error).rpartition(": ")[2]) from None
 
     def close(self) -> None:
-        """Let the database go."""
+        """Close the connection."""
         self._connection.close()
 
     def __enter__(self) -> Session:
@@ -165,7 +172,7 @@ def text(value: str) -> str:
     >>> text("O'Neill")
     "'O''Neill'"
     """
-    # The parser would take a NUL for the end of the statement.
+    # The parser would take a NUL as the end of the statement.
     return "'" + value.replace("'", "''").replace("\0", "' || chr(0) || '") + "'"
 
 
@@ -180,7 +187,7 @@ def to_arrow(frame: pd.DataFrame, schema: pa.Schema, *, index: str | None = None
     Raises
     ------
     pyarrow.ArrowInvalid
-        If a column does not hold what its type says.
+        If a value does not fit the type of its column.
     """
     arrays = [
         to_array(frame[f.name], f.type) if f.name in frame.columns else pa.nulls(len(frame), f.type) for f in schema
@@ -201,6 +208,6 @@ def to_frame(table: pa.Table, *, index: str | None = None) -> pd.DataFrame:
 
 
 def to_array(series: pd.Series[Any], kind: pa.DataType) -> pa.ChunkedArray:
-    """Turn a series into Arrow of this type; naming the type to `pa.array` itself is ten times slower."""
+    """Turn a series into an Arrow array of this type; passing the type to `pa.array` itself is ten times slower."""
     array = pa.array(series, from_pandas=True).cast(kind)
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])

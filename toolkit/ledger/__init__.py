@@ -1,6 +1,6 @@
 """What the vendor accepted: the ledger, snapshots of it through time, and the difference to a delivery.
 
-May import: `quality` and what is below.
+May import: `config` and what is below.
 """
 
 from toolkit.ledger.comparison import STATES

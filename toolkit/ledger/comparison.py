@@ -1,7 +1,8 @@
-"""Two customer tables against each other, in SQL on the engine: states, changed fields, absent customers.
+"""The SQL that compares two customer tables: states, changed fields, absent customers.
 
-Customers with one version on either side (nearly all) take a plain join (`_single`), the others a join through time
-(`_several`), so that the usual delivery costs what a hand-written join costs.
+Customers with one version on either side (nearly all) take a plain join (`_single`), the others windows over time
+(`_several`), so that the usual delivery costs what a hand-written join costs. The SQL keeps to what several engines
+have in common: plain joins, windows and CASE.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ STATES = ("added", "changed", "touched", "restated", "backdated", "unchanged", "
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """What the engine found; rows of `after` go by their place, from 0.
+    """What the engine found; a row of `after` is named by its place, from 0.
 
     Attributes
     ----------
     codes
         The state of each row, as its place in `STATES`; shape (rows,).
     fields
-        One record a changed field: ``place, customer_id, updated_at, column, before, after``.
+        One record for each changed field: ``place, customer_id, updated_at, column, before, after``.
     absent
         Customers that only `before` has: ``customer_id, updated_at`` of their newest version.
     filled
-        The columns that are not given, with what was sent before.
+        The columns that the delivery does not have, with the values that were sent before.
     """
 
     codes: npt.NDArray[np.int8]
@@ -51,13 +52,13 @@ def compare(before: pa.Table, after: pa.Table, *, given: tuple[str, ...]) -> Com
     Raises
     ------
     InputError
-        If `before` has a null key, or one key twice.
+        If `before` has a row without a key, or a key in several rows.
     """
     attributes = [c for c in after.column_names if c not in (ID, TIME)]
     compared = [c for c in attributes if c in given]
     kept = [c for c in attributes if c not in given]
     with Session({"before_": _numbered(before), "after_": _numbered(after)}) as session:
-        session.run(_PREPARED)
+        session.run(_SEVERAL)
         _refuse_bad_keys(session)
         session.run(f"CREATE TEMP TABLE compared AS {_single(compared)} UNION ALL {_several(compared)}")
         return Compared(
@@ -68,66 +69,74 @@ def compare(before: pa.Table, after: pa.Table, *, given: tuple[str, ...]) -> Com
         )
 
 
-# Each customer that has more than one row on a side, and the rows that can be compared at all.
-_PREPARED = """
-CREATE TEMP TABLE several_before AS
-    SELECT customer_id FROM before_ GROUP BY customer_id HAVING count(*) > 1;
-CREATE TEMP TABLE several_after AS
-    SELECT customer_id FROM after_ WHERE customer_id IS NOT NULL GROUP BY customer_id HAVING count(*) > 1;
-CREATE TEMP TABLE duplicate AS
-    SELECT customer_id, updated_at FROM after_ SEMI JOIN several_after USING (customer_id)
-    WHERE updated_at IS NOT NULL GROUP BY ALL HAVING count(*) > 1;
-CREATE TEMP TABLE several AS FROM several_before UNION FROM several_after;
-"""
-
-_ABSENT = """SELECT customer_id, max(updated_at) AS updated_at FROM before_
-ANTI JOIN after_ USING (customer_id) GROUP BY customer_id ORDER BY customer_id"""
+# Customers with more than one row on a side.
+_SEVERAL = """CREATE TEMP TABLE several AS
+    SELECT customer_id FROM before_ GROUP BY customer_id HAVING count(*) > 1
+    UNION SELECT customer_id FROM after_ WHERE customer_id IS NOT NULL GROUP BY customer_id HAVING count(*) > 1"""
+_ABSENT = """SELECT b.customer_id, max(b.updated_at) AS updated_at FROM before_ b
+    WHERE NOT EXISTS (SELECT 1 FROM after_ a WHERE a.customer_id = b.customer_id)
+    GROUP BY b.customer_id ORDER BY b.customer_id"""
 _CODES = {state: code for code, state in enumerate(STATES)}
-_STATE = """(CASE WHEN newest IS NULL THEN {added}
+_STATE = """CAST(CASE WHEN newest IS NULL THEN {added}
          WHEN time_ = at_ THEN CASE WHEN differs THEN {restated} ELSE {unchanged} END
          WHEN time_ < newest THEN {backdated}
-         WHEN differs THEN {changed} ELSE {touched} END)::TINYINT""".format(**_CODES)
+         WHEN differs THEN {changed} ELSE {touched} END AS SMALLINT)""".format(**_CODES)
 
 
 def _refuse_bad_keys(session: Session) -> None:
     bad = session.scalar("SELECT count(*) FROM before_ WHERE customer_id IS NULL OR updated_at IS NULL")
-    twice = session.scalar("""SELECT count(*) FROM (SELECT 1 FROM before_ SEMI JOIN several_before USING (customer_id)
-                              GROUP BY customer_id, updated_at HAVING count(*) > 1)""")
-    if bad or twice:
+    doubled = session.scalar("""SELECT count(*) FROM (
+        SELECT b.customer_id FROM before_ b JOIN several s ON s.customer_id = b.customer_id
+        GROUP BY b.customer_id, b.updated_at HAVING count(*) > 1) AS doubled""")
+    if bad or doubled:
         raise InputError(
-            f"The table before has {plural(bad, 'row')} without a key and {plural(twice, 'key')} that "
-            "stand in several rows, so nobody can say what was sent: give each "
-            "(customer_id, updated_at) one row."
+            f"The table before has {plural(bad, 'row')} without a key and {plural(doubled, 'key')} in several rows, so "
+            "it does not say what was sent: give each (customer_id, updated_at) one row."
         )
 
 
 def _single(given: list[str]) -> str:
     """Compare customers with one version on either side; `old_before` is their predecessor's row."""
-    return f"""SELECT row_, {_STATE} AS state, old_before, NULL::BIGINT AS old_after, old_before AS kept FROM (
+    return f"""SELECT row_, {_STATE} AS state, old_before, CAST(NULL AS BIGINT) AS old_after, old_before AS kept FROM (
         SELECT a.row_, a.updated_at AS time_, b.updated_at AS at_, b.updated_at AS newest, b.row_ AS old_before,
                {_differs(given, "b.{0}")} AS differs
-        FROM after_ a LEFT JOIN before_ b ON a.customer_id = b.customer_id
-        WHERE a.customer_id IS NOT NULL AND a.updated_at IS NOT NULL
-          AND a.customer_id NOT IN (FROM several))"""
+        FROM after_ a LEFT JOIN before_ b ON b.customer_id = a.customer_id
+        LEFT JOIN several s ON s.customer_id = a.customer_id
+        WHERE a.customer_id IS NOT NULL AND a.updated_at IS NOT NULL AND s.customer_id IS NULL) AS single"""
 
 
 def _several(given: list[str]) -> str:
-    """Compare the others: the predecessor is the latest version not later, before or earlier in `after`."""
-    own = "coalesce(p.updated_at > b.updated_at, b.row_ IS NULL)"
+    """Compare the others: the predecessor is the latest version not later, before or earlier in `after`.
+
+    The versions of both sides are put in one order by time, at equal times those of `before` first. For each version of
+    `after`, windows over that order give the last one of `before` (`at_`), the last earlier one of `after`
+    (`previous`), and the newest one of `before`.
+    """
+    own = "(p.row_ IS NOT NULL AND (b.row_ IS NULL OR p.updated_at > b.updated_at))"
     old = f"CASE WHEN {own} THEN p.{{0}} ELSE b.{{0}} END"
+    so_far = "OVER (PARTITION BY customer_id ORDER BY updated_at, is_after ROWS BETWEEN UNBOUNDED PRECEDING AND {0})"
     return f"""SELECT row_, {_STATE} AS state, old_before, old_after, kept FROM (
-        SELECT a.row_, a.updated_at AS time_, b.updated_at AS at_, n.updated_at AS newest,
+        SELECT a.row_, a.updated_at AS time_, b.updated_at AS at_, v.newest,
                CASE WHEN NOT {own} THEN b.row_ END AS old_before, CASE WHEN {own} THEN p.row_ END AS old_after,
                coalesce(b.row_, n.row_) AS kept, {_differs(given, old)} AS differs
-        FROM (SELECT *, lag(row_) OVER (PARTITION BY customer_id ORDER BY updated_at) AS previous
-              FROM after_ SEMI JOIN several USING (customer_id) ANTI JOIN duplicate USING (customer_id, updated_at)
-              WHERE updated_at IS NOT NULL) a
-        ASOF LEFT JOIN (FROM before_ SEMI JOIN several USING (customer_id)) b
-             ON a.customer_id = b.customer_id AND a.updated_at >= b.updated_at
-        LEFT JOIN after_ p ON p.row_ = a.previous
-        LEFT JOIN (FROM before_ SEMI JOIN several USING (customer_id)
-                   QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1) n
-             ON a.customer_id = n.customer_id)"""
+        FROM (
+            SELECT row_, customer_id, is_after,
+                   max(CASE WHEN is_after = 0 THEN updated_at END) {so_far.format("CURRENT ROW")} AS at_,
+                   max(CASE WHEN is_after = 1 THEN updated_at END) {so_far.format("1 PRECEDING")} AS previous,
+                   max(CASE WHEN is_after = 0 THEN updated_at END) OVER (PARTITION BY customer_id) AS newest
+            FROM (
+                SELECT b.row_, b.customer_id, b.updated_at, 0 AS is_after
+                FROM before_ b JOIN several s ON s.customer_id = b.customer_id
+                UNION ALL SELECT min(a.row_), a.customer_id, a.updated_at, 1 AS is_after
+                FROM after_ a JOIN several s ON s.customer_id = a.customer_id WHERE a.updated_at IS NOT NULL
+                GROUP BY a.customer_id, a.updated_at HAVING count(*) = 1
+            ) AS versions
+        ) AS v
+        JOIN after_ a ON a.row_ = v.row_
+        LEFT JOIN before_ b ON b.customer_id = v.customer_id AND b.updated_at = v.at_
+        LEFT JOIN before_ n ON n.customer_id = v.customer_id AND n.updated_at = v.newest
+        LEFT JOIN after_ p ON p.customer_id = v.customer_id AND p.updated_at = v.previous
+        WHERE v.is_after = 1) AS several_"""
 
 
 def _differs(given: list[str], old: str) -> str:
@@ -136,7 +145,7 @@ def _differs(given: list[str], old: str) -> str:
 
 def _codes(session: Session, rows: pa.Table) -> npt.NDArray[np.int8]:
     found = session.table("SELECT row_, state FROM compared")
-    # What was not compared has a null key, or one that stands twice.
+    # A row that was not compared has a null key, or the key of another row.
     null = pc.or_(pc.is_null(rows[ID]), pc.is_null(rows[TIME])).to_numpy()
     codes = np.where(null, _CODES["null_key"], _CODES["duplicate_key"]).astype(np.int8)
     codes[found["row_"].to_numpy()] = found["state"].to_numpy()
@@ -144,22 +153,22 @@ def _codes(session: Session, rows: pa.Table) -> npt.NDArray[np.int8]:
 
 
 def _fields(session: Session, given: list[str]) -> pd.DataFrame:
-    old = ", ".join(
+    old = [
         f"CASE WHEN c.old_after IS NULL THEN b.{quoted(c)} ELSE p.{quoted(c)} END AS {quoted('old ' + c)}"
         for c in given
-    )
-    session.run(f"""CREATE TEMP TABLE pair AS SELECT a.*, {old or "NULL AS nothing"}
-        FROM (FROM compared WHERE state IN ({_CODES["changed"]}, {_CODES["restated"]})) c
-        JOIN after_ a USING (row_)
-        LEFT JOIN before_ b ON b.row_ = c.old_before LEFT JOIN after_ p ON p.row_ = c.old_after""")
-    select = "SELECT row_ AS place, customer_id, updated_at, '{0}' AS \"column\", {1}::VARCHAR AS before, {2}::VARCHAR"
+    ]
+    session.run(f"""CREATE TEMP TABLE pair AS SELECT {", ".join(["a.*", *old])}
+        FROM compared c JOIN after_ a ON a.row_ = c.row_
+        LEFT JOIN before_ b ON b.row_ = c.old_before LEFT JOIN after_ p ON p.row_ = c.old_after
+        WHERE c.state IN ({_CODES["changed"]}, {_CODES["restated"]})""")
+    select = """SELECT row_ AS place, customer_id, updated_at, '{0}' AS "column", CAST({1} AS VARCHAR) AS before,
+        CAST({2} AS VARCHAR) AS after FROM pair"""
     each = [
-        f"{select.format(c, quoted('old ' + c), quoted(c))} AS after FROM pair "
-        f"WHERE {quoted('old ' + c)} IS DISTINCT FROM {quoted(c)}"
+        f"{select.format(c, quoted('old ' + c), quoted(c))} WHERE {quoted('old ' + c)} IS DISTINCT FROM {quoted(c)}"
         for c in given
     ]
-    none = f"{select.format('', 'NULL', 'NULL')} AS after FROM pair WHERE FALSE"
-    return to_frame(session.table(f"FROM ({' UNION ALL '.join([*each, none])}) ORDER BY place"))
+    none = f"{select.format('', 'NULL', 'NULL')} WHERE FALSE"
+    return to_frame(session.table(f"SELECT * FROM ({' UNION ALL '.join([*each, none])}) AS fields ORDER BY place"))
 
 
 def _filled(session: Session, n_rows: int, kept: list[str]) -> dict[str, pd.Series[Any]]:

@@ -1,17 +1,21 @@
-"""Which customers each delivery held, kept beside the ledger, so that "newly absent" can be told from "long absent"."""
+"""The deliveries of a target, and whose turn it is at a ledger that analysts share.
+
+A push records which customers its delivery had, quarantined ones included. From that, the next diff knows which absent
+customers are newly absent.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.engine import text, to_frame
+from toolkit.engine import quoted, to_frame
 from toolkit.errors import LedgerError, OpenPushError
-from toolkit.ledger.delta import Table
+from toolkit.ledger.delta import VERSION, Table
 from toolkit.ledger.entries import required, rows_of
 from toolkit.model import ID, TIME, Delivery
 from toolkit.tables import author
@@ -19,34 +23,41 @@ from toolkit.tables import author
 DELIVERY = pa.schema(
     [
         pa.field("recorded_at", pa.timestamp("us", tz="UTC")),
-        pa.field("plan", pa.string()),
+        pa.field("push", pa.string()),
         pa.field("source_file", pa.string()),
         pa.field("digest", pa.string()),
         pa.field("kind", pa.string()),
         pa.field("n_rows", pa.int64()),
         pa.field("newest", pa.timestamp("us", tz="UTC")),  # the greatest time among its rows
         pa.field("author", pa.string()),
-        pa.field("host", pa.string()),  # of a push to a shared ledger: its claim, see toolkit.ledger.deliveries
-        pa.field("reason", pa.string()),  # of an end that somebody else entered
+        pa.field("host", pa.string()),  # only of a push to a shared ledger: then the delivery is a claim
+        pa.field("reason", pa.string()),  # only of an end that somebody else recorded
         pa.field(ID, pa.string()),
+        pa.field(VERSION, pa.int64()),
     ]
 )
+
+# The life of a push, as the ledger sees it. Before anything is sent, the push records its delivery: a row for each
+# customer. On a shared ledger these rows name the host, and that is the push's claim: the lock of a push lies on its
+# own machine, and its accepted rows enter the ledger only when it stops, so nothing else shows a second analyst that a
+# push is under way. Each push claims first and looks for other claims then, so of two that begin at once at least one
+# sees the other.
+#
+# Three notes may follow, a row each. `withdrawn`: nothing of the push was accepted, so its delivery does not count.
+# `ended`: the push stopped for good, or somebody released its claim because its machine is lost. `resumed`: it went on
+# after one of these, which no longer counts then. So a push is withdrawn, or has ended, if that note entered later than
+# the last resumption. "Later" is the order of entering, as for the entries: the clocks of the machines may differ.
 WITHDRAWN, ENDED, RESUMED = "withdrawn", "ended", "resumed"
-"""Kinds of rows that are no delivery: that one did not count after all, for nothing of its push was accepted; that a
-push ended; that it was gone on with after either."""
-
-
-def not_followed(*kinds: str) -> str:
-    """Return the SQL for: no such row, but for those that a resumption followed, is there of the plan of ``d``."""
-    return f"""NOT EXISTS (FROM entries e WHERE e.kind IN {_listed(*kinds)} AND e.plan = d.plan AND NOT EXISTS (
-        FROM entries r WHERE r.kind = '{RESUMED}' AND r.plan = e.plan AND r.recorded_at > e.recorded_at))"""
-
-
-def _listed(*kinds: str) -> str:
-    return f"({', '.join(map(text, kinds))})"
-
-
-_COUNTING = f"entries d WHERE kind NOT IN {_listed(WITHDRAWN, ENDED, RESUMED)} AND {not_followed(WITHDRAWN)}"
+_LAST = "coalesce(max(CASE WHEN kind = '{0}' THEN {1} END), -1) AS last_{0}"
+_DELIVERIES = f"""(
+    SELECT d.*, last_withdrawn > last_resumed AS withdrawn, last_ended > last_resumed AS ended, resumed_at
+    FROM entries d JOIN (
+        SELECT push, {", ".join(_LAST.format(kind, VERSION) for kind in (WITHDRAWN, ENDED, RESUMED))},
+               max(CASE WHEN kind = '{RESUMED}' THEN recorded_at END) AS resumed_at
+        FROM entries GROUP BY push
+    ) n ON n.push = d.push
+    WHERE kind IN ('full', 'changes')
+) AS deliveries"""
 
 
 @dataclass(frozen=True)
@@ -56,20 +67,20 @@ class Deliveries:
     Parameters
     ----------
     table
-        Where they are kept, of the schema `DELIVERY`: a row for each customer of each delivery.
+        Where they are kept, of the schema `DELIVERY`.
     """
 
     table: Table
 
-    def record(self, delivery: Delivery, *, plan: str, now: datetime, host: str | None = None) -> None:
-        """Keep which customers a delivery held, quarantined ones included; once for each plan. A host claims."""
+    def record(self, delivery: Delivery, *, push: str, now: datetime, host: str | None = None) -> None:
+        """Record which customers a delivery had, quarantined ones included; once for each push. A host is a claim."""
         ids = pd.concat([delivery.frame[ID], pd.Series(sorted(delivery.held), dtype="str")])
         keys = pa.array(ids.dropna().drop_duplicates(), type=pa.string())
         rows = rows_of(
             DELIVERY,
             len(keys),
             recorded_at=now,
-            plan=plan,
+            push=push,
             source_file=delivery.source,
             digest=delivery.digest,
             kind=delivery.kind,
@@ -79,35 +90,34 @@ class Deliveries:
             host=host,
             **{ID: keys},
         )
-        self.table.append(rows, writer=plan, number=1)
+        self.table.append(rows, writer=push, number=1)
 
-    def withdraw(self, plan: str, *, now: datetime) -> None:
-        """Enter that the delivery of a plan does not count."""
-        self.note(plan, WITHDRAWN, now=now)
+    def resume(self, push: str) -> None:
+        """Record that a push was resumed, if its delivery was withdrawn or it had ended."""
+        if self.table.query(f"SELECT push FROM {_DELIVERIES} WHERE push = $2 AND (withdrawn OR ended)", push).num_rows:
+            self.note(push, RESUMED)
 
-    def resume(self, plan: str, *, now: datetime) -> None:
-        """Enter that a push is gone on with, where its delivery was withdrawn or its end was entered."""
-        if self.table.query(f"FROM entries d WHERE plan = $2 AND NOT {not_followed(WITHDRAWN, ENDED)}", plan).num_rows:
-            self.note(plan, RESUMED, now=now)
-
-    def note(self, plan: str, kind: str, *, now: datetime, reason: str | None = None) -> None:
-        """Enter something of a push: later than what was said of it before, whatever the clock says."""
-        number = self.table.through(plan)
-        newest = self.table.query("SELECT max(recorded_at) FROM entries WHERE plan = $2", plan)[0][0].as_py()
-        moment = now if newest is None else max(now, newest + timedelta(microseconds=1))
-        row = rows_of(DELIVERY, 1, recorded_at=moment, plan=plan, kind=kind, author=author(), reason=reason)
-        self.table.append(row, writer=plan, number=number + 1)
+    def note(self, push: str, kind: str, *, reason: str | None = None) -> None:
+        """Record what happened to a push."""
+        row = rows_of(DELIVERY, 1, recorded_at=datetime.now(UTC), push=push, kind=kind, author=author(), reason=reason)
+        self.table.append(row, writer=push, number=self.table.through(push) + 1)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row a delivery that counts, newest first."""
-        columns = ", ".join(c for c in DELIVERY.names if c not in (ID, "host", "reason"))
-        return to_frame(self.table.query(f"SELECT {columns} FROM {_COUNTING} GROUP BY ALL ORDER BY recorded_at DESC"))
+        """Return one row for each delivery that counts, newest first."""
+        columns = quoted(*(c for c in DELIVERY.names if c not in (ID, "host", "reason", VERSION)))
+        return to_frame(
+            self.table.query(
+                f"SELECT DISTINCT {columns} FROM {_DELIVERIES} WHERE NOT withdrawn ORDER BY recorded_at DESC"
+            )
+        )
 
     def last_keys(self, as_of: pd.Timestamp | None) -> frozenset[str] | None:
-        """Return the ids of the last full delivery by then that counts; None where there was none."""
+        """Return the ids in the last full delivery that counts and was recorded by then; None if there is none."""
         keys = self.table.query(
-            f"""SELECT customer_id FROM (FROM {_COUNTING} AND kind = 'full' AND ($2 IS NULL OR recorded_at <= $2)
-                                         QUALIFY recorded_at = max(recorded_at) OVER ())""",
+            f"""SELECT {ID} FROM (
+                    SELECT *, max(recorded_at) OVER () AS last_at FROM {_DELIVERIES}
+                    WHERE NOT withdrawn AND kind = 'full' AND ($2 IS NULL OR recorded_at <= $2)
+                ) AS counting WHERE recorded_at = last_at""",
             as_of,
         )
         return frozenset(keys[ID].to_pylist()) if len(keys) else None
@@ -115,12 +125,12 @@ class Deliveries:
 
 @dataclass(frozen=True)
 class Claims:
-    """The claims on one target's ledger.
+    """The claims on one target's ledger: the deliveries of pushes that have not ended.
 
     Parameters
     ----------
     deliveries
-        What pushes to the ledger brought.
+        The deliveries of the pushes to the ledger.
     shared
         Whether there may be others at all; a ledger in one's own home takes no claims.
     """
@@ -129,73 +139,64 @@ class Claims:
     shared: bool
 
     def open(self) -> list[dict[str, Any]]:
-        """Return ``push, author, host, since`` of each push that has not ended, oldest first.
+        """Return ``push, author, host, since, claimed_at`` of each push that has not ended, oldest first.
 
-        Beside them ``claimed_at``: later than since where it was gone on with after its claim had ended.
+        ``claimed_at`` is later than ``since`` if the push was resumed after its claim had ended.
         """
         found: list[dict[str, Any]] = self.deliveries.table.query(
-            f"""SELECT plan AS push, author, host, min(recorded_at) AS since,
-                       greatest(min(recorded_at), any_value(resumed_at)) AS claimed_at
-                FROM entries d LEFT JOIN (
-                    SELECT plan, max(recorded_at) AS resumed_at FROM entries WHERE kind = '{RESUMED}' GROUP BY plan
-                ) USING (plan)
-                WHERE host IS NOT NULL AND {not_followed(ENDED, WITHDRAWN)}
-                GROUP BY plan, author, host ORDER BY since, push"""
+            f"""SELECT DISTINCT push, author, host, recorded_at AS since,
+                       greatest(recorded_at, resumed_at) AS claimed_at
+                FROM {_DELIVERIES} WHERE host IS NOT NULL AND NOT withdrawn AND NOT ended ORDER BY since, push"""
         ).to_pylist()
         return found
 
     def require_free(self, *, but_for: str = "", since: datetime | None = None) -> None:
-        """Refuse to send beside another push.
+        """Refuse to send while another push is open.
 
         Parameters
         ----------
         but_for
             One's own push.
         since
-            Only heed claims that were made later than one's own: of two that are open, one goes on.
+            Refuse only for claims that were made later than one's own: of two that are open, one can be resumed.
 
         Raises
         ------
         OpenPushError
             Naming the push, its author, since when, and the ways out.
         """
-        if not self.shared:
-            return
-        for claim in self.open():
+        for claim in self.open() if self.shared else []:
             if claim["push"] != but_for and (since is None or claim["claimed_at"] > since):
                 raise OpenPushError(
-                    f"Push {claim['push']} to the shared ledger is under way, or was left open: {claim['author']} "
-                    f"began it at {claim['since']:%Y-%m-%d %H:%M:%S}Z on {claim['host']}. Nothing was sent. "
-                    "Wait until it ends, then plan anew, or resume yours; or have it resumed or abandoned there. If "
-                    f"its machine is lost, Ledger.of().claims.release({claim['push']!r}, reason=…) lets others go on; "
-                    f"so does 'toolkit release {claim['push']}'."
+                    f"Push {claim['push']} to the shared ledger is running, or was left open: {claim['author']} "
+                    f"began it at {claim['since']:%Y-%m-%d %H:%M:%S}Z on {claim['host']}. Nothing was sent. Wait until "
+                    "it ends, then plan again, or resume your own push; or have it resumed or abandoned there. If its "
+                    f"machine is lost, release it: Ledger.of().claims.release({claim['push']!r}, reason=…), or "
+                    f"'toolkit release {claim['push']}'."
                 )
 
     def claimed_at(self, push: str) -> datetime | None:
-        """Return when a push claimed the ledger; None where it has no claim."""
+        """Return when a push claimed the ledger; None if it has no claim."""
         claims = self.open() if self.shared else []
         return next((claim["claimed_at"] for claim in claims if claim["push"] == push), None)
 
     def end(self, push: str) -> None:
-        """Enter that one's own push ended; once."""
+        """Record that one's own push ended; once."""
         if self.claimed_at(push) is not None:
-            self._enter_end(push)
+            self.deliveries.note(push, ENDED)
 
     def release(self, push: str, *, reason: str) -> None:
-        """End the claim of a push that nobody will end; who did so, and why, is kept.
+        """End the claim of a push that nobody will end; the author and the reason are kept.
 
-        What it sent and did not enter comes up again in the next diff. Should it be resumed after all, it leaves out
-        what others brought in since.
+        What it sent and did not record comes up again in the next diff. If it is resumed after all, it leaves out what
+        others have sent since.
 
         Raises
         ------
         LedgerError
             If the push has no claim, or no reason is given.
         """
-        required(reason, "To release another's push")
+        required(reason, "The release of another's push")
         if push not in (known := [claim["push"] for claim in self.open()]):
-            raise LedgerError(f"No push {push!r} is under way; there is {', '.join(known) or 'none'}.")
-        self._enter_end(push, reason)
-
-    def _enter_end(self, push: str, reason: str | None = None) -> None:
-        self.deliveries.note(push, ENDED, now=datetime.now(UTC), reason=reason)
+            raise LedgerError(f"No push {push!r} is open on this ledger. Open: {', '.join(known) or 'none'}.")
+        self.deliveries.note(push, ENDED, reason=reason)

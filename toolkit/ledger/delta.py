@@ -1,7 +1,7 @@
-"""A table that is only ever appended to, in a folder that several machines may write to (Delta Lake).
+"""A table in a folder that several machines can write to (Delta Lake); it is only ever appended to.
 
-Commits are atomic, and nothing is erased: no data file is vacuumed, no log is cleaned up. The only module that
-imports deltalake.
+Commits are atomic and nothing is erased: no data file is vacuumed, no log is cleaned up. The only module that imports
+deltalake.
 """
 
 from __future__ import annotations
@@ -22,43 +22,45 @@ from toolkit.engine import EngineError, Session
 from toolkit.errors import LedgerError
 from toolkit.model import kind_of
 
+VERSION = "ledger_version"
+"""The column with the version of the table that its rows made, as their writer saw it: the order of entering."""
 _UNUSABLE = re.compile(r"[\[\]^|\\]|%[0-9A-Fa-f]{2}")
-"""What deltalake 1.6 reads as something else in a path, or panics at."""
+"""What deltalake 1.6 misreads in a path, or panics at."""
 _TRIES = 10
-"""Appends do not conflict, but two that both make the table, or add a column, do: the second sees the first's."""
-_AGAIN = "do again what you did, or resume the push: what the vendor accepted is in the journal."
-_KEEP_LOGS = PostCommitHookProperties(cleanup_expired_logs=False)  # by default, those older than 30 days go
+"""Appends do not conflict, but two that create the table, or add a column, at once do: one of them tries again."""
+_AGAIN = "repeat the command, or resume the push: what the vendor accepted is in the journal."
+_KEEP_LOGS = PostCommitHookProperties(cleanup_expired_logs=False)  # by default, logs older than 30 days are deleted
 
 
 def require_usable_folder(folder: Path) -> None:
-    """Refuse a folder in which no Delta table can lie.
+    """Refuse a folder that cannot contain a Delta table.
 
     Raises
     ------
     LedgerError
-        If its name has a sign that Delta tables do not take.
+        If its name has a character that Delta tables do not allow.
     """
     if found := _UNUSABLE.search(folder.as_posix()):
         raise LedgerError(
-            f"The ledger cannot lie in {folder}, for Delta tables take no {found[0]!r} in a folder's name: "
-            "name another folder with TOOLKIT_LEDGER."
+            f"The ledger cannot be in {folder}: a Delta table allows no {found[0]!r} in the name of its folder. Choose "
+            "another folder with TOOLKIT_LEDGER."
         )
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table of a target, made when first written.
+    """One table of a target, created by the first write.
 
     Parameters
     ----------
     path
         Its folder.
     target
-        Whose it is; the table of another target is refused.
+        The target that it belongs to; a table of another target is refused.
     schema
-        Its columns. Those that older files lack are null, those that newer ones add are left alone.
+        Its columns. A column that older files lack is null, one that newer files add is left alone.
     private
-        Whether the folders that it lacks are made for this user alone.
+        Whether only this user can read the folders that it creates.
     """
 
     path: Path
@@ -68,33 +70,43 @@ class Table:
 
     @property
     def version(self) -> int:
-        """How many times it was written, less one; -1 where nothing was."""
-        table = self._open()
-        return -1 if table is None else int(table.version())
+        """The number of writes minus one; -1 if there is none."""
+        return _version(self._open())
 
     def query(self, sql: str, *parameters: Any, after: int = -1) -> pa.Table:
-        """Run SQL over the table, which is named ``entries`` there; its parameters are ``$2``, ``$3`` and so on.
+        """Run SQL over the table, as ``entries``; the parameters are ``$2``, ``$3`` and so on.
 
         Parameters
         ----------
         after
-            Only what was added after this version.
+            Read only what was added after this version.
         """
-        return self._query(self._open(), sql, parameters, after)
-
-    def query_now(self, sql: str, *parameters: Any) -> tuple[pa.Table, int]:
-        """Run SQL as `query`; returns the version too that it saw."""
         table = self._open()
-        return self._query(table, sql, parameters, -1), -1 if table is None else int(table.version())
+        files = self._files(table)
+        if files and after >= 0:
+            files -= self._files(self._open(after))
+        source = "FROM read_parquet($1, union_by_name=true)" if files else "FROM nothing WHERE $1 IS NULL"
+        with Session({"nothing": self.schema.empty_table()}) as session:  # for the columns that older files lack
+            try:
+                return session.table(
+                    f"WITH entries AS ({source} UNION ALL BY NAME FROM nothing) {sql}",
+                    [sorted(files) or None, *parameters],
+                )
+            except EngineError as error:  # its own words may contain a customer's values
+                if (damaged := self._unreadable(table, session)) is None:
+                    raise
+                raise LedgerError(
+                    f"The ledger in {self.path} cannot be read: its file {damaged} is lost or damaged "
+                    f"({type(error).__name__}). Restore the folder from a copy, or choose another one with "
+                    "TOOLKIT_LEDGER."
+                ) from None
 
     def through(self, writer: str) -> int:
-        """Return the number that this writer's last append bore; -1 for none."""
-        table = self._open()
-        found = None if table is None else table.transaction_version(writer)
-        return -1 if found is None else int(found)
+        """Return the number of this writer's last append; -1 for none."""
+        return _last_number(self._open(), writer)
 
     def append(self, rows: pa.Table, *, writer: str = "", number: int = 0) -> bool:
-        """Append rows in one commit; with a writer's name, no number at or below its last is taken, and False returned.
+        """Append rows in one commit; returns False if this writer has appended this number, or a later one, before.
 
         Raises
         ------
@@ -103,14 +115,15 @@ class Table:
         """
         marks = [Transaction(writer, number)] if writer else []
         for tries in range(_TRIES):
-            if self._has(writer, number):
-                return tries > 0  # then it is our own commit, which went through though it was said to have failed
+            table = self._open()
+            if writer and number <= _last_number(table, writer):
+                return tries > 0  # after a try, it is our own: reported as failed, but it went through
             try:
-                for folder in reversed([self.path, *self.path.parents]):  # else the parents are made for everybody
+                for folder in reversed([self.path, *self.path.parents]):  # mkdir's mode is not applied to parents
                     folder.mkdir(mode=0o700 if self.private else 0o777, exist_ok=True)
                 write_deltalake(
                     str(self.path),
-                    rows.cast(self.schema),
+                    _at_version(rows.cast(self.schema), _version(table) + 1),
                     mode="append",
                     name=self.target,
                     schema_mode="merge",
@@ -122,41 +135,18 @@ class Table:
                 continue
             except (DeltaError, OSError) as error:
                 with contextlib.suppress(LedgerError):
-                    if self._has(writer, number):  # as when only the checkpoint after it could not be written
+                    if writer and number <= self.through(writer):  # only the checkpoint after it failed
                         return True
                 raise LedgerError(
-                    f"The ledger in {self.path} cannot be written ({type(error).__name__}): free space or mend its "
+                    f"The ledger in {self.path} cannot be written ({type(error).__name__}): free space or fix its "
                     f"permissions, then {_AGAIN}"
                 ) from error
         raise LedgerError(
-            f"The ledger in {self.path} was written by somebody else at every try: when they are done, {_AGAIN}"
+            f"Somebody else wrote to the ledger in {self.path} at each of {_TRIES} tries: when they are done, {_AGAIN}"
         )
 
-    def _has(self, writer: str, number: int) -> bool:
-        return bool(writer) and number <= self.through(writer)
-
-    def _query(self, table: DeltaTable | None, sql: str, parameters: tuple[Any, ...], after: int) -> pa.Table:
-        files = self._files(table)
-        if files and after >= 0:
-            files -= self._files(self._open(after))
-        source = "FROM read_parquet($1, union_by_name=true)" if files else "FROM nothing WHERE $1 IS NULL"
-        with Session({"nothing": self.schema.empty_table()}) as session:  # which names what older files lack
-            try:
-                return session.table(
-                    f"WITH entries AS ({source} UNION ALL BY NAME FROM nothing) {sql}",
-                    [sorted(files) or None, *parameters],
-                )
-            except EngineError as error:  # whose own words may hold a customer's values
-                if (damaged := self._unreadable(table, session)) is None:
-                    raise
-                raise LedgerError(
-                    f"The ledger in {self.path} cannot be read, for its file {damaged} is lost or damaged "
-                    f"({type(error).__name__}): restore the folder from a copy, or name another one with "
-                    "TOOLKIT_LEDGER."
-                ) from None
-
     def _files(self, table: DeltaTable | None) -> set[str]:
-        # Plain paths, in which no sign stands for others.
+        # Escaped, since the engine reads a path as a pattern.
         return {glob.escape(str(self.path / name)) for name in _names(table)}
 
     def _unreadable(self, table: DeltaTable | None, session: Session) -> str | None:
@@ -174,8 +164,8 @@ class Table:
             return None
         except (DeltaError, OSError) as error:
             raise LedgerError(
-                f"The ledger in {self.path} cannot be read ({type(error).__name__}): restore it from a "
-                "copy, or name another one with TOOLKIT_LEDGER."
+                f"The ledger in {self.path} cannot be read ({type(error).__name__}): restore it from a copy, or choose "
+                "another one with TOOLKIT_LEDGER."
             ) from error
         if table.metadata().name != self.target:
             raise LedgerError(
@@ -183,24 +173,43 @@ class Table:
                 f"{self.target!r}: check TOOLKIT_TARGET and TOOLKIT_LEDGER."
             )
         if not pa.table(table.get_add_actions()).num_rows:
-            return None  # made, and nothing entered yet
-        self._require_types(table)
+            return None  # created, and nothing written yet
+        self._require_columns(pa.schema(table.schema()))
         return table
 
-    def _require_types(self, table: DeltaTable) -> None:
-        """Refuse a table that has a column in another data type: what is written would become another value in it."""
+    def _require_columns(self, columns: pa.Schema) -> None:
+        """Refuse a table of another layout, and one with a column of another data type, which would change values."""
+        if not {"push", VERSION} <= set(columns.names):
+            raise LedgerError(
+                f"The ledger in {self.path} has the layout of an earlier version of the toolkit: choose a new folder "
+                "with TOOLKIT_LEDGER, and seed it with the customers that the vendor has."
+            )
         wanted = {field.name: field.type for field in self.schema}
         differing = [
             f"{field.name} as {kind_of(field.type)}, not {kind_of(wanted[field.name])}"
-            for field in pa.schema(table.schema())
+            for field in columns
             if field.type != wanted.get(field.name, field.type)
         ]
         if differing:
             raise LedgerError(
                 f"The ledger in {self.path} has {'; '.join(differing)}: give the data_type under [[attributes]] in "
-                "toolkit.toml as it was sent. Where the vendor's column has another type now, name a new ledger with "
+                "toolkit.toml as it was sent. If the vendor's column has another type now, choose a new ledger with "
                 "TOOLKIT_LEDGER, and seed it with the customers."
             )
+
+
+def _version(table: DeltaTable | None) -> int:
+    return -1 if table is None else int(table.version())
+
+
+def _last_number(table: DeltaTable | None, writer: str) -> int:
+    found = None if table is None else table.transaction_version(writer)
+    return -1 if found is None else int(found)
+
+
+def _at_version(rows: pa.Table, version: int) -> pa.Table:
+    place = rows.schema.get_field_index(VERSION)
+    return rows.set_column(place, VERSION, pa.repeat(pa.scalar(version, pa.int64()), len(rows)))
 
 
 def _names(table: DeltaTable | None) -> list[str]:

@@ -3,44 +3,78 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.engine import Session, quoted, to_frame
-from toolkit.errors import InputError, LedgerError, ToolkitError
+from toolkit.engine import quoted
+from toolkit.errors import InputError, LedgerError, ToolkitError, wrong_kind
+from toolkit.ledger.delta import VERSION
 from toolkit.model import CUSTOMER, ID, TIME, Resource
-from toolkit.tables import author
 
 ACCEPTED, SEEDED, RETRACTED = "accepted", "seeded", "retracted"
 _TIME = pa.timestamp("us", tz="UTC")
-STANDS = f"""NOT EXISTS (FROM entries g WHERE g.entry = '{RETRACTED}' AND (g.plan IS NULL OR g.plan = e.plan)
-        AND g.customer_id = e.customer_id AND g.updated_at = e.updated_at AND g.recorded_at >= e.recorded_at)"""
-"""Whether no retraction took an entry e back."""
-STANDING = f"FROM entries e WHERE entry <> '{RETRACTED}' AND plan = $2 AND {STANDS}"
-"""The rows of a push ($2) that no retraction took back."""
+
+
+# Which entries count. The ledger is only ever appended to, so what counts follows from the order of its entries, and
+# that is the order in which they entered (`ledger_version`), not the order of their clocks (`recorded_at`). Analysts
+# share a ledger and their clocks differ; and the answer that an entry reports may be hours older than the commit that
+# brings it in, as after a crash and a resume. By the clocks, a retraction from a machine that is slow would take back
+# nothing, and one from a machine that is fast would take back what is accepted after it. Two writers at the same moment
+# give their rows the same version: neither saw the other's rows, so neither takes them back.
+#
+# A retraction takes back the entries of its version that entered before it: those of one push if it names one, else
+# all of them. A version counts while an acceptance of it is not taken back. If several are left, the vendor's own rule
+# decides which one its table holds: an UPSERT replaces what is there, an APPEND of a version that is there does
+# nothing. Here `recorded_at` decides first, since the vendor knows nothing of our ledger: a push that was resumed late
+# was still answered early.
+def _stands(rows: str) -> str:
+    """Return the SQL of the condition that no retraction among `rows` took back the entry ``e``."""
+    return f"""NOT EXISTS (SELECT 1 FROM {rows} g WHERE g.entry = '{RETRACTED}' AND g.customer_id = e.customer_id
+        AND g.updated_at = e.updated_at AND g.{VERSION} > e.{VERSION} AND (g.push IS NULL OR g.push = e.push))"""
+
+
+STANDS = _stands("entries")
+"""Whether no retraction took back an entry ``e``."""
+
+
+def versions_of(resource: Resource) -> str:
+    """Return the SQL for the versions that count; its parameters: accepted by, current on, a push to leave out."""
+    return f"""SELECT {quoted(*resource.names)} FROM (
+        WITH seen AS (
+            SELECT * FROM entries WHERE ($2 IS NULL OR recorded_at <= $2) AND ($3 IS NULL OR updated_at <= $3)
+                                    AND ($4 IS NULL OR push IS NULL OR push <> $4)
+        )
+        SELECT e.*, row_number() OVER (
+            PARTITION BY customer_id, updated_at
+            ORDER BY CASE WHEN operation = 'UPSERT' THEN 0 ELSE 1 END,
+                     CASE WHEN operation = 'UPSERT' THEN recorded_at END DESC,
+                     CASE WHEN operation = 'UPSERT' THEN {VERSION} END DESC,
+                     recorded_at, {VERSION}
+        ) AS row_
+        FROM seen e WHERE entry <> '{RETRACTED}' AND {_stands("seen")}
+    ) AS counting WHERE row_ = 1"""
 
 
 def entry_schema(resource: Resource) -> pa.Schema:
-    """Return the columns of an entry: what happened, the row with its custom attributes, and where it came from."""
+    """Return the columns of an entry: what happened, the row with its custom attributes, and its origin."""
     return pa.schema(
         [
-            pa.field("entry", pa.string()),  # accepted, seeded (sent before the toolkit came) or retracted
+            pa.field("entry", pa.string()),  # accepted, seeded (sent before the toolkit was used) or retracted
             *resource.arrow_schema(),
             pa.field("recorded_at", _TIME),  # when the vendor answered
             pa.field("operation", pa.string()),
-            pa.field("plan", pa.string()),  # the push; of a retraction, the only one whose rows it takes back
+            pa.field("push", pa.string()),  # of a retraction: the only push whose rows it takes back, if any
             pa.field("batch", pa.int64()),
             pa.field("position", pa.int64()),  # the row's place in its plan
             pa.field("author", pa.string()),
             pa.field("reason", pa.string()),
             pa.field("source_file", pa.string()),
             pa.field("source_row", pa.int64()),
+            pa.field(VERSION, pa.int64()),
         ]
     )
 
@@ -49,12 +83,12 @@ ENTRY = entry_schema(CUSTOMER)
 
 
 def rows_of(schema: pa.Schema, n: int, /, **columns: Any) -> pa.Table:
-    """Return rows of this schema: arrays as they are, single values repeated, what is not named null.
+    """Return rows of this schema: arrays as they are, single values repeated, other columns null.
 
     Examples
     --------
-    >>> rows_of(ENTRY, 2, entry=SEEDED, position=pa.array([4, 5])).select(["entry", "position", "plan"]).to_pylist()[1]
-    {'entry': 'seeded', 'position': 5, 'plan': None}
+    >>> rows_of(ENTRY, 2, entry=SEEDED, position=pa.array([4, 5])).select(["entry", "position", "push"]).to_pylist()[1]
+    {'entry': 'seeded', 'position': 5, 'push': None}
     """
 
     def column(field: pa.Field) -> Any:
@@ -66,126 +100,70 @@ def rows_of(schema: pa.Schema, n: int, /, **columns: Any) -> pa.Table:
     return pa.table([column(field) for field in schema], schema=schema)
 
 
-def seeding_name(rows: pa.Table) -> str:
-    """Return the name of a seeding, which its rows have in whatever order they come."""
-    content = rows.sort_by([(c, "ascending") for c in CUSTOMER.key]).to_pylist()
-    return "seed-" + hashlib.sha256(repr(content).encode()).hexdigest()[:12]
-
-
-def seeded_entries(
-    rows: pa.Table, places: pa.Array, *, resource: Resource, seeding: str, now: datetime, reason: str, source: str
-) -> pa.Table:
-    """Return the entries of customers that were sent before the toolkit came, by their rows' places in the source."""
-    return rows_of(
-        entry_schema(resource),
-        rows.num_rows,
-        entry=SEEDED,
-        **{c: rows[c] for c in resource.names},
-        recorded_at=now,
-        plan=seeding,
-        batch=0,
-        position=pa.array(range(rows.num_rows)),
-        author=author(),
-        reason=required(reason),
-        source_file=source,
-        source_row=places,
-    )
-
-
-# A version counts from its last acceptance that no retraction followed. An UPSERT replaces what was there, an APPEND of
-# a version that is there does nothing.
-def versions_of(resource: Resource) -> str:
-    """Return the SQL for the versions that count; its parameters: accepted by, current on, a push to leave out."""
-    return f"""FROM (
-    WITH seen AS (
-        FROM entries WHERE ($2 IS NULL OR recorded_at <= $2) AND ($3 IS NULL OR updated_at <= $3)
-                       AND ($4 IS NULL OR plan IS DISTINCT FROM $4)
-    ), gone AS (
-        SELECT customer_id, updated_at, plan, max(recorded_at) AS at_ FROM seen WHERE entry = '{RETRACTED}' GROUP BY ALL
-    )
-    SELECT {", ".join("e." + quoted(c) for c in resource.names)}
-    FROM seen e
-    LEFT JOIN (FROM gone WHERE plan IS NULL) k ON e.customer_id = k.customer_id AND e.updated_at = k.updated_at
-    LEFT JOIN (FROM gone WHERE plan IS NOT NULL) p
-        ON e.customer_id = p.customer_id AND e.updated_at = p.updated_at AND e.plan = p.plan
-    WHERE e.entry <> '{RETRACTED}' AND coalesce(e.recorded_at > greatest(k.at_, p.at_), TRUE)
-    QUALIFY row_number() OVER (
-        PARTITION BY e.customer_id, e.updated_at
-        ORDER BY coalesce(e.operation = 'UPSERT', FALSE) DESC,
-                 CASE WHEN e.operation = 'UPSERT' THEN -epoch_us(e.recorded_at) ELSE epoch_us(e.recorded_at) END) = 1)
-"""
-
-
-LATER_GONE = f"""SELECT e.customer_id, e.updated_at, max(e.recorded_at) AS at_ FROM entries e JOIN (
-        SELECT customer_id, updated_at, max(recorded_at) AS gone_at FROM entries
-        WHERE entry = '{RETRACTED}' AND recorded_at >= $2 AND (plan IS NULL OR plan = $3) GROUP BY ALL
-    ) USING (customer_id, updated_at) WHERE e.recorded_at <= gone_at + INTERVAL 1 second GROUP BY ALL"""
-"""The versions retracted at a moment ($2) or later, as for a push ($3), and when; with what was put behind it since."""
-
-
-def after_retractions(entries: pa.Table, gone: pa.Table) -> pa.Table:
-    """Return the entries, later than what retracted their versions (`LATER_GONE`) before they came to the ledger."""
-    # What is entered is no part of what was taken back then, however early the vendor answered or the clocks differ.
-    if not gone.num_rows:
-        return entries
-    with Session({"entries_": entries, "gone": gone}) as session:
-        return session.table(
-            "SELECT e.* REPLACE (greatest(recorded_at, at_ + INTERVAL 1 microsecond) AS recorded_at) "
-            "FROM entries_ e LEFT JOIN gone USING (customer_id, updated_at) ORDER BY position"
-        )
-
-
-def held_keys(keys: list[tuple[str, Any]], versions: pa.Table) -> pa.Table:
-    """Return the keys as a table.
+def pairs_of(keys: Any) -> list[tuple[str, pd.Timestamp | None]]:
+    """Return keys as pairs of customer_id and updated_at, in UTC.
 
     Raises
     ------
     InputError
-        If one is no pair of customer_id and updated_at.
+        If one is not such a pair.
+    """
+    try:
+        pairs = [(who, moment_of(at, TIME)) for who, at in keys]
+    except (TypeError, ValueError):
+        raise InputError(f"A key is a pair of {ID} and {TIME}: give a list of pairs. Nothing was retracted.") from None
+    for customer_id, _ in pairs:
+        require_text(customer_id)
+    return pairs
+
+
+def held_keys(pairs: list[tuple[str, pd.Timestamp | None]], versions: pa.Table) -> pa.Table:
+    """Return the keys as a table, each once.
+
+    Raises
+    ------
     LedgerError
         If there is no such version.
     """
-    try:
-        ids, times = [who for who, _ in keys], [moment_of(at, TIME) for _, at in keys]
-    except (TypeError, ValueError):
-        raise InputError(f"A key is a pair of {ID} and {TIME}. Nothing was retracted.") from None
-    for customer_id in ids:
-        require_text(customer_id)
-    wanted = pd.DataFrame({ID: pd.array(ids, dtype="str"), TIME: pd.Series(times, dtype="datetime64[us, UTC]")})
-    held = to_frame(versions.select(list(CUSTOMER.key))).assign(found=True)
-    merged = wanted.drop_duplicates().merge(held, how="left", on=list(CUSTOMER.key))
-    if merged["found"].isna().any():
-        missing = merged.loc[merged["found"].isna(), ID].tolist()
+    key = list(CUSTOMER.key)
+    ids, times = pa.array([who for who, _ in pairs], pa.string()), pa.array([at for _, at in pairs], _TIME)
+    wanted = pa.table([ids, times], key).group_by(key).aggregate([])
+    missing = wanted.join(versions.select(key), key, join_type="left anti")[ID].to_pylist()
+    if missing:
         raise LedgerError(
-            f"The ledger holds no such version of {', '.join(missing[:5])}: look at history(customer_id). Nothing was "
+            f"The ledger has no such version of {', '.join(missing[:5])}: see history(customer_id). Nothing was "
             "retracted."
         )
-    return pa.table({c: pa.array(merged[c]) for c in CUSTOMER.key})
+    return wanted
 
 
-def required(
-    reason: str, what: str = "What is entered by hand", *, error: Callable[[str], ToolkitError] = LedgerError
-) -> str:
-    """Return the reason of something, which must not be empty."""
+def required(reason: str, what: str = "An entry by hand", *, error: Callable[[str], ToolkitError] = LedgerError) -> str:
+    """Return the reason for something, which must not be empty."""
     if not (isinstance(reason, str) and reason.strip()):
-        raise error(f"{what} needs a reason, for those who read the ledger later.")
+        raise error(f"{what} needs a reason, for those who read the ledger later: give reason=….")
     return reason
 
 
 def require_text(customer_id: Any) -> None:
-    """Refuse an id that is a number: its zeros are lost already."""
+    """Refuse an id that is a number: its leading zeros are lost already."""
     if not isinstance(customer_id, str):
-        raise InputError(f"{ID} is text, so write it in quotes: '00123', not a {type(customer_id).__name__}.")
+        raise InputError(f"{ID} is text, and {type(customer_id).__name__} was given: write it in quotes, as '00123'.")
+
+
+def require_push(push: Any) -> None:
+    """Refuse what cannot be the name of a push."""
+    if not isinstance(push, str):
+        raise wrong_kind(push, "the name of a push", "Ledger.of().pushes()")
 
 
 def moment_of(value: Any, name: str) -> pd.Timestamp | None:
-    """Return a time in UTC, which it is taken for where it names no zone."""
+    """Return a time in UTC; without a zone, it is taken as UTC."""
     if value is None:
         return None
     moment = None
-    if not isinstance(value, int | float | np.number):  # nanoseconds since 1970, which nobody means
+    if not isinstance(value, int | float | np.number):  # pandas takes a number as nanoseconds since 1970
         with contextlib.suppress(ValueError, TypeError):
             moment = pd.Timestamp(value)
-    if not isinstance(moment, pd.Timestamp):  # of an empty text too, pandas makes no time
+    if not isinstance(moment, pd.Timestamp):  # pandas makes NaT of an empty text
         raise LedgerError(f"{name} is not a time: write it as 2026-09-01 or 2026-09-01T10:00:00Z.")
     return moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")

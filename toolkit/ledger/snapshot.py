@@ -1,4 +1,4 @@
-"""A snapshot: the customers as the vendor should hold them at one moment."""
+"""A snapshot: the customers as the vendor should have them at one moment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.display import Result, badges, frame_table, heading, paragraph, plu
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Snapshot(Result):
-    """The customers as the vendor should hold them at one moment, one row each.
+    """The customers as the vendor should have them at one moment, one row each.
 
     Attributes
     ----------
@@ -22,11 +22,11 @@ class Snapshot(Result):
     versions
         Every version that counts, with the contract's columns; what a diff compares with.
     version
-        The ledger's version that this was read from; -1 for a ledger without entries.
+        The version of the ledger that it was read from; -1 for a ledger without entries.
     last_keys
-        Ids in the last full delivery; None where there was none.
+        Ids in the last full delivery; None if there was none.
     origin
-        Which ledger it was read from, and of which moment if not of now.
+        The ledger that it was read from, and whether it is of a past moment.
     """
 
     frame: pd.DataFrame
@@ -44,7 +44,7 @@ class Snapshot(Result):
         return len(self.frame)
 
     def summary(self) -> str:
-        """Say the snapshot in one line."""
+        """Give the snapshot in one line."""
         when = "".join(
             f" {word} {timestamp(moment)}"
             for word, moment in (("as of", self.as_of), ("valid at", self.valid_at))

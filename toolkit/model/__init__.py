@@ -18,7 +18,16 @@ from toolkit.model.contract import (
     Resource,
     kind_of,
 )
-from toolkit.model.delivery import BROKEN_COLUMNS, Customers, Delivery, DeliveryKind, Sent, as_delivery, no_broken_lines
+from toolkit.model.delivery import (
+    BROKEN_COLUMNS,
+    Customers,
+    Delivery,
+    DeliveryKind,
+    Sent,
+    as_delivery,
+    no_broken_lines,
+    require_key,
+)
 from toolkit.model.dtypes import cast_column, cast_custom, to_series, typed_frame
 from toolkit.model.encoding import EncodedRows, encode, is_oversized, max_row_bytes, oversized
 from toolkit.model.schema import (
@@ -70,6 +79,7 @@ __all__ = [
     "oversized",
     "parse_times",
     "reason",
+    "require_key",
     "schema_for",
     "settled",
     "to_series",

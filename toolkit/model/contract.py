@@ -1,15 +1,15 @@
 """The vendor's ingestion contract as data: columns, limits, addresses, envelope, the words of an answer.
 
-Source: the vendor's *Data Ingestion API v2* pages, as collected in the project's ``contract.md``. Two dated
-contracts are kept: ``2026-04`` (the resource page of 16 April 2026, tag A) and ``current`` (the newest pages,
-tag D). No other module of the client names a limit, a path or a field of the envelope.
+The source is the vendor's *Data Ingestion API v2* pages. There are two contracts: ``2026-04`` (the resource page of 16
+April 2026) and ``current`` (the newest pages). No other module of the client names a limit, a path or a field of the
+envelope. A second resource of the same shape is one more `Resource`: whose row, since when, and its attributes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -38,13 +38,11 @@ class Column:
     Attributes
     ----------
     values
-        The closed list of values of an enum; empty where any value is allowed.
-    use
-        What the pricing application does with it, in the documentation's words.
+        The closed list of values of an enum; empty if any value is allowed.
     min_length, max_length
-        Of a text, in characters; None where any length is allowed.
+        Of a text, in characters; None if any length is allowed.
     default
-        What a new customer gets where a delivery does not speak of the column.
+        What a new customer gets if a delivery does not have the column.
     """
 
     name: str
@@ -52,7 +50,6 @@ class Column:
     nullable: bool = True
     key: bool = False
     values: tuple[str, ...] = ()
-    use: str = ""
     min_length: int | None = None
     max_length: int | None = None
     default: Any = None
@@ -64,13 +61,13 @@ class Column:
 
 
 def kind_of(arrow: pa.DataType) -> str:
-    """Return the data type that an Arrow type carries; of others, its own name."""
+    """Return the data type of the vendor for an Arrow type; for any other type, the name that Arrow gives it."""
     return next((kind for kind, its in _ARROW.items() if its == arrow), str(arrow))
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A table of the vendor's: its raw name and its columns, in the order they are sent."""
+    """One of the vendor's tables: its name without prefix and suffix, and its columns in the order they are sent."""
 
     name: str
     columns: tuple[Column, ...]
@@ -110,24 +107,25 @@ class Contract:
 
     Attributes
     ----------
+    path_style
+        The part of the ingestion path between the API's version and the table; the pages write it in three ways.
     max_rows, max_bytes
         Limits of one request; bytes are of the whole body, 1 MB read as 1,000,000.
     max_requests_per_s
         Requests a second, for the whole target.
     dry_run
-        Whether ``dryRun`` is documented; where it is not, the vendor might ignore it and write.
+        Whether ``dryRun`` is documented; if it is not, the vendor might ignore it and write.
     affixes_required
         Whether prefix and suffix must be given.
     failed_field
-        Where an answer lists the rows that did not pass.
+        The field of an answer that lists the rows that did not pass.
     first_index
         What an index in it counts from; not documented, so an assumption.
     attribute_path, attribute_field
-        Where a custom attribute is posted to, and what the field with its name is called there.
+        The path that a custom attribute is posted to, and the field of the body with its name.
     """
 
     name: str
-    source: str
     base_url: str
     path_style: PathStyle
     resource: Resource
@@ -143,14 +141,6 @@ class Contract:
     schema_path: str = "/api/v2/schema?solutionName={solution}"
     attribute_path: str = "/api/v2/schema/{name}/add-attribute"
     attribute_field: str = "columnName"
-    paths: dict[str, str] = field(
-        hash=False,
-        default_factory=lambda: {
-            "ingest/object": "/api/v2/ingest/object/{name}",
-            "objects": "/api/v2/objects/{name}",
-            "object": "/api/v2/object/{name}",
-        },
-    )
 
     @classmethod
     def named(cls, name: str) -> Contract:
@@ -161,19 +151,17 @@ class Contract:
         >>> Contract.named("2026-04").max_rows, Contract.named("current").max_rows
         (500, 2000)
         """
-        try:
-            return CONTRACTS[name]
-        except KeyError:
-            known = " or ".join(CONTRACTS)
-            raise SettingsError(f"No contract is named {name!r}: set TOOLKIT_CONTRACT to {known}.") from None
+        if name not in list(CONTRACTS):  # a list, for what cannot be hashed
+            raise SettingsError(f"No contract is named {name!r}: set TOOLKIT_CONTRACT to {' or '.join(CONTRACTS)}.")
+        return CONTRACTS[name]
 
     @property
     def others(self) -> tuple[Contract, ...]:
-        """The contracts beside this one, whose refusals are worth a warning."""
+        """The other contracts: a row that one of them refuses is worth a warning."""
         return tuple(c for c in CONTRACTS.values() if c.name != self.name)
 
     def url(self, base_url: str, *, style: str = "", prefix: str = "", suffix: str = "") -> str:
-        """Return the address that rows are posted to: names are literal concatenation.
+        """Return the address that rows are posted to.
 
         Examples
         --------
@@ -181,14 +169,14 @@ class Contract:
         'http://127.0.0.1:8765/api/v2/objects/QP_CUSTOMER_OOTB'
         """
         name = quote(self.table(prefix, suffix), safe="")
-        return base_url.rstrip("/") + self.paths[style or self.path_style].format(name=name)
+        return base_url.rstrip("/") + f"/api/v2/{style or self.path_style}/{name}"
 
     def table(self, prefix: str, suffix: str) -> str:
-        """Return the table's own name: its raw name between prefix and suffix."""
+        """Return the name of the tenant's table: the resource's name between prefix and suffix."""
         return f"{prefix}{self.resource.name}{suffix}"
 
     def with_columns(self, columns: Iterable[Column]) -> Contract:
-        """Return the contract with further columns behind the documented ones.
+        """Return the contract with more columns after the documented ones.
 
         Examples
         --------
@@ -203,7 +191,7 @@ class Contract:
         return self.schema_path.format(solution=quote(solution, safe=""))
 
     def attribute_call(self, solution: str, table: str, column: Column, *, required: bool = False) -> tuple[str, bytes]:
-        """Return the path and the body that create a custom attribute; its name travels in upper case.
+        """Return the path and the body that create a custom attribute; the vendor writes its name in upper case.
 
         Examples
         --------
@@ -222,11 +210,11 @@ class Contract:
             **({} if column.default is None else {"defaultValue": column.default}),
             "validations": checks,
         }
-        path = self.attribute_path.format(name=quote(table, safe=""))
-        return path, json.dumps(body, ensure_ascii=False, default=str).encode()
+        sent = json.dumps(body, ensure_ascii=False, default=str).encode()
+        return self.attribute_path.format(name=quote(table, safe="")), sent
 
     def envelope(self, solution: str, operation: str, *, dry_run: bool = False) -> tuple[bytes, bytes]:
-        """Return what stands before and after the comma-separated rows in a body.
+        """Return the parts of a body before and after the comma-separated rows.
 
         ``dryRun`` is written only when true.
 
@@ -240,7 +228,7 @@ class Contract:
         return head.encode(), tail.encode()
 
     def header(self, token: str) -> dict[str, str]:
-        """Return the header that carries the raw token: no ``Bearer`` before it."""
+        """Return the header with the raw token: the vendor expects no ``Bearer`` before it."""
         return {"Authorization": token}
 
 
@@ -248,31 +236,21 @@ def _customer(*, name_nullable: bool) -> Resource:
     return Resource(
         "CUSTOMER",
         (
-            Column(
-                "customer_id",
-                nullable=False,
-                key=True,
-                use="joins customers to quotations and sales for model training",
-            ),
-            Column(
-                "updated_at",
-                "datetime",
-                nullable=False,
-                key=True,
-                use="the newest row is shown in the UI; matched to each quote's date in training",
-            ),
-            Column("customer_name", nullable=name_nullable, use="shown in the UI"),
-            Column("customer_category", use="model feature"),
-            Column("customer_subcategory", use="model feature"),
-            Column("customer_price_list_id", use="price list reference"),
-            Column("source", values=("peak", "customer"), use="who created the entry"),
+            Column("customer_id", nullable=False, key=True),  # joins customers to quotes and sales for model training
+            # The newest row is shown in the UI; training takes the one that was current on a quote's date.
+            Column("updated_at", "datetime", nullable=False, key=True),
+            Column("customer_name", nullable=name_nullable),  # shown in the UI
+            Column("customer_category"),  # a feature of the model, as is the next one
+            Column("customer_subcategory"),
+            Column("customer_price_list_id"),  # names a price list
+            Column("source", values=("peak", "customer")),  # who created the entry
         ),
     )
 
 
+# The resource page of 16 April 2026.
 APRIL_2026 = Contract(
     name="2026-04",
-    source="the resource page of 16 April 2026",
     base_url="https://service.peak.ai/ingestion-api",
     path_style="ingest/object",
     resource=_customer(name_nullable=True),
@@ -284,9 +262,9 @@ APRIL_2026 = Contract(
     attribute_field="attributeName",
 )
 
+# The newest undated pages, after June 2026.
 CURRENT = Contract(
     name="current",
-    source="the newest undated pages, after June 2026",
     base_url="https://ingestion.peak.ai",
     path_style="objects",
     resource=_customer(name_nullable=False),
@@ -300,4 +278,4 @@ CONTRACTS = {c.name: c for c in (APRIL_2026, CURRENT)}
 CUSTOMER = APRIL_2026.resource
 """The columns and the key, which every contract shares; nullability is the contract's own."""
 ID, TIME = CUSTOMER.key
-"""The two columns of the key: whose row it is, and since when it holds."""
+"""The two columns of the key: whose row it is, and since when it is valid."""

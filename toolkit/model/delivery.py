@@ -1,4 +1,4 @@
-"""A delivery: a customer frame together with what its file says of itself.
+"""A delivery: a customer frame, and what is known about its source.
 
 Every station takes a plain frame, a `Delivery`, or the result of the station before (which carries one).
 """
@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
-from toolkit.errors import InputError
+from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID
 
 DeliveryKind = Literal["full", "changes"]
@@ -21,7 +21,7 @@ BROKEN_COLUMNS = (ID, "reason", "text")
 
 
 def no_broken_lines() -> pd.DataFrame:
-    """Return an empty table of lines that were set aside, index ``source_row``."""
+    """Return an empty table of broken lines, index ``source_row``."""
     index = pd.Index([], dtype="int64", name="source_row")
     return pd.DataFrame({c: pd.Series([], dtype="str", index=index) for c in BROKEN_COLUMNS}, index=index)
 
@@ -34,33 +34,32 @@ class Delivery(Result):
     ----------
     frame
         The customers; the index ``source_row`` is the record's number in the file, the header counted.
-        ``updated_at`` is UTC in microseconds, or object where a cell that did not parse keeps its text.
+        ``updated_at`` is UTC in microseconds, or object if a cell that could not be parsed keeps its text.
     source
         The file's name, or ``frame``.
     digest
         SHA-256 of the file's bytes; empty for a frame.
     kind
-        ``full``: customers not in it are absent. ``changes``: it says nothing about the others.
+        ``full``: customers not in it are absent. ``changes``: other customers are not affected.
     given
-        The columns that the delivery speaks of. A column that is not given keeps, for a known customer, the
-        value that was sent before.
+        The columns that the delivery has. For a known customer, any other column keeps the value that was sent before.
     names
         Schema column to the file's own column name.
     broken
-        Lines that could not be parsed: index ``source_row``, columns ``customer_id`` (where it could be
-        told), ``reason`` and the raw ``text``.
+        Lines that could not be parsed: index ``source_row``, columns ``customer_id`` (if it could be read), ``reason``
+        and the raw ``text``.
     held
         Ids whose rows are quarantined: neither absent nor sent.
     n_quarantined
-        Rows set aside so far, broken lines included.
+        Rows quarantined so far, broken lines included.
     corrections
         The named corrections that the mapping chose, with their options.
     notes
-        What was detected or decided while reading, in plain words.
+        What was detected or decided while reading, for people.
     datetime, timezone
-        How the source writes ``updated_at``, as the mapping says.
+        How the source writes ``updated_at``, according to the mapping.
     parts
-        For a folder of part-files: each file and the number that its rows count on from.
+        For a folder of part-files: each file, and the number of rows before it.
     """
 
     frame: pd.DataFrame
@@ -80,11 +79,11 @@ class Delivery(Result):
 
     @property
     def delivery(self) -> Delivery:
-        """Itself: whatever carries a delivery can stand where one is wanted."""
+        """Itself, so that a delivery can be used like any result that carries one."""
         return self
 
     def place(self, source_row: int) -> str:
-        """Say where a row stands, with its file where there are several.
+        """Give the place of a row: its number, after the name of its file if there are several.
 
         Examples
         --------
@@ -101,11 +100,11 @@ class Delivery(Result):
 
     @property
     def n_broken(self) -> int:
-        """Lines set aside because they could not be parsed."""
+        """Lines that could not be parsed."""
         return len(self.broken)
 
     def summary(self) -> str:
-        """Say the delivery in one line."""
+        """Give the delivery in one line."""
         broken = f", {plural(self.n_broken, 'broken line')} set aside" if self.n_broken else ""
         return f"{plural(self.n_rows, 'row')} from {self.source}{broken}"
 
@@ -139,12 +138,11 @@ class Delivery(Result):
 
 
 class CarriesDelivery(Protocol):
-    """Whatever has a delivery: a `Delivery`, a correction, a validation report."""
+    """What has a delivery: a `Delivery`, a correction, a validation report."""
 
     @property
     def delivery(self) -> Delivery:
-        """The delivery it carries."""
-        ...
+        """The delivery that it carries."""
 
 
 Customers = pd.DataFrame | CarriesDelivery
@@ -153,7 +151,7 @@ Customers = pd.DataFrame | CarriesDelivery
 
 @runtime_checkable
 class Sent(Protocol):
-    """What was sent before, one row a customer: a snapshot of a ledger."""
+    """What was sent before, one row for each customer: a snapshot of a ledger."""
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -165,13 +163,56 @@ class Sent(Protocol):
 
 
 def as_delivery(data: Customers, *, columns: tuple[str, ...] = CUSTOMER.names) -> Delivery:
-    """Return the delivery that `data` carries, or a plain frame as a full delivery of its own, of these columns."""
-    if not isinstance(data, pd.DataFrame):
-        if not hasattr(data, "delivery"):
-            what = f"a {type(data).__name__}" if data is not None else "nothing"
-            raise InputError(f"Customers are wanted, a frame or what read_customers gives, and {what} was given.")
-        return data.delivery
-    given = tuple(c for c in columns if c in data.columns)
-    if not pd.api.types.is_integer_dtype(data.index.dtype):
-        data = data.reset_index(drop=True)  # a row's place in its source is a number
-    return Delivery(data.rename_axis("source_row"), given=given)
+    """Return the delivery that `data` carries; a plain frame becomes a full delivery.
+
+    The one check of what every station takes: whatever this returns has a frame with the key's columns, each once.
+
+    Parameters
+    ----------
+    columns
+        The columns of a plain frame that count as given.
+
+    Raises
+    ------
+    InputError
+        If `data` is neither a frame nor carries a delivery, lacks a column of the key, or has two columns of one name.
+
+    Examples
+    --------
+    >>> as_delivery("customers.csv")
+    Traceback (most recent call last):
+    toolkit.errors.InputError: A customer frame is wanted here, and a str was given: read_customers(path) gives one.
+    """
+    if isinstance(data, pd.DataFrame):
+        require_key(data)
+        given = tuple(c for c in columns if c in data.columns)
+        if not pd.api.types.is_integer_dtype(data.index.dtype):
+            data = data.reset_index(drop=True)  # a row's place in its source is a number
+        return Delivery(data.rename_axis("source_row"), given=given)
+    delivery = getattr(data, "delivery", None)
+    if not isinstance(delivery, Delivery):
+        calls = {"snapshot": "Ledger.of().snapshot().frame", "versions": "snapshot.frame"}
+        call = next((call for name, call in calls.items() if hasattr(data, name)), "read_customers(path)")
+        raise wrong_kind(data, "a customer frame", call)
+    require_key(delivery.frame)
+    return delivery
+
+
+def require_key(frame: pd.DataFrame) -> None:
+    """Refuse a frame that lacks a column of the key, or has two columns of one name.
+
+    Raises
+    ------
+    InputError
+        Naming the columns.
+    """
+    if missing := [c for c in CUSTOMER.key if c not in frame.columns]:
+        raise InputError(
+            f"The frame lacks {' and '.join(missing)}: every customer row needs {' and '.join(CUSTOMER.key)}. Rename "
+            "the columns, or read the file with a mapping: read_customers(path, mapping=…)."
+        )
+    if doubled := sorted({str(c) for c in frame.columns[frame.columns.duplicated()]}):
+        raise InputError(
+            f"The frame has several columns named {', '.join(doubled)}: keep one of each, as with "
+            "frame.loc[:, ~frame.columns.duplicated()]."
+        )

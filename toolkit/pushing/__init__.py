@@ -1,6 +1,6 @@
 """The verbs of an analyst: plan, push, resume, report, settle, send again, revert.
 
-May import: `sending`, `ledger` and what is below.
+May import: `sending`, `ledger`, `quality` and what is below.
 """
 
 from toolkit.pushing.history import Status, pushes, report
@@ -8,6 +8,7 @@ from toolkit.pushing.planning import PushPlan, plan_push, require_digest
 from toolkit.pushing.report import PushReport
 from toolkit.pushing.repushing import Repush, correct_customers, repush, revert
 from toolkit.pushing.runs import abandon, dry_run, push, resume, status
+from toolkit.pushing.seeding import seed
 from toolkit.pushing.settling import Named, settle
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "require_digest",
     "resume",
     "revert",
+    "seed",
     "settle",
     "status",
 ]

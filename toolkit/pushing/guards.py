@@ -204,7 +204,7 @@ def _older(at: Situation, _: float) -> str:
     same = at.deliveries[(at.deliveries["digest"] == delivery.digest) & (delivery.digest != "")]
     if len(same):
         seen = same.iloc[0]
-        return f"{delivery.source} was delivered before, at {timestamp(seen['recorded_at'])} (push {seen['plan']})."
+        return f"{delivery.source} was delivered before, at {timestamp(seen['recorded_at'])} (push {seen['push']})."
     newest = delivery.frame[TIME].max()
     if last is None or not newest < last["newest"]:  # a time that is not known says nothing
         return ""

@@ -23,7 +23,7 @@ def enter_delivery(journal: Journal, record: PushRecord, ledger: Ledger) -> None
     """Tell the ledger of the push's delivery, if it was not told."""
     delivery = journal.kept.delivery(record)
     if delivery is not None:
-        ledger.record_delivery(delivery, plan=record.id, now=datetime.fromisoformat(record.opened_at))
+        ledger.record_delivery(delivery, push=record.id, now=datetime.fromisoformat(record.opened_at))
         journal.kept.drop_delivery(record.id)
 
 
@@ -65,7 +65,7 @@ def enter_settled(journal: Journal, ledger: Ledger) -> None:
     Of a ledger that never heard of a push, as a new one that was seeded, nothing is missing.
     """
     settled = journal.settled()
-    known = set(ledger.deliveries()["plan"]) if settled else set()
+    known = set(ledger.deliveries()["push"]) if settled else set()
     for record in settled:
         if record.id not in known:
             continue
@@ -90,7 +90,7 @@ def enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None
         group = list(receipts)
         told = replace(record, author=author, facts={**record.facts, "reason": reason})
         ledger.record(
-            accepted_entries(rows, group, told, resource=ledger.resource), plan=record.id, through=group[-1].number
+            accepted_entries(rows, group, told, resource=ledger.resource), push=record.id, through=group[-1].number
         )
 
 
@@ -147,7 +147,7 @@ def accepted_entries(
         **{c: taken[c] for c in resource.names},
         recorded_at=pa.array(np.repeat(np.array(times, "datetime64[us]"), lengths)).cast(pa.timestamp("us", tz="UTC")),
         operation=record.facts["operation"],
-        plan=record.id,
+        push=record.id,
         batch=pa.array(np.repeat([r.batch for r in receipts], lengths)),
         position=pa.array(places),
         author=record.author,

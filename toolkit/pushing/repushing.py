@@ -462,12 +462,12 @@ _TOUCHED = f"""FROM (
     WITH mine AS (
         SELECT customer_id, coalesce(max(updated_at) FILTER (stands), max(updated_at)) AS updated_at,
                max(recorded_at) AS at_, NOT bool_or(stands) AS retracted
-        FROM (SELECT *, {STANDS} AS stands FROM entries e WHERE plan = $2 AND entry <> '{RETRACTED}')
+        FROM (SELECT *, {STANDS} AS stands FROM entries e WHERE push = $2 AND entry <> '{RETRACTED}')
         GROUP BY customer_id
     ), later AS (
-        SELECT e.customer_id, max_by(e.plan, e.recorded_at) AS later_push
+        SELECT e.customer_id, max_by(e.push, e.recorded_at) AS later_push
         FROM entries e JOIN mine ON e.customer_id = mine.customer_id AND e.recorded_at >= at_
-        WHERE e.entry <> '{RETRACTED}' AND e.plan IS DISTINCT FROM $2 AND {STANDS}
+        WHERE e.entry <> '{RETRACTED}' AND e.push IS DISTINCT FROM $2 AND {STANDS}
           AND e.updated_at >= mine.updated_at
         GROUP BY e.customer_id
     )
