@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from toolkit.errors import ReadingError
 from toolkit.model import CUSTOMER
-from toolkit.reading.csv_file import read_encoding
-from toolkit.reading.text_table import BrokenLine, Choose, Table, opened, text_of
+from toolkit.reading.text_encoding import read_encoding, text_of
+from toolkit.reading.text_table import BrokenLine, Choose, Table, opened
 
 WINDOW = 50_000
 """Records whose cells are held as Python's texts before Arrow takes them."""

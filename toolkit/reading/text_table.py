@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +22,6 @@ from toolkit.model import BROKEN_COLUMNS, no_broken_lines
 
 ZIP = b"PK\x03\x04"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-GZIP = b"\x1f\x8b"
-
-MAX_UNPACKED = 200_000_000
-"""Bytes that a packed file may unpack to before its ratio is looked at."""
-MAX_RATIO = 100
-"""How many times its size such a file may unpack to: tables reach 30, a bomb 1,000."""
 HEADER_SEARCH = 30
 """How many records are looked at for the header."""
 
@@ -120,47 +113,6 @@ def opened(path: Path) -> Iterator[None]:
         if "null" not in str(error):
             raise
         raise ReadingError("The path holds a NUL, which no file name has: check the path.") from None
-
-
-@contextmanager
-def unpacked(path: Path) -> Iterator[BinaryIO]:
-    """Open a file's bytes, unpacked if they are gzip's, whatever its name; a bomb is refused."""
-    with path.open("rb") as file:
-        if file.read(len(GZIP)) != GZIP:
-            file.seek(0)
-            yield file
-            return
-        file.seek(0)
-        with gzip.GzipFile(fileobj=file) as content:
-            yield io.BufferedReader(_Bounded(content, path), io.DEFAULT_BUFFER_SIZE)
-
-
-@contextmanager
-def text_of(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
-    """Open a file as text, unpacked; its line ends stay as they are."""
-    with unpacked(path) as file:
-        yield io.TextIOWrapper(file, encoding=encoding, newline="")
-
-
-class _Bounded(io.RawIOBase):
-    """What gzip unpacks, until it is more than any table."""
-
-    def __init__(self, content: gzip.GzipFile, path: Path) -> None:
-        self._content, self._path, self._n = content, path, 0
-        self._limit = max(MAX_UNPACKED, MAX_RATIO * path.stat().st_size)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        n = self._content.readinto(buffer)
-        self._n += n
-        if self._n > self._limit:
-            raise ReadingError(
-                f"{self._path.name} unpacks to more than {MAX_RATIO} times its size: it is no table. Ask for it again, "
-                "or unpack it and look what it holds."
-            )
-        return n
 
 
 def require_header(header: Sequence[str], path: Path, header_row: int) -> None:

@@ -30,8 +30,8 @@ from toolkit.errors import MappingError, ReadingError, did_you_mean
 from toolkit.model import CUSTOMER
 from toolkit.reading.text_table import (
     HEADER_SEARCH,
-    MAX_RATIO,
-    MAX_UNPACKED,
+
+
     OLE,
     ZIP,
     BrokenLine,
@@ -46,6 +46,7 @@ from toolkit.reading.text_table import (
 MAX_CELLS = 20_000_000
 """Cells of a sheet's area, filled or not, that are always taken; beyond it an eighth has to be filled."""
 MAX_ROW, MAX_COLUMN = 1_048_576, 16_384
+MAX_UNPACKED, MAX_RATIO = 200_000_000, 100
 _BLOCK = 1 << 22
 
 Cell = tuple[int, int]
