@@ -6,6 +6,7 @@ whose cells are all empty, are counted and skipped.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -240,18 +241,20 @@ class _Records:
 
     def _in_bulk(self, window: str) -> pa.Table | None:
         """Return the cells of a window as pyarrow reads them; None if the csv module has to."""
-        if not window or window[0] == "\ufeff" or len(window) > MAX_CELL or "\0" in window:
+        data = window.encode()
+        # pyarrow reads no file without a byte, and drops a byte order mark, which is a text here.
+        if not data or len(data) > MAX_CELL or data.startswith(codecs.BOM_UTF8) or not self._delimiter.isascii():
             return None
-        if not self._delimiter.isascii() or window.count("\r") != window.count("\r\n"):
+        if b"\0" in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
             return None
-        quoted = '"' in window
+        quoted = b'"' in data
         if quoted and not pc.match_substring_regex(pa.scalar(window), self._regular_quotes).as_py():
             return None
         places = sorted(set(self._wanted.values()))
-        table, ragged = self._parsed(window, places, quoted)
+        table, ragged = self._parsed(data, places, quoted)
         empty = _empty_rows(table)
         if empty.any() and len(places) < self._width:  # a cell of another column may be filled
-            empty = _empty_rows(self._parsed(window, range(self._width), quoted)[0])
+            empty = _empty_rows(self._parsed(data, range(self._width), quoted)[0])
         lines = [(row.number, row.text, next(csv.reader([row.text], delimiter=self._delimiter))) for row in ragged]
         if any(any(cells) and self._fitted(cells) for _, _, cells in lines):
             return None
@@ -265,9 +268,8 @@ class _Records:
         cells = pa.Table.from_arrays(columns, names=list(self._wanted))
         return cells.filter(pa.array(~empty)) if empty.any() else cells
 
-    def _parsed(self, window: str, places: Sequence[int], quoted: bool) -> tuple[pa.Table, list[arrow_csv.InvalidRow]]:
+    def _parsed(self, data: bytes, places: Sequence[int], quoted: bool) -> tuple[pa.Table, list[arrow_csv.InvalidRow]]:
         """Return columns by their positions, and the rows of another width than the header's, numbered from 1."""
-        data = window.encode()
         names = [str(at) for at in range(self._width)]
         ragged: list[arrow_csv.InvalidRow] = []
 

@@ -80,12 +80,12 @@ def read_encoding(path: Path, stated: str | None = None) -> Encoding:
             raise ReadingError(f"{path.name} is empty: ask for the file again, or check the export.")
         candidates, how = _candidates(sample, stated, path)
         for name in candidates:
-            failed_at, line = _first_failure(path, name, None if failures else digest)
+            failed_at = _first_failure(path, name, None if failures else digest)
             shown = _NAMES.get(name, name)
             if failed_at is None:
                 note = ", ".join([shown, how, *(f"not {place}" for place in failures)])
                 return Encoding(name, digest.hexdigest(), note)
-            failures.append(f"{shown} at byte {failed_at:,}, line {line:,}")
+            failures.append(f"{shown} at byte {failed_at:,}, line {_line(path, failed_at):,}")
     raise ReadingError(
         f"{path.name} cannot be decoded: it is not {', and not '.join(failures)}. Ask how the file was written, and "
         'state it in the mapping: encoding in [format], such as "cp850" or "latin-1".'
@@ -112,10 +112,10 @@ def _candidates(sample: bytes, stated: str | None, path: Path) -> tuple[list[str
     return ["utf-8", "cp1252"], "detected"
 
 
-def _first_failure(path: Path, name: str, digest: Any) -> tuple[int | None, int]:
-    """Return the first byte that does not decode and its line, both None and 0 if all do; feed `digest` all bytes."""
+def _first_failure(path: Path, name: str, digest: Any) -> int | None:
+    """Return the first byte that does not decode, None if all do; feed `digest` all bytes."""
     decoder = codecs.getincrementaldecoder(name)()
-    at, n_lines = 0, 1
+    at = 0
     failed_at: int | None = None
     with unpacked(path) as file:
         while True:
@@ -127,14 +127,15 @@ def _first_failure(path: Path, name: str, digest: Any) -> tuple[int | None, int]
                 try:
                     decoder.decode(block, final=not block)
                 except UnicodeError as error:
-                    start = getattr(error, "start", 0)
-                    failed_at = at - pending + start
-                    n_lines += block[: max(start - pending, 0)].count(b"\n")
-                else:
-                    n_lines += block.count(b"\n")
+                    failed_at = at - pending + getattr(error, "start", 0)
             at += len(block)
             if not block:
-                return failed_at, n_lines
+                return failed_at
+
+
+def _line(path: Path, byte: int) -> int:
+    with unpacked(path) as file:
+        return file.read(byte).count(b"\n") + 1
 
 
 @contextmanager
