@@ -1,21 +1,24 @@
-"""Vocabulary: what exports call the columns of a customer table, in seven languages and the systems' own spellings.
+"""What exports call the columns of a customer table, and what their cells look like.
 
-English, German, French, Spanish, Italian, Dutch and Polish; SAP, Salesforce, Dynamics, HubSpot, NetSuite, Oracle,
-Odoo and ERPNext. A name counts without its case, accents, spaces and signs: ``Kunden-Nr.`` is ``kundennr``.
+The names are English, German, French, Spanish, Italian, Dutch and Polish, and those of SAP, Salesforce, Dynamics,
+HubSpot, NetSuite, Oracle, Odoo and ERPNext. A name is compared without its case, accents, spaces and punctuation:
+``Kunden-Nr.`` is ``kundennr``. Outside the model this is the only room of the package that knows the columns of the
+customer table by name: another table needs its own words here. A custom attribute has its own name and no others.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from rapidfuzz import fuzz, process
 
-from toolkit.model import CUSTOMER, ID, TIME
+from toolkit.model import CUSTOMER, ID, TIME, Column
+from toolkit.reading.column_content import MANY_ROWS, Content
 
-_STRONG = {
+_USUAL = {
     ID: """customer number, customer no, customer nr, customer num, customer code, customer key, cust id, cust no,
         cust num, cust code, client id, client number, client no, client code, account id, account number, account no,
         account code, debtor no, debtor number, debitor no, external customer id, erp customer id, legacy customer id,
@@ -103,8 +106,8 @@ _STRONG = {
         gegevensbron, zrodlo, zrodlo danych, system zrodlowy, pochodzenie""",
 }
 
-# Said alone, these fit much else as well: the content has to agree.
-_WEAK = {
+# Alone, these names fit much else as well: the content has to agree.
+_BROAD = {
     ID: """id, no, nr, number, nummer, code, key, ref, reference, customer, client, account, kunde, cliente, klant,
         klient, kontrahent, identifier, symbol, ticker, internal id, numero, codigo, codice, kod, numer, uid, konto""",
     TIME: """date, datum, fecha, data, timestamp, time stamp, time, zeitstempel, stand, valid from, gultig ab, version,
@@ -121,7 +124,7 @@ _WEAK = {
     "source": """src, system, account source, lead source, original source, created by, channel, entered by""",
 }
 
-# A name that has one of these beside speaks of something else.
+# A name that has one of these words too means something else.
 _TURNING_WORDS = """created creation create added erstellt erfasst angelegt anlage anlagedatum cree creado creato
     aangemaakt utworzenia utworzono erdat opened birth geburtsdatum founded founding since until expires expiry due
     deleted geloscht supprime start end closed last-order order invoice rechnung bestellung visit login
@@ -132,36 +135,41 @@ _TURNING_WORDS = """created creation create added erstellt erfasst angelegt anla
     tax vat ust steuernummer siret siren nip regon cif ship shipping bill billing delivery liefer payment zahlungs
     currency wahrung devise bank iban posting buchungsgruppe disc discount rabatt credit product item article material
     artikel cik isin lei duns merchant quote sale"""
-# A name may have one of these beside and still says the same.
+# A name may have these words too and still means the same.
 _NEUTRAL_WORDS = """kna1 knvv knb1 but000 sap crm erp sf account accounts customer customers kunde kunden client clients
     cliente klant klient cust master stamm id code name nr no text value the of de du del des der bezeichnung gics key c
     sys record data field custentity"""
 
-ALONE = 0.6
-"""What a weak name counts; a strong one counts `KNOWN`, the schema's own name 1."""
-KNOWN = 0.9
-_TYPING = 88
-"""Likeness, of 100, from which on another spelling is a slip."""
+_BROAD_SCORE, _USUAL_SCORE = 0.6, 0.9
+"""The scores of a name that fits other columns too, and of a usual one; the schema's own name has 1."""
+_SLIP = 88
+"""Likeness, of 100, from which on another spelling is a typing error."""
 _SHORTEST = 6
+"""Characters that a name must have to be compared so."""
+_SYSTEMS = {"erp", "sap", "crm"}
+"""What exports write where the schema has a closed list of who created a row; a correction replaces them."""
 
 
 @dataclass(frozen=True)
-class NameMatch:
-    """How much a file column's name speaks for a schema column: a score from 0 to 1, and why.
+class Match:
+    """How well a file column's name, or its cells, match a schema column: a score from 0 to 1, and why.
 
     Attributes
     ----------
     against
-        A word of the name that speaks of something else; empty where there is none.
+        What speaks for another column; empty where nothing does.
+    alone
+        The most that the cells are worth where the name says nothing.
     """
 
     score: float
     reason: str
     against: str = ""
+    alone: float = 0.0
 
 
 def fold_name(name: str) -> str:
-    """Fold a column's name to words: no case, accents or signs, ``ae`` as ``ä``.
+    """Fold a column's name to words without case, accents or punctuation, ``ae`` as ``ä``.
 
     Examples
     --------
@@ -183,46 +191,84 @@ def _compact(name: str) -> str:
     return name.replace(" ", "")
 
 
-_PHRASES: Mapping[str, tuple[str, ...]] = {column: _phrases(text) for column, text in _STRONG.items()}
-_EXACT = {
-    column: {
-        **{_compact(p): ALONE for p in _phrases(_WEAK[column])},
-        **{_compact(p): KNOWN for p in _PHRASES[column]},
-        _compact(fold_name(column)): 1.0,
-    }
-    for column in CUSTOMER.names
-}
-
-
+_PHRASES = {column: _phrases(text) for column, text in _USUAL.items()}
 _TURNING = {fold_name(word) for word in _TURNING_WORDS.split()}
 _NEUTRAL = {fold_name(word) for word in _NEUTRAL_WORDS.split()}
 
 
-def match_name(name: str, column: str) -> NameMatch:
-    """Say how much a file column's name speaks for a schema column.
+@cache
+def _exact(column: str) -> dict[str, float]:
+    """Return each name of a schema column without spaces, and its score."""
+    return {
+        **{_compact(p): _BROAD_SCORE for p in _phrases(_BROAD.get(column, ""))},
+        **{_compact(p): _USUAL_SCORE for p in _PHRASES.get(column, ())},
+        _compact(fold_name(column)): 1.0,
+    }
+
+
+def match_name(name: str, column: str) -> Match:
+    """Return how well a file column's name matches a schema column.
 
     Examples
     --------
     >>> match_name("Kunden-Nr.", ID).score, match_name("Parent Account ID", ID).against
-    (0.9, 'parent')
+    (0.9, "the name has 'parent'")
     """
     folded = fold_name(name)
-    compact = _compact(folded)
-    exact = _EXACT[column].get(compact, 0.0)
-    if exact == 1.0:
-        return NameMatch(1.0, "the name is the schema's own")
-    if exact:
-        return NameMatch(exact, "the name is a usual one" if exact == KNOWN else "the name may mean it, among others")
-    turning = [w for w in folded.split() if w in _TURNING]
+    compact, known = _compact(folded), _exact(column)
+    if score := known.get(compact, 0.0):
+        reasons = {1.0: "the name is the schema's own", _USUAL_SCORE: "the name is a usual one"}
+        return Match(score, reasons.get(score, "the name may mean it, among others"))
+    turning = [f"the name has {word!r}" for word in folded.split() if word in _TURNING]
     against = turning[0] if turning else ""
-    held = [p for p in (*_PHRASES[column], fold_name(column)) if f" {p} " in f" {folded} "]
+    held = [p for p in (*_PHRASES.get(column, ()), fold_name(column)) if f" {p} " in f" {folded} "]
     if held:
         phrase = max(held, key=len)
         others = f" {folded} ".replace(f" {phrase} ", " ").split()
-        plain = all(w in _NEUTRAL for w in others)
-        return NameMatch(KNOWN * (0.95 if plain else 0.8), f"the name holds {phrase!r}", against)
+        plain = all(word in _NEUTRAL for word in others)
+        return Match(_USUAL_SCORE * (0.95 if plain else 0.8), f"the name holds {phrase!r}", against)
     if len(compact) >= _SHORTEST:
-        near = process.extractOne(compact, list(_EXACT[column]), scorer=fuzz.ratio, score_cutoff=_TYPING)
+        near = process.extractOne(compact, list(known), scorer=fuzz.ratio, score_cutoff=_SLIP)
         if near is not None and len(near[0]) >= _SHORTEST:
-            return NameMatch(_EXACT[column][near[0]] * 0.85, f"the name is nearly {near[0]!r}", against)
-    return NameMatch(0.0, "", against)
+            return Match(known[near[0]] * 0.85, f"the name is nearly {near[0]!r}", against)
+    return Match(0.0, "", against)
+
+
+def match_content(content: Content, column: Column) -> Match:
+    """Return how well a file column's cells match a schema column."""
+    if not content.n_filled:
+        return Match(0.0, "it is empty", against="it is empty" if content.n_rows else "")
+    if column.name == TIME:
+        return _match_times(content)
+    if content.times is not None and content.times.state != "unreadable":
+        return Match(0.0, "it holds times", against="it holds times")
+    many = content.n_rows >= MANY_ROWS
+    counts = f"{content.n_distinct:,} distinct values in {content.n_filled:,} cells"
+    if column.name == ID:
+        why_not = "its values repeat" if many and content.unique < 0.2 else "its values are texts"
+        against = why_not if content.codes < 0.5 or (many and content.unique < 0.2) else ""
+        more = ", short and without spaces" if content.codes > 0.9 else ""
+        return Match(0.5 * content.codes + 0.5 * content.unique, counts + more, against, alone=0.52)
+    if column.values:
+        share = content.listed({*column.values, *_SYSTEMS})
+        said = "its values are the schema's, or a system's name" if share else "no value is one of the schema's"
+        return Match(share, said, against=said if share < 0.5 else "", alone=0.9)
+    if column.name == "customer_name":
+        against = "its values repeat or are no words" if content.words < 0.5 or (many and content.unique < 0.3) else ""
+        legal = content.legal_forms
+        said = f"{legal:.0%} have a legal form" if legal >= 0.1 else "texts that hardly repeat"
+        score = 0.5 * min(1.0, legal / 0.3) + 0.3 * content.unique + 0.2 * (1 - content.codes)
+        return Match(score, against or said, against, alone=0.6)
+    if column.name not in CUSTOMER.names:
+        return Match(0.5, counts)
+    against = "its values are amounts" if content.amounts > 0.5 else ""
+    against = against or ("its values hardly repeat" if many and content.unique > 0.5 else "")
+    return Match(0.6 * content.groups, against or counts, against)
+
+
+def _match_times(content: Content) -> Match:
+    times = content.times
+    if times is None or times.state == "none":
+        return Match(0.0, "its cells are no times", against="its cells are no times")
+    share = times.share * (0.6 if times.state == "unreadable" else 1.0)
+    return Match(share, f"{times.n_times:,} of {times.n_cells:,} cells are times", alone=0.55)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.errors import MappingError, ReadingError, did_you_mean
-from toolkit.model import CUSTOMER, CustomAttribute, Delivery, parse_times
+from toolkit.config import Settings, current
+from toolkit.errors import MappingError, ReadingError, did_you_mean, wrong_kind
+from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, parse_times
 from toolkit.reading.arrow import read_frame, read_parquet, read_query
 from toolkit.reading.csv_file import read_csv
 from toolkit.reading.json_file import read_json
@@ -33,6 +34,100 @@ Source = str | Path | pd.DataFrame | Any
 """A file, a folder of part-files, a frame, or an SQLAlchemy connection or engine."""
 
 
+def read_customers(
+    source: Source,
+    *,
+    mapping: Mapping | str | Path | None = None,
+    constants: dict[str, str] | None = None,
+    query: Any = None,
+    settings: Settings | None = None,
+) -> Delivery:
+    r"""Read customers from wherever they come; every cell is text until the schema types it.
+
+    Cells are not trimmed, nothing is guessed: ``00123`` stays what it is, only an empty cell is null, and a cell
+    of ``updated_at`` that is not a time keeps its text and fails in validation.
+
+    Parameters
+    ----------
+    source
+        A file (.csv, .tsv, .txt, .json, .jsonl, each packed by gzip or not; .xlsx, .xls, .ods; .parquet), a folder
+        of part-files, a pandas frame, or an SQLAlchemy connection or engine together with `query`.
+    mapping
+        A `Mapping` or its TOML file. Without one, columns go by their canonical names in any case, and times are
+        ISO 8601.
+    constants
+        Schema column to the value of every row, over the mapping.
+    query
+        SQL in the database's dialect, or an SQLAlchemy ``text()`` or ``select()``.
+    settings
+        Their custom attributes are read too, as text that validation types. None: the settings that `toolkit.use`
+        chose, else the environment's.
+
+    Returns
+    -------
+    Delivery
+        All seven columns: text as ``str``, ``updated_at`` in UTC microseconds, or object where a cell did not
+        parse. The index ``source_row`` is the record's number in the file, header and blank lines counted; over the
+        files of a folder it counts on, and `Delivery.place` names the file. Rows of Parquet, of JSON and of a query
+        count from 1, a frame's keep its index. A column that the source does not give is null and not in ``given``.
+        Ragged and broken lines are in ``broken``.
+
+    Raises
+    ------
+    ReadingError
+        If the file is not a readable customer table, or a time names no zone and none is stated.
+    MappingError
+        If the mapping cannot be used, or does not fit the file.
+    InputError
+        If an argument is of another kind.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "crm.csv")
+    ...     _ = file.write_text("Customer_ID;updated_at\n00123;2025-01-28T10:00:00Z\n")
+    ...     delivery = read_customers(file, constants={"source": "customer"})
+    >>> delivery.given, delivery.frame["customer_id"].tolist()
+    (('customer_id', 'updated_at', 'source'), ['00123'])
+    >>> delivery.notes
+    ('UTF-8, detected', "delimiter ';', detected")
+    """
+    rules = as_mapping(mapping)
+    if constants:
+        rules = rules.with_constants(constants)
+    name = source_name(source)
+    resource = current(settings).documented.resource
+    choose = partial(choose_columns, mapping=rules, name=name, resource=resource)
+    table = open_source(source, choose, mapping=rules, query=query)
+    if not len(table.numbers) and not table.broken:
+        raise ReadingError(f"{name} has a header and no rows below it: ask for the file again.")
+    return to_delivery(table, choose(table.header), rules, name, resource=resource)
+
+
+def as_mapping(mapping: Mapping | str | Path | None) -> Mapping:
+    """Return the mapping, or that of a TOML file; without one, a mapping that states nothing."""
+    if isinstance(mapping, Mapping):
+        return mapping
+    return Mapping() if mapping is None else Mapping.load(mapping)
+
+
+def source_name(source: Source) -> str:
+    """Return the name of a source in messages.
+
+    Examples
+    --------
+    >>> source_name("exports/crm.csv"), source_name(pd.DataFrame())
+    ('crm.csv', 'frame')
+    """
+    if isinstance(source, str | Path):
+        return Path(source).name or str(source)
+    return "frame" if isinstance(source, pd.DataFrame) else "query"
+
+
+# --- a source becomes a table of text
+
+
 def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any = None) -> Table:
     """Read the wanted columns of a source as text.
 
@@ -41,7 +136,7 @@ def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any 
     Parameters
     ----------
     choose
-        Told the header, says which columns are wanted: a name of one's own to the column's position.
+        From the header to the columns that are wanted and their positions.
     mapping
         For what cannot be told from the source alone: encoding, delimiter, sheet, the header's row.
     query
@@ -55,6 +150,8 @@ def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any 
     if isinstance(source, pd.DataFrame):
         return read_frame(source, choose)
     if not isinstance(source, str | Path):
+        if not hasattr(source, "connect") and not hasattr(source, "exec_driver_sql"):
+            raise wrong_kind(source, "a file, a folder, a frame or an SQLAlchemy connection", 'Path("customers.csv")')
         return read_query(source, query, choose)
     path = Path(source)
 
@@ -64,19 +161,6 @@ def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any 
     if path.is_dir():
         return read_parts(path, ENDINGS, read, choose, header_row=mapping.header_row)
     return read(path, mapping.header_row, None)
-
-
-def source_name(source: Source) -> str:
-    """Return how a message calls a source.
-
-    Examples
-    --------
-    >>> source_name("exports/crm.csv"), source_name(pd.DataFrame())
-    ('crm.csv', 'frame')
-    """
-    if isinstance(source, str | Path):
-        return Path(source).name or str(source)
-    return "frame" if isinstance(source, pd.DataFrame) else "query"
 
 
 def _read_file(
@@ -122,113 +206,52 @@ def _kind(path: Path) -> tuple[str, str]:
     if kind in EXCEL and not start.startswith((ZIP, OLE)):
         if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
             raise ReadingError(
-                f"{path.name} is a web page or XML, whatever its ending: open it in Excel and save it anew as .xlsx."
+                f"{path.name} is a web page or XML, whatever its ending: open it in Excel and save it again as .xlsx."
             )
         return ".csv", f"a text file, though its ending is {path.suffix}"
     return kind, ""
 
 
-_TIME = CUSTOMER.key[1]
+# --- a table of text becomes a delivery
 
 
-def read_customers(
-    source: Source,
-    *,
-    mapping: Mapping | str | Path | None = None,
-    constants: dict[str, str] | None = None,
-    query: Any = None,
-    attributes: Iterable[CustomAttribute] = (),
-) -> Delivery:
-    r"""Read customers from wherever they come; every cell is text until the schema types it.
-
-    Cells are not trimmed, nothing is guessed: ``00123`` stays what it is, only an empty cell is null, and a cell
-    of ``updated_at`` that is not a time keeps its text and fails in validation.
-
-    Parameters
-    ----------
-    source
-        A file (.csv, .tsv, .txt, .json, .jsonl, each packed by gzip or not; .xlsx, .xls, .ods; .parquet), a folder
-        of part-files, a pandas frame, or an SQLAlchemy connection or engine together with `query`.
-    mapping
-        A `Mapping` or its TOML file. Without one, columns go by their canonical names in any case, and times are
-        ISO 8601.
-    constants
-        Schema column to the value of every row, over the mapping.
-    query
-        SQL as the database speaks it, or an SQLAlchemy ``text()`` or ``select()``.
-    attributes
-        Custom attributes to read besides, as text that validation types: ``Settings().attributes``.
-
-    Returns
-    -------
-    Delivery
-        All seven columns: text as ``str``, ``updated_at`` in UTC microseconds, or object where a cell did not
-        parse. The index ``source_row`` is the record's number in the file, header and blank lines counted; over the
-        files of a folder it counts on, and `Delivery.place` names the file. Rows of Parquet, of JSON and of a query
-        count from 1, a frame's keep its index. A column that the source does not give is null and not in ``given``.
-        Ragged and broken lines are in ``broken``.
+def choose_columns(
+    header: Sequence[str], *, mapping: Mapping, name: str, resource: Resource = CUSTOMER
+) -> dict[str, int]:
+    """Return where the wanted columns are: schema column, in the schema's order, to position.
 
     Raises
     ------
-    ReadingError
-        If the file is not a readable customer table, or a time names no zone and none is stated.
     MappingError
-        If the mapping cannot be used, or does not fit the file.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "crm.csv")
-    ...     _ = file.write_text("Customer_ID;updated_at\n00123;2025-01-28T10:00:00Z\n")
-    ...     delivery = read_customers(file, constants={"source": "customer"})
-    >>> delivery.given, delivery.frame["customer_id"].tolist()
-    (('customer_id', 'updated_at', 'source'), ['00123'])
-    >>> delivery.notes
-    ('UTF-8, detected', "delimiter ';', detected")
+        If the mapping names a column that the schema or the source lacks.
+    ReadingError
+        If the source lacks a column of the key, or has two columns of one name.
     """
-    name = source_name(source)
-    own = tuple(a.name for a in attributes)
-    if isinstance(mapping, Mapping):
-        rules = replace(mapping, attributes=own or mapping.attributes)
-    else:
-        rules = Mapping(attributes=own) if mapping is None else Mapping.load(mapping, attributes=own)
-    if constants:
-        rules = rules.with_constants(constants)
-    choose = partial(choose_columns, mapping=rules, name=name)
-    table = open_source(source, choose, mapping=rules, query=query)
-    if not len(table.numbers) and not table.broken:
-        raise ReadingError(f"{name} has a header and no rows below it: ask for the file again.")
-    return to_delivery(table, choose(table.header), rules, name)
-
-
-def choose_columns(header: Sequence[str], *, mapping: Mapping, name: str) -> dict[str, int]:
-    """Say where the wanted columns stand: schema column, in the schema's order, to position."""
+    mapping.require_columns(resource.names)
     if mapping.columns:
-        wanted = {c: mapping.columns[c] for c in mapping.known if c in mapping.columns}
+        wanted = {c: mapping.columns[c] for c in resource.names if c in mapping.columns}
         if lacking := [f for f in wanted.values() if f not in header]:
-            spoken = " ".join(f"{f!r}{did_you_mean(f, header) or '.'}" for f in lacking)
+            which = " ".join(f"{f!r}{did_you_mean(f, header) or '.'}" for f in lacking)
             raise MappingError(
-                f"{name} lacks columns that the mapping names: {spoken} Mend [columns], or say where the "
-                "header is: header_row in [format]."
+                f"{name} lacks columns that the mapping names: {which} Fix [columns], or state where the header is: "
+                "header_row in [format]."
             )
     else:
-        folded = {_fold(name) for name in header}
+        folded = {_fold(cell) for cell in header}
         if not folded.intersection(CUSTOMER.names):
             raise ReadingError(
                 f"{name} has no header in row {mapping.header_row or 1}: no cell there is one of "
-                f"{', '.join(CUSTOMER.names)}. If its columns have other names, say them in a mapping: [columns]; "
+                f"{', '.join(CUSTOMER.names)}. If its columns have other names, name them in a mapping, in [columns]; "
                 "suggest_mapping proposes one."
             )
-        wanted = {c: c for c in mapping.known if c in folded and c not in mapping.constants}
-    for column in CUSTOMER.key:
+        wanted = {c: c for c in resource.names if c in folded and c not in mapping.constants}
+    for column in (ID, TIME):
         if column not in wanted and column not in mapping.constants:
-            where = f"{mapping.name} names no column for" if mapping.columns else f"{name} lacks the column"
-            kind = MappingError if mapping.columns else ReadingError
-            near = "" if mapping.columns else did_you_mean(column, map(_fold, header))
-            raise kind(
-                f"{where} {column}, a key column{near or '.'} Name it in the mapping, in [columns] or in [constants]."
-            )
+            advice = f"{column}, a key column{{}} Name it in the mapping, in [columns] or in [constants]."
+            if mapping.columns:
+                raise MappingError(f"{mapping.name} names no column for {advice.format('.')}")
+            near = did_you_mean(column, map(_fold, header)) or "."
+            raise ReadingError(f"{name} lacks the column {advice.format(near)}")
     return {column: _place(stated, header, name) for column, stated in wanted.items()}
 
 
@@ -247,22 +270,22 @@ def _place(column: str, header: Sequence[str], name: str) -> int:
     return found[0]
 
 
-def to_delivery(table: Table, wanted: dict[str, int], mapping: Mapping, name: str) -> Delivery:
+def to_delivery(
+    table: Table, wanted: dict[str, int], mapping: Mapping, name: str, *, resource: Resource = CUSTOMER
+) -> Delivery:
     """Type a table of text by the schema, as the mapping says."""
+    given = tuple(c for c in resource.names if c in wanted or c in mapping.constants)
     index = pd.Index(table.numbers, dtype="int64", name="source_row")
     columns: dict[str, pd.Series[Any]] = {}
-    for column in mapping.known:
-        if column in mapping.attributes and column not in wanted and column not in mapping.constants:
-            continue
+    for column in resource.names:
         if column in mapping.constants:
             columns[column] = _constant(column, mapping, len(index))
-        elif column not in wanted:
-            columns[column] = _text(pa.nulls(len(index), pa.large_string()))
-        elif column == _TIME:
-            cells = _with_nulls(table.cells.column(column), mapping)
-            columns[column] = _times(cells, table, mapping, name)
-        else:
+        elif column == TIME:
+            columns[column] = _times(_with_nulls(table.cells.column(column), mapping), table, mapping, name)
+        elif column in wanted:
             columns[column] = _text(_with_nulls(table.cells.column(column), mapping))
+        elif column in CUSTOMER.names:
+            columns[column] = _text(pa.nulls(len(index), pa.large_string()))
     frame = pd.DataFrame(columns).set_axis(index)
     used = set(wanted.values())
     left_out = [name for i, name in enumerate(table.header) if i not in used and name.strip()]
@@ -271,7 +294,7 @@ def to_delivery(table: Table, wanted: dict[str, int], mapping: Mapping, name: st
         source=name,
         digest=table.digest,
         kind=mapping.kind,
-        given=tuple(c for c in mapping.known if c in wanted or c in mapping.constants),
+        given=given,
         names={column: table.header[at] for column, at in wanted.items()},
         broken=table.broken_frame(),
         datetime=mapping.datetime,
@@ -295,7 +318,7 @@ def _with_nulls(cells: pa.Array | pa.ChunkedArray, mapping: Mapping) -> pa.Array
 
 def _constant(column: str, mapping: Mapping, n_rows: int) -> pd.Series[Any]:
     cell = _with_nulls(pa.array([mapping.constants[column]], pa.large_string()), mapping)
-    if column != _TIME:
+    if column != TIME:
         return _text(pa.repeat(cell[0], n_rows))
     times = parse_times(cell, pattern=mapping.datetime, timezone=mapping.timezone, iso_too=True)
     if times.naive[0]:
@@ -313,7 +336,7 @@ def _times(cells: pa.ChunkedArray, table: Table, mapping: Mapping, name: str) ->
     if times.naive.any():
         row = table.numbers[int(times.naive.argmax())]
         raise ReadingError(
-            f"{name}: {_TIME} names no time zone, first in row {row:,}. Only you can know which one it is: write "
+            f"{name}: {TIME} names no time zone, first in row {row:,}. Only you can know which one it is: write "
             'timezone = "Europe/Berlin" (or your zone) in the mapping\'s [format].'
         )
     if not times.unparsed.any():
