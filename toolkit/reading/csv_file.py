@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from pyarrow import csv as arrow_csv
 from toolkit.display import plural
 from toolkit.errors import ReadingError
 from toolkit.model import ID
-from toolkit.reading.text_encoding import SAMPLE_BYTES, read_encoding, text_of
+from toolkit.reading.text_encoding import read_encoding, text_of
 from toolkit.reading.text_table import (
     HEADER_SEARCH,
     BrokenLine,
@@ -51,18 +51,9 @@ MAX_REREAD = 2_000_000
 _CSV_LIMIT = threading.Lock()
 
 
-def read_csv(
-    path: Path,
-    choose: Choose,
-    *,
-    encoding: str | None = None,
-    delimiter: str | None = None,
-    header_row: int | None = None,
-    header: Sequence[str] | None = None,
-) -> Table:
-    """Read delimited text, packed by gzip or not; every cell is text. See `csv_tables` for the parameters."""
-    parts = csv_tables(path, choose, encoding=encoding, delimiter=delimiter, header_row=header_row, header=header)
-    return joined_tables(list(parts))
+def read_csv(path: Path, choose: Choose, **stated: Any) -> Table:
+    """Read delimited text, packed by gzip or not; every cell is text. See `csv_tables` for what may be stated."""
+    return joined_tables(list(csv_tables(path, choose, **stated)))
 
 
 def csv_tables(
@@ -72,7 +63,6 @@ def csv_tables(
     encoding: str | None = None,
     delimiter: str | None = None,
     header_row: int | None = None,
-    header: Sequence[str] | None = None,
 ) -> Iterator[Table]:
     """Read delimited text some thousand records at a time, in bounded memory; the notes of the last are complete.
 
@@ -88,8 +78,6 @@ def csv_tables(
         None: detected.
     header_row
         The record that holds the header, counted from 1. None: the first that holds the wanted columns.
-    header
-        The header of a file that has none; its first record is then a customer.
 
     Raises
     ------
@@ -98,24 +86,22 @@ def csv_tables(
     """
     found = read_encoding(path, encoding)
     notes = [found.note]
-    lines = sample_lines(path, found.name, header_row)
+    lines = _sample_lines(path, found.name, header_row)
     if delimiter is None:
-        delimiter, note = read_delimiter(lines, 1 if header else header_row)
+        delimiter, note = _delimiter(lines, header_row)
         notes.append(note)
     else:
         notes.append(f"delimiter {_shown(delimiter)}, stated by the mapping")
-    if header is not None:
-        header_row = 0
-    elif header_row is None:
+    if header_row is None:
         header_row = find_header(_split_records(lines, delimiter), choose)
         if header_row > 1:
             notes.append(f"header in row {header_row}, found")
     with opened(path), text_of(path, found.name) as text:
-        names = header if header is not None else _header(text, delimiter, header_row, path)
-        records = _Records(delimiter, names, header_row, choose(names))
+        header = _header(text, delimiter, header_row, path)
+        records = _Records(delimiter, header, header_row, choose(header))
         for cells, numbers, broken in records.windows(text):
             yield Table(
-                header=tuple(names),
+                header=tuple(header),
                 cells=cells,
                 numbers=numbers,
                 broken=broken,
@@ -125,21 +111,14 @@ def csv_tables(
             )
 
 
-def sample_lines(path: Path, encoding: str, header_row: int | None = None) -> list[str]:
-    """Return a text file's first lines, long ones cut: enough to detect the delimiter and to find the header."""
-    with opened(path), text_of(path, encoding) as file:
-        lines = [_cut_line(file) for _ in range((header_row or HEADER_SEARCH) + SAMPLE_LINES)]
-    return [line for line in lines if line]
+def _sample_lines(path: Path, encoding: str, header_row: int | None) -> list[str]:
+    """Return a text file's first lines: enough to detect the delimiter and to find the header."""
+    with opened(path), text_of(path, encoding) as text:
+        lines = io.StringIO(text.read(WINDOW), newline="").readlines()
+    return lines[: (header_row or HEADER_SEARCH) + SAMPLE_LINES]
 
 
-def _cut_line(file: TextIO) -> str:
-    line = rest = file.readline(SAMPLE_BYTES)
-    while len(rest) == SAMPLE_BYTES and not rest.endswith(("\n", "\r")):
-        rest = file.readline(SAMPLE_BYTES)
-    return line
-
-
-def read_delimiter(lines: Sequence[str], header_row: int | None = None) -> tuple[str, str]:
+def _delimiter(lines: Sequence[str], header_row: int | None = None) -> tuple[str, str]:
     """Return the delimiter that splits the first records most evenly, and a note that says so.
 
     A table of one column has none: a comma is assumed.

@@ -154,27 +154,18 @@ def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any 
             raise wrong_kind(source, "a file, a folder, a frame or an SQLAlchemy connection", 'Path("customers.csv")')
         return read_query(source, query, choose)
     path = Path(source)
-
-    def read(file: Path, header_row: int | None, header: Sequence[str] | None) -> Table:
-        return _read_file(file, choose, mapping, header_row, header)
-
-    if path.is_dir():
-        return read_parts(path, ENDINGS, read, choose, header_row=mapping.header_row)
-    return read(path, mapping.header_row, None)
+    read = partial(_read_file, choose=choose, mapping=mapping)
+    return read_parts(path, ENDINGS, read) if path.is_dir() else read(path)
 
 
-def _read_file(
-    path: Path, choose: Choose, mapping: Mapping, header_row: int | None, header: Sequence[str] | None
-) -> Table:
+def _read_file(path: Path, choose: Choose, mapping: Mapping) -> Table:
     kind, note = _kind(path)
-    if header is not None and kind not in TEXT:
-        raise ReadingError(f"{path.name} has other columns than the first file of the folder.")
     if kind in TEXT:
         table = read_csv(
-            path, choose, encoding=mapping.encoding, delimiter=mapping.delimiter, header_row=header_row, header=header
+            path, choose, encoding=mapping.encoding, delimiter=mapping.delimiter, header_row=mapping.header_row
         )
     elif kind in EXCEL:
-        table = read_excel(path, choose, sheet=mapping.sheet, header_row=header_row)
+        table = read_excel(path, choose, sheet=mapping.sheet, header_row=mapping.header_row)
     elif kind in JSON:
         table = read_json(path, choose, encoding=mapping.encoding, lines=kind != ".json")
     else:

@@ -18,21 +18,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from toolkit.errors import ReadingError
-from toolkit.reading.text_table import OLE, ZIP, opened
+from toolkit.reading.text_table import opened
 
 GZIP = b"\x1f\x8b"
 BLOCK = 1 << 20
 SAMPLE_BYTES = 1 << 16
 
-_SIGNATURES = {
-    ZIP: "an Excel workbook or a .zip: give it the ending .xlsx, or unpack it",
-    OLE: "an old or a password-protected Excel workbook: save it as .xlsx without a password",
-    b"%PDF": "a PDF: ask for the table as .csv or .xlsx",
-    b"PAR1": "a Parquet file: give it the ending .parquet",
-    b"BZh": "a .bz2 file: unpack it",
-    b"\x28\xb5\x2f\xfd": "a .zst file: unpack it",
-    b"SQLite format 3\0": "a database: give a query over a connection to it",
-}
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
@@ -94,9 +85,6 @@ def read_encoding(path: Path, stated: str | None = None) -> Encoding:
 
 def _candidates(sample: bytes, stated: str | None, path: Path) -> tuple[list[str], str]:
     """Return the encodings to try, in order, and how they are known."""
-    for signature, what in _SIGNATURES.items():
-        if sample.startswith(signature):
-            raise ReadingError(f"{path.name} is not a text file, it looks like {what}.")
     if stated is not None:
         return [stated], "stated by the mapping"
     for mark, name in _MARKS.items():
@@ -108,7 +96,10 @@ def _candidates(sample: bytes, stated: str | None, path: Path) -> tuple[list[str
         if high > len(sample) / 20 and high > 20 * low:
             return [name], "detected"
     if len(sample.translate(None, _CONTROL)) < 0.95 * len(sample):
-        raise ReadingError(f"{path.name} is not a text file but binary data: ask for the table as .csv or .xlsx.")
+        raise ReadingError(
+            f"{path.name} is not a text file but binary data: give it the ending of what it is, or ask for "
+            "the table as .csv or .xlsx."
+        )
     return ["utf-8", "cp1252"], "detected"
 
 

@@ -60,8 +60,6 @@ _REFERENCE = re.compile(rb"""<(?:\w+:)?c\s[^>]*?\br=["']([A-Za-z]+)(\d+)["']""")
 _CELL = re.compile(rb"<(?:\w+:)?c\s([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", re.DOTALL)
 _VALUE = re.compile(rb"<(?:\w+:)?v>([^<]+)</|<(?:\w+:)?is>")
 _HIDDEN = re.compile(rb"""<(?:\w+:)?row\s(?=[^>]*\bhidden=["'](?:1|true)["'])[^>]*?\br=["'](\d+)["']""")
-_ODS_CELL = re.compile(rb"<table:(?:covered-)?table-cell([^>]*)")
-_ODS_REPEATED = re.compile(rb'number-(?:rows|columns)-repeated="(\d+)"')
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _DAMAGE = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 _NO_FORMAT = ("General", "@")
@@ -152,8 +150,6 @@ def _kind(path: Path) -> str:
 def _sheet(path: Path, sheet: str | None, kind: str) -> tuple[str, list[list[Any]], list[Any], _SheetFacts]:
     """Return a sheet's name, its rows, its merged areas and what its XML says."""
     try:
-        if kind == ".ods":
-            _require_ods_area(path)
         with path.open("rb") as file, CalamineWorkbook.from_filelike(file) as book:
             names = book.sheet_names
             if sheet is not None and sheet not in names:
@@ -180,7 +176,8 @@ def _protected(path: Path) -> ReadingError:
 
 def _damaged(path: Path) -> ReadingError:
     return ReadingError(
-        f"{path.name} is damaged, or not an Excel workbook: open it in Excel and save it again as .xlsx."
+        f"{path.name} is damaged, not a workbook, or has stray cells far to the right or far below: open it in Excel, "
+        "delete these, and save it again as .xlsx."
     )
 
 
@@ -285,29 +282,6 @@ def _column(letters: bytes) -> int:
         return int(column_index_from_string(letters.decode()))
     except ValueError:  # beyond ZZZ
         return MAX_COLUMN + 1
-
-
-def _require_ods_area(path: Path) -> None:
-    """Refuse an .ods file with a table of a few cells far out; a row or a cell there may stand for many."""
-    with ZipFile(path) as archive:
-        content = archive.read("content.xml")
-    for table in content.split(b"<table:table ")[1:]:
-        row = last_row = last_column = n_filled = 0
-        for line in table.split(b"<table:table-row")[1:]:
-            column = end = n = 0
-            for match in _ODS_CELL.finditer(line):
-                column += _repeated(match[1])
-                if b"value-type" in match[1]:
-                    end, n = column, n + 1
-            row += _repeated(line[: line.find(b">")])
-            if end:
-                last_row, last_column, n_filled = row, max(last_column, end), n_filled + n
-        _require_area(path, last_row, last_column, n_filled)
-
-
-def _repeated(attributes: bytes) -> int:
-    found = _ODS_REPEATED.search(attributes)
-    return int(found[1]) if found else 1
 
 
 def _require_area(path: Path, n_rows: int, n_columns: int, n_filled: int) -> None:
