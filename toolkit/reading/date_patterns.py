@@ -166,7 +166,7 @@ def _numbered(cells: pa.ChunkedArray) -> DatePattern | None:
 
 @dataclass(frozen=True)
 class _Form:
-    """Cells written in one form: what reads them, how many are read, and how many have a month that no pattern reads."""
+    """Cells of one form: what reads them, how many are read, and how many have a month that no pattern reads."""
 
     state: State
     readings: tuple[Reading, ...]

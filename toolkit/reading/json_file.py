@@ -23,26 +23,18 @@ MAX_TEXT = 10_000
 
 _DATA = "data"
 _BLANK = " \t\r\n"
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
 
 
-class _Twice(list[tuple[str, Any]]):
-    """The members of an object that names one of them twice."""
-
-
-def _object(members: list[tuple[str, Any]]) -> dict[str, Any] | _Twice:
-    record = dict(members)
-    return record if len(record) == len(members) else _Twice(members)
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=str, parse_int=str, parse_constant=str)
-_NOT_JSON = object()
+class _NotJson(str):
+    """A line that is not JSON."""
 
 
 def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines: bool = False) -> Table:
     """Read objects, packed by gzip or not; every value is text.
 
-    A record that is not an object, names a member twice, or holds an object or a list where a text is wanted, is
-    broken and set aside. A member that a record lacks is the empty text.
+    A record that is not an object, or holds an object or a list where a text is wanted, is broken and set aside. A
+    member that a record lacks is the empty text.
 
     Parameters
     ----------
@@ -73,7 +65,8 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
             if isinstance(value, dict):
                 records.append((number, value))
             else:
-                broken.append(_set_aside(number, value, _why_not_an_object(value)))
+                reason = "the line is not JSON" if isinstance(value, _NotJson) else "the record is not an object"
+                broken.append(_set_aside(number, value, reason))
     header = list(dict.fromkeys(name for _, record in records for name in record))
     wanted = {column: header[at] for column, at in choose(header).items()}
     good: list[tuple[int, dict[str, Any]]] = []
@@ -101,37 +94,27 @@ def _lines(text: TextIO) -> Iterator[tuple[int, Any]]:
             try:
                 yield number, _DECODER.decode(stripped)
             except (ValueError, RecursionError):
-                yield number, (_NOT_JSON, stripped)
+                yield number, _NotJson(stripped)
 
 
 def _document(text: str, path: Path) -> tuple[list[Any], str]:
     """Return the records of an array or of a request's body, and what the file is."""
-    line, more = 1, ""
     try:
         document = _DECODER.decode(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        if isinstance(error, json.JSONDecodeError):
-            line = error.lineno
-            if error.msg == "Extra data" and text.lstrip(_BLANK).startswith("{"):
-                more = " If it holds one object a line, give it the ending .jsonl."
+        lines = getattr(error, "msg", "") == "Extra data" and text.lstrip(_BLANK).startswith("{")
         raise ReadingError(
-            f"{path.name} is not JSON from line {line:,} on: it was cut short or written by hand. "
-            f"Ask for it again.{more}"
+            f"{path.name} is not JSON from line {getattr(error, 'lineno', 1):,} on: it was cut short or written by "
+            f"hand. Ask for it again{', or give it the ending .jsonl if it holds one object a line' if lines else ''}."
         ) from None
     note = "JSON, an array"
     if isinstance(document, dict):
         document, note = document.get(_DATA), f'JSON, a body with "{_DATA}"'
-    if not isinstance(document, list) or isinstance(document, _Twice):
+    if not isinstance(document, list):
         raise ReadingError(
             f'{path.name} holds no records: an array of objects is wanted, or a request\'s body with "{_DATA}".'
         )
     return document, note
-
-
-def _why_not_an_object(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "the line is not JSON"
-    return "an object names a member twice" if isinstance(value, _Twice) else "the record is not an object"
 
 
 def _why_not_text(value: Any) -> str:
@@ -152,7 +135,7 @@ def _text(value: Any) -> str:
 
 
 def _set_aside(number: int, value: Any, reason: str, customer_id: str = "") -> BrokenLine:
-    text = value[1] if isinstance(value, tuple) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return BrokenLine(number, _encodable(customer_id) or None, reason, _encodable(text[:MAX_TEXT]))
 
 
