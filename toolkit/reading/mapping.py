@@ -226,6 +226,8 @@ class Mapping:
         >>> Mapping(columns={"source": "Herkunft"}).with_constants({"source": "customer"}).columns
         {}
         """
+        if not isinstance(constants, dict):
+            raise wrong_kind(constants, "a dict of constants", '{"source": "customer"}')
         return replace(
             self,
             columns={c: f for c, f in self.columns.items() if c not in constants},
