@@ -98,7 +98,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, whom no permission stops
-    with pytest.raises(ReadingError, match="may not be read"):
+    with pytest.raises(ReadingError, match="cannot be read: close it"):
         read_customers(tmp_path / "crm.csv")
 
 

@@ -227,7 +227,7 @@ class Mapping:
         {}
         """
         if not isinstance(constants, dict):
-            raise wrong_kind(constants, "a dict of constants", '{"source": "customer"}')
+            raise wrong_kind(constants, "a dict of constants", '{"column": "value"}')
         return replace(
             self,
             columns={c: f for c, f in self.columns.items() if c not in constants},

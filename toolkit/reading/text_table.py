@@ -1,4 +1,4 @@
-"""What every kind of source gives: a table of text with its places; and how a file is opened."""
+"""What every reader returns: a table of text whose rows have the numbers of their records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ Choose = Callable[[Sequence[str]], dict[str, int]]
 
 @dataclass(frozen=True)
 class BrokenLine:
-    """A record that was set aside: its number, the customer's id where it could be told, why, and its text."""
+    """A record that was set aside: its number, the customer's id if it can be read, why, and its text."""
 
     number: int
     customer_id: str | None
@@ -46,9 +46,9 @@ class Table:
     Attributes
     ----------
     header
-        All of the file's column names, as they stand there.
+        All of the file's column names, as they are there.
     cells
-        One string column a wanted schema column; an empty cell is the empty text, nothing is null.
+        One string column for each wanted column; an empty cell is the empty text, nothing is null.
     numbers
         Each row's record number in the file, int64, the header counted.
     broken
@@ -58,8 +58,12 @@ class Table:
     notes
         What was detected, in plain words.
     native_times
-        Whether times may stand as ISO 8601 whatever the mapping's pattern says, since the file holds them as
-        times and not as text.
+        Whether times may be ISO 8601 whatever the mapping's pattern says, because the source holds them as times
+        and not as text.
+    header_row
+        The record that holds the header; 0 if the source has none.
+    parts
+        As `Delivery.parts`.
     """
 
     header: tuple[str, ...]
@@ -73,7 +77,7 @@ class Table:
     parts: tuple[tuple[str, int], ...] = ()
 
     def broken_frame(self) -> pd.DataFrame:
-        """Give the records that were set aside as `Delivery.broken` wants them."""
+        """Return the records that were set aside, as `Delivery.broken` has them."""
         if not self.broken:
             return no_broken_lines()
         index = pd.Index([b.number for b in self.broken], dtype="int64", name="source_row")
@@ -83,7 +87,7 @@ class Table:
 
 
 def joined_tables(tables: Sequence[Table]) -> Table:
-    """Put consecutive parts of one source together; what is said of it is what the last one says."""
+    """Put consecutive parts of one source together; the notes are those of the last part, which are complete."""
     if len(tables) == 1:
         return tables[0]
     return replace(
@@ -96,23 +100,19 @@ def joined_tables(tables: Sequence[Table]) -> Table:
 
 @contextmanager
 def opened(path: Path) -> Iterator[None]:
-    """Turn what the system says about a file into a `ReadingError`."""
+    """Raise what goes wrong with a file as a `ReadingError`."""
     try:
         yield
     except FileNotFoundError:
         names = (p.name for p in path.parent.iterdir()) if path.parent.is_dir() else ()
         raise ReadingError(f"There is no file {path}{did_you_mean(path.name, names) or '.'} Check the path.") from None
     except PermissionError:
-        raise ReadingError(f"{path} may not be read: close it elsewhere, or ask for the permission.") from None
+        raise ReadingError(f"{path} cannot be read: close it in other programs, or ask for the permission.") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise ReadingError(f"{path.name} is cut short or damaged, and cannot be unpacked: ask for it again.") from None
     except OSError as error:
         why = f" ({error.strerror})" if error.strerror else ""
         raise ReadingError(f"{path} cannot be read{why}: copy it to a local folder first.") from None
-    except ValueError as error:  # a path with a NUL
-        if "null" not in str(error):
-            raise
-        raise ReadingError("The path holds a NUL, which no file name has: check the path.") from None
 
 
 def require_header(header: Sequence[str], path: Path, header_row: int) -> None:
@@ -126,16 +126,16 @@ def require_header(header: Sequence[str], path: Path, header_row: int) -> None:
     if not any(cell.strip() for cell in header):
         raise ReadingError(
             f"{path.name} has no header in row {header_row}: the row is empty or missing. "
-            "Say where the header is in the mapping: header_row in [format]."
+            "State in the mapping where the header is: header_row in [format]."
         )
 
 
 def find_header(records: Sequence[Sequence[str]], choose: Choose) -> int:
     """Return the number, from 1, of the first record that holds the wanted columns' names.
 
-    Records with half of the cells of the widest or fewer are looked at last: they are titles and notes above the
-    table. Where no record holds the names, the first that is no title is given, so that the message about it can name
-    what is near.
+    Records with half of the cells of the widest or fewer are tried last: they are titles and notes above the table. If
+    no record holds the names, the first that is no title is returned, so that the message about it can name the
+    nearest column.
 
     Examples
     --------
@@ -155,27 +155,21 @@ def find_header(records: Sequence[Sequence[str]], choose: Choose) -> int:
 
 
 def cell_text(cell: Any) -> str:
-    """Give a typed value as text: plain digits, ISO 8601, nothing rounded; null is the empty text.
+    """Return a typed value as text: plain digits, ISO 8601, nothing rounded; null is the empty text.
 
     Examples
     --------
-    >>> [cell_text(v) for v in (123.0, 0.5, 1e-7, True, date(2025, 1, 28), Decimal("1.50"), None)]
-    ['123', '0.5', '0.0000001', 'TRUE', '2025-01-28', '1.50', '']
+    >>> [cell_text(v) for v in (123.0, 0.5, 1e-7, True, date(2025, 1, 28), Decimal("1.50"), None, float("nan"))]
+    ['123', '0.5', '0.0000001', 'TRUE', '2025-01-28', '1.50', '', '']
     """
     if isinstance(cell, str):
         return cell
-    if cell is None:
+    if cell is None or cell != cell:
         return ""
     if isinstance(cell, bool):
         return "TRUE" if cell else "FALSE"
-    if isinstance(cell, int):
-        return str(cell)
     if isinstance(cell, float):
-        if cell != cell:
-            return ""
         return str(int(cell)) if cell.is_integer() else format(Decimal(repr(cell)), "f")
     if isinstance(cell, Decimal):
         return format(cell, "f")
-    if isinstance(cell, (date, datetime, time)):
-        return cell.isoformat()
-    return str(cell)
+    return cell.isoformat() if isinstance(cell, (date, time)) else str(cell)
