@@ -136,11 +136,11 @@ def test_a_push_goes_on_where_the_schema_cannot_be_told(tenant: Tenant, customer
 def test_a_file_and_its_mapping_may_name_attributes(customers, tmp_path: Path, ending: str) -> None:
     frame = customers(2).assign(**TEXTS, Kopfzahl="00012").drop(columns=["staff", "active"])
     file, mapping = write_table(frame, tmp_path / f"crm{ending}"), tmp_path / "crm.toml"
-    assert checked(read_customers(file, attributes=LISTED)).good["region"].tolist() == ["EU", "EU"]
+    assert checked(read_customers(file, settings=Settings(attributes=LISTED))).good["region"].tolist() == ["EU", "EU"]
     columns = {"customer_id": "customer_id", "updated_at": "updated_at", "staff": "Kopfzahl", "region": "region"}
     lines = [f'{ours} = "{theirs}"' for ours, theirs in columns.items()]
     mapping.write_text("\n".join(["[columns]", *lines, "[constants]", 'active = "true"']), encoding="utf-8")
-    report = checked(read_customers(file, mapping=mapping, attributes=LISTED))
+    report = checked(read_customers(file, mapping=mapping, settings=Settings(attributes=LISTED)))
     assert report.good[["region", "staff", "active"]].to_numpy().tolist() == [["EU", 12, True]] * 2
     assert report.delivery.given == ("customer_id", "updated_at", "region", "staff", "active")
     with pytest.raises(MappingError, match="'staff', which is not known"):

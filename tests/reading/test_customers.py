@@ -1,20 +1,21 @@
+"""read_customers(): a source, mapped and typed by the schema, nothing guessed."""
+
+from __future__ import annotations
+
+import csv
 import datetime as dt
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from toolkit.errors import MappingError, ReadingError
-from toolkit.model.contract import CUSTOMER
-from toolkit.model.delivery import Delivery
-from toolkit.model.times import parse_times
-from toolkit.reading.customers import read_customers
-from toolkit.reading.mapping import Mapping
+from tests.support.customer_files import AT, HEADER, ROWS, WRITERS, as_csv, as_xlsx
+from toolkit.config import Settings
+from toolkit.errors import InputError, MappingError, ReadingError
+from toolkit.model import CUSTOMER, CustomAttribute, Delivery
+from toolkit.reading import Mapping, read_customers
 
 TEXT = [c.name for c in CUSTOMER.columns if c.kind == "string"]
 
@@ -29,12 +30,107 @@ def utc(text: str) -> pd.Timestamp:
     return pd.Timestamp(text, tz="UTC")
 
 
+# --- whatever it comes in
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_source_gives_the_same_cells(tmp_path: Path, name: str) -> None:
+    write, first = WRITERS[name]
+    write(tmp_path / name)
+    delivery = read_customers(tmp_path / name)
+    frame = delivery.frame
+    assert frame.index.tolist() == [first, first + 1, first + 2]
+    for column, cells in zip(HEADER, zip(*ROWS, strict=True), strict=True):
+        if column != "updated_at":
+            assert frame[column].fillna("").tolist() == list(cells)
+    assert frame["updated_at"].dt.day.tolist() == [28, 29, 30]
+    assert delivery.source == name
+    assert delivery.n_broken == 0
+
+
+def test_what_a_file_is_outranks_its_ending_and_is_noted(tmp_path: Path) -> None:
+    as_xlsx(tmp_path / "crm.csv")
+    assert read_customers(tmp_path / "crm.csv").notes[0] == "a workbook, though its ending is .csv"
+    as_csv(tmp_path / "crm.xls")
+    assert read_customers(tmp_path / "crm.xls").notes[0] == "a text file, though its ending is .xls"
+    (tmp_path / "page.xls").write_text("<html><table><tr><td>customer_id</td></tr></table></html>", encoding="utf-8")
+    with pytest.raises(ReadingError, match=r"page\.xls is a web page or XML.*save it again as \.xlsx"):
+        read_customers(tmp_path / "page.xls")
+
+
+@pytest.mark.parametrize("name", ["crm.csv", "crm.xlsx"])
+def test_a_header_below_titles_is_found_and_noted(tmp_path: Path, name: str) -> None:
+    rows = [["Customers of ACME, as of 3 May"], [], ["printed by", "SAP"], list(HEADER), *map(list, ROWS)]
+    if name.endswith("csv"):
+        with (tmp_path / name).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows(rows)
+    else:
+        book = Workbook()
+        assert book.active is not None
+        for row in rows[:5]:
+            book.active.append(row)
+        book.save(tmp_path / name)
+    delivery = read_customers(tmp_path / name)
+    assert delivery.frame.index[0] == 5
+    assert "header in row 4, found" in delivery.notes
+    with pytest.raises(ReadingError, match="no header in row 2"):
+        read_customers(tmp_path / name, mapping=Mapping(header_row=2))
+    with pytest.raises(MappingError, match=r"lacks columns .*'Nummer'.*header_row in \[format\]"):
+        read_customers(tmp_path / name, mapping=Mapping(columns={"customer_id": "Nummer", "updated_at": "updated_at"}))
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("crm.csv", "crm.docx", "crm"):
+        (tmp_path / name).write_bytes(b"" if name == "crm.csv" else b"a")
+    (tmp_path / "empty").mkdir()
+    for path, words in [
+        (tmp_path / "crn.csv", r"no file .*, did you mean 'crm\.csv'\?"),
+        (tmp_path / "no" / "crm.csv", "no file"),
+        (tmp_path / "empty", "folder without a file that can be read"),
+        (tmp_path / "crm.csv", "is empty"),
+        (tmp_path / "crm.docx", r"\.docx is not read"),
+        (tmp_path / "crm", "without an ending is not read"),
+    ]:
+        with pytest.raises(ReadingError, match=words):
+            read_customers(path)
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, whom no permission stops
+    with pytest.raises(ReadingError, match="cannot be read: close it"):
+        read_customers(tmp_path / "crm.csv")
+
+
+@pytest.mark.parametrize("source", [None, 42, [Path("a.csv")], {"customer_id": ["1"]}, Mapping(), Settings, Delivery])
+def test_a_source_of_another_kind_is_refused(source: Any) -> None:
+    with pytest.raises(InputError, match="A file, a folder, a frame or an SQLAlchemy connection is wanted here"):
+        read_customers(source)
+
+
+@pytest.mark.parametrize("mapping", [42, ["m.toml"], {"columns": {}}, pd.DataFrame()])
+def test_a_mapping_of_another_kind_is_refused(tmp_path: Path, mapping: Any) -> None:
+    as_csv(tmp_path / "crm.csv")
+    with pytest.raises(InputError, match="A mapping or its TOML file is wanted here"):
+        read_customers(tmp_path / "crm.csv", mapping=mapping)
+
+
+@pytest.mark.parametrize("constants", [42, "source", ["source"], {"source": 7}])
+def test_constants_of_another_kind_are_refused(tmp_path: Path, constants: Any) -> None:
+    as_csv(tmp_path / "crm.csv")
+    with pytest.raises(InputError, match="constants"):
+        read_customers(tmp_path / "crm.csv", constants=constants)
+
+
+# --- through a mapping
+
+
 def test_an_erp_export_is_read_through_its_mapping(tmp_path: Path) -> None:
     toml = tmp_path / "erp.toml"
     toml.write_text(
         '[columns]\ncustomer_id = "Kundennummer"\nupdated_at = "Geändert am"\ncustomer_name = "Firmenname"\n'
         'source = "Herkunft"\n[format]\ndatetime = "%d.%m.%Y %H:%M"\ntimezone = "Europe/Berlin"\nnulls = ["-"]\n'
-        '[delivery]\nkind = "changes"\n[corrections]\ntrim = true\n',
+        '[delivery]\nkind = "changes"\n[corrections]\ntrim_spaces = true\n',
         encoding="utf-8",
     )
     text = (
@@ -55,7 +151,7 @@ def test_an_erp_export_is_read_through_its_mapping(tmp_path: Path) -> None:
     assert delivery.given == ("customer_id", "updated_at", "customer_name", "source")
     assert frame["customer_category"].isna().all()
     assert delivery.names["updated_at"] == "Geändert am"
-    assert (delivery.kind, delivery.corrections, delivery.source) == ("changes", {"trim": True}, "crm.csv")
+    assert (delivery.kind, delivery.corrections, delivery.source) == ("changes", {"trim_spaces": True}, "crm.csv")
     assert delivery.notes == (
         "cp1252, detected, not UTF-8 at byte 30, line 1",
         "delimiter ';', detected",
@@ -211,100 +307,25 @@ def test_excel_reads_as_csv_does(tmp_path: Path) -> None:
     assert delivery.frame["customer_name"].isna().tolist() == [False, False, True, False]
 
 
-# --- times
-
-
-def parsed(cells: list[str | None], **options: Any) -> list[str]:
-    times = parse_times(pa.chunked_array([pa.array(cells, pa.string())]), **options)
-    return [
-        "naive" if naive else "text" if text else "null" if pd.isna(value) else value.isoformat()
-        for value, text, naive in zip(times.values, times.unparsed, times.naive, strict=True)
-    ]
-
-
-def test_iso_8601_is_read_strictly() -> None:
-    good = {
-        "2025-01-28T10:00:00Z": "2025-01-28T10:00:00+00:00",
-        "2025-01-28 10:00:00.123456Z": "2025-01-28T10:00:00.123456+00:00",
-        "2025-01-28T10:00+02:00": "2025-01-28T08:00:00+00:00",
-        "1500-01-01T00:00:00-05:30": "1500-01-01T05:30:00+00:00",
-        "9999-12-31T23:59:59.999999Z": "9999-12-31T23:59:59.999999+00:00",
-        "2025-01-28T10:00:00": "naive",
-        "2025-01-28": "naive",
-    }
-    assert dict(zip(good, parsed(list(good)), strict=True)) == good
-    bad = [
-        "0000-01-01T00:00:00Z",
-        "0001-01-01T00:00:00+01:00",
-        "2025-02-30",
-        "2025-1-28",
-        "20250128",
-        "2025-01",
-        "2025",
-        "now",
-        "today",
-        "NaT",
-        "2025-01-28T24:00:00Z",
-        "2025-01-28T10:00:60Z",
-        "2025-01-28T10",
-        "2025-01-28Z",
-        "2025-01-28T10:00:00.1234567Z",
-        "28.01.2025",
-        "2025-01-28T10:00:00+0100",
-        "2025-01-28t10:00:00z",
-        "1738058400",
-        "٢٠٢٥-٠١-٢٨",
-    ]
-    assert {cell: got for cell, got in zip(bad, parsed(bad), strict=True) if got != "text"} == {}
-    assert parsed([" 2025-01-28", "2025-01-28\n", "2025-01-28  10:00", None]) == ["text", "text", "text", "null"]
-
-
-def test_a_pattern_never_takes_words_for_times() -> None:
-    cells = ["now", "today", "NaT", "2025-01-28", "28.01.2025", "31.12.9999", "30.02.2025", None]
-    assert parsed(cells, pattern="%d.%m.%Y", timezone="UTC") == [
-        *["text"] * 4,
-        "2025-01-28T00:00:00+00:00",
-        "9999-12-31T00:00:00+00:00",
-        "text",
-        "null",
-    ]
-
-
-def test_a_local_time_that_the_clocks_skip_or_repeat_does_not_parse() -> None:
-    cells = ["2025-03-30 02:30", "2025-10-26 02:30", "2025-03-30 01:59", "2025-10-26 03:00"]
-    assert parsed(cells, timezone="Europe/Berlin") == [
-        "text",
-        "text",
-        "2025-03-30T00:59:00+00:00",
-        "2025-10-26T02:00:00+00:00",
-    ]
-
-
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Pacific/Auckland"])
-def test_the_ends_of_the_calendar_do_not_stop_a_file(zone: str) -> None:
-    cells = [
-        "0001-01-01 00:00",
-        "0001-01-01 23:00",
-        "9999-12-31",
-        "9999-12-31 23:59:59.999999",
-        "0000-05-05",
-        "2025-01-28",
-    ]
-    got = parsed(cells, timezone=zone)
-    assert got[4] == "text"
-    assert got[5].startswith("2025-01-2")
-    for cell, text in zip(cells[:4], got[:4], strict=True):
-        assert text == "text" or text[:4] == cell[:4]
-
-
-@settings(deadline=None, max_examples=200)
-@given(
-    st.datetimes(min_value=dt.datetime(1, 1, 3), max_value=dt.datetime(9999, 12, 29)),
-    st.integers(-23 * 60, 23 * 60).map(lambda m: dt.timezone(dt.timedelta(minutes=m))),
-    st.sampled_from("T "),
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"columns": {"customer_nam": "Name"}}, r"\[columns\] contains 'customer_nam'.*did you mean 'customer_name'\?"),
+        ({"constants": {"sorce": "peak"}}, r"\[constants\] contains 'sorce'.*did you mean 'source'\?"),
+    ],
 )
-@example(dt.datetime(1969, 12, 31, 23, 59, 59, 999999), dt.UTC, "T")
-def test_what_python_writes_is_what_is_read(moment: dt.datetime, zone: dt.timezone, separator: str) -> None:
-    aware = moment.replace(tzinfo=zone)
-    [got] = parsed([aware.isoformat(separator)])
-    assert dt.datetime.fromisoformat(got) == aware
+def test_a_mapping_names_columns_of_the_schema_only(tmp_path: Path, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(MappingError, match=words):
+        read(tmp_path, "customer_id,updated_at\n1,2\n", mapping=Mapping(**options))
+
+
+def test_custom_attributes_come_from_the_settings(tmp_path: Path) -> None:
+    text = f"customer_id,updated_at,Region\n1,{AT},EU\n2,{AT},\n"
+    settings = Settings(attributes=(CustomAttribute("region"), CustomAttribute("tier")))
+    delivery = read(tmp_path, text, settings=settings)
+    assert delivery.frame["region"].fillna("null").tolist() == ["EU", "null"]
+    assert "tier" not in delivery.frame
+    assert delivery.given == ("customer_id", "updated_at", "region")
+    named = Mapping(columns={"customer_id": "customer_id", "updated_at": "updated_at", "tier": "Region"})
+    assert read(tmp_path, text, mapping=named, settings=settings).frame["tier"].iloc[0] == "EU"
+    assert "region" not in read(tmp_path, text).frame

@@ -1,9 +1,14 @@
+"""A mapping file: every section arrives, and what cannot be meant says what to write."""
+
+from __future__ import annotations
+
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from toolkit.errors import MappingError
-from toolkit.reading.mapping import Mapping
+from toolkit.errors import InputError, MappingError
+from toolkit.reading import Mapping
 
 WHOLE = """
 [columns]
@@ -22,7 +27,7 @@ nulls = ["-", "n/a"]
 [delivery]
 kind = "changes"
 [corrections]
-trim = true
+trim_spaces = true
 restamp = { to = "now" }
 """
 
@@ -45,7 +50,7 @@ def test_every_section_arrives(tmp_path: Path) -> None:
         timezone="Europe/Berlin",
         nulls=("-", "n/a"),
         kind="changes",
-        corrections={"trim": True, "restamp": {"to": "now"}},
+        corrections={"trim_spaces": True, "restamp": {"to": "now"}},
         path=tmp_path / "erp.toml",
     )
 
@@ -59,8 +64,6 @@ def test_an_empty_mapping_is_one_that_states_nothing(tmp_path: Path) -> None:
     [
         ("[colums]\n", ["erp.toml", "'colums'", "did you mean 'columns'?"]),
         ("[format]\nencodng = 'utf-8'\n", ["[format]", "did you mean 'encoding'?"]),
-        ("[columns]\ncustomer_nam = 'Name'\n", ["[columns]", "did you mean 'customer_name'?"]),
-        ("[constants]\nsorce = 'peak'\n", ["[constants]", "did you mean 'source'?"]),
         ("[delivery]\nkinds = 'full'\n", ["did you mean 'kind'?"]),
         ("[delivery]\nkind = 'partial'\n", ["'partial'", "full or changes"]),
         ("columns = 'Name'\n", ["[columns] on a line of its own"]),
@@ -114,3 +117,20 @@ def test_constants_go_over_the_mapping() -> None:
 def test_a_toml_time_is_as_good_as_its_text(tmp_path: Path) -> None:
     mapping = load(tmp_path, "[constants]\nupdated_at = 2025-01-28T10:00:00Z\n")
     assert mapping.constants == {"updated_at": "2025-01-28T10:00:00+00:00"}
+
+
+@pytest.mark.parametrize("path", [None, 42, ["m.toml"], Mapping()])
+def test_a_path_of_another_kind_is_refused(path: Any) -> None:
+    with pytest.raises(InputError, match="A mapping or its TOML file is wanted here"):
+        Mapping.load(path)
+
+
+@pytest.mark.parametrize("options", [{"columns": ["a"]}, {"constants": "source"}, {"nulls": "-"}, {"sheet": 1}])
+def test_an_option_of_another_kind_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(MappingError, match=next(iter(options))):
+        Mapping(**options)
+
+
+def test_the_path_of_a_patch_counts_from_the_mappings_folder(tmp_path: Path) -> None:
+    mapping = load(tmp_path, '[corrections]\npatch = "p.csv"\n')
+    assert mapping.corrections == {"patch": [str(tmp_path / "p.csv")]}

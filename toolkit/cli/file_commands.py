@@ -24,7 +24,7 @@ from toolkit.config import Settings
 from toolkit.quality import RULES, called_for, preview_corrections, read_corrections
 from toolkit.quality import profile as profiled
 from toolkit.quality import scan as scanned
-from toolkit.reading import Mapping, suggest_mapping
+from toolkit.reading import suggest_mapping
 
 
 def check(file: Path, /, *, source: Source = AS_IT_IS, excel: Path | None = None, json: Json = False) -> int:
@@ -96,7 +96,7 @@ def suggest(
     overwrite
         Write over a mapping that is there.
     """
-    proposed = suggest_mapping(file, mapping=Mapping.load(source.mapping) if source.mapping else None)
+    proposed = suggest_mapping(file, mapping=source.mapping)
     if to:
         written = proposed.to_toml(to, corrections=called_for(proposed.sample), overwrite=overwrite)
         say(f"  written to {written}")

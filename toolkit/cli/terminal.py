@@ -68,7 +68,7 @@ def read(file: Path, source: Source, settings: Settings) -> Delivery:
         if not equals:
             raise InputError("--set takes column=value, such as source=customer, and one of them has no '='.")
         constants[column.strip()] = value
-    return read_customers(file, mapping=source.mapping, constants=constants, attributes=settings.attributes)
+    return read_customers(file, mapping=source.mapping, constants=constants, settings=settings)
 
 
 def validated(file: Path, source: Source, settings: Settings) -> ValidationReport:

@@ -1,4 +1,4 @@
-"""Delimited text to a table of text: one strict parser, broken records set aside, bounded memory.
+"""Delimited text to a table of text: broken records set aside, every record numbered, bounded memory.
 
 A record is what a spreadsheet shows as a row: a quoted cell may run over several lines. Blank lines, and records
 whose cells are all empty, are counted and skipped.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import codecs
 import csv
-import hashlib
+import io
+import re
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,14 +21,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
 
 from toolkit.display import plural
 from toolkit.errors import ReadingError
-from toolkit.model import CUSTOMER
+from toolkit.model import ID
+from toolkit.reading.text_encoding import read_encoding, text_of
 from toolkit.reading.text_table import (
     HEADER_SEARCH,
-    OLE,
-    ZIP,
     BrokenLine,
     Choose,
     Table,
@@ -36,225 +36,24 @@ from toolkit.reading.text_table import (
     joined_tables,
     opened,
     require_header,
-    text_of,
-    unpacked,
 )
 
-BLOCK = 1 << 20
-SAMPLE_BYTES = 1 << 16
 SAMPLE_LINES = 200
 DELIMITERS = ",;\t|"
-
-_SIGNATURES = {
-    ZIP: "an Excel workbook or a .zip: give it the ending .xlsx, or unpack it",
-    OLE: "an old or a password-protected Excel workbook: save it as .xlsx without a password",
-    b"%PDF": "a PDF: ask for the table as .csv or .xlsx",
-    b"PAR1": "a Parquet file: give it the ending .parquet",
-    b"BZh": "a .bz2 file: unpack it",
-    b"\x28\xb5\x2f\xfd": "a .zst file: unpack it",
-    b"SQLite format 3\0": "a database: give a query over a connection to it",
-}
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32-le",
-    codecs.BOM_UTF32_BE: "utf-32-be",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
-_CONTROL = bytes(b for b in range(32) if b not in b"\t\n\r\f\x1a")
-_SPOKEN = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-32-le": "UTF-32", "utf-32-be": "UTF-32"}
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """What the bytes of a text file tell.
-
-    Attributes
-    ----------
-    name
-        The codec's name; a byte order mark is still in the text.
-    has_nul
-        Whether the text holds a NUL anywhere.
-    digest
-        SHA-256 of the bytes, unpacked.
-    note
-        The encoding and how it is known, in words.
-    """
-
-    name: str
-    has_nul: bool
-    digest: str
-    note: str
-
-
-def read_encoding(path: Path, stated: str | None = None) -> Encoding:
-    """Return a text file's encoding, tried on every byte, and its digest.
-
-    A byte order mark decides; else the NULs of UTF-16; else strict UTF-8, then cp1252. A file that is what its
-    first candidate says is read once.
-
-    Raises
-    ------
-    ReadingError
-        If the file is not text, or cannot be decoded; the message names the byte and the line.
-    """
-    digest = hashlib.sha256()
-    failures: list[str] = []
-    with opened(path):
-        with unpacked(path) as file:
-            sample = file.read(SAMPLE_BYTES)
-        if not sample:
-            raise ReadingError(f"{path.name} is empty: ask for the file again, or check the export.")
-        candidates, why = _candidates(sample, stated, path)
-        for name in candidates:
-            failed_at, has_nul = _decode(path, name, None if failures else digest)
-            spoken = _SPOKEN.get(name, name)
-            if failed_at is None:
-                note = ", ".join([spoken, why, *(f"not {place}" for place in failures)])
-                return Encoding(name, has_nul, digest.hexdigest(), note)
-            failures.append(f"{spoken} at byte {failed_at:,}, line {_line(path, name, failed_at):,}")
-    raise ReadingError(
-        f"{path.name} cannot be decoded: it is not {', and not '.join(failures)}. Ask how the file was written, and "
-        'say it in the mapping: encoding in [format], as "cp850" or "latin-1".'
-    )
-
-
-def _candidates(sample: bytes, stated: str | None, path: Path) -> tuple[list[str], str]:
-    for signature, what in _SIGNATURES.items():
-        if sample.startswith(signature):
-            raise ReadingError(f"{path.name} is not a text file, it looks like {what}.")
-    if stated is not None:
-        return [stated], "stated by the mapping"
-    for mark, name in _MARKS.items():
-        if sample.startswith(mark):
-            return [name], "by its byte order mark"
-    even, odd = sample[::2].count(0), sample[1::2].count(0)
-    for name, high, low in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
-        # Even in a script far from Latin, delimiters, digits and line ends have a NUL for their high byte.
-        if high > len(sample) / 20 and high > 20 * low:
-            return [name], "detected"
-    if len(sample.translate(None, _CONTROL)) < 0.95 * len(sample) and not _is_utf8(sample):
-        raise ReadingError(f"{path.name} is not a text file but binary data: ask for the table as .csv or .xlsx.")
-    return ["utf-8", "cp1252"], "detected"
-
-
-def _is_utf8(sample: bytes) -> bool:
-    """Tell whether a sample is UTF-8 without a NUL: a small file may hold many control characters and be text."""
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample)  # which may end within a character
-    except UnicodeDecodeError:
-        return False
-    return 0 not in sample
-
-
-def _decode(path: Path, name: str, digest: Any) -> tuple[int | None, bool]:
-    """Return the first byte that does not decode, and whether the text before it holds a NUL."""
-    decoder = codecs.getincrementaldecoder(name)()
-    at, failed_at, has_nul = 0, None, False
-    with unpacked(path) as file:
-        while True:
-            block = file.read(BLOCK)
-            if digest is not None:
-                digest.update(block)
-            if failed_at is None:
-                pending = len(decoder.getstate()[0])
-                try:
-                    has_nul |= "\0" in decoder.decode(block, final=not block)
-                except UnicodeError as error:
-                    failed_at = at - pending + getattr(error, "start", 0)
-            at += len(block)
-            if not block:
-                return failed_at, has_nul
-
-
-def _line(path: Path, name: str, byte: int) -> int:
-    decoder = codecs.getincrementaldecoder(name)("replace")
-    n_feeds = n_returns = 0
-    with unpacked(path) as file:
-        while byte > 0 and (block := file.read(min(byte, BLOCK))):
-            byte -= len(block)
-            text = decoder.decode(block)
-            n_feeds, n_returns = n_feeds + text.count("\n"), n_returns + text.count("\r")
-    return max(n_feeds, n_returns) + 1
-
-
-def sample_lines(path: Path, encoding: str, header_row: int | None = None) -> list[str]:
-    """Return a text file's first lines, long ones cut: enough to tell the delimiter and to find the header."""
-    with opened(path), text_of(path, encoding) as file:
-        lines = [_cut_line(file) for _ in range((header_row or HEADER_SEARCH) + SAMPLE_LINES)]
-    if lines:
-        lines[0] = lines[0].lstrip("\ufeff")
-    return [line for line in lines if line]
-
-
-def _cut_line(file: TextIO) -> str:
-    line = rest = file.readline(SAMPLE_BYTES)
-    while len(rest) == SAMPLE_BYTES and not rest.endswith(("\n", "\r")):
-        rest = file.readline(SAMPLE_BYTES)
-    return line
-
-
-def read_delimiter(lines: Sequence[str], header_row: int | None = None) -> tuple[str, str]:
-    """Return the delimiter that cuts the first records most evenly, and a note that says so.
-
-    A table of one column has none: a comma is assumed.
-    """
-    scores = {d: _evenness(records(lines, d), header_row) for d in DELIMITERS}
-    best = max(DELIMITERS, key=lambda d: scores[d])
-    if scores[best][1] < 2:
-        return ",", "delimiter , assumed: one column"
-    return best, f"delimiter {spoken_delimiter(best)}, detected"
-
-
-def spoken_delimiter(delimiter: str) -> str:
-    """Name a delimiter so that it can be seen."""
-    return "tab" if delimiter == "\t" else f"'{delimiter}'"
-
-
-def records(lines: Sequence[str], delimiter: str) -> list[list[str]]:
-    """Cut lines into records as far as that goes, a stray quote or not."""
-    found: list[list[str]] = []
-    with suppress(csv.Error):  # what came before it counts
-        found.extend(csv.reader(lines, delimiter=delimiter))
-    return found
-
-
-def _evenness(found: Sequence[Sequence[str]], header_row: int | None) -> tuple[float, int]:
-    """Return the share of records as wide as the header, and the header's width; nothing for one column."""
-    widths = [len(record) for record in found]
-    filled = [w for w in widths[(header_row or 1) - 1 :] if w]
-    if header_row is None and filled:
-        # Titles above the table are few, and the header is as wide as what is under it.
-        width = Counter(filled).most_common(1)[0][0]
-    else:
-        width = widths[header_row - 1] if header_row and header_row <= len(widths) else 0
-    return (filled.count(width) / len(filled), width) if width > 1 else (0.0, 0)
-
-
-WINDOW = 1 << 19
-"""Characters that are parsed at once: small enough for the processor's cache, which is twice as fast."""
+WINDOW = 1 << 20
+"""Characters that are parsed at once."""
 MAX_CELL = 10_000_000
-"""The most characters in one cell; a quote that is not closed by then is taken for a stray one."""
+"""The most characters in one cell; a quote that is not closed by then counts as a stray one."""
 MAX_RECORD = 4 * MAX_CELL
 MAX_REREAD = 2_000_000
-"""Lines that may be read again because a quote was not closed; after that, each line stands for itself."""
+"""Lines that may be read again because a quote was not closed; after that, each line is a record of its own."""
 
-# The csv module's limit belongs to the process: it is raised, never lowered.
-csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
+_CSV_LIMIT = threading.Lock()
 
 
-def read_csv(
-    path: Path,
-    choose: Choose,
-    *,
-    encoding: str | None = None,
-    delimiter: str | None = None,
-    header_row: int | None = None,
-    header: Sequence[str] | None = None,
-) -> Table:
-    """Read delimited text, packed by gzip or not; every cell is text. See `csv_tables` for the parameters."""
-    parts = csv_tables(path, choose, encoding=encoding, delimiter=delimiter, header_row=header_row, header=header)
-    return joined_tables(list(parts))
+def read_csv(path: Path, choose: Choose, **stated: Any) -> Table:
+    """Read delimited text, packed by gzip or not; every cell is text. See `csv_tables` for what may be stated."""
+    return joined_tables(list(csv_tables(path, choose, **stated)))
 
 
 def csv_tables(
@@ -264,24 +63,21 @@ def csv_tables(
     encoding: str | None = None,
     delimiter: str | None = None,
     header_row: int | None = None,
-    header: Sequence[str] | None = None,
 ) -> Iterator[Table]:
     """Read delimited text some thousand records at a time, in bounded memory; the notes of the last are complete.
 
     A record is broken, and set aside, if it has more or fewer cells than the header, a NUL, or a quote that does
-    not belong where it stands. Cells beyond the header are allowed while they are empty. A quote that is never
-    closed sets aside its own line only.
+    not belong where it is. Cells beyond the header are allowed while they are empty. A quote that is never closed
+    sets aside its own line only.
 
     Parameters
     ----------
     choose
-        Told the header, says which columns are wanted and where they stand.
+        From the header to the columns that are wanted and their positions.
     encoding, delimiter
         None: detected.
     header_row
-        The record that holds the header, counted from 1. None: the first that holds the wanted columns.
-    header
-        The header of a file that has none; its first record is then a customer.
+        The record with the header, counted from 1. None: the first with the wanted columns.
 
     Raises
     ------
@@ -290,40 +86,77 @@ def csv_tables(
     """
     found = read_encoding(path, encoding)
     notes = [found.note]
-    lines = sample_lines(path, found.name, header_row)
+    lines = _sample_lines(path, found.name, header_row)
     if delimiter is None:
-        delimiter, said = read_delimiter(lines, 1 if header else header_row)
-        notes.append(said)
+        delimiter, note = _delimiter(lines, header_row)
+        notes.append(note)
     else:
-        notes.append(f"delimiter {spoken_delimiter(delimiter)}, stated by the mapping")
-    if header is not None:
-        header_row = 0
-    elif header_row is None:
-        header_row = find_header(records(lines, delimiter), choose)
+        notes.append(f"delimiter {_shown(delimiter)}, stated by the mapping")
+    if header_row is None:
+        header_row = find_header(_split_records(lines, delimiter), choose)
         if header_row > 1:
             notes.append(f"header in row {header_row}, found")
     with opened(path), text_of(path, found.name) as text:
-        names = header if header is not None else _header(text, delimiter, header_row, path)
-        wanted = choose(names)
-        rows = _Records(delimiter, names, header_row, found.has_nul, wanted.get(CUSTOMER.key[0]))
-        for cells in chain(rows.windows(text), [[]]):  # the last holds what was set aside since
-            numbers, broken = rows.taken()
-            columns = [_array(cells[at :: len(names)]) for at in wanted.values()]
+        header = _header(text, delimiter, header_row, path)
+        records = _Records(delimiter, header, header_row, choose(header))
+        for cells, numbers, broken in records.windows(text):
             yield Table(
-                header=tuple(names),
-                cells=pa.Table.from_arrays(columns, names=list(wanted)),
+                header=tuple(header),
+                cells=cells,
                 numbers=numbers,
                 broken=broken,
                 digest=found.digest,
-                notes=(*notes, *rows.notes()),
+                notes=(*notes, *records.notes()),
                 header_row=header_row,
             )
 
 
+def _sample_lines(path: Path, encoding: str, header_row: int | None) -> list[str]:
+    """Return a text file's first lines: enough to detect the delimiter and to find the header."""
+    with opened(path), text_of(path, encoding) as text:
+        lines = io.StringIO(text.read(WINDOW), newline="").readlines()
+    return lines[: (header_row or HEADER_SEARCH) + SAMPLE_LINES]
+
+
+def _delimiter(lines: Sequence[str], header_row: int | None = None) -> tuple[str, str]:
+    """Return the delimiter that splits the first records most evenly, and a note on it.
+
+    A table of one column has none: a comma is assumed.
+    """
+    scores = {d: _evenness(_split_records(lines, d), header_row) for d in DELIMITERS}
+    best = max(DELIMITERS, key=lambda d: scores[d])
+    if scores[best][1] < 2:
+        return ",", "delimiter , assumed: one column"
+    return best, f"delimiter {_shown(best)}, detected"
+
+
+def _shown(delimiter: str) -> str:
+    return "tab" if delimiter == "\t" else f"'{delimiter}'"
+
+
+def _split_records(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    """Split lines into records, up to the first that cannot be split."""
+    found: list[list[str]] = []
+    with suppress(csv.Error):
+        found.extend(csv.reader(lines, delimiter=delimiter))
+    return found
+
+
+def _evenness(records: Sequence[Sequence[str]], header_row: int | None) -> tuple[float, int]:
+    """Return the share of records as wide as the header, and the header's width; zeros for one column."""
+    widths = [len(record) for record in records]
+    filled = [w for w in widths[(header_row or 1) - 1 :] if w]
+    if header_row is None and filled:
+        # Titles above the table are few, and the header is as wide as what is under it.
+        width = Counter(filled).most_common(1)[0][0]
+    else:
+        width = widths[header_row - 1] if header_row and header_row <= len(widths) else 0
+    return (filled.count(width) / len(filled), width) if width > 1 else (0.0, 0)
+
+
 def _header(text: TextIO, delimiter: str, header_row: int, path: Path) -> list[str]:
-    """Read as far as the header and no further; what is above it need not be a table."""
-    first = text.readline().lstrip("\ufeff")
-    lines = chain([first] if first else [], iter(text.readline, ""))
+    """Read up to the header, and not a line more; what is above it need not be a table."""
+    lines = iter(text.readline, "")
     try:
         above = csv.reader(lines, delimiter=delimiter)
         for _ in range(header_row - 1):
@@ -332,67 +165,127 @@ def _header(text: TextIO, delimiter: str, header_row: int, path: Path) -> list[s
     except csv.Error:
         raise ReadingError(
             f"{path.name} has no readable header in row {header_row}: a quote there does not belong, or is never "
-            "closed. Mend the line, or say in the mapping where the header is: header_row in [format]."
+            "closed. Fix the line, or state in the mapping where the header is: header_row in [format]."
         ) from None
     require_header(header, path, header_row)
     return header
 
 
-def _array(cells: Sequence[str]) -> pa.Array:
-    if not cells or cells == [""]:  # a split of nothing is nothing
-        return pa.array(cells, pa.large_string())
-    # One long text, cut by Arrow, is built much faster than a text a cell; no cell holds a NUL here.
-    return pc.split_pattern(pa.array(["\0".join(cells)], pa.large_string()), "\0").flatten()
-
-
 class _Records:
-    """The records below a header, and what was found odd among them."""
+    """The records below a header, parsed one window of text after the other.
 
-    def __init__(
-        self, delimiter: str, header: Sequence[str], header_row: int, has_nul: bool, id_at: int | None
-    ) -> None:
-        self.broken: list[BrokenLine] = []
-        self._delimiter, self._has_nul, self._id_at = delimiter, has_nul, id_at
+    Two parsers read the same language. pyarrow's is eight times as fast, but repairs or drops what is irregular and
+    does not say where; the csv module's, in `_carefully`, knows the line of every record and which quote is wrong.
+    So a window goes to pyarrow only if nothing in it can be read in two ways: no NUL, no lone carriage return, and
+    if there are quotes, each opens at the start of a cell and closes at its end in the same line. Then a record is a
+    line, and the lines that pyarrow reports as ragged have the numbers that the csv module would give them. Every
+    other window is read with care. A window begins with a record, so the parser may change with each of them; a
+    property test keeps both equal.
+    """
+
+    def __init__(self, delimiter: str, header: Sequence[str], header_row: int, wanted: dict[str, int]) -> None:
+        self._delimiter, self._wanted = delimiter, wanted
         self._width = len(header)
         self._named = max(i for i, name in enumerate(header, start=1) if name.strip())
-        self._taken = self._number = header_row
-        self._skipped: list[int] = []  # numbers of blank and of broken records
+        self._number = header_row
+        self._skipped: list[int] = []  # numbers of the blank and the broken records of this window
+        self._broken: list[BrokenLine] = []
         self._reread = MAX_REREAD
         self._n_long, self._longest, self._longest_at = 0, 1, 0
-
-    def taken(self) -> tuple[npt.NDArray[np.int64], tuple[BrokenLine, ...]]:
-        """Give the numbers of the records that were read since the last time, and those that were set aside."""
-        first, skipped, broken = self._taken + 1, self._skipped, self.broken
-        self._taken, self._skipped, self.broken = self._number, [], []
-        numbers = np.arange(first, self._taken + 1, dtype=np.int64)
-        return np.delete(numbers, np.array(skipped, dtype=np.int64) - first), tuple(broken)
+        d = re.escape(delimiter)
+        cell = rf'"(?:[^"\r\n]|"")*"|[^"\r\n{d}][^\r\n{d}]*'
+        self._regular_quotes = rf"^(?:(?:{cell})?(?:{d}|\r?\n|\z))*\z"
 
     def notes(self) -> list[str]:
-        """Say what an analyst should look at: a long record may be a quote that closed too late."""
+        """Return a note on long records: one may be a quote that was closed too late."""
         if not self._n_long:
             return []
         where = f"the longest has {self._longest:,} lines, in row {self._longest_at:,}"
         return [f"{plural(self._n_long, 'record')} over several lines, {where}"]
 
-    def windows(self, text: TextIO) -> Iterator[list[str]]:
-        """Yield the cells of many records at a time, in one list; each record is as wide as the header."""
-        window: list[str] = []
-        at_end = False
-        while not at_end:
-            # An open record is parsed anew with each window, so the windows grow with it.
-            more = text.readlines(max(WINDOW, sum(map(len, window))))
-            if more and self._number == 0:
-                more[0] = more[0].lstrip("\ufeff")  # elsewhere it stands before the header
-            at_end = not more
-            window += more
-            cells: list[str] = []
-            window = window[self._parse(window, at_end, cells) :]
-            if cells:
-                yield cells
+    def windows(self, text: TextIO) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64], tuple[BrokenLine, ...]]]:
+        """Yield the wanted cells of many records at a time, their numbers, and the records that were set aside."""
+        rest, more = "", "more"
+        while more:
+            # An open record is parsed again with each window, so the windows grow with it.
+            more = text.read(max(WINDOW, len(rest)))
+            window = rest + more + text.readline()
+            first, self._skipped, self._broken = self._number + 1, [], []
+            with _long_cells():
+                cells, rest = self._in_bulk(window), ""
+                if cells is None:
+                    cells, rest = self._carefully(window, at_end=not more)
+            numbers = np.arange(first, self._number + 1, dtype=np.int64)
+            yield cells, np.delete(numbers, np.array(self._skipped, dtype=np.int64) - first), tuple(self._broken)
 
-    def _parse(self, window: list[str], at_end: bool, cells: list[str]) -> int:
-        """Add the cells of the window's records; return how many lines are done with."""
-        width, has_nul = self._width, self._has_nul
+    def _in_bulk(self, window: str) -> pa.Table | None:
+        """Return the cells of a window as pyarrow reads them; None if the csv module has to."""
+        data = window.encode()
+        # pyarrow reads no file without a byte, and drops a byte order mark, which is a text here.
+        if not data or len(data) > MAX_CELL or data.startswith(codecs.BOM_UTF8) or not self._delimiter.isascii():
+            return None
+        if b"\0" in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
+            return None
+        quoted = b'"' in data
+        if quoted and not pc.match_substring_regex(pa.scalar(window), self._regular_quotes).as_py():
+            return None
+        places = sorted(set(self._wanted.values()))
+        table, ragged = self._parsed(data, places, quoted)
+        empty = _empty_rows(table)
+        if empty.any() and len(places) < self._width:  # a cell of another column may be filled
+            empty = _empty_rows(self._parsed(data, range(self._width), quoted)[0])
+        lines = [(row.number, row.text, next(csv.reader([row.text], delimiter=self._delimiter))) for row in ragged]
+        if any(any(cells) and self._fitted(cells) for _, _, cells in lines):
+            return None
+        n_records = table.num_rows + len(ragged)
+        whole = np.delete(np.arange(1, n_records + 1), np.array([n - 1 for n, _, _ in lines], dtype=np.int64))
+        self._skipped += (self._number + whole[empty]).tolist()
+        for number, line, cells in lines:
+            self._irregular(self._number + number, cells, [line], [])
+        self._number += n_records
+        columns = [table.column(str(at)) for at in self._wanted.values()]
+        cells = pa.Table.from_arrays(columns, names=list(self._wanted))
+        return cells.filter(pa.array(~empty)) if empty.any() else cells
+
+    def _parsed(self, data: bytes, places: Sequence[int], quoted: bool) -> tuple[pa.Table, list[arrow_csv.InvalidRow]]:
+        """Return columns by their positions, and the rows of another width than the header's, numbered from 1."""
+        names = [str(at) for at in range(self._width)]
+        ragged: list[arrow_csv.InvalidRow] = []
+
+        def set_aside(row: arrow_csv.InvalidRow) -> str:
+            ragged.append(row)
+            return "skip"
+
+        table = arrow_csv.read_csv(
+            pa.BufferReader(data),
+            # A row has its number only if one thread reads all rows, as one block.
+            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=self._delimiter,
+                quote_char='"' if quoted else False,
+                ignore_empty_lines=False,
+                invalid_row_handler=set_aside,
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                check_utf8=False,
+                column_types=dict.fromkeys(names, pa.large_string()),
+                include_columns=[names[at] for at in places],
+                strings_can_be_null=False,
+            ),
+        )
+        return table, ragged
+
+    def _carefully(self, window: str, *, at_end: bool) -> tuple[pa.Table, str]:
+        """Return the cells of a window, read with the csv module, and its last lines if their record is still open."""
+        lines = io.StringIO(window, newline="").readlines()
+        cells: list[str] = []
+        n_done = self._parse(lines, at_end, "\0" in window, cells)
+        columns = [_array(cells[at :: self._width]) for at in self._wanted.values()]
+        return pa.Table.from_arrays(columns, names=list(self._wanted)), "".join(lines[n_done:])
+
+    def _parse(self, window: list[str], at_end: bool, has_nul: bool, cells: list[str]) -> int:
+        """Add the cells of the window's records, each as wide as the header; return how many lines are finished."""
+        width = self._width
         start = 0
         while start < len(window):
             stop = len(window) if self._reread > 0 else start + 1
@@ -406,7 +299,7 @@ class _Records:
                     if len(row) == width and any(row) and not (has_nul and "\0" in "".join(row)):
                         cells += row
                     else:
-                        self._odd(number, row, window[start + ended : start + reader.line_num], cells)
+                        self._irregular(number, row, window[start + ended : start + reader.line_num], cells)
                     ended = reader.line_num
             except csv.Error as error:
                 begin, failed = start + ended, start + reader.line_num
@@ -427,13 +320,20 @@ class _Records:
         if n_lines > self._longest:
             self._longest, self._longest_at = n_lines, number
 
-    def _odd(self, number: int, row: list[str], lines: list[str], cells: list[str]) -> None:
+    def _fitted(self, row: list[str]) -> list[str] | None:
+        """Return a record at the header's width; None if that would cut off a text or fill in a named column."""
+        if len(row) < self._named or any(row[self._width :]):
+            return None
+        return (row + [""] * self._width)[: self._width]
+
+    def _irregular(self, number: int, row: list[str], lines: list[str], cells: list[str]) -> None:
+        """Skip a blank record, add one that fits the header, and set aside any other."""
         if not any(row):
             self._skipped.append(number)
-        elif self._has_nul and "\0" in "".join(row):
-            self._set_aside(number, row, "a cell holds a NUL, which no text has", lines)
-        elif len(row) >= self._named and not any(row[self._width :]):
-            cells += (row + [""] * self._width)[: self._width]
+        elif "\0" in "".join(row):
+            self._set_aside(number, row, "a cell contains a NUL, which no text has", lines)
+        elif fitted := self._fitted(row):
+            cells += fitted
         else:
             n = plural(len(row), "cell")
             self._set_aside(number, row, f"the line has {n} where the header has {self._width}", lines)
@@ -445,15 +345,40 @@ class _Records:
             reason = f"a cell is longer than {MAX_CELL:,} characters"
         else:
             reason = "text follows a closing quote"
-        try:
-            row = next(csv.reader([line], delimiter=self._delimiter))
-        except csv.Error:
-            row = []
-        # The last cell may have swallowed others, so what stands there tells nothing.
+        row = (_split_records([line], self._delimiter) or [[]])[0]
+        # The last cell may have swallowed others, so its text means nothing.
         self._set_aside(self._number, row[:-1], reason, [line])
 
     def _set_aside(self, number: int, row: list[str], reason: str, lines: list[str]) -> None:
         self._skipped.append(number)
-        at = self._id_at
-        customer_id = row[at] or None if at is not None and at < len(row) else None
-        self.broken.append(BrokenLine(number, customer_id, reason, "".join(lines).rstrip("\r\n")))
+        at = self._wanted.get(ID, len(row))
+        customer_id = row[at] or None if at < len(row) else None
+        self._broken.append(BrokenLine(number, customer_id, reason, "".join(lines).rstrip("\r\n")))
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let the csv module read cells up to `MAX_CELL`; its limit belongs to the process, so it is put back."""
+    with _CSV_LIMIT:  # a second thread would put back this one's limit, or lose its own
+        before = csv.field_size_limit(MAX_CELL)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
+
+
+def _empty_rows(table: pa.Table) -> npt.NDArray[np.bool_]:
+    """Return which rows have no text in any column."""
+    empty = np.ones(table.num_rows, dtype=bool)
+    for column in table.columns:
+        empty &= pc.equal(pc.binary_length(column), 0).to_numpy()
+        if not empty.any():
+            break
+    return empty
+
+
+def _array(cells: Sequence[str]) -> pa.Array:
+    if not cells or cells == [""]:  # a split of nothing is nothing
+        return pa.array(cells, pa.large_string())
+    # One long text, cut by Arrow, is built much faster than a text a cell; no cell contains a NUL here.
+    return pc.split_pattern(pa.array(["\0".join(cells)], pa.large_string()), "\0").flatten()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.errors import MappingError, ReadingError, did_you_mean
-from toolkit.model import CUSTOMER, CustomAttribute, Delivery, parse_times
+from toolkit.config import Settings, current
+from toolkit.errors import MappingError, ReadingError, did_you_mean, wrong_kind
+from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, parse_times
 from toolkit.reading.arrow import read_frame, read_parquet, read_query
 from toolkit.reading.csv_file import read_csv
 from toolkit.reading.json_file import read_json
@@ -33,111 +34,13 @@ Source = str | Path | pd.DataFrame | Any
 """A file, a folder of part-files, a frame, or an SQLAlchemy connection or engine."""
 
 
-def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any = None) -> Table:
-    """Read the wanted columns of a source as text.
-
-    What a file holds outranks its ending: a workbook named .csv is read as a workbook, and a note says so.
-
-    Parameters
-    ----------
-    choose
-        Told the header, says which columns are wanted: a name of one's own to the column's position.
-    mapping
-        For what cannot be told from the source alone: encoding, delimiter, sheet, the header's row.
-    query
-        SQL, where the source is a connection.
-
-    Raises
-    ------
-    ReadingError
-        If the source is not a readable table.
-    """
-    if isinstance(source, pd.DataFrame):
-        return read_frame(source, choose)
-    if not isinstance(source, str | Path):
-        return read_query(source, query, choose)
-    path = Path(source)
-
-    def read(file: Path, header_row: int | None, header: Sequence[str] | None) -> Table:
-        return _read_file(file, choose, mapping, header_row, header)
-
-    if path.is_dir():
-        return read_parts(path, ENDINGS, read, choose, header_row=mapping.header_row)
-    return read(path, mapping.header_row, None)
-
-
-def source_name(source: Source) -> str:
-    """Return how a message calls a source.
-
-    Examples
-    --------
-    >>> source_name("exports/crm.csv"), source_name(pd.DataFrame())
-    ('crm.csv', 'frame')
-    """
-    if isinstance(source, str | Path):
-        return Path(source).name or str(source)
-    return "frame" if isinstance(source, pd.DataFrame) else "query"
-
-
-def _read_file(
-    path: Path, choose: Choose, mapping: Mapping, header_row: int | None, header: Sequence[str] | None
-) -> Table:
-    kind, note = _kind(path)
-    if header is not None and kind not in TEXT:
-        raise ReadingError(f"{path.name} has other columns than the first file of the folder.")
-    if kind in TEXT:
-        table = read_csv(
-            path, choose, encoding=mapping.encoding, delimiter=mapping.delimiter, header_row=header_row, header=header
-        )
-    elif kind in EXCEL:
-        table = read_excel(path, choose, sheet=mapping.sheet, header_row=header_row)
-    elif kind in JSON:
-        table = read_json(path, choose, encoding=mapping.encoding, lines=kind != ".json")
-    else:
-        table = read_parquet(path, choose)
-    return replace(table, notes=(note, *table.notes)) if note else table
-
-
-def _kind(path: Path) -> tuple[str, str]:
-    """Return what a file is, as an ending, and a note where that is not its own.
-
-    Raises
-    ------
-    ReadingError
-        If it is missing, empty, not permitted, or of a kind that is not read.
-    """
-    kind = kind_of(path)
-    with opened(path):
-        if kind not in ENDINGS and path.exists():
-            raise ReadingError(
-                f"{path.name} cannot be read: {path.suffix or 'a file without an ending'} is not read. Save it as "
-                f".xlsx or .csv, or give it the ending of what it is: {', '.join(ENDINGS)}."
-            )
-        with path.open("rb") as file:
-            start = file.read(512)
-    if not start:
-        raise ReadingError(f"{path.name} is empty: ask for the file again, or check the export.")
-    if start.startswith((ZIP, OLE)) and kind not in EXCEL:
-        return ".xlsx", f"a workbook, though its ending is {path.suffix}"
-    if kind in EXCEL and not start.startswith((ZIP, OLE)):
-        if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-            raise ReadingError(
-                f"{path.name} is a web page or XML, whatever its ending: open it in Excel and save it anew as .xlsx."
-            )
-        return ".csv", f"a text file, though its ending is {path.suffix}"
-    return kind, ""
-
-
-_TIME = CUSTOMER.key[1]
-
-
 def read_customers(
     source: Source,
     *,
     mapping: Mapping | str | Path | None = None,
     constants: dict[str, str] | None = None,
     query: Any = None,
-    attributes: Iterable[CustomAttribute] = (),
+    settings: Settings | None = None,
 ) -> Delivery:
     r"""Read customers from wherever they come; every cell is text until the schema types it.
 
@@ -155,9 +58,10 @@ def read_customers(
     constants
         Schema column to the value of every row, over the mapping.
     query
-        SQL as the database speaks it, or an SQLAlchemy ``text()`` or ``select()``.
-    attributes
-        Custom attributes to read besides, as text that validation types: ``Settings().attributes``.
+        SQL in the database's dialect, or an SQLAlchemy ``text()`` or ``select()``.
+    settings
+        Their custom attributes are read too, as text that validation types. None: the settings that `toolkit.use`
+        chose, otherwise the environment's.
 
     Returns
     -------
@@ -174,6 +78,8 @@ def read_customers(
         If the file is not a readable customer table, or a time names no zone and none is stated.
     MappingError
         If the mapping cannot be used, or does not fit the file.
+    InputError
+        If an argument is of another kind.
 
     Examples
     --------
@@ -187,48 +93,156 @@ def read_customers(
     >>> delivery.notes
     ('UTF-8, detected', "delimiter ';', detected")
     """
-    name = source_name(source)
-    own = tuple(a.name for a in attributes)
-    if isinstance(mapping, Mapping):
-        rules = replace(mapping, attributes=own or mapping.attributes)
-    else:
-        rules = Mapping(attributes=own) if mapping is None else Mapping.load(mapping, attributes=own)
+    rules = as_mapping(mapping)
     if constants:
         rules = rules.with_constants(constants)
-    choose = partial(choose_columns, mapping=rules, name=name)
+    name = source_name(source)
+    resource = current(settings).documented.resource
+    choose = partial(choose_columns, mapping=rules, name=name, resource=resource)
     table = open_source(source, choose, mapping=rules, query=query)
     if not len(table.numbers) and not table.broken:
         raise ReadingError(f"{name} has a header and no rows below it: ask for the file again.")
-    return to_delivery(table, choose(table.header), rules, name)
+    return to_delivery(table, choose(table.header), rules, name, resource=resource)
 
 
-def choose_columns(header: Sequence[str], *, mapping: Mapping, name: str) -> dict[str, int]:
-    """Say where the wanted columns stand: schema column, in the schema's order, to position."""
+def as_mapping(mapping: Mapping | str | Path | None) -> Mapping:
+    """Return the mapping, or that of a TOML file; without one, a mapping that states nothing."""
+    if isinstance(mapping, Mapping):
+        return mapping
+    return Mapping() if mapping is None else Mapping.load(mapping)
+
+
+def source_name(source: Source) -> str:
+    """Return the name of a source in messages.
+
+    Examples
+    --------
+    >>> source_name("exports/crm.csv"), source_name(pd.DataFrame())
+    ('crm.csv', 'frame')
+    """
+    if isinstance(source, str | Path):
+        return Path(source).name or str(source)
+    return "frame" if isinstance(source, pd.DataFrame) else "query"
+
+
+# --- a source becomes a table of text
+
+
+def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any = None) -> Table:
+    """Read the wanted columns of a source as text.
+
+    The content of a file outranks its ending: a workbook named .csv is read as a workbook, and a note says so.
+
+    Parameters
+    ----------
+    choose
+        From the header to the columns that are wanted and their positions.
+    mapping
+        For what the source alone does not say: encoding, delimiter, sheet, the header's row.
+    query
+        SQL, where the source is a connection.
+
+    Raises
+    ------
+    ReadingError
+        If the source is not a readable table.
+    """
+    if isinstance(source, pd.DataFrame):
+        return read_frame(source, choose)
+    if not isinstance(source, str | Path):
+        if not hasattr(source, "connect") and not hasattr(source, "exec_driver_sql"):
+            raise wrong_kind(source, "a file, a folder, a frame or an SQLAlchemy connection", 'Path("customers.csv")')
+        return read_query(source, query, choose)
+    path = Path(source)
+    read = partial(_read_file, choose=choose, mapping=mapping)
+    return read_parts(path, ENDINGS, read) if path.is_dir() else read(path)
+
+
+def _read_file(path: Path, choose: Choose, mapping: Mapping) -> Table:
+    kind, note = _kind(path)
+    if kind in TEXT:
+        table = read_csv(
+            path, choose, encoding=mapping.encoding, delimiter=mapping.delimiter, header_row=mapping.header_row
+        )
+    elif kind in EXCEL:
+        table = read_excel(path, choose, sheet=mapping.sheet, header_row=mapping.header_row)
+    elif kind in JSON:
+        table = read_json(path, choose, encoding=mapping.encoding, lines=kind != ".json")
+    else:
+        table = read_parquet(path, choose)
+    return replace(table, notes=(note, *table.notes)) if note else table
+
+
+def _kind(path: Path) -> tuple[str, str]:
+    """Return what a file is, as an ending, and a note if that is not its own.
+
+    Raises
+    ------
+    ReadingError
+        If it is missing, empty, not permitted, or of a kind that is not read.
+    """
+    kind = kind_of(path)
+    with opened(path), path.open("rb") as file:
+        start = file.read(512)
+    if kind not in ENDINGS:
+        raise ReadingError(
+            f"{path.name} cannot be read: {path.suffix or 'a file without an ending'} is not read. Save it as .xlsx or "
+            f".csv, or give it the ending of what it is: {', '.join(ENDINGS)}."
+        )
+    if not start:
+        raise ReadingError(f"{path.name} is empty: ask for the file again, or check the export.")
+    is_workbook = start.startswith((ZIP, OLE))
+    if is_workbook == (kind in EXCEL):
+        return kind, ""
+    if is_workbook:
+        return ".xlsx", f"a workbook, though its ending is {path.suffix}"
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        raise ReadingError(
+            f"{path.name} is a web page or XML, whatever its ending: open it in Excel and save it again as .xlsx."
+        )
+    return ".csv", f"a text file, though its ending is {path.suffix}"
+
+
+# --- a table of text becomes a delivery
+
+
+def choose_columns(
+    header: Sequence[str], *, mapping: Mapping, name: str, resource: Resource = CUSTOMER
+) -> dict[str, int]:
+    """Return where the wanted columns are: schema column, in the schema's order, to position.
+
+    Raises
+    ------
+    MappingError
+        If the mapping names a column that the schema or the source lacks.
+    ReadingError
+        If the source lacks a column of the key, or has two columns of one name.
+    """
+    mapping.require_columns(resource.names)
     if mapping.columns:
-        wanted = {c: mapping.columns[c] for c in mapping.known if c in mapping.columns}
+        wanted = {c: mapping.columns[c] for c in resource.names if c in mapping.columns}
         if lacking := [f for f in wanted.values() if f not in header]:
-            spoken = " ".join(f"{f!r}{did_you_mean(f, header) or '.'}" for f in lacking)
+            which = " ".join(f"{f!r}{did_you_mean(f, header) or '.'}" for f in lacking)
             raise MappingError(
-                f"{name} lacks columns that the mapping names: {spoken} Mend [columns], or say where the "
-                "header is: header_row in [format]."
+                f"{name} lacks columns that the mapping names: {which} Fix [columns], or state where the header is: "
+                "header_row in [format]."
             )
     else:
-        folded = {_fold(name) for name in header}
+        folded = {_fold(cell) for cell in header}
         if not folded.intersection(CUSTOMER.names):
             raise ReadingError(
                 f"{name} has no header in row {mapping.header_row or 1}: no cell there is one of "
-                f"{', '.join(CUSTOMER.names)}. If its columns have other names, say them in a mapping: [columns]; "
+                f"{', '.join(CUSTOMER.names)}. If its columns have other names, name them in a mapping, in [columns]; "
                 "suggest_mapping proposes one."
             )
-        wanted = {c: c for c in mapping.known if c in folded and c not in mapping.constants}
-    for column in CUSTOMER.key:
+        wanted = {c: c for c in resource.names if c in folded and c not in mapping.constants}
+    for column in (ID, TIME):
         if column not in wanted and column not in mapping.constants:
-            where = f"{mapping.name} names no column for" if mapping.columns else f"{name} lacks the column"
-            kind = MappingError if mapping.columns else ReadingError
-            near = "" if mapping.columns else did_you_mean(column, map(_fold, header))
-            raise kind(
-                f"{where} {column}, a key column{near or '.'} Name it in the mapping, in [columns] or in [constants]."
-            )
+            advice = f"{column}, a key column{{}} Name it in the mapping, in [columns] or in [constants]."
+            if mapping.columns:
+                raise MappingError(f"{mapping.name} names no column for {advice.format('.')}")
+            near = did_you_mean(column, map(_fold, header)) or "."
+            raise ReadingError(f"{name} lacks the column {advice.format(near)}")
     return {column: _place(stated, header, name) for column, stated in wanted.items()}
 
 
@@ -239,30 +253,30 @@ def _fold(name: str) -> str:
 def _place(column: str, header: Sequence[str], name: str) -> int:
     found = [i for i, cell in enumerate(header) if _fold(cell) == _fold(column)]
     if len(found) > 1:
-        spoken = " and ".join(f"{header[i]!r} (column {i + 1})" for i in found)
+        which = " and ".join(f"{header[i]!r} (column {i + 1})" for i in found)
         raise ReadingError(
-            f"{name} has {len(found)} columns of one name, {spoken}: rename all but one, or leave them out "
+            f"{name} has {len(found)} columns of one name, {which}: rename all but one, or leave them out "
             "of the export."
         )
     return found[0]
 
 
-def to_delivery(table: Table, wanted: dict[str, int], mapping: Mapping, name: str) -> Delivery:
+def to_delivery(
+    table: Table, wanted: dict[str, int], mapping: Mapping, name: str, *, resource: Resource = CUSTOMER
+) -> Delivery:
     """Type a table of text by the schema, as the mapping says."""
+    given = tuple(c for c in resource.names if c in wanted or c in mapping.constants)
     index = pd.Index(table.numbers, dtype="int64", name="source_row")
     columns: dict[str, pd.Series[Any]] = {}
-    for column in mapping.known:
-        if column in mapping.attributes and column not in wanted and column not in mapping.constants:
-            continue
+    for column in resource.names:
         if column in mapping.constants:
             columns[column] = _constant(column, mapping, len(index))
-        elif column not in wanted:
-            columns[column] = _text(pa.nulls(len(index), pa.large_string()))
-        elif column == _TIME:
-            cells = _with_nulls(table.cells.column(column), mapping)
-            columns[column] = _times(cells, table, mapping, name)
-        else:
+        elif column == TIME:
+            columns[column] = _times(_with_nulls(table.cells.column(column), mapping), table, mapping, name)
+        elif column in wanted:
             columns[column] = _text(_with_nulls(table.cells.column(column), mapping))
+        elif column in CUSTOMER.names:
+            columns[column] = _text(pa.nulls(len(index), pa.large_string()))
     frame = pd.DataFrame(columns).set_axis(index)
     used = set(wanted.values())
     left_out = [name for i, name in enumerate(table.header) if i not in used and name.strip()]
@@ -271,7 +285,7 @@ def to_delivery(table: Table, wanted: dict[str, int], mapping: Mapping, name: st
         source=name,
         digest=table.digest,
         kind=mapping.kind,
-        given=tuple(c for c in mapping.known if c in wanted or c in mapping.constants),
+        given=given,
         names={column: table.header[at] for column, at in wanted.items()},
         broken=table.broken_frame(),
         datetime=mapping.datetime,
@@ -295,7 +309,7 @@ def _with_nulls(cells: pa.Array | pa.ChunkedArray, mapping: Mapping) -> pa.Array
 
 def _constant(column: str, mapping: Mapping, n_rows: int) -> pd.Series[Any]:
     cell = _with_nulls(pa.array([mapping.constants[column]], pa.large_string()), mapping)
-    if column != _TIME:
+    if column != TIME:
         return _text(pa.repeat(cell[0], n_rows))
     times = parse_times(cell, pattern=mapping.datetime, timezone=mapping.timezone, iso_too=True)
     if times.naive[0]:
@@ -313,7 +327,7 @@ def _times(cells: pa.ChunkedArray, table: Table, mapping: Mapping, name: str) ->
     if times.naive.any():
         row = table.numbers[int(times.naive.argmax())]
         raise ReadingError(
-            f"{name}: {_TIME} names no time zone, first in row {row:,}. Only you can know which one it is: write "
+            f"{name}: {TIME} names no time zone, first in row {row:,}. Only you can know which one it is: write "
             'timezone = "Europe/Berlin" (or your zone) in the mapping\'s [format].'
         )
     if not times.unparsed.any():

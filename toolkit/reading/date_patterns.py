@@ -1,14 +1,15 @@
-"""Date patterns: how a column of text writes its times, told from all of its cells, and never guessed.
+"""How a column of text writes its times, found from all of its cells and never guessed.
 
-A day and a month that may be exchanged in every cell are ambiguous; one cell that can be read in one order only
-decides. Cells are tried with the parser that will read them.
+The cells are grouped into forms (``03/04/2026 10:00`` and ``16/12/2025 09:30`` have one), and a form allows a few
+patterns. Each pattern is tried on each distinct day with the parser that will read the column. A pattern that some
+cell of the form refutes is out: ``16/12/2025`` is no ``%m/%d/%Y``. If one pattern is left, it is found; if several are,
+the column is ambiguous, because day and month may be exchanged in every cell; if none is, the column is mixed.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from babel.dates import get_month_names
 
 from toolkit.display import plural
 from toolkit.model import parse_times
@@ -27,19 +27,6 @@ DOMINANT = 0.95
 """Share of a column's times from which on their pattern is the column's, and other patterns are strays."""
 LEAST = 0.5
 """Share of a column's cells that have to look like times."""
-LANGUAGES = {
-    "de": "German",
-    "fr": "French",
-    "es": "Spanish",
-    "it": "Italian",
-    "nl": "Dutch",
-    "pl": "Polish",
-    "pt": "Portuguese",
-    "sv": "Swedish",
-    "da": "Danish",
-    "cs": "Czech",
-}
-
 _LETTERS = r"\p{L}+\.?"
 _DAY = "|".join(
     [
@@ -61,10 +48,10 @@ _NUMBERS = re.compile(r"(\d{1,4})([./ -])(\d{1,2})\2(\d{1,4})")
 _WORD = re.compile(r"[^\W\d_]+")
 _COMPACT = ("%Y%m%d", "%d%m%Y", "%m%d%Y")
 _ORDERS = {(4, 2): ("Ymd",), (2, 4): ("dmY", "mdY"), (2, 2): ("dmy", "mdy", "ymd")}  # digits of the first and the last
-_EPOCHS = {  # what it is: its form, the least and the greatest that is plausible, what to do
-    "Excel's serial numbers": (r"^\d{5}(?:\.\d+)?$", 20_000, 80_000, "format the column as a date and save again"),
-    "seconds since 1970": (r"^\d{10}$", 500_000_000, 4_200_000_000, "ask for ISO 8601 in UTC"),
-    "milliseconds since 1970": (r"^\d{13}$", 500_000_000_000, 4_200_000_000_000, "ask for ISO 8601 in UTC"),
+_EPOCHS = {  # what numbers of this form are, and what to do
+    r"^[2-7]\d{4}(?:\.\d+)?$": ("Excel's serial numbers", "format the column as a date and save again"),
+    r"^[1-4]\d{9}$": ("seconds since 1970", "ask for ISO 8601 in UTC"),
+    r"^[1-4]\d{12}$": ("milliseconds since 1970", "ask for ISO 8601 in UTC"),
 }
 
 
@@ -101,7 +88,7 @@ class DatePattern:
     n_cells, n_times, n_naive
         Cells that are not empty; those that look like times; those whose time names no zone.
     zone
-        The zone that every cell names in letters, as UTC.
+        The zone that every cell names in letters, such as UTC.
     notes
         What to know and to do, in plain words.
     """
@@ -126,14 +113,14 @@ class DatePattern:
 
 
 def infer_pattern(cells: pa.ChunkedArray, *, iso_too: bool = False) -> DatePattern:
-    """Tell from a whole column how its times are written; nothing is chosen that the cells do not decide.
+    """Find from a whole column how its times are written; nothing is chosen that the cells do not decide.
 
     Parameters
     ----------
     cells
-        Text; nulls and empty cells say nothing.
+        Text; nulls and empty cells are left out.
     iso_too
-        Whether the reader takes ISO 8601 beside a pattern, as where a file holds times as times.
+        Whether the reader takes ISO 8601 besides a pattern, because the file has times as times.
 
     Examples
     --------
@@ -148,30 +135,22 @@ def infer_pattern(cells: pa.ChunkedArray, *, iso_too: bool = False) -> DatePatte
     times = parse_times(cells)
     iso = (~times.unparsed).to_numpy(dtype=bool)
     n_iso, n_naive = int(iso.sum()), int(times.naive.sum())
-    if n and n_iso == n:
-        return DatePattern("found", (Reading("", n),), n, n, n_naive, notes=_partly_zoned(n, n_naive))
-    if iso_too and n_iso:
+    if iso_too and 0 < n_iso < n:
         found = infer_pattern(cells.filter(pa.array(~iso)))
-        if found.state in ("none", "unreadable"):
-            return DatePattern("found", (Reading("", n_iso),), n, n_iso, n_naive, notes=_strays(n - n_iso))
-        return DatePattern(
-            found.state, found.readings, n, found.n_times + n_iso, found.n_naive + n_naive, found.zone, found.notes
-        )
-    if n and n_iso >= DOMINANT * n:
-        return DatePattern("found", (Reading("", n_iso),), n, n_iso, n_naive, notes=_strays(n - n_iso))
-    return _numbered(cells) or _from_forms(_forms(cells), n)
+        if found.state not in ("none", "unreadable"):
+            return replace(found, n_cells=n, n_times=found.n_times + n_iso, n_naive=found.n_naive + n_naive)
+    if n_iso and (iso_too or n_iso >= DOMINANT * n):
+        notes = (f"{n_naive:,} of {plural(n_iso, 'time')} name no zone",) if 0 < n_naive < n_iso else ()
+        return DatePattern("found", (Reading("", n_iso),), n, n_iso, n_naive, notes=(*_strays(n - n_iso), *notes))
+    return _counted(cells) or _from_forms(_forms(cells), n)
 
 
-def _numbered(cells: pa.ChunkedArray) -> DatePattern | None:
+def _counted(cells: pa.ChunkedArray) -> DatePattern | None:
     """Recognise times that are counted from an epoch."""
     n = len(cells)
-    for what, (form, least, most, advice) in _EPOCHS.items():
-        numbers = cells.filter(pc.match_substring_regex(cells, form))
-        if not n or len(numbers) < DOMINANT * n:
-            continue
-        values = numbers.cast(pa.float64()).to_numpy()
-        n_times = int(((values >= least) & (values <= most)).sum())
-        if n_times >= DOMINANT * n:
+    for form, (what, advice) in _EPOCHS.items():
+        n_times = pc.sum(pc.match_substring_regex(cells, form)).as_py() or 0
+        if n and n_times >= DOMINANT * n:
             note = f"the times look like {what}, which no pattern reads: {advice}"
             return DatePattern("unreadable", (), n, n_times, n_times, notes=(note,))
     return None
@@ -179,34 +158,30 @@ def _numbered(cells: pa.ChunkedArray) -> DatePattern | None:
 
 @dataclass(frozen=True)
 class _Form:
-    """Cells written in one form: what reads them, and how many they are; those that nothing reads do not count."""
+    """Cells of one form: what reads them, how many are read, and how many have a month that no pattern reads."""
 
     state: State
     readings: tuple[Reading, ...]
     n_cells: int
-    language: str = ""
+    n_foreign: int
 
 
 def _forms(cells: pa.ChunkedArray) -> list[_Form]:
-    """Sort the cells that look like times by how they are written."""
+    """Group the cells that look like times by how they are written."""
     parts = pc.extract_regex(cells, _DAY_AND_REST)
     table = pa.table({"day": pc.struct_field(parts, "day"), "clock": pc.struct_field(parts, "rest")}).drop_null()
     table = table.filter(pc.match_substring_regex(table["clock"], _CLOCK))
     table = table.set_column(1, "clock", pc.replace_substring_regex(table["clock"], r"\d", "0"))
     days = table.group_by(["day", "clock"]).aggregate([([], "count_all")]).to_pandas()
-    made = []
+    found = []
     for clock, group in days.groupby(days["clock"].map(_clock_pattern)):
-        for (patterns, language), form in group.groupby(group["day"].map(_day_patterns)):
-            made.append(_form(patterns, str(clock), form["day"], form["count_all"].to_numpy(), language))
-    return made
+        for patterns, form in group.groupby(group["day"].map(_day_patterns)):
+            found.append(_form(patterns, str(clock), form["day"], form["count_all"].to_numpy()))
+    return found
 
 
-def _form(
-    patterns: tuple[str, ...], clock: str, days: pd.Series[Any], counts: npt.NDArray[np.int64], language: str
-) -> _Form:
-    """Try each reading on each day; one that another reading's cell refutes is out."""
-    if language:
-        return _Form("unreadable", (), int(counts.sum()), language)
+def _form(patterns: tuple[str, ...], clock: str, days: pd.Series[Any], counts: npt.NDArray[np.int64]) -> _Form:
+    """Try each pattern on each day of a form."""
     fits = {p: _days(days, p).notna().to_numpy(dtype=bool) for p in patterns}
     some = np.logical_or.reduce([np.zeros(len(days), dtype=bool), *fits.values()])
     every = np.logical_and.reduce([some, *fits.values()])
@@ -218,16 +193,17 @@ def _form(
         Reading(p + clock, int(counts[read[p]].sum()), int(counts[read[p] & ~every].sum())) for p in best or read
     )
     state: State = "found" if len(best) == 1 else "ambiguous" if best else "mixed"
-    return _Form(state, readings, int(counts[some].sum()))
+    n_foreign = int(counts[~some].sum()) if any("%b" in p for p in patterns) else 0
+    return _Form(state, readings, int(counts[some].sum()), n_foreign)
 
 
 def _from_forms(forms: list[_Form], n: int) -> DatePattern:
-    n_times = sum(f.n_cells for f in forms)
+    n_foreign = sum(f.n_foreign for f in forms)
+    n_times = sum(f.n_cells for f in forms) + n_foreign
     if not n_times or n_times < LEAST * n:
         return DatePattern("none", (), n, n_times)
-    foreign = [f for f in forms if f.language]
-    if sum(f.n_cells for f in foreign) > (1 - DOMINANT) * n_times:
-        note = f"the months have {foreign[0].language} names, which no pattern reads: ask for them as numbers"
+    if n_foreign > (1 - DOMINANT) * n_times:
+        note = "the months have names that are not English, which no pattern reads: ask for them as numbers"
         return DatePattern("unreadable", (), n, n_times, n_times, notes=(note,))
     main = max(forms, key=lambda f: f.n_cells)
     if main.n_cells < DOMINANT * n_times:
@@ -249,49 +225,35 @@ def _from_forms(forms: list[_Form], n: int) -> DatePattern:
 def _decision(readings: tuple[Reading, ...]) -> str:
     two_digits = any("%y" in r.pattern for r in readings)
     what = "a day after the 12th or a year after 31" if two_digits else "a day after the 12th"
-    return f"every cell can be read both ways: {what} would decide, or whoever made the export"
+    return f"every cell can be read both ways: {what} would decide; otherwise ask who made the export"
 
 
 def _days(days: pd.Series[Any], pattern: str) -> pd.Series[Any]:
     parsed = pd.to_datetime(days, format=pattern, errors="coerce")
-    # Eight digits without a sign are only a day if their year is one of ours.
+    # Eight digits in a row are only a day if their year is plausible.
     return parsed.where(parsed.dt.year.between(*((1900, 2100) if pattern in _COMPACT else (1, 9999))))
 
 
-def _day_patterns(day: str) -> tuple[tuple[str, ...], str]:
-    """Give the patterns that a day's form allows, and the language of its month where strptime lacks it."""
+def _day_patterns(day: str) -> tuple[str, ...]:
+    """Return the patterns that a day's form allows."""
     if day.isdigit():
-        return _COMPACT, ""
+        return _COMPACT
     if numbers := _NUMBERS.fullmatch(day):
         first, sep, last = numbers.group(1, 2, 4)
         orders = _ORDERS.get((len(first) if len(first) > 2 else 2, len(last) if len(last) > 2 else 2), ())
-        return tuple(sep.join(f"%{c}" for c in order) for order in orders), ""
+        return tuple(sep.join(f"%{c}" for c in order) for order in orders)
     *weekday, month = _WORD.findall(day)
-    if month.casefold() not in _months("en"):
-        return (), next((spoken for code, spoken in LANGUAGES.items() if month.casefold() in _months(code)), "")
     form = re.sub(r"\d{4}", "%Y", day)
     form = re.sub(rf"{month}(?!.*{month})", "\0", form)
     for word in weekday:
         form = form.replace(word, "%a" if len(word) == 3 else "%A")
-    orders = ("d",) if "%Y" in form else ("dy", "yd")
-    dated = [_dated(form, order) for order in orders]
-    return tuple(f.replace("\0", name) for f in dated for name in ("%b", "%B")), ""
+    dated = [_dated(form, order) for order in (("d",) if "%Y" in form else ("dy", "yd"))]
+    return tuple(f.replace("\0", name) for f in dated for name in ("%b", "%B"))
 
 
 def _dated(form: str, order: str) -> str:
     fields = iter(order)
     return re.sub(r"\d{1,2}", lambda _: f"%{next(fields)}", form)
-
-
-@cache
-def _months(locale: str) -> frozenset[str]:
-    names = [
-        name
-        for context in ("format", "stand-alone")
-        for width in ("wide", "abbreviated")
-        for name in get_month_names(width, context, locale).values()
-    ]
-    return frozenset(name.casefold().rstrip(".") for name in names)
 
 
 def _clock_pattern(clock: str) -> str:
@@ -304,9 +266,5 @@ def _clock_pattern(clock: str) -> str:
     return re.sub(r"0+", lambda _: next(fields), clock)
 
 
-def _partly_zoned(n: int, n_naive: int) -> tuple[str, ...]:
-    return (f"{n_naive:,} of {plural(n, 'time')} name no zone",) if 0 < n_naive < n else ()
-
-
 def _strays(n: int) -> tuple[str, ...]:
-    return (f"{plural(n, 'cell')} cannot be read so, and will fail in validation",) if n else ()
+    return (f"{plural(n, 'cell')} cannot be read this way, and will fail in validation",) if n else ()

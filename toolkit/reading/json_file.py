@@ -8,240 +8,136 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pyarrow as pa
 
 from toolkit.errors import ReadingError
-from toolkit.model import CUSTOMER
-from toolkit.reading.csv_file import read_encoding
-from toolkit.reading.text_table import BrokenLine, Choose, Table, opened, text_of
+from toolkit.model import ID
+from toolkit.reading.text_encoding import read_encoding, text_of
+from toolkit.reading.text_table import BrokenLine, Choose, Table, opened
 
-WINDOW = 50_000
-"""Records whose cells are held as Python's texts before Arrow takes them."""
-MAX_KEYS = 20_000
 MAX_TEXT = 10_000
 """How many characters of a broken record are kept."""
-MAX_KEPT = 1_000
-"""Of how many records with a cell that is no text the raw text is kept."""
 
 _DATA = "data"
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """An object's members as they are written, a repeated name included."""
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_Pairs, parse_float=str, parse_int=str, parse_constant=str)
 _BLANK = " \t\r\n"
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+
+
+class _NotJson(str):
+    """A line that is not JSON."""
 
 
 def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines: bool = False) -> Table:
     """Read objects, packed by gzip or not; every value is text.
 
-    A record that is no object, names a member twice, or holds an object or a list where a text is wanted, is
-    broken and set aside. Names that no object holds at first may come later.
+    A record that is not an object, or contains an object or a list instead of a text, is broken and set aside. A
+    member that a record lacks is the empty text.
 
     Parameters
     ----------
     choose
-        Told the names of all members, in the order they come, says which are wanted.
+        From the names of all members, in the order they come, to the wanted ones and their positions.
     encoding
         None: detected.
     lines
-        Whether each line is a record, whose number is the line's; else records count from 1.
+        Whether each line is a record, whose number is the line's; otherwise records count from 1.
 
     Raises
     ------
     ReadingError
-        If the file is not JSON, or holds no records.
+        If the file is not JSON, or contains no records.
     """
     found = read_encoding(path, encoding)
     notes = [found.note]
+    broken: list[BrokenLine] = []
+    records: list[tuple[int, dict[str, Any]]] = []
     with opened(path), text_of(path, found.name) as text:
         if lines:
-            records = _lines(text)
+            values = _lines(text)
         else:
-            document, note = _document(text.read().lstrip("\ufeff"), path)
-            records = document
+            document, note = _document(text.read(), path)
+            values = enumerate(document, start=1)
             notes.append(note)
-        cells = _Cells(path.name)
-        for number, record, raw in records:
-            cells.add(number, record, raw)
-    wanted = choose(tuple(cells.header))
-    columns = {column: cells.column(at) for column, at in wanted.items()}
-    numbers = np.array(cells.numbers, dtype=np.int64)
-    broken = [*cells.broken]
-    odd = {row: why for at in wanted.values() for row, why in cells.odd.get(at, {}).items()}
-    if odd:
-        keep = np.ones(len(numbers), dtype=bool)
-        keep[list(odd)] = False
-        ids = columns.get(CUSTOMER.key[0])
-        for row, why in odd.items():
-            customer_id = None if ids is None else ids[row].as_py() or None
-            broken.append(BrokenLine(int(numbers[row]), customer_id, why, cells.raw.get(row, "")))
-        columns = {column: values.filter(pa.array(keep)) for column, values in columns.items()}
-        numbers = numbers[keep]
-        broken.sort(key=lambda line: line.number)
+        for number, value in values:
+            if isinstance(value, dict):
+                records.append((number, value))
+            else:
+                reason = "the line is not JSON" if isinstance(value, _NotJson) else "the record is not an object"
+                broken.append(_set_aside(number, value, reason))
+    header = list(dict.fromkeys(name for _, record in records for name in record))
+    wanted = {column: header[at] for column, at in choose(header).items()}
+    good: list[tuple[int, dict[str, Any]]] = []
+    for number, record in records:
+        reasons = [why for name in wanted.values() if (why := _why_not_text(record.get(name)))]
+        if reasons:
+            broken.append(_set_aside(number, record, reasons[0], _text(record.get(wanted.get(ID, "")))))
+        else:
+            good.append((number, record))
     return Table(
-        header=tuple(cells.header),
-        cells=pa.table(columns),
-        numbers=numbers,
-        broken=tuple(broken),
+        header=tuple(header),
+        cells=pa.table(
+            {c: pa.array([_text(r.get(name)) for _, r in good], pa.large_string()) for c, name in wanted.items()}
+        ),
+        numbers=np.array([number for number, _ in good], dtype=np.int64),
+        broken=tuple(sorted(broken, key=lambda line: line.number)),
         digest=found.digest,
         notes=tuple(notes),
     )
 
 
-def _lines(text: Any) -> Iterator[tuple[int, Any, str]]:
+def _lines(text: TextIO) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(text, start=1):
-        stripped = (line.lstrip("\ufeff") if number == 1 else line).strip(_BLANK)
-        if not stripped:
-            continue
-        try:
-            yield number, _DECODER.decode(stripped), stripped
-        except (ValueError, RecursionError):
-            yield number, None, stripped
+        if stripped := line.strip(_BLANK):
+            try:
+                yield number, _DECODER.decode(stripped)
+            except (ValueError, RecursionError):
+                yield number, _NotJson(stripped)
 
 
-def _document(text: str, path: Path) -> tuple[Iterator[tuple[int, Any, str]], str]:
+def _document(text: str, path: Path) -> tuple[list[Any], str]:
     """Return the records of an array or of a request's body, and what the file is."""
-    start = len(text) - len(text.lstrip(_BLANK))
-    if text[start : start + 1] == "[":
-        return _array(text, start + 1, path), "JSON, an array"
     try:
         document = _DECODER.decode(text)
-    except json.JSONDecodeError as error:
-        more = "" if error.msg != "Extra data" else " If it holds one object a line, give it the ending .jsonl."
-        raise ReadingError(_not_json(path, error.lineno) + more) from None
-    except RecursionError:
-        raise ReadingError(_not_json(path, 1)) from None
-    members = dict(document) if isinstance(document, _Pairs) else {}
-    if not isinstance(members.get(_DATA), list) or isinstance(members[_DATA], _Pairs):
+    except (json.JSONDecodeError, RecursionError) as error:
+        lines = getattr(error, "msg", "") == "Extra data" and text.lstrip(_BLANK).startswith("{")
         raise ReadingError(
-            f'{path.name} holds no records: an array of objects is wanted, or a request\'s body with "{_DATA}".'
+            f"{path.name} is not JSON from line {getattr(error, 'lineno', 1):,} on: it was cut short or written by "
+            f"hand. Ask for it again{', or give it the ending .jsonl if it holds one object a line' if lines else ''}."
+        ) from None
+    note = "JSON, an array"
+    if isinstance(document, dict):
+        document, note = document.get(_DATA), f'JSON, a body with "{_DATA}"'
+    if not isinstance(document, list):
+        raise ReadingError(
+            f'{path.name} contains no records: an array of objects is wanted, or a request\'s body with "{_DATA}".'
         )
-    return ((n, record, "") for n, record in enumerate(members[_DATA], start=1)), f'JSON, a body with "{_DATA}"'
+    return document, note
 
 
-def _array(text: str, at: int, path: Path) -> Iterator[tuple[int, Any, str]]:
-    # Record by record, so that only the text and the cells are held at once.
-    number = 0
-    while True:
-        at = _after_blanks(text, at)
-        if text[at : at + 1] == "]" and number == 0:
-            break
-        number += 1
+def _why_not_text(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "a cell contains a list or an object"
+    if isinstance(value, str) and not value.isascii():
         try:
-            record, end = _DECODER.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            raise ReadingError(_not_json(path, text.count("\n", 0, at) + 1)) from None
-        yield number, record, text[at : min(end, at + MAX_TEXT)] if not isinstance(record, _Pairs) else ""
-        at = _after_blanks(text, end)
-        if text[at : at + 1] == "]":
-            break
-        if text[at : at + 1] != ",":
-            raise ReadingError(_not_json(path, text.count("\n", 0, at) + 1))
-        at += 1
-    if _after_blanks(text, at + 1) < len(text):
-        raise ReadingError(_not_json(path, text.count("\n", 0, at) + 1))
+            value.encode()
+        except UnicodeEncodeError:
+            return "a cell contains half a character (a lone surrogate)"
+    return ""
 
 
-def _after_blanks(text: str, at: int) -> int:
-    while at < len(text) and text[at] in _BLANK:
-        at += 1
-    return at
-
-
-def _not_json(path: Path, line: int) -> str:
-    return f"{path.name} is not JSON from line {line:,} on: it was cut short or written by hand. Ask for it anew."
-
-
-class _Cells:
-    """Records, column by column."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.header: dict[str, int] = {}
-        self.numbers: list[int] = []
-        self.broken: list[BrokenLine] = []
-        self.odd: dict[int, dict[int, str]] = {}  # column to the records that hold no text there, and why
-        self.raw: dict[int, str] = {}
-        self._open: list[list[str]] = []
-        self._done: list[list[pa.Array]] = []
-        self._first: list[int] = []  # the record in whose window a column first came
-        self._n_done = 0
-
-    def add(self, number: int, record: Any, raw: str) -> None:
-        """Take a record in, or set it aside."""
-        if not isinstance(record, _Pairs):
-            self._set_aside(number, "the line is not JSON" if record is None else "the record is not an object", raw)
-            return
-        names = {name for name, _ in record}
-        if len(names) != len(record):
-            self._set_aside(number, "an object names a member twice", raw)
-            return
-        row = len(self.numbers) - self._n_done
-        for name, value in record:
-            at = self.header.get(name)
-            if at is None:
-                name = name.encode("utf-8", "backslashreplace").decode()
-                at = self._new(name)
-            text, odd = _text(value)
-            if odd:
-                self.odd.setdefault(at, {})[len(self.numbers)] = odd
-                if len(self.raw) < MAX_KEPT:
-                    self.raw[len(self.numbers)] = raw[:MAX_TEXT]
-            column = self._open[at]
-            if len(column) < row:
-                column.extend([""] * (row - len(column)))
-            column.append(text)
-        self.numbers.append(number)
-        if row + 1 == WINDOW:
-            self._close()
-
-    def column(self, at: int) -> pa.ChunkedArray:
-        """Give a column as text; where a record lacks it, the empty text."""
-        self._close()
-        before = [pa.array([""] * self._first[at], pa.large_string())] if self._first[at] else []
-        return pa.chunked_array([*before, *self._done[at]], pa.large_string())
-
-    def _new(self, name: str) -> int:
-        if len(self.header) == MAX_KEYS:
-            raise ReadingError(
-                f"{self._name}: the records have more than {MAX_KEYS:,} different members; this is no table of rows."
-            )
-        self.header[name] = at = len(self.header)
-        self._open.append([])
-        self._done.append([])
-        self._first.append(self._n_done)
-        return at
-
-    def _close(self) -> None:
-        n = len(self.numbers) - self._n_done
-        if not n:
-            return
-        for column, done in zip(self._open, self._done, strict=True):
-            done.append(pa.array(column + [""] * (n - len(column)), pa.large_string()))
-            column.clear()
-        self._n_done += n
-
-    def _set_aside(self, number: int, reason: str, raw: str) -> None:
-        self.broken.append(BrokenLine(number, None, reason, raw[:MAX_TEXT]))
-
-
-def _text(value: Any) -> tuple[str, str]:
-    """Return a value as text, and why it cannot be one."""
-    if isinstance(value, str):
-        if not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                return "", "a cell holds half a character (a lone surrogate)"
-        return value, ""
-    if value is None:
-        return "", ""
+def _text(value: Any) -> str:
     if isinstance(value, bool):
-        return ("true" if value else "false"), ""
-    return "", "a cell holds a list or an object"
+        return "true" if value else "false"
+    return value if isinstance(value, str) else ""
+
+
+def _set_aside(number: int, value: Any, reason: str, customer_id: str = "") -> BrokenLine:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return BrokenLine(number, _encodable(customer_id) or None, reason, _encodable(text[:MAX_TEXT]))
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

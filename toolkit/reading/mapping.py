@@ -1,5 +1,8 @@
 """Mapping: how a file's columns and formats become the schema's, as an analyst writes it in TOML.
 
+A mapping knows its own form. Whether a column exists is checked when a source is read, by the settings' resource;
+whether a correction exists, when `toolkit.quality.correct` applies it.
+
 ::
 
     [columns]                       # schema column = file column
@@ -9,7 +12,7 @@
     [constants]                     # the same value in every row
     source = "customer"
 
-    [format]                        # what cannot be told from the file alone
+    [format]                        # what the file alone does not say
     encoding = "cp1252"
     delimiter = ";"
     datetime = "%d.%m.%Y %H:%M"
@@ -20,7 +23,7 @@
     kind = "full"                   # or "changes"
 
     [corrections]
-    trim = true
+    trim_spaces = true
 """
 
 from __future__ import annotations
@@ -35,8 +38,8 @@ from zoneinfo import available_timezones
 
 import pandas as pd
 
-from toolkit.errors import MappingError, did_you_mean
-from toolkit.model import CUSTOMER, DeliveryKind
+from toolkit.errors import MappingError, did_you_mean, wrong_kind
+from toolkit.model import DeliveryKind
 
 SECTIONS = ("columns", "constants", "format", "delivery", "corrections")
 FORMAT_KEYS = ("encoding", "delimiter", "sheet", "header_row", "datetime", "timezone", "nulls")
@@ -48,20 +51,20 @@ NULL_SPELLINGS = ("-", "--", "n/a", "N/A", "#N/A", "NULL", "null", "None", "?")
 
 @dataclass(frozen=True)
 class Mapping:
-    """A file's columns and formats, in the schema's words.
+    """How the columns and formats of a file become the schema's.
 
     Attributes
     ----------
     columns
         Schema column to the file's column. Without any, columns go by their canonical names in any case.
     constants
-        Schema column to the value that stands in every row.
+        Schema column to the value of every row.
     encoding, delimiter
         Of a text file; None: detected.
     sheet
         Name of the worksheet; None: the first.
     header_row
-        The record that holds the header, counted from 1; what is above it is ignored. None: the first that holds the
+        The record with the header, counted from 1; what is above it is ignored. None: the first with the
         wanted columns.
     datetime
         A strptime pattern for ``updated_at``; None: ISO 8601.
@@ -70,7 +73,7 @@ class Mapping:
     nulls
         Cells that mean null besides the empty one, compared exactly.
     kind
-        ``full``: customers not in the file are absent. ``changes``: it says nothing about the others.
+        ``full``: customers not in the file are absent. ``changes``: it does not concern the others.
     corrections
         Correction to ``true`` or its options, as `correct` takes them.
     path
@@ -79,7 +82,7 @@ class Mapping:
     Raises
     ------
     MappingError
-        If a column is unknown or given twice, or a format is not one.
+        If a column is given twice, or a format is not one.
 
     Examples
     --------
@@ -99,28 +102,26 @@ class Mapping:
     kind: DeliveryKind = "full"
     corrections: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
-    attributes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        known = self.known
-        _require_known("columns", self.columns, known, self.name)
-        _require_known("constants", self.constants, known, self.name)
-        if twice := [c for c in self.columns if c in self.constants]:
-            raise MappingError(
-                f"{self.name} gives {' and '.join(twice)} in both [columns] and [constants]: "
-                "leave it in one of the two."
-            )
         for section in ("columns", "constants"):
-            for column, value in getattr(self, section).items():
-                _require_text(f"{column} in [{section}]", value, self.name)
+            if not isinstance(values := getattr(self, section), dict):
+                self._refuse(section, values, "write a table of schema columns and their values")
+            for column, value in values.items():
+                self._require_text(f"{column} in [{section}]", value)
                 if section == "columns" and not value.strip():
                     raise MappingError(
                         f"{self.name} names no file column for {column}: leave the line out, "
                         "and the column keeps what was sent before."
                     )
+        if twice := [c for c in self.columns if c in self.constants]:
+            raise MappingError(
+                f"{self.name} gives {' and '.join(twice)} in both [columns] and [constants]: "
+                "leave it in one of the two."
+            )
         for key in ("encoding", "delimiter", "sheet", "datetime", "timezone"):
             if getattr(self, key) is not None:
-                _require_text(f"{key} in [format]", getattr(self, key), self.name)
+                self._require_text(f"{key} in [format]", getattr(self, key))
         self._check_format()
 
     def _check_format(self) -> None:
@@ -130,52 +131,66 @@ class Mapping:
             except LookupError:
                 self._refuse("encoding", self.encoding, "write utf-8, utf-16, cp1252, or another that Python knows")
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n\0 '):
-            self._refuse("delimiter", self.delimiter, 'write one character, as ";" or "\\t"')
+            self._refuse("delimiter", self.delimiter, 'write one character, such as ";" or "\\t"')
         row = self.header_row
         if row is not None and (not isinstance(row, int) or isinstance(row, bool) or row < 1):
-            self._refuse("header_row", self.header_row, "write the number of the header's row, 1 for the first")
+            self._refuse("header_row", row, "write the number of the header's row, 1 for the first")
         if self.datetime is not None:
-            if "%" not in self.datetime:
-                self._refuse("datetime", self.datetime, 'write a strptime pattern, as "%d.%m.%Y %H:%M"')
             if "%Z" in self.datetime:
                 self._refuse("datetime", self.datetime, "names of zones are ambiguous; write %z, or state timezone")
             try:
                 pd.to_datetime(["0"], format=self.datetime, errors="coerce")
+                usable = "%" in self.datetime
             except ValueError:
-                self._refuse("datetime", self.datetime, 'write a strptime pattern, as "%d.%m.%Y %H:%M"')
+                usable = False
+            if not usable:
+                self._refuse("datetime", self.datetime, 'write a strptime pattern, such as "%d.%m.%Y %H:%M"')
         if self.timezone is not None and self.timezone not in available_timezones():
-            near = did_you_mean(self.timezone, available_timezones())
+            near = did_you_mean(self.timezone, available_timezones()) or "."
             raise MappingError(
-                f"{self.name}: no time zone is called {self.timezone!r}{near or '.'} "
-                "Write an IANA name, as Europe/Berlin."
+                f"{self.name}: no time zone has the name {self.timezone!r}{near} Write an IANA name, as Europe/Berlin."
             )
         if not isinstance(self.nulls, tuple) or not all(isinstance(n, str) for n in self.nulls):
-            self._refuse("nulls", self.nulls, 'write a list of texts, as ["-", "n/a"]')
+            self._refuse("nulls", self.nulls, 'write a list of texts, such as ["-", "n/a"]')
         if self.kind not in get_args(DeliveryKind):
             self._refuse("kind", self.kind, "write full or changes")
 
     def _refuse(self, key: str, value: object, advice: str) -> None:
         raise MappingError(f"{self.name}: {key} cannot be {value!r}: {advice}.")
 
-    @property
-    def known(self) -> tuple[str, ...]:
-        """The columns that it may speak of: the documented ones, then the custom attributes."""
-        return (*CUSTOMER.names, *self.attributes)
+    def _require_text(self, what: str, value: object) -> None:
+        if not isinstance(value, str):
+            raise MappingError(f"{self.name}: {what} is not text: put it in quotes, so that no zero or digit is lost.")
 
     @property
     def name(self) -> str:
-        """How a message calls this mapping."""
+        """The name of this mapping in messages."""
         return self.path.name if self.path else "The mapping"
 
-    @classmethod
-    def load(cls, path: str | Path, *, attributes: tuple[str, ...] = ()) -> Mapping:
-        """Read a mapping from a TOML file, which may name these custom attributes too.
+    def require_columns(self, known: Iterable[str]) -> None:
+        """Refuse a schema column that is not one of `known`.
 
         Raises
         ------
         MappingError
-            If the file cannot be read, is not TOML, or holds a section, key or column that is not known.
+            If [columns] or [constants] has one.
         """
+        _require_known("columns", self.columns, known, self.name)
+        _require_known("constants", self.constants, known, self.name)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Mapping:
+        """Read a mapping from a TOML file; the paths of patches in it count from its own folder.
+
+        Raises
+        ------
+        MappingError
+            If the file cannot be read, is not TOML, or contains a section or key that is not known.
+        InputError
+            If `path` is no path.
+        """
+        if not isinstance(path, str | Path):
+            raise wrong_kind(path, "a mapping or its TOML file", 'Mapping.load("customers.toml")')
         path = Path(path)
         sections = _toml(path)
         _require_known("", sections, SECTIONS, path.name)
@@ -197,7 +212,6 @@ class Mapping:
             columns=sections.get("columns", {}),
             constants=constants,
             corrections=_beside(sections.get("corrections", {}), path.parent),
-            attributes=attributes,
             path=path,
             **form,
             **delivery,
@@ -211,6 +225,8 @@ class Mapping:
         >>> Mapping(columns={"source": "Herkunft"}).with_constants({"source": "customer"}).columns
         {}
         """
+        if not isinstance(constants, dict):
+            raise wrong_kind(constants, "a dict of constants", '{"column": "value"}')
         return replace(
             self,
             columns={c: f for c, f in self.columns.items() if c not in constants},
@@ -219,7 +235,7 @@ class Mapping:
 
 
 def _beside(corrections: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Let the paths of patches count from the mapping's own folder."""
+    """Make the paths of patches count from the mapping's own folder."""
     stated = corrections.get("patch")
     paths = [stated] if isinstance(stated, str) else stated
     if not isinstance(paths, list) or not all(isinstance(p, str) for p in paths):
@@ -239,17 +255,12 @@ def _toml(path: Path) -> dict[str, Any]:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise MappingError(f"{path.name} is not UTF-8 in line {line}: save it as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
-        raise MappingError(f"{path.name} is not TOML: {error}. Texts stand in quotes.") from None
+        raise MappingError(f"{path.name} is not TOML: {error}. Put texts in quotes.") from None
 
 
 def _require_known(section: str, given: Iterable[str], known: Iterable[str], name: str) -> None:
     for word in given:
         if word not in known:
-            where = f"[{section}] holds" if section else "has the section"
+            where = f"[{section}] contains" if section else "has the section"
             near = did_you_mean(word, known) or "."
             raise MappingError(f"{name}: {where} {word!r}, which is not known{near} Use {', '.join(known)}.")
-
-
-def _require_text(what: str, value: object, name: str) -> None:
-    if not isinstance(value, str):
-        raise MappingError(f"{name}: {what} is not text: put it in quotes, so that no zero or digit is lost.")

@@ -1,10 +1,9 @@
-"""A folder of part-files to one table: each with the same columns, under a header of its own or the first one's."""
+"""A folder of part-files to one table: each file has the same columns, under a header of its own."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,22 +12,18 @@ import pyarrow as pa
 
 from toolkit.display import plural
 from toolkit.errors import MappingError, ReadingError
-from toolkit.model import TIME
-from toolkit.reading.text_table import Choose, Table, opened
+from toolkit.reading.text_table import Table, opened
 
-ReadPart = Callable[[Path, int | None, Sequence[str] | None], Table]
-"""From a file, its header's row (None: found) and the header of a file without one, to its table."""
+ReadPart = Callable[[Path], Table]
 
-_SPOKEN_NOTES = 5
+_SHOWN = 5
 
 
-def read_parts(
-    folder: Path, endings: Sequence[str], read: ReadPart, choose: Choose, *, header_row: int | None = None
-) -> Table:
+def read_parts(folder: Path, endings: Sequence[str], read: ReadPart) -> Table:
     """Read the files of a folder, by name, as one table; a record's number counts on from file to file.
 
     Files whose name begins with a dot or an underscore belong to the system that wrote them and are left out.
-    Columns go by their names, in any order; a text file without a header has the columns of the first one.
+    Columns go by their names, in any order.
 
     Raises
     ------
@@ -46,16 +41,15 @@ def read_parts(
             f"{folder.name} is a folder of several kinds of files, {' and '.join(sorted(kinds))}: name one of them, or "
             "leave the parts of one delivery alone in it."
         )
-    first = read(files[0], header_row, None)
-    names = {column: first.header[at] for column, at in choose(first.header).items()}
-    tables = [first, *(_part(path, first, names, read) for path in files[1:])]
+    first = read(files[0])
+    tables = [first, *(_part(path, first, read) for path in files[1:])]
     starts = np.cumsum([0, *(_last(table) for table in tables)]).tolist()
     parts = list(zip(files, tables, starts, strict=False))
     notes = [plural(len(files), "file"), *first.notes]
     other = [f"{p.name}: {', '.join(t.notes)}" for p, t, _ in parts[1:] if t.notes != first.notes]
-    notes += other[:_SPOKEN_NOTES]
+    notes += other[:_SHOWN]
     if left_out := [p.name for p in inside if p not in files]:
-        notes.append(f"left out: {', '.join(left_out[:_SPOKEN_NOTES])}{', …' * (len(left_out) > _SPOKEN_NOTES)}")
+        notes.append(f"left out: {', '.join(left_out[:_SHOWN])}{', …' * (len(left_out) > _SHOWN)}")
     return replace(
         first,
         cells=pa.concat_tables([table.cells for table in tables]),
@@ -68,7 +62,7 @@ def read_parts(
 
 
 def kind_of(path: Path) -> str:
-    """Return a file's ending, gzip's put aside.
+    """Return a file's ending, without that of gzip.
 
     Examples
     --------
@@ -78,33 +72,18 @@ def kind_of(path: Path) -> str:
     return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
 
 
-def _part(path: Path, first: Table, names: dict[str, str], read: ReadPart) -> Table:
+def _part(path: Path, first: Table, read: ReadPart) -> Table:
+    """Read a further part, its columns in the order of the first one's."""
     try:
-        table = read(path, first.header_row or None, None)
-    except (MappingError, ReadingError):
-        if not first.header_row:
-            raise
-        table = _without_header(path, first, names, read)
-    if lacking := [c for c in first.cells.column_names if c not in table.cells.column_names]:
+        table = read(path)
+    except (MappingError, ReadingError) as error:
+        raise ReadingError(f"{path.name} cannot be read like the first file of the folder: {error}") from None
+    columns = first.cells.column_names
+    if lacking := [c for c in columns if c not in table.cells.column_names]:
         raise ReadingError(
             f"{path.name} lacks {', '.join(lacking)}, which the first file of the folder has: ask for it again."
         )
-    return replace(table, cells=table.cells.select(first.cells.column_names))
-
-
-def _without_header(path: Path, first: Table, names: dict[str, str], read: ReadPart) -> Table:
-    """Read a part whose header stands lower, or a text file without one: its columns go by position, and it is said."""
-    with suppress(MappingError, ReadingError):
-        return read(path, None, None)
-    table = read(path, None, first.header)
-    # A header or a title has no digit where the times stand; without times nothing tells it from a customer.
-    time = table.cells.column(TIME)[0].as_py() if TIME in names and len(table.numbers) else ""
-    if not any(sign.isdigit() for sign in time):
-        raise ReadingError(
-            f"{path.name} has other columns than the first file: each file of the folder has to have the same header, "
-            "or none."
-        )
-    return replace(table, notes=("no header: its columns are taken to be those of the first file", *table.notes))
+    return replace(table, cells=table.cells.select(columns))
 
 
 def _last(table: Table) -> int:

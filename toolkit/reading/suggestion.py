@@ -4,280 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
+from toolkit.config import Settings, current
 from toolkit.display import Markup, Result, badge, bar, heading, paragraph, plural, table
-from toolkit.engine import Session, quoted
 from toolkit.errors import MappingError, ReadingError
-from toolkit.model import CUSTOMER, ID, TIME
-from toolkit.reading.column_names import match_name
-from toolkit.reading.customers import Source, open_source, source_name
-from toolkit.reading.date_patterns import DatePattern, infer_pattern
+from toolkit.model import TIME, Column, Resource
+from toolkit.reading.column_content import Content, read_content
+from toolkit.reading.column_names import match_content, match_name
+from toolkit.reading.customers import Source, as_mapping, open_source, source_name
+from toolkit.reading.date_patterns import DatePattern
 from toolkit.reading.mapping import NULL_SPELLINGS, Mapping
 from toolkit.reading.text_table import Table
-
-
-def quote(text: str) -> str:
-    r"""Write a text as TOML does, so that no sign of it can be taken for TOML's own, nor goes unseen.
-
-    Examples
-    --------
-    >>> print(quote('a "b"\n'))
-    "a \"b\"\u000a"
-    """
-    return '"' + "".join(_escaped(c) for c in text) + '"'
-
-
-def _escaped(sign: str) -> str:
-    if sign in '"\\':
-        return "\\" + sign
-    if sign.isprintable():
-        return sign
-    return f"\\u{ord(sign):04x}" if ord(sign) < 0x10000 else f"\\U{ord(sign):08x}"
-
-
-def _said(text: str) -> str:
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
-
-
-def draft(
-    mapping: Mapping,
-    proposals: Iterable[Any],
-    times: DatePattern | None,
-    nulls: dict[str, int],
-    corrections: dict[str, int],
-    summary: str,
-    notes: Iterable[str],
-) -> str:
-    """Write a suggestion as TOML; what only the analyst can decide is commented out."""
-    lines = [f"# Suggested: {_said(summary)}.", *(f"# Detected: {_said(n)}" for n in notes)]
-    lines += ["# Look through it, and state what is commented out.", "", "[columns]"]
-    for p in proposals:
-        if p.chosen is not None:
-            lines.append(f"{p.column} = {quote(p.chosen.name)}  # {p.chosen.score:.2f}: {_said(p.chosen.reason)}")
-        else:
-            lines.append(f"# {p.column} is {p.state}" + (": choose one" if p.state == "ambiguous" else ""))
-        mark = "" if p.state == "ambiguous" else "or "
-        lines += [f"# {mark}{p.column} = {quote(c.name)}  # {c.score:.2f}: {_said(c.reason)}" for c in p.others]
-    lines += ["", "[constants]", *(f"{c} = {quote(v)}" for c, v in mapping.constants.items())]
-    missing = [p.column for p in proposals if p.state == "missing"]
-    sample = {TIME: "2026-01-31T00:00:00Z", "source": "customer"}
-    lines += [f"# {c} = {quote(sample.get(c, ''))}  # where one value holds for every row" for c in missing]
-    lines += ["", "[format]"]
-    lines += [f"{k} = {quote(v)}" for k in ("encoding", "delimiter", "sheet") if (v := getattr(mapping, k)) is not None]
-    lines += [f"header_row = {mapping.header_row}"] if mapping.header_row is not None else []
-    lines += _times(mapping, times)
-    if mapping.nulls:
-        lines.append(f"nulls = [{', '.join(map(quote, mapping.nulls))}]")
-    elif nulls:
-        said = ", ".join(f"{n:,} times {_said(s)}" for s, n in nulls.items())
-        lines.append(f"# nulls = [{', '.join(map(quote, nulls))}]  # {said}: state it if they mean nothing")
-    lines += ["", "[delivery]", f"kind = {quote(mapping.kind)}", "", "[corrections]"]
-    lines += [f"# {rule} = true  # would change {n:,}" for rule, n in corrections.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _times(mapping: Mapping, times: DatePattern | None) -> list[str]:
-    lines = [f"# {TIME}: {_said(note)}" for note in times.notes] if times else []
-    if mapping.datetime:
-        lines.append(f"datetime = {quote(mapping.datetime)}")
-    elif times is not None and times.state in ("ambiguous", "mixed"):
-        lines += [
-            f"# datetime = {quote(r.pattern)}  # {times.state}: reads {r.n_cells:,} of {times.n_cells:,}"
-            for r in times.readings
-        ]
-    if mapping.timezone:
-        lines.append(f"timezone = {quote(mapping.timezone)}")
-    elif times is not None and times.n_naive:
-        lines.append('# timezone = "Europe/Berlin"  # must be stated: the times name no zone, and it is never guessed')
-    return lines
-
-
-SAMPLE = 5_000
-FEW = 300
-"""The most distinct values of a category."""
-MANY_ROWS = 20
-"""Rows from which on it says anything that values repeat."""
-
-_LEGAL = re.compile(
-    r"(?i)\b(?:g?gmbh|mbh|ug|ag|kg|kgaa|ohg|gbr|se|ltd|limited|plc|llc|llp|inc|corp|corporation|co|company|sarl|sas|"
-    r"s\.?a|s\.?r\.?l|s\.?p\.?a|s\.?l|b\.?v|n\.?v|a/s|aps|ab|as|oyj?|sp\. ?z ?o\. ?o|s\.?r\.?o|kft|pty|group|holding|"
-    r"holdings)\b\.?"
-)
-_CODE = re.compile(r"[^\s,;@]{1,40}")
-_PRICE_LIST = re.compile(
-    r"(?i)(?:pl|pr|pb|lp|tar|list|preis|price|tarif|listino|cennik)[\W_\d].*|.*(?:retail|wholesale).*"
-)
-_AMOUNT = re.compile(r"-?\d+[.,]\d{2}")
-_SYSTEMS = {"erp", "sap", "crm"}
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What the cells of one file column look like; shares are 0 to 1, of the distinct cells of a sample.
-
-    Attributes
-    ----------
-    n_rows, n_filled, n_distinct
-        Rows; cells that are not empty; distinct ones among them.
-    codes, letters, legal, amounts, price_lists
-        Shares of cells without a space, with a letter, with a legal form, that are amounts, that look like price
-        lists.
-    examples
-        A few cells, the most frequent first.
-    times
-        How it writes times; None if it does not.
-    over, under
-        A column whose values stand under one of this one's each, and one that this one's stand under; empty if
-        there is none.
-    """
-
-    n_rows: int
-    n_filled: int
-    n_distinct: int
-    codes: float
-    letters: float
-    legal: float
-    amounts: float
-    price_lists: float
-    sources: float
-    examples: tuple[str, ...]
-    times: DatePattern | None
-    over: str = ""
-    under: str = ""
-
-    @property
-    def unique(self) -> float:
-        """Share of the filled cells that are distinct."""
-        return self.n_distinct / self.n_filled if self.n_filled else 0.0
-
-    @property
-    def is_few(self) -> bool:
-        """Whether few values repeat, as categories do."""
-        return 1 < self.n_distinct <= FEW and (self.n_rows < MANY_ROWS or self.unique <= 0.3)
-
-
-@dataclass(frozen=True)
-class ContentMatch:
-    """How much the cells speak for a schema column, from 0 to 1, why, and whether they speak against it."""
-
-    score: float
-    reason: str
-    against: bool = False
-
-
-def read_traits(cells: pa.Table, header: Sequence[str], *, iso_too: bool = False) -> list[Traits]:
-    """Look at the columns of a table of text, named by their places: all rows for counts and times, else a sample."""
-    n_rows = cells.num_rows
-    places = np.unique(np.linspace(0, max(n_rows - 1, 0), min(n_rows, SAMPLE), dtype=np.int64))
-    sample = cells.take(pa.array(places)).to_pydict()
-    counts = []
-    with Session({"rows_": cells}) as session:
-        for name in cells.column_names:
-            filled = f"NULLIF({quoted(name)}, '')"
-            counted = session.table(
-                f"SELECT count({filled}) AS n, count(DISTINCT {filled}) AS d FROM rows_"
-            ).to_pylist()
-            counts.append((counted[0]["n"], counted[0]["d"]))
-    nested = _nested(sample, [name for name, (_, d) in zip(cells.column_names, counts, strict=True) if 1 < d <= FEW])
-    found = []
-    for name, (n_filled, n_distinct) in zip(cells.column_names, counts, strict=True):
-        often = Counter(v for v in sample[name] if v.strip())
-        looks_timed = infer_pattern(pa.chunked_array([pa.array(list(often), pa.large_string())]), iso_too=iso_too)
-        times = infer_pattern(cells.column(name), iso_too=iso_too) if looks_timed.share >= 0.5 else None
-        over = next((b for a, b in nested if a == name), "")
-        under = next((a for a, b in nested if b == name), "")
-        found.append(
-            Traits(
-                n_rows, n_filled, n_distinct,
-                _share(often, lambda v: _CODE.fullmatch(v) is not None),
-                _share(often, lambda v: any(c.isalpha() for c in v)),
-                _share(often, lambda v: _LEGAL.search(v) is not None),
-                _share(often, lambda v: _AMOUNT.fullmatch(v) is not None),
-                _share(often, lambda v: _PRICE_LIST.fullmatch(v) is not None),
-                _share(often, lambda v: v.strip().casefold() in {*CUSTOMER.column("source").values, *_SYSTEMS}),
-                tuple(v for v, _ in often.most_common(3)),
-                times,
-                header[int(over)] if over else "",
-                header[int(under)] if under else "",
-            )
-        )  # fmt: skip
-    return found
-
-
-def _share(often: Counter[str], holds: Callable[[str], bool]) -> float:
-    return sum(map(holds, often)) / len(often) if often else 0.0
-
-
-def _nested(sample: dict[str, list[str]], names: Sequence[str]) -> list[tuple[str, str]]:
-    """Give the pairs of columns whose second one's values stand under one value of the first each."""
-    found = []
-    for b in names[:12]:
-        for a in names[:12]:
-            pairs = Counter((x, y) for x, y in zip(sample[a], sample[b], strict=True) if x and y)
-            above: dict[str, Counter[str]] = {}
-            for (x, y), n in pairs.items():
-                above.setdefault(y, Counter())[x] += n
-            n_above = len({x for x, _ in pairs})
-            said = {y: c for y, c in above.items() if sum(c.values()) > 1}
-            true = sum(max(c.values()) for c in said.values())
-            n = sum(sum(c.values()) for c in said.values())
-            if a != b and 1 < n_above < len(above) and len(said) > n_above and true >= 0.97 * n:
-                found.append((a, b))
-    return found
-
-
-def match_content(traits: Traits, column: str) -> ContentMatch:
-    """Say how much a column's cells speak for a schema column."""
-    t = traits
-    if not t.n_filled:
-        return ContentMatch(0.0, "it is empty", against=t.n_rows > 0)
-    if column == TIME:
-        return _time(t)
-    if t.times is not None and t.times.state != "unreadable":
-        return ContentMatch(0.0, "it holds times", against=True)
-    many = t.n_rows >= MANY_ROWS
-    if column == ID:
-        repeats = many and t.unique < 0.2
-        said = f"{t.n_distinct:,} distinct values in {t.n_filled:,} cells"
-        said += ", short and without spaces" if t.codes > 0.9 else ""
-        return ContentMatch(0.5 * t.codes + 0.5 * t.unique, said, against=repeats or t.codes < 0.5)
-    if column == "customer_name":
-        against = t.letters < 0.5 or (many and t.unique < 0.3)
-        said = f"{t.legal:.0%} have a legal form" if t.legal >= 0.1 else "texts that hardly repeat"
-        score = 0.5 * min(1.0, t.legal / 0.3) + 0.3 * t.unique + 0.2 * (1 - t.codes)
-        return ContentMatch(score, "values repeat or are no words" if against else said, against)
-    if column == "source":
-        said = "its values are the schema's, or a system's name" if t.sources else "no value is peak or customer"
-        return ContentMatch(t.sources, said, against=t.sources < 0.5)
-    if column == "customer_price_list_id":
-        score = 0.4 * t.is_few + 0.6 * t.price_lists
-        said = "its values look like price lists" if t.price_lists > 0.5 else f"{t.n_distinct:,} distinct values"
-        if t.amounts > 0.5:
-            return ContentMatch(0.0, "its values are amounts", against=True)
-        return ContentMatch(score, said, against=many and t.unique > 0.5)
-    said = f"{t.n_distinct:,} distinct values in {t.n_filled:,} cells"
-    other = t.over if column == "customer_category" else t.under
-    if other:
-        said += (f", and those of {other!r} stand under one each" if column == "customer_category"
-                 else f", each under one of {other!r}")  # fmt: skip
-    few = t.is_few and t.sources < 0.9 and t.price_lists < 0.5
-    return ContentMatch((0.6 + 0.4 * bool(other)) * few, said, against=many and t.unique > 0.5)
-
-
-def _time(t: Traits) -> ContentMatch:
-    if t.times is None or t.times.state == "none":
-        return ContentMatch(0.0, "its cells are no times", against=True)
-    share = t.times.share * (0.6 if t.times.state == "unreadable" else 1.0)
-    return ContentMatch(share, f"{t.times.n_times:,} of {t.times.n_cells:,} cells are times", against=False)
-
 
 State = Literal["found", "ambiguous", "missing"]
 
@@ -288,9 +31,11 @@ MARGIN = 0.05
 MOST = 100
 """Columns whose cells are looked at."""
 PREVIEW = 50_000
-"""Rows that the corrections are tried on."""
-# What the content alone may say; the name's share of a score is 0.7.
-_ALONE = {TIME: 0.55, "customer_name": 0.6, "customer_price_list_id": 0.6, "source": 0.9}
+"""Rows of the sample that corrections are tried on."""
+_BY_NAME = 0.7
+"""The name's share of a score; the rest is the cells'."""
+_AGAINST = 0.4
+"""What is left of a score if the name or the cells speak for something else."""
 
 
 @dataclass(frozen=True)
@@ -321,14 +66,16 @@ class MappingSuggestion(Result):
     Attributes
     ----------
     proposals
-        One a schema column, in the schema's order.
+        One for each schema column, in the schema's order.
     times
         How the column proposed for ``updated_at`` writes its times; None if there is none.
+    n_rows, source
+        Rows of the source, and its name.
     nulls
         Cells that seem to mean null, with their number.
     sample
-        The first rows as the proposal names them, all text, empty cells null: what `called_for` in `toolkit.quality`
-        tries the corrections on.
+        The first rows with the proposed column names, all text, empty cells null. `toolkit.quality.called_for`
+        counts on it what each correction would change, for `to_toml`.
     stated
         The mapping that was given, for its formats and constants.
     notes
@@ -367,19 +114,19 @@ class MappingSuggestion(Result):
         )
 
     def summary(self) -> str:
-        """Say the verdict in one line."""
-        said = [f"{self.n_found} of {len(self.proposals)} columns found in {self.source}"]
+        """Say the result in one line."""
+        parts = [f"{self.n_found} of {len(self.proposals)} columns found in {self.source}"]
         for state in ("ambiguous", "missing"):
             if some := [p.column for p in self.proposals if p.state == state]:
-                said.append(f"{', '.join(some)} {'is' if len(some) == 1 else 'are'} {state}")
+                parts.append(f"{', '.join(some)} {'is' if len(some) == 1 else 'are'} {state}")
         if self.times is not None and self.times.state != "found":
-            said.append(f"{TIME}'s pattern is {self.times.state}")
+            parts.append(f"{TIME}'s pattern is {self.times.state}")
         elif self.times is not None and self.times.n_naive and not self.mapping.timezone:
-            said.append(f"{TIME}'s time zone has to be stated")
-        return "; ".join(said)
+            parts.append(f"{TIME}'s time zone has to be stated")
+        return "; ".join(parts)
 
     def body(self) -> str:
-        """Give the proposals as an HTML fragment."""
+        """Return the proposals as an HTML fragment."""
         rows = []
         for p in self.proposals:
             others = " · ".join(f"{c.name} ({c.score:.2f})" for c in p.others)
@@ -399,7 +146,7 @@ class MappingSuggestion(Result):
         return "".join([*parts, paragraph(" · ".join(self.notes), soft=True)])
 
     def to_frame(self) -> pd.DataFrame:
-        """Give every candidate: ``column, file_column, score, reason, state``."""
+        """Return every candidate: ``column, file_column, score, reason, state``."""
         rows = [
             (p.column, c.name, c.score, c.reason, p.state if c is p.chosen else "runner-up")
             for p in self.proposals
@@ -408,7 +155,7 @@ class MappingSuggestion(Result):
         return pd.DataFrame(rows, columns=["column", "file_column", "score", "reason", "state"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the proposals and the patterns, without cells."""
+        """Return the proposals and the patterns, without cells."""
         return {
             "source": self.source,
             "rows": self.n_rows,
@@ -425,7 +172,8 @@ class MappingSuggestion(Result):
         Parameters
         ----------
         corrections
-            Corrections that the content calls for, with the cells each would change.
+            Corrections to propose, as comments, and how many cells each would change:
+            ``toolkit.quality.called_for(suggestion.sample)`` counts them.
 
         Raises
         ------
@@ -433,9 +181,7 @@ class MappingSuggestion(Result):
             If the file exists and `overwrite` is not set, or cannot be written.
         """
         target = Path(path)
-        text = draft(
-            self.mapping, self.proposals, self.times, self.nulls, dict(corrections or {}), self.summary(), self.notes
-        )
+        text = "\n".join(_toml(self, corrections or {})) + "\n"
         try:
             with target.open("w" if overwrite else "x", encoding="utf-8", newline="\n") as file:
                 file.write(text)
@@ -446,7 +192,9 @@ class MappingSuggestion(Result):
         return target
 
 
-def suggest_mapping(source: Source, *, mapping: Mapping | None = None, query: Any = None) -> MappingSuggestion:
+def suggest_mapping(
+    source: Source, *, mapping: Mapping | str | Path | None = None, query: Any = None, settings: Settings | None = None
+) -> MappingSuggestion:
     """Propose which column of a source is which schema column, from names and content.
 
     Parameters
@@ -454,12 +202,19 @@ def suggest_mapping(source: Source, *, mapping: Mapping | None = None, query: An
     source
         A file, a folder of part-files, a frame, or an SQLAlchemy connection with its `query`.
     mapping
-        What is known already: encoding, sheet, header row, constants.
+        What is known already: encoding, sheet, header row, constants. A `Mapping` or its TOML file.
+    settings
+        Their columns are looked for, custom attributes included. None: the settings that `toolkit.use` chose, otherwise
+        the environment's.
 
     Raises
     ------
     ReadingError
         If the source is not a readable table, or none of its columns has a name of its own.
+    MappingError
+        If the mapping cannot be used.
+    InputError
+        If an argument is of another kind.
 
     Examples
     --------
@@ -467,100 +222,176 @@ def suggest_mapping(source: Source, *, mapping: Mapping | None = None, query: An
     >>> suggest_mapping(frame).columns
     {'customer_id': 'Kunden-Nr.', 'customer_name': 'Firma'}
     """
-    stated = mapping or Mapping()
+    stated = as_mapping(mapping)
+    name = source_name(source)
     read = open_source(source, lambda header: {str(i): i for i in range(len(header))}, mapping=stated, query=query)
-    spelled = Counter(name.strip().casefold() for name in read.header)
-    usable = [i for i, name in enumerate(read.header) if _can_be_named(name) and spelled[name.strip().casefold()] == 1]
+    spelled = Counter(_fold(column) for column in read.header)
+    usable = [i for i, column in enumerate(read.header) if column.strip() and spelled[_fold(column)] == 1]
     # A reader's notes call a column as it was asked for: by its place.
     notes = [re.sub(r"^(\d+)(?=: )", lambda at: read.header[int(at[1])], note) for note in read.notes]
-    if twice := [name for name, n in spelled.items() if n > 1 and name]:
-        notes.append(f"names that stand twice, which a mapping cannot tell apart: {', '.join(twice)}")
+    if twice := [column for column, n in spelled.items() if n > 1 and column]:
+        notes.append(f"names that two columns have, which a mapping cannot distinguish: {', '.join(twice)}")
     if spelled[""]:
         notes.append(f"{plural(spelled[''], 'column')} without a name, which a mapping cannot name")
-    wanted = [c for c in CUSTOMER.names if c not in stated.constants]
     if not usable:
-        raise ReadingError(f"{source_name(source)} has no column that a mapping could name: check its header.")
+        raise ReadingError(f"{name} has no column that a mapping could name: check its header.")
+    resource = current(settings).documented.resource
+    wanted = [c for c in resource.columns if c.name not in stated.constants]
     if len(usable) > MOST:
         notes.append(f"{len(usable):,} columns: only the {MOST} whose names fit best were looked at")
-        names = {i: max(match_name(read.header[i], c).score for c in wanted) for i in usable}
-        usable = sorted(sorted(usable, key=lambda i: -names[i])[:MOST])
-    seen = read_traits(read.cells.select([str(i) for i in usable]), read.header, iso_too=read.native_times)
-    traits = dict(zip(usable, seen, strict=True))
-    scores = {c: [_candidate(c, i, read.header[i], traits[i], seen) for i in usable] for c in wanted}
-    proposals = tuple(_assigned(wanted, scores))
+        scores = {i: max(match_name(read.header[i], c.name).score for c in wanted) for i in usable}
+        usable = sorted(sorted(usable, key=lambda i: -scores[i])[:MOST])
+    contents = {i: read_content(read.cells.column(str(i)), iso_too=read.native_times) for i in usable}
+    n_timed = sum(c.times is not None and c.times.state != "none" for c in contents.values())
+    proposals = tuple(
+        _assign({c.name: [_candidate(c, i, read.header[i], contents[i], n_timed) for i in usable] for c in wanted})
+    )
     chosen = {p.column: p.chosen.place for p in proposals if p.chosen}
-    nulls, sample = _sample(read, chosen)
-    times = traits[chosen[TIME]].times if TIME in chosen else None
-    name = source_name(source)
+    nulls, sample = _sample(read, chosen, resource)
+    times = contents[chosen[TIME]].times if TIME in chosen else None
     return MappingSuggestion(proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes))
 
 
-def _can_be_named(name: str) -> bool:
-    return bool(name.strip()) and name.encode("utf-8", "ignore").decode() == name
+def _fold(name: str) -> str:
+    return name.strip().casefold()
 
 
-def _candidate(column: str, place: int, name: str, traits: Traits, every: Sequence[Traits]) -> Candidate:
-    said, seen = match_name(name, column), match_content(traits, column)
-    alone = _ALONE.get(column, 0.52)
-    if column == TIME and sum(t.times is not None and t.times.state != "none" for t in every) > 1:
-        alone = 0.45  # which of several times it is, only a name can tell
-    if column.endswith("category") and not (traits.over or traits.under):
-        alone = 0.45
-    score = max(0.7 * said.score + 0.3 * seen.score if said.score else 0.0, alone * seen.score)
-    reason = f"{said.reason}; {seen.reason}" if said.reason else f"by content alone: {seen.reason}"
-    if said.against:
-        score, reason = 0.4 * score, f"{reason}; but the name speaks of {said.against!r}"
-    if seen.against:
-        score = 0.4 * score
-    return Candidate(name, min(score, 1.0), reason, traits.examples, place)
+def _candidate(column: Column, place: int, name: str, content: Content, n_timed: int) -> Candidate:
+    """Score one file column for one schema column: by its name and its cells, or by its cells alone."""
+    by_name, by_content = match_name(name, column.name), match_content(content, column)
+    alone = by_content.alone
+    if column.name == TIME and n_timed > 1:
+        alone = 0.45  # which of several times it is, only a name can show
+    both = _BY_NAME * by_name.score + (1 - _BY_NAME) * by_content.score
+    score = max(both if by_name.score else 0.0, alone * by_content.score)
+    reason = f"{by_name.reason}; {by_content.reason}" if by_name.score else f"by content alone: {by_content.reason}"
+    if by_name.against:
+        score, reason = _AGAINST * score, f"{reason}; but {by_name.against}"
+    if by_content.against:
+        score = _AGAINST * score
+    return Candidate(name, min(score, 1.0), reason, content.examples, place)
 
 
-def _assigned(columns: Sequence[str], scores: dict[str, list[Candidate]]) -> list[Proposal]:
-    """Give each schema column at most one file column, the best pairs first; what is tied is ambiguous."""
-    free, used = set(columns), set[int]()
+def _assign(scores: dict[str, list[Candidate]]) -> Iterator[Proposal]:
+    """Give each schema column at most one file column, and show which choices are open.
+
+    The pairs are taken greedily, the best first, because a pair that fits well (``Kundennummer``) decides what a
+    weak one (``Nr``) is not; an optimal assignment over all pairs would trade a certain pair for two doubtful ones.
+    A schema column is in one of three states. It is *free* until the best pair that has it comes up. Then it is
+    *chosen*, unless there is doubt, which makes it *ambiguous* and leaves the choice to the analyst. There is doubt
+
+    - if another unused file column scores within `MARGIN` of the best, unless some other free schema column fits
+      that file column better and will take it later;
+    - if another free schema column claims the same file column: it scores within `MARGIN` there, and none of the
+      unused file columns is better for it. Then both schema columns are ambiguous.
+
+    A file column that is chosen or in doubt is used up, so that no later pair has it. What is still free when the
+    scores fall below `THRESHOLD` is *missing*.
+    """
+    free, used = set(scores), set[int]()
     chosen: dict[str, Candidate] = {}
-    tied: dict[str, list[Candidate]] = {}
-    pairs = sorted(((column, c) for column in columns for c in scores[column]), key=lambda pair: -pair[1].score)
-    for column, best in pairs:
-        if best.score < THRESHOLD:
-            break
+    doubtful: dict[str, list[Candidate]] = {}
+    pairs = [(column, c) for column, candidates in scores.items() for c in candidates if c.score >= THRESHOLD]
+    for column, best in sorted(pairs, key=lambda pair: -pair[1].score):
         if column not in free or best.place in used:
             continue
-        left = {s: [c for c in scores[s] if c.place not in used] for s in columns if s in free}
-        near = [c for c in left[column] if c.score >= best.score - MARGIN and not _wanted_elsewhere(c, column, left)]
+        left = {s: [c for c in candidates if c.place not in used] for s, candidates in scores.items() if s in free}
+        near = [c for c in left[column] if c.score >= best.score - MARGIN and not _fits_better(c, column, left)]
         claims = [s for s in left if s != column and _claims(best, left[s])]
         if len(near) > 1 or claims:
-            tied |= {column: near or [best], **{s: [c for c in left[s] if c.place == best.place] for s in claims}}
+            doubtful[column] = near or [best]
+            doubtful |= {s: [c for c in left[s] if c.place == best.place] for s in claims}
+            used |= {c.place for c in near}
         else:
             chosen[column] = best
         free -= {column, *claims}
-        used |= {best.place, *(c.place for c in near if column in tied)}
-    made = []
-    for column in columns:
-        ranked = sorted(scores[column], key=lambda c: -c.score)
+        used.add(best.place)
+    for column, candidates in scores.items():
         one = chosen.get(column)
-        others = tied.get(column) or [c for c in ranked if c is not one and c.score >= 0.2][:3]
-        made.append(
-            Proposal(column, "found" if one else "ambiguous" if column in tied else "missing", one, tuple(others))
-        )
-    return made
+        ranked = [c for c in sorted(candidates, key=lambda c: -c.score) if c is not one and c.score >= 0.2]
+        state: State = "found" if one else "ambiguous" if column in doubtful else "missing"
+        yield Proposal(column, state, one, tuple(doubtful.get(column, ranked[:3])))
 
 
-def _wanted_elsewhere(one: Candidate, column: str, left: dict[str, list[Candidate]]) -> bool:
+def _fits_better(one: Candidate, column: str, left: dict[str, list[Candidate]]) -> bool:
     return any(c.score > one.score for s in left if s != column for c in left[s] if c.place == one.place)
 
 
 def _claims(one: Candidate, candidates: list[Candidate]) -> bool:
-    """Whether another schema column would have this file column nearly as well, and no other one better."""
     own = next((c.score for c in candidates if c.place == one.place), 0.0)
     return own >= one.score - MARGIN and all(c.score < own for c in candidates if c.place != one.place)
 
 
-def _sample(read: Table, chosen: dict[str, int]) -> tuple[dict[str, int], pd.DataFrame]:
-    """Count the cells that seem to mean null in the first rows, and give these rows."""
+def _sample(read: Table, chosen: dict[str, int], resource: Resource) -> tuple[dict[str, int], pd.DataFrame]:
+    """Count the cells that seem to mean null in the first rows, and return these rows."""
     cells = read.cells.select([str(i) for i in chosen.values()]).slice(0, PREVIEW).rename_columns(list(chosen))
-    frame = cells.to_pandas().reindex(columns=list(CUSTOMER.names)).astype("str")
+    frame = cells.to_pandas().reindex(columns=list(resource.names)).astype("str")
     frame = frame.mask(frame == "")
-    attributes = pd.concat([frame[c] for c in CUSTOMER.attributes if c in chosen] or [pd.Series(dtype="str")])
+    attributes = frame[[c for c in resource.attributes if c in chosen]].stack()
     nulls = attributes[attributes.isin(NULL_SPELLINGS)].value_counts()
     return {str(k): int(v) for k, v in nulls.items()}, frame
+
+
+# --- the suggestion as TOML
+
+
+def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterator[str]:
+    """Yield the lines of a mapping; what only the analyst can decide is commented out."""
+    mapping, times = suggestion.mapping, suggestion.times
+    yield f"# Suggested: {_visible(suggestion.summary())}."
+    yield from (f"# Detected: {_visible(note)}" for note in suggestion.notes)
+    yield from ("# Look through it, and state what is commented out.", "", "[columns]")
+    for p in suggestion.proposals:
+        if p.chosen is not None:
+            yield f"{p.column} = {quote(p.chosen.name)}  # {p.chosen.score:.2f}: {_visible(p.chosen.reason)}"
+        else:
+            yield f"# {p.column} is {p.state}" + (": choose one" if p.state == "ambiguous" else "")
+        mark = "" if p.state == "ambiguous" else "or "
+        yield from (f"# {mark}{p.column} = {quote(c.name)}  # {c.score:.2f}: {_visible(c.reason)}" for c in p.others)
+    yield from ("", "[constants]", *(f"{c} = {quote(v)}" for c, v in mapping.constants.items()))
+    for p in suggestion.proposals:
+        if p.state == "missing":
+            example = "2026-01-31T00:00:00Z" if p.column == TIME else ""
+            yield f"# {p.column} = {quote(example)}  # if all rows have one value"
+    yield from ("", "[format]")
+    for key in ("encoding", "delimiter", "sheet"):
+        if (value := getattr(mapping, key)) is not None:
+            yield f"{key} = {quote(value)}"
+    if mapping.header_row is not None:
+        yield f"header_row = {mapping.header_row}"
+    yield from _toml_times(mapping, times)
+    if mapping.nulls:
+        yield f"nulls = [{', '.join(map(quote, mapping.nulls))}]"
+    elif suggestion.nulls:
+        counts = ", ".join(f"{n:,} times {_visible(cell)}" for cell, n in suggestion.nulls.items())
+        yield f"# nulls = [{', '.join(map(quote, suggestion.nulls))}]  # {counts}: state it if they mean nothing"
+    yield from ("", "[delivery]", f"kind = {quote(mapping.kind)}", "", "[corrections]")
+    yield from (f"# {rule} = true  # would change {n:,}" for rule, n in corrections.items())
+
+
+def _toml_times(mapping: Mapping, times: DatePattern | None) -> Iterator[str]:
+    yield from (f"# {TIME}: {_visible(note)}" for note in (times.notes if times else ()))
+    if mapping.datetime:
+        yield f"datetime = {quote(mapping.datetime)}"
+    elif times is not None and times.state in ("ambiguous", "mixed"):
+        for r in times.readings:
+            yield f"# datetime = {quote(r.pattern)}  # {times.state}: reads {r.n_cells:,} of {times.n_cells:,}"
+    if mapping.timezone:
+        yield f"timezone = {quote(mapping.timezone)}"
+    elif times is not None and times.n_naive:
+        yield '# timezone = "Europe/Berlin"  # must be stated: the times name no zone, and it is never guessed'
+
+
+def quote(text: str) -> str:
+    r"""Write a text as TOML does; a character that cannot be seen is escaped.
+
+    Examples
+    --------
+    >>> print(quote('a "b"\n'))
+    "a \"b\"\U0000000a"
+    """
+    return '"' + _visible(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)

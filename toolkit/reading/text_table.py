@@ -1,17 +1,16 @@
-"""What every kind of source gives: a table of text with its places; and how a file is opened."""
+"""What every reader returns: a table of text whose rows have the numbers of their records."""
 
 from __future__ import annotations
 
 import gzip
-import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +22,6 @@ from toolkit.model import BROKEN_COLUMNS, no_broken_lines
 
 ZIP = b"PK\x03\x04"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-GZIP = b"\x1f\x8b"
-
-MAX_UNPACKED = 200_000_000
-"""Bytes that a packed file may unpack to before its ratio is looked at."""
-MAX_RATIO = 100
-"""How many times its size such a file may unpack to: tables reach 30, a bomb 1,000."""
 HEADER_SEARCH = 30
 """How many records are looked at for the header."""
 
@@ -38,7 +31,7 @@ Choose = Callable[[Sequence[str]], dict[str, int]]
 
 @dataclass(frozen=True)
 class BrokenLine:
-    """A record that was set aside: its number, the customer's id where it could be told, why, and its text."""
+    """A record that was set aside: its number, the customer's id if it can be read, why, and its text."""
 
     number: int
     customer_id: str | None
@@ -53,9 +46,9 @@ class Table:
     Attributes
     ----------
     header
-        All of the file's column names, as they stand there.
+        All of the file's column names, as they are there.
     cells
-        One string column a wanted schema column; an empty cell is the empty text, nothing is null.
+        One string column for each wanted column; an empty cell is the empty text, nothing is null.
     numbers
         Each row's record number in the file, int64, the header counted.
     broken
@@ -65,8 +58,12 @@ class Table:
     notes
         What was detected, in plain words.
     native_times
-        Whether times may stand as ISO 8601 whatever the mapping's pattern says, since the file holds them as
-        times and not as text.
+        Whether times may be ISO 8601 whatever the mapping's pattern says, because the source holds them as times
+        and not as text.
+    header_row
+        The record that holds the header; 0 if the source has none.
+    parts
+        As `Delivery.parts`.
     """
 
     header: tuple[str, ...]
@@ -80,7 +77,7 @@ class Table:
     parts: tuple[tuple[str, int], ...] = ()
 
     def broken_frame(self) -> pd.DataFrame:
-        """Give the records that were set aside as `Delivery.broken` wants them."""
+        """Return the records that were set aside, as `Delivery.broken` has them."""
         if not self.broken:
             return no_broken_lines()
         index = pd.Index([b.number for b in self.broken], dtype="int64", name="source_row")
@@ -90,7 +87,7 @@ class Table:
 
 
 def joined_tables(tables: Sequence[Table]) -> Table:
-    """Put consecutive parts of one source together; what is said of it is what the last one says."""
+    """Put consecutive parts of one source together; the notes are those of the last part, which are complete."""
     if len(tables) == 1:
         return tables[0]
     return replace(
@@ -103,64 +100,19 @@ def joined_tables(tables: Sequence[Table]) -> Table:
 
 @contextmanager
 def opened(path: Path) -> Iterator[None]:
-    """Turn what the system says about a file into a `ReadingError`."""
+    """Raise what goes wrong with a file as a `ReadingError`."""
     try:
         yield
     except FileNotFoundError:
         names = (p.name for p in path.parent.iterdir()) if path.parent.is_dir() else ()
         raise ReadingError(f"There is no file {path}{did_you_mean(path.name, names) or '.'} Check the path.") from None
     except PermissionError:
-        raise ReadingError(f"{path} may not be read: close it elsewhere, or ask for the permission.") from None
+        raise ReadingError(f"{path} cannot be read: close it in other programs, or ask for the permission.") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise ReadingError(f"{path.name} is cut short or damaged, and cannot be unpacked: ask for it again.") from None
     except OSError as error:
         why = f" ({error.strerror})" if error.strerror else ""
         raise ReadingError(f"{path} cannot be read{why}: copy it to a local folder first.") from None
-    except ValueError as error:  # a path with a NUL
-        if "null" not in str(error):
-            raise
-        raise ReadingError("The path holds a NUL, which no file name has: check the path.") from None
-
-
-@contextmanager
-def unpacked(path: Path) -> Iterator[BinaryIO]:
-    """Open a file's bytes, unpacked if they are gzip's, whatever its name; a bomb is refused."""
-    with path.open("rb") as file:
-        if file.read(len(GZIP)) != GZIP:
-            file.seek(0)
-            yield file
-            return
-        file.seek(0)
-        with gzip.GzipFile(fileobj=file) as content:
-            yield io.BufferedReader(_Bounded(content, path), io.DEFAULT_BUFFER_SIZE)
-
-
-@contextmanager
-def text_of(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
-    """Open a file as text, unpacked; its line ends stay as they are."""
-    with unpacked(path) as file:
-        yield io.TextIOWrapper(file, encoding=encoding, newline="")
-
-
-class _Bounded(io.RawIOBase):
-    """What gzip unpacks, until it is more than any table."""
-
-    def __init__(self, content: gzip.GzipFile, path: Path) -> None:
-        self._content, self._path, self._n = content, path, 0
-        self._limit = max(MAX_UNPACKED, MAX_RATIO * path.stat().st_size)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        n = self._content.readinto(buffer)
-        self._n += n
-        if self._n > self._limit:
-            raise ReadingError(
-                f"{self._path.name} unpacks to more than {MAX_RATIO} times its size: it is no table. Ask for it again, "
-                "or unpack it and look what it holds."
-            )
-        return n
 
 
 def require_header(header: Sequence[str], path: Path, header_row: int) -> None:
@@ -174,16 +126,16 @@ def require_header(header: Sequence[str], path: Path, header_row: int) -> None:
     if not any(cell.strip() for cell in header):
         raise ReadingError(
             f"{path.name} has no header in row {header_row}: the row is empty or missing. "
-            "Say where the header is in the mapping: header_row in [format]."
+            "State in the mapping where the header is: header_row in [format]."
         )
 
 
 def find_header(records: Sequence[Sequence[str]], choose: Choose) -> int:
-    """Return the number, from 1, of the first record that holds the wanted columns' names.
+    """Return the number, from 1, of the first record with the names of the wanted columns.
 
-    Records with half of the cells of the widest or fewer are looked at last: they are titles and notes above the
-    table. Where no record holds the names, the first that is no title is given, so that the message about it can name
-    what is near.
+    Records with half of the cells of the widest or fewer are tried last: they are titles and notes above the table. If
+    no record has the names, the first that is no title is returned, so that the message about it can name the
+    nearest column.
 
     Examples
     --------
@@ -203,27 +155,21 @@ def find_header(records: Sequence[Sequence[str]], choose: Choose) -> int:
 
 
 def cell_text(cell: Any) -> str:
-    """Give a typed value as text: plain digits, ISO 8601, nothing rounded; null is the empty text.
+    """Return a typed value as text: plain digits, ISO 8601, nothing rounded; null is the empty text.
 
     Examples
     --------
-    >>> [cell_text(v) for v in (123.0, 0.5, 1e-7, True, date(2025, 1, 28), Decimal("1.50"), None)]
-    ['123', '0.5', '0.0000001', 'TRUE', '2025-01-28', '1.50', '']
+    >>> [cell_text(v) for v in (123.0, 0.5, 1e-7, True, date(2025, 1, 28), Decimal("1.50"), None, float("nan"))]
+    ['123', '0.5', '0.0000001', 'TRUE', '2025-01-28', '1.50', '', '']
     """
     if isinstance(cell, str):
         return cell
-    if cell is None:
+    if cell is None or cell != cell:
         return ""
     if isinstance(cell, bool):
         return "TRUE" if cell else "FALSE"
-    if isinstance(cell, int):
-        return str(cell)
     if isinstance(cell, float):
-        if cell != cell:
-            return ""
         return str(int(cell)) if cell.is_integer() else format(Decimal(repr(cell)), "f")
     if isinstance(cell, Decimal):
         return format(cell, "f")
-    if isinstance(cell, (date, datetime, time)):
-        return cell.isoformat()
-    return str(cell)
+    return cell.isoformat() if isinstance(cell, (date, time)) else str(cell)

@@ -1,0 +1,151 @@
+"""The bytes of a text file: unpacked if they are packed, their encoding, and what to do if it is not text.
+
+A byte order mark decides the encoding. Without one, UTF-16 shows by its NULs, and otherwise every byte is tried as
+UTF-8, then as cp1252. Any other encoding has to be stated in the mapping, because nearly every byte means something
+in each of them.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from toolkit.errors import ReadingError
+from toolkit.reading.text_table import opened
+
+GZIP = b"\x1f\x8b"
+BLOCK = 1 << 20
+SAMPLE_BYTES = 1 << 16
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_NAMES = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The encoding of a text file.
+
+    Attributes
+    ----------
+    name
+        The codec's name; a byte order mark is not part of the text that `text_of` gives.
+    digest
+        SHA-256 of the bytes, unpacked.
+    note
+        The encoding and how it is known, in words.
+    """
+
+    name: str
+    digest: str
+    note: str
+
+
+def read_encoding(path: Path, stated: str | None = None) -> Encoding:
+    """Return a text file's encoding, tried on every byte, and its digest.
+
+    Raises
+    ------
+    ReadingError
+        If the file is not text, or cannot be decoded; the message names the byte and the line.
+    """
+    digest = hashlib.sha256()
+    failures: list[str] = []
+    with opened(path):
+        with unpacked(path) as file:
+            sample = file.read(SAMPLE_BYTES)
+        if not sample:
+            raise ReadingError(f"{path.name} is empty: ask for the file again, or check the export.")
+        candidates, how = _candidates(sample, stated, path)
+        for name in candidates:
+            failed_at = _first_failure(path, name, None if failures else digest)
+            shown = _NAMES.get(name, name)
+            if failed_at is None:
+                note = ", ".join([shown, how, *(f"not {place}" for place in failures)])
+                return Encoding(name, digest.hexdigest(), note)
+            failures.append(f"{shown} at byte {failed_at:,}, line {_line(path, failed_at):,}")
+    raise ReadingError(
+        f"{path.name} cannot be decoded: it is not {', and not '.join(failures)}. Ask how the file was written, and "
+        'state it in the mapping: encoding in [format], such as "cp850" or "latin-1".'
+    )
+
+
+def _candidates(sample: bytes, stated: str | None, path: Path) -> tuple[list[str], str]:
+    """Return the encodings to try, in order, and how they are known."""
+    if stated is not None:
+        return [stated], "stated by the mapping"
+    for mark, name in _MARKS.items():
+        if sample.startswith(mark):
+            return [name], "by its byte order mark"
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    for name, high, low in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+        # Even in a script far from Latin, delimiters, digits and line ends have a NUL for their high byte.
+        if high > len(sample) / 20 and high > 20 * low:
+            return [name], "detected"
+    if sample.count(0) > len(sample) / 20:
+        raise ReadingError(
+            f"{path.name} is not a text file but binary data: give it the ending of what it is, or ask for "
+            "the table as .csv or .xlsx."
+        )
+    return ["utf-8", "cp1252"], "detected"
+
+
+def _first_failure(path: Path, name: str, digest: Any) -> int | None:
+    """Return the first byte that does not decode, None if all do; feed `digest` all bytes."""
+    decoder = codecs.getincrementaldecoder(name)()
+    at = 0
+    failed_at: int | None = None
+    with unpacked(path) as file:
+        while True:
+            block = file.read(BLOCK)
+            if digest is not None:
+                digest.update(block)
+            if failed_at is None:
+                pending = len(decoder.getstate()[0])
+                try:
+                    decoder.decode(block, final=not block)
+                except UnicodeError as error:
+                    failed_at = at - pending + getattr(error, "start", 0)
+            at += len(block)
+            if not block:
+                return failed_at
+
+
+def _line(path: Path, byte: int) -> int:
+    with unpacked(path) as file:
+        return file.read(byte).count(b"\n") + 1
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[BinaryIO]:
+    """Open a file's bytes, unpacked if they are gzip's, whatever its name."""
+    with path.open("rb") as file:
+        packed = file.read(len(GZIP)) == GZIP
+        file.seek(0)
+        if not packed:
+            yield file
+            return
+        with gzip.GzipFile(fileobj=file) as content:
+            yield content  # type: ignore[misc]  # it reads as a binary file does
+
+
+@contextmanager
+def text_of(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
+    """Open a file as text, unpacked, behind its byte order marks; its line ends stay as they are."""
+    with unpacked(path) as file:
+        text = io.TextIOWrapper(file, encoding=encoding, newline="")
+        start = 0
+        while text.read(1) == "\ufeff":  # files put together by hand may have two
+            start = text.tell()
+        text.seek(start)
+        yield text
