@@ -7,7 +7,7 @@ from toolkit.quality.correcting import PATCH, Correction, called_for, correct, p
 from toolkit.quality.drifting import Drift, drift
 from toolkit.quality.patches import Patch, apply_patch, patch_between, read_patch
 from toolkit.quality.profiling import Profile, profile
-from toolkit.quality.review_sheet import read_corrections, write_mending_sheet
+from toolkit.quality.review_sheet import read_review_sheet, write_review_sheet
 from toolkit.quality.rules import RULES, Rule, choose_rules
 from toolkit.quality.scanning import Scan, scan
 from toolkit.quality.validation import ValidationReport, validate
@@ -30,9 +30,9 @@ __all__ = [
     "patch_between",
     "preview_corrections",
     "profile",
-    "read_corrections",
     "read_patch",
+    "read_review_sheet",
     "scan",
     "validate",
-    "write_mending_sheet",
+    "write_review_sheet",
 ]
