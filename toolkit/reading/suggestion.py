@@ -77,7 +77,7 @@ def draft(
     if mapping.nulls:
         lines.append(f"nulls = [{', '.join(map(quote, mapping.nulls))}]")
     elif nulls:
-        said = ", ".join(f"{n:,} times {_said(s)}" for s, n in nulls.items())
+        said = ", ".join(f"{plural(n, 'time')} {_said(s)}" for s, n in nulls.items())
         lines.append(f"# nulls = [{', '.join(map(quote, nulls))}]  # {said}: state it if they mean nothing")
     lines += ["", "[delivery]", f"kind = {quote(mapping.kind)}", "", "[corrections]"]
     lines += [f"# {rule} = true  # would change {n:,}" for rule, n in corrections.items()]
@@ -246,7 +246,7 @@ def match_content(traits: Traits, column: str) -> ContentMatch:
     many = t.n_rows >= MANY_ROWS
     if column == ID:
         repeats = many and t.unique < 0.2
-        said = f"{t.n_distinct:,} distinct values in {t.n_filled:,} cells"
+        said = f"{plural(t.n_distinct, 'distinct value')} in {plural(t.n_filled, 'cell')}"
         said += ", short and without spaces" if t.codes > 0.9 else ""
         return ContentMatch(0.5 * t.codes + 0.5 * t.unique, said, against=repeats or t.codes < 0.5)
     if column == "customer_name":
@@ -263,7 +263,7 @@ def match_content(traits: Traits, column: str) -> ContentMatch:
         if t.amounts > 0.5:
             return ContentMatch(0.0, "its values are amounts", against=True)
         return ContentMatch(score, said, against=many and t.unique > 0.5)
-    said = f"{t.n_distinct:,} distinct values in {t.n_filled:,} cells"
+    said = f"{plural(t.n_distinct, 'distinct value')} in {plural(t.n_filled, 'cell')}"
     other = t.over if column == "customer_category" else t.under
     if other:
         said += (f", and those of {other!r} stand under one each" if column == "customer_category"
