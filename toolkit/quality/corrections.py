@@ -28,10 +28,9 @@ MAX_WIDTH = 40
 _SPACES = r"[\s\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+"
 # Control and zero-width characters, but not the joiners U+200C and U+200D: Persian and emoji cannot do without them.
 _INVISIBLE = r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
-# A separator between two digits distinguishes numbers (1-10 is not 110), one at the end may be a grade (A, A-, A+).
-_BETWEEN_DIGITS = re.compile(r"(?<=\d)\s*([-_/.,:\s])\s*(?=\d)")
-_SEPARATORS = re.compile(r"(?<=\w)[-_/.,:;&'’`´\"()\s]+(?=\w)|[.,:;'’`´\"()\s]+")
-_KEPT = "\ue000"
+# What does not distinguish two spellings: separators within, and punctuation at the ends. One separator between two
+# digits is kept (1-10 is not 110), and a sign at the end, which may be a grade (A, A-, A+).
+_SEPARATORS = re.compile(r"(?<=\d)\s*([-_/.,:\s])\s*(?=\d)|(?<=\w)[-_/.,:;&'’`´\"()\s]+(?=\w)|[.,:;'’`´\"()\s]+")
 _CATEGORIES = ("customer_category", "customer_subcategory")
 
 Apply = Callable[[pd.DataFrame, Any, pd.Timestamp], pd.DataFrame]
@@ -118,9 +117,7 @@ def folded_spelling(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text).casefold()
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     plain = re.sub("[\u2010-\u2015\u2212]", "-", plain)
-    plain = _BETWEEN_DIGITS.sub(lambda found: _KEPT + (found[1].strip() or " ") + _KEPT, plain)
-    parts = plain.split(_KEPT)
-    return "".join(p if i % 2 else _SEPARATORS.sub("", p) for i, p in enumerate(parts))
+    return _SEPARATORS.sub(lambda found: "" if found[1] is None else found[1].strip() or " ", plain)
 
 
 def _map_source(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
