@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from toolkit.errors import CorrectionError, InputError, ReadingError
 from toolkit.model.delivery import Delivery, no_broken_lines
-from toolkit.quality.correcting import correct, preview_corrections
+from toolkit.quality.correcting import correct
 from toolkit.quality.patches import PATCH_COLUMNS, Patch, apply_patch, patch_between, read_patch
 from toolkit.quality.validation import validate
 from toolkit.reading.customers import read_customers
@@ -250,10 +250,3 @@ def test_a_patch_has_an_ending_that_is_read_again(customers, tmp_path: Path) -> 
     patch = patch_between(customers(1), customers(1, source=["peak"]))
     with pytest.raises(InputError, match=r"ends in \.csv"):
         patch.write(tmp_path / "patch.xlsx")
-
-
-@pytest.mark.parametrize("data", ["crm.csv", None, 7])
-def test_what_are_no_customers_says_so(data: object) -> None:
-    for station in (validate, correct, preview_corrections):
-        with pytest.raises(InputError, match="A customer frame is wanted"):
-            station(data)  # type: ignore[arg-type]
