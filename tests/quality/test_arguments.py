@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import toolkit as tk
-from toolkit.errors import InputError
+from toolkit.errors import CorrectionError, InputError
 from toolkit.model.delivery import Delivery
 from toolkit.quality.correcting import correct, preview_corrections
 from toolkit.quality.corrections import CORRECTIONS
@@ -80,7 +80,7 @@ def test_a_file_that_is_not_a_patch_or_a_review_sheet_is_refused(tmp_path: Path)
 @pytest.mark.parametrize("rules", [7, Path("x"), tk.Settings, [None], [7], {7: True}, "trim_space"])
 def test_what_are_not_names_of_corrections_is_refused(customers, rules: Any) -> None:
     for station in (correct, preview_corrections):
-        with pytest.raises(InputError):
+        with pytest.raises(CorrectionError, match=r"There is no correction named|given as a list of names, such as"):
             station(customers(1), rules)
 
 

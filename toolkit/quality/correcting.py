@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from toolkit.display import Result, badges, frame_table, heading, is_null, paragraph, plural, table
-from toolkit.errors import CorrectionError, did_you_mean, wrong_kind
+from toolkit.errors import CorrectionError, did_you_mean
 from toolkit.model import ID, TIME, Customers, Delivery
 from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, usable
 from toolkit.quality.patches import Patch, apply_patch, patch_of
@@ -151,7 +151,9 @@ def _options(rules: Rules) -> dict[str, Any]:
     if isinstance(rules, str):
         rules = [rules]
     if not isinstance(rules, Iterable):
-        raise wrong_kind(rules, "a list of corrections", 'correct(data, ["trim_spaces"])')
+        raise CorrectionError(
+            f'Corrections are given as a list of names, such as ["trim_spaces"], not as {type(rules).__name__}.'
+        )
     options = dict(rules) if isinstance(rules, Mapping) else dict.fromkeys(rules, True)
     for name in options:
         if name not in (*CORRECTIONS, PATCH):
