@@ -192,13 +192,13 @@ def test_a_text_too_long_for_a_cell_is_cut_visibly_and_never_comes_back_cut(cust
     }
 
 
-def test_columns_of_the_file_that_are_named_like_those_of_the_sheet_get_a_number(customers, tmp_path: Path) -> None:
+def test_a_column_of_the_file_named_like_another_one_has_the_schemas_name_beside_it(customers, tmp_path: Path) -> None:
     frame = customers(1, customer_id=[None])
     names = {"customer_id": "source_row", "customer_name": "drop", "updated_at": "x", "source": "x"}
     path = report_of(Delivery(frame, digest="d", names=names)).to_excel(tmp_path / "out.xlsx")
     book, columns, rows = cells_of(path)
-    assert {"source_row (2)", "drop (2)", "x", "x (2)"} <= set(columns)
-    book["rows"].cell(rows[2], columns["drop (2)"]).value = "Acme"
+    assert {"source_row (customer_id)", "drop (customer_name)", "x (updated_at)", "x (source)"} <= set(columns)
+    book["rows"].cell(rows[2], columns["drop (customer_name)"]).value = "Acme"
     book.save(path)
     assert read_review_sheet(path).entries[["column", "after"]].to_numpy().tolist() == [["customer_name", "Acme"]]
 

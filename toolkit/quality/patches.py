@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
+from toolkit.display import Result, badges, frame_table, heading, plural
 from toolkit.errors import CorrectionError, InputError, wrong_kind
 from toolkit.model import ID, TIME, Customers, Delivery, parse_times
 from toolkit.quality.corrections import WHOLE_ROW, changes_between, usable
@@ -47,9 +47,8 @@ class Patch(Result):
 
     def body(self) -> str:
         """Return the entries as an HTML fragment."""
-        return heading(f"Patch of {plural(self.n_entries, 'cell')}", level=3) + (
-            frame_table(self.entries.drop(columns="delivery")) if self.n_entries else paragraph("No cell.", soft=True)
-        )
+        shown = frame_table(self.entries.drop(columns="delivery"))
+        return heading(f"Patch of {plural(self.n_entries, 'cell')}", level=3) + shown
 
     def to_frame(self) -> pd.DataFrame:
         """Return the entries."""
@@ -123,18 +122,15 @@ def patch_of(
     cell = ["source_row", "column"]
     last = changes.drop_duplicates(cell, keep="last")[[*cell, "after", "rule"]]
     net = changes.drop_duplicates(cell)[[*cell, "before"]].merge(last, on=cell)
-    return Patch(
-        _typed(
-            net.assign(
-                **{ID: ids.reindex(net["source_row"]).to_numpy(object)},
-                before=times_as_text(net["before"].astype(object)),
-                after=times_as_text(net["after"].astype(object)),
-                who=who or author(),
-                when=moment.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"),
-                delivery=delivery.digest,
-            )
-        )
+    entries = net.assign(
+        **{ID: ids.reindex(net["source_row"]).to_numpy(object)},
+        before=times_as_text(net["before"].astype(object)),
+        after=times_as_text(net["after"].astype(object)),
+        who=who or author(),
+        when=moment.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"),
+        delivery=delivery.digest,
     )
+    return Patch(_typed(entries))
 
 
 def read_patch(path: str | Path) -> Patch:
@@ -265,11 +261,10 @@ def apply_patch(data: Customers, patch: Patch | str | Path) -> Patched:
             frame = frame.assign(**{str(column): _patched(frame[column], some, status, delivery)})
         else:
             status[some["entry"]] = "stale"
-    kept = [part.loc[~part.index.isin(to_drop)] for part in (frame, broken)]
+    frame, broken = (part.loc[~part.index.isin(to_drop)] for part in (frame, broken))
     counts = {f"n_{name}": int((status == name).sum()) for name in ("applied", "done", "stale", "unknown")}
-    return Patched(
-        replace(delivery, frame=kept[0], broken=kept[1]), entries.assign(status=status.astype("str")), **counts
-    )
+    patched = replace(delivery, frame=frame, broken=broken)
+    return Patched(patched, entries.assign(status=status.astype("str")), **counts)
 
 
 def _matches(

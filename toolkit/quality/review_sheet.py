@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def write_review_sheet(rows: pd.DataFrame, findings: pd.DataFrame, path: str | P
     texts = _texts(rows)
     wanted = {*delivery.names, *findings["column"].dropna()}  # though the file may lack them
     columns = [str(c) for c in texts if c != "text" and (c in wanted or texts[c].notna().any())]
-    names = _unique([delivery.names.get(c, c) for c in columns])
+    names = _headers(columns, delivery.names)
     shown = [*columns, "text"] if "text" in texts and texts["text"].notna().any() else columns
     header = [_ROW, _REASONS, *names, *([_TEXT] if shown != columns else []), _DROP]
     facts = {
@@ -143,14 +142,10 @@ def _fitting(cell: str | None) -> str:
     return text if fits_cell(text) else text[:4_000] + CUT
 
 
-def _unique(names: Sequence[str]) -> list[str]:
-    """Return header cells that differ from each other and from the columns that the sheet adds."""
-    seen = Counter(_OURS)
-    unique = []
-    for name in names:
-        seen[name] += 1
-        unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return unique
+def _headers(columns: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """Return the source's names of columns; one that is there twice, or is one of the sheet's own, is made unique."""
+    own = [names.get(c, c) for c in columns]
+    return [f"{n} ({c})" if own.count(n) > 1 or n in _OURS else n for n, c in zip(own, columns, strict=True)]
 
 
 def _review_rows(cells: pd.DataFrame, findings: pd.DataFrame) -> Iterator[list[Cell | str]]:
