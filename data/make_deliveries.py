@@ -1,8 +1,8 @@
 """The synthetic deliveries in ``data/``, and customer tables as large as a benchmark wants them.
 
-Every company is invented. ``python -m data.make_deliveries [FOLDER]`` writes the deliveries, into ``data/`` beside
-the package unless told otherwise: the same bytes each time, for nothing here asks the clock. What is wrong in
-them is wrong on purpose, and told in ``data/README.md``.
+Every company is invented. ``python -m data.make_deliveries [FOLDER]`` writes the deliveries into FOLDER, by default
+this one. It writes the same bytes each time, since nothing depends on the present time. The faults in the deliveries
+are there on purpose, and ``data/README.md`` lists them.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ import pyarrow.compute as pc
 from openpyxl import Workbook
 from pyarrow.csv import WriteOptions, write_csv
 
-from toolkit.engine.duckdb import to_frame
+from toolkit.engine import to_frame
 from toolkit.errors import InputError
-from toolkit.model.contract import CUSTOMER
+from toolkit.model import CUSTOMER
 
 FIRST, SECOND = "2026-09-01_customers.csv", "2026-10-01_customers.xlsx"
 QUOTES, SALES = "2026-10-01_quotes.csv", "2026-10-01_sales.csv"
@@ -55,7 +55,7 @@ _QUOTE_HEADER = "quote_id,product_id,customer_id,merchant_id,quoted_at,decided_a
 _SALE_HEADER = "sale_id,product_id,customer_id,merchant_id,quote_id,sold_at,quantity,selling_price"
 _MONTH, _AS_OF = datetime(2026, 9, 1), datetime(2026, 10, 1)
 
-# How many customers play each part; data/README.md tells the story of each.
+# How many customers have each fault or change; data/README.md describes each.
 _PARTS = {"repeated": 4, "conflicting": 3, "bad_time": 1, "no_id": 1, "ragged": 1, "spaced": 9, "nameless": 2}
 _PARTS |= {"branchless": 5, "numeric": 6, "touched": 5, "restated": 2, "backdated": 1}
 
@@ -64,13 +64,18 @@ _Parts = dict[str, list[int]]  # part to the places of its customers
 
 
 def write_deliveries(folder: str | Path, *, n_customers: int = 400, seed: int = 2026) -> list[Path]:
-    """Write two customer deliveries and the quotes and sales that refer to them; returns the four paths.
+    """Write two customer deliveries, and the quotes and sales that refer to them; returns the four paths.
 
-    `folder` is made if it is not there; files of the same names are replaced. Raises InputError if `n_customers`,
-    the customers of the first delivery, are not 200 to 2,000.
+    `folder` is created if it does not exist; files of the same names are replaced. `n_customers` is the number of
+    customers in the first delivery.
+
+    Raises
+    ------
+    InputError
+        If `n_customers` is not from 200 to 2,000.
     """
     if not 200 <= n_customers <= 2_000:
-        raise InputError(f"n_customers is {n_customers:,}: give 200 to 2,000, or take customer_table for more.")
+        raise InputError(f"n_customers is {n_customers:,}: give 200 to 2,000, or use customer_table for more.")
     rng = Random(seed)  # noqa: S311 - invented companies need no secret randomness
     n_new = round(n_customers * 0.03)
     customers = _invent(rng, n_customers - 1 + n_new)
@@ -91,11 +96,11 @@ def write_deliveries(folder: str | Path, *, n_customers: int = 400, seed: int = 
 
 
 def customer_table(n: int, *, seed: int = 0, changed: float = 0.0) -> pd.DataFrame:
-    """Make a frame of `n` customers, one row each, under the contract's columns: a million in about a second.
+    """Make a frame of `n` customers, one row each, with the contract's columns; a million take about a second.
 
-    The same `n` and `seed` give the same customers. `changed` is the share, 0 to 1, of them that get another
-    price list and a later ``updated_at``; the other rows are those of ``changed=0``, so that the frame is a next
-    delivery of the same customers. About 2 % of the subcategories are null.
+    The same `n` and `seed` give the same customers. `changed` is the share (0 to 1) of the customers that get another
+    price list and a later ``updated_at``. The other rows are those of ``changed=0``, so the frame is the next delivery
+    of the same customers. About 2 % of the subcategories are null.
 
     Examples
     --------
@@ -107,7 +112,7 @@ def customer_table(n: int, *, seed: int = 0, changed: float = 0.0) -> pd.DataFra
 
 
 def write_large_csv(path: str | Path, n_rows: int, *, seed: int = 0) -> Path:
-    """Write the rows of `customer_table` as UTF-8 CSV under the canonical names; two million are 200 MB."""
+    """Write the rows of `customer_table` as UTF-8 CSV with the schema's column names; two million rows are 200 MB."""
     table = _arrow_customers(n_rows, seed=seed, changed=0.0)
     # Without the zone first: formatting a zoned time would look for a time zone database on the machine.
     naive = table["updated_at"].cast(pa.timestamp("us")).cast(pa.timestamp("s"))
@@ -133,7 +138,7 @@ def _arrow_customers(n: int, *, seed: int, changed: float) -> pa.Table:
     columns["source"] = draw(("customer",) * 19 + ("peak",))
     price = rng.integers(len(_PRICE_LISTS), size=n)
     seconds = 1_704_067_200 + rng.integers(63_072_000, size=n)  # the two years from 2024-01-01
-    # Drawn last, so that a share leaves every other draw as it is.
+    # Drawn last, so that the share does not change any other draw.
     later = rng.choice(n, size=round(n * changed), replace=False)
     price[later] = (price[later] + 1) % len(_PRICE_LISTS)
     seconds[later] += 15_552_000  # 180 days
@@ -162,9 +167,9 @@ def _invent(rng: Random, n: int) -> list[_Customer]:
 
 
 def _cast(rng: Random, customers: Sequence[_Customer]) -> _Parts:
-    """Deal every part its customers, no customer two parts, and give the parts' lasting features."""
+    """Choose the customers of each part, no customer for two parts, and set what is permanent about them."""
     parts = {"renamed": [i for i, c in enumerate(customers) if c["group"] == _PUBLIC]}
-    # Sorted by random(), which is promised to stay the same in every Python; shuffle() is not.
+    # Sorted by random(), which gives the same numbers in every version of Python; shuffle() may not.
     deck = sorted((i for i, c in enumerate(customers) if c["group"] != _PUBLIC), key=lambda _: rng.random())
     for part in ("twin", "decomposed"):  # names with a letter that can be written as two
         parts[part] = [next(i for i in deck if normalize("NFD", customers[i]["name"]) != customers[i]["name"])]
@@ -181,7 +186,7 @@ def _cast(rng: Random, customers: Sequence[_Customer]) -> _Parts:
 
 
 def _clock(rng: Random, start: datetime = _MONTH, days: int = 29) -> datetime:
-    """Draw a minute between 7 and 18 o'clock, else of the month between the deliveries; clocks change at night."""
+    """Draw a minute between 7 and 18 o'clock, when no clock changes; by default in the month between the deliveries."""
     return start + timedelta(days=rng.randrange(days), hours=rng.randrange(7, 18), minutes=rng.randrange(60))
 
 
@@ -196,7 +201,7 @@ def _first(rng: Random, customers: Sequence[_Customer], parts: _Parts) -> list[l
     for turn, i in enumerate(parts["conflicting"]):
         twist = {"group": _PUBLIC} if turn == 1 else {"name": f"Neue {customers[i]['name']}"}
         further.append((i, _erp_row(customers[i] | twist)))
-    for i, row in sorted(further, reverse=True):  # from the bottom up: what stands above keeps its place
+    for i, row in sorted(further, reverse=True):  # from the bottom up, so that the rows above keep their places
         rows.insert(rng.randrange(i + 1, len(rows) + 1), row)
     return rows
 
@@ -236,7 +241,7 @@ def _sheet_row(c: _Customer) -> list[Any]:
 
 
 def _refer(rng: Random, known: Sequence[_Customer], n_quotes: int) -> tuple[list[list[str]], list[list[str]]]:
-    """Draw quotes, each later than its customer's first version but for three, and the sales of those won."""
+    """Draw quotes, all but three later than their customer's first version, and the sales of those won."""
     drafts = []
     for turn in range(n_quotes):
         c = rng.choice(known)
@@ -266,7 +271,7 @@ def _utc(time: datetime) -> str:
 
 
 def _lines(header: str, rows: Iterable[Sequence[str]], delimiter: str = ",") -> str:
-    """Join the cells as they are: nothing is quoted, which is how a semicolon in a name breaks its line."""
+    """Join the cells without quoting, so that a semicolon in a name breaks its line."""
     return "".join(f"{line}\r\n" for line in (header, *(delimiter.join(row) for row in rows)))
 
 
@@ -284,7 +289,7 @@ def _workbook(rows: Iterable[list[Any]]) -> bytes:
         sheet.column_dimensions[letter].width = 36 if letter == "B" else 20
     written, fixed = io.BytesIO(), io.BytesIO()
     book.save(written)
-    # openpyxl stamps the moment of saving into the workbook and its archive: put the delivery's date instead.
+    # openpyxl writes the time of saving into the workbook and its archive: replace it by the delivery's date.
     stamp = rb"\g<1>" + _utc(_AS_OF).encode()
     with zipfile.ZipFile(written) as old, zipfile.ZipFile(fixed, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():

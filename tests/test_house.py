@@ -48,6 +48,7 @@ for package, floors in [
 HOME = {
     "duckdb": {"engine.duckdb"},
     "deltalake": {"ledger.delta"},
+    "openpyxl": {"tables.writing", "reading.workbook"},  # it writes there and reads here
     "requests": {"vendor.client"},
     "sqlite3": {"sending.journal", "sending.lock"},
 }

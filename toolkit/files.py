@@ -1,4 +1,4 @@
-"""Files for their user's eyes alone (0600, whatever the umask), whole or not at all."""
+"""Files that only their user can read (0600, whatever the umask), and that are complete or not there at all."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from toolkit.errors import InputError
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a name to write to, which takes the place of `path` once all is written.
-
-    It is for its user's eyes alone (0600), whatever stood there before.
+    """Give a temporary file to write to; it takes the place of `path` when the block ends without an error.
 
     Raises
     ------
@@ -25,7 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        part.unlink(missing_ok=True)  # left behind by a crash
+        part.unlink(missing_ok=True)  # a crash may have left one, with another mode
         part.touch(mode=0o600)  # pandas, openpyxl and DuckDB write into it, and keep its mode
         yield part
         part.replace(path)
@@ -36,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def keep(path: Path, write: Callable[[BinaryIO], object]) -> str:
-    """Have `write` fill a private file, and put it in its place once it is on the disk; returns its SHA-256.
+    """Call `write` with a temporary file, and move it to `path` when it is safe on the disk; returns its SHA-256.
 
     Raises
     ------
@@ -52,21 +50,23 @@ def keep(path: Path, write: Callable[[BinaryIO], object]) -> str:
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         part.replace(path)
-    except BaseException:  # it holds customers' rows, and the next try has another name
+    except BaseException:  # it contains customers' rows, and the next attempt uses another name
         with contextlib.suppress(OSError):
             part.unlink()
         raise
-    with contextlib.suppress(PermissionError):  # Windows opens no folder, and needs no such push
-        place = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(place)
-        finally:
-            os.close(place)
+    folder = os.open(path.parent, os.O_RDONLY)  # a rename lasts once its folder is on the disk too
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
     return digest
 
 
 def clear_unfinished(folder: Path) -> None:
-    """Remove what killed processes left half written below a folder: customers' rows. Nobody may be writing there."""
+    """Delete what killed processes left half written below a folder, since it contains customers' rows.
+
+    No other process may be writing there.
+    """
     for part in folder.rglob("*.part"):
         with contextlib.suppress(OSError):
             part.unlink()

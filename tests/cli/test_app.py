@@ -19,8 +19,8 @@ import pandas as pd
 import pytest
 from openpyxl import load_workbook
 
-from tests.quality.test_review_sheet import cells_of
 from tests.support.clocks import Clock
+from tests.support.workbooks import cells_of
 from toolkit.cli import app as cli
 from toolkit.cli import terminal
 from toolkit.config.settings import Settings
@@ -423,11 +423,11 @@ def test_the_sandbox_serves_until_it_is_interrupted(tmp_path: Path, clean: Path)
     assert len(Sandbox(tmp_path / "vendor").table()) == 5
 
 
-def test_the_rows_to_mend_go_out_and_come_back_as_a_patch(run: Run, tmp_path: Path) -> None:
-    sheet, patch = tmp_path / "owner.xlsx", tmp_path / "mended.csv"
+def test_the_review_sheet_goes_out_and_comes_back_as_a_patch(run: Run, tmp_path: Path) -> None:
+    sheet, patch = tmp_path / "owner.xlsx", tmp_path / "fixes.csv"
     code, before, err = run("check", *FIRST, "--excel", sheet)
     assert (code, before["quarantined"]) == (1, 9)
-    assert f"rows to mend written to {sheet}" in err
+    assert f"review sheet written to {sheet}" in err
     book = load_workbook(sheet)
     rows = book["rows"]
     columns = {cell.value: cell.column for cell in rows[1]}
@@ -435,14 +435,14 @@ def test_the_rows_to_mend_go_out_and_come_back_as_a_patch(run: Run, tmp_path: Pa
         if rows.cell(at, 1).value == "167":
             rows.cell(at, columns["Kundennummer"]).value = "0009999"
     book.save(sheet)
-    code, made, _ = run("mend", sheet, "--out", patch)
+    code, made, _ = run("review", sheet, "--out", patch)
     assert (code, made) == (0, {"cells": 1, "by_rule": {"data owner": 1}})
     code, after, err = run("check", *FIRST, "--patch", patch)
     assert (code, after["quarantined"], after["good"]) == (1, 8, before["good"] + 1)
     assert "1 applied, 0 done before, 0 stale" in err
     code, found, _ = run("corrections", *FIRST)
     assert (code, found["would_change"]["drop_exact_duplicates"]) == (1, 4)
-    assert run("mend", sheet, "--out", tmp_path / "x.docx")[0] == 2
+    assert run("review", sheet, "--out", tmp_path / "x.docx")[0] == 2
 
 
 def test_a_mapping_is_proposed_and_written_but_never_over_another(run: Run, tmp_path: Path) -> None:
@@ -551,7 +551,7 @@ def test_no_file_that_is_there_is_written_over(run: Run, clean: Path, tmp_path: 
     taken = tmp_path / "answers.xlsx"
     taken.write_text("precious", encoding="utf-8")
     assert run("check", *FIRST, "--excel", taken)[0] == 2
-    assert run("mend", taken, "--out", taken)[0] == 2
+    assert run("review", taken, "--out", taken)[0] == 2
     assert run("snapshot", "--out", taken)[0] == 2
     assert run("scan", clean, "--good", clean)[0] == run("scan", clean, "--bad", taken)[0] == 2
     assert taken.read_text(encoding="utf-8") == "precious"

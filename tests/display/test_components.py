@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from html.parser import HTMLParser
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 import toolkit as tk
 from tests.support.clocks import Clock
-from toolkit.display.components import MAX_CELL, Result, bar, escape, frame_table, page, plural, table
+from toolkit.display.components import MAX_CELL, Result, badge, badges, bar, escape, frame_table, page, plural, table
 from toolkit.reading.suggestion import suggest_mapping
 from toolkit.vendor.schema_check import check_schema
 
@@ -143,3 +144,24 @@ def test_a_bar_stays_within_its_bounds(share: float, width: str) -> None:
 
 def test_counts_agree_with_their_nouns() -> None:
     assert [plural(n, "row") for n in (0, 1, 2, 1000)] == ["0 rows", "1 row", "2 rows", "1,000 rows"]
+    assert [plural(n, "push") for n in (1, 2)] == ["1 push", "2 pushes"]
+    assert [plural(2, word) for word in ("batch", "entry", "key", "suffix")] == [
+        "2 batches", "2 entries", "2 keys", "2 suffixes"
+    ]  # fmt: skip
+    shown = Outline(badges([(1, ("push", "pushes"), "good"), (3, ("push", "pushes"), "bad"), (1, "unsent", "warn")]))
+    assert shown.text == "1 push3 pushes1 unsent"
+
+
+def test_a_badge_is_grey_if_its_count_is_zero() -> None:
+    assert badges([(0, "refused", "bad")]) == badge("0 refused", tone="calm")
+    assert badges([(1, "refused", "bad")]) == badge("1 refused", tone="bad")
+
+
+@pytest.mark.parametrize("path", sorted(Path(tk.__file__).parent.rglob("*.py")), ids=lambda path: path.stem)
+def test_a_badge_with_a_noun_has_its_singular_too(path: Path) -> None:
+    # "1 rows": a noun is given as ("row", "rows"), so no label that stands alone is a plural.
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "badges":
+            counts = [n.elts[1] for n in ast.walk(call) if isinstance(n, ast.Tuple) and len(n.elts) == 3]
+            labels = [label.value for label in counts if isinstance(label, ast.Constant)]
+            assert not [label for label in labels if re.match(r"(?!with )(\w+ )*\w+[^s]s\b", label)]

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.quality.test_review_sheet import cells_of
 from tests.support.clocks import Clock
+from tests.support.workbooks import cells_of
 from toolkit.config.settings import Settings
 from toolkit.engine.duckdb import to_arrow
 from toolkit.errors import (

@@ -157,12 +157,12 @@ def test_older_speaks_of_a_file_seen_before_and_of_one_that_ends_before_the_last
 @pytest.mark.parametrize(
     ("before", "added", "speaks"),
     [
-        (["00123", "00124"], "125", "9 of 3 signs"),
-        (["00123", "00124"], "125.0", "9.9 of 5 signs"),
+        (["00123", "00124"], "125", "new form (100.0%): 999; the 2 before are like 9{5}."),
+        (["00123", "00124"], "125.0", ": 999.9; the 2 before"),
         (["00123", "00124"], "00125", ""),
         (["7", "12", "340"], "1000", ""),
-        (["C-9998", "C-9999"], "c-9999", "a-9 of 6 signs"),
-        (["MMM", "BRK"], "日本", "? of 2 signs"),
+        (["C-9998", "C-9999"], "c-9999", ": a-9999; the 2 before are like A-9999."),
+        (["MMM", "BRK"], "日本", ": aa; the 2 before are like AAA."),
         (["MMM", "A", "BRK"], "GOOGL", ""),
         (["a1", "1a", "a1a", "1a1a", "A1"], "A1A", ""),  # no form at all
         ([], "anything", ""),

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from tests.pushing.test_runs import BAD, Place, refuse_bad, vendor
-from tests.quality.test_review_sheet import cells_of
 from tests.support.clocks import Clock
+from tests.support.workbooks import cells_of
 from toolkit.cli.terminal import fate_lines, status_lines
 from toolkit.display.components import page
 from toolkit.errors import InputError
@@ -191,7 +191,7 @@ def test_the_pictures_need_no_script_and_no_address_and_follow_the_theme(place: 
     for drawn in (page("x", pushes(settings=place.settings).body()), page("x", place.push(customers(4)).body())):
         assert "<script" not in drawn
         assert "://" not in re.sub(r"https?://127\.0\.0\.1:\d+|to https?://\S+", "", drawn)
-        assert "prefers-color-scheme:dark" in drawn
+        assert "light-dark(" in drawn
         assert not re.findall(r'style="[^"]*#[0-9a-fA-F]{3}', drawn)  # no colour but the theme's
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from tests.pushing.test_runs import BAD, Place, fates, refuse_bad, vendor
-from tests.quality.test_review_sheet import cells_of
 from tests.support.clocks import Clock
+from tests.support.workbooks import cells_of
 from toolkit.config.settings import Settings
 from toolkit.errors import CorrectionError, InputError, LedgerError, NothingOpenError, OpenPushError, PlanError
 from toolkit.ledger.diffing import diff
@@ -22,7 +22,7 @@ from toolkit.pushing.planning import plan_push
 from toolkit.pushing.repushing import Repush, correct_customers, repush, revert
 from toolkit.pushing.runs import dry_run, push
 from toolkit.pushing.settling import settle
-from toolkit.quality.review_sheet import read_corrections
+from toolkit.quality.review_sheet import read_review_sheet
 from toolkit.reading.customers import read_customers
 from toolkit.tables.writing import write_table
 from toolkit.vendor.sandbox import DROPPED, Reply
@@ -258,7 +258,7 @@ def test_a_sheet_that_comes_back_drops_rows_and_is_refused_for_rows_that_do_not_
     book["rows"].cell(rows[3], columns["drop"]).value = "x"
     book["rows"].cell(rows[6], columns["customer_name"]).value = "Ash"
     book.save(sheet)
-    patch = read_corrections(sheet)
+    patch = read_review_sheet(sheet)
     for mended in (sheet, str(sheet), patch):
         done = repush(report, mended=mended, settings=place.settings)
         assert done.to_frame()["customer_name"].to_dict() == {6: "Ash"}

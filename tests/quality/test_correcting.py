@@ -1,6 +1,8 @@
-"""correct(): each named correction, chosen and listed cell by cell; none runs unasked."""
+"""correct(): each named correction, chosen by name and listed cell by cell; none runs unasked."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,10 +12,12 @@ from hypothesis import strategies as st
 from toolkit.errors import CorrectionError
 from toolkit.model.delivery import Delivery
 from toolkit.model.schema import empty_frame
-from toolkit.quality.correcting import correct
+from toolkit.quality.correcting import correct, preview_corrections
 from toolkit.quality.corrections import CORRECTIONS
 from toolkit.quality.rules import text_columns
+from toolkit.reading.customers import read_customers
 
+ROOT = Path(__file__).parents[2]
 NOW = pd.Timestamp("2026-11-24T10:00:00Z")
 
 
@@ -31,7 +35,7 @@ def test_nothing_runs_unasked(customers) -> None:
         pd.testing.assert_frame_equal(done.frame, frame)
 
 
-def test_the_mapping_chooses_where_nothing_else_does(customers) -> None:
+def test_the_mappings_choice_holds_unless_another_is_given(customers) -> None:
     delivery = Delivery(customers(1, customer_name=[" A "]), corrections={"trim_spaces": True})
     assert correct(delivery).frame["customer_name"].tolist() == ["A"]
     assert correct(delivery, []).n_changes == 0
@@ -87,7 +91,7 @@ def test_restamp_gives_chosen_customers_a_new_time(customers) -> None:
         "2026-01-01 00:00:00+00:00",
     ]
     assert done.n_changes == 1
-    assert "updated_at" in done.delivery.given  # the time is now the analyst's word, as a constant's would be
+    assert "updated_at" in done.delivery.given  # the delivery gives the time now, as if by a constant
     assert set(correct(frame, ["restamp"], now=NOW).frame["updated_at"]) == {NOW}
     assert str(correct(frame, ["restamp"], now=NOW).frame["updated_at"].dtype) == "datetime64[us, UTC]"
 
@@ -156,14 +160,14 @@ def test_the_list_of_changes_is_exactly_the_difference_and_a_second_time_changes
     assert set(text_columns(done.frame)) == set(text_columns(frame))
 
 
-def test_wrongly_decoded_letters_are_put_right_and_sound_ones_left(customers) -> None:
+def test_wrongly_decoded_letters_are_repaired_and_correct_ones_left(customers) -> None:
     frame = customers(4, customer_name=["MÃ¼ller", "SociÃ©tÃ© GÃ©nÃ©rale", "Ångström «CAFÉ»", "„Quotes“ ﬁne"])
     done = correct(frame, ["mojibake"])
     assert done.frame["customer_name"].tolist() == ["Müller", "Société Générale", "Ångström «CAFÉ»", "„Quotes“ ﬁne"]
     assert list(done.changes["source_row"]) == [2, 3]
 
 
-def test_invisible_characters_go_and_joiners_that_are_read_stay(customers) -> None:
+def test_invisible_characters_are_removed_and_joiners_stay(customers) -> None:
     frame = customers(3, customer_name=["\ufeffAl\u200bpha\x07", "می\u200cخواهم", "Al\tpha"])
     done = correct(frame, ["invisible_characters"])
     assert done.frame["customer_name"].tolist() == ["Alpha", "می\u200cخواهم", "Al\tpha"]
@@ -180,6 +184,72 @@ def test_ids_are_padded_but_never_into_another_customer(customers) -> None:
             correct(frame, {"pad_ids": width})
 
 
-def test_an_unknown_correction_is_said_in_whole_sentences(customers) -> None:
+def test_an_unknown_correction_is_refused_with_the_known_ones(customers) -> None:
     with pytest.raises(CorrectionError, match=r"named 'zzzz'\. The corrections are: "):
         correct(customers(1), ["zzzz"])
+
+
+def test_spellings_of_a_category_become_the_most_used_one(customers) -> None:
+    frame = customers(6, customer_category=["Großhandel", "GROSSHANDEL", "Groß-Handel ", "Großhandel", None, "Bau"])
+    done = correct(frame, ["merge_spellings"])
+    assert done.frame["customer_category"].fillna("null").tolist() == [*["Großhandel"] * 4, "null", "Bau"]
+    assert done.counts == {"merge_spellings": 2}
+    pairs = correct(frame, {"merge_spellings": {"to": {"Bau": "Handwerk"}}})
+    assert pairs.changes.query("after == 'Handwerk'")["before"].tolist() == ["Bau"]
+    for option, words in [
+        ({"to": {"Bau": 7}}, "old words with the new"),
+        ({"Bau": "x"}, "'columns' and 'to', not Bau"),
+    ]:
+        with pytest.raises(CorrectionError, match=words):
+            correct(frame, {"merge_spellings": option})
+    grades = customers(4, customer_category=["A", "A-", "1-10", "110"])
+    assert correct(grades, ["merge_spellings"]).n_changes == 0  # signs that mean something stay
+
+
+def test_of_two_spellings_used_equally_often_the_first_in_the_file_is_taken(customers) -> None:
+    frame = customers(2, customer_category=["retail", "Retail"])
+    assert correct(frame, ["merge_spellings"]).frame["customer_category"].tolist() == ["retail", "retail"]
+
+
+def test_sources_are_mapped_to_the_vendors_words(customers) -> None:
+    frame = customers(3, source=[" erp", "Web", None])
+    done = correct(frame, {"map_source": {"ERP": "customer", "web": "peak"}})
+    assert done.frame["source"].fillna("null").tolist() == ["customer", "peak", "null"]
+    with pytest.raises(CorrectionError, match=r"cannot be 'ERP'.*peak or customer"):
+        correct(frame, {"map_source": {"x": "ERP"}})
+    with pytest.raises(CorrectionError, match="old words with the new"):
+        correct(frame, ["map_source"])
+
+
+def test_of_contradicting_rows_a_named_choice_is_kept(customers) -> None:
+    frame = customers(5, customer_id=["A", "A", "B", None, None], customer_name=["x", "y", "z", "u", "v"])
+    assert correct(frame, ["keep_last"]).frame["customer_name"].tolist() == ["y", "z", "u", "v"]
+    assert correct(frame, {"keep": [2]}).frame["customer_name"].tolist() == ["x", "z", "u", "v"]
+    assert correct(frame, {"keep": [2]}).n_changes == 1
+    for option, words in [
+        (True, "needs the source_row"),
+        ([99], "row 99"),
+        ("2", "needs the source_row"),
+    ]:
+        with pytest.raises(CorrectionError, match=words):
+            correct(frame, {"keep": option})
+
+
+def test_a_preview_says_what_each_correction_would_change_and_changes_nothing() -> None:
+    delivery = read_customers(
+        ROOT / "data" / "2026-09-01_customers.csv", mapping=ROOT / "data" / "2026-09-01_customers.toml"
+    )
+    as_it_was = delivery.frame.copy()
+    found = preview_corrections(delivery, {"pad_ids": 7})
+    pd.testing.assert_frame_equal(delivery.frame, as_it_was)
+    # data/README.md: nine names with stray spaces, four copies, one number without its zeros; ERP nearly everywhere.
+    assert found.counts["trim_spaces"] == 9
+    assert found.counts["drop_exact_duplicates"] == 4
+    assert found.counts["pad_ids"] == 0  # the one short id would become another customer's
+    assert found.counts["source_to_customer"] == int((as_it_was["source"] == "ERP").sum())
+    assert set(found.counts) | set(found.needs) | {"restamp"} == set(CORRECTIONS)
+    assert "needs the source_row" in found.needs["keep"]
+    assert "trim_spaces 9" in repr(found)
+    assert "→" in found.body()
+    with pytest.raises(CorrectionError, match="width"):
+        preview_corrections(delivery, {"pad_ids": "x"})

@@ -1,4 +1,4 @@
-"""The round trip with the data owner: what is mended in the workbook comes back as a patch, and nothing else."""
+"""The review sheet: what the data owner corrects in the workbook comes back as a patch, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
-from toolkit.errors import CorrectionError, InputError
+from tests.support.workbooks import cells_of
+from toolkit.errors import CorrectionError, InputError, ReadingError
 from toolkit.model.delivery import Delivery
 from toolkit.quality.correcting import correct
 from toolkit.quality.patches import apply_patch
-from toolkit.quality.review_sheet import read_corrections, write_mending_sheet
+from toolkit.quality.review_sheet import read_review_sheet, write_review_sheet
 from toolkit.quality.validation import ValidationReport, validate
 from toolkit.reading.customers import read_customers
 from toolkit.tables.writing import MAX_CELL
@@ -35,15 +36,7 @@ def report_of(delivery: Delivery) -> ValidationReport:
     return validate(delivery, rules=(), now=NOW)
 
 
-def cells_of(path: Path) -> tuple[object, dict[str, int], dict[int, int]]:
-    book = load_workbook(path)
-    sheet = book["rows"]
-    columns = {str(cell.value): cell.column for cell in sheet[1]}
-    rows = {int(str(sheet.cell(at, 1).value)): at for at in range(2, sheet.max_row + 1)}
-    return book, columns, rows
-
-
-def test_the_owner_mends_the_shipped_delivery_and_every_row_comes_back(corrected: Delivery, tmp_path: Path) -> None:
+def test_the_owner_corrects_the_shipped_delivery_and_every_row_comes_back(corrected: Delivery, tmp_path: Path) -> None:
     report = report_of(corrected)
     path = report.to_excel(tmp_path / "for the owner.xlsx")
     book, columns, rows = cells_of(path)
@@ -62,7 +55,7 @@ def test_the_owner_mends_the_shipped_delivery_and_every_row_comes_back(corrected
     raw = sheet.cell(rows[90], columns["raw text"]).value.split(";")
     sheet.cell(rows[167], columns["Kundennummer"]).value = "0009999"
     sheet.cell(rows[101], columns["Geändert am"]).value = "28.02.2026 10:00"  # as the file writes times
-    for column, cell in {"Kundennummer": raw[0], "Firmenname": "Mended GmbH", "Geändert am": "01.03.2026 08:00",
+    for column, cell in {"Kundennummer": raw[0], "Firmenname": "Corrected GmbH", "Geändert am": "01.03.2026 08:00",
                          "Herkunft": "customer"}.items():  # fmt: skip
         sheet.cell(rows[90], columns[column]).value = cell
     conflicting = report.quarantine.loc[[56, 140, 143, 156, 382, 402]]
@@ -72,7 +65,7 @@ def test_the_owner_mends_the_shipped_delivery_and_every_row_comes_back(corrected
         sheet.cell(rows[row], columns["drop"]).value = "x"
     book.save(path)
 
-    patch = read_corrections(path, who="owner")
+    patch = read_review_sheet(path, who="owner")
     done = apply_patch(corrected, patch)
     assert done.n_stale == done.n_unknown == 0
     after = report_of(done.delivery)
@@ -80,17 +73,17 @@ def test_the_owner_mends_the_shipped_delivery_and_every_row_comes_back(corrected
     assert after.n_good == report.n_good + 3 + 3
     assert after.good.loc[167, "customer_id"] == "0009999"
     assert after.good.loc[101, "updated_at"] == pd.Timestamp("2026-02-28T09:00:00Z")
-    assert after.good.loc[90, ["customer_name", "source"]].tolist() == ["Mended GmbH", "customer"]
+    assert after.good.loc[90, ["customer_name", "source"]].tolist() == ["Corrected GmbH", "customer"]
     assert done.delivery.n_broken == 0
     assert set(patch.entries["who"]) == {"owner"}
 
 
-def test_what_was_not_touched_is_no_patch(corrected: Delivery, tmp_path: Path) -> None:
+def test_a_sheet_without_a_change_is_an_empty_patch(corrected: Delivery, tmp_path: Path) -> None:
     path = report_of(corrected).to_excel(tmp_path / "out.xlsx")
-    assert read_corrections(path).n_entries == 0
+    assert read_review_sheet(path).n_entries == 0
     book = load_workbook(path)
-    book.save(path)  # another program writes it anew
-    assert read_corrections(path).n_entries == 0
+    book.save(path)  # another program writes it again
+    assert read_review_sheet(path).n_entries == 0
 
 
 def test_rows_and_columns_may_be_moved_added_and_deleted(corrected: Delivery, tmp_path: Path) -> None:
@@ -105,7 +98,7 @@ def test_rows_and_columns_may_be_moved_added_and_deleted(corrected: Delivery, tm
     for row in [header, *reversed(body)]:
         sheet.append([*(row[at] for at in order), "a remark" if row is header else ""])
     book.save(path)
-    patch = read_corrections(path)
+    patch = read_review_sheet(path)
     assert patch.entries[["source_row", "column", "after"]].to_numpy().tolist() == [[167, "customer_id", "0009999"]]
 
 
@@ -118,7 +111,7 @@ def test_numbers_and_dates_that_excel_made_are_read_as_what_they_show(corrected:
     moment = sheet.cell(rows[101], columns["Geändert am"])
     moment.value, moment.number_format = pd.Timestamp("2026-02-28 10:00").to_pydatetime(), "dd.mm.yyyy hh:mm"
     book.save(path)
-    after = read_corrections(path).entries.set_index("source_row")["after"]
+    after = read_review_sheet(path).entries.set_index("source_row")["after"]
     assert after.to_dict() == {167: "0009999", 101: "2026-02-28T09:00:00Z"}
 
 
@@ -129,19 +122,19 @@ def test_what_cannot_be_matched_is_an_error_that_names_the_row(corrected: Delive
         change(book, columns, rows)  # type: ignore[operator]
         book.save(path)
         with pytest.raises(CorrectionError, match=words):
-            read_corrections(path)
+            read_review_sheet(path)
 
-    broken(lambda book, c, r: book["rows"].cell(r[101], 1, "167"), "named twice")
+    broken(lambda book, c, r: book["rows"].cell(r[101], 1, "167"), "is there twice, or")
     broken(lambda book, c, r: book["rows"].cell(r[101], 1, "7"), r"row \d+ of the sheet: .* not one of those")
     broken(lambda book, c, r: book["rows"].cell(r[101], 1, "abc"), "not one of those")
     broken(lambda book, c, r: book["rows"].cell(1, c["Firmenname"], "Name"), "no column 'Firmenname'")
     broken(lambda book, c, r: book["rows"].cell(1, c["Branche"], "Firmenname"), "'Firmenname', or two")
     broken(lambda book, c, r: book.remove(book["kept"]), "not a workbook that to_excel wrote")
-    broken(lambda book, c, r: book["kept"].cell(1, 1, "x"), "was changed")
-    with pytest.raises(CorrectionError, match="no file"):
-        read_corrections(tmp_path / "gone.xlsx")
+    broken(lambda book, c, r: book["kept"].cell(1, 1, "x"), "not a workbook that to_excel wrote")
+    with pytest.raises(ReadingError, match="no file"):
+        read_review_sheet(tmp_path / "gone.xlsx")
     with pytest.raises(CorrectionError, match="not a workbook that to_excel wrote"):
-        read_corrections(DATA / "2026-10-01_customers.xlsx")
+        read_review_sheet(DATA / "2026-10-01_customers.xlsx")
 
 
 TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8) | st.sampled_from(
@@ -150,7 +143,7 @@ TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS, TEXTS), min_size=1, max_size=4))
 def test_any_text_goes_out_and_comes_back_and_is_never_a_formula(rows: list[tuple[str | None, ...]]) -> None:
     index = pd.Index(range(2, len(rows) + 2), name="source_row")
@@ -164,23 +157,23 @@ def test_any_text_goes_out_and_comes_back_and_is_never_a_formula(rows: list[tupl
     delivery = Delivery(before, digest="d", names={c: c for c in before.columns})
     findings = pd.DataFrame({"index": index, "column": "customer_id", "reason": "x"})
     with TemporaryDirectory() as folder:
-        path = write_mending_sheet(before, findings, Path(folder, "out.xlsx"), delivery=delivery)
+        path = write_review_sheet(before, findings, Path(folder, "out.xlsx"), delivery=delivery)
         book = load_workbook(path)
         assert {cell.data_type for row in book["rows"].iter_rows() for cell in row} <= {"s", "inlineStr", "n"}
-        assert read_corrections(path).n_entries == 0
+        assert read_review_sheet(path).n_entries == 0
         # The owner's cells: written as we write them, for that is how any text stands in a workbook.
-        write_mending_sheet(after, findings, Path(folder, "after.xlsx"), delivery=delivery)
-        mended = load_workbook(Path(folder, "after.xlsx"))
-        for row in mended["rows"].iter_rows():
+        write_review_sheet(after, findings, Path(folder, "after.xlsx"), delivery=delivery)
+        owners = load_workbook(Path(folder, "after.xlsx"))
+        for row in owners["rows"].iter_rows():
             for cell in row:
                 book["rows"].cell(cell.row, cell.column).value = cell.value
                 book["rows"].cell(cell.row, cell.column).data_type = "s" if cell.value else "n"
         book.save(path)
-        done = apply_patch(delivery, read_corrections(path))
+        done = apply_patch(delivery, read_review_sheet(path))
     pd.testing.assert_frame_equal(done.frame, after, check_dtype=False)
 
 
-def test_a_text_too_long_for_a_cell_is_cut_in_sight_and_never_comes_back_cut(customers, tmp_path: Path) -> None:
+def test_a_text_too_long_for_a_cell_is_cut_visibly_and_never_comes_back_cut(customers, tmp_path: Path) -> None:
     frame = customers(2, customer_name=["x" * (MAX_CELL + 1), "y"], customer_id=[None, None])
     report = report_of(Delivery(frame, digest="d", names={c: c for c in frame.columns}))
     path = report.to_excel(tmp_path / "out.xlsx")
@@ -188,35 +181,39 @@ def test_a_text_too_long_for_a_cell_is_cut_in_sight_and_never_comes_back_cut(cus
     assert book["rows"].cell(rows[2], columns["customer_name"]).value.endswith(" … (cut)")
     book["rows"].cell(rows[2], columns["customer_id"]).value = "A"
     book.save(path)
-    assert read_corrections(path).entries["column"].tolist() == ["customer_id"]
+    assert read_review_sheet(path).entries["column"].tolist() == ["customer_id"]
     book["rows"].cell(rows[2], columns["customer_name"]).value = "Short"
     book.save(path)
-    with pytest.raises(CorrectionError, match="source_row 2: customer_name was too long for a cell"):
-        read_corrections(path)
+    patch = read_review_sheet(path)
+    done = apply_patch(Delivery(frame, digest="d"), patch)
+    assert dict(zip(done.entries["column"], done.entries["status"], strict=True)) == {
+        "customer_id": "applied",
+        "customer_name": "stale",
+    }
 
 
-def test_names_of_the_file_that_are_ours_too_are_told_apart(customers, tmp_path: Path) -> None:
+def test_a_column_of_the_file_named_like_another_one_has_the_schemas_name_beside_it(customers, tmp_path: Path) -> None:
     frame = customers(1, customer_id=[None])
     names = {"customer_id": "source_row", "customer_name": "drop", "updated_at": "x", "source": "x"}
     path = report_of(Delivery(frame, digest="d", names=names)).to_excel(tmp_path / "out.xlsx")
     book, columns, rows = cells_of(path)
-    assert {"source_row (2)", "drop (2)", "x", "x (2)"} <= set(columns)
-    book["rows"].cell(rows[2], columns["drop (2)"]).value = "Acme"
+    assert {"source_row (customer_id)", "drop (customer_name)", "x (updated_at)", "x (source)"} <= set(columns)
+    book["rows"].cell(rows[2], columns["drop (customer_name)"]).value = "Acme"
     book.save(path)
-    assert read_corrections(path).entries[["column", "after"]].to_numpy().tolist() == [["customer_name", "Acme"]]
+    assert read_review_sheet(path).entries[["column", "after"]].to_numpy().tolist() == [["customer_name", "Acme"]]
 
 
-def test_a_word_that_is_no_yes_drops_no_row(corrected: Delivery, tmp_path: Path) -> None:
+def test_a_word_other_than_yes_drops_no_row(corrected: Delivery, tmp_path: Path) -> None:
     for word in ("no", "0", "non"):
         path = report_of(corrected).to_excel(tmp_path / "out.xlsx")
         book, columns, rows = cells_of(path)
         book["rows"].cell(rows[101], columns["drop"]).value = word
         book.save(path)
-        with pytest.raises(CorrectionError, match="source_row 101: drop says neither x nor nothing"):
-            read_corrections(path)
+        with pytest.raises(CorrectionError, match="source_row 101: its cell 'drop' is neither x nor empty"):
+            read_review_sheet(path)
 
 
-def test_a_formula_of_the_owners_loses_no_other_edit(corrected: Delivery, tmp_path: Path) -> None:
+def test_a_formula_that_the_owner_adds_loses_no_other_edit(corrected: Delivery, tmp_path: Path) -> None:
     path = report_of(corrected).to_excel(tmp_path / "out.xlsx")
     book, columns, rows = cells_of(path)
     sheet = book["rows"]
@@ -225,20 +222,20 @@ def test_a_formula_of_the_owners_loses_no_other_edit(corrected: Delivery, tmp_pa
     for at in range(2, sheet.max_row + 1):
         sheet.cell(at, sheet.max_column).value = f"=LEN(C{at})"
     book.save(path)
-    assert read_corrections(path).entries["after"].tolist() == ["0009999"]
+    assert read_review_sheet(path).entries["after"].tolist() == ["0009999"]
     sheet.cell(rows[101], columns["Firmenname"]).value = '="N"&"om"'
     book.save(path)
     with pytest.raises(CorrectionError, match="is a formula whose result is not in the file"):
-        read_corrections(path)
+        read_review_sheet(path)
 
 
-def test_a_workbook_has_a_workbooks_ending(corrected: Delivery, tmp_path: Path) -> None:
+def test_the_name_of_the_workbook_ends_in_xlsx(corrected: Delivery, tmp_path: Path) -> None:
     for name in ("out.csv", "", "out"):
         with pytest.raises(InputError, match=r"ends in \.xlsx"):
             report_of(corrected).to_excel(tmp_path / name if name else "")
 
 
-def test_the_rows_of_a_frame_are_mended_too(tmp_path: Path) -> None:
+def test_the_rows_of_a_frame_can_be_corrected_too(tmp_path: Path) -> None:
     times = pd.to_datetime(["2026-01-01T00:00:00Z"] * 3)
     frame = pd.DataFrame({"customer_id": ["A", None, "A"], "updated_at": times, "customer_name": ["a", "b", "c"]})
     delivery = read_customers(frame)
@@ -247,6 +244,6 @@ def test_the_rows_of_a_frame_are_mended_too(tmp_path: Path) -> None:
     book["rows"].cell(rows[1], columns["customer_id"]).value = "B"
     book["rows"].cell(rows[2], columns["drop"]).value = "x"
     book.save(path)
-    done = apply_patch(delivery, read_corrections(path))
+    done = apply_patch(delivery, read_review_sheet(path))
     assert (done.n_applied, report_of(done.delivery).n_good) == (2, 2)
     assert read_customers(frame.iloc[:2]).digest != delivery.digest == read_customers(frame.copy()).digest

@@ -1,4 +1,4 @@
-"""Who is at work."""
+"""The user's name, for the records that name an author."""
 
 from __future__ import annotations
 

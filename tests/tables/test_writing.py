@@ -1,4 +1,4 @@
-"""write_table(): what is written reads back, and nothing half-written stays."""
+"""Tables as files: what is written reads back the same, and nothing half-written stays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from openpyxl import load_workbook
 from toolkit.errors import InputError
 from toolkit.quality.validation import validate
 from toolkit.reading.customers import read_customers
-from toolkit.tables.writing import write_table
+from toolkit.tables.writing import Cell, Sheet, write_sheets, write_table
 
 
 @pytest.mark.parametrize("ending", [".csv", ".xlsx"])
@@ -66,6 +66,20 @@ def test_what_is_written_is_for_its_user_alone(customers, tmp_path: Path, name: 
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_page_that_cannot_be_written_is_said_so(customers, tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_is_an_error_of_ours(customers, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         validate(customers(1)).to_html(tmp_path / "nowhere" / "out.html")
+
+
+def test_a_sheet_has_its_colours_comments_and_widths_and_may_be_hidden(tmp_path: Path) -> None:
+    rows = [[Cell("name", bold=True)], [Cell("=1+1", color="FFC7CE", comment="is a formula", wrap=True)], [7], [None]]
+    sheets = {"rows": Sheet(rows, widths=[30], freeze="B2"), "kept": Sheet([["x"]], hidden=True)}
+    book = load_workbook(write_sheets(sheets, tmp_path / "out.xlsx"))
+    sheet = book["rows"]
+    head, cell = sheet["A1"], sheet["A2"]
+    assert (head.value, head.font.bold, cell.value, cell.data_type) == ("name", True, "=1+1", "s")
+    assert (cell.fill.fgColor.rgb, cell.comment.text, cell.alignment.wrap_text) == ("FFFFC7CE", "is a formula", True)
+    assert cell.quotePrefix
+    assert (sheet["A3"].value, sheet["A4"].value) == (7, None)
+    assert (sheet.column_dimensions["A"].width, sheet.freeze_panes) == (30, "B2")
+    assert [s.sheet_state for s in book] == ["visible", "veryHidden"]

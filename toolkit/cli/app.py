@@ -19,7 +19,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from toolkit.cli.demo import run_demo
-from toolkit.cli.file_commands import check, corrections, mend, profile, scan, suggest
+from toolkit.cli.file_commands import check, corrections, profile, review, scan, suggest
 from toolkit.cli.push_commands import LATER
 from toolkit.cli.terminal import (
     AS_IT_IS,
@@ -67,7 +67,7 @@ app = App(
 Include = Annotated[tuple[str, ...], Parameter(help="States to send as well: touched, restated, backdated.")]
 
 
-for command in (suggest, check, scan, profile, corrections, mend, *LATER):
+for command in (suggest, check, scan, profile, corrections, review, *LATER):
     app.command(command)
 
 

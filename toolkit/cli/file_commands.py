@@ -21,7 +21,7 @@ from toolkit.cli.terminal import (
     validated,
 )
 from toolkit.config import Settings
-from toolkit.quality import RULES, called_for, preview_corrections, read_corrections
+from toolkit.quality import RULES, called_for, preview_corrections, read_review_sheet
 from toolkit.quality import profile as profiled
 from toolkit.quality import scan as scanned
 from toolkit.reading import suggest_mapping
@@ -33,12 +33,12 @@ def check(file: Path, /, *, source: Source = AS_IT_IS, excel: Path | None = None
     Parameters
     ----------
     excel
-        Write the quarantined rows as a workbook for the data owner; 'mend' takes it back.
+        Write the quarantined rows as a review sheet for the data owner; 'review' reads it back.
     """
     report = validated(file, source, Settings())
     if excel:
         require_free(excel)
-        say(f"  rows to mend written to {report.to_excel(excel)}")
+        say(f"  review sheet written to {report.to_excel(excel)}")
     show(report, json, finding_lines(report))
     return OK if report.ok else FINDINGS
 
@@ -112,16 +112,16 @@ def corrections(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False)
     return FINDINGS if any(found.counts.values()) else OK
 
 
-def mend(sheet: Path, /, *, out: Path, json: Json = False) -> int:
-    """Make a patch of the workbook that the data owner sent back.
+def review(sheet: Path, /, *, out: Path, json: Json = False) -> int:
+    """Make a patch of the review sheet that the data owner sent back.
 
     Parameters
     ----------
     out
-        The patch, a .csv or .parquet file: give it to the other commands with --patch.
+        The patch, a .csv file: give it to the other commands with --patch.
     """
     require_free(out)
-    patch = read_corrections(sheet)
+    patch = read_review_sheet(sheet)
     say(f"  written to {patch.write(out)}")
     show(patch, json)
     return OK if patch.n_entries else FINDINGS

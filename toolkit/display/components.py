@@ -1,14 +1,17 @@
-"""Results as text and HTML: escape, table, bar, badge; light and dark.
+"""The parts of a page (table, badge, bar, heading, …), each escaped, and `Result`, which every result extends.
 
-No script, no outside address. Colours come from JupyterLab's variables where there are any, else from
-the reader's colour scheme, so the same fragment is readable in a notebook and in an exported page.
+A page has no script and no outside address. `style.css` has two colours for each purpose: JupyterLab's theme chooses
+between them, or the reader's colour scheme where there is no theme. So a fragment is readable in a notebook and in an
+exported page.
 """
 
 from __future__ import annotations
 
 import html
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,53 +27,7 @@ MAX_CELL = 120
 MAX_HEADING = 200
 MAX_PARAGRAPH = 1_500
 
-_LIGHT = (
-    "--tk-ink:#1f2328;--tk-soft:#59636e;--tk-line:#d1d9e0;--tk-tint:#eef1f4;--tk-paper:#fff;"
-    "--tk-good:#1a7f37;--tk-bad:#cf222e;--tk-warn:#9a6700;--tk-bar:#0969da"
-)
-_DARK = (
-    "--tk-ink:#e6edf3;--tk-soft:#9198a1;--tk-line:#3d444d;--tk-tint:#262c36;--tk-paper:#0d1117;"
-    "--tk-good:#3fb950;--tk-bad:#ff7b72;--tk-warn:#d29922;--tk-bar:#4493f8"
-)
-
-# A notebook's theme outranks the system's scheme: JupyterLab marks <body> with the theme it shows.
-STYLE = (
-    f"<style>.tk{{{_LIGHT};color:var(--tk-ink);font:13px/1.5 system-ui,sans-serif;max-width:1100px}}"
-    f"@media(prefers-color-scheme:dark){{.tk{{{_DARK}}}}}"
-    f"[data-jp-theme-light=true] .tk{{{_LIGHT}}}[data-jp-theme-light=false] .tk{{{_DARK}}}"
-    ".tk h3{font-size:15px;font-weight:600;margin:2px 0 4px;color:var(--tk-ink)}"
-    ".tk h4{font-size:13px;font-weight:600;margin:12px 0 4px;color:var(--tk-ink)}"
-    ".tk p{margin:2px 0;color:var(--tk-ink)}.tk .soft{color:var(--tk-soft)}.tk .wide{overflow-x:auto}"
-    ".tk table{border-collapse:collapse;margin:4px 0;font-size:12px;color:var(--tk-ink);table-layout:auto}"
-    # JupyterLab aligns the cells of every table to the right, with a selector that outranks ours.
-    ".tk th,.tk td{text-align:left!important;padding:3px 14px 3px 0;border:0;border-bottom:1px solid var(--tk-line);"
-    "vertical-align:top;background:none;color:var(--tk-ink);white-space:pre-wrap;max-width:340px;min-width:2em;"
-    "overflow-wrap:break-word}"
-    ".tk th,.tk td.line{color:var(--tk-soft);white-space:nowrap}.tk td.line{color:var(--tk-ink)}"
-    ".tk th{font-weight:600}.tk tr{background:none!important}"
-    ".tk td.num,.tk th.num{text-align:right!important;font-variant-numeric:tabular-nums}"
-    ".tk td.long{min-width:180px}.tk td.line{max-width:none}"
-    ".tk .badge{display:inline-block;border:1px solid;border-radius:10px;padding:0 9px;margin:2px 6px 2px 0;"
-    "font-size:12px;white-space:nowrap}"
-    ".tk .good{color:var(--tk-good)}.tk .bad{color:var(--tk-bad)}.tk .warn{color:var(--tk-warn)}"
-    ".tk .calm{color:var(--tk-soft)}"
-    ".tk .bar{display:inline-block;width:60px;height:8px;background:var(--tk-tint);border-radius:4px}"
-    ".tk .bar i{display:block;height:8px;background:var(--tk-bar);border-radius:4px}"
-    ".tk td.none{color:var(--tk-soft);font-style:italic}"
-    # What a file holds may be written from right to left: it must not turn the text beside it around.
-    ".tk td,.tk h3,.tk h4,.tk bdi{unicode-bidi:isolate}"
-    ".tk .row{display:block;white-space:nowrap}.tk .num{font-variant-numeric:tabular-nums}"
-    ".tk .tally{display:grid;grid-template-columns:auto 60px auto;column-gap:8px;align-items:center;"
-    "justify-content:start;white-space:nowrap}.tk .tally .num{min-width:3.6em;text-align:right}"
-    ".tk .share{display:inline-grid;grid-template-columns:60px 3.6em;column-gap:8px;align-items:center}"
-    ".tk .share .num{text-align:right}"
-    ".tk .over{display:flex;align-items:flex-end;gap:1px;height:64px;margin:6px 0 0;"
-    "border-bottom:1px solid var(--tk-line)}"
-    ".tk .over i{flex:1 1 0;max-width:40px;background:var(--tk-bar);border-radius:2px 2px 0 0}"
-    ".tk .ends{display:flex;justify-content:space-between;font-size:12px;color:var(--tk-soft)}"
-    ".tk bdi.cell{background:var(--tk-tint);border-radius:3px;padding:0 4px;white-space:pre}"
-    ".tk details{margin:12px 0 4px}.tk summary{font-weight:600;cursor:pointer;color:var(--tk-ink)}</style>"
-)
+STYLE = f"<style>{files(__package__).joinpath('style.css').read_text(encoding='utf-8')}</style>"
 
 
 class Markup(str):
@@ -80,7 +37,7 @@ class Markup(str):
 
 
 def escape(value: object, *, limit: int | None = None) -> Markup:
-    """Text of `value` for HTML, cut to `limit` characters; control characters are shown, markup is left as it is.
+    """Return `value` as text for HTML, cut to `limit` characters; `Markup` is returned as it is.
 
     Examples
     --------
@@ -94,7 +51,7 @@ def escape(value: object, *, limit: int | None = None) -> Markup:
     text = str(value)
     if limit is not None and len(text) > limit:
         text = text[: limit - 1] + "…"
-    # Control and direction characters would move the text around them; show that they are there.
+    # Control and direction characters would move the text around them, so their code is shown instead.
     text = "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
     return Markup(html.escape(text))
 
@@ -104,34 +61,33 @@ def badge(text: object, *, tone: Tone = "calm") -> Markup:
     return Markup(f'<span class="badge {tone}">{escape(text)}</span>')
 
 
-def badges(counts: Iterable[tuple[int, str, Tone]]) -> Markup:
-    """Render counts as labels, grey where the count is nought; a plural ``s`` goes where it is one."""
-    said = ((n, word[:-1] if n == 1 and word.endswith("s") else word, tone) for n, word, tone in counts)
-    return Markup("".join(badge(f"{n:,} {word}", tone=tone if n else "calm") for n, word, tone in said))
+def badges(counts: Iterable[tuple[int, str | tuple[str, str], Tone]]) -> Markup:
+    """Render counts as labels, grey if the count is zero.
+
+    The words are a text that fits every number (``accepted``), or a noun's singular and plural (``row``, ``rows``).
+
+    Examples
+    --------
+    >>> badges([(1, ("push", "pushes"), "good"), (0, "refused", "bad")])
+    '<span class="badge good">1 push</span><span class="badge calm">0 refused</span>'
+    """
+    forms = ((n, (words, words) if isinstance(words, str) else words, tone) for n, words, tone in counts)
+    return Markup("".join(badge(plural(n, *words), tone=tone if n else "calm") for n, words, tone in forms))
 
 
 def bar(share: float) -> Markup:
-    """Render a share between 0 and 1 as a bar."""
-    width = max(0.0, min(1.0, share)) * 100
-    return Markup(f'<span class="bar"><i style="width:{width:.1f}%"></i></span>')
+    """Render a share as a bar; below 0 it is empty, above 1 it is full."""
+    return Markup(f'<span class="bar"><i style="width:{max(0.0, min(1.0, share)):.1%}"></i></span>')
 
 
 def lines(texts: Iterable[object]) -> Markup:
     """Render the first text and, below it and softer, the others."""
-    return Markup(
-        "".join(
-            f'<span class="row{" soft" if n else ""}">{escape(text, limit=60)}</span>' for n, text in enumerate(texts)
-        )
-    )
-
-
-def share_bar(share: float) -> Markup:
-    """Render a share between 0 and 1 as a bar with its figure."""
-    return Markup(f'<span class="share">{bar(share)}<span class=num>{percent(share)}</span></span>')
+    rows = (escape(text, limit=60) for text in texts)
+    return Markup("".join(f'<span class="row{" soft" if n else ""}">{row}</span>' for n, row in enumerate(rows)))
 
 
 def tally(shares: Iterable[tuple[str, float]], rest: Iterable[tuple[str, float]] = ()) -> Markup:
-    """Render texts, each with its share between 0 and 1 as a bar; those of `rest` are softer."""
+    """Render texts, each with its share between 0 and 1 as a bar and as a percentage; those of `rest` are softer."""
     rows = [
         f"<bdi{soft}>{escape(text, limit=32)}</bdi>{bar(share)}<span class=num>{percent(share)}</span>"
         for soft, part in (("", shares), (" class=soft", rest))
@@ -141,26 +97,25 @@ def tally(shares: Iterable[tuple[str, float]], rest: Iterable[tuple[str, float]]
 
 
 def timeline(counts: Sequence[tuple[str, int]]) -> Markup:
-    """Render counts by period as upright bars, the first and the last period named below."""
+    """Render counts by period as upright bars; the first and the last period are named below."""
     most = max((n for _, n in counts), default=1) or 1
     wide = f"max-width:{max(18 * len(counts), 160)}px"
     bars = "".join(
         f'<i style="height:{max(n / most * 100, 2 if n else 0):.0f}%" title="{escape(period)}: {n:,}"></i>'
         for period, n in counts
     )
-    ends = "".join(
-        f"<span>{escape(period)}</span>" for period in dict.fromkeys(c[0] for c in (*counts[:1], *counts[-1:]))
-    )
+    named = dict.fromkeys(period for period, _ in (*counts[:1], *counts[-1:]))
+    ends = "".join(f"<span>{escape(period)}</span>" for period in named)
     return Markup(f'<div class="over" style="{wide}">{bars}</div><div class="ends" style="{wide}">{ends}</div>')
 
 
 def details(summary: object, *parts: object) -> Markup:
-    """Render parts that unfold below their summary; no script is needed."""
+    """Render parts that the reader can unfold below their summary."""
     return Markup(f"<details><summary>{escape(summary)}</summary>{''.join(escape(p) for p in parts)}</details>")
 
 
 def percent(share: float) -> str:
-    """Say a share between 0 and 1, so that little is not nothing and nearly all is not all.
+    """Return a share between 0 and 1 as a percentage; only 0 is shown as 0 %, and only 1 as 100 %.
 
     Examples
     --------
@@ -179,12 +134,12 @@ def heading(text: object, *, level: Literal[3, 4] = 4) -> Markup:
 
 def paragraph(*parts: object, soft: bool = False) -> Markup:
     """Render one paragraph; the parts are joined by a space."""
-    said = " ".join(escape(p, limit=MAX_PARAGRAPH) for p in parts)
-    return Markup(f"<p{' class=soft' if soft else ''}>{said}</p>")
+    text = " ".join(escape(p, limit=MAX_PARAGRAPH) for p in parts)
+    return Markup(f"<p{' class=soft' if soft else ''}>{text}</p>")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, more: int = 0) -> Markup:
-    """Render rows as a table; `more` is how many rows are not shown."""
+    """Render rows as a table; `more` is the number of rows that are not shown."""
     rows = list(rows)
     body = "".join("<tr>" + "".join(_cell(v) for v in row) + "</tr>" for row in rows)
     numeric = [all(_is_number(v) for v in cells) for cells in zip(*rows, strict=True)] or [False] * len(columns)
@@ -197,17 +152,17 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, more: int
 
 
 def frame_table(frame: pd.DataFrame, *, index: str | None = None, limit: int = MAX_ROWS) -> Markup:
-    """Render the first rows and columns of a frame, its index first where `index` names it."""
+    """Render the first rows and columns of a frame; its index comes first where `index` gives it a name."""
     shown = frame.iloc[:limit, :MAX_COLUMNS]
     columns = [str(c) for c in shown.columns]
     rows: list[tuple[object, ...]] = list(shown.itertuples(index=index is not None, name=None))
     rest = frame.shape[1] - shown.shape[1]
-    note = paragraph(f"and {plural(rest, 'more column', 'more columns')}", soft=True) if rest else ""
+    note = paragraph(f"and {plural(rest, 'more column')}", soft=True) if rest else ""
     return Markup(table([index, *columns] if index else columns, rows, more=len(frame) - len(shown)) + note)
 
 
 def timestamp(value: pd.Timestamp | None) -> str:
-    """Show a time in UTC, without a fraction where there is none.
+    """Return a time as text in UTC, without the fraction if it is zero; an empty text for null.
 
     Examples
     --------
@@ -221,52 +176,57 @@ def timestamp(value: pd.Timestamp | None) -> str:
 
 
 def plural(n: int, word: str, words: str = "") -> str:
-    """Say a count with its noun.
+    """Return a count with its noun; give `words`, the plural, where the last word does not form a regular one.
 
     Examples
     --------
-    >>> plural(1, "row"), plural(2000, "row"), plural(2, "company", "companies")
-    ('1 row', '2,000 rows', '2 companies')
+    >>> plural(1, "row"), plural(2000, "row"), plural(1, "push"), plural(0, "push"), plural(2, "retry")
+    ('1 row', '2,000 rows', '1 push', '0 pushes', '2 retries')
+    >>> plural(1, "row waits", "rows wait"), plural(2, "row waits", "rows wait")
+    ('1 row waits', '2 rows wait')
     """
-    return f"{n:,} {word if n == 1 else words or word + 's'}"
+    if not words:
+        stem = re.sub("(?<=[^aeiou])y$", "ie", word)
+        words = stem + ("es" if stem.endswith(("s", "x", "z", "ch", "sh")) else "s")
+    return f"{n:,} {word if n == 1 else words}"
 
 
 def page(title: str, body: str) -> str:
-    """Wrap a fragment as a page of its own: no script, no outside address."""
+    """Return a fragment as a page of its own."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width">{STYLE}<style>:root{{color-scheme:light dark}}'
-        "body{margin:24px}@media(prefers-color-scheme:dark){body{background:#0d1117}}</style></head>"
+        f'<meta name="viewport" content="width=device-width">{STYLE}'
+        "<style>body{color-scheme:light dark;margin:24px;background:light-dark(#fff,#0d1117)}</style></head>"
         f'<body><div class="tk">{body}</div></body></html>'
     )
 
 
 def is_null(value: object) -> bool:
-    """Tell whether a cell holds nothing; a cell that holds a list is one cell."""
+    """Return whether a cell is null; a cell that holds a list is one cell, and is not null."""
     return value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value)
 
 
 class Result(ABC):
-    """The faces that every result has: one line, HTML, a frame, a dictionary, a page."""
+    """What every result offers: one line, an HTML fragment, a frame, a dictionary, a page."""
 
     @abstractmethod
     def summary(self) -> str:
-        """Say the result in one line, with its counts."""
+        """Return the result in one line, with its counts."""
 
     @abstractmethod
     def body(self) -> str:
-        """Give the result as an HTML fragment."""
+        """Return the result as an HTML fragment."""
 
     @abstractmethod
     def to_frame(self) -> pd.DataFrame:
-        """Give the result's rows as a frame."""
+        """Return the result's rows as a frame."""
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """Give the result's counts and facts, ready for JSON."""
+        """Return the result's counts and facts, ready for JSON."""
 
     def to_html(self, path: str | Path) -> Path:
-        """Write the result as a page that stands alone, for its user's eyes alone (0600); returns its path.
+        """Write the result as a page that needs no other file, readable by its user only (0600); returns its path.
 
         Raises
         ------

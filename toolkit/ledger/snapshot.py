@@ -59,7 +59,12 @@ class Snapshot(Result):
         return "".join(
             [
                 heading("Snapshot: what was accepted", level=3),
-                badges([(self.n_customers, "customers", "good"), (self.versions.num_rows, "versions", "calm")]),
+                badges(
+                    [
+                        (self.n_customers, ("customer", "customers"), "good"),
+                        (self.versions.num_rows, ("version", "versions"), "calm"),
+                    ]
+                ),
                 paragraph(self.summary(), soft=True),
                 frame_table(self.frame, limit=8),
             ]

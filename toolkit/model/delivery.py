@@ -112,7 +112,7 @@ class Delivery(Result):
         """Give the delivery as an HTML fragment."""
         parts = [
             heading(self.source, level=3),
-            badges([(self.n_rows, "rows", "good"), (self.n_broken, "broken lines", "bad")]),
+            badges([(self.n_rows, ("row", "rows"), "good"), (self.n_broken, ("broken line", "broken lines"), "bad")]),
             paragraph(" · ".join((f"{self.kind} delivery", *self.notes)), soft=True),
             frame_table(self.frame, index="source_row", limit=8),
         ]

@@ -15,6 +15,7 @@ from toolkit.engine import Session
 from toolkit.errors import GuardError, PlanError, did_you_mean
 from toolkit.ledger import Diff
 from toolkit.model import ID, TIME, Delivery
+from toolkit.quality import count_columns, new_forms
 
 ALL = "all"
 
@@ -215,19 +216,16 @@ def _older(at: Situation, _: float) -> str:
 
 
 def _id_form(at: Situation, most: float) -> str:
-    added = at.rows.filter(pc.equal(at.rows["state"], "added"))
-    if not len(at.changes.before_ids) or not added.num_rows:
+    added = pc.unique(at.rows.filter(pc.equal(at.rows["state"], "added"))[ID])
+    if not len(at.changes.before_ids) or not len(added):
         return ""
-    with Session({"before_": pa.table({"id": at.changes.before_ids}), "added_": pa.table({"id": added[ID]})}) as s:
-        s.run(_FORMS)
-        found = s.table(_NEW_FORMS).to_pylist()
-        n_added, n_before = (s.scalar(f"SELECT count(*) FROM {name}") for name in ("fresh", "known"))
-        usual = s.table("SELECT form, min(length) AS length FROM known GROUP BY form ORDER BY count(*) DESC, form")
-    said = _beyond(sum(f["n"] for f in found), n_added, most, "added customers have ids of a new form")
-    shown = ", ".join(f"{f['form']} of {plural(f['length'], 'sign')}" for f in found[:3])
-    return said and f"{said[:-1]}: {shown}; the {n_before:,} before are like {usual['form'][0]} of " + (
-        f"{plural(usual['length'][0].as_py(), 'sign')}."
-    )
+    with Session({"known_": pa.table({ID: at.changes.before_ids}), "added_": pa.table({ID: added})}) as session:
+        known, new = (count_columns(session, [ID], rows=rows).to_dict("records")[0] for rows in ("known_", "added_"))
+    found = new_forms(known, new)
+    n_found = round(sum(share for _, share in found) * len(added))
+    said = _beyond(n_found, len(added), most, "added customers have ids of a new form")
+    shown = ", ".join(pattern for pattern, _ in found[:3])
+    return said and f"{said[:-1]}: {shown}; the {known['distinct']:,} before are like {known['patterns'][0][0]}."
 
 
 def _beyond(n: int, of: int, most: float, what: str) -> str:
@@ -235,23 +233,6 @@ def _beyond(n: int, of: int, most: float, what: str) -> str:
         return ""
     return f"{n:,} of {of:,} {what} ({n / of:.1%}" + (f", more than {most:.0%})." if most else ").")
 
-
-# Runs of digits, of capital and of small letters count as one sign each, so that a form holds no customer's value.
-_FORM = (
-    "regexp_replace(regexp_replace(regexp_replace(regexp_replace(id, '[0-9]+', '9', 'g'), "
-    "'[A-Z]+', 'A', 'g'), '[a-z]+', 'a', 'g'), '[^ -~]+', '?', 'g')"
-)
-_FORMS = "".join(
-    f"CREATE TEMP TABLE {name} AS SELECT {_FORM} AS form, length(id) AS length FROM (SELECT DISTINCT id FROM {source});"
-    for name, source in (("known", "before_"), ("fresh", "added_"))
-)
-# A form that was seen in one length only, as 00123, is another one in another length; ids of many forms have none.
-_NEW_FORMS = """
-WITH forms AS (SELECT form, min(length) AS least, max(length) AS most FROM known GROUP BY form)
-SELECT f.form, f.length, count(*) AS n FROM fresh f LEFT JOIN forms k USING (form)
-WHERE (k.form IS NULL OR (k.least = k.most AND f.length <> k.least))
-  AND (SELECT count(*) FROM forms) <= 1 + (SELECT count(*) FROM known) / 10
-GROUP BY ALL ORDER BY n DESC, f.form, f.length"""
 
 GUARDS = {
     "first": GuardRule("an empty ledger at a real host", _first),

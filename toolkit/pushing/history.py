@@ -72,9 +72,9 @@ class Status(Result):
                 heading("Status", level=3),
                 badges(
                     [
-                        (self.n_customers, "customers", "good"),
-                        (self.n_versions, "versions", "calm"),
-                        (self.n_waiting, "rows waiting", "warn"),
+                        (self.n_customers, ("customer", "customers"), "good"),
+                        (self.n_versions, ("version", "versions"), "calm"),
+                        (self.n_waiting, ("row waiting", "rows waiting"), "warn"),
                     ]
                 ),
                 paragraph(self.summary(), soft=True),
@@ -171,7 +171,7 @@ class PushHistory(Result):
 
     def summary(self) -> str:
         """Say it in one line."""
-        return f"{plural(self.n_pushes, 'push', 'pushes')}, {self.n_accepted:,} rows accepted · {self.label}"
+        return f"{plural(self.n_pushes, 'push', 'pushes')}, {plural(self.n_accepted, 'row')} accepted · {self.label}"
 
     def body(self) -> str:
         """Draw a bar a push, as long as it has rows, in the colours of the fates."""
@@ -193,7 +193,12 @@ class PushHistory(Result):
         return "".join(
             [
                 heading("Pushes", level=3),
-                badges([(self.n_pushes, "pushes", "calm"), (self.n_accepted, "rows accepted", "good")]),
+                badges(
+                    [
+                        (self.n_pushes, ("push", "pushes"), "calm"),
+                        (self.n_accepted, ("row accepted", "rows accepted"), "good"),
+                    ]
+                ),
                 paragraph(self.label, soft=True),
                 legend(),
                 table(heads, rows, more=max(0, self.n_pushes - SHOWN)),

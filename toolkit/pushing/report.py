@@ -14,7 +14,7 @@ import pyarrow as pa
 from toolkit.display import Markup, Result, badge, badges, escape, frame_table, heading, paragraph, plural
 from toolkit.errors import InputError
 from toolkit.model import CUSTOMER, TIME, Delivery, empty_frame, typed_frame
-from toolkit.quality import write_mending_sheet
+from toolkit.quality import write_review_sheet
 from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, Journal, PushRecord
 
 _COLOURS = {"accepted": "good", "refused": "bad", "unknown": "warn", "unsent": "soft"}
@@ -319,7 +319,7 @@ class PushReport(Result):
         """Write the refused rows for the data owner: cells that the vendor named coloured, its reason as a comment.
 
         The columns have the names of the rows' source. Mended, ``repush(report, mended=path)`` sends it; or
-        `read_corrections` makes a patch of it, for the next delivery too. Returns its path.
+        `read_review_sheet` makes a patch of it, for the next delivery too. Returns its path.
 
         Raises
         ------
@@ -335,7 +335,7 @@ class PushReport(Result):
                 "reason": [said or "refused without a reason" for said in reasons],
             }
         )
-        return write_mending_sheet(refused[self._columns], findings, path, delivery=self.origin)
+        return write_review_sheet(refused[self._columns], findings, path, delivery=self.origin)
 
     def _of(self, fate: Fate) -> pd.DataFrame:
         return self.rows[self.rows["fate"] == fate]

@@ -23,7 +23,7 @@ from toolkit.model import CUSTOMER, ID, TIME, Column, Delivery, Resource, cast_c
 from toolkit.pushing.guards import ALL, GUARDS, chosen_names
 from toolkit.pushing.planning import PushPlan, plan_push
 from toolkit.pushing.report import REFUSAL_COLUMNS, PushReport, name_of, origin_of
-from toolkit.quality import Patch, apply_patch, read_corrections, validate
+from toolkit.quality import Patch, apply_patch, read_review_sheet, validate
 from toolkit.sending import FATES, Journal
 
 LEFT_OUT = ["source_row", *CUSTOMER.key, "why"]
@@ -314,7 +314,7 @@ def _with_cells(frame: pd.DataFrame, cells: Cells, resource: Resource) -> pd.Dat
 
 def _patched(rows: Delivery, mended: str | Path | Patch) -> pd.DataFrame:
     """Apply what the data owner sent back; it says nothing of rows that are not sent again."""
-    patch = mended if isinstance(mended, Patch) else read_corrections(mended)
+    patch = mended if isinstance(mended, Patch) else read_review_sheet(mended)
     done = apply_patch(rows, patch)
     if done.n_stale or done.n_unknown:
         odd = done.entries[done.entries["status"].isin(["stale", "unknown"])]

@@ -4,12 +4,13 @@ May import: `reading` and what is below.
 """
 
 from toolkit.quality.correcting import PATCH, Correction, called_for, correct, preview_corrections
-from toolkit.quality.drifting import Drift, drift
+from toolkit.quality.drifting import Drift, drift, new_forms
 from toolkit.quality.patches import Patch, apply_patch, patch_between, read_patch
 from toolkit.quality.profiling import Profile, profile
-from toolkit.quality.review_sheet import read_corrections, write_mending_sheet
+from toolkit.quality.review_sheet import read_review_sheet, write_review_sheet
 from toolkit.quality.rules import RULES, Rule, choose_rules
 from toolkit.quality.scanning import Scan, scan
+from toolkit.quality.statistics import count_columns
 from toolkit.quality.validation import ValidationReport, validate
 
 __all__ = [
@@ -26,13 +27,15 @@ __all__ = [
     "called_for",
     "choose_rules",
     "correct",
+    "count_columns",
     "drift",
+    "new_forms",
     "patch_between",
     "preview_corrections",
     "profile",
-    "read_corrections",
     "read_patch",
+    "read_review_sheet",
     "scan",
     "validate",
-    "write_mending_sheet",
+    "write_review_sheet",
 ]

@@ -1,4 +1,4 @@
-"""correct(): named corrections, each chosen by the analyst, each changed cell listed; none runs unasked."""
+"""correct(): named corrections that the analyst chooses, with a list of every changed cell; no other one runs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.display import Result, badge, frame_table, heading, paragraph, plural, table
+from toolkit.display import Result, badges, frame_table, heading, is_null, paragraph, plural, table
 from toolkit.errors import CorrectionError, did_you_mean
-from toolkit.model import ID, TIME, Customers, Delivery, as_delivery
-from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, says
+from toolkit.model import ID, TIME, Customers, Delivery
+from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, usable
 from toolkit.quality.patches import Patch, apply_patch, patch_of
 
 PATCH = "patch"
-"""In place of a correction's name: its option is the path of a patch, or several."""
+"""In place of a correction's name: its option is the path of a patch, or a list of paths."""
 
-_CALLED_FOR = ("trim_spaces", "unicode_nfc", "invisible_characters", "source_to_customer", "drop_exact_duplicates")
+_HARMLESS = ("trim_spaces", "unicode_nfc", "invisible_characters", "source_to_customer", "drop_exact_duplicates")
+
+Rules = Iterable[str] | Mapping[str, Any]
+"""Names of corrections, or names with their options."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,12 +33,12 @@ class Correction(Result):
     delivery
         The corrected customers, for the next station.
     changes
-        One record a changed cell: ``source_row, column, before, after, rule``. A dropped row is one record
+        One record for each changed cell: ``source_row, column, before, after, rule``. A dropped row is one record
         with the column ``(row)``.
     rules
         The corrections that ran, in their order.
     ids
-        The customer of each change, as the id was before it.
+        The customer ids before any change, index ``source_row``.
     notes
         What became of the patches.
     """
@@ -43,7 +46,7 @@ class Correction(Result):
     delivery: Delivery
     changes: pd.DataFrame
     rules: tuple[str, ...]
-    ids: tuple[Any, ...] = ()
+    ids: pd.Series[Any]
     notes: tuple[str, ...] = ()
 
     @property
@@ -53,26 +56,25 @@ class Correction(Result):
 
     @property
     def n_changes(self) -> int:
-        """Changed cells, a dropped row counted as one."""
+        """Number of changed cells; a dropped row counts as one."""
         return len(self.changes)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Changed cells by correction; nought for one that found nothing."""
+        """Changed cells by correction; zero for one that found nothing."""
         counted = self.changes["rule"].value_counts()
         return {rule: int(counted.get(rule, 0)) for rule in self.rules}
 
     def summary(self) -> str:
-        """Say the changes in one line."""
-        by_rule = ", ".join(f"{rule} {n:,}" for rule, n in self.counts.items())
-        return f"{plural(self.n_changes, 'cell')} changed" + (f" ({by_rule})" if by_rule else "")
+        """Return the counts in one line."""
+        return f"{plural(self.n_changes, 'cell')} changed" + (f" ({_listed(self.counts)})" if self.rules else "")
 
     def body(self) -> str:
-        """Give the changed cells as an HTML fragment."""
+        """Return the changed cells as an HTML fragment."""
         return "".join(
             [
                 heading(f"Corrections of {self.delivery.source}", level=3),
-                "".join(badge(f"{rule} {n:,}", tone="warn" if n else "calm") for rule, n in self.counts.items()),
+                badges((n, (f"cell by {rule}", f"cells by {rule}"), "warn") for rule, n in self.counts.items()),
                 *(paragraph(note) for note in self.notes),
                 frame_table(self.changes) if self.n_changes else paragraph("No cell was changed.", soft=True),
             ]
@@ -89,32 +91,29 @@ class Correction(Result):
         return patch_of(self.changes, self.ids, delivery=self.delivery, who=who, when=when)
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the changed cells."""
+        """Return the changed cells."""
         return self.changes
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the counts."""
+        """Return the counts."""
         return {"changes": self.n_changes, "by_rule": self.counts}
 
 
-def correct(
-    data: Customers,
-    rules: Iterable[str] | Mapping[str, Any] | None = None,
-    *,
-    now: pd.Timestamp | None = None,
-) -> Correction:
+def correct(data: Customers, rules: Rules | None = None, *, now: pd.Timestamp | None = None) -> Correction:
     """Apply named corrections, in the order given.
 
     Parameters
     ----------
     rules
-        Names, or names with their options (``{"null_spellings": ["-"]}``; True for none, False to leave it
-        out). ``patch`` takes the path of a patch. None takes those that the delivery's mapping chose.
+        Names, or names with their options (``{"null_spellings": ["-"]}``; True for no option, False to leave the
+        correction out). ``patch`` takes the path of a patch. None takes those that the delivery's mapping chose.
     now
-        The moment `restamp` writes, UTC; by default the present.
+        The moment that `restamp` writes, UTC; by default the present.
 
     Raises
     ------
+    InputError
+        If `data` has no customers that can be corrected.
     CorrectionError
         If a name is unknown, or its options cannot be used.
 
@@ -126,45 +125,57 @@ def correct(
     >>> done
     <Correction: 2 cells changed (trim_spaces 1, source_to_customer 1)>
     """
-    delivery = as_delivery(data)
-    chosen = delivery.corrections if rules is None else rules
-    options = dict(chosen) if isinstance(chosen, Mapping) else dict.fromkeys(chosen, True)
-    for name in options:
-        if name not in (*CORRECTIONS, PATCH):
-            raise CorrectionError(
-                f"There is no correction named {name!r}{did_you_mean(name, CORRECTIONS) or '.'} "
-                f"The corrections are: {', '.join(CORRECTIONS)}."
-            )
+    delivery = usable(data)
+    ids = delivery.frame[ID]
     moment = (now or pd.Timestamp.now("UTC")).floor("s")
-    changes: list[pd.DataFrame] = []
-    ids: list[Any] = []
+    changes = [pd.DataFrame(columns=CHANGE_COLUMNS)]
     notes: list[str] = []
-    active = {name: option for name, option in options.items() if option is not False}
-    for name, option in active.items():
+    chosen = _options(delivery.corrections if rules is None else rules)
+    for name, option in chosen.items():
         before = delivery.frame
-        if name == PATCH:  # it may bring broken lines back, which change no cell
+        if name == PATCH:  # it may bring set-aside lines back, which change no cell
             delivery = _patched(delivery, option, notes)
             after = delivery.frame.loc[delivery.frame.index.isin(before.index)]
         else:
             after = CORRECTIONS[name](before, option, moment)
             delivery = replace(delivery, frame=after)
-        found = changes_between(before, after, name)
-        changes.append(found)
-        ids += before[ID].reindex(found["source_row"]).tolist()
-    listed = pd.concat(changes, ignore_index=True) if changes else pd.DataFrame(columns=CHANGE_COLUMNS)
-    if "restamp" in active and TIME not in delivery.given:
+        changes.append(changes_between(before, after, name))
+    if "restamp" in chosen and TIME not in delivery.given:
         delivery = replace(delivery, given=(*delivery.given, TIME))
-    return Correction(delivery, listed, tuple(active), tuple(ids), tuple(notes))
+    found = [part for part in changes if len(part)] or changes[:1]
+    return Correction(delivery, pd.concat(found, ignore_index=True), tuple(chosen), ids, tuple(notes))
+
+
+def _options(rules: Rules) -> dict[str, Any]:
+    """Return the corrections that are chosen, with their options."""
+    if isinstance(rules, str):
+        rules = [rules]
+    if not isinstance(rules, Iterable):
+        raise CorrectionError(
+            f'Corrections are given as a list of names, such as ["trim_spaces"], not as {type(rules).__name__}.'
+        )
+    options = dict(rules) if isinstance(rules, Mapping) else dict.fromkeys(rules, True)
+    for name in options:
+        if name not in (*CORRECTIONS, PATCH):
+            raise CorrectionError(
+                f"There is no correction named {name!r}{did_you_mean(str(name), CORRECTIONS) or '.'} "
+                f"The corrections are: {', '.join(CORRECTIONS)}."
+            )
+    return {name: option for name, option in options.items() if option is not False}
 
 
 def _patched(delivery: Delivery, option: Any, notes: list[str]) -> Delivery:
-    for path in [option] if isinstance(option, str) or not isinstance(option, Iterable) else option:
-        if option is True:
-            raise CorrectionError('The correction patch takes the path of a patch: patch = "mended.csv".')
+    if option is True:
+        raise CorrectionError('The correction patch takes the path of a patch: patch = "fixes.csv".')
+    for path in option if isinstance(option, list | tuple) else [option]:
         done = apply_patch(delivery, path)
         notes.append(f"patch {path}: {done.summary()}")
         delivery = done.delivery
     return delivery
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -174,11 +185,11 @@ class Preview(Result):
     Attributes
     ----------
     counts
-        Correction to the cells it would change, a dropped row counted as one.
+        Correction to the number of cells that it would change; a dropped row counts as one.
     changes
-        The cells, as `Correction.changes` lists them: each correction by itself, on the delivery as it stands.
+        The cells, as `Correction.changes` lists them: each correction alone, on the delivery as it is.
     needs
-        Corrections that cannot be tried without an option, and what they say of it.
+        Corrections that cannot be tried without an option, with the message that says so.
     """
 
     source: str
@@ -187,55 +198,57 @@ class Preview(Result):
     needs: dict[str, str]
 
     def summary(self) -> str:
-        """Say in one line which corrections would find something."""
-        found = ", ".join(f"{name} {n:,}" for name, n in self.counts.items() if n)
+        """Return in one line which corrections would find something."""
+        found = _listed({name: n for name, n in self.counts.items() if n})
         return f"{self.source}: {found or 'no correction would change a cell'}"
 
     def body(self) -> str:
-        """Give each correction with its count and its first cells as an HTML fragment."""
+        """Return each correction with its count and its first cells as an HTML fragment."""
         rows = []
         for name, n in sorted(self.counts.items(), key=lambda pair: not pair[1]):
             first = self.changes[self.changes["rule"] == name].head(2)
             shown = " · ".join(
-                f"row {c['source_row']}: {c['before']} → {'empty' if pd.isna(c['after']) else c['after']}"
+                f"row {c['source_row']}: {c['before']} → {'empty' if is_null(c['after']) else c['after']}"
                 for c in first.to_dict("records")
             )
-            rows.append((name, says(name), n, shown))
-        parts = [
-            heading(f"Corrections that could be chosen for {self.source}", level=3),
-            paragraph("Nothing is changed: choose by name, in correct(…) or in [corrections].", soft=True),
-            table(["correction", "what it does", "cells", "the first"], rows),
-        ]
-        if self.needs:
-            parts.append(table(["needs an option", ""], list(self.needs.items())))
-        return "".join(parts)
+            rows.append((name, str(CORRECTIONS[name].__doc__), n, shown))
+        return "".join(
+            [
+                heading(f"Corrections that could be chosen for {self.source}", level=3),
+                paragraph("Nothing is changed: choose by name, in correct(…) or in [corrections].", soft=True),
+                table(["correction", "what it does", "cells", "the first"], rows),
+                table(["needs an option", ""], list(self.needs.items())) if self.needs else "",
+            ]
+        )
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the cells that would change."""
+        """Return the cells that would change."""
         return self.changes
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the counts."""
+        """Return the counts."""
         return {"source": self.source, "would_change": self.counts}
 
 
 def called_for(sample: pd.DataFrame) -> dict[str, int]:
     """Count the cells that each harmless correction would change in the first rows of a file."""
-    return {rule: n for rule, n in correct(sample, _CALLED_FOR).counts.items() if n}
+    return {rule: n for rule, n in correct(sample, _HARMLESS).counts.items() if n}
 
 
-def preview_corrections(data: Customers, rules: Mapping[str, Any] | None = None) -> Preview:
-    """Say what each correction would change, each by itself; none is applied.
+def preview_corrections(data: Customers, rules: Rules | None = None) -> Preview:
+    """Return what each correction would change, each by itself; none is applied.
 
     Parameters
     ----------
     rules
-        Options to try, by correction; the others are tried with none.
+        Options to try, by correction; the other corrections are tried without options.
 
     Raises
     ------
+    InputError
+        If `data` has no customers that can be corrected.
     CorrectionError
-        If an option that is given cannot be used.
+        If a name is unknown, or an option that is given cannot be used.
 
     Examples
     --------
@@ -244,20 +257,19 @@ def preview_corrections(data: Customers, rules: Mapping[str, Any] | None = None)
     >>> {name: n for name, n in preview_corrections(frame).counts.items() if n}
     {'trim_spaces': 1, 'source_to_customer': 1}
     """
-    delivery = as_delivery(data)
-    given = dict(rules or {})
-    found: dict[str, pd.DataFrame] = {}
+    delivery = usable(data)
+    given = _options({} if rules is None else rules)
+    found: dict[str, Correction] = {}
     needs: dict[str, str] = {}
     for name in CORRECTIONS:
         if name == "restamp" and name not in given:
-            continue  # it would change every row, and says nothing of the delivery
+            continue  # it would change every row of any delivery
         try:
-            found[name] = correct(delivery, {name: given.get(name, True)}).changes
+            found[name] = correct(delivery, {name: given.get(name, True)})
         except CorrectionError as error:
             if name in given:
                 raise
             needs[name] = str(error)
-    counts = {name: len(changes) for name, changes in found.items()}
-    listed = [changes for changes in found.values() if len(changes)]
-    every = pd.concat(listed, ignore_index=True) if listed else pd.DataFrame(columns=CHANGE_COLUMNS)
-    return Preview(delivery.source, counts, every, needs)
+    changes = [done.changes for done in found.values() if done.n_changes] or [pd.DataFrame(columns=CHANGE_COLUMNS)]
+    counts = {name: done.n_changes for name, done in found.items()}
+    return Preview(delivery.source, counts, pd.concat(changes, ignore_index=True), needs)

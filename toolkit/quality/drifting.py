@@ -1,49 +1,46 @@
-"""drift(): how a delivery as a whole differs from what was sent before, with the figures of both sides.
+"""drift(): how a table of customers as a whole differs from an earlier one, with the figures of both sides.
 
-`diff` tells which customers changed; this tells what no single row shows: fewer customers, ids of another form, a
-column that emptied, a category under a new name.
+`diff` finds which customers changed; `drift` finds what no single row shows: fewer customers, ids of another form, a
+column that became empty, a category under a new name.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
-from rapidfuzz import fuzz, process
 
-from toolkit.display import Markup, Result, details, heading, lines, paragraph, percent, plural, share_bar, table
+from toolkit.display import Markup, Result, details, heading, lines, paragraph, percent, plural, table, tally
 from toolkit.engine import Session, quoted, to_arrow
-from toolkit.model import CUSTOMER, ID, TIME, Customers, Sent, as_delivery, settled
+from toolkit.errors import InputError
+from toolkit.model import CUSTOMER, ID, TIME, Customers, settled
+from toolkit.quality.corrections import usable
 from toolkit.quality.rules import FOLDED_ID
-from toolkit.quality.statistics import count_columns
+from toolkit.quality.statistics import MAX_PATTERNS, count_columns
 
-FINDINGS = [
-    "kind",
-    "column",
-    "what",
-    "value_before",
-    "value_after",
-    "n_before",
-    "n_after",
-    "share_before",
-    "share_after",
-]
-_DTYPES = (
-    dict.fromkeys(FINDINGS[:5], "str") | dict.fromkeys(FINDINGS[5:7], "int64") | dict.fromkeys(FINDINGS[7:], "float64")
-)
 KINDS = ("fewer", "missing", "rewritten", "form", "nulls", "renamed", "gone", "new")
-"""What may have drifted, in the order of harm."""
+"""What may have drifted, the most harmful first."""
+_TEXTS, _COUNTS = ("kind", "column", "what", "value_before", "value_after"), ("n_before", "n_after")
 MAX_SHOWN = 30
-MAX_VALUES = 1_000
-"""Distinct values beyond which a column is no list of categories."""
 MIN_FORM_SHARE = 0.01
-_CATEGORIES = tuple(c.name for c in CUSTOMER.columns if not c.key and c.name != "customer_name")
+MAX_VALUES = 1_000
+"""Distinct values beyond which a column is not a list of categories; nor is it one if most values occur only once."""
 
-Before = Sent | Customers
-"""What was sent before: a snapshot, a frame, or what carries a delivery."""
+
+class HasFrame(Protocol):
+    """A table of customers with its facts, such as a snapshot of the ledger."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The customers."""
+
+
+Before = HasFrame | Customers
+"""The earlier table: a frame, what carries a delivery, or what has a frame, such as a snapshot."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,13 +50,14 @@ class Drift(Result):
     Attributes
     ----------
     findings
-        One row a finding, the most harmful first: ``kind``, ``column``, ``what`` in plain words, the values it is
-        about (``value_before``, ``value_after``; empty where there is none), and the figures of both sides: customers
-        ``n_before`` and ``n_after``, and their shares (0 to 1) of the customers of the side. Kinds: ``fewer``
-        customers, or many ``missing``; ids ``rewritten`` (the same but for case, spaces or leading zeros) or of
-        another ``form``; ``nulls`` that jumped; categories ``renamed``, ``gone`` and ``new``.
+        One row for each finding, the most harmful first: ``kind``, ``column``, ``what`` in plain words, the values it
+        is about (``value_before``, ``value_after``; empty where there is none), and the figures of both sides:
+        customers ``n_before`` and ``n_after``, and their shares (0 to 1) of the customers of the side. Kinds:
+        ``fewer`` customers, or many ``missing``; ids ``rewritten`` (equal except for case, spaces or leading zeros)
+        or of another ``form``; ``nulls`` that became many more; categories ``renamed``, ``gone`` and ``new``.
     columns
-        One row a column: ``null_before`` and ``null_after`` (shares, 0 to 1), ``distinct_before``, ``distinct_after``.
+        One row for each column: ``null_before`` and ``null_after`` (shares, 0 to 1), ``distinct_before``,
+        ``distinct_after``.
     n_before, n_after
         Customers of the sides, each counted once, with its newest version.
     """
@@ -73,11 +71,11 @@ class Drift(Result):
 
     @property
     def n_findings(self) -> int:
-        """Findings."""
+        """Number of findings."""
         return len(self.findings)
 
     def summary(self) -> str:
-        """Say the sizes of the sides and the worst finding in one line."""
+        """Return the sizes of the sides and the worst finding in one line."""
         if not self.n_before:
             return "nothing was sent before"
         sizes = f"{plural(self.n_before, 'customer')} before, {self.n_after:,} now"
@@ -87,16 +85,15 @@ class Drift(Result):
         return f"{sizes}; {plural(self.n_findings, 'finding')}, the worst: {worst['column']}, {worst['what']}"
 
     def body(self) -> str:
-        """Give the findings and the columns of both sides as an HTML fragment."""
+        """Return the findings and the columns of both sides as an HTML fragment."""
         if not self.n_before:
             return paragraph("Nothing was sent before: there is no drift to show.", soft=True)
         shown = self.findings.head(MAX_SHOWN).to_dict("records")
         rows = [(f["column"], f["what"], _side(f, "before"), _side(f, "after")) for f in shown]
         sides = [
-            (c["column"], *(share_bar(c[f"null_{side}"]) for side in ("before", "after")), c["distinct_before"],
-             c["distinct_after"])
-            for c in self.columns.to_dict("records")
-        ]  # fmt: skip
+            (column, tally([("", null_before)]), tally([("", null_after)]), *distinct)
+            for column, null_before, null_after, *distinct in self.columns.itertuples(index=False, name=None)
+        ]
         return "".join(
             [
                 heading(f"Drift from {self.before} to {self.after}"),
@@ -110,38 +107,34 @@ class Drift(Result):
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the findings."""
+        """Return the findings."""
         return self.findings
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the counts; the values are left to the frame."""
-        kinds = self.findings["kind"].value_counts()
-        return {
-            "customers_before": self.n_before,
-            "customers_after": self.n_after,
-            "findings": {kind: int(kinds[kind]) for kind in KINDS if kind in kinds},
-        }
+        """Return the counts; the values are in the frame only."""
+        kinds = dict(Counter(self.findings["kind"]))
+        return {"customers_before": self.n_before, "customers_after": self.n_after, "findings": kinds}
 
 
 def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 0.1) -> Drift:
-    """Compare a delivery as a whole with what was sent before.
+    """Compare a table of customers as a whole with an earlier one.
 
-    Each customer counts once, with its newest version. A delivery of changes says nothing about the customers that
-    it leaves out: there, nothing is fewer, missing or gone. A column that the delivery does not give is left out.
+    Each customer counts once, with its newest version. A delivery of changes contains only some of the customers:
+    nothing can be fewer, missing or gone in it. A column that the delivery does not give is not compared.
 
     Parameters
     ----------
     before
-        A snapshot, a frame, or what carries a delivery.
+        A frame, what carries a delivery, or a snapshot.
     jump
-        By how much (0 to 1) the share of nulls of a column must rise.
+        By how much (0 to 1) the share of nulls in a column must rise to be a finding.
     fall
-        Which share (0 to 1) of the customers must be gone.
+        Which share (0 to 1) of the customers must be gone to be a finding.
 
     Raises
     ------
-    KeyError
-        If a frame lacks a key column.
+    InputError
+        If one of the two is not a table of customers with their key, or its times have no zone.
 
     Examples
     --------
@@ -150,58 +143,84 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
     >>> drift(old, old.assign(customer_category="Shops")).findings[["kind", "value_before", "value_after"]].values
     array([['renamed', 'Retail', 'Shops']], dtype=object)
     """
-    delivery = as_delivery(after)
-    old, name = _before(before)
-    given = [c for c in CUSTOMER.names if c in old.columns and c in delivery.given and c in delivery.frame.columns]
-    with Session({"old_": _typed(old), "new_": _typed(delivery.frame)}) as session:
+    frame = None if hasattr(before, "delivery") else getattr(before, "frame", None)  # a snapshot's
+    old = usable(before if frame is None else frame)  # type: ignore[arg-type]  # usable refuses what is not customers
+    new = usable(after)
+    given = [c for c in CUSTOMER.names if c in old.frame.columns and c in new.given and c in new.frame.columns]
+    with Session({"old_": _typed(old.frame), "new_": _typed(new.frame)}) as session:
         sizes = _newest(session, "old_", "before_"), _newest(session, "new_", "after_")
-        n_before, n_after = sizes
         columns = _both(session, given)
-        whole = delivery.kind == "full"
+        whole = new.kind == "full"
         found = [
             *_customers(session, sizes, fall, whole=whole),
             *_forms(columns, sizes, whole=whole),
             *_nulls(columns, jump),
-            *(f for c in _CATEGORIES if c in given for f in _categories(session, c, sizes, whole=whole)),
+            *(f for c in given for f in _categories(session, c, whole=whole)),
         ]
-    findings = pd.DataFrame(found if n_before else [], columns=FINDINGS).astype(_DTYPES)
-    place = findings["kind"].map({kind: n for n, kind in enumerate(KINDS)})
-    most = -findings[["n_before", "n_after"]].max(axis="columns")
-    order = pd.DataFrame({"place": place, "most": most}).sort_values(["place", "most"], kind="stable").index
+    found.sort(key=lambda f: (KINDS.index(f[0]), -max(f[5], f[6])))
+    findings = pd.DataFrame(found if sizes[0] else [], columns=[*_TEXTS, *_COUNTS])
+    findings = findings.astype(dict.fromkeys(_TEXTS, "str") | dict.fromkeys(_COUNTS, "int64"))
+    for side, size in zip(("before", "after"), sizes, strict=True):
+        findings[f"share_{side}"] = findings[f"n_{side}"] / max(size, 1)
     kept = ["column", "null_before", "null_after", "distinct_before", "distinct_after"]
-    return Drift(findings.loc[order].reset_index(drop=True), columns[kept], n_before, n_after, name, delivery.source)
+    name = old.source if frame is None else f"the {type(before).__name__.lower()}"
+    return Drift(findings, columns[kept], *sizes, name, new.source)
 
 
-Finding = tuple[str, str, str, str, str, int, int, float, float]
-"""One row of `Drift.findings`."""
+def new_forms(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> list[tuple[str, float]]:
+    """Return the patterns of the ids of `after` that have another form than the ids of `before`, with their shares.
+
+    A form is a pattern without the lengths of its runs: ``C-9{7}`` and ``C-99`` have the form ``C-9``. Ids of a form
+    that was seen in one length only, such as 0000123, are new in another length. Ids of very many forms, such as
+    names, have no form that a new one could break.
+
+    Parameters
+    ----------
+    before, after
+        The ids' row of `count_columns`.
+
+    Examples
+    --------
+    >>> old = {"patterns": [("9{7}", 1.0)], "distinct": 40}
+    >>> new_forms(old, {"patterns": [("9{7}", 0.9), ("999", 0.1)], "distinct": 40})
+    [('999', 0.1)]
+    """
+    known = [pattern for pattern, _ in before["patterns"]]
+    lengths = Counter(_form(pattern) for pattern in known)
+    if len(known) >= MAX_PATTERNS or len(lengths) > 1 + before["distinct"] / 10:
+        return []
+    return [(p, share) for p, share in after["patterns"] if p not in known and lengths[_form(p)] < 2]
+
+
+def _form(pattern: str) -> str:
+    return re.sub(r"([aA9])(\1|\{\d+\})*", r"\1", pattern)
+
+
+Finding = tuple[str, str, str, str, str, int, int]
+"""One row of `Drift.findings`, without the shares."""
 Sizes = tuple[int, int]
 """Customers before and after."""
 
 
-def _found(
-    kind: str, column: str, what: str, counts: Sizes, sizes: Sizes, values: tuple[str, str] = ("", "")
-) -> Finding:
-    shares = [n / max(size, 1) for n, size in zip(counts, sizes, strict=True)]
-    return (kind, column, what, *values, *counts, shares[0], shares[1])
-
-
-def _before(data: Before) -> tuple[pd.DataFrame, str]:
-    if isinstance(data, Sent):
-        return data.frame, "the snapshot"
-    delivery = as_delivery(data)
-    return delivery.frame, delivery.source
-
-
 def _typed(frame: pd.DataFrame) -> Any:
+    dtype = frame[TIME].dtype
+    if not (isinstance(dtype, pd.DatetimeTZDtype) or pd.api.types.is_object_dtype(dtype)):
+        raise InputError(
+            f"{TIME} is a column of {dtype}, not of times with a zone: read the file with read_customers, or convert "
+            "the column with pd.to_datetime(…) and .dt.tz_localize('Europe/Berlin')."
+        )
     return to_arrow(frame.assign(**{TIME: settled(frame[TIME])}), CUSTOMER.arrow_schema())
 
 
 def _newest(session: Session, rows: str, newest: str) -> int:
-    """Make a table of the newest version of each customer and return their number."""
-    once = session.scalar(f"SELECT count(*) = count(DISTINCT {ID}) FROM {rows}")
-    last = f"{ID} IS NULL OR row_number() OVER (PARTITION BY {ID} ORDER BY {TIME} DESC NULLS LAST) = 1"
-    session.run(f"CREATE TEMP VIEW {newest} AS SELECT * FROM {rows} {'' if once else f'QUALIFY {last}'}")
-    return int(session.scalar(f"SELECT count({ID}) FROM {newest}"))
+    """Make a view of the newest version of each customer and return their number."""
+    once = session.scalar(f"SELECT count({ID}) = count(DISTINCT {ID}) FROM {rows}")
+    last = f"row_number() OVER (PARTITION BY {ID} ORDER BY {TIME} DESC NULLS LAST) = 1"
+    session.run(
+        f"""CREATE TEMP VIEW {newest} AS SELECT * FROM {rows} WHERE {ID} IS NOT NULL
+            {"" if once else f"QUALIFY {last}"}"""
+    )
+    return int(session.scalar(f"SELECT count(*) FROM {newest}"))
 
 
 def _both(session: Session, given: Sequence[str]) -> pd.DataFrame:
@@ -214,93 +233,81 @@ def _customers(session: Session, sizes: Sizes, fall: float, *, whole: bool) -> l
     for one, other in (("before", "after"), ("after", "before")):
         session.run(
             f"""CREATE TEMP TABLE only_{one} AS SELECT {ID} AS id, {FOLDED_ID} AS folded
-                FROM {one}_ ANTI JOIN {other}_ USING ({ID}) WHERE {ID} IS NOT NULL"""
+                FROM {one}_ ANTI JOIN {other}_ USING ({ID})"""
         )
     missing = session.scalar("SELECT count(*) FROM only_before")
     pairs = "FROM only_before AS b JOIN only_after AS a USING (folded) WHERE folded <> ''"
     lost, rewritten = (int(session.scalar(f"SELECT count(DISTINCT {s}.id) {pairs}")) for s in "ba")
     n_before, n_after = sizes
-    found = []
+    found: list[Finding] = []
     if whole and n_after < n_before * (1 - fall):
-        found.append(_found("fewer", ID, "there are fewer customers", sizes, sizes))
+        found.append(("fewer", ID, "there are fewer customers", "", "", n_before, n_after))
     elif whole and missing > n_before * fall:
-        kept = (n_before, n_before - missing)
-        found.append(_found("missing", ID, "many customers are no longer there", kept, (n_before, n_before)))
+        found.append(("missing", ID, "many customers are no longer there", "", "", n_before, n_before - missing))
     if rewritten:
-        why = "ids are those of before but for case, spaces or leading zeros"
-        found.append(_found("rewritten", ID, why, (lost, rewritten), sizes))
+        what = "ids are those of before except for case, spaces or leading zeros"
+        found.append(("rewritten", ID, what, "", "", lost, rewritten))
     return found
 
 
 def _forms(columns: pd.DataFrame, sizes: Sizes, *, whole: bool) -> list[Finding]:
     (ids,) = columns[columns["column"] == ID].to_dict("records")
-    before, after = dict(ids["patterns_before"]), dict(ids["patterns_after"])
-    new = [p for p, share in after.items() if p not in before and share >= MIN_FORM_SHARE]
-    gone = [p for p, share in before.items() if p not in after and share >= MIN_FORM_SHARE and whole]
+    old, new = ({name: ids[f"{name}_{side}"] for name in ("patterns", "distinct")} for side in ("before", "after"))
+    come = [(p, round(share * sizes[1])) for p, share in new_forms(old, new) if share >= MIN_FORM_SHARE]
+    gone = [(p, round(share * sizes[0])) for p, share in new_forms(new, old) if share >= MIN_FORM_SHARE and whole]
     return [
-        *(_found("form", ID, "ids of a new form", (0, round(after[p] * sizes[1])), sizes, ("", p)) for p in new),
-        *(_found("form", ID, "a form of ids is gone", (round(before[p] * sizes[0]), 0), sizes, (p, "")) for p in gone),
+        *(("form", ID, "ids of a new form", "", pattern, 0, n) for pattern, n in come),
+        *(("form", ID, "a form of ids is gone", pattern, "", n, 0) for pattern, n in gone),
     ]
 
 
 def _nulls(columns: pd.DataFrame, jump: float) -> list[Finding]:
+    risen = columns[columns["null_after"] - columns["null_before"] >= jump]
+    texts = {True: "is empty in every row", False: "is empty more often"}
     return [
-        ("nulls", c["column"], "is empty in every row" if c["null_after"] == 1 else "is empty more often", "", "",
-         c["nulls_before"], c["nulls_after"], c["null_before"], c["null_after"])
-        for c in columns.to_dict("records")
-        if c["null_after"] - c["null_before"] >= jump
-    ]  # fmt: skip
+        ("nulls", c["column"], texts[c["null_after"] == 1], "", "", c["nulls_before"], c["nulls_after"])
+        for c in risen.to_dict("records")
+    ]
 
 
-def _categories(session: Session, column: str, sizes: Sizes, *, whole: bool) -> list[Finding]:
+def _categories(session: Session, column: str, *, whole: bool) -> list[Finding]:
+    if column in CUSTOMER.key:
+        return []
     before, after = (_values(session, column, rows) for rows in ("before_", "after_"))
-    if not before or not after or max(len(before), len(after)) > MAX_VALUES:
-        return []  # emptied or filled as a whole, which the nulls tell, or no list of categories
+    # A column that became empty or filled is a finding of the nulls.
+    if not before or not after or len(before) * 2 > sum(before.values()) or max(len(before), len(after)) > MAX_VALUES:
+        return []
     gone, new = before.keys() - after.keys(), after.keys() - before.keys()
-    renamed = _renamed(session, column, before, gone, new)
-    left = gone - renamed.keys() if whole else set()
-    come = new - set(renamed.values())
+    renamed = _renamed(session, column, before, gone, new) if gone and new else {}
+    left, come = gone - renamed.keys(), new - set(renamed.values())
     return [
-        *(_found("renamed", column, "a value goes by another name", (before[a], after[b]), sizes, (a, b))
-          for a, b in renamed.items()),
-        *(_found("gone", column, "a value is gone", (before[v], 0), sizes, (v, "")) for v in sorted(left)),
-        *(_found("new", column, "a value is new", (0, after[v]), sizes, ("", v)) for v in sorted(come)),
-    ]  # fmt: skip
+        *(("renamed", column, "a value has another name", a, b, before[a], after[b]) for a, b in renamed.items()),
+        *(("gone", column, "a value is gone", value, "", before[value], 0) for value in sorted(left) if whole),
+        *(("new", column, "a value is new", "", value, 0, after[value]) for value in sorted(come)),
+    ]
 
 
 def _values(session: Session, column: str, rows: str) -> dict[str, int]:
     name = quoted(column)
     found = session.table(
-        f"""SELECT {name} AS value, count(*) AS n FROM {rows} WHERE {name} IS NOT NULL AND {ID} IS NOT NULL
-            GROUP BY 1 LIMIT {MAX_VALUES + 1}"""
+        f"SELECT {name} AS value, count(*) AS n FROM {rows} WHERE {name} IS NOT NULL GROUP BY 1 LIMIT {MAX_VALUES + 1}"
     )
     return dict(zip(found["value"].to_pylist(), found["n"].to_pylist(), strict=True))
 
 
 def _renamed(session: Session, column: str, before: dict[str, int], gone: set[str], new: set[str]) -> dict[str, str]:
-    """Pair what is gone with what is new: by the customers they share, half of them at least, else by spelling."""
-    if not gone or not new:
-        return {}
+    """Pair a value that is gone with the new value that at least half of its customers have now."""
+    name = quoted(column)
     moves = session.table(
-        f"""SELECT b.{column} AS a, a.{column} AS b, count(*) AS n FROM before_ AS b JOIN after_ AS a USING ({ID})
-            WHERE b.{column} IS DISTINCT FROM a.{column} GROUP BY ALL ORDER BY n DESC, 1, 2"""
+        f"""SELECT b.{name} AS a, a.{name} AS b, count(*) AS n FROM before_ AS b JOIN after_ AS a USING ({ID})
+            WHERE b.{name} IS DISTINCT FROM a.{name} GROUP BY ALL ORDER BY n DESC, 1, 2"""
     ).to_pylist()
     pairs: dict[str, str] = {}
     for move in moves:
         free = move["a"] in gone - pairs.keys() and move["b"] in new - set(pairs.values())
         if free and move["n"] * 2 >= before[move["a"]]:
             pairs[move["a"]] = move["b"]
-    for value in sorted(gone - pairs.keys()):
-        # PL-1 and PL-2 are nearly the same spelling, and two price lists.
-        alike = [v for v in sorted(new - set(pairs.values())) if _digits(v) == _digits(value)]
-        nearest = process.extractOne(value, alike, scorer=fuzz.ratio, processor=str.casefold, score_cutoff=85)
-        if nearest:
-            pairs[value] = nearest[0]
     return pairs
-
-
-def _digits(text: str) -> list[str]:
-    return re.findall("[0-9]+", text)
 
 
 def _side(finding: Mapping[Any, Any], side: str) -> Markup:

@@ -89,10 +89,10 @@ class Profile(Result):
             paragraph(self.verdict),
             badges(
                 [
-                    (self.n_rows, "rows", "good"),
-                    (self.n_customers, "customers", "good"),
+                    (self.n_rows, ("row", "rows"), "good"),
+                    (self.n_customers, ("customer", "customers"), "good"),
                     (self.n_versioned, "with several versions", "calm"),
-                    (self.n_broken, "broken lines", "bad"),
+                    (self.n_broken, ("broken line", "broken lines"), "bad"),
                 ]
             ),
         ]

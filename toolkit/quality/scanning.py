@@ -203,7 +203,7 @@ class Scan(Result):
     def body(self) -> str:
         """Give the scan as an HTML fragment: verdict, failures, the first rows, warnings."""
         counts = [(self.n_good, "good", "good"), (self.n_quarantined, "quarantined", "bad"),
-                  (self.n_warnings, "warnings", "warn")]  # fmt: skip
+                  (self.n_warnings, ("warning", "warnings"), "warn")]  # fmt: skip
         said = " · ".join((f"checked against the contract {self.contract}", *self.notes))
         parts = [heading(f"Scan of {self.source}", level=3), badges(counts), paragraph(said, soft=True)]  # type: ignore[arg-type]  # the tones are literals
         if not self.ok:

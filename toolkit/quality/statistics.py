@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toolkit.display import Markup, escape, lines, share_bar, table, tally
+from toolkit.display import Markup, escape, lines, plural, table, tally
 from toolkit.engine import Session, quoted
 from toolkit.model import CUSTOMER, ID
 
@@ -144,7 +144,7 @@ def _row(c: Mapping[Any, Any], n_rows: int, names: Mapping[str, str]) -> tuple[o
     length = " · ".join(f"{size:,}" for size in sizes)
     return (
         name,
-        share_bar(c["null_share"]),
+        tally([("", c["null_share"])]),
         c["distinct"],
         Markup(f'<span title="shortest · median · longest">{length}</span>'),
         _values(c, n_rows),
@@ -161,7 +161,7 @@ def _values(c: Mapping[Any, Any], n_rows: int) -> Markup:
     if c["top"]:
         rest = n_rows - c["nulls"] - sum(n for _, n in c["top"])
         more = c["distinct"] - len(c["top"])
-        others = [(f"{more:,} other{'s' if more > 1 else ''}", rest / n_rows)] if more else []
+        others = [(plural(more, "other"), rest / n_rows)] if more else []
         return tally([(value, n / n_rows) for value, n in c["top"]], others)
     if not filled:
         return Markup("")

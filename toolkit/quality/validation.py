@@ -38,7 +38,7 @@ from toolkit.model import (
 )
 from toolkit.quality.drifting import Before, Drift, drift
 from toolkit.quality.findings import by_harm, evidence_table, findings, joined, other_contracts, run_rules, worst
-from toolkit.quality.review_sheet import write_mending_sheet
+from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.statistics import columns_table, count_columns
 
@@ -276,7 +276,7 @@ class ValidationReport(Result):
                 [
                     (self.n_good, "good", "good"),
                     (self.n_quarantined, "quarantined", "bad"),
-                    (self.n_warnings, "warnings", "warn"),
+                    (self.n_warnings, ("warning", "warnings"), "warn"),
                 ]
             ),
             paragraph(f"checked against the contract {self.contract}", soft=True),
@@ -317,9 +317,9 @@ class ValidationReport(Result):
     def to_excel(self, path: str | Path) -> Path:
         """Write the quarantined rows for the data owner: bad cells coloured, each with its reason as a comment.
 
-        The columns have the file's own names; `read_corrections` takes the mended workbook back. Returns its path.
+        The columns have the file's own names; `read_review_sheet` takes the mended workbook back. Returns its path.
         """
-        return write_mending_sheet(self.quarantine, self.failures, path, delivery=self.delivery)
+        return write_review_sheet(self.quarantine, self.failures, path, delivery=self.delivery)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the counts."""

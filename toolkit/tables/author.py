@@ -1,4 +1,4 @@
-"""Who is at work, for the records that name an author."""
+"""The user's name, for the records that name an author."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 
 
 def author() -> str:
-    """Return the user's name; where the system has none for them, as in a container, their number."""
+    """Return the user's name, or their number where the system has no name for them, as in a container."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # by the system and the version of Python
-        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
+    except (KeyError, OSError):  # which of the two depends on the version of Python
+        return f"uid {os.getuid()}"
