@@ -175,6 +175,36 @@ def test_lasting_trouble_stops_the_push_and_blames_no_row(begin, trouble: Answer
     assert push.fates == {"accepted": 3}
 
 
+@pytest.mark.parametrize(
+    ("answers", "nothing_taken"),
+    [
+        ([Answer(401)], True),
+        ([Answer(403)], True),
+        ([Answer(404)], True),
+        ([Answer(302)], True),
+        ([NEVER_LEFT] * 6, True),
+        ([Answer(503)] * 6, True),
+        ([LOST] * 6, False),  # it may have been taken
+        ([LOST, Answer(401)], False),
+        ([Answer(500)] * 6, False),
+        ([ok(), Answer(401)], False),
+        ([Answer(400, b'{"failed": [{"index": 0}]}'), Answer(401)], False),  # a row was refused
+    ],
+)
+def test_the_journal_knows_whether_the_vendor_took_any_request_of_a_push(begin, answers: list, nothing_taken) -> None:
+    push = begin(600)
+    assert push.journal.nothing_taken(push.record.id)  # no request was made yet
+    push.send(script(*answers))
+    assert push.error is not None
+    assert push.journal.nothing_taken(push.record.id) == nothing_taken
+
+
+def test_an_attempt_that_a_crash_left_without_an_answer_may_have_been_taken(begin) -> None:
+    push = begin(600)
+    push.journal.begin(push.record.id, 0, [(0, 500)], "digest")
+    assert not push.journal.nothing_taken(push.record.id)
+
+
 def test_what_was_accepted_before_a_stop_is_not_sent_again(begin) -> None:
     push = begin(1_200)
     push.send(script(ok(), Answer(401)))

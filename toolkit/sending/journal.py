@@ -317,6 +317,15 @@ class Journal:
             settled[receipt.first : receipt.stop] = True
         return fates, settled
 
+    def nothing_taken(self, push: str) -> bool:
+        """Whether the vendor took no request of a push: each row is unsent, and no answer named one.
+
+        So it is after a wrong token, a wrong address, or an outage from the first request on: an attempt is there, and
+        its answer says that it was not taken. An attempt without a readable answer may have been taken.
+        """
+        left = "SELECT 1 FROM attempt WHERE push = ? AND coalesce(verdict, 'lost') = 'lost' LIMIT 1"
+        return not self.receipts(push) and not self._read(left, push)
+
     def __enter__(self) -> Self:
         return self
 
