@@ -45,7 +45,6 @@ class PushRecord:
     closed_at: str | None
     author: str
     host: str
-    process: int
     n_rows: int
     n_batches: int
     label: str
