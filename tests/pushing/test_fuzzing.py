@@ -347,7 +347,7 @@ def sent_on(folder: Path, frame: pd.DataFrame, answers: list[tuple[int, bytes]],
             stopped = True
             for _ in range(3):
                 with contextlib.suppress(StoppedError):
-                    Sender(journal, record, client, plan.envelope, clock.pace, progress=False).run()
+                    Sender(journal, journal.load(record.id), client, plan.envelope, clock.pace, progress=False).run()
                     stopped = False
                 rows = report_of(journal, record.id).rows
                 fates = Counter(rows["fate"])

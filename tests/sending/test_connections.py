@@ -32,7 +32,7 @@ def send(push: Push, vendor: Callable[[list[dict]], Answer], *, connections: int
     paced = replace(push.clock.pace, connections=connections, **pace)
     push.error = None
     try:
-        Sender(push.journal, push.record, client, push.plan.envelope, paced, progress=False).run()
+        Sender(push.journal, push.journal.load(push.record.id), client, push.plan.envelope, paced, progress=False).run()
     except StoppedError as error:
         push.error = error
     return client
@@ -74,7 +74,7 @@ def test_no_body_leaves_before_its_attempt_is_entered_and_no_more_than_a_few_are
 
     client = Watching(lambda rows: ok())
     paced = replace(push.clock.pace, connections=4)
-    Sender(push.journal, push.record, client, push.plan.envelope, paced, progress=False).run()
+    Sender(push.journal, push.journal.load(push.record.id), client, push.plan.envelope, paced, progress=False).run()
     assert (push.fates, len(client.bodies), unentered) == ({"accepted": 12_000}, 24, [])
     assert max(lead) <= 4
 

@@ -144,7 +144,14 @@ class Push:
     def send(self) -> StoppedError | None:
         with Client(self.settings, **self.timeouts) as client:
             try:
-                Sender(self.journal, self.record, client, self.plan.envelope, self.clock.pace, progress=False).run()
+                Sender(
+                    self.journal,
+                    self.journal.load(self.record.id),
+                    client,
+                    self.plan.envelope,
+                    self.clock.pace,
+                    progress=False,
+                ).run()
             except StoppedError as error:
                 return error
         return None

@@ -364,7 +364,9 @@ def test_an_interrupt_at_any_statement_loses_no_fate_and_makes_none_up(customers
         push.journal._db = Interrupted(push.journal._db, at)
         client = Fake(script())
         with contextlib.suppress(KeyboardInterrupt):
-            Sender(push.journal, push.record, client, plan.envelope, clock.pace, progress=False).run()
+            Sender(
+                push.journal, push.journal.load(push.record.id), client, plan.envelope, clock.pace, progress=False
+            ).run()
         return push, client, push.journal._db.n
 
     n_statements = interrupted(-1)[2]

@@ -52,7 +52,14 @@ class Push:
         client = Fake(vendor)
         self.error: StoppedError | None = None
         try:
-            Sender(self.journal, self.record, client, self.plan.envelope, self.clock.pace, progress=False).run()
+            Sender(
+                self.journal,
+                self.journal.load(self.record.id),
+                client,
+                self.plan.envelope,
+                self.clock.pace,
+                progress=False,
+            ).run()
         except StoppedError as error:
             self.error = error
         return client

@@ -216,7 +216,15 @@ def dry_run(
     ):
         record = journal.open_push(checked.new_push())
         try:
-            Sender(journal, record, client, checked.envelope, pace, progress=progress, folder=pace_folder(chosen)).run()
+            Sender(
+                journal,
+                journal.load(record.id),
+                client,
+                checked.envelope,
+                pace,
+                progress=progress,
+                folder=pace_folder(chosen),
+            ).run()
         except StoppedError as stop:
             stop.report = report_of(journal, record.id, state="dry run", stopped=str(stop))
             raise
@@ -269,7 +277,7 @@ def _carry_on(
     stopped: StoppedError | None = None
     try:
         if client is not None:
-            Sender(journal, record, client, envelope, pace, progress=progress, folder=folder).run()
+            Sender(journal, journal.load(record.id), client, envelope, pace, progress=progress, folder=folder).run()
     except StoppedError as stop:
         stopped = stop
     finally:

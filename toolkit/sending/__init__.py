@@ -9,7 +9,7 @@ May import: `vendor` and what is below.
 from toolkit.sending.journal import Journal
 from toolkit.sending.lock import only_pusher
 from toolkit.sending.pacing import Pace
-from toolkit.sending.records import FATES, OVERTAKEN, SETTLED, Fate, NewPush, PushRecord, Receipt
+from toolkit.sending.records import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush, NewPush, PushRecord, Receipt
 from toolkit.sending.sender import Sender
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "SETTLED",
     "Fate",
     "Journal",
+    "LoadedPush",
     "NewPush",
     "Pace",
     "PushRecord",

@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from toolkit.errors import JournalError, NothingOpenError, OpenPushError
 from toolkit.sending.kept_rows import KeptRows
-from toolkit.sending.records import FATES, SETTLED, NewPush, PushRecord, Ranges, Receipt
+from toolkit.sending.records import FATES, SETTLED, LoadedPush, NewPush, PushRecord, Ranges, Receipt
 from toolkit.tables import author
 
 LAYOUT = 1
@@ -57,9 +57,6 @@ COMMIT;
 _PUSH = "id, plan, target, state, opened_at, closed_at, author, host, n_rows, n_batches, label, facts"
 _RECEIPT = 'first, stop, fate, code, category, message, at, batch, id, "column"'
 """The columns of a push and of a receipt, in the order of `PushRecord` and `Receipt`."""
-
-_MAY_HAVE_ARRIVED = "FROM attempt WHERE push = ? AND coalesce(verdict, 'lost') = 'lost'"
-"""Attempts whose answer could not be read, or that a crash left without an answer."""
 
 MAX_ANSWER_CHARACTERS = 64_000
 
@@ -209,6 +206,14 @@ class Journal:
                 f"{record.opened_at[:19]}Z on {record.host}. Continue it with 'resume', or close it with 'abandon'."
             )
 
+    def load(self, push: str, *, rows: pa.Table | None = None) -> LoadedPush:
+        """Return all that is kept of a push; its rows are read only if they are not in hand already."""
+        record = self.push(push)
+        receipts = self.receipts(push)
+        fates, final = self._fates(record, receipts)
+        kept = self.kept.rows(record) if rows is None else rows
+        return LoadedPush(record, kept, receipts, self.attempts(push), fates, final)
+
     def rows(self, push: str) -> pa.Table:
         """Return the rows of a push, in the order of its plan."""
         return self.kept.rows(self.push(push))
@@ -295,24 +300,22 @@ class Journal:
 
     def fates(self, push: str) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
         """Return each row's fate (its place in `FATES`), and whether it is final: such a row is not sent again."""
-        n_rows = self.push(push).n_rows
-        fates = np.full(n_rows, FATES.index("unsent"), dtype=np.int8)
-        final = np.zeros(n_rows, dtype=np.bool_)
-        for (rows,) in self._read(f"SELECT rows {_MAY_HAVE_ARRIVED}", push):
+        return self._fates(self.push(push), self.receipts(push))
+
+    def _fates(
+        self, record: PushRecord, receipts: Iterable[Receipt]
+    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
+        fates = np.full(record.n_rows, FATES.index("unsent"), dtype=np.int8)
+        final = np.zeros(record.n_rows, dtype=np.bool_)
+        # An attempt that a crash left without an answer may have arrived, like one whose answer could not be read.
+        left = "SELECT rows FROM attempt WHERE push = ? AND coalesce(verdict, 'lost') = 'lost'"
+        for (rows,) in self._read(left, record.id):
             for first, stop in json.loads(rows):
                 fates[first:stop] = FATES.index("unknown")
-        for receipt in self.receipts(push):
+        for receipt in receipts:
             fates[receipt.first : receipt.stop] = FATES.index(receipt.fate)
             final[receipt.first : receipt.stop] = True
         return fates, final
-
-    def nothing_taken(self, push: str) -> bool:
-        """Whether the vendor took no request of a push: each row is unsent, and no answer named one.
-
-        It is true after a wrong token, a wrong address, or an outage from the first request on: each attempt has an
-        answer which shows that it was not taken. An attempt without a readable answer may have been taken.
-        """
-        return not self.receipts(push) and not self._read(f"SELECT 1 {_MAY_HAVE_ARRIVED} LIMIT 1", push)
 
     def __enter__(self) -> Self:
         return self
@@ -323,8 +326,8 @@ class Journal:
         self._db.close()
 
     def _pushes(self, where: str, value: str) -> Iterator[PushRecord]:
-        for *columns, facts in self._read(f"SELECT {_PUSH} FROM push WHERE {where}", value):
-            yield PushRecord(*columns, json.loads(facts))
+        for row in self._read(f"SELECT {_PUSH} FROM push WHERE {where}", value):
+            yield PushRecord(*[*row[:-1], json.loads(row[-1])])
 
     def _read(self, sql: str, value: str) -> list[Any]:
         try:

@@ -38,7 +38,7 @@ from toolkit.errors import AddressError, AuthorizationError, JournalError, PlanE
 from toolkit.sending.bisection import Bisection, Resolved, ranges
 from toolkit.sending.journal import Journal
 from toolkit.sending.pacing import Breaker, Pace
-from toolkit.sending.records import FATES, PushRecord, Receipt
+from toolkit.sending.records import LoadedPush, Receipt
 from toolkit.vendor import Answer, BodyKeys, Client, Envelope, Verdict, read_answer
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class Sender:
     def __init__(
         self,
         journal: Journal,
-        record: PushRecord,
+        push: LoadedPush,
         client: Client,
         envelope: Envelope,
         pace: Pace,
@@ -116,23 +116,23 @@ class Sender:
         progress: bool,
         folder: Path | None = None,
     ) -> None:
-        self._journal, self._push, self._client = journal, record.id, client
+        self._journal, self._push, self._client = journal, push.record.id, client
         self._envelope, self._pace = envelope, pace
         self._limiter = pace.limiter(envelope.contract.max_requests_per_s, folder or journal.path.parent)
         self._breaker = Breaker()
         self._repeatable = envelope.operation == "UPSERT" or envelope.dry_run  # sent twice has the same effect as once
-        self._rows = journal.rows(record.id)
+        self._rows, self._final, self._has_receipts = push.rows, push.final, bool(push.receipts)
         notebook = type(sys.stdout).__module__.startswith("ipykernel.")  # it shows standard error as a fault
         self._bar = tqdm(
-            total=record.n_rows,
+            total=push.record.n_rows,
             unit=" rows",
             desc=f"push to {client.host}",
             leave=False,
             file=sys.stdout if notebook else sys.stderr,
             disable=not progress or not (notebook or sys.stderr.isatty()),
         )
-        self._doubtful: npt.NDArray[np.bool_] = np.zeros(record.n_rows, dtype=np.bool_)  # sent, and perhaps taken
-        self._taken = False  # whether the vendor took a row of the push, in this run or before it
+        self._doubtful = push.has("unknown").copy()  # sent, and perhaps taken
+        self._taken = bool(push.has("accepted").any())  # whether the vendor took a row of the push, now or before
         self._waiting: list[_Batch] = []
         self._n_flying = 0
         self._hold = float("-inf")  # the vendor asked for no request until then
@@ -147,10 +147,7 @@ class Sender:
         StoppedError
             If the vendor or the network lets nothing more through, or no answer resolves some rows.
         """
-        fates, final = self._journal.fates(self._push)
-        self._doubtful = fates == FATES.index("unknown")
-        self._taken = bool((fates == FATES.index("accepted")).any())
-        waiting = ~final
+        waiting = ~self._final
         if not self._repeatable:  # what may have arrived must not be sent again
             waiting &= ~self._doubtful
         connections = Connections[_Batch](self._client.send)
@@ -295,6 +292,7 @@ class Sender:
             for place, r in sorted(resolved.refused.items())
         ]
         receipts += [Receipt(*places, "accepted", batch=batch.number) for places in ranges(resolved.accepted)]
+        self._has_receipts |= bool(receipts)
         self._journal.end(
             self._push,
             batch.attempt,
@@ -343,7 +341,7 @@ class Sender:
         """What to do after a stop: a push of which the vendor took no request, like a dry run, is not left open."""
         if self._envelope.dry_run:
             return "make the dry run again"
-        if self._journal.nothing_taken(self._push):
+        if not (self._has_receipts or self._n_flying or self._doubtful.any()):
             return "push again"
         # An upsert sends again what may have arrived; an append, and rows that no answer resolves, need a look.
         look = self._doubtful[self._aside].any() if self._repeatable else self._doubtful.any()
