@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import tempfile
 import threading
 from datetime import UTC, datetime
 from itertools import cycle
@@ -80,29 +79,19 @@ def test_those_who_share_a_file_share_the_rate(clock: Clock, tmp_path: Path) -> 
 NAMES = {"target": "acme", "solution": "QP", "prefix": "QP_", "suffix": "_OOTB"}
 
 
-def test_the_pace_of_a_vendor_is_one_for_all_homes_of_a_user_and_that_of_a_sandbox_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_pace_of_a_host_is_one_for_all_homes_of_a_user_and_that_of_a_sandbox_its_own(
+    tmp_path: Path, clock: Clock
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
     def folder(home: str, url: str) -> Path:
         return pace_folder(Settings(base_url=url, home=tmp_path / home, **NAMES))
 
     first = folder("one", "https://acme.example")
     assert folder("two", "https://acme.example") == first  # whatever home
     assert folder("two", "https://other.example") != first
-    assert stat.S_IMODE(first.stat().st_mode) == stat.S_IMODE(first.parent.stat().st_mode) == 0o700
     assert folder("one", "http://127.0.0.1:1").is_relative_to(tmp_path / "one")
-
-
-def test_a_pace_in_a_folder_that_is_not_ones_own_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    settings = Settings(base_url="https://acme.example", home=tmp_path / "home", **NAMES)
-    folder = pace_folder(settings).parent
-    folder.rename(tmp_path / "elsewhere")
-    folder.symlink_to(tmp_path / "elsewhere")  # as another user may lay one
-    with pytest.raises(JournalError, match=r"share their pace.* TMPDIR"):
-        pace_folder(settings)
+    clock.pace.limiter(50, first).wait()
+    assert stat.S_IMODE(first.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in first.iterdir()} == {0o600}
 
 
 @pytest.mark.parametrize("kept", ["", "nonsense", "[1e9, 1e9]", "{}", "[null]", "[" * 100_000, "[NaN]"])
