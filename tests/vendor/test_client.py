@@ -404,6 +404,16 @@ def test_a_token_of_unusual_characters_is_taken_out_in_each_form(form: str) -> N
     assert not re.search(rb"k7|tail|Vnl|J4J3l|ieCd5", text, re.IGNORECASE)  # of its base64 too
 
 
+def test_a_text_that_was_cut_ends_before_a_part_of_the_token() -> None:
+    redact = Redaction(SecretStr("the-right-one"))
+    whole = b'{"message": "' + b"x" * 200 + b' no such token: the-right-one"}'
+    for n in range(len(whole)):
+        cut = redact(whole[:n], cut=True)
+        assert whole.startswith(cut)
+        assert b"the-" not in cut
+    assert Redaction()(whole, cut=True) == whole
+
+
 def test_a_client_is_neither_pickled_nor_copied_nor_shown_with_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
     with Client(Settings(base_url="http://127.0.0.1:9")) as client:

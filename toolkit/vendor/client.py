@@ -91,11 +91,13 @@ class Redaction:
     def __init__(self, *secrets: SecretStr) -> None:
         whole_first = sorted(secrets, key=len, reverse=True)  # one may be part of another
         forms = [form for secret in whole_first for form in _forms(secret.get_secret_value())]
-        self._pattern = re.compile("|".join(forms).encode(), re.IGNORECASE)
+        self._pattern = re.compile("|".join(forms).encode() or b"(?!)", re.IGNORECASE)
+        self._longest = 8 * max(map(len, secrets), default=0)  # bytes of a secret in its longest form
 
-    def __call__(self, text: bytes) -> bytes:
-        """Return the text without the secrets."""
-        return self._pattern.sub(b"[token]", text)
+    def __call__(self, text: bytes, *, cut: bool = False) -> bytes:
+        """Return the text without the secrets; without its end too if it was cut, perhaps within a secret."""
+        text = self._pattern.sub(b"[token]", text)
+        return text[: max(0, len(text) - self._longest)] if cut else text
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -188,7 +190,7 @@ class Client:
         # The sandbox's own token is public, and may be a word of the rows: it is not taken out of answers.
         public = chosen.local and token.get_secret_value() == SANDBOX
         secrets = [*([] if public else [token]), *secrets_of(chosen.extra_headers)]
-        self._redact = Redaction(*secrets) if secrets else bytes
+        self._redact = Redaction(*secrets)
         self._session = requests.Session()
         self._headers = {"Content-Type": "application/json", **chosen.extra_headers}
         self._auth = TokenAuth(token, chosen.documented)
@@ -247,7 +249,7 @@ class Client:
             wait = response.headers.get("Retry-After")
             return Answer(
                 response.status_code,
-                self._redact(text),
+                self._redact(text, cut=bool(problem)),
                 complete=not problem,
                 left=body.left,
                 retry_after=wait and self._redact(wait.encode()).decode(),
