@@ -1,6 +1,6 @@
-"""The sandbox's own reading of the contract: the columns, and what a row has to satisfy.
+"""The sandbox's own reading of the contract: the columns, and what a row must satisfy.
 
-Written from the vendor's pages, and on purpose not from the client's modules: two readings check each other.
+It was written from the vendor's pages and not from the client's modules, so that the two readings check each other.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Fault:
 def check_row(row: Any, *, name_required: bool, attributes: Mapping[str, Attribute]) -> Fault | None:
     """Return what is wrong with a row whose names are in lower case, or None."""
     if not isinstance(row, dict):
-        return Fault("DI_E_00001", "structure", "a row has to be an object")
+        return Fault("DI_E_00001", "structure", "a row must be an object")
     for column in KEY:
         if row.get(column) in (None, ""):
             return Fault("DI_E_00002", "required", f"{column} is required")

@@ -13,7 +13,7 @@ MAX_READ_BYTES = 50_000_000
 
 
 class Server:
-    """Serves a vendor on a port of loopback, in a thread of its own."""
+    """Serves a vendor on a loopback port, in its own thread."""
 
     def __init__(self, vendor: Vendor, *, host: str, port: int) -> None:
         handler = type("Handler", (_Handler,), {"vendor": vendor})
@@ -41,7 +41,7 @@ class _Http(ThreadingHTTPServer):
     allow_reuse_address = False
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of a client that went away."""
+        """Ignore a client that went away."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the store keeps the log."""
+        """Log nothing: the store keeps the log."""
 
     def _serve(self) -> None:
         length = self.headers.get("Content-Length", "0")
