@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import overload
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -104,11 +104,7 @@ class BodyKeys(Sequence[tuple[str, str]]):
     def __len__(self) -> int:
         return self._n_rows
 
-    @overload
-    def __getitem__(self, place: int) -> tuple[str, str]: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[tuple[str, str]]: ...
-    def __getitem__(self, place: int | slice) -> tuple[str, str] | list[tuple[str, str]]:
+    def __getitem__(self, place: Any) -> Any:
         return self._read[place]
 
 

@@ -6,7 +6,7 @@ It was written from the vendor's pages and not from the client's modules, so tha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -86,17 +86,15 @@ def _check_attribute(attribute: Attribute, value: Any) -> Fault | None:
 
 
 def _is_time(value: Any) -> bool:
-    if not isinstance(value, str) or not _TIME.fullmatch(value):
-        return False
-    try:
-        datetime.fromisoformat(value.replace("Z", "+00:00"))
-    except ValueError:
-        return False
-    return True
+    return isinstance(value, str) and bool(_TIME.fullmatch(value)) and _parses(datetime.fromisoformat, value)
 
 
 def _is_date(value: Any) -> bool:
+    return isinstance(value, str) and _parses(date.fromisoformat, value)
+
+
+def _parses(read: Callable[[str], object], text: str) -> bool:
     try:
-        return isinstance(value, str) and bool(date.fromisoformat(value))
+        return bool(read(text))
     except ValueError:
         return False
