@@ -50,7 +50,9 @@ HOME = {
     "deltalake": {"ledger.delta"},
     "openpyxl": {"tables.writing", "reading.workbook"},  # it writes there and reads here
     "requests": {"vendor.client"},
-    "sqlite3": {"sending.journal", "sending.lock"},
+    "urllib3": {"vendor.client"},
+    "sqlite3": {"sending.journal"},
+    "filelock": {"sending.lock"},
 }
 
 
