@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rapidfuzz import fuzz, process
 
+from toolkit.display import plural
 from toolkit.model import CUSTOMER, ID, TIME, Column
 from toolkit.reading.column_content import MANY_ROWS, Content
 
@@ -133,7 +134,7 @@ def match_content(content: Content, column: Column) -> Match:
     if content.times is not None and content.times.state != "unreadable":
         return Match(0.0, "it contains times", against="it contains times")
     many = content.n_rows >= MANY_ROWS
-    counts = f"{content.n_distinct:,} distinct values in {content.n_filled:,} cells"
+    counts = f"{plural(content.n_distinct, 'distinct value')} in {plural(content.n_filled, 'cell')}"
     codes = content.share(_CODE)
     if column.name == ID:
         why_not = "its values repeat" if many and content.unique < 0.2 else "its values are texts"

@@ -363,7 +363,7 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
     if mapping.nulls:
         yield f"nulls = [{', '.join(map(quote, mapping.nulls))}]"
     elif suggestion.nulls:
-        counts = ", ".join(f"{n:,} times {_visible(cell)}" for cell, n in suggestion.nulls.items())
+        counts = ", ".join(f"{plural(n, 'time')} {_visible(cell)}" for cell, n in suggestion.nulls.items())
         yield f"# nulls = [{', '.join(map(quote, suggestion.nulls))}]  # {counts}: state it if they mean nothing"
     yield from ("", "[delivery]", f"kind = {quote(mapping.kind)}", "", "[corrections]")
     yield from (f"# {rule} = true  # would change {n:,}" for rule, n in corrections.items())
