@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from toolkit.config import Settings
+from toolkit.config import SANDBOX, Settings
 from toolkit.errors import JournalError
 from toolkit.vendor.client import Client
 from toolkit.vendor.sandbox import Sandbox
@@ -27,7 +27,7 @@ def connected(settings: Settings) -> Iterator[Client]:
             yield client
         return
     with (
-        Sandbox(settings.folder("sandbox"), contract=settings.contract) as sandbox,
+        Sandbox(settings.folder("sandbox"), contract=settings.contract, token=SANDBOX) as sandbox,
         Client(settings, base_url=sandbox.url) as client,
     ):
         yield client

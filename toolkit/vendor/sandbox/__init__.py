@@ -7,13 +7,14 @@ checks the other. What the pages leave open is a listed, switchable assumption.
 from __future__ import annotations
 
 import html
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 
@@ -35,6 +36,8 @@ class Sandbox:
     ----------
     folder
         Where its one file ``sandbox.sqlite`` lies; None for a folder that goes when it stops.
+    token
+        The token that it accepts, by default the one that a client would send: PEAK_AUTH_TOKEN, else ``sandbox``.
     contract
         ``2026-04`` or ``current``: its limits and whether a name may be null.
     clock
@@ -51,7 +54,7 @@ class Sandbox:
         self,
         folder: Path | str | None = None,
         *,
-        token: str = "sandbox",  # noqa: S107 - no secret: it opens a server of this machine
+        token: str | None = None,
         contract: str = "2026-04",
         assumptions: Assumptions | None = None,
         clock: Callable[[], float] = time.time,
@@ -64,7 +67,11 @@ class Sandbox:
         self.folder = Path(tempfile.mkdtemp(prefix="sandbox-")) if folder is None else Path(folder)
         self._store = Store(self.folder / "sandbox.sqlite")
         self.vendor = Vendor(
-            self._store, token=token, contract=contract, assumptions=assumptions or Assumptions(), clock=clock
+            self._store,
+            token=token or os.environ.get("PEAK_AUTH_TOKEN") or "sandbox",
+            contract=contract,
+            assumptions=assumptions or Assumptions(),
+            clock=clock,
         )
         self._host, self._port = host, port
         self._server: Server | None = None
@@ -75,6 +82,20 @@ class Sandbox:
         if self._server is None:
             raise SandboxError("The sandbox is not running: call start(), or use it in a with statement.")
         return self._server.url
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings to work against it, which ``toolkit.use`` takes; its records are in its own folder."""
+        state = self.folder / "state"
+        return {
+            "base_url": self.url,
+            "target": "sandbox",
+            "contract": self.vendor.contract,
+            "solution": "QP_OOTB",
+            "prefix": "QP_",
+            "suffix": "_OOTB",
+            "home": state,
+            "ledger": state / "ledger",
+        }
 
     def start(self) -> Self:
         """Listen."""
