@@ -94,7 +94,7 @@ def test_two_price_lists_of_nearly_one_spelling_are_two(customers) -> None:
 
 def test_a_delivery_of_changes_says_nothing_of_those_it_leaves_out(customers) -> None:
     before = customers(20, customer_category=["Retail"] * 10 + ["Trade"] * 10)
-    after = replace(tk.Delivery(customers(2, customer_category=["Retail", "Spares"])), kind="changes")
+    after = replace(Delivery(customers(2, customer_category=["Retail", "Spares"])), kind="changes")
     assert told(before, after) == [("new", "customer_category", "", "Spares", 0, 1)]
 
 

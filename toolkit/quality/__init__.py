@@ -3,11 +3,12 @@
 May import: `reading` and what is below.
 """
 
-from toolkit.quality.correcting import PATCH, Correction, called_for, correct, preview_corrections
+from toolkit.quality.correcting import PATCH, Correction, Preview, called_for, correct, preview_corrections
 from toolkit.quality.drifting import Drift, drift
-from toolkit.quality.patches import Patch, apply_patch, patch_between, read_patch
+from toolkit.quality.patches import Patch, Patched, apply_patch, patch_between, read_patch
 from toolkit.quality.profiling import Profile, profile
 from toolkit.quality.review_sheet import read_corrections, write_mending_sheet
+from toolkit.quality.review_sheet import read_corrections as read_review_sheet  # until it is renamed
 from toolkit.quality.rules import RULES, Rule, choose_rules
 from toolkit.quality.scanning import Scan, scan
 from toolkit.quality.validation import ValidationReport, validate
@@ -18,6 +19,8 @@ __all__ = [
     "Correction",
     "Drift",
     "Patch",
+    "Patched",
+    "Preview",
     "Profile",
     "Rule",
     "Scan",
@@ -32,6 +35,7 @@ __all__ = [
     "profile",
     "read_corrections",
     "read_patch",
+    "read_review_sheet",
     "scan",
     "validate",
     "write_mending_sheet",

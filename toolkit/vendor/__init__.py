@@ -9,7 +9,7 @@ from toolkit.vendor.client import Client
 from toolkit.vendor.connection import connected, pace_folder
 from toolkit.vendor.refusals import Refusal
 from toolkit.vendor.sandbox import Sandbox
-from toolkit.vendor.schema_check import add_attribute, ask_schema, check_schema
+from toolkit.vendor.schema_check import SchemaCheck, add_attribute, ask_schema, check_schema
 
 __all__ = [
     "Answer",
@@ -19,6 +19,7 @@ __all__ = [
     "Envelope",
     "Refusal",
     "Sandbox",
+    "SchemaCheck",
     "Verdict",
     "add_attribute",
     "ask_schema",
