@@ -331,7 +331,7 @@ def test_a_refused_row_goes_out_in_a_sheet_and_back_to_the_vendor(
     book["rows"].cell(rows[5], columns["customer_price_list_id"]).value = "0042"
     book.save(sheet)
     assert run("repush", name, "--yes")[1]["refused"] == 1  # as it was
-    code, said, _ = run("repush", name, "--sheet", sheet, "--yes")
+    code, said, _ = run("repush", name, "--patch", sheet, "--yes")
     assert (code, said["rows"], said["accepted"]) == (0, 1, 1)
     assert sandbox.table().query("customer_id == 'C4'")["customer_price_list_id"].tolist() == ["0042"]
 

@@ -110,7 +110,7 @@ def repush(
     name: str,
     /,
     *,
-    sheet: Path | None = None,
+    patch: Path | None = None,
     whole: bool = False,
     sending: Sending = AFTER_ASKING,
     json: Json = False,
@@ -119,14 +119,15 @@ def repush(
 
     Parameters
     ----------
-    sheet
-        The review sheet of the refused rows, as 'report --excel' wrote it and the data owner corrected it.
+    patch
+        The review sheet of the refused rows that the data owner sent back (.xlsx), or a patch.
     whole
         Send the accepted rows as well.
     """
     say_label()
-    patch = tk.read_review_sheet(sheet) if sheet else None
-    planned = tk.repush(name, patch=patch, whole=whole, reason=sending.reason, **sending.chosen())
+    read = tk.read_review_sheet if patch and patch.suffix.lower() == ".xlsx" else tk.read_patch
+    fixed = read(patch) if patch else None
+    planned = tk.repush(name, patch=fixed, whole=whole, reason=sending.reason, **sending.chosen())
     return _sent(planned, sending, json)
 
 

@@ -27,7 +27,7 @@ def report(name: str = "", /, *, excel: Path | None = None, json: Json = False) 
     Parameters
     ----------
     excel
-        Write the refused rows as a review sheet for the data owner; 'repush --sheet' reads it back.
+        Write the refused rows as a review sheet for the data owner; 'repush --patch' reads it back.
     """
     require_free(excel)
     say_label()

@@ -257,7 +257,7 @@ def _(result: results.PushReport) -> list[str]:
     if result.n_refused and result.state != "dry run":
         lines.append(
             f"  To fix them: 'toolkit report {result.push} --excel refused.xlsx', and when the data owner has "
-            f"corrected it 'toolkit repush {result.push} --sheet refused.xlsx'."
+            f"corrected it 'toolkit repush {result.push} --patch refused.xlsx'."
         )
     lines += _lines(result.unknown, "unknown, sent without an answer: source_row {source_row}, {id}", "unknown rows")
     lines += _lines(result.overtaken, "{message}: source_row {source_row}, {id}", "rows left out")
