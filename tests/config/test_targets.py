@@ -143,6 +143,7 @@ def test_what_use_chose_is_the_default_of_settings() -> None:
 def test_a_running_sandbox_is_used_with_records_of_its_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOOLKIT_TARGET", "acme")
     monkeypatch.setenv("TOOLKIT_CONTRACT", "2026-04")
+    (project / "toolkit.toml").write_text(FILE + '[targets.sandbox]\nhome = "rehearsal"\n', encoding="utf-8")
     with tk.Sandbox(contract="current") as sandbox:
         settings = tk.use(sandbox)
         assert (settings.target, settings.base_url, settings.contract) == ("sandbox", sandbox.url, "current")

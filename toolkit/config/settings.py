@@ -306,7 +306,7 @@ def _from_file(file: Path | None, environment: Values, given: Values) -> dict[st
     default, named = read_targets(file, Settings.model_fields)
     over = environment | given
     name = over.get("target", default.get("target", SANDBOX))
-    if name in named:
+    if name in named and not (_of_sandbox(name) and "base_url" in given):  # a running sandbox is a host of its own
         # A name in a shell's environment outlives the moment it was set for. If it could move a named target to
         # another host, that host would receive the target's rows, and the target's ledger would record them.
         if "base_url" in over:
