@@ -61,7 +61,7 @@ def test_the_demo_describes_the_main_job_and_runs_every_notebook(tmp_path: Path)
         assert words in story
     held, table = re.search(r"The ledger has (\d+) versions .* table has (\d+) rows", story).groups()
     assert held == table
-    assert len(list((tmp_path / "demo").glob("*.html"))) == 8
+    assert len(list((tmp_path / "demo").glob("*.html"))) == 12  # six steps of two deliveries
     done = sorted((tmp_path / "demo" / "notebooks").glob("*.ipynb"))
     assert str(done[0].parent) in story
     assert [path.stem for path in done] == names()

@@ -131,24 +131,20 @@ def _read(path: Path) -> Delivery:
 
 def _deliver(path: Path, place: Path, say: Say, title: str) -> None:
     say(f"\n{title}: {path.name}")
-    delivery = _read(path)
-    say(f"  read       {delivery.summary()} ({', '.join(delivery.notes)})")
-    corrected = tk.correct(delivery)
-    say(f"  corrected  {corrected.summary()}")
+    corrected = tk.correct(delivery := _read(path))
     report = tk.validate(corrected)
-    say(f"  checked    {report.summary()}")
-    for why, n in report.counts.items():
-        say(f"             {why}: {n}")
     changes = tk.diff(tk.Ledger.of().snapshot(), report)
-    say(f"  compared   {changes.summary()}")
     plan = tk.plan_push(changes)
-    say(f"  planned    {plan.summary()}")
     result = tk.push(plan, reason=title, progress=False)
-    say(f"  pushed     {result.summary()}")
-    for row in result.refused.to_dict("records"):
-        say(
-            f"             refused: row {row['source_row']} of the file, customer {row[ID]}: "
-            f"{row['code']} {row['message']}"
-        )
-    for name, each in (("validation", report), ("diff", changes), ("plan", plan), ("push", result)):
-        each.to_html(place / f"{path.stem}_{name}.html")
+    refusals = result.refused.itertuples()
+    for word, step, details in (
+        ("read", delivery, delivery.notes),
+        ("corrected", corrected, ()),
+        ("checked", report, [f"{why}: {n}" for why, n in report.counts.items()]),
+        ("compared", changes, ()),
+        ("planned", plan, ()),
+        ("pushed", result, [f"refused: row {r.source_row} of the file: {r.code} {r.message}" for r in refusals]),
+    ):
+        for line in (f"{word:<10} {step.summary()}", *(f"{'':<10} {detail}" for detail in details)):
+            say(f"  {line}")
+        step.to_html(place / f"{path.stem}_{word}.html")
