@@ -1,9 +1,8 @@
-# `make demo`, `make test`, `make lab` each do all the set-up they need, in .venv beside this file.
+# `make demo`, `make test` and `make lab` each do the set-up they need, in .venv beside this file.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PORT ?= 8765
-# Jupyter refuses root unless told otherwise, and in a container there is nobody else.
+# Jupyter refuses to run as root without this option, and in a container there is often no other user.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: demo test test-all lab bench lint clean
@@ -19,8 +18,6 @@ test-all: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto
 
 lab: $(VENV)/core
-	@$(BIN)/toolkit sandbox --port $(PORT) & sandbox=$$!; trap "kill $$sandbox" EXIT INT TERM; \
-	TOOLKIT_BASE_URL=$${TOOLKIT_BASE_URL:-http://127.0.0.1:$(PORT)} \
 	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb $(LAB_OPTIONS)
 
 ROWS ?= 1000000
@@ -29,8 +26,9 @@ PEERS := .venv-peers
 bench: $(VENV)/dev $(PEERS)/ready
 	$(BIN)/python -m tests.benchmarks.bench $(ROWS) $(PEERS)/bin/python
 	$(BIN)/python -m tests.benchmarks.bench_push $(ROWS)
+	$(BIN)/python -m tests.benchmarks.bench_start
 
-# ydata-profiling refuses the pandas that the toolkit needs, so the peers have an environment of their own.
+# ydata-profiling does not work with the pandas that the toolkit needs, so the peers have their own environment.
 $(PEERS)/ready: tests/benchmarks/peers.py
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check dataframely pointblank ydata-profiling 'setuptools<81' polars pyarrow
@@ -44,7 +42,7 @@ clean:
 
 $(VENV)/core: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
-	{ echo "The toolkit needs Python 3.11 to 3.13: name one with 'make PYTHON=python3.12 …'."; exit 1; }
+	{ echo "The toolkit needs Python 3.11 to 3.13: choose one with 'make PYTHON=python3.12 …'."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@

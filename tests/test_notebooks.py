@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, by themselves and in a real browser, readable in light and dark."""
+"""The notebooks run from top to bottom, headless and in a real browser, and are readable in light and dark."""
 
 from __future__ import annotations
 
@@ -47,9 +47,11 @@ def test_a_notebook_is_a_story_in_short_cells_without_outputs(name: str) -> None
     assert all(not c.outputs and c.execution_count is None for c in code)
     assert all(len(c.source.splitlines()) <= 8 and "def " not in c.source for c in code)
     assert any("assert " in c.source for c in code)
+    assert "tk.use(sandbox)" in code[1].source  # chosen once, at the top
+    assert not any("settings=" in c.source for c in code)
 
 
-def test_the_demo_tells_the_main_job_and_runs_every_notebook(tmp_path: Path) -> None:
+def test_the_demo_describes_the_main_job_and_runs_every_notebook(tmp_path: Path) -> None:
     lines: list[str] = []
     run_demo(tmp_path / "demo", say=lines.append)
     story = "\n".join(lines)
@@ -57,9 +59,9 @@ def test_the_demo_tells_the_main_job_and_runs_every_notebook(tmp_path: Path) -> 
     for words in ("First delivery", "1 refused", "DI_E_00017 price list is not known", "Second delivery", "39 accepted",
                   "no push is open", "1 entry in the ledger, from 2026-10-01_customers.xlsx"):  # fmt: skip
         assert words in story
-    held, table = re.search(r"The ledger holds (\d+) versions .* table holds (\d+) rows", story).groups()
+    held, table = re.search(r"The ledger has (\d+) versions .* table has (\d+) rows", story).groups()
     assert held == table
-    assert len(list((tmp_path / "demo").glob("*.html"))) == 8
+    assert len(list((tmp_path / "demo").glob("*.html"))) == 12  # six steps of two deliveries
     done = sorted((tmp_path / "demo" / "notebooks").glob("*.ipynb"))
     assert str(done[0].parent) in story
     assert [path.stem for path in done] == names()
@@ -71,7 +73,7 @@ def test_the_demo_tells_the_main_job_and_runs_every_notebook(tmp_path: Path) -> 
         assert "stderr" not in text
 
 
-def test_a_demo_empties_no_folder_of_somebody_elses(tmp_path: Path) -> None:
+def test_a_demo_empties_only_a_folder_that_a_demo_created(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("mine", encoding="utf-8")
     for place in (tmp_path, tmp_path / "precious.txt"):
         with pytest.raises(InputError, match="name a new folder"):
@@ -81,7 +83,7 @@ def test_a_demo_empties_no_folder_of_somebody_elses(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A JupyterLab whose every folder is a temporary one; gives its address."""
+    """The address of a JupyterLab all of whose folders are temporary."""
     place = tmp_path_factory.mktemp("lab")
     folders = {f"JUPYTER_{name}_DIR": str(place / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
     work = place / "work"
@@ -157,7 +159,7 @@ def test_a_notebook_runs_in_jupyterlab_and_is_readable_in_light_and_dark(name: s
     assert "execute_result" in kinds
     assert "error" not in kinds
     page.wait_for_selector(".tk")
-    shots = os.environ.get("SCREENSHOTS")  # a folder to look at the result oneself
+    shots = os.environ.get("SCREENSHOTS")  # a folder, to look at the result
     for theme in ("JupyterLab Light", "JupyterLab Dark"):
         page.evaluate(THEME, theme)
         page.wait_for_function(f"() => document.body.dataset.jpThemeName === '{theme}'")

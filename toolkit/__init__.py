@@ -1,99 +1,86 @@
-"""Customer master data in; exactly what changed out; a record of what became of every row.
+"""Customer master data: check it, compare it, send exactly what changed, and keep a record of every row.
 
-Each station takes a frame, a `Delivery`, or the result of the station before::
+Each step takes a frame, a `Delivery`, or the result of the step before::
 
     delivery = read_customers("customers.csv", mapping="customers.toml")
     report = validate(correct(delivery))
     changes = diff(Ledger.of().snapshot(), report)
     result = push(plan_push(changes))
 
-Errors are in `toolkit.errors`.
+The types of the results are in `toolkit.results`, the errors in `toolkit.errors`. A name is imported when it is first
+used: ``import toolkit`` alone loads nothing else.
 """
 
-from toolkit.config import Settings
-from toolkit.ledger import Diff, Ledger, Snapshot, diff
-from toolkit.model import Contract, CustomAttribute, Customer, Delivery
-from toolkit.pushing import (
-    PushPlan,
-    PushReport,
-    Status,
-    abandon,
-    correct_customers,
-    dry_run,
-    plan_push,
-    push,
-    pushes,
-    report,
-    repush,
-    resume,
-    revert,
-    settle,
-    status,
-)
-from toolkit.quality import (
-    Correction,
-    Patch,
-    Profile,
-    Scan,
-    ValidationReport,
-    apply_patch,
-    correct,
-    patch_between,
-    preview_corrections,
-    profile,
-    read_patch,
-    read_review_sheet,
-    scan,
-    validate,
-)
-from toolkit.reading import Mapping, MappingSuggestion, read_customers, suggest_mapping
-from toolkit.vendor import Client, Sandbox, add_attribute, check_schema
+from typing import TYPE_CHECKING
+
+from toolkit.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from toolkit.config import Settings, use
+    from toolkit.ledger import Ledger, diff
+    from toolkit.model import Contract, CustomAttribute, Customer
+    from toolkit.pushing import (
+        abandon,
+        dry_run,
+        plan_correction,
+        plan_push,
+        push,
+        push_history,
+        push_report,
+        repush,
+        resume,
+        revert,
+        settle,
+        status,
+    )
+    from toolkit.quality import (
+        apply_patch,
+        correct,
+        drift,
+        patch_between,
+        preview_corrections,
+        profile,
+        read_patch,
+        read_review_sheet,
+        validate,
+    )
+    from toolkit.reading import Mapping, read_customers, suggest_mapping
+    from toolkit.vendor import Sandbox, check_schema
+else:
+    __getattr__, __dir__ = on_first_use(__name__)
 
 __all__ = [
-    "Client",
     "Contract",
-    "Correction",
     "CustomAttribute",
     "Customer",
-    "Delivery",
-    "Diff",
     "Ledger",
     "Mapping",
-    "MappingSuggestion",
-    "Patch",
-    "Profile",
-    "PushPlan",
-    "PushReport",
     "Sandbox",
-    "Scan",
     "Settings",
-    "Snapshot",
-    "Status",
-    "ValidationReport",
     "abandon",
-    "add_attribute",
     "apply_patch",
     "check_schema",
     "correct",
-    "correct_customers",
     "diff",
+    "drift",
     "dry_run",
     "patch_between",
+    "plan_correction",
     "plan_push",
     "preview_corrections",
     "profile",
     "push",
-    "pushes",
+    "push_history",
+    "push_report",
     "read_customers",
     "read_patch",
     "read_review_sheet",
-    "report",
     "repush",
     "resume",
     "revert",
-    "scan",
     "settle",
     "status",
     "suggest_mapping",
+    "use",
     "validate",
 ]

@@ -4,24 +4,24 @@
 
     ToolkitError
     ├── SettingsError           a setting, the token or the target is missing or cannot be used
-    ├── InputError              what the analyst handed in cannot be used as it is
+    ├── InputError              an argument, a file or an option cannot be used as it is
     │   ├── ReadingError        the file is not a readable customer table
     │   ├── MappingError        the mapping contradicts itself or does not fit the file
-    │   └── CorrectionError     a correction is unknown, or lacks what it needs
-    ├── LedgerError             the ledger is not readable, or belongs to another target
-    ├── PlanError               a plan cannot be made, or no longer fits what it was made for
-    │   └── GuardError          a guard speaks that was not overruled; nothing was sent
-    ├── JournalError            the record of a push cannot be used
+    │   └── CorrectionError     a correction is unknown, or something that it needs is missing
+    ├── LedgerError             the ledger cannot be read, or belongs to another target
+    ├── PlanError               a plan cannot be made, or no longer fits the state that it was made for
+    │   └── GuardError          a guard blocked the push and was not allowed; nothing was sent
+    ├── JournalError            the journal of a push cannot be used
     │   ├── OpenPushError       an earlier push is still open
     │   └── NothingOpenError    there is no open push to resume or abandon
     ├── SandboxError            the embedded sandbox cannot be started
-    └── StoppedError            a push stopped before its end; carries the report of what was done
+    └── StoppedError            a push stopped before its end; has the report of what was done
         ├── AuthorizationError  the vendor refused the token (401, 403)
         ├── AddressError        there is nothing at this address (404)
-        └── UnreachableError    the host cannot be reached, or went on failing
+        └── UnreachableError    the host cannot be reached, or keeps failing
 
-Bad rows and refused rows are results, never errors. A ``SchemaWarning`` is none either: the vendor's columns differ
-from ours, and a push goes on. Messages name keys and columns, never row values, and never the token.
+Bad rows and refused rows are results, never errors. A ``SchemaWarning`` is not an error either: the vendor's columns
+differ from ours, and the push continues. Messages name keys and columns, never row values, and never the token.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 class ToolkitError(Exception):
-    """The root: whatever the toolkit raises on purpose."""
+    """The root of all errors that the toolkit raises on purpose."""
 
 
 class SettingsError(ToolkitError):
@@ -53,11 +53,11 @@ class SettingsError(ToolkitError):
 
 
 class SchemaWarning(UserWarning):
-    """The vendor's columns differ from ours, or could not be told; a push goes on."""
+    """The vendor's columns differ from ours, or could not be checked; the push continues."""
 
 
 class InputError(ToolkitError):
-    """What the analyst handed in cannot be used as it is."""
+    """An argument, a file or an option cannot be used as it is."""
 
 
 class ReadingError(InputError):
@@ -69,23 +69,23 @@ class MappingError(InputError):
 
 
 class CorrectionError(InputError):
-    """A correction is unknown, or lacks what it needs."""
+    """A correction is unknown, or something that it needs is missing."""
 
 
 class LedgerError(ToolkitError):
-    """The ledger is not readable, or belongs to another target."""
+    """The ledger cannot be read, or belongs to another target."""
 
 
 class PlanError(ToolkitError):
-    """A plan cannot be made, or no longer fits what it was made for."""
+    """A plan cannot be made, or no longer fits the state that it was made for."""
 
 
 class GuardError(PlanError):
-    """A guard speaks that was not overruled; nothing was sent."""
+    """A guard blocked the push and was not allowed; nothing was sent."""
 
 
 class JournalError(ToolkitError):
-    """The record of a push cannot be used."""
+    """The journal of a push cannot be used."""
 
 
 class OpenPushError(JournalError):
@@ -122,7 +122,7 @@ class StoppedError(ToolkitError):
     Attributes
     ----------
     report
-        The `PushReport` of what was done until then, once the push has drawn it up; else None.
+        The `PushReport` of what was done until then; None before the push has made it.
     """
 
     report: Any = None
@@ -137,4 +137,4 @@ class AddressError(StoppedError):
 
 
 class UnreachableError(StoppedError):
-    """The host cannot be reached, or went on failing."""
+    """The host cannot be reached, or keeps failing."""

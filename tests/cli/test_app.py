@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
@@ -19,10 +20,11 @@ import pandas as pd
 import pytest
 from openpyxl import load_workbook
 
+import toolkit
 from tests.support.clocks import Clock
 from tests.support.workbooks import cells_of
-from toolkit.cli import app as cli
-from toolkit.cli import terminal
+from toolkit import cli
+from toolkit.cli.app import COMMANDS
 from toolkit.config.settings import Settings
 from toolkit.pushing.runs import dry_run, push, resume
 from toolkit.reading.mapping import Mapping
@@ -42,9 +44,8 @@ Run = Callable[..., tuple[int, Any, str]]
 @pytest.fixture(autouse=True)
 def in_the_root(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(terminal, "push", partial(push, pace=clock.pace))  # waits for nothing
-    for name, function in (("resume", resume), ("dry_run", dry_run)):
-        monkeypatch.setattr(cli, name, partial(function, pace=clock.pace))
+    for name, function in (("push", push), ("resume", resume), ("dry_run", dry_run)):
+        monkeypatch.setattr(toolkit, name, partial(function, pace=clock.pace))  # waits for nothing
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_the_main_job_from_check_to_history(run: Run, sandbox: Sandbox, tmp_path
     assert sum(planned[fate] for fate in FATES) == planned["rows"] == planned["unsent"] == checked["good"]
 
     code, pushed, _ = run("push", *FIRST, "--plan", planned["plan"], "--yes", "--reason", "First delivery")
-    assert code == 1  # the quarantined rows are still to be mended
+    assert code == 1  # the quarantined rows are still to be fixed
     assert pushed.keys() >= PUSH_KEYS
     assert pushed["accepted"] == pushed["rows"] == len(sandbox.table()) == checked["good"]
     assert pushed["plan"] == planned["plan"]
@@ -164,7 +165,7 @@ def test_set_and_correct_work_over_the_file(run: Run, sandbox: Sandbox, tmp_path
         (["check", "nowhere.csv"], "nowhere.csv"),
         (["snapshot", "--as-of", "yesterday"], "as_of is not a time"),
         (["snapshot", "--as-of", ""], "as_of is not a time"),
-        (["snapshot", "--push", "p-1"], "has no push 'p-1'"),
+        (["snapshot", "--push", "p-1"], "knows no push 'p-1'"),
         (["snapshot", "--push", "p-1", "--as-of", "2026-01-01"], "not both"),
         (["snapshot", "--out", "data/state/x.docx"], ".csv"),
         (["abandon"], "no open push"),
@@ -174,7 +175,7 @@ def test_set_and_correct_work_over_the_file(run: Run, sandbox: Sandbox, tmp_path
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_the_analyst_has_to_mend_is_said_in_one_line(
+def test_what_the_analyst_has_to_fix_is_said_in_one_line(
     run: Run, sandbox: Sandbox, clean: Path, arguments: list[str], words: str
 ) -> None:
     code, said, err = run(*[str(clean) if a == "CLEAN" else a for a in arguments])
@@ -249,7 +250,7 @@ def test_a_file_that_is_no_customer_table_gets_one_clear_message(
 
 
 @pytest.mark.parametrize("trouble", ["token", "address", "host"])
-def test_a_push_that_is_stopped_says_why_and_is_resumed_once_that_is_mended(
+def test_a_push_that_is_stopped_says_why_and_is_resumed_once_that_is_fixed(
     run: Run, sandbox: Sandbox, clean: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
     with socket.socket() as free:
@@ -330,7 +331,7 @@ def test_a_refused_row_goes_out_in_a_sheet_and_back_to_the_vendor(
     book["rows"].cell(rows[5], columns["customer_price_list_id"]).value = "0042"
     book.save(sheet)
     assert run("repush", name, "--yes")[1]["refused"] == 1  # as it was
-    code, said, _ = run("repush", name, "--mended", sheet, "--yes")
+    code, said, _ = run("repush", name, "--patch", sheet, "--yes")
     assert (code, said["rows"], said["accepted"]) == (0, 1, 1)
     assert sandbox.table().query("customer_id == 'C4'")["customer_price_list_id"].tolist() == ["0042"]
 
@@ -371,7 +372,7 @@ def test_an_interrupt_says_how_to_go_on(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(terminal, "push", interrupted)
+    monkeypatch.setattr(toolkit, "push", interrupted)
     code, said, err = run("push", clean, "--yes")
     assert (code, said) == (130, {"error": "interrupted"})
     assert "toolkit resume" in err
@@ -424,7 +425,7 @@ def test_the_sandbox_serves_until_it_is_interrupted(tmp_path: Path, clean: Path)
 
 
 def test_the_review_sheet_goes_out_and_comes_back_as_a_patch(run: Run, tmp_path: Path) -> None:
-    sheet, patch = tmp_path / "owner.xlsx", tmp_path / "fixes.csv"
+    sheet, patch = tmp_path / "owner.xlsx", tmp_path / "fixed.csv"
     code, before, err = run("check", *FIRST, "--excel", sheet)
     assert (code, before["quarantined"]) == (1, 9)
     assert f"review sheet written to {sheet}" in err
@@ -462,7 +463,7 @@ def test_what_comes_after_a_push(run: Run, sandbox: Sandbox, clean: Path, tmp_pa
     code, first, _ = run("push", clean, "--yes")
     assert (code, first["accepted"], first["refused"]) == (1, 4, 1)
     sandbox.vendor.refuse = None
-    assert run("repush", first["push"])[0] == 2  # nobody is there to confirm it
+    assert run("repush", first["push"])[0] == 2  # there is no terminal to confirm it at
     code, again, _ = run("repush", first["push"], "--yes", "--reason", "category opened")
     assert (code, again["accepted"]) == (0, 1)
     code, amended, err = run("amend", "C3", "customer_category=Wholesale", "--reason", "a call", "--yes")
@@ -510,7 +511,7 @@ def test_customers_sent_before_the_toolkit_came_are_taken_over(run: Run, sandbox
     assert run("seed", clean, "--reason", "twice")[0] == 2
 
 
-def test_a_guard_that_speaks_is_2_and_yes_alone_does_not_overrule_it(
+def test_a_guard_that_blocks_is_2_and_yes_alone_does_not_allow_it(
     run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path
 ) -> None:
     assert run("push", clean, "--yes")[0] == 0
@@ -524,8 +525,8 @@ def test_a_guard_that_speaks_is_2_and_yes_alone_does_not_overrule_it(
     assert run("push", changed, "--yes", "--allow", "changed")[1]["accepted"] == 5
 
 
-@pytest.mark.parametrize("how", ["yes", "asked", "nobody there"])
-def test_no_request_leaves_while_a_guard_speaks(
+@pytest.mark.parametrize("how", ["yes", "asked", "no terminal"])
+def test_no_request_is_made_while_a_guard_blocks(
     run: Run, sandbox: Sandbox, clean: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     assert run("push", clean, "--yes")[0] == 0
@@ -555,3 +556,41 @@ def test_no_file_that_is_there_is_written_over(run: Run, clean: Path, tmp_path: 
     assert run("snapshot", "--out", taken)[0] == 2
     assert run("scan", clean, "--good", clean)[0] == run("scan", clean, "--bad", taken)[0] == 2
     assert taken.read_text(encoding="utf-8") == "precious"
+
+
+@pytest.mark.parametrize("name", [name for commands in COMMANDS.values() for name in commands])
+def test_the_list_of_commands_says_what_each_command_says_of_itself(name: str) -> None:
+    (module,) = [module for module, commands in COMMANDS.items() if name in commands]
+    command = getattr(importlib.import_module(f"toolkit.cli.{module}"), name)
+    assert command.__doc__.splitlines()[0] == COMMANDS[module][name]
+
+
+def test_a_target_is_chosen_for_one_command(
+    run: Run, tmp_path: Path, clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("toolkit.config.project.PACKAGE", tmp_path / "toolkit")
+    (tmp_path / "toolkit.toml").write_text('[targets.sandbox-2]\nsolution = "QP_TWO"\n', encoding="utf-8")
+    assert run("push", clean, "--yes", "--target", "sandbox-2")[1]["accepted"] == 5
+    assert run("--target", "sandbox-2", "status")[1]["customers"] == 5
+    assert run("status", "--target", "sandbox")[1]["customers"] == 0
+    before = sorted(tmp_path.rglob("*"))
+    code, said, _ = run("push", clean, "--yes", "--target", "sandbox-3")
+    assert code == 2
+    assert "did you mean 'sandbox-2'? The known targets are sandbox, sandbox-2" in said["error"]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_history_of_a_customer_is_shown_as_text(
+    run: Run, sandbox: Sandbox, clean: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("push", clean, "--yes", "--reason", "First delivery")
+    run("amend", "C3", "customer_category=Wholesale", "--reason", "a call", "--yes", "--allow", "all")
+    capsys.readouterr()
+    assert cli.main(["history", "C3"]) == 0
+    out = capsys.readouterr().out
+    assert "First delivery" in out
+    assert "a call" in out
+    assert "nan" not in out.casefold()
+    assert cli.main(["history", "nobody"]) == 0
+    assert "has no entry of this customer" in capsys.readouterr().out

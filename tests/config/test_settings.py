@@ -1,4 +1,4 @@
-"""Settings: the layers, each refusal, and a token that is nowhere to be seen."""
+"""Settings: the layers, each refusal, and a token that is never shown."""
 
 import io
 import json
@@ -51,7 +51,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):
-    """A project of its own, no settings around it, nobody to ask, an empty keyring."""
+    """A project of its own, without settings, a terminal or a token."""
     for name in list(os.environ):
         if name.upper().startswith("TOOLKIT_") or name in {"PEAK_AUTH_TOKEN", "API_KEY"}:
             monkeypatch.delenv(name)
@@ -137,7 +137,7 @@ def test_extra_headers_may_be_a_table_in_the_file(project):
     assert Settings().extra_headers == {"x-auth-tenant": "acme"}
 
 
-def test_the_path_follows_the_contract_unless_it_is_said():
+def test_the_path_follows_the_contract_unless_it_is_set():
     assert Settings(contract="current").path_style == "objects"
     assert Settings(contract="current", path_style="ingest/object").path_style == "ingest/object"
 
@@ -233,10 +233,20 @@ def test_a_home_that_cannot_be_made_says_which_setting_to_change(project):
 # Refusals
 
 
-def test_an_unknown_variable_is_named_with_the_nearest_spelling(monkeypatch):
-    monkeypatch.setenv("TOOLKIT_TARGTE", "x")
-    with pytest.raises(SettingsError, match=r"'TOOLKIT_TARGTE'.*did you mean 'TOOLKIT_TARGET'\?"):
-        Settings()
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("TOOLKIT_TARGTE", "did you mean 'TOOLKIT_TARGET'"),
+        ("TOOLKIT_CUDA_PATH", "ignored"),
+        ("TOOLKIT_TOKEN", "the token is read from PEAK_AUTH_TOKEN"),
+    ],
+)
+def test_a_variable_of_another_program_is_ignored_with_a_warning(monkeypatch, name, cure):
+    monkeypatch.setenv(name, TOKEN)
+    with pytest.warns(UserWarning, match=f"{name}.*{cure}") as caught:
+        assert Settings().target == "sandbox"
+    assert caught[0].filename == __file__
+    assert TOKEN not in str(caught[0].message)
 
 
 def test_an_unknown_key_is_named_with_its_file_and_the_nearest_spelling(project):
@@ -251,7 +261,7 @@ def test_an_unknown_argument_is_named_with_the_nearest_spelling():
         Settings(operations="UPSERT")
 
 
-def test_a_file_that_is_no_toml_is_named(project):
+def test_a_file_that_is_not_toml_is_named(project):
     path = write(project, "target = \n")
     with pytest.raises(SettingsError, match="line 1") as caught:
         Settings()
@@ -283,7 +293,7 @@ def test_a_value_that_cannot_be_used_is_refused_in_plain_words(given_, what):
     assert "pydantic" not in str(caught.value)
 
 
-def test_all_unusable_values_are_told_at_once_each_with_where_it_comes_from(project, monkeypatch):
+def test_all_unusable_values_are_listed_at_once_each_with_its_origin(project, monkeypatch):
     path = write(project, "solution = 5\n")
     monkeypatch.setenv("TOOLKIT_OPERATION", "INSERT")
     with pytest.raises(SettingsError) as caught:
@@ -295,7 +305,7 @@ def test_all_unusable_values_are_told_at_once_each_with_where_it_comes_from(proj
 
 
 @pytest.mark.parametrize("text", ['{"x": ', "[1]", "x-auth-tenant=acme"])
-def test_extra_headers_that_are_no_json_object_are_refused_without_repeating_them(monkeypatch, text):
+def test_extra_headers_that_are_not_a_json_object_are_refused_without_repeating_them(monkeypatch, text):
     monkeypatch.setenv("TOOLKIT_EXTRA_HEADERS", text)
     with pytest.raises(SettingsError, match="TOOLKIT_EXTRA_HEADERS") as caught:
         Settings()
@@ -327,7 +337,7 @@ def test_an_address_is_kept_in_one_spelling(address, kept):
         ("", "such as https"),
         ("ingestion.peak.ai", "such as https"),
         ("ftp://ingestion.peak.ai", "such as https"),
-        ("https://", "names no host"),
+        ("https://", "has no host"),
         ("https://ingestion.peak.ai:seven", "such as https"),
         ("https://ingestion.peak.ai /x", "such as https"),
         ("https://ingestion.peak.ai\n", "such as https"),
@@ -381,7 +391,7 @@ def test_the_sandbox_and_a_real_target_never_share_a_ledger():
     with pytest.raises(SettingsError, match="has no host"):
         Settings(target="acme")
     for name in ("sandbox", "Sandbox", "sandbox-2"):
-        with pytest.raises(SettingsError, match="belongs to the sandbox"):
+        with pytest.raises(SettingsError, match="is for the sandbox"):
             real(target=name)
     assert Settings(target="sandbox-2").target == "sandbox-2"
 
@@ -440,17 +450,19 @@ def test_without_a_token_or_a_terminal_the_error_says_what_to_set(locked):
 def test_at_a_terminal_the_token_is_asked_for_without_echo(monkeypatch):
     questions = []
     monkeypatch.setattr("sys.stdin", Terminal())
-    monkeypatch.setattr("toolkit.config.credentials.getpass", lambda question: questions.append(question) or TOKEN)
+    monkeypatch.setattr("getpass.getpass", lambda question: questions.append(question) or TOKEN)
     assert real().token().get_secret_value() == TOKEN
     assert questions == ["Access token for ingestion.peak.ai: "]
 
 
-def test_a_question_without_an_answer_is_an_error():
+def test_a_question_without_an_answer_is_an_error(monkeypatch):
     def closed(question):
         raise EOFError
 
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("getpass.getpass", closed)
     with pytest.raises(SettingsError, match="No token was given"):
-        real().token(prompt=closed)
+        real().token()
 
 
 @pytest.mark.parametrize("token", ["", " ", "two words", "Bearer abc", "line\n", "line\r\n", "tab\t", "Ümlaut", "\x00"])
@@ -499,17 +511,10 @@ def test_a_loopback_host_takes_the_sandboxs_token_without_asking_anyone(monkeypa
 def test_a_token_in_the_file_or_an_argument_is_refused_without_being_shown(project, name):
     write(project, f'{name} = "{TOKEN}"\n')
     for attempt in (Settings, lambda: Settings(**{name: TOKEN})):
-        with pytest.raises(SettingsError, match=r"the token is no setting.*PEAK_AUTH_TOKEN") as caught:
+        with pytest.raises(SettingsError, match=r"the token is not a setting.*PEAK_AUTH_TOKEN") as caught:
             attempt()
         assert TOKEN not in "".join(traceback.format_exception(caught.value))
         (project / "toolkit.toml").unlink(missing_ok=True)
-
-
-def test_a_token_among_the_settings_of_the_environment_is_refused(monkeypatch):
-    monkeypatch.setenv("TOOLKIT_TOKEN", TOKEN)
-    with pytest.raises(SettingsError, match="the token is no setting") as caught:
-        Settings()
-    assert TOKEN not in str(caught.value)
 
 
 def test_the_token_is_nowhere_in_the_settings(tmp_path, monkeypatch):
@@ -555,47 +560,62 @@ def test_the_settings_show_where_rows_go_and_where_records_are_kept():
 # The host of a file
 
 
-def test_a_real_host_from_a_file_is_confirmed_once_for_each_file_and_host(project, tmp_path, monkeypatch):
+@pytest.fixture
+def answer(monkeypatch, capsys):
+    """`answer("y\\n")` puts an answer at the terminal; `answer.asked()` is what was asked since."""
+
+    def put(text):
+        monkeypatch.setattr("sys.stdin", Terminal(text))
+
+    put.asked = lambda: capsys.readouterr().err
+    return put
+
+
+def test_a_real_host_from_a_file_is_confirmed_once_for_each_file_and_host(project, config, answer, monkeypatch):
     monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
     names = "".join(f'{name} = "{value}"\n' for name, value in NAMES.items())
     path = write(project, f'base_url = "{REAL}"\n{names}')
-    config, questions = tmp_path / "config", []
-
-    def ask(question):
-        questions.append(question)
-        return "yes\n"
-
-    for _ in range(2):
-        assert Settings().token(ask=ask, config_dir=config).get_secret_value() == TOKEN
-    assert len(questions) == 1
-    assert str(path) in questions[0]
-    assert "ingestion.peak.ai" in questions[0]
+    answer("yes\nno\n")
+    assert Settings().token().get_secret_value() == TOKEN
+    asked = answer.asked()
+    assert str(path) in asked
+    assert "ingestion.peak.ai" in asked
+    assert Settings().token().get_secret_value() == TOKEN
+    assert answer.asked() == ""
     (kept,) = config.iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert TOKEN not in kept.read_text()
 
+    answer("yes\nyes\n")
     write(project, f'base_url = "https://ingestion.evil.example"\n{names}')
-    Settings().token(ask=ask, config_dir=config)
+    Settings().token()
     write(project / "notebooks", f'base_url = "{REAL}"\n{names}')
     monkeypatch.chdir(project / "notebooks")
-    Settings().token(ask=ask, config_dir=config)
-    assert len(questions) == 3
+    Settings().token()
+    assert answer.asked().count("[y/N]") == 2
     assert len(kept.read_text().splitlines()) == 3
 
 
 @pytest.fixture
-def named_by_file(project, tmp_path):
+def config(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "config" / "customer-toolkit"
+
+
+@pytest.fixture
+def named_by_file(project, config):
     write(project, f'base_url = "{REAL}"\n' + "".join(f'{k} = "{v}"\n' for k, v in NAMES.items()))
-    return tmp_path / "config"
+    return config
 
 
-@pytest.mark.parametrize("answer", ["", "n", "no\n", "what?"])
-def test_a_host_that_is_not_confirmed_gets_no_token(named_by_file, monkeypatch, answer):
+@pytest.mark.parametrize("said", ["", "n", "no\n", "what?"])
+def test_a_host_that_is_not_confirmed_gets_no_token(named_by_file, monkeypatch, answer, said):
+    answer(said)
     ring = MemoryKeyring()
     keyring.set_keyring(ring)
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "not a token\n")  # reading it would raise another error
     with pytest.raises(SettingsError, match="was not confirmed"):
-        Settings().token(ask=lambda question: answer, config_dir=named_by_file)
+        Settings().token()
     assert ring.asked == []
     assert not named_by_file.exists()
 
@@ -604,31 +624,33 @@ def test_without_a_terminal_the_host_of_a_file_is_refused_and_the_way_is_said(na
     monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
     assert Settings().host == "ingestion.peak.ai"  # checking and comparing need no confirmation
     with pytest.raises(SettingsError, match="set TOOLKIT_BASE_URL in the environment"):
-        Settings().token(config_dir=named_by_file)
+        Settings().token()
     monkeypatch.setenv("TOOLKIT_BASE_URL", REAL)
-    assert Settings().token(config_dir=named_by_file).get_secret_value() == TOKEN
+    assert Settings().token().get_secret_value() == TOKEN
 
 
 def test_a_pickled_copy_still_wants_its_host_confirmed(named_by_file):
     copy = pickle.loads(pickle.dumps(Settings()))
     with pytest.raises(SettingsError, match="not confirmed"):
-        copy.confirm(config_dir=named_by_file)
+        copy.confirm()
 
 
 def test_at_a_terminal_the_question_goes_to_standard_error(named_by_file, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
-    Settings().confirm(config_dir=named_by_file)
+    Settings().confirm()
     said = capsys.readouterr()
     assert said.out == ""
     assert "ingestion.peak.ai" in said.err
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    Settings().confirm(config_dir=named_by_file)
+    Settings().confirm()
 
 
-def test_a_memory_that_cannot_be_written_is_an_error_with_a_way_out(named_by_file):
+def test_an_answer_that_cannot_be_stored_is_an_error_with_a_way_out(named_by_file, answer):
+    named_by_file.parent.mkdir()
     named_by_file.write_text("a file where the folder should be")
+    answer("y\n")
     with pytest.raises(SettingsError, match="set TOOLKIT_BASE_URL"):
-        Settings().confirm(ask=lambda question: "y", config_dir=named_by_file)
+        Settings().confirm()
 
 
 def test_a_loopback_host_of_a_file_needs_no_confirmation(project):
@@ -643,9 +665,11 @@ def test_a_token_that_is_refused_is_in_no_frame_of_the_traceback(monkeypatch, wh
         monkeypatch.setenv("PEAK_AUTH_TOKEN", spoiled)
     elif where == "keyring":
         keyring.set_keyring(MemoryKeyring({("customer-toolkit", "ingestion.peak.ai"): spoiled}))
-    ask = {"prompt": lambda question: spoiled} if where == "prompt" else {}
+    if where == "prompt":
+        monkeypatch.setattr("sys.stdin", Terminal())
+        monkeypatch.setattr("getpass.getpass", lambda question: spoiled)
     with pytest.raises(SettingsError) as caught:
-        real().token(**ask)
+        real().token()
     of_toolkit = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     of_toolkit.stack[:] = [frame for frame in of_toolkit.stack if "toolkit" in Path(frame.filename).parts]
     assert of_toolkit.stack

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clocks import Clock
-from toolkit.cli import app as cli
-from toolkit.cli import terminal
+from toolkit import cli
 from toolkit.pushing.runs import push
 from toolkit.vendor.sandbox import Sandbox
 
@@ -67,7 +66,7 @@ def written(folder: Path, header: str) -> Path:
 def test_twelve_real_deliveries_send_what_is_new_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], clock: Clock
 ) -> None:
-    monkeypatch.setattr(terminal, "push", partial(push, pace=clock.pace))
+    monkeypatch.setattr("toolkit.push", partial(push, pace=clock.pace))
 
     def run(*arguments: str) -> tuple[int, dict]:
         capsys.readouterr()

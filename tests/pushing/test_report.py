@@ -14,7 +14,7 @@ import pytest
 from tests.pushing.test_runs import BAD, Place, refuse_bad, vendor
 from tests.support.clocks import Clock
 from tests.support.workbooks import cells_of
-from toolkit.cli.terminal import fate_lines, status_lines
+from toolkit.cli.terminal import lines_of
 from toolkit.display.components import page
 from toolkit.errors import InputError
 from toolkit.model.delivery import Delivery
@@ -70,7 +70,7 @@ def test_a_count_agrees_with_its_words(place: Place, customers) -> None:
         stopped = place.stopped(customers(n, start=9 * n))
         found = status(settings=place.settings)
         assert f"push {stopped.push} is open, {words}" in found.summary()
-        assert f"{stopped.push} open: {words.partition(' wait')[0]}, 0 accepted" in status_lines(found)[0]
+        assert f"{stopped.push} open: {words.partition(' wait')[0]}, 0 accepted" in lines_of(found)[0]
         place.resume()
 
 
@@ -83,7 +83,7 @@ def test_a_terminal_gets_a_handful_of_the_rows_of_each_kind_and_how_many_more_th
         ({"fate": "unknown"}, "more unknown rows"),
         ({"fate": "unsent", "message": OVERTAKEN}, "more rows left out"),
     ):
-        lines = fate_lines(replace(report, rows=report.rows.assign(**columns)))
+        lines = lines_of(replace(report, rows=report.rows.assign(**columns)))
         assert sum("source_row" in line for line in lines) == 20
         assert lines[20] == f"  and 1,010 {words}"
 

@@ -27,40 +27,38 @@ import pytest
 from openpyxl import Workbook
 from pydantic import SecretStr
 
+import toolkit
 from tests.support.clocks import Clock
 from tests.support.faulty import Fault, Faulty, http
 from tests.support.leaks import Search, spellings
 from toolkit import (
-    Client,
     Ledger,
     Settings,
     abandon,
-    add_attribute,
     check_schema,
+    cli,
     correct,
-    correct_customers,
     diff,
     patch_between,
     plan_push,
     profile,
     push,
-    pushes,
     read_customers,
     repush,
     resume,
     revert,
-    scan,
     settle,
     status,
     suggest_mapping,
     validate,
 )
-from toolkit.cli import app as cli
-from toolkit.cli import terminal
+from toolkit import plan_correction as correct_customers
+from toolkit import push_history as pushes
 from toolkit.errors import ToolkitError
 from toolkit.model.contract import CONTRACTS
+from toolkit.quality import scan
 from toolkit.sending.journal import MAX_ANSWER_CHARACTERS
-from toolkit.vendor import client
+from toolkit.vendor import Client, add_attribute, client
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKENS = {"plain": "s3cret-T0ken-of-A-test-Ab9", "odd": "Zk7+q/9Jd==\"x'yW\\v2&<8>%4~!tail-of-it"}
@@ -264,8 +262,8 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         work(run, server)
         patch.setenv("TOOLKIT_BASE_URL", server.url)
         patch.setenv("TOOLKIT_HOME", str(run.root / "state"))
-        for module, name in ((terminal, "push"), (cli, "resume")):
-            patch.setattr(module, name, partial(getattr(module, name), pace=run.clock.pace))
+        for name, function in (("push", push), ("resume", resume)):
+            patch.setattr(toolkit, name, partial(function, pace=run.clock.pace))
         command_line(run, server)
         # Every request had the token, and the vendor gave all the answers.
         assert all(f"Authorization: {run.token}".encode() in head for head in server.headers)

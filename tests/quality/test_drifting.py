@@ -94,7 +94,7 @@ def test_two_price_lists_of_similar_spelling_are_two(customers) -> None:
 
 def test_in_a_delivery_of_changes_nothing_is_fewer_missing_or_gone(customers) -> None:
     before = customers(20, customer_category=["Retail"] * 10 + ["Trade"] * 10)
-    after = replace(tk.Delivery(customers(2, customer_category=["Retail", "Spares"])), kind="changes")
+    after = replace(Delivery(customers(2, customer_category=["Retail", "Spares"])), kind="changes")
     assert findings_of(before, after) == [("new", "customer_category", "", "Spares", 0, 1)]
 
 

@@ -1,29 +1,60 @@
-"""The main job on the shipped deliveries, told in plain words: what `toolkit demo` runs."""
+"""The sandbox as a server, and the main job on the shipped deliveries, described step by step."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
 
-from toolkit.config import Settings, project_root
+import toolkit as tk
+from toolkit.cli.app import OK
+from toolkit.config import SANDBOX, project_root
 from toolkit.display import plural
 from toolkit.errors import InputError
-from toolkit.ledger import Ledger, diff
 from toolkit.model import ID
-from toolkit.pushing import PushReport, plan_push, push, status
-from toolkit.quality import correct, validate
-from toolkit.reading import read_customers
-from toolkit.vendor import Sandbox
+from toolkit.results import Delivery
 
 DELIVERIES = ("2026-09-01_customers.csv", "2026-10-01_customers.xlsx")
 _QUIET = ["--IPKernelApp.log_level=ERROR"]  # a kernel warns that loopback is not encrypted
 Say = Callable[[str], None]
 MADE_HERE = ".made-by-toolkit-demo"
+
+
+def sandbox(*, port: int = 8765, data: Path | None = None) -> int:
+    """Serve the sandbox on loopback until interrupted.
+
+    Parameters
+    ----------
+    port
+        Where it listens, by default 8765; 0 for a free port.
+    data
+        Its folder; by default the one that the embedded sandbox uses.
+    """
+    settings = tk.Settings(base_url=None, target=SANDBOX)
+    folder = data or settings.folder("sandbox")
+    with tk.Sandbox(folder, port=port, contract=settings.contract) as server:
+        print(f"Sandbox at {server.url}, contract {settings.contract}, data in {folder}", flush=True)
+        token = "the one in PEAK_AUTH_TOKEN" if "PEAK_AUTH_TOKEN" in os.environ else "sandbox"
+        print(f"Token: {token}. To work against it: TOOLKIT_BASE_URL={server.url}", flush=True)
+        threading.Event().wait()
+    return OK
+
+
+def demo(*, folder: Path | None = None) -> int:
+    """Run the main job on the shipped deliveries and the sandbox, and describe each step.
+
+    Parameters
+    ----------
+    folder
+        Where the demo writes its state and the executed notebooks; it is emptied first.
+    """
+    run_demo(folder, say=lambda line: print(line, flush=True))
+    return OK
 
 
 def run_demo(folder: Path | None = None, *, say: Say) -> None:
@@ -32,42 +63,41 @@ def run_demo(folder: Path | None = None, *, say: Say) -> None:
     Parameters
     ----------
     folder
-        Emptied first if an earlier demo made it; by default ``data/state/demo`` in the project's root.
+        Emptied first if an earlier demo created it; by default ``data/state/demo`` in the project's root.
     say
-        Takes each line of the story.
+        Receives each line of the description.
 
     Raises
     ------
     InputError
-        If the folder holds anything else.
+        If the folder contains anything else.
     """
     root = project_root()
     place = folder or root / "data" / "state" / "demo"
     if place.exists() and not (place / MADE_HERE).exists() and (place.is_file() or any(place.iterdir())):
-        raise InputError(f"{place} holds files that no demo made, so it is left as it is: name a new folder.")
+        raise InputError(f"{place} contains files that no demo created, and is not changed: name a new folder.")
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     (place / MADE_HERE).touch()
-    refused = _first_customer(root / "data" / DELIVERIES[0])
-    with Sandbox(place / "sandbox") as sandbox:
-        settings = Settings(base_url=sandbox.url, home=place / "state", ledger=place / "state" / "ledger")
-        say(f"Working against {settings.label}: a local server that keeps the vendor's contract.")
-        sandbox.vendor.refuse = lambda row: (
+    first, second = (root / "data" / name for name in DELIVERIES)
+    with tk.Sandbox(place / "sandbox") as server:
+        say(f"Working against {tk.use(server).label}: a local server that follows the vendor's contract.")
+        # The sandbox refuses the first customer of the first delivery.
+        refused = str(tk.validate(tk.correct(_read(first))).good[ID].iloc[0])
+        server.vendor.refuse = lambda row: (
             "price list is not known to the application" if row.get(ID) == refused else None
         )
-        _deliver(root / "data" / DELIVERIES[0], settings, place, say, "First delivery")
-        sandbox.vendor.refuse = None
-        say("\nThe price list is created in the application: the sandbox refuses that row no more.")
-        _deliver(root / "data" / DELIVERIES[1], settings, place, say, "Second delivery, a month later")
-        say("\nThe record")
-        say(f"  {status(settings=settings).summary()}")
-        snapshot = Ledger.of(settings).snapshot()
-        table = sandbox.table()
+        _deliver(first, place, say, "First delivery")
+        server.vendor.refuse = None
+        say("\nThe price list is created in the application: the sandbox no longer refuses that row.")
+        _deliver(second, place, say, "Second delivery, a month later")
+        say(f"\nThe record\n  {tk.status().summary()}")
+        snapshot = tk.Ledger.of().snapshot()
         say(
-            f"  The ledger holds {plural(snapshot.versions.num_rows, 'version')} of "
-            f"{plural(snapshot.n_customers, 'customer')}; the sandbox's table holds {plural(len(table), 'row')}."
+            f"  The ledger has {plural(snapshot.versions.num_rows, 'version')} of "
+            f"{plural(snapshot.n_customers, 'customer')}; the sandbox's table has {plural(len(server.table()), 'row')}."
         )
-        entries = Ledger.of(settings).history(refused)
+        entries = tk.Ledger.of().history(refused)
         say(
             f"  Customer {refused}, refused at first: {plural(len(entries), 'entry', 'entries')} in the ledger, from "
             f"{', '.join(entries['source_file'].unique())}."
@@ -76,27 +106,16 @@ def run_demo(folder: Path | None = None, *, say: Say) -> None:
     say(f"\nReports, to open in a browser: {place}")
 
 
-def run_notebooks(source: Path, place: Path, *, say: Say, **parameters: Any) -> list[Path]:
-    """Execute every notebook of a folder into another; returns the executed files.
-
-    Parameters
-    ----------
-    parameters
-        Constants set after each notebook's parameters cell.
-    """
+def run_notebooks(source: Path, place: Path, *, say: Say) -> list[Path]:
+    """Execute every notebook of a folder into another; returns the executed files."""
     place.mkdir(parents=True, exist_ok=True)
     done = []
     for path in sorted(source.glob("*.ipynb")):
         book = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
         state = place / f"{path.stem}_state"
         shutil.rmtree(state, ignore_errors=True)
-        code = "\n".join(
-            [
-                f"import os; os.environ['TOOLKIT_HOME'] = {str(state)!r}",
-                *(f"{name} = {value!r}" for name, value in parameters.items()),
-            ]
-        )
-        book.cells.insert(0, nbformat.v4.new_code_cell(code, metadata={"tags": ["injected"]}))
+        code = f"import os; os.environ['TOOLKIT_HOME'] = {str(state)!r}"
+        book.cells.insert(0, nbformat.v4.new_code_cell(code))
         here = {"metadata": {"path": str(path.parent)}}
         NotebookClient(book, kernel_name="python3", timeout=300, resources=here, extra_arguments=_QUIET).execute()
         del book.cells[0]
@@ -106,33 +125,26 @@ def run_notebooks(source: Path, place: Path, *, say: Say, **parameters: Any) -> 
     return done
 
 
-def _deliver(path: Path, settings: Settings, place: Path, say: Say, title: str) -> PushReport:
+def _read(path: Path) -> Delivery:
+    return tk.read_customers(path, mapping=path.with_suffix(".toml"))
+
+
+def _deliver(path: Path, place: Path, say: Say, title: str) -> None:
     say(f"\n{title}: {path.name}")
-    delivery = read_customers(path, mapping=path.with_suffix(".toml"))
-    say(f"  read       {delivery.summary()} ({', '.join(delivery.notes)})")
-    corrected = correct(delivery)
-    say(f"  corrected  {corrected.summary()}")
-    report = validate(corrected, contract=settings.documented)
-    say(f"  checked    {report.summary()}")
-    for why, n in report.counts.items():
-        say(f"             {why}: {n}")
-    changes = diff(Ledger.of(settings).snapshot(), report)
-    say(f"  compared   {changes.summary()}")
-    plan = plan_push(changes, settings=settings)
-    say(f"  planned    {plan.summary()}")
-    result = push(plan, settings=settings, reason=title, progress=False)
-    say(f"  pushed     {result.summary()}")
-    for row in result.refused.to_dict("records"):
-        say(
-            f"             refused: row {row['source_row']} of the file, customer {row[ID]}: "
-            f"{row['code']} {row['message']}"
-        )
-    for name, each in (("validation", report), ("diff", changes), ("plan", plan), ("push", result)):
-        each.to_html(place / f"{path.stem}_{name}.html")
-    return result
-
-
-def _first_customer(path: Path) -> str:
-    """Return the id of the delivery's first customer, whom the sandbox will refuse."""
-    delivery = read_customers(path, mapping=path.with_suffix(".toml"))
-    return str(validate(correct(delivery)).good[ID].iloc[0])
+    corrected = tk.correct(delivery := _read(path))
+    report = tk.validate(corrected)
+    changes = tk.diff(tk.Ledger.of().snapshot(), report)
+    plan = tk.plan_push(changes)
+    result = tk.push(plan, reason=title, progress=False)
+    refusals = result.refused.itertuples()
+    for word, step, details in (
+        ("read", delivery, delivery.notes),
+        ("corrected", corrected, ()),
+        ("checked", report, [f"{why}: {n}" for why, n in report.counts.items()]),
+        ("compared", changes, ()),
+        ("planned", plan, ()),
+        ("pushed", result, [f"refused: row {r.source_row} of the file: {r.code} {r.message}" for r in refusals]),
+    ):
+        for line in (f"{word:<10} {step.summary()}", *(f"{'':<10} {detail}" for detail in details)):
+            say(f"  {line}")
+        step.to_html(place / f"{path.stem}_{word}.html")

@@ -1,30 +1,34 @@
-"""The commands that look at a file and at nothing else: arguments in, exit code out; no logic."""
+"""The commands that look at a file, and send nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from toolkit.cli.terminal import (
-    AS_IT_IS,
-    FINDINGS,
-    OK,
-    Json,
-    Source,
-    finding_lines,
-    labelled,
-    profile_lines,
-    read,
-    require_free,
-    say,
-    show,
-    suggestion_lines,
-    validated,
-)
-from toolkit.config import Settings
-from toolkit.quality import RULES, called_for, preview_corrections, read_review_sheet
-from toolkit.quality import profile as profiled
+import toolkit as tk
+from toolkit.cli.app import say
+from toolkit.cli.terminal import AS_IT_IS, Json, Source, compared, read, require_free, say_label, show, validated
+from toolkit.config import current
+from toolkit.quality import RULES, called_for
 from toolkit.quality import scan as scanned
-from toolkit.reading import suggest_mapping
+
+
+def suggest(
+    file: Path, /, *, source: Source = AS_IT_IS, to: Path | None = None, overwrite: bool = False, json: Json = False
+) -> int:
+    """Propose which column of FILE is which, and how its times are written.
+
+    Parameters
+    ----------
+    to
+        Write the proposal as a mapping; what is undecided is in it as comments, for you to state.
+    overwrite
+        Replace a mapping that exists.
+    """
+    proposed = tk.suggest_mapping(file, mapping=tk.Mapping.load(source.mapping) if source.mapping else None)
+    if to:
+        written = proposed.to_toml(to, corrections=called_for(proposed.sample), overwrite=overwrite)
+        say(f"  written to {written}")
+    return show(proposed, json)
 
 
 def check(file: Path, /, *, source: Source = AS_IT_IS, excel: Path | None = None, json: Json = False) -> int:
@@ -35,12 +39,11 @@ def check(file: Path, /, *, source: Source = AS_IT_IS, excel: Path | None = None
     excel
         Write the quarantined rows as a review sheet for the data owner; 'review' reads it back.
     """
-    report = validated(file, source, Settings())
+    require_free(excel)
+    report = validated(file, source)
     if excel:
-        require_free(excel)
         say(f"  review sheet written to {report.to_excel(excel)}")
-    show(report, json, finding_lines(report))
-    return OK if report.ok else FINDINGS
+    return show(report, json, findings=not report.ok)
 
 
 def scan(
@@ -62,54 +65,31 @@ def scan(
     good, bad
         Where to write the rows without a failure, and those with one and their reasons: .parquet or .csv.
     warnings
-        Look for what will hurt later too, which takes more time and memory.
+        Look for what the contract allows but will cause trouble later too, which takes more time and memory.
     """
-    settings = labelled()
-    for path in (good, bad):
-        if path:
-            require_free(path)
-    found = scanned(file, mapping=mapping, contract=settings.documented, rules=RULES if warnings else ())
+    require_free(good, bad)
+    say_label()
+    found = scanned(file, mapping=mapping, contract=current().documented, rules=RULES if warnings else ())
     for path, write in ((good, found.write_good), (bad, found.write_bad)):
         if path:
             say(f"  written to {write(path)}")
-    show(found, json, [f"  {why}: {n:,}" for why, n in {**found.counts, **found.warning_counts}.items()])
+    counts = [f"  {why}: {n:,}" for why, n in {**found.counts, **found.warning_counts}.items()]
+    code = show(found, json, *counts, findings=not found.ok)
     found.close()
-    return OK if found.ok else FINDINGS
+    return code
 
 
 def profile(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
-    """Say what FILE holds, column by column."""
-    found = profiled(read(file, source, Settings()))
-    show(found, json, profile_lines(found))
-    return OK
-
-
-def suggest(
-    file: Path, /, *, source: Source = AS_IT_IS, to: Path | None = None, overwrite: bool = False, json: Json = False
-) -> int:
-    """Propose which column of FILE is which, and how its times are written.
-
-    Parameters
-    ----------
-    to
-        Write the proposal as a mapping, with what is open as comments for you to state.
-    overwrite
-        Write over a mapping that is there.
-    """
-    proposed = suggest_mapping(file, mapping=source.mapping)
-    if to:
-        written = proposed.to_toml(to, corrections=called_for(proposed.sample), overwrite=overwrite)
-        say(f"  written to {written}")
-    show(proposed, json, suggestion_lines(proposed))
-    return OK
+    """Show what FILE contains, column by column."""
+    return show(tk.profile(read(file, source)), json)
 
 
 def corrections(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
-    """Say what each correction would change in FILE; nothing is changed."""
-    delivery = read(file, source, Settings())
-    found = preview_corrections(delivery, {k: v for k, v in delivery.corrections.items() if not isinstance(v, bool)})
-    show(found, json, [f"  {name}: {n:,}" for name, n in found.counts.items()])
-    return FINDINGS if any(found.counts.values()) else OK
+    """Count what each correction would change in FILE; nothing is changed."""
+    delivery = read(file, source)
+    configured = {name: options for name, options in delivery.corrections.items() if not isinstance(options, bool)}
+    found = tk.preview_corrections(delivery, configured)
+    return show(found, json, findings=any(found.counts.values()))
 
 
 def review(sheet: Path, /, *, out: Path, json: Json = False) -> int:
@@ -118,10 +98,18 @@ def review(sheet: Path, /, *, out: Path, json: Json = False) -> int:
     Parameters
     ----------
     out
-        The patch, a .csv file: give it to the other commands with --patch.
+        The patch, a .csv or .parquet file: give it to the other commands with --patch.
     """
     require_free(out)
-    patch = read_review_sheet(sheet)
+    patch = tk.read_review_sheet(sheet)
     say(f"  written to {patch.write(out)}")
-    show(patch, json)
-    return OK if patch.n_entries else FINDINGS
+    return show(patch, json, findings=not patch.n_entries)
+
+
+def diff(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
+    """Compare FILE with what was sent before."""
+    report, changes = compared(file, source)
+    same = changes.n_unchanged == len(changes.states) and not (changes.n_absent or report.n_quarantined)
+    keys = changes.n_duplicate_keys + report.n_duplicate_keys
+    held = report.n_quarantined
+    return show(changes, json, report, findings=not same, quarantined=held, duplicate_keys=keys)

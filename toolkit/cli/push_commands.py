@@ -1,104 +1,140 @@
-"""The commands for what comes after a push: correct, send again, take back, settle; arguments in, exit code out."""
+"""The commands that send, and those that say what became of rows that were sent."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
+import toolkit as tk
+from toolkit.cli.app import say
 from toolkit.cli.terminal import (
+    AFTER_ASKING,
     AS_IT_IS,
-    FINDINGS,
-    OK,
-    Allow,
+    AS_USUAL,
     Json,
+    Planning,
+    Reason,
+    Sending,
     Source,
-    fate_lines,
-    labelled,
-    left_out_lines,
-    names,
-    plan_lines,
-    print_json,
-    require_free,
-    say,
+    compared,
+    lines_of,
+    pairs,
+    say_label,
     send,
     show,
-    validated,
+    show_values,
 )
-from toolkit.config import Settings
-from toolkit.display import plural
 from toolkit.errors import InputError
-from toolkit.ledger import Ledger
-from toolkit.pushing import Named, Repush, correct_customers
-from toolkit.pushing import history as chronicle
-from toolkit.pushing import repush as replanned
-from toolkit.pushing import revert as reverted
-from toolkit.pushing import seed as seeded
-from toolkit.pushing import settle as settled
-from toolkit.vendor import check_schema
-
-Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask.")]
+from toolkit.pushing import Named, require_digest
+from toolkit.results import Repush
+from toolkit.sending import FATES
 
 
-def amend(
-    customer_id: str, /, *cells: str, reason: str, allow: Allow = (), yes: Yes = False, json: Json = False
+def plan(file: Path, /, *, source: Source = AS_IT_IS, planning: Planning = AS_USUAL, json: Json = False) -> int:
+    """Plan what to send of FILE; nothing leaves the machine."""
+    report, changes = compared(file, source)
+    planned = tk.plan_push(changes, **planning.chosen())
+    return show(planned, json, report, findings=planned.n_rows or report.n_quarantined)
+
+
+def push(
+    file: Path,
+    /,
+    *,
+    source: Source = AS_IT_IS,
+    plan: str = "",
+    dry: Annotated[bool, Parameter(name="--dry-run")] = False,
+    sending: Sending = AFTER_ASKING,
+    json: Json = False,
 ) -> int:
-    """Send a new version of one customer, with other cells.
+    """Send what FILE changes, and report what became of every row.
+
+    Parameters
+    ----------
+    plan
+        The digest of a reviewed plan: nothing is sent if the plan is another one now.
+    dry
+        Have the vendor check the rows and write nothing.
+    """
+    report, changes = compared(file, source)
+    planned = tk.plan_push(changes, **sending.chosen())
+    require_digest(planned, plan)
+    for line in (repr(planned), *lines_of(planned), *lines_of(report)):
+        say(line)
+    result = tk.dry_run(planned) if dry else send(planned, sending)
+    return show(result, json, findings=not result.ok or result.n_quarantined)
+
+
+def resume(*, json: Json = False) -> int:
+    """Continue a push that stopped."""
+    say_label()
+    if not tk.status().open_push:
+        counts = dict.fromkeys(("rows", *FATES, "quarantined", "left_out", "batches", "attempts"), 0)
+        return show_values({"plan": None, **counts}, json, "No push is open: there is nothing to resume.")
+    result = tk.resume()
+    return show(result, json, findings=not result.ok or result.n_quarantined)
+
+
+def abandon(*, rows_lost: bool = False, json: Json = False) -> int:
+    """Close a push that stopped, without sending the rest.
+
+    Parameters
+    ----------
+    rows_lost
+        Close it although the file of its rows is lost.
+    """
+    say_label()
+    return show(tk.abandon(rows_lost=rows_lost), json)
+
+
+def amend(customer_id: str, /, *cells: str, sending: Sending = AFTER_ASKING, json: Json = False) -> int:
+    """Send a new version of one customer, with other values in some columns.
 
     Parameters
     ----------
     cells
-        column=value, as customer_category=Retail; nothing behind the sign makes the cell empty.
-    reason
-        Why, for the ledger.
+        column=value, such as customer_category=Retail; without a value after the = the cell becomes empty.
     """
-    settings = labelled()
-    pairs = [cell.partition("=") for cell in cells]
-    if not pairs or not all(equals for _, equals, _ in pairs):
-        raise InputError("amend takes column=value, such as customer_category=Retail.")
-    changed = {column.strip(): value or None for column, _, value in pairs}
-    planned = correct_customers({customer_id: changed}, reason=reason, settings=settings, allow=names(allow))
-    return _sent(planned, settings, yes, json)
+    say_label()
+    message = "amend takes column=value, such as customer_category=Retail."
+    changed = {column: value or None for column, value in pairs(cells, message).items()}
+    if not changed:
+        raise InputError(message)
+    planned = tk.plan_correction({customer_id: changed}, reason=sending.reason, **sending.chosen())
+    return _sent(planned, sending, json)
 
 
 def repush(
     name: str,
     /,
     *,
-    mended: Path | None = None,
+    patch: Path | None = None,
     whole: bool = False,
-    reason: str = "",
-    allow: Allow = (),
-    yes: Yes = False,
+    sending: Sending = AFTER_ASKING,
     json: Json = False,
 ) -> int:
-    """Send again what push NAME did not bring in.
+    """Send again the rows of push NAME that were not accepted.
 
     Parameters
     ----------
-    mended
-        The workbook of the refused rows, as 'report --excel' wrote it and the data owner mended it.
+    patch
+        The review sheet of the refused rows that the data owner sent back (.xlsx), or a patch.
     whole
-        Send what was accepted as well.
-    reason
-        Why, for the ledger.
+        Send the accepted rows as well.
     """
-    settings = labelled()
-    planned = replanned(name, mended=mended, whole=whole, reason=reason, settings=settings, allow=names(allow))
-    return _sent(planned, settings, yes, json)
+    say_label()
+    read = tk.read_review_sheet if patch and patch.suffix.lower() == ".xlsx" else tk.read_patch
+    fixed = read(patch) if patch else None
+    planned = tk.repush(name, patch=fixed, whole=whole, reason=sending.reason, **sending.chosen())
+    return _sent(planned, sending, json)
 
 
-def revert(name: str, /, *, reason: str = "", allow: Allow = (), yes: Yes = False, json: Json = False) -> int:
-    """Send versions that restore what stood before push NAME.
-
-    Parameters
-    ----------
-    reason
-        Why, for the ledger.
-    """
-    settings = labelled()
-    return _sent(reverted(name, reason=reason, settings=settings, allow=names(allow)), settings, yes, json)
+def revert(name: str, /, *, sending: Sending = AFTER_ASKING, json: Json = False) -> int:
+    """Send versions that restore what the vendor held before push NAME."""
+    say_label()
+    return _sent(tk.revert(name, reason=sending.reason, **sending.chosen()), sending, json)
 
 
 def settle(
@@ -109,10 +145,10 @@ def settle(
     refused: tuple[str, ...] = (),
     accepted_row: tuple[int, ...] = (),
     refused_row: tuple[int, ...] = (),
-    reason: str,
+    reason: Reason,
     json: Json = False,
 ) -> int:
-    """Say what became of the unknown rows of push NAME, having looked at the vendor's table.
+    """Record what became of the unknown rows of push NAME, as seen in the vendor's table.
 
     Parameters
     ----------
@@ -120,105 +156,16 @@ def settle(
         A customer_id, or all; may be repeated.
     accepted_row, refused_row
         A source_row; may be repeated.
-    reason
-        How that is known, for the ledger.
     """
+    say_label()
     taken: Named = "all" if "all" in accepted else (*accepted, *accepted_row)
     not_taken: Named = "all" if "all" in refused else (*refused, *refused_row)
-    result = settled(name, accepted=taken, refused=not_taken, reason=reason, settings=labelled())
-    show(result, json, fate_lines(result))
-    return OK if result.ok else FINDINGS
+    result = tk.settle(name, accepted=taken, refused=not_taken, reason=reason)
+    return show(result, json, findings=not result.ok)
 
 
-def pushes(*, json: Json = False) -> int:
-    """List every push to the target, those of colleagues on a shared ledger too."""
-    found = chronicle.pushes(settings=labelled())
-    show(found, json, [f"  {line}" for line in found.to_frame().to_string(index=False).splitlines()])
-    return OK
-
-
-def report(name: str = "", /, *, excel: Path | None = None, json: Json = False) -> int:
-    """Say what became of every row of push NAME, by default of the last one.
-
-    Parameters
-    ----------
-    excel
-        Write the refused rows as a workbook for the data owner; 'repush --mended' takes it back.
-    """
-    found = chronicle.report(name, settings=labelled())
-    if excel:
-        require_free(excel)
-        say(f"  refused rows written to {found.to_excel(excel)}")
-    show(found, json, fate_lines(found))
-    return OK if found.ok else FINDINGS
-
-
-def seed(
-    file: Path, /, *, source: Source = AS_IT_IS, reason: str, beside_entries: bool = False, json: Json = False
-) -> int:
-    """Take over the customers of FILE into the ledger, which were sent before the toolkit came; nothing is sent.
-
-    Parameters
-    ----------
-    reason
-        How that is known, for the ledger.
-    beside_entries
-        Take them over though the ledger has entries already.
-    """
-    settings = Settings()
-    good = validated(file, source, settings)
-    n_rows = seeded(good, reason=reason, settings=settings, beside_entries=beside_entries)
-    print_json({"seeded": n_rows}) if json else print(
-        f"{plural(n_rows, 'row')} taken over into the ledger of {settings.target}"
-    )
-    return OK
-
-
-def retract(customer_id: str = "", updated_at: str = "", /, *, push: str = "", reason: str, json: Json = False) -> int:
-    """Enter that a version, or those of a push, did not arrive after all: they come up again in the next diff.
-
-    Parameters
-    ----------
-    push
-        The push whose rows are taken back, in place of one version.
-    reason
-        How that is known, for the ledger.
-    """
-    settings = labelled()
-    if bool(push) == bool(customer_id and updated_at):
-        raise InputError("retract takes a customer_id and its updated_at, or --push NAME.")
-    keys = [(customer_id, updated_at)] if customer_id else []
-    n_rows = Ledger.of(settings).retract(keys, push=push, reason=reason)
-    print_json({"retracted": n_rows}) if json else print(f"{plural(n_rows, 'version')} retracted")
-    return OK
-
-
-def release(name: str, /, *, reason: str, json: Json = False) -> int:
-    """Let others push to a shared ledger again, though push NAME was left open on a machine that is lost.
-
-    Parameters
-    ----------
-    reason
-        How that is known, for the ledger.
-    """
-    Ledger.of(labelled()).claims.release(name, reason=reason)
-    print_json({"released": name}) if json else print(f"push {name} released")
-    return OK
-
-
-def schema(*, json: Json = False) -> int:
-    """Hold the vendor's columns against ours; nothing is written."""
-    found = check_schema(settings=labelled())
-    show(found, json, [f"  {line}" for line in found.to_frame().to_string(index=False).splitlines()])
-    return OK if found.ok else FINDINGS
-
-
-LATER: tuple[Any, ...] = (amend, repush, revert, settle, report, pushes, seed, retract, release, schema)
-
-
-def _sent(planned: Repush, settings: Settings, yes: bool, json: bool) -> int:
-    for line in (planned.summary(), *plan_lines(planned.plan), *left_out_lines(planned)):
+def _sent(planned: Repush, sending: Sending, json: bool) -> int:
+    for line in (planned.summary(), *lines_of(planned)):
         say(line)
-    result = send(planned, settings, yes=yes)
-    show(result, json, fate_lines(result))
-    return OK if result.ok and not planned.n_left_out else FINDINGS
+    result = send(planned, sending)
+    return show(result, json, findings=not result.ok or planned.n_left_out)

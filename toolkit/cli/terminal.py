@@ -1,30 +1,30 @@
-"""What every command shares: how a file is named and read, and how a result is told on a terminal."""
+"""What commands share: their options, the steps from a file to a push, and how a result is printed."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import singledispatch
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 from cyclopts import Parameter
 
-from toolkit.config import Settings
+import toolkit as tk
+from toolkit import results
+from toolkit.cli.app import FINDINGS, OK, print_json, say
+from toolkit.config import current
 from toolkit.display import Result, plural
 from toolkit.errors import InputError
-from toolkit.ledger import WAYS_IN, Diff
-from toolkit.model import ID, Delivery
-from toolkit.pushing import PushPlan, PushReport, Repush, Status, push
-from toolkit.quality import PATCH, Profile, ValidationReport, correct, validate
-from toolkit.reading import MappingSuggestion, read_customers
-from toolkit.vendor import check_schema
+from toolkit.ledger import WAYS_IN
+from toolkit.model import ID
+from toolkit.quality import PATCH
+from toolkit.sending import FATES
 
-OK, FINDINGS, ERROR, INTERRUPTED = 0, 1, 2, 130
-
-Allow = Annotated[tuple[str, ...], Parameter(help="A guard to overrule by its name, or all; may be repeated.")]
 Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
+Reason = Annotated[str, Parameter(help="Why, for the ledger.")]
 
 
 @Parameter(name="*")
@@ -37,7 +37,7 @@ class Source:
     mapping
         A TOML file that says which file column is which.
     set
-        A constant, as column=value, over the mapping; may be repeated.
+        A constant, as column=value, which overrides the mapping; may be repeated.
     correct
         A correction to apply besides the mapping's; may be repeated.
     patch
@@ -50,141 +50,174 @@ class Source:
     patch: tuple[str, ...] = ()
 
 
-AS_IT_IS = Source()
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Planning:
+    """What may be sent.
+
+    Attributes
+    ----------
+    include
+        States to send as well: touched, restated, backdated; may be repeated.
+    allow
+        A guard to allow, by its name; all for every guard; may be repeated.
+    """
+
+    include: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+
+    def chosen(self) -> dict[str, Any]:
+        """Return both as arguments for what plans a push; several names may be separated by commas."""
+        return {
+            option: [name.strip() for each in given for name in each.split(",") if name.strip()]
+            for option, given in (("include", self.include), ("allow", self.allow))
+        }
 
 
-def labelled() -> Settings:
-    """Return the settings, and say which target they name."""
-    settings = Settings()
-    say(settings.label)
-    return settings
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Sending(Planning):
+    """What may be sent, and whether to ask.
+
+    Attributes
+    ----------
+    yes
+        Do not ask for a confirmation.
+    reason
+        Why, for the ledger.
+    """
+
+    yes: Annotated[bool, Parameter(name=["--yes", "-y"])] = False
+    reason: str = ""
 
 
-def read(file: Path, source: Source, settings: Settings) -> Delivery:
+AS_IT_IS, AS_USUAL, AFTER_ASKING = Source(), Planning(), Sending()
+
+
+def pairs(given: Iterable[str], message: str) -> dict[str, str]:
+    """Return column and value of each ``column=value``; `message` is the error for one without ``=``."""
+    parts = [each.partition("=") for each in given]
+    if not all(equals for _, equals, _ in parts):
+        raise InputError(message)
+    return {column.strip(): value for column, _, value in parts}
+
+
+def require_free(*paths: Path | None) -> None:
+    """Refuse to overwrite a file: it may be the owner's answers, or the delivery itself."""
+    for path in paths:
+        if path and path.exists():
+            raise InputError(f"{path} exists already: give another name, or move it away first.")
+
+
+def read(file: Path, source: Source) -> results.Delivery:
     """Read the file as `source` says."""
-    constants = {}
-    for pair in source.set:
-        column, equals, value = pair.partition("=")
-        if not equals:
-            raise InputError("--set takes column=value, such as source=customer, and one of them has no '='.")
-        constants[column.strip()] = value
-    return read_customers(file, mapping=source.mapping, constants=constants, settings=settings)
+    constants = pairs(source.set, "--set takes column=value, such as source=customer, and one of them has no '='.")
+    return tk.read_customers(file, mapping=source.mapping, constants=constants)
 
 
-def validated(file: Path, source: Source, settings: Settings) -> ValidationReport:
-    """Read, correct and check the file, saying what was detected and changed."""
-    say(settings.label)
-    delivery = read(file, source, settings)
-    for note in delivery.notes:
-        say(f"  {note}")
-    chosen: Mapping[str, Any] = {**delivery.corrections, **dict.fromkeys(source.correct, True)}
+def validated(file: Path, source: Source) -> results.ValidationReport:
+    """Read, correct and check the file, and print what was detected and changed."""
+    say_label()
+    delivery = read(file, source)
+    chosen: dict[str, Any] = {**delivery.corrections, **dict.fromkeys(source.correct, True)}
     if source.patch:
-        chosen = {**chosen, PATCH: [*_several(chosen.get(PATCH, ())), *source.patch]}
-    corrected = correct(delivery, chosen)
-    for line in ([corrected.summary()] if corrected.rules else []) + list(corrected.notes):
+        listed = chosen.get(PATCH, ())
+        chosen[PATCH] = [*([listed] if isinstance(listed, str) else listed), *source.patch]
+    corrected = tk.correct(delivery, chosen)
+    for line in (*delivery.notes, *([corrected.summary()] if corrected.rules else []), *corrected.notes):
         say(f"  {line}")
-    return validate(corrected, contract=settings.documented)
+    return tk.validate(corrected, contract=current().documented)
 
 
-def _several(option: Any) -> Iterable[str]:
-    return [option] if isinstance(option, str) else option
+def compared(file: Path, source: Source) -> tuple[results.ValidationReport, results.Diff]:
+    """Read, correct and check the file, and compare it with what was sent before."""
+    report = validated(file, source)
+    return report, tk.diff(tk.Ledger.of().snapshot(), report)
 
 
-def names(given: Iterable[str]) -> list[str]:
-    """Return the names of an option that may be repeated, or hold several with commas."""
-    return [name.strip() for each in given for name in each.split(",") if name.strip()]
+def send(planned: results.PushPlan | results.Repush, sending: Sending) -> results.PushReport:
+    """Push what is planned, after printing how the vendor's columns differ, and after a confirmation.
 
-
-def show(result: Result, as_json: bool, lines: Sequence[str] = (), shown: dict[str, Any] | None = None) -> None:
-    """Print a result on standard output: its line and others, or one JSON object."""
-    if as_json:
-        print_json(result.to_dict() if shown is None else shown)
-        return
-    print("\n".join([result.summary(), *lines]))
-
-
-def require_free(path: Path) -> None:
-    """Refuse to write over a file: the owner's answers, or the delivery itself, may lie there."""
-    if path.exists():
-        raise InputError(f"{path} is there already: give another name, or move it away first.")
-
-
-def print_json(value: dict[str, Any]) -> None:
-    """Print one JSON object on standard output."""
-    print(json.dumps(value, ensure_ascii=False, default=str))
-
-
-def say(line: str) -> None:
-    """Say something on standard error."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def send(planned: PushPlan | Repush, settings: Settings, *, yes: bool, reason: str = "") -> PushReport:
-    """Push what is planned, having said how the vendor's columns differ, and asked for a yes unless it was given.
-
-    What a guard holds back goes to `push` at once, which refuses it: no request leaves, and nobody is asked.
+    A push that a guard blocks goes to `push` directly, which refuses it: no request is made, and nobody is asked.
 
     Raises
     ------
     InputError
-        If nobody is there to say yes, or the answer is another one.
+        If there is no terminal to ask at, or the answer is not yes.
     """
-    plan = planned.plan if isinstance(planned, Repush) else planned
-    if plan.n_rows and all(guard.overruled for guard in plan.guards):
-        _confirm(plan.n_rows, settings, yes=yes)
-    return push(planned, settings=settings, reason=reason, schema_check=False)
+    plan = planned.plan if isinstance(planned, results.Repush) else planned
+    if plan.n_rows and all(guard.allowed for guard in plan.guards):
+        _confirm(plan.n_rows, yes=sending.yes)
+    return tk.push(planned, reason=sending.reason, schema_check=False)
 
 
-def _confirm(n_rows: int, settings: Settings, *, yes: bool) -> None:
+def _confirm(n_rows: int, *, yes: bool) -> None:
     if not (yes or sys.stdin.isatty()):
-        raise InputError("Nobody is there to confirm the push: give --yes to send without being asked.")
-    for line in check_schema(settings=settings).lines:
+        raise InputError(
+            "The push needs a confirmation, and there is no terminal to ask at: give --yes to send without one."
+        )
+    for line in tk.check_schema().lines:
         say(f"  {line}")
     if not yes:
-        print(f"Send {plural(n_rows, 'row')} to {settings.label}? [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"Send {plural(n_rows, 'row')} to {current().label}? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise InputError("Not confirmed: nothing was sent.")
 
 
-MOST = 20
+def say_label() -> None:
+    """Print which target, host and contract apply."""
+    say(current().label)
 
 
-def profile_lines(found: Profile) -> list[str]:
-    """Say the share of nulls and the distinct values of each column."""
-    return [
-        f"  {c['column']}: {c['null_share']:.1%} null, {c['distinct']:,} distinct"
-        for c in found.columns.to_dict("records")
-    ]
+def show(result: Result, as_json: bool, *more: Result | str, findings: object = False, **values: Any) -> int:
+    """Print a result on standard output, as its summary and lines or as one JSON object; returns the exit code.
+
+    Parameters
+    ----------
+    more
+        Lines to print after the result's own, or results whose lines to print.
+    findings
+        Whether there is something to report.
+    values
+        What the JSON object has besides, or instead.
+    """
+    lines = [result.summary(), *lines_of(result)]
+    for each in more:
+        lines += [each] if isinstance(each, str) else lines_of(each)
+    return show_values(result.to_dict() | values, as_json, "\n".join(lines), findings=findings)
 
 
-def suggestion_lines(proposed: MappingSuggestion) -> list[str]:
-    """Say which file column is proposed for which, and why."""
-    return [
-        f"  {c['column']}: {c['file_column']!r} ({c['score']:.0%}, {c['reason']})"
-        for c in proposed.to_frame().to_dict("records")
-        if c["state"] != "runner-up"
-    ] + [f"  {note}" for note in proposed.notes]
+def show_values(values: dict[str, Any], as_json: bool, text: str, *, findings: object = False) -> int:
+    """Print values as one JSON object, or the text that stands for them; returns the exit code."""
+    print_json(values) if as_json else print(text)
+    return FINDINGS if findings else OK
 
 
-def change_lines(changes: Diff) -> list[str]:
-    """Say which fields changed, by row, id and column."""
-    shown = changes.fields.head(MOST).to_dict("records")
-    more = len(changes.fields) - len(shown)
-    lines = [f"  source_row {r['source_row']}: {r[ID]} {r['column']}" for r in shown]
-    return lines + ([f"  and {more:,} more changed fields"] if more else [])
+@singledispatch
+def lines_of(result: Result) -> list[str]:  # noqa: ARG001 - the types below have lines
+    """Return the lines that are printed below a result's summary."""
+    return []
 
 
-def status_lines(found: Status) -> list[str]:
-    """Say each push with its fates, the newest first."""
-    return [
-        f"  {p['opened_at']} {p['push']} {p['state']}: {plural(p['rows'], 'row')}, {p['accepted']:,} accepted, "
-        f"{p['refused']:,} refused, {p['unknown']:,} unknown, {p['unsent']:,} unsent · {p['source']}"
-        for p in found.pushes.head(MOST).to_dict("records")
-    ]
+@lines_of.register
+def _(found: results.Profile) -> list[str]:
+    return _lines(found.columns, "{column}: {null_share:.1%} null, {distinct:,} distinct", most=len(found.columns))
 
 
-def finding_lines(report: ValidationReport) -> list[str]:
-    """Say each failure and warning, with its rows."""
+@lines_of.register
+def _(proposed: results.MappingSuggestion) -> list[str]:
+    chosen = proposed.to_frame().query("state != 'runner-up'")
+    lines = _lines(chosen, "{column}: {file_column!r} ({score:.0%}, {reason})", most=len(chosen))
+    return lines + [f"  {note}" for note in proposed.notes]
+
+
+@lines_of.register
+def _(found: results.Preview) -> list[str]:
+    return [f"  {name}: {n:,}" for name, n in found.counts.items()]
+
+
+@lines_of.register
+def _(report: results.ValidationReport) -> list[str]:
     lines = []
     for word, findings in (("failure", report.failures), ("warning", report.warnings)):
         for why, group in findings.groupby("reason", sort=False):
@@ -193,46 +226,59 @@ def finding_lines(report: ValidationReport) -> list[str]:
     return lines
 
 
-def plan_lines(planned: PushPlan) -> list[str]:
-    """Say which guards speak and what overrules each, what is left out, and its way in."""
-    guards = [
-        f"  guard {g.name}: {g.message}" + (" Overruled." if g.overruled else f" To overrule it: --allow {g.name}")
+@lines_of.register
+def _(changes: results.Diff) -> list[str]:
+    return _lines(changes.fields, "source_row {source_row}: {id} {column}", "changed fields")
+
+
+@lines_of.register
+def _(planned: results.PushPlan) -> list[str]:
+    lines = [
+        f"  guard {g.name}: {g.message}" + (" Allowed." if g.allowed else f" To allow it: --allow {g.name}")
         for g in planned.guards
     ]
-    return guards + [
-        f"  {'customers held' if state == 'held' else f'left out, {state}'.replace('_', ' ')}: {n:,} ({WAYS_IN[state]})"
-        for state, n in planned.left_out.items()
-        if n
-    ]
+    for state, n in planned.left_out.items():
+        if n:
+            kind = "customers held" if state == "held" else f"left out, {state}".replace("_", " ")
+            lines.append(f"  {kind}: {n:,} ({WAYS_IN[state]})")
+    return lines
 
 
-def left_out_lines(planned: Repush) -> list[str]:
-    """Say which rows are not sent again, and why."""
-    shown = planned.left_out.head(MOST).to_dict("records")
-    more = planned.n_left_out - len(shown)
-    return [f"  left out: {r[ID]}, {r['why']}" for r in shown] + ([f"  and {more:,} more"] if more else [])
+@lines_of.register
+def _(planned: results.Repush) -> list[str]:
+    return lines_of(planned.plan) + _lines(planned.left_out, "left out: {id}, {why}", "rows left out")
 
 
-def fate_lines(result: PushReport) -> list[str]:
-    """Say which rows were refused and why, and what waits."""
-    lines = [
-        f"  refused: source_row {r['source_row']}, {r[ID]}: "
-        + " ".join(r[c] for c in ("code", "category", "message") if r[c])
-        for r in result.refused.head(MOST).to_dict("records")
-    ]
-    if result.n_refused > MOST:
-        lines.append(f"  and {result.n_refused - MOST:,} more refused rows")
+@lines_of.register
+def _(result: results.PushReport) -> list[str]:
+    lines = _lines(
+        result.refused, "refused: source_row {source_row}, {id}: {code} {category} {message}", "refused rows"
+    )
     if result.n_refused and result.state != "dry run":
         lines.append(
-            f"  To mend them: 'toolkit report {result.push} --excel refused.xlsx', and when it comes back mended "
-            f"'toolkit repush {result.push} --mended refused.xlsx'."
+            f"  To fix them: 'toolkit report {result.push} --excel refused.xlsx', and when the data owner has "
+            f"corrected it 'toolkit repush {result.push} --patch refused.xlsx'."
         )
-    unknown = result.unknown.head(MOST).to_dict("records")
-    lines += [f"  unknown, sent and without an answer: source_row {r['source_row']}, {r[ID]}" for r in unknown]
-    if result.n_unknown > MOST:
-        lines.append(f"  and {result.n_unknown - MOST:,} more unknown rows")
-    overtaken = result.overtaken.head(MOST).to_dict("records")
-    lines += [f"  {r['message']}: source_row {r['source_row']}, {r[ID]}" for r in overtaken]
-    if len(result.overtaken) > MOST:
-        lines.append(f"  and {len(result.overtaken) - MOST:,} more rows left out")
+    lines += _lines(result.unknown, "unknown, sent without an answer: source_row {source_row}, {id}", "unknown rows")
+    lines += _lines(result.overtaken, "{message}: source_row {source_row}, {id}", "rows left out")
     return lines + [f"  {way}" for way in result.waits]
+
+
+@lines_of.register
+def _(found: results.Status) -> list[str]:
+    counts = ", ".join(f"{{{fate}:,}} {fate}" for fate in FATES)
+    pushes = found.pushes.assign(rows=[plural(n, "row") for n in found.pushes["rows"]])
+    return _lines(pushes, f"{{opened_at}} {{push}} {{state}}: {{rows}}, {counts} · {{source}}", "pushes")
+
+
+@lines_of.register(results.PushHistory)
+@lines_of.register(results.SchemaCheck)
+def _(found: Result) -> list[str]:
+    return [f"  {line}" for line in found.to_frame().to_string(index=False).splitlines()]
+
+
+def _lines(rows: pd.DataFrame, form: str, what: str = "", *, most: int = 20) -> list[str]:
+    """Return the first rows as lines of this form, and how many more of `what` there are."""
+    records = rows.head(most).rename(columns={ID: "id"}).to_dict("records")
+    lines = ["  " + " ".join(form.format_map(row).split()) for row in records]
+    return lines + ([f"  and {len(rows) - most:,} more {what}"] if len(rows) > most else [])

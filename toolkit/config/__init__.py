@@ -1,14 +1,15 @@
-"""What we work against: settings, the project and its ``toolkit.toml``, the token and where it may go.
+"""What we work against: settings, the current target, the project and its ``toolkit.toml``, the token and its hosts.
 
 May import: `model` and what is below.
 """
 
 from toolkit.config.project import project_root
-from toolkit.config.settings import SANDBOX, Settings, current
+from toolkit.config.settings import SANDBOX, Settings, current, use
 
 __all__ = [
     "SANDBOX",
     "Settings",
     "current",
     "project_root",
+    "use",
 ]

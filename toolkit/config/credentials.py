@@ -1,31 +1,38 @@
-"""The token: looked for when it is asked for, checked, never kept; and where it may go.
+"""The token: looked up on each call, checked, never stored; and which hosts may receive it.
 
-Nothing here remembers a token. What is remembered, per user, is that a host named by a ``toolkit.toml`` was
-confirmed: such a file may have come with a project, and a token must not follow it unasked.
+Nothing here stores a token. What is stored, per user, is that a host named by a ``toolkit.toml`` was confirmed: such
+a file may have come with somebody's project, and must not direct a token to its host without a question.
 """
 
 from __future__ import annotations
 
+import getpass
 import ipaddress
 import json
 import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from getpass import getpass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import keyring
-from keyring.errors import KeyringError
 from platformdirs import user_config_path
 from pydantic import SecretStr
 
 from toolkit.errors import SettingsError
+from toolkit.lazy import Library
+
+if TYPE_CHECKING:
+    import keyring
+    import keyring.errors
+else:
+    keyring = Library("keyring")
+
 
 SERVICE = "customer-toolkit"
-"""The name under which the keyring keeps tokens; the user beside it is the host."""
+"""The service name of the tokens in the keyring; the user name is the host."""
 
 
 def checked_address(text: str) -> str:
@@ -34,8 +41,8 @@ def checked_address(text: str) -> str:
     Raises
     ------
     ValueError
-        It is no plain http(s) address, carries a user, a query or a fragment, or is http beyond loopback.
-        The message does not repeat it, for it may hold a password.
+        It is not a plain http(s) address, has a user, a query or a fragment, or is http and not loopback.
+        The message does not repeat it, since it may contain a password.
     """
     try:
         parts = urlsplit(text)
@@ -45,17 +52,17 @@ def checked_address(text: str) -> str:
     if scheme not in {"http", "https"} or not re.fullmatch(r"[!-\[\]-~]+", text):
         raise ValueError("it should be an address such as https://host.example")
     if "@" in parts.netloc:
-        raise ValueError("it carries a user name or a password: leave them out, the token is enough")
+        raise ValueError("it contains a user name or a password: remove them, the token is enough")
     if "?" in text or "#" in text:
-        raise ValueError("it carries a query or a fragment: leave out all from '?' or '#' on")
+        raise ValueError("it contains a query or a fragment: remove everything from '?' or '#' on")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*", host):
-        raise ValueError("it names no host: it should be an address such as https://host.example")
+        raise ValueError("it has no host: it should be an address such as https://host.example")
     shown = f"[{host}]" if ":" in host else host
     if port not in (None, {"http": 80, "https": 443}[scheme]):
         shown += f":{port}"
     address = f"{scheme}://{shown}{parts.path.rstrip('/')}"
     if scheme == "http" and not is_loopback(address):
-        raise ValueError(f"plain http would show token and rows to others: write https://{shown}")
+        raise ValueError(f"plain http would expose token and rows: write https://{shown}")
     return address
 
 
@@ -81,15 +88,15 @@ def checked(token: SecretStr, where: str) -> SecretStr:
     Raises
     ------
     SettingsError
-        It is empty, or holds a space, a line end or anything else but printable ASCII. The message names
-        `where` it was found, never the token, and no frame of its traceback holds it in plain text.
+        It is empty, or contains a space, a line end or anything else but printable ASCII. The message says
+        `where` it was found, never the token, and no frame of its traceback has it in plain text.
     """
     if not len(token):
         raise SettingsError(f"The token in {where} is empty: put the access token there, or remove it.")
     if any(not "!" <= c <= "~" for c in token.get_secret_value()):
         raise SettingsError(
-            f"The token in {where} holds a space, a line end or another sign that no token has: "
-            "copy it again, alone, without quotes and without 'Bearer'."
+            f"The token in {where} contains a space, a line end or another invalid character: "
+            "copy the token alone, without quotes and without 'Bearer'."
         )
     return token
 
@@ -99,85 +106,63 @@ def variable_set(variables: Sequence[str]) -> str | None:
     return next((name for name in variables if name in os.environ), None)
 
 
-def find_token(
-    host: str,
-    variables: Sequence[str],
-    *,
-    fallback: SecretStr | None = None,
-    prompt: Callable[[str], str] | None = None,
-) -> SecretStr:
-    """Return the token for `host`: from the environment, else the keyring, else a prompt.
+def find_token(host: str, variables: Sequence[str], *, fallback: SecretStr | None = None) -> SecretStr:
+    """Return the token for `host`: from the environment, else the keyring, else asked for without echo.
 
     Parameters
     ----------
     host
-        The host that the token is for; the keyring keeps one token for each.
+        The host that the token is for; the keyring has one token for each.
     variables
         The environment variables to look in, in this order; any but the first one with a warning.
     fallback
-        What to use where the environment has none, without asking a keyring or a person.
-    prompt
-        Asks without echo; by default only where standard input is a terminal.
+        What to use if the environment has none, without a look into the keyring and without a question.
 
     Raises
     ------
     SettingsError
-        There is no token and nobody to ask, or it cannot be used.
+        There is no token and no way to ask for it, or it cannot be used.
     """
     found = _from_environment(variables) or fallback or _from_keyring(host)
     if found is not None:
         return found
-    if prompt is None and at_terminal():
-        prompt = getpass
-    if prompt is None:
-        raise SettingsError(
-            f"There is no token for {host}: set {variables[0]} in the environment, "
-            f"or store it with: keyring set {SERVICE} {host}"
-        )
     try:
-        return checked(SecretStr(prompt(f"Access token for {host}: ")), "the answer")
+        if at_terminal() or in_notebook():
+            return checked(SecretStr(getpass.getpass(f"Access token for {host}: ")), "the answer")
     except EOFError:
         raise SettingsError(f"No token was given for {host}.") from None
+    except NotImplementedError:  # a notebook that no person runs, as under nbclient
+        pass
+    raise SettingsError(
+        f"There is no token for {host}: set {variables[0]} in the environment, "
+        f"or store it with: keyring set {SERVICE} {host}"
+    )
 
 
-def confirm_host(
-    file: Path,
-    host: str,
-    *,
-    ask: Callable[[str], str] | None = None,
-    config_dir: Path | None = None,
-    instead: str,
-) -> None:
-    """Ask once per user whether rows and token may go to a host that `file` names, and remember a yes.
+def confirm_host(file: Path, host: str, *, otherwise: str) -> None:
+    """Ask once per user whether rows and token may go to a host that `file` names, and store a yes.
 
     Parameters
     ----------
-    ask
-        Puts the question and returns the answer; by default only where standard input is a terminal.
-    config_dir
-        Where the answer is remembered; by default the user's configuration folder.
-    instead
-        The environment variable that names a host without a question.
+    otherwise
+        What to do where there is no way to ask, for the messages.
 
     Raises
     ------
     SettingsError
-        The answer was not yes, there is nobody to ask, or the answer cannot be remembered.
+        The answer was not yes, there is no way to ask, or the answer cannot be stored.
     """
-    memory = (config_dir or user_config_path(SERVICE)) / "confirmed_hosts.jsonl"
+    memory = user_config_path(SERVICE) / "confirmed_hosts.jsonl"
     entry = json.dumps([str(file), host])
-    way = f"set {instead} in the environment"
     try:
         if memory.is_file() and entry in memory.read_text(encoding="utf-8").splitlines():
             return
-        if ask is None and at_terminal():
-            ask = _ask
-        if ask is None:
+        answer = _answer(f"{file} names the host {host}. May your token and customers' rows go there? [y/N] ")
+        if answer is None:
             raise SettingsError(
-                f"{file} names the host {host}, which you have not confirmed, and there is no terminal to "
-                f"ask at: {way} instead."
+                f"{file} names the host {host}, which you have not confirmed, and there is no terminal to ask at: "
+                f"{otherwise}."
             )
-        answer = ask(f"{file} names the host {host}. May your token and customers' rows go there? [y/N]")
         if answer.strip().casefold() not in {"y", "yes"}:
             raise SettingsError(f"The host {host}, named by {file}, was not confirmed: nothing was sent.")
         memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -185,14 +170,19 @@ def confirm_host(
             lines.write(entry + "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"{memory}, where confirmed hosts are remembered, cannot be used "
-            f"({type(error).__name__}): {way}, or mend the file."
+            f"{memory}, where confirmed hosts are stored, cannot be used ({type(error).__name__}): repair or remove "
+            f"it, or {otherwise}."
         ) from error
 
 
 def at_terminal() -> bool:
-    """Whether somebody can be asked: standard input is a terminal."""
+    """Whether standard input is a terminal."""
     return sys.stdin is not None and sys.stdin.isatty()
+
+
+def in_notebook() -> bool:
+    """Whether a notebook's kernel runs this: it replaces ``input`` by its own, and standard input is no terminal."""
+    return input.__module__ != "builtins"
 
 
 def _from_environment(variables: Sequence[str]) -> SecretStr | None:
@@ -203,7 +193,7 @@ def _from_environment(variables: Sequence[str]) -> SecretStr | None:
         warnings.warn(
             f"The token comes from {name}, which other programs use too: set {variables[0]} instead.",
             UserWarning,
-            stacklevel=4,  # the line that asked the settings for their token
+            stacklevel=4,  # the line that called Settings.token
         )
     return checked(SecretStr(os.environ[name]), name)
 
@@ -211,12 +201,18 @@ def _from_environment(variables: Sequence[str]) -> SecretStr | None:
 def _from_keyring(host: str) -> SecretStr | None:
     try:
         found = [SecretStr(t) for t in (keyring.get_password(SERVICE, host),) if t is not None]
-    except KeyringError:  # no backend, or locked: the same as holding no token
+    except keyring.errors.KeyringError:  # no backend, or locked: as good as no token
         return None
     return checked(found[0], "the keyring") if found else None
 
 
-def _ask(question: str) -> str:
-    # Standard output belongs to results (`--json`), so the question goes to standard error.
-    print(question, end=" ", file=sys.stderr, flush=True)
-    return sys.stdin.readline()
+def _answer(question: str) -> str | None:
+    """Return the answer; None if there is no way to ask."""
+    if at_terminal():
+        # Standard output is for results (`--json`), so the question goes to standard error.
+        print(question, end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline()
+    try:
+        return input(question) if in_notebook() else None
+    except NotImplementedError:  # a notebook that no person runs, as under nbclient
+        return None

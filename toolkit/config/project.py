@@ -1,4 +1,4 @@
-"""The project: its root, the ``toolkit.toml`` that speaks for it, and what such a file may name."""
+"""The project: its root, its ``toolkit.toml``, and the targets that such a file may name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from toolkit.errors import SettingsError, did_you_mean
 
 FILE_NAME = "toolkit.toml"
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 
 _TOKEN_NAMES = {"token", "auth_token", "access_token", "peak_auth_token", "api_key", "authorization"}
+Values = dict[str, Any]
 
 
 def project_root() -> Path:
-    """Return the folder that relative places count from, the same from a notebook as from a shell.
+    """Return the folder that relative paths start from, the same in a notebook as in a shell.
 
     That is this package's checkout; for an installed package the nearest folder, from the working folder
     upwards, that has a ``toolkit.toml``; else the working folder.
@@ -38,46 +39,70 @@ def find_file(root: Path) -> Path | None:
     return next((f / FILE_NAME for f in folders if (f / FILE_NAME).is_file()), None)
 
 
-def read_file(file: Path) -> dict[str, Any]:
-    """Return the settings that a ``toolkit.toml`` holds, unchecked."""
+def read_targets(file: Path | None, known: Iterable[str]) -> tuple[Values, dict[str, Values]]:
+    """Return the settings of the default target, and those of each ``[targets.NAME]``, with unchecked values.
+
+    Parameters
+    ----------
+    file
+        A ``toolkit.toml``; None for none.
+    known
+        The names of the settings.
+
+    Raises
+    ------
+    SettingsError
+        If the file is not TOML, or contains something that is not a setting.
+    """
     try:
-        return tomllib.loads(file.read_bytes().decode("utf-8-sig"))  # Windows editors write a mark
+        default = tomllib.loads(file.read_bytes().decode("utf-8-sig")) if file else {}  # Windows editors write a BOM
     except (OSError, ValueError) as error:
         why = error if isinstance(error, tomllib.TOMLDecodeError) else type(error).__name__
         raise SettingsError(f"{file} cannot be read as TOML: {why}") from None
+    named = default.pop("targets", {})
+    if not isinstance(named, dict) or not all(isinstance(values, dict) for values in named.values()):
+        raise SettingsError(f"{file}: each target should be a table of its own, such as [targets.acme-test].")
+    refuse_unknown(default, known, where=str(file))
+    for name, values in named.items():
+        refuse_unknown(values, [k for k in known if k != "target"], where=f"{file} [targets.{name}]")
+    return default, named
 
 
 def refuse_unknown(names: Iterable[str], known: Iterable[str], *, where: str) -> None:
-    """Refuse a name that is no setting, or that stands for the token, which is none.
+    """Refuse a name that is not a setting, or that stands for the token, which is not a setting either.
 
     Raises
     ------
     SettingsError
         With the nearest known name.
     """
-    known = list(known)
     for name in names:
-        if name.casefold().removeprefix("toolkit_") in _TOKEN_NAMES:
+        if is_token(name):
             raise SettingsError(
-                f"{where} holds {name!r}, but the token is no setting: take it out, and set PEAK_AUTH_TOKEN in "
+                f"{where} contains {name!r}, but the token is not a setting: remove it, and set PEAK_AUTH_TOKEN in "
                 "the environment or store the token in the keyring."
             )
         if name not in known:
             near = did_you_mean(name, known) or f": the settings are {', '.join(known)}."
-            raise SettingsError(f"{where} holds {name!r}, which is no setting{near}")
+            raise SettingsError(f"{where} contains {name!r}, which is not a setting{near}")
+
+
+def is_token(name: str) -> bool:
+    """Whether a name stands for the token."""
+    return name.casefold().removeprefix("toolkit_") in _TOKEN_NAMES
 
 
 def absolute(value: object, start: Path) -> Path:
-    """Return the path of a folder, a relative one counted from `start`.
+    """Return the path of a folder; a relative one starts from `start`.
 
     Raises
     ------
     ValueError
-        It is no text, empty, an address, or no path that this system knows.
+        It is not text, empty, an address, or not a path on this system.
     """
     if not isinstance(value, str | Path) or not str(value).strip() or "://" in str(value):
         raise ValueError("it should be the path of a folder")
     try:
         return (start / Path(value).expanduser()).resolve()
-    except (OSError, RuntimeError, ValueError):  # a loop of links, ~ of nobody, a null sign
-        raise ValueError("it is no path that this system knows") from None
+    except (OSError, RuntimeError, ValueError):  # a loop of links, ~ of an unknown user, a NUL character
+        raise ValueError("it is not a path on this system") from None

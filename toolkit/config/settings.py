@@ -1,59 +1,85 @@
-"""The settings: keyword arguments over the environment over ``toolkit.toml`` over defaults.
+"""The settings: keyword arguments over the environment over ``toolkit.toml`` over defaults; and the current ones.
 
 ``Settings()`` alone works against the embedded sandbox. The names in a ``toolkit.toml`` are those of the
-fields below; in the environment they are upper-case after ``TOOLKIT_``. The token is no setting:
-`Settings.token` looks for it when it is asked, and nothing keeps it.
+fields below; in the environment they are upper-case after ``TOOLKIT_``. The token is not a setting:
+`Settings.token` looks for it on each call, and nothing stores it.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import pandas as pd
-from pydantic import PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UndecodableError
 
 from toolkit.config.credentials import checked_address, confirm_host, find_token, is_loopback, variable_set
-from toolkit.config.project import absolute, find_file, project_root, read_file, refuse_unknown
+from toolkit.config.project import Values, absolute, find_file, is_token, project_root, read_targets, refuse_unknown
 from toolkit.display import Result, heading, table
-from toolkit.errors import SettingsError, wrong_kind
+from toolkit.errors import SettingsError, did_you_mean, wrong_kind
 from toolkit.model import Contract, CustomAttribute, Operation, PathStyle
 
 PREFIX = "TOOLKIT_"
 SANDBOX = "sandbox"
-"""The target of the sandbox, and the token that it takes."""
+"""The target of the sandbox, and the token that it accepts."""
 
 _SANDBOX_NAMES = {"solution": "QP_OOTB", "prefix": "QP_", "suffix": "_OOTB"}
 _OWN_HEADERS = {"authorization", "content-type", "content-length", "host"}
 
 
+def _target_name(value: str) -> str:
+    # It becomes the name of a folder on any system: no separator, not hidden, no dot at the end.
+    if not re.fullmatch(r"[A-Za-z0-9_-](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?", value):
+        raise ValueError("a target's name has 1 to 64 letters, digits, '-', '_' and '.', no dot at either end")
+    return value
+
+
+def _headers(value: dict[str, str]) -> dict[str, str]:
+    for name, text in value.items():
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+            raise ValueError("a header's name has letters, digits and '-' only")
+        if name.casefold() in _OWN_HEADERS:
+            raise ValueError(f"the toolkit itself sets {name}: leave it out")
+        if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", text):
+            raise ValueError(f"the value of {name} is empty, or has characters that a header cannot carry")
+    return value
+
+
+def _attributes(value: tuple[CustomAttribute, ...]) -> tuple[CustomAttribute, ...]:
+    names = [a.name for a in value]
+    if twice := {n for n in names if names.count(n) > 1}:
+        raise ValueError(f"an attribute is listed twice: {', '.join(sorted(twice))}")
+    return value
+
+
 class Settings(Result, BaseSettings):
-    """What the toolkit works against, and where it keeps its records; frozen.
+    """What the toolkit works against, and where it stores its records; frozen.
 
     Attributes
     ----------
     base_url
         The vendor's host, ``https`` except on loopback; None for the embedded sandbox.
     target
-        The name of the tenant's table, to which ledger and journals belong; ``sandbox`` where none is
-        given and the host is the sandbox or loopback. ``sandbox`` and ``sandbox-…`` are for these alone.
+        The name of the tenant's table, to which ledger and journals belong: that of a ``[targets.NAME]`` in
+        ``toolkit.toml``, whose settings then apply, or any other. By default ``sandbox`` if the host is the sandbox or
+        loopback; ``sandbox`` and ``sandbox-…`` are for these hosts only.
     contract, path_style, operation
-        Which dated contract holds; the path's spelling, by default the contract's own; UPSERT or APPEND.
+        Which dated contract applies; the spelling of the path, by default the contract's own; UPSERT or APPEND.
     solution, prefix, suffix
-        The solution's name, and what stands before and after the table's raw name.
+        The solution's name, and what comes before and after the table's raw name.
     home
-        The folder for journals and all else of this machine, by default ``data/state`` in the project's root.
+        The folder for journals and the other files of this machine, by default ``data/state`` in the project's root.
     ledger
         The ledger's folder, by default inside `home`; may be a shared one.
     extra_headers
-        Further headers of each request. Their values are not shown; those whose names tell of a key, a token or the
-        like are taken out of the vendor's answers too, from 8 signs on.
+        Further headers of each request. Their values are not shown; a value of 8 characters or more whose header's
+        name suggests a key, a token or similar is removed from the vendor's answers too.
     attributes
         The custom attributes of the tenant's table, each an ``[[attributes]]`` in ``toolkit.toml``.
 
@@ -64,8 +90,9 @@ class Settings(Result, BaseSettings):
 
     Notes
     -----
-    A relative `home` or `ledger` counts from the ``toolkit.toml`` that says it, else from the project's root,
-    so that it is the same from a notebook as from a shell.
+    A relative `home` or `ledger` starts from the folder of the ``toolkit.toml`` that contains it, else from the
+    project's root, so that it is the same in a notebook as in a shell. A ``[targets.NAME]`` shares only `home` and
+    `ledger` with the settings at the top of the file, which are those of the default target.
 
     Examples
     --------
@@ -78,8 +105,8 @@ class Settings(Result, BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
-    base_url: str | None = None
-    target: str = SANDBOX
+    base_url: Annotated[str, AfterValidator(checked_address)] | None = None
+    target: Annotated[str, AfterValidator(_target_name)] = SANDBOX
     contract: str = "2026-04"
     path_style: PathStyle = "ingest/object"
     operation: Operation = "UPSERT"
@@ -88,8 +115,8 @@ class Settings(Result, BaseSettings):
     suffix: str = ""
     home: Path = Path()
     ledger: Path = Path()
-    extra_headers: dict[str, str] = {}
-    attributes: tuple[CustomAttribute, ...] = ()
+    extra_headers: Annotated[dict[str, str], AfterValidator(_headers)] = {}
+    attributes: Annotated[tuple[CustomAttribute, ...], AfterValidator(_attributes)] = ()
 
     _origin: dict[str, str] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)
@@ -98,17 +125,14 @@ class Settings(Result, BaseSettings):
         refuse_unknown(given, type(self).model_fields, where="Settings(…)")
         root = project_root()
         file = find_file(root)
-        layers = {
-            str(file): _from_file(file),
-            "environment": _from_environment(),
-            "argument": given,
-        }
+        environment = _from_environment()
+        layers = _from_file(file, environment, given) | {"environment": environment, "argument": given}
         origin = {name: layer for layer, values in layers.items() for name in values}
         values = {name: value for layer in layers.values() for name, value in layer.items()}
         values.setdefault("home", root / "data" / "state")
         failed: list[tuple[tuple[int | str, ...], str]] = []
         for name in values.keys() & {"home", "ledger"}:
-            start = file.parent if file and origin.get(name) == str(file) else root
+            start = file.parent if file and origin.get(name, "").startswith(str(file)) else root
             try:
                 values[name] = absolute(values[name], start)
             except ValueError as error:
@@ -117,53 +141,14 @@ class Settings(Result, BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             failed += [(e["loc"], e["msg"]) for e in error.errors(include_input=False)]
-        if failed:  # raised out here, so that the inputs, which pydantic's error holds, do not travel along
-            raise SettingsError(" ".join(_said(place, why, origin) for place, why in failed))
+        if failed:  # raised outside the handler: pydantic's error contains the values, and must not be its context
+            raise SettingsError(" ".join(_unusable(place, why, origin) for place, why in failed))
         self._origin, self._file = origin, file
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's signature
-        init_settings: PydanticBaseSettingsSource,
-        *_: Any,
-        **__: Any,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Leave the layers to the constructor, which must know where each value comes from."""
-        return (init_settings,)
-
-    @field_validator("base_url")
-    @classmethod
-    def _check_base_url(cls, value: str | None) -> str | None:
-        return None if value is None else checked_address(value)
-
-    @field_validator("target")
-    @classmethod
-    def _check_target(cls, value: str) -> str:
-        # It becomes a folder's name, on every system: no separator, no hidden folder, no dot at the end.
-        if not re.fullmatch(r"[A-Za-z0-9_-](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?", value):
-            raise ValueError("a target's name has 1 to 64 letters, digits, '-', '_' and '.', no dot at either end")
-        return value
-
-    @field_validator("extra_headers")
-    @classmethod
-    def _check_extra_headers(cls, value: dict[str, str]) -> dict[str, str]:
-        for name, text in value.items():
-            if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
-                raise ValueError("a header's name has letters, digits and '-' only")
-            if name.casefold() in _OWN_HEADERS:
-                raise ValueError(f"the toolkit itself sets {name}: leave it out")
-            if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", text):
-                raise ValueError(f"the value of {name} is empty, or has signs that a header cannot carry")
-        return value
-
-    @field_validator("attributes")
-    @classmethod
-    def _check_attributes(cls, value: tuple[CustomAttribute, ...]) -> tuple[CustomAttribute, ...]:
-        names = [a.name for a in value]
-        if twice := {n for n in names if names.count(n) > 1}:
-            raise ValueError(f"an attribute is listed twice: {', '.join(sorted(twice))}")
-        return value
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[Any, ...]:
+        """Take the layers from the constructor alone: it records which layer each value comes from."""
+        return (sources["init_settings"],)
 
     @model_validator(mode="after")
     def _complete(self) -> Settings:
@@ -171,12 +156,13 @@ class Settings(Result, BaseSettings):
         defaults = {"path_style": contract.path_style, "ledger": self.home / "ledger"}
         for name, value in (defaults | (_SANDBOX_NAMES if self.local else {})).items():
             if name not in self.model_fields_set:
-                object.__setattr__(self, name, value)  # a frozen model has no other way
+                object.__setattr__(self, name, value)  # the only way in a frozen model
         if self.local:
             if self.embedded and not _of_sandbox(self.target):
                 raise SettingsError(
-                    f"The target {self.target!r} has no host, and the sandbox must stay out of its ledger: "
-                    f"set {PREFIX}BASE_URL, or leave {PREFIX}TARGET out to work in the sandbox."
+                    f"The target {self.target!r} has no host, and the sandbox may not write to its ledger: "
+                    f"set {PREFIX}BASE_URL or its base_url in toolkit.toml, or unset {PREFIX}TARGET to work in the "
+                    "sandbox."
                 )
             return self
         needed = ("solution", "prefix", "suffix") if contract.affixes_required else ("solution",)
@@ -188,19 +174,19 @@ class Settings(Result, BaseSettings):
             raise SettingsError(f"{self.host} needs more settings under contract {self.contract}: set {names}.")
         if _of_sandbox(self.target):
             raise SettingsError(
-                f"The target {self.target!r} belongs to the sandbox, not to {self.host}: give {PREFIX}TARGET "
-                "another name, so that their ledgers stay apart."
+                f"The name {self.target!r} is for the sandbox, not for {self.host}: give the target another name, "
+                "so that their ledgers stay separate."
             )
         return self
 
     @property
     def documented(self) -> Contract:
-        """The contract that holds, with the custom attributes of the tenant."""
+        """The contract that applies, with the custom attributes of the tenant."""
         return Contract.named(self.contract).with_columns(a.column for a in self.attributes)
 
     @property
     def embedded(self) -> bool:
-        """Whether no host is set: the embedded sandbox takes the rows."""
+        """Whether no host is set: rows go to the embedded sandbox."""
         return self.base_url is None
 
     @property
@@ -215,35 +201,32 @@ class Settings(Result, BaseSettings):
 
     @property
     def label(self) -> str:
-        """What every result says of where it works: target, host, contract."""
+        """Target, host and contract, as every result shows them."""
         return f"target {self.target} · {self.host} · contract {self.contract}"
 
     def url(self, base_url: str | None = None) -> str:
         """Return the address that rows are posted to; the path alone for the embedded sandbox.
 
-        `base_url` stands in for the setting, as where the sandbox says on which port it listens.
+        `base_url` replaces the setting: a running sandbox has an address of its own.
         """
         base = base_url or self.base_url or ""
         return self.documented.url(base, style=self.path_style, prefix=self.prefix, suffix=self.suffix)
 
-    def confirm(self, *, ask: Callable[[str], str] | None = None, config_dir: Path | None = None) -> None:
-        """Have a real host that a ``toolkit.toml`` names confirmed, once per user; see `confirm_host`."""
-        if self._file and not self.local and self._origin.get("base_url") == str(self._file):
-            variable = f"{PREFIX}BASE_URL"
-            confirm_host(self._file, self.host, ask=ask, config_dir=config_dir, instead=variable)
+    def confirm(self) -> None:
+        """Ask once per user whether a real host that a ``toolkit.toml`` names may be used; see `confirm_host`."""
+        where = self._origin.get("base_url", "")
+        if self._file and not self.local and where.startswith(str(self._file)):
+            otherwise = f"set {PREFIX}BASE_URL in the environment"
+            if where != str(self._file):  # a named target: the environment cannot set its host
+                otherwise = f"run 'toolkit --target {self.target} schema' once at a terminal"
+            confirm_host(self._file, self.host, otherwise=otherwise)
 
-    def token(
-        self,
-        *,
-        ask: Callable[[str], str] | None = None,
-        prompt: Callable[[str], str] | None = None,
-        config_dir: Path | None = None,
-    ) -> SecretStr:
-        """Return the token for this host; it is looked for now, and not kept.
+    def token(self) -> SecretStr:
+        """Return the token for this host; each call looks for it, and nothing stores it.
 
-        The embedded sandbox has its own, and the analyst's is not read. Otherwise the environment, then, on
-        loopback, the sandbox's own; elsewhere the keyring (service ``customer-toolkit``, user the host), then
-        a prompt. A host from a ``toolkit.toml`` is confirmed first.
+        The embedded sandbox has its own, and the analyst's is not read. Otherwise it comes from the environment;
+        else, on loopback, it is the sandbox's own; elsewhere it comes from the keyring (service
+        ``customer-toolkit``, user the host), else from a prompt. A host from a ``toolkit.toml`` is confirmed first.
 
         Raises
         ------
@@ -252,12 +235,12 @@ class Settings(Result, BaseSettings):
         """
         if self.embedded:
             return SecretStr(SANDBOX)
-        self.confirm(ask=ask, config_dir=config_dir)
+        self.confirm()
         fallback = SecretStr(SANDBOX) if self.local else None
-        return find_token(self.host, self.documented.token_variables, fallback=fallback, prompt=prompt)
+        return find_token(self.host, self.documented.token_variables, fallback=fallback)
 
     def folder(self, *names: str) -> Path:
-        """Return `home`, or a folder inside it; made where it is missing, for this user alone (0700)."""
+        """Return `home`, or a folder inside it; created if missing, for this user only (0700)."""
         made = self.home
         try:
             made.parent.mkdir(parents=True, exist_ok=True)
@@ -266,19 +249,19 @@ class Settings(Result, BaseSettings):
                 made.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise SettingsError(
-                f"The folder {made} cannot be made ({error.strerror}): set {PREFIX}HOME to one you may write in."
+                f"The folder {made} cannot be created ({error.strerror}): set {PREFIX}HOME to one you may write in."
             ) from error
         return made
 
     def target_folder(self) -> Path:
-        """Return the target's own folder inside `home`, made where it is missing."""
+        """Return the target's own folder inside `home`; created if missing."""
         return self.folder("targets", self.target)
 
     def summary(self) -> str:
-        """Say in one line where rows go, and where their record is kept."""
+        """Say in one line where rows go, and where their record is stored."""
         return (
             f"{self.label} · {self.operation} {self.url()} · solution {self.solution} · home {self.home} "
-            f"· ledger {self.ledger} · token {self._token_said()}"
+            f"· ledger {self.ledger} · token {self._token_source()}"
         )
 
     def body(self) -> str:
@@ -288,25 +271,25 @@ class Settings(Result, BaseSettings):
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per setting: index ``setting``, columns ``value`` and ``from``, all text."""
-        said = {name: "" if value is None else str(value) for name, value in self.to_dict().items()}
-        index = pd.Index(list(said), name="setting")
-        origins = [self._origin.get(name, "default" if name in type(self).model_fields else "") for name in said]
-        return pd.DataFrame({"value": list(said.values()), "from": origins}, index=index, dtype="str")
+        values = {name: "" if value is None else str(value) for name, value in self.to_dict().items()}
+        index = pd.Index(list(values), name="setting")
+        origins = [self._origin.get(name, "default" if name in type(self).model_fields else "") for name in values]
+        return pd.DataFrame({"value": list(values.values()), "from": origins}, index=index, dtype="str")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the settings and what follows from them, ready for JSON; of extra headers the names alone."""
+        """Give the settings and what follows from them, ready for JSON; of extra headers only the names."""
         values = self.model_dump(mode="json") | {"extra_headers": list(self.extra_headers)}
-        return values | {"host": self.host, "address": self.url(), "token": self._token_said()}
+        return values | {"host": self.host, "address": self.url(), "token": self._token_source()}
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
-            raise SettingsError(f"Settings do not change: make new ones, Settings({name}=…).")
+            raise SettingsError(f"Settings cannot be changed: make new ones, Settings({name}=…).")
         super().__setattr__(name, value)
 
     def __str__(self) -> str:
         return repr(self)
 
-    def _token_said(self) -> str:
+    def _token_source(self) -> str:
         name = None if self.embedded else variable_set(self.documented.token_variables)
         if name:
             return f"set in {name}"
@@ -314,22 +297,45 @@ class Settings(Result, BaseSettings):
 
 
 def _of_sandbox(target: str) -> bool:
-    name = target.casefold()  # some file systems do not tell the cases apart
+    name = target.casefold()  # some file systems ignore case
     return name == SANDBOX or name.startswith(f"{SANDBOX}-")
 
 
-def _from_file(file: Path | None) -> dict[str, Any]:
-    values = read_file(file) if file else {}
-    refuse_unknown(values, Settings.model_fields, where=str(file))
-    return values
+def _from_file(file: Path | None, environment: Values, given: Values) -> dict[str, Values]:
+    """Return what ``toolkit.toml`` says of the chosen target, by the place that says so."""
+    default, named = read_targets(file, Settings.model_fields)
+    over = environment | given
+    name = over.get("target", default.get("target", SANDBOX))
+    if name in named and not (_of_sandbox(name) and "base_url" in given):  # a running sandbox is a host of its own
+        # A name in a shell's environment outlives the moment it was set for. If it could move a named target to
+        # another host, that host would receive the target's rows, and the target's ledger would record them.
+        if "base_url" in over:
+            where = "base_url=" if "base_url" in given else f"{PREFIX}BASE_URL"
+            raise SettingsError(
+                f"{where} cannot change the host of the target {name!r}, which [targets.{name}] in {file} states: "
+                f"remove {where}, or choose another target."
+            )
+        shared: Values = {key: default[key] for key in ("home", "ledger") if key in default}
+        return {str(file): shared, f"{file} [targets.{name}]": named[name] | {"target": name}}
+    known = [default.get("target", SANDBOX), *named]
+    if named and name not in known and "base_url" not in over:
+        raise unknown_target(name, known)
+    return {str(file): default}
 
 
-def _from_environment() -> dict[str, Any]:
-    names = [name.upper() for name in os.environ if name.upper().startswith(PREFIX)]
-    refuse_unknown(names, [PREFIX + name.upper() for name in Settings.model_fields], where="The environment")
+def _from_environment() -> Values:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = ": the token is read from PEAK_AUTH_TOKEN." if is_token(name) else did_you_mean(name, known) or "."
+            warnings.warn(
+                f"{name} in the environment is not a setting of the toolkit and is ignored{near}",
+                UserWarning,
+                stacklevel=3,  # the line that made the settings
+            )
     try:
         return EnvSettingsSource(Settings)()
-    except UndecodableError:  # its cause holds the value
+    except UndecodableError:  # its cause contains the value
         pass
     raise SettingsError(
         f'{PREFIX}EXTRA_HEADERS should be a JSON object, such as {{"x-auth-tenant": "acme"}}, and {PREFIX}ATTRIBUTES '
@@ -337,7 +343,7 @@ def _from_environment() -> dict[str, Any]:
     )
 
 
-def _said(place: tuple[int | str, ...], why: str, origin: dict[str, str]) -> str:
+def _unusable(place: tuple[int | str, ...], why: str, origin: dict[str, str]) -> str:
     name = str(place[0])
     where = origin.get(name, "default")
     shown = f"{PREFIX}{name.upper()}" if where == "environment" else name
@@ -345,13 +351,72 @@ def _said(place: tuple[int | str, ...], why: str, origin: dict[str, str]) -> str
     return f"{shown} (from {where}) cannot be used: {why}."
 
 
-_current: list[Settings] = []
+def unknown_target(name: object, known: list[str]) -> SettingsError:
+    """Return the error for a name that no target has, which lists the known ones."""
+    near = did_you_mean(str(name), known) or "."
+    return SettingsError(
+        f"There is no target {name!r}{near} The known targets are {', '.join(known)}; toolkit.toml defines a new one "
+        "as [targets.NAME]."
+    )
+
+
+_current: Settings | None = None
+
+
+@runtime_checkable
+class HasSettings(Protocol):
+    """Something that knows the settings to work against it, as a running `Sandbox` does."""
+
+    def settings(self) -> Settings | Values:
+        """Return the settings, or their names and values."""
+
+
+def use(target: str | Settings | HasSettings) -> Settings:
+    """Choose what all following calls work against, and return its settings, which show themselves in a notebook.
+
+    They are the default of every ``settings=``. Without `use`, the environment and ``toolkit.toml`` apply.
+
+    Parameters
+    ----------
+    target
+        The name of a target in ``toolkit.toml``, a `Settings`, or something with ``.settings()``: a running `Sandbox`.
+
+    Raises
+    ------
+    SettingsError
+        There is no target of this name, or its settings cannot be used; what was in use before stays in use.
+
+    Examples
+    --------
+    >>> use("sandbox").label
+    'target sandbox · embedded sandbox · contract 2026-04'
+    >>> use("sandbx")
+    Traceback (most recent call last):
+        ...
+    toolkit.errors.SettingsError: There is no target 'sandbx', did you mean 'sandbox'? The known targets are sandbox; \
+toolkit.toml defines a new one as [targets.NAME].
+    """
+    global _current
+    if isinstance(target, str):
+        default, named = read_targets(find_file(project_root()), Settings.model_fields)
+        known: list[str] = [_from_environment().get("target") or default.get("target", SANDBOX), *named]
+        if target not in known:
+            raise unknown_target(target, known)
+        chosen: Settings | Values = Settings(target=target)
+    elif isinstance(target, Settings):
+        chosen = target
+    elif isinstance(target, HasSettings) and not isinstance(target, type):
+        chosen = target.settings()
+    else:
+        raise wrong_kind(target, "The name of a target, a Settings or a running Sandbox", "Sandbox().start()")
+    _current = chosen if isinstance(chosen, Settings) else Settings(**chosen)
+    return _current
 
 
 def current(settings: Settings | None = None) -> Settings:
     """Return these settings, else those that `use` chose, else what the environment and ``toolkit.toml`` say."""
-    if settings is not None:
-        if not isinstance(settings, Settings):
-            raise wrong_kind(settings, "a Settings", "Settings(…)")
-        return settings
-    return _current[0] if _current else Settings()
+    if settings is None:
+        return _current or Settings()
+    if not isinstance(settings, Settings):
+        raise wrong_kind(settings, "a Settings", "Settings(…)")
+    return settings

@@ -28,6 +28,11 @@ class Guard:
     message: str
     overruled: bool = False
 
+    @property
+    def allowed(self) -> bool:
+        """Whether the analyst allowed it; the name that stays."""
+        return self.overruled
+
 
 @dataclass(frozen=True, eq=False)
 class Situation:

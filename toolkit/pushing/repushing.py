@@ -220,6 +220,7 @@ def repush(
     push: str | PushReport,
     *,
     mended: str | Path | Patch | pd.DataFrame | Cells | None = None,
+    patch: Patch | None = None,  # the one form, once the others are gone
     whole: bool = False,
     reason: str = "",
     settings: Settings | None = None,
@@ -267,6 +268,7 @@ def repush(
     wanted = rows[((fates != "accepted") | whole) & ~held_back]
     resource = chosen.documented.resource
     left_out = [left_out_rows(rows[held_back], "unknown, and an APPEND must not send it twice: settle it first")]
+    mended = patch or mended
     if isinstance(mended, str | Path | Patch):
         patched = _patched(origin_of(record, wanted), mended)
         dropped = wanted[~wanted.index.isin(patched.index)]

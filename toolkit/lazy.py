@@ -1,0 +1,56 @@
+"""Names and libraries that are imported when they are first used, so that a start costs only what it needs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from toolkit.errors import did_you_mean
+
+
+def on_first_use(face: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return the ``__getattr__`` and the ``__dir__`` of a module (PEP 562).
+
+    The module imports its names in an ``if TYPE_CHECKING:`` block, for mypy and editors. That block is read here as
+    the list of what is where, so that no second list has to agree with it.
+
+    Parameters
+    ----------
+    face
+        The module's ``__name__``; its ``__all__`` is what it offers.
+    """
+    module = sys.modules[face]
+    statements = ast.walk(ast.parse(inspect.getsource(module)))
+    homes = {a.name: s.module for s in statements if isinstance(s, ast.ImportFrom) and s.module for a in s.names}
+
+    def resolve(name: str) -> Any:
+        if name not in module.__all__:
+            raise AttributeError(f"module {face!r} has no attribute {name!r}{did_you_mean(name, module.__all__)}")
+        value = getattr(importlib.import_module(homes[name]), name)
+        setattr(module, name, value)  # the next use finds it there
+        return value
+
+    return resolve, lambda: list(module.__all__)
+
+
+class Library:
+    """A library that only some calls need, as ``import`` would bind it; imported when an attribute is first used.
+
+    A module binds it in the ``else`` of an ``if TYPE_CHECKING:`` block that imports the library itself, for mypy.
+
+    Examples
+    --------
+    >>> colorsys = Library("colorsys")
+    >>> colorsys.rgb_to_hsv(0, 0, 1)[2]
+    1
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
