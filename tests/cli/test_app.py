@@ -165,7 +165,7 @@ def test_set_and_correct_work_over_the_file(run: Run, sandbox: Sandbox, tmp_path
         (["check", "nowhere.csv"], "nowhere.csv"),
         (["snapshot", "--as-of", "yesterday"], "as_of is not a time"),
         (["snapshot", "--as-of", ""], "as_of is not a time"),
-        (["snapshot", "--push", "p-1"], "knows no push 'p-1'"),
+        (["snapshot", "--push", "p-1"], "has no push 'p-1'"),
         (["snapshot", "--push", "p-1", "--as-of", "2026-01-01"], "not both"),
         (["snapshot", "--out", "data/state/x.docx"], ".csv"),
         (["abandon"], "no open push"),

@@ -95,10 +95,10 @@ def amend(customer_id: str, /, *cells: str, sending: Sending = AFTER_ASKING, jso
     Parameters
     ----------
     cells
-        column=value, such as customer_category=Retail; without a value after the = the cell becomes empty.
+        column=value, such as source=customer; without a value after the = the cell becomes empty.
     """
     say_label()
-    message = "amend takes column=value, such as customer_category=Retail."
+    message = "amend takes column=value, such as source=customer."
     changed = {column: value or None for column, value in pairs(cells, message).items()}
     if not changed:
         raise InputError(message)
