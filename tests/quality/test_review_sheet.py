@@ -228,7 +228,7 @@ def test_a_formula_of_the_owners_loses_no_other_edit(corrected: Delivery, tmp_pa
     assert read_corrections(path).entries["after"].tolist() == ["0009999"]
     sheet.cell(rows[101], columns["Firmenname"]).value = '="N"&"om"'
     book.save(path)
-    with pytest.raises(CorrectionError, match="is a formula whose result the file does not hold"):
+    with pytest.raises(CorrectionError, match="is a formula whose result is not in the file"):
         read_corrections(path)
 
 

@@ -310,8 +310,8 @@ def test_excel_reads_as_csv_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"columns": {"customer_nam": "Name"}}, r"\[columns\] holds 'customer_nam'.*did you mean 'customer_name'\?"),
-        ({"constants": {"sorce": "peak"}}, r"\[constants\] holds 'sorce'.*did you mean 'source'\?"),
+        ({"columns": {"customer_nam": "Name"}}, r"\[columns\] contains 'customer_nam'.*did you mean 'customer_name'\?"),
+        ({"constants": {"sorce": "peak"}}, r"\[constants\] contains 'sorce'.*did you mean 'source'\?"),
     ],
 )
 def test_a_mapping_names_columns_of_the_schema_only(tmp_path: Path, options: dict[str, Any], words: str) -> None:

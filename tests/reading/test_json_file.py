@@ -29,7 +29,7 @@ def test_a_record_that_is_no_row_is_set_aside(tmp_path: Path) -> None:
     assert delivery.frame["customer_id"].to_dict() == {1: "123", 3: "3", 7: "1E5"}
     assert delivery.frame["customer_name"].fillna("null").tolist() == ["1.5", "null", "true"]
     assert delivery.broken["reason"].to_dict() == {
-        2: "a cell holds a list or an object",
+        2: "a cell contains a list or an object",
         5: "the line is not JSON",
         6: "the record is not an object",
     }
@@ -43,8 +43,8 @@ def test_a_record_that_is_no_row_is_set_aside(tmp_path: Path) -> None:
         ('[{"customer_id": "1"}', "not JSON from line"),
         ('[{"customer_id": "1"}] x', "not JSON from line"),
         ('{"customer_id": "1"}\n{"customer_id": "2"}', r"give it the ending \.jsonl"),
-        ('{"rows": []}', "holds no records"),
-        ("3", "holds no records"),
+        ('{"rows": []}', "contains no records"),
+        ("3", "contains no records"),
         ("[" * 100_000, "not JSON"),
         ("[]", "no header"),
     ],

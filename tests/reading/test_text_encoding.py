@@ -62,10 +62,21 @@ def test_what_does_not_decode_names_the_place_and_the_way_out(tmp_path: Path) ->
         from_bytes(tmp_path, codecs.BOM_UTF16_LE + b"a", encoding=None)
 
 
-@pytest.mark.parametrize("start", [bytes(range(256)) * 4, b"\0" * 400, gzip.compress(bytes(range(256)) * 4)])
-def test_a_binary_file_is_named_as_one(tmp_path: Path, start: bytes) -> None:
-    with pytest.raises(ReadingError, match=r"crm\.csv is not a text file but binary data"):
-        from_bytes(tmp_path, start)
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\0" * 400, "is not a text file but binary data"),
+        (gzip.compress(b"\0" * 400), "is not a text file but binary data"),
+        (bytes(range(256)) * 4, "cannot be decoded"),
+    ],
+)
+def test_a_binary_file_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    with pytest.raises(ReadingError, match=rf"crm\.csv {words}"):
+        from_bytes(tmp_path, content)
+
+
+def test_control_characters_are_text(tmp_path: Path) -> None:
+    assert rows_of(from_bytes(tmp_path, b"id,name,group\n1,\x01\x02\x1f,\x7f\n")) == [["1", "\x01\x02\x1f", "\x7f"]]
 
 
 def test_byte_order_marks_are_no_part_of_the_header(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A worksheet: no digit is lost, rows keep their numbers, and what the file does not say is in a note."""
+"""A worksheet: no digit is lost, rows keep their numbers, and what the file does not contain is in a note."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_digits_that_excel_lost_are_noted(tmp_path: Path) -> None:
 def test_an_error_in_a_cell_is_not_an_empty_cell(tmp_path: Path) -> None:
     table = read_excel(workbook(tmp_path, [list(TEXTS), ["1", "#N/A", "b"]]), every_column)
     assert rows_of(table) == [["1", "#N/A", "b"]]
-    assert table.notes[-1] == "customer_name: Excel's error #N/A (first in row 2)"
+    assert table.notes[-1] == "customer_name: the Excel error #N/A (first in row 2)"
 
 
 def test_a_sheet_goes_by_its_name_and_a_header_by_its_row(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_formula_without_a_result_sets_its_row_aside(tmp_path: Path) -> None:
     delivery = read_customers(tmp_path / "crm.xlsx")
     assert delivery.frame["customer_id"].to_dict() == {3: "2"}
     assert delivery.broken.loc[2, "customer_id"] == "1"
-    assert delivery.broken.loc[2, "reason"].startswith("customer_name is a formula whose result the file does not hold")
+    assert delivery.broken.loc[2, "reason"].startswith("customer_name is a formula whose result is not in the file")
 
 
 def test_merged_areas_and_hidden_rows_are_noted(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_merged_areas_and_hidden_rows_are_noted(tmp_path: Path) -> None:
     sheet.row_dimensions[4].hidden = True
     book.save(tmp_path / "crm.xlsx")
     notes = read_customers(tmp_path / "crm.xlsx").notes
-    assert "1 merged area: only its first cell holds the value (first in row 3)" in notes
+    assert "1 merged area: only its first cell has the value (first in row 3)" in notes
     assert "1 hidden row, read like the others (first row 4)" in notes
 
 
@@ -172,7 +172,7 @@ def test_what_an_xls_file_does_not_say_is_noted(tmp_path: Path) -> None:
     assert delivery.frame["customer_id"].tolist() == ["123"]
     assert delivery.frame["updated_at"].tolist() == [pd.Timestamp(AT)]
     assert "an .xls file: errors such as #N/A are read as empty cells" in delivery.notes
-    assert any(n.startswith("customer_id: 1 number, read as plain digits: .xls does not say") for n in delivery.notes)
+    assert any(n.startswith("customer_id: 1 number, read as plain digits: .xls") for n in delivery.notes)
 
 
 def test_a_few_stray_cells_far_out_are_refused_before_they_take_the_memory(tmp_path: Path) -> None:

@@ -24,13 +24,8 @@ from toolkit.reading.text_table import Choose, Table, cell_text, opened
 
 BATCH = 50_000
 """Rows that are held as Python's values at once."""
-_EXACT = (
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_string_view,
-    pa.types.is_integer,
-    pa.types.is_decimal,
-)
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_EXACT = (*_TEXTS, pa.types.is_integer, pa.types.is_decimal)
 """The types whose values Arrow writes as they are; a float would be 1e+20."""
 
 
@@ -40,7 +35,7 @@ def read_parquet(path: Path, choose: Choose) -> Table:
     Raises
     ------
     ReadingError
-        If it is not Parquet, or a wanted column holds lists or records.
+        If it is not Parquet, or a wanted column contains lists or records.
     """
     with opened(path), path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -57,7 +52,7 @@ def parquet_tables(paths: Sequence[Path], choose: Choose) -> Iterator[Table]:
     Raises
     ------
     ReadingError
-        If one is not Parquet, lacks a column of the first, or a wanted column holds lists or records.
+        If one is not Parquet, lacks a column of the first, or a wanted column contains lists or records.
     """
     first = 1
     for path in paths:
@@ -77,9 +72,9 @@ def stream_tables(batches: Iterable[pa.RecordBatch], choose: Choose, name: str, 
 
 
 def read_frame(frame: pd.DataFrame, choose: Choose) -> Table:
-    """Read a pandas frame's wanted columns; a row keeps its index where that is a unique whole number.
+    """Read a pandas frame's wanted columns; a row keeps its index if that is a unique whole number.
 
-    Else rows count from 0, as ``iloc`` does.
+    Otherwise rows count from 0, as ``iloc`` does.
     """
     header = [str(name) for name in frame.columns]
     cells = pa.table({column: _series(frame.iloc[:, at], header[at]) for column, at in choose(header).items()})
@@ -182,7 +177,7 @@ def _column(cells: pa.Array | pa.ChunkedArray, name: str, where: str) -> pa.Chun
     cells = cells if isinstance(cells, pa.ChunkedArray) else pa.chunked_array([cells])
     kind = cells.type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        raise ReadingError(f"{where}: {name} holds {kind}, not one text a row: flatten it in the export.")
+        raise ReadingError(f"{where}: {name} contains {kind}, not one text for each row: flatten it in the export.")
     if pa.types.is_dictionary(kind):
         return _column(cells.cast(kind.value_type), name, where)
     if pa.types.is_timestamp(kind):
@@ -199,7 +194,7 @@ def _times(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     zone = cells.type.tz
     if zone is not None:
         cells = cells.cast(pa.timestamp(cells.type.unit, "UTC"))
-    # Nanoseconds that are not whole microseconds keep nine digits, which is no time: validation says so.
+    # Nanoseconds that are not whole microseconds keep nine digits, which is no time: validation reports it.
     with suppress(pa.ArrowInvalid):
         cells = cells.cast(pa.timestamp("us", cells.type.tz))
     texts = pc.strftime(cells, format="%Y-%m-%dT%H:%M:%S" + ("Z" if zone is not None else ""))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,14 +18,6 @@ FEW = 300
 MANY_ROWS = 20
 """Rows from which on it means anything that values repeat."""
 
-_LEGAL_FORM = re.compile(
-    r"(?i)\b(?:g?gmbh|mbh|ug|ag|kg|kgaa|ohg|gbr|se|ltd|limited|plc|llc|llp|inc|corp|corporation|co|company|sarl|sas|"
-    r"s\.?a|s\.?r\.?l|s\.?p\.?a|s\.?l|b\.?v|n\.?v|a/s|aps|ab|as|oyj?|sp\. ?z ?o\. ?o|s\.?r\.?o|kft|pty|group|holding|"
-    r"holdings)\b\.?"
-)
-_CODE = re.compile(r"[^\s,;@]{1,40}")
-_AMOUNT = re.compile(r"-?\d+[.,]\d{2}")
-
 
 @dataclass(frozen=True)
 class Content:
@@ -39,7 +30,7 @@ class Content:
     values
         The distinct cells of a sample, with their counts.
     times
-        How it writes times; None if it holds none.
+        How it writes times; None if it contains none.
     """
 
     n_rows: int
@@ -63,36 +54,17 @@ class Content:
         """Whether few values repeat, as categories do."""
         return 1 < self.n_distinct <= FEW and (self.n_rows < MANY_ROWS or self.unique <= 0.3)
 
-    @property
-    def codes(self) -> float:
-        """Share of the distinct cells without a space, 0 to 1."""
-        return self._share(_CODE.fullmatch(value) is not None for value in self.values)
-
-    @property
-    def words(self) -> float:
-        """Share of the distinct cells with a letter, 0 to 1."""
-        return self._share(any(c.isalpha() for c in value) for value in self.values)
-
-    @property
-    def legal_forms(self) -> float:
-        """Share of the distinct cells that hold a legal form, such as GmbH, 0 to 1."""
-        return self._share(_LEGAL_FORM.search(value) is not None for value in self.values)
-
-    @property
-    def amounts(self) -> float:
-        """Share of the distinct cells that are amounts of money, 0 to 1."""
-        return self._share(_AMOUNT.fullmatch(value) is not None for value in self.values)
+    def share(self, pattern: re.Pattern[str]) -> float:
+        """Return the share of the distinct cells that contain a pattern, 0 to 1."""
+        return sum(pattern.search(value) is not None for value in self.values) / max(len(self.values), 1)
 
     def listed(self, words: set[str]) -> float:
         """Return the share of the distinct cells that are one of these words, 0 to 1."""
-        return self._share(value.strip().casefold() in words for value in self.values)
-
-    def _share(self, holds: Iterable[bool]) -> float:
-        return sum(holds) / len(self.values) if self.values else 0.0
+        return sum(value.strip().casefold() in words for value in self.values) / max(len(self.values), 1)
 
 
 def read_content(cells: pa.ChunkedArray, *, iso_too: bool = False) -> Content:
-    """Look at a column of text: all rows for counts and times, else a sample spread over the rows."""
+    """Look at a column of text: all rows for counts and times, a sample of them for the rest."""
     filled = cells.filter(pc.greater(pc.binary_length(cells), 0))
     places = np.unique(np.linspace(0, max(len(cells) - 1, 0), min(len(cells), SAMPLE), dtype=np.int64))
     values = Counter(value for value in cells.take(pa.array(places)).to_pylist() if value.strip())

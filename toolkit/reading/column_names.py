@@ -27,6 +27,14 @@ _SLIP = 88
 """Likeness, of 100, from which on another spelling is a typing error."""
 _SHORTEST = 6
 """Characters that a name must have to be compared so."""
+_CODE = re.compile(r"^[^\s,;@]{1,40}$")
+_LETTER = re.compile(r"[^\W\d_]")
+_AMOUNT = re.compile(r"^-?\d+[.,]\d{2}$")
+_LEGAL_FORM = re.compile(
+    r"(?i)\b(?:g?gmbh|mbh|ug|ag|kg|kgaa|ohg|gbr|se|ltd|limited|plc|llc|llp|inc|corp|corporation|co|company|sarl|sas|"
+    r"s\.?a|s\.?r\.?l|s\.?p\.?a|s\.?l|b\.?v|n\.?v|a/s|aps|ab|as|oyj?|sp\. ?z ?o\. ?o|s\.?r\.?o|kft|pty|group|holding|"
+    r"holdings)\b\.?"
+)
 _SYSTEMS = {"erp", "sap", "crm"}
 """What exports write where the schema has a closed list of who created a row; a correction replaces them."""
 
@@ -38,9 +46,9 @@ class Match:
     Attributes
     ----------
     against
-        What speaks for another column; empty where nothing does.
+        What makes another column more likely; empty if nothing does.
     alone
-        The most that the cells are worth where the name says nothing.
+        The weight of the cells if the name matches nothing.
     """
 
     score: float
@@ -108,7 +116,7 @@ def match_name(name: str, column: str) -> Match:
         phrase = max(held, key=len)
         rest = f" {folded} ".replace(f" {phrase} ", " ").split()
         plain = all(word in _NEUTRAL for word in rest)
-        return Match(_USUAL_SCORE * (0.95 if plain else 0.8), f"the name holds {phrase!r}", against)
+        return Match(_USUAL_SCORE * (0.95 if plain else 0.8), f"the name contains {phrase!r}", against)
     if len(compact) >= _SHORTEST:
         near = process.extractOne(compact, list(known), scorer=fuzz.ratio, score_cutoff=_SLIP)
         if near is not None and len(near[0]) >= _SHORTEST:
@@ -123,27 +131,29 @@ def match_content(content: Content, column: Column) -> Match:
     if column.name == TIME:
         return _match_times(content)
     if content.times is not None and content.times.state != "unreadable":
-        return Match(0.0, "it holds times", against="it holds times")
+        return Match(0.0, "it contains times", against="it contains times")
     many = content.n_rows >= MANY_ROWS
     counts = f"{content.n_distinct:,} distinct values in {content.n_filled:,} cells"
+    codes = content.share(_CODE)
     if column.name == ID:
         why_not = "its values repeat" if many and content.unique < 0.2 else "its values are texts"
-        against = why_not if content.codes < 0.5 or (many and content.unique < 0.2) else ""
-        more = ", short and without spaces" if content.codes > 0.9 else ""
-        return Match(0.5 * content.codes + 0.5 * content.unique, counts + more, against, alone=0.52)
+        against = why_not if codes < 0.5 or (many and content.unique < 0.2) else ""
+        more = ", short and without spaces" if codes > 0.9 else ""
+        return Match(0.5 * codes + 0.5 * content.unique, counts + more, against, alone=0.52)
     if column.values:
         share = content.listed({*column.values, *_SYSTEMS})
-        said = "its values are the schema's, or a system's name" if share else "no value is one of the schema's"
-        return Match(share, said, against=said if share < 0.5 else "", alone=0.9)
+        detail = "its values are the schema's, or a system's name" if share else "no value is one of the schema's"
+        return Match(share, detail, against=detail if share < 0.5 else "", alone=0.9)
     if column.name == "customer_name":
-        against = "its values repeat or are no words" if content.words < 0.5 or (many and content.unique < 0.3) else ""
-        legal = content.legal_forms
-        said = f"{legal:.0%} have a legal form" if legal >= 0.1 else "texts that hardly repeat"
-        score = 0.5 * min(1.0, legal / 0.3) + 0.3 * content.unique + 0.2 * (1 - content.codes)
-        return Match(score, against or said, against, alone=0.6)
+        names = content.share(_LETTER) >= 0.5 and not (many and content.unique < 0.3)
+        against = "" if names else "its values repeat or are no words"
+        legal = content.share(_LEGAL_FORM)
+        detail = f"{legal:.0%} have a legal form" if legal >= 0.1 else "texts that hardly repeat"
+        score = 0.5 * min(1.0, legal / 0.3) + 0.3 * content.unique + 0.2 * (1 - codes)
+        return Match(score, against or detail, against, alone=0.6)
     if column.name not in CUSTOMER.names:
         return Match(0.5, counts)
-    against = "its values are amounts" if content.amounts > 0.5 else ""
+    against = "its values are amounts" if content.share(_AMOUNT) > 0.5 else ""
     against = against or ("its values hardly repeat" if many and content.unique > 0.5 else "")
     return Match(0.6 * content.groups, against or counts, against)
 

@@ -43,7 +43,7 @@ DELIMITERS = ",;\t|"
 WINDOW = 1 << 20
 """Characters that are parsed at once."""
 MAX_CELL = 10_000_000
-"""The most characters in one cell; a quote that is not closed by then is taken for a stray one."""
+"""The most characters in one cell; a quote that is not closed by then counts as a stray one."""
 MAX_RECORD = 4 * MAX_CELL
 MAX_REREAD = 2_000_000
 """Lines that may be read again because a quote was not closed; after that, each line is a record of its own."""
@@ -77,7 +77,7 @@ def csv_tables(
     encoding, delimiter
         None: detected.
     header_row
-        The record that holds the header, counted from 1. None: the first that holds the wanted columns.
+        The record with the header, counted from 1. None: the first with the wanted columns.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def _sample_lines(path: Path, encoding: str, header_row: int | None) -> list[str
 
 
 def _delimiter(lines: Sequence[str], header_row: int | None = None) -> tuple[str, str]:
-    """Return the delimiter that splits the first records most evenly, and a note that says so.
+    """Return the delimiter that splits the first records most evenly, and a note on it.
 
     A table of one column has none: a comma is assumed.
     """
@@ -174,13 +174,13 @@ def _header(text: TextIO, delimiter: str, header_row: int, path: Path) -> list[s
 class _Records:
     """The records below a header, parsed one window of text after the other.
 
-    Two parsers read the same language. pyarrow's is eight times as fast, but repairs or drops what is irregular and
+    Two parsers read the same language. pyarrow's is six times as fast, but repairs or drops what is irregular and
     does not say where; the csv module's, in `_carefully`, knows the line of every record and which quote is wrong.
     So a window goes to pyarrow only if nothing in it can be read in two ways: no NUL, no lone carriage return, and
     if there are quotes, each opens at the start of a cell and closes at its end in the same line. Then a record is a
     line, and the lines that pyarrow reports as ragged have the numbers that the csv module would give them. Every
     other window is read with care. A window begins with a record, so the parser may change with each of them; a
-    property test holds both equal.
+    property test keeps both equal.
     """
 
     def __init__(self, delimiter: str, header: Sequence[str], header_row: int, wanted: dict[str, int]) -> None:
@@ -197,7 +197,7 @@ class _Records:
         self._regular_quotes = rf"^(?:(?:{cell})?(?:{d}|\r?\n|\z))*\z"
 
     def notes(self) -> list[str]:
-        """Say what an analyst should look at: a long record may be a quote that closed too late."""
+        """Return a note on long records: one may be a quote that was closed too late."""
         if not self._n_long:
             return []
         where = f"the longest has {self._longest:,} lines, in row {self._longest_at:,}"
@@ -331,7 +331,7 @@ class _Records:
         if not any(row):
             self._skipped.append(number)
         elif "\0" in "".join(row):
-            self._set_aside(number, row, "a cell holds a NUL, which no text has", lines)
+            self._set_aside(number, row, "a cell contains a NUL, which no text has", lines)
         elif fitted := self._fitted(row):
             cells += fitted
         else:
@@ -380,5 +380,5 @@ def _empty_rows(table: pa.Table) -> npt.NDArray[np.bool_]:
 def _array(cells: Sequence[str]) -> pa.Array:
     if not cells or cells == [""]:  # a split of nothing is nothing
         return pa.array(cells, pa.large_string())
-    # One long text, cut by Arrow, is built much faster than a text a cell; no cell holds a NUL here.
+    # One long text, cut by Arrow, is built much faster than a text a cell; no cell contains a NUL here.
     return pc.split_pattern(pa.array(["\0".join(cells)], pa.large_string()), "\0").flatten()

@@ -61,7 +61,7 @@ def read_customers(
         SQL in the database's dialect, or an SQLAlchemy ``text()`` or ``select()``.
     settings
         Their custom attributes are read too, as text that validation types. None: the settings that `toolkit.use`
-        chose, else the environment's.
+        chose, otherwise the environment's.
 
     Returns
     -------
@@ -131,14 +131,14 @@ def source_name(source: Source) -> str:
 def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any = None) -> Table:
     """Read the wanted columns of a source as text.
 
-    What a file holds outranks its ending: a workbook named .csv is read as a workbook, and a note says so.
+    The content of a file outranks its ending: a workbook named .csv is read as a workbook, and a note says so.
 
     Parameters
     ----------
     choose
         From the header to the columns that are wanted and their positions.
     mapping
-        For what cannot be told from the source alone: encoding, delimiter, sheet, the header's row.
+        For what the source alone does not say: encoding, delimiter, sheet, the header's row.
     query
         SQL, where the source is a connection.
 
@@ -174,7 +174,7 @@ def _read_file(path: Path, choose: Choose, mapping: Mapping) -> Table:
 
 
 def _kind(path: Path) -> tuple[str, str]:
-    """Return what a file is, as an ending, and a note where that is not its own.
+    """Return what a file is, as an ending, and a note if that is not its own.
 
     Raises
     ------
@@ -182,25 +182,25 @@ def _kind(path: Path) -> tuple[str, str]:
         If it is missing, empty, not permitted, or of a kind that is not read.
     """
     kind = kind_of(path)
-    with opened(path):
-        if kind not in ENDINGS and path.exists():
-            raise ReadingError(
-                f"{path.name} cannot be read: {path.suffix or 'a file without an ending'} is not read. Save it as "
-                f".xlsx or .csv, or give it the ending of what it is: {', '.join(ENDINGS)}."
-            )
-        with path.open("rb") as file:
-            start = file.read(512)
+    with opened(path), path.open("rb") as file:
+        start = file.read(512)
+    if kind not in ENDINGS:
+        raise ReadingError(
+            f"{path.name} cannot be read: {path.suffix or 'a file without an ending'} is not read. Save it as .xlsx or "
+            f".csv, or give it the ending of what it is: {', '.join(ENDINGS)}."
+        )
     if not start:
         raise ReadingError(f"{path.name} is empty: ask for the file again, or check the export.")
-    if start.startswith((ZIP, OLE)) and kind not in EXCEL:
+    is_workbook = start.startswith((ZIP, OLE))
+    if is_workbook == (kind in EXCEL):
+        return kind, ""
+    if is_workbook:
         return ".xlsx", f"a workbook, though its ending is {path.suffix}"
-    if kind in EXCEL and not start.startswith((ZIP, OLE)):
-        if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-            raise ReadingError(
-                f"{path.name} is a web page or XML, whatever its ending: open it in Excel and save it again as .xlsx."
-            )
-        return ".csv", f"a text file, though its ending is {path.suffix}"
-    return kind, ""
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        raise ReadingError(
+            f"{path.name} is a web page or XML, whatever its ending: open it in Excel and save it again as .xlsx."
+        )
+    return ".csv", f"a text file, though its ending is {path.suffix}"
 
 
 # --- a table of text becomes a delivery
@@ -253,9 +253,9 @@ def _fold(name: str) -> str:
 def _place(column: str, header: Sequence[str], name: str) -> int:
     found = [i for i, cell in enumerate(header) if _fold(cell) == _fold(column)]
     if len(found) > 1:
-        spoken = " and ".join(f"{header[i]!r} (column {i + 1})" for i in found)
+        which = " and ".join(f"{header[i]!r} (column {i + 1})" for i in found)
         raise ReadingError(
-            f"{name} has {len(found)} columns of one name, {spoken}: rename all but one, or leave them out "
+            f"{name} has {len(found)} columns of one name, {which}: rename all but one, or leave them out "
             "of the export."
         )
     return found[0]

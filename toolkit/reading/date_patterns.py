@@ -9,7 +9,7 @@ the column is ambiguous, because day and month may be exchanged in every cell; i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -48,10 +48,10 @@ _NUMBERS = re.compile(r"(\d{1,4})([./ -])(\d{1,2})\2(\d{1,4})")
 _WORD = re.compile(r"[^\W\d_]+")
 _COMPACT = ("%Y%m%d", "%d%m%Y", "%m%d%Y")
 _ORDERS = {(4, 2): ("Ymd",), (2, 4): ("dmY", "mdY"), (2, 2): ("dmy", "mdy", "ymd")}  # digits of the first and the last
-_EPOCHS = {  # what the numbers are: their form, the least and the greatest plausible one, what to do
-    "Excel's serial numbers": (r"^\d{5}(?:\.\d+)?$", 20_000, 80_000, "format the column as a date and save again"),
-    "seconds since 1970": (r"^\d{10}$", 500_000_000, 4_200_000_000, "ask for ISO 8601 in UTC"),
-    "milliseconds since 1970": (r"^\d{13}$", 500_000_000_000, 4_200_000_000_000, "ask for ISO 8601 in UTC"),
+_EPOCHS = {  # what numbers of this form are, and what to do
+    r"^[2-7]\d{4}(?:\.\d+)?$": ("Excel's serial numbers", "format the column as a date and save again"),
+    r"^[1-4]\d{9}$": ("seconds since 1970", "ask for ISO 8601 in UTC"),
+    r"^[1-4]\d{12}$": ("milliseconds since 1970", "ask for ISO 8601 in UTC"),
 }
 
 
@@ -88,7 +88,7 @@ class DatePattern:
     n_cells, n_times, n_naive
         Cells that are not empty; those that look like times; those whose time names no zone.
     zone
-        The zone that every cell names in letters, as UTC.
+        The zone that every cell names in letters, such as UTC.
     notes
         What to know and to do, in plain words.
     """
@@ -120,7 +120,7 @@ def infer_pattern(cells: pa.ChunkedArray, *, iso_too: bool = False) -> DatePatte
     cells
         Text; nulls and empty cells are left out.
     iso_too
-        Whether the reader takes ISO 8601 besides a pattern, because the file holds times as times.
+        Whether the reader takes ISO 8601 besides a pattern, because the file has times as times.
 
     Examples
     --------
@@ -135,30 +135,22 @@ def infer_pattern(cells: pa.ChunkedArray, *, iso_too: bool = False) -> DatePatte
     times = parse_times(cells)
     iso = (~times.unparsed).to_numpy(dtype=bool)
     n_iso, n_naive = int(iso.sum()), int(times.naive.sum())
-    if n and n_iso == n:
-        return DatePattern("found", (Reading("", n),), n, n, n_naive, notes=_partly_zoned(n, n_naive))
-    if iso_too and n_iso:
+    if iso_too and 0 < n_iso < n:
         found = infer_pattern(cells.filter(pa.array(~iso)))
-        if found.state in ("none", "unreadable"):
-            return DatePattern("found", (Reading("", n_iso),), n, n_iso, n_naive, notes=_strays(n - n_iso))
-        return DatePattern(
-            found.state, found.readings, n, found.n_times + n_iso, found.n_naive + n_naive, found.zone, found.notes
-        )
-    if n and n_iso >= DOMINANT * n:
-        return DatePattern("found", (Reading("", n_iso),), n, n_iso, n_naive, notes=_strays(n - n_iso))
-    return _numbered(cells) or _from_forms(_forms(cells), n)
+        if found.state not in ("none", "unreadable"):
+            return replace(found, n_cells=n, n_times=found.n_times + n_iso, n_naive=found.n_naive + n_naive)
+    if n_iso and (iso_too or n_iso >= DOMINANT * n):
+        notes = (f"{n_naive:,} of {plural(n_iso, 'time')} name no zone",) if 0 < n_naive < n_iso else ()
+        return DatePattern("found", (Reading("", n_iso),), n, n_iso, n_naive, notes=(*_strays(n - n_iso), *notes))
+    return _counted(cells) or _from_forms(_forms(cells), n)
 
 
-def _numbered(cells: pa.ChunkedArray) -> DatePattern | None:
+def _counted(cells: pa.ChunkedArray) -> DatePattern | None:
     """Recognise times that are counted from an epoch."""
     n = len(cells)
-    for what, (form, least, most, advice) in _EPOCHS.items():
-        numbers = cells.filter(pc.match_substring_regex(cells, form))
-        if not n or len(numbers) < DOMINANT * n:
-            continue
-        values = numbers.cast(pa.float64()).to_numpy()
-        n_times = int(((values >= least) & (values <= most)).sum())
-        if n_times >= DOMINANT * n:
+    for form, (what, advice) in _EPOCHS.items():
+        n_times = pc.sum(pc.match_substring_regex(cells, form)).as_py() or 0
+        if n and n_times >= DOMINANT * n:
             note = f"the times look like {what}, which no pattern reads: {advice}"
             return DatePattern("unreadable", (), n, n_times, n_times, notes=(note,))
     return None
@@ -233,7 +225,7 @@ def _from_forms(forms: list[_Form], n: int) -> DatePattern:
 def _decision(readings: tuple[Reading, ...]) -> str:
     two_digits = any("%y" in r.pattern for r in readings)
     what = "a day after the 12th or a year after 31" if two_digits else "a day after the 12th"
-    return f"every cell can be read both ways: {what} would decide, or whoever made the export"
+    return f"every cell can be read both ways: {what} would decide; otherwise ask who made the export"
 
 
 def _days(days: pd.Series[Any], pattern: str) -> pd.Series[Any]:
@@ -274,9 +266,5 @@ def _clock_pattern(clock: str) -> str:
     return re.sub(r"0+", lambda _: next(fields), clock)
 
 
-def _partly_zoned(n: int, n_naive: int) -> tuple[str, ...]:
-    return (f"{n_naive:,} of {plural(n, 'time')} name no zone",) if 0 < n_naive < n else ()
-
-
 def _strays(n: int) -> tuple[str, ...]:
-    return (f"{plural(n, 'cell')} cannot be read so, and will fail in validation",) if n else ()
+    return (f"{plural(n, 'cell')} cannot be read this way, and will fail in validation",) if n else ()

@@ -33,7 +33,7 @@ class _NotJson(str):
 def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines: bool = False) -> Table:
     """Read objects, packed by gzip or not; every value is text.
 
-    A record that is not an object, or holds an object or a list where a text is wanted, is broken and set aside. A
+    A record that is not an object, or contains an object or a list instead of a text, is broken and set aside. A
     member that a record lacks is the empty text.
 
     Parameters
@@ -43,12 +43,12 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
     encoding
         None: detected.
     lines
-        Whether each line is a record, whose number is the line's; else records count from 1.
+        Whether each line is a record, whose number is the line's; otherwise records count from 1.
 
     Raises
     ------
     ReadingError
-        If the file is not JSON, or holds no records.
+        If the file is not JSON, or contains no records.
     """
     found = read_encoding(path, encoding)
     notes = [found.note]
@@ -112,19 +112,19 @@ def _document(text: str, path: Path) -> tuple[list[Any], str]:
         document, note = document.get(_DATA), f'JSON, a body with "{_DATA}"'
     if not isinstance(document, list):
         raise ReadingError(
-            f'{path.name} holds no records: an array of objects is wanted, or a request\'s body with "{_DATA}".'
+            f'{path.name} contains no records: an array of objects is wanted, or a request\'s body with "{_DATA}".'
         )
     return document, note
 
 
 def _why_not_text(value: Any) -> str:
     if isinstance(value, dict | list):
-        return "a cell holds a list or an object"
+        return "a cell contains a list or an object"
     if isinstance(value, str) and not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            return "a cell holds half a character (a lone surrogate)"
+            return "a cell contains half a character (a lone surrogate)"
     return ""
 
 

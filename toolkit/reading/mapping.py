@@ -51,20 +51,20 @@ NULL_SPELLINGS = ("-", "--", "n/a", "N/A", "#N/A", "NULL", "null", "None", "?")
 
 @dataclass(frozen=True)
 class Mapping:
-    """A file's columns and formats, in the schema's words.
+    """How the columns and formats of a file become the schema's.
 
     Attributes
     ----------
     columns
         Schema column to the file's column. Without any, columns go by their canonical names in any case.
     constants
-        Schema column to the value that stands in every row.
+        Schema column to the value of every row.
     encoding, delimiter
         Of a text file; None: detected.
     sheet
         Name of the worksheet; None: the first.
     header_row
-        The record that holds the header, counted from 1; what is above it is ignored. None: the first that holds the
+        The record with the header, counted from 1; what is above it is ignored. None: the first with the
         wanted columns.
     datetime
         A strptime pattern for ``updated_at``; None: ISO 8601.
@@ -73,7 +73,7 @@ class Mapping:
     nulls
         Cells that mean null besides the empty one, compared exactly.
     kind
-        ``full``: customers not in the file are absent. ``changes``: it says nothing about the others.
+        ``full``: customers not in the file are absent. ``changes``: it does not concern the others.
     corrections
         Correction to ``true`` or its options, as `correct` takes them.
     path
@@ -140,16 +140,16 @@ class Mapping:
                 self._refuse("datetime", self.datetime, "names of zones are ambiguous; write %z, or state timezone")
             try:
                 pd.to_datetime(["0"], format=self.datetime, errors="coerce")
+                usable = "%" in self.datetime
             except ValueError:
                 usable = False
-            else:
-                usable = "%" in self.datetime
             if not usable:
                 self._refuse("datetime", self.datetime, 'write a strptime pattern, such as "%d.%m.%Y %H:%M"')
         if self.timezone is not None and self.timezone not in available_timezones():
             near = did_you_mean(self.timezone, available_timezones()) or "."
             raise MappingError(
-                f"{self.name}: no time zone has the name {self.timezone!r}{near} Write an IANA name, as Europe/Berlin."
+                f"{self.name}: no time zone has the name {self.timezone!r}{near} Write an IANA name, such as "
+                "Europe/Berlin."
             )
         if not isinstance(self.nulls, tuple) or not all(isinstance(n, str) for n in self.nulls):
             self._refuse("nulls", self.nulls, 'write a list of texts, such as ["-", "n/a"]')
@@ -186,7 +186,7 @@ class Mapping:
         Raises
         ------
         MappingError
-            If the file cannot be read, is not TOML, or holds a section or key that is not known.
+            If the file cannot be read, is not TOML, or contains a section or key that is not known.
         InputError
             If `path` is no path.
         """
@@ -262,6 +262,6 @@ def _toml(path: Path) -> dict[str, Any]:
 def _require_known(section: str, given: Iterable[str], known: Iterable[str], name: str) -> None:
     for word in given:
         if word not in known:
-            where = f"[{section}] holds" if section else "has the section"
+            where = f"[{section}] contains" if section else "has the section"
             near = did_you_mean(word, known) or "."
             raise MappingError(f"{name}: {where} {word!r}, which is not known{near} Use {', '.join(known)}.")

@@ -114,7 +114,7 @@ class MappingSuggestion(Result):
         )
 
     def summary(self) -> str:
-        """Say the result in one line."""
+        """Return the result in one line."""
         parts = [f"{self.n_found} of {len(self.proposals)} columns found in {self.source}"]
         for state in ("ambiguous", "missing"):
             if some := [p.column for p in self.proposals if p.state == state]:
@@ -204,7 +204,8 @@ def suggest_mapping(
     mapping
         What is known already: encoding, sheet, header row, constants. A `Mapping` or its TOML file.
     settings
-        Their columns are looked for, custom attributes included. None: those of `toolkit.use`, else the environment's.
+        Their columns are looked for, custom attributes included. None: the settings that `toolkit.use` chose, otherwise
+        the environment's.
 
     Raises
     ------
@@ -229,7 +230,7 @@ def suggest_mapping(
     # A reader's notes call a column as it was asked for: by its place.
     notes = [re.sub(r"^(\d+)(?=: )", lambda at: read.header[int(at[1])], note) for note in read.notes]
     if twice := [column for column, n in spelled.items() if n > 1 and column]:
-        notes.append(f"names that two columns have, which a mapping cannot tell apart: {', '.join(twice)}")
+        notes.append(f"names that two columns have, which a mapping cannot distinguish: {', '.join(twice)}")
     if spelled[""]:
         notes.append(f"{plural(spelled[''], 'column')} without a name, which a mapping cannot name")
     if not usable:
@@ -260,7 +261,7 @@ def _candidate(column: Column, place: int, name: str, content: Content, n_timed:
     by_name, by_content = match_name(name, column.name), match_content(content, column)
     alone = by_content.alone
     if column.name == TIME and n_timed > 1:
-        alone = 0.45  # which of several times it is, only a name can say
+        alone = 0.45  # which of several times it is, only a name can show
     both = _BY_NAME * by_name.score + (1 - _BY_NAME) * by_content.score
     score = max(both if by_name.score else 0.0, alone * by_content.score)
     reason = f"{by_name.reason}; {by_content.reason}" if by_name.score else f"by content alone: {by_content.reason}"
@@ -272,7 +273,7 @@ def _candidate(column: Column, place: int, name: str, content: Content, n_timed:
 
 
 def _assign(scores: dict[str, list[Candidate]]) -> Iterator[Proposal]:
-    """Give each schema column at most one file column, and say which choices are open.
+    """Give each schema column at most one file column, and show which choices are open.
 
     The pairs are taken greedily, the best first, because a pair that fits well (``Kundennummer``) decides what a
     weak one (``Nr``) is not; an optimal assignment over all pairs would trade a certain pair for two doubtful ones.
@@ -351,7 +352,7 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
     for p in suggestion.proposals:
         if p.state == "missing":
             example = "2026-01-31T00:00:00Z" if p.column == TIME else ""
-            yield f"# {p.column} = {quote(example)}  # where one value holds for every row"
+            yield f"# {p.column} = {quote(example)}  # if all rows have one value"
     yield from ("", "[format]")
     for key in ("encoding", "delimiter", "sheet"):
         if (value := getattr(mapping, key)) is not None:

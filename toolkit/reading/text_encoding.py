@@ -1,8 +1,8 @@
-"""The bytes of a text file: unpacked if they are packed, their encoding, and what the file is if it is no text.
+"""The bytes of a text file: unpacked if they are packed, their encoding, and what to do if it is not text.
 
-A byte order mark decides the encoding; else UTF-16 shows by its NULs; else every byte is tried as UTF-8, then as
-cp1252. A file in any other encoding needs it stated in the mapping, because nearly every byte means something in all
-of them.
+A byte order mark decides the encoding. Without one, UTF-16 shows by its NULs, and otherwise every byte is tried as
+UTF-8, then as cp1252. Any other encoding has to be stated in the mapping, because nearly every byte means something
+in each of them.
 """
 
 from __future__ import annotations
@@ -26,13 +26,10 @@ SAMPLE_BYTES = 1 << 16
 
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
-    codecs.BOM_UTF32_BE: "utf-32-be",
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-_CONTROL = bytes(b for b in range(32) if b not in b"\t\n\r\f\x1a")
-_NAMES = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-32-le": "UTF-32", "utf-32-be": "UTF-32"}
+_NAMES = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def _candidates(sample: bytes, stated: str | None, path: Path) -> tuple[list[str
         # Even in a script far from Latin, delimiters, digits and line ends have a NUL for their high byte.
         if high > len(sample) / 20 and high > 20 * low:
             return [name], "detected"
-    if len(sample.translate(None, _CONTROL)) < 0.95 * len(sample):
+    if sample.count(0) > len(sample) / 20:
         raise ReadingError(
             f"{path.name} is not a text file but binary data: give it the ending of what it is, or ask for "
             "the table as .csv or .xlsx."

@@ -131,10 +131,10 @@ def require_header(header: Sequence[str], path: Path, header_row: int) -> None:
 
 
 def find_header(records: Sequence[Sequence[str]], choose: Choose) -> int:
-    """Return the number, from 1, of the first record that holds the wanted columns' names.
+    """Return the number, from 1, of the first record with the names of the wanted columns.
 
     Records with half of the cells of the widest or fewer are tried last: they are titles and notes above the table. If
-    no record holds the names, the first that is no title is returned, so that the message about it can name the
+    no record has the names, the first that is no title is returned, so that the message about it can name the
     nearest column.
 
     Examples

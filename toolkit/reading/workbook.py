@@ -1,7 +1,7 @@
 """A worksheet to a table of text; rows keep the numbers that the spreadsheet shows.
 
-A workbook holds numbers and times, not what was typed: a number becomes its plain digits, a time ISO 8601. The zeros
-of a format such as ``00000`` are put back; what else a cell shows, and what the file does not say, is in a note.
+A workbook contains numbers and times, not what was typed: a number becomes its plain digits, a time ISO 8601. The zeros
+of a format such as ``00000`` are put back; what else a cell shows, and what the file does not contain, is in a note.
 
 calamine reads the cells. It knows neither number formats nor hidden rows, returns an error such as #N/A as an empty
 cell, and allocates the whole area up to the last cell, so that one stray cell in the far corner would take all memory.
@@ -69,16 +69,16 @@ _ZEROS = re.compile("0+")
 def read_excel(path: Path, choose: Choose, *, sheet: str | None = None, header_row: int | None = None) -> Table:
     """Read one worksheet of an .xlsx, .xls or .ods file; every cell is text. Blank rows are counted and skipped.
 
-    A row with a formula whose result the file does not hold is set aside.
+    A row with a formula whose result is not in the file is set aside.
 
     Parameters
     ----------
     choose
         From the header to the columns that are wanted and their positions.
     sheet
-        None: the first that holds anything.
+        None: the first with any content.
     header_row
-        The row that holds the header, as the spreadsheet numbers it. None: the first that holds the wanted columns.
+        The row with the header, as the spreadsheet numbers it. None: the first with the wanted columns.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def read_excel(path: Path, choose: Choose, *, sheet: str | None = None, header_r
 
 
 def _kind(path: Path) -> str:
-    """Return the kind of a workbook, ``.xlsx``, ``.ods`` or ``.xls``, by what it holds and not by its name."""
+    """Return the kind of a workbook, ``.xlsx``, ``.ods`` or ``.xls``, by its content and not by its name."""
     with opened(path), path.open("rb") as file:
         start = file.read(8)
         if start.startswith(OLE):
@@ -148,7 +148,7 @@ def _kind(path: Path) -> str:
 
 
 def _sheet(path: Path, sheet: str | None, kind: str) -> tuple[str, list[list[Any]], list[Any], _SheetFacts]:
-    """Return a sheet's name, its rows, its merged areas and what its XML says."""
+    """Return a sheet's name, its rows, its merged areas and what its XML contains."""
     try:
         with path.open("rb") as file, CalamineWorkbook.from_filelike(file) as book:
             names = book.sheet_names
@@ -167,7 +167,7 @@ def _sheet(path: Path, sheet: str | None, kind: str) -> tuple[str, list[list[Any
         raise _protected(path) from None
     except (CalamineError, IndexError, *_DAMAGE) as error:
         raise _damaged(path) from error
-    raise ReadingError(f"{path.name} has no sheet that holds anything: ask for the file again.")
+    raise ReadingError(f"{path.name} has no sheet with any content: ask for the file again.")
 
 
 def _protected(path: Path) -> ReadingError:
@@ -181,19 +181,19 @@ def _damaged(path: Path) -> ReadingError:
     )
 
 
-# --- what the XML says
+# --- what the XML contains
 
 
 @dataclass
 class _SheetFacts:
-    """What the XML of a worksheet says beside its values.
+    """What the XML of a worksheet contains besides the values.
 
     Attributes
     ----------
     errors
-        Cells that hold an error of Excel's, and its text.
+        Cells with an Excel error, and its text.
     unvalued
-        Cells with a formula whose result the file does not hold.
+        Cells with a formula whose result is not in the file.
     hidden
         Numbers of hidden rows, from 1.
     """
@@ -206,13 +206,13 @@ class _SheetFacts:
 def _sheet_facts(path: Path, sheet: str) -> _SheetFacts:
     """Search a worksheet of an .xlsx file.
 
-    Where its part is not found as Excel itself would write it, every sheet's area is measured and nothing else is
-    known of it.
+    If its part is not where Excel itself would write it, the area of every sheet is measured, and errors and hidden
+    rows stay unknown.
 
     Raises
     ------
     ReadingError
-        If its area is that of a few stray cells far out.
+        If a few stray cells far out make its area too large.
     """
     facts = _SheetFacts()
     with ZipFile(path) as archive:
@@ -292,7 +292,7 @@ def _require_area(path: Path, n_rows: int, n_columns: int, n_filled: int) -> Non
         )
 
 
-# --- what the cells hold and show
+# --- what the cells contain and show
 
 
 def _cell(rows: Sequence[Sequence[Any]], row: int, at: int) -> str:
@@ -301,14 +301,14 @@ def _cell(rows: Sequence[Sequence[Any]], row: int, at: int) -> str:
 
 def _unread(rows: list[list[Any]], row: int, column: str, wanted: dict[str, int]) -> BrokenLine:
     customer_id = _cell(rows, row, wanted[ID]) or None if ID in wanted else None
-    why = f"{column} is a formula whose result the file does not hold: open it in Excel and save it"
+    why = f"{column} is a formula whose result is not in the file: open it in Excel and save it"
     return BrokenLine(row + 1, customer_id, why, "\t".join(_cell(rows, row, at) for at in wanted.values()))
 
 
 def _notes(
     rows: list[list[Any]], columns: dict[int, str], header_row: int, facts: _SheetFacts, merged: Sequence[Any]
 ) -> list[str]:
-    """Say what an analyst would see in the sheet and not in the cells."""
+    """Return notes on what an analyst sees in the sheet and not in the cells."""
     below = rows[header_row:]
     notes = []
     for at in _text_columns(columns):
@@ -322,12 +322,12 @@ def _notes(
     errors: dict[str, int] = {}
     for (row, at), text in sorted(facts.errors.items()):
         if at in columns and row >= header_row:
-            errors.setdefault(f"{columns[at]}: Excel's error {text}", row + 1)
+            errors.setdefault(f"{columns[at]}: the Excel error {text}", row + 1)
     notes += [f"{what} (first in row {row})" for what, row in errors.items()]
     covered = [(a, b) for a, b in merged if b[0] >= header_row and any(a[1] <= at <= b[1] for at in columns)]
     if covered:
         row = min(a[0] for a, _ in covered) + 1
-        notes.append(f"{plural(len(covered), 'merged area')}: only its first cell holds the value (first in row {row})")
+        notes.append(f"{plural(len(covered), 'merged area')}: only its first cell has the value (first in row {row})")
     hidden = [row for row in facts.hidden if row > header_row]
     if hidden:
         notes.append(f"{plural(len(hidden), 'hidden row')}, read like the others (first row {min(hidden)})")
@@ -349,11 +349,10 @@ def _number_formats(
     """Return the numbers in text columns that show leading zeros, as they show, and notes on other formats."""
     numbers = {at: n for at in _text_columns(columns) if (n := sum(_is_number(row[at]) for row in rows[header_row:]))}
     if kind != ".xlsx":
-        notes = ["an .xls file: errors such as #N/A are read as empty cells"] if kind == ".xls" else []
-        return {}, notes + [
-            f"{columns[at]}: {plural(n, 'number')}, read as plain digits: {kind} does not say whether zeros were shown"
-            for at, n in numbers.items()
-        ]
+        why = f"read as plain digits: {kind} does not record whether it showed zeros"
+        notes = [f"{columns[at]}: {plural(n, 'number')}, {why}" for at, n in numbers.items()]
+        errors = ["an .xls file: errors such as #N/A are read as empty cells"] if kind == ".xls" else []
+        return {}, errors + notes
     if not numbers:
         return {}, []
     padded: dict[Cell, str] = {}
