@@ -174,7 +174,7 @@ def _header(text: TextIO, delimiter: str, header_row: int, path: Path) -> list[s
 class _Records:
     """The records below a header, parsed one window of text after the other.
 
-    Two parsers read the same language. pyarrow's is eight times as fast, but repairs or drops what is irregular and
+    Two parsers read the same language. pyarrow's is six times as fast, but repairs or drops what is irregular and
     does not say where; the csv module's, in `_carefully`, knows the line of every record and which quote is wrong.
     So a window goes to pyarrow only if nothing in it can be read in two ways: no NUL, no lone carriage return, and
     if there are quotes, each opens at the start of a cell and closes at its end in the same line. Then a record is a

@@ -148,7 +148,8 @@ class Mapping:
         if self.timezone is not None and self.timezone not in available_timezones():
             near = did_you_mean(self.timezone, available_timezones()) or "."
             raise MappingError(
-                f"{self.name}: no time zone has the name {self.timezone!r}{near} Write an IANA name, as Europe/Berlin."
+                f"{self.name}: no time zone has the name {self.timezone!r}{near} Write an IANA name, such as "
+                "Europe/Berlin."
             )
         if not isinstance(self.nulls, tuple) or not all(isinstance(n, str) for n in self.nulls):
             self._refuse("nulls", self.nulls, 'write a list of texts, such as ["-", "n/a"]')

@@ -114,7 +114,7 @@ class MappingSuggestion(Result):
         )
 
     def summary(self) -> str:
-        """Say the result in one line."""
+        """Return the result in one line."""
         parts = [f"{self.n_found} of {len(self.proposals)} columns found in {self.source}"]
         for state in ("ambiguous", "missing"):
             if some := [p.column for p in self.proposals if p.state == state]:
