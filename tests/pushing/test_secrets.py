@@ -61,7 +61,7 @@ from toolkit.sending.journal import MAX_ANSWER_CHARACTERS
 from toolkit.vendor import Client, add_attribute, client
 
 ROOT = Path(__file__).resolve().parents[2]
-TOKENS = {"plain": "s3cret-T0ken-of-A-test-Ab9", "odd": "Zk7+q/9Jd==\"x'yW\\v2&<8>%4~!tail-of-it"}
+TOKENS = {"plain": "s3cret-T0ken-of-A-test-Ab9", "unusual": "Zk7+q/9Jd==\"x'yW\\v2&<8>%4~!tail-of-it"}
 HEADER = "customer_id,updated_at,customer_name,customer_category,customer_subcategory,customer_price_list_id,source\n"
 
 
@@ -208,7 +208,7 @@ def command_line(run: Run, server: Faulty) -> None:
     first, second = (str(run.root / "in" / f"{name}.csv") for name in ("first", "second"))
     out = run.root / "out"
     commands: list[list[str]] = [
-        ["check", second, "--excel", str(out / "to mend.xlsx")],
+        ["check", second, "--excel", str(out / "to fix.xlsx")],
         ["diff", first],
         ["plan", first],
         ["push", first, "--yes", "--allow", "all"],
@@ -226,7 +226,7 @@ def command_line(run: Run, server: Faulty) -> None:
     for n, fault in enumerate(echoes(run.token)):
         for command in commands if n == 0 else commands[4:5]:
             for more in ([], ["--json"]) if n == 0 else ([["--json"], []][n % 2],):
-                for path in (out / "to mend.xlsx", out / "good by hand.csv"):
+                for path in (out / "to fix.xlsx", out / "good by hand.csv"):
                     path.unlink(missing_ok=True)
                 server.faults.clear()
                 server.faults.append(fault)
@@ -237,7 +237,7 @@ def command_line(run: Run, server: Faulty) -> None:
     server.faults.clear()
 
 
-@pytest.fixture(scope="module", params=["odd", pytest.param("plain", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["unusual", pytest.param("plain", marks=pytest.mark.slow)])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = Run(TOKENS[request.param], tmp_path_factory.mktemp(f"run-{request.param}"))
     log = io.StringIO()
@@ -351,7 +351,7 @@ def open_to_others(folder: Path) -> list[str]:
 
 def test_only_the_user_can_read_customers_data(run: Run) -> None:
     for name in ("home", "state", "out", "tmp"):
-        assert stat.S_IMODE((run.root / name).stat().st_mode) == 0o755  # so it helps nobody
+        assert stat.S_IMODE((run.root / name).stat().st_mode) == 0o755  # so it protects nothing
         made = open_to_others(run.root / name)
         assert made == (["out/digest.txt"] if name == "out" else [])  # which the test wrote
     assert len(list((run.root / "home").rglob("*"))) > 20

@@ -1,4 +1,4 @@
-"""A batch that was refused and names nobody: the bad rows are found, within a bound, or it is given up."""
+"""A batch that was refused without a name: the bad rows are found within a bound, or the search is given up."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_flood_of_bad_rows_is_given_up_after_some() -> None:
     assert n_requests < 120
 
 
-def test_rows_of_another_batch_tell_of_a_few_rows_and_not_of_a_flood() -> None:
+def test_rows_taken_of_another_batch_count_for_a_few_refusals_and_not_for_a_flood() -> None:
     for n, n_refused in ((1, 1), (3, 3), (500, 0)):
         cuts, refused = Bisection(np.arange(n)), []
         cuts.others_taken = True

@@ -1,4 +1,4 @@
-"""A push over several connections: nothing on the wire that is not entered, and an end that is clean."""
+"""A push over several connections: no body leaves before its attempt is entered, and every stop keeps the answers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_several_connections_send_every_batch_once_and_wait_for_the_first_answer
             under_way["sent"] += 1
             together.wait(timeout=20)  # four are under way at once, or this breaks
         elif not first.is_set():
-            assert most["now"] == 1  # nobody follows before the first answer
+            assert most["now"] == 1  # no other follows before the first answer
             first.set()
         under_way["now"] -= 1
         return ok()

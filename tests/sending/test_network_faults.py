@@ -1,4 +1,4 @@
-"""Every way the network may fail: fates add up, nothing is accepted that was not, nothing is lost, and it is said."""
+"""Every way the network may fail: fates add up, no acceptance is made up, and no row is lost."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ BOMB = gzip.compress(b'{"failed": [], "x": "' + b"x" * 20_000_000 + b'"}')
 N = 2_000
 """Rows of the one request, nearly a megabyte."""
 SMALL = 8_192
-"""What each socket keeps for a reader who does not read."""
+"""Bytes that each socket buffers for a reader who does not read."""
 
-# The request did not leave as a whole: it goes again, whatever the operation.
+# The request did not leave as a whole: it is sent again under each operation.
 NOT_LEFT = [
     Fault("reset on connecting", reads="nothing", ends="reset"),
     Fault("closed on connecting", reads="nothing"),
@@ -56,7 +56,7 @@ LATER = [
     Fault("429 with a date far away", says=(http(429, b"{}", "Retry-After: Tue, 24 Nov 9999 00:00:20 GMT"),)),
     Fault("503 of a proxy", says=(http(503, b"<html>busy</html>", "Content-Type: text/html"),)),
 ]
-# It left, and nobody can say whether it was taken: `takes` decides, and nothing of the answer tells.
+# It left, and the answer does not say whether it was taken: `takes` decides.
 LOST = [
     Fault("reset after the body", ends="reset"),
     Fault("reset after it was taken", takes=True, ends="reset"),
@@ -66,14 +66,14 @@ LOST = [
     Fault("half the headers", says=(b"HTTP/1.1 200 OK\r\nContent-Le",), takes=True),
     Fault("a header without end", says=(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000,), takes=True),
     Fault("more headers than anyone has", says=(b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 200 + b"\r\n",), takes=True),
-    Fault("a length that is none", says=(http(200, b'{"fai', "Content-Length: x", length=-1),), takes=True),
+    Fault("an invalid length", says=(http(200, b'{"fai', "Content-Length: x", length=-1),), takes=True),
     Fault("longer than it says", says=(http(200, EMPTY, length=9),), takes=True),
     Fault("shorter than it says", says=(http(200, EMPTY, length=99),), takes=True),
     Fault("reset in the answer", says=(http(200, b'{"fail', length=99),), takes=True, ends="reset"),
     Fault("two lengths", says=(http(200, EMPTY, "Content-Length: 3"),), takes=True),
     Fault("half a chunk", says=(http(200, b"e\r\n" + EMPTY[:9], "Transfer-Encoding: chunked", length=-1),), takes=True),
     Fault("no last chunk", says=(http(200, b"e\r\n" + EMPTY, "Transfer-Encoding: chunked", length=-1),), takes=True),
-    Fault("a chunk's size is none", says=(http(200, b"zz\r\n" + EMPTY, "Transfer-Encoding: chunked", length=-1),),
+    Fault("an invalid chunk size", says=(http(200, b"zz\r\n" + EMPTY, "Transfer-Encoding: chunked", length=-1),),
           takes=True),
     Fault("empty", says=(http(200),), takes=True),
     Fault("204", says=(http(204, length=-1),), takes=True),
@@ -81,7 +81,7 @@ LOST = [
     Fault("JSON of another kind", says=(http(200, b"[]"),), takes=True),
     Fault("cut JSON", says=(http(200, EMPTY[:-2]),), takes=True),
     Fault("JSON too deep", says=(http(200, b'{"failed":' + b"[" * 60_000 + b"]" * 60_000 + b"}"),), takes=True),
-    Fault("gzip that is none", says=(http(200, EMPTY, "Content-Encoding: gzip"),), takes=True),
+    Fault("invalid gzip", says=(http(200, EMPTY, "Content-Encoding: gzip"),), takes=True),
     Fault("gzip cut short", says=(http(200, gzip.compress(EMPTY)[:20], "Content-Encoding: gzip"),), takes=True),
     Fault("a gzip bomb", says=(http(200, BOMB, "Content-Encoding: gzip"),), takes=True),
     Fault("103 and no more", says=(b"HTTP/1.1 103 Early Hints\r\n\r\n",), takes=True),
@@ -101,7 +101,7 @@ SLOW = [
     Fault("an answer that trickles", says=drip(http(200, b'{"failed":', length=10**6), 60), takes=True, pause_s=0.05),
     Fault("an answer without end", says=drip(http(200, EMPTY, length=-1), 60), takes=True, pause_s=0.05),
 ]
-# It is of no use to go on; no row is to blame.
+# It is useless to continue; no row is to blame.
 HOPELESS = [
     Fault("301", says=(http(301, b"", "Location: http://127.0.0.1:9/"),)),
     Fault("302", says=(http(302, b"", "Location: https://login.example/"),)),
@@ -189,7 +189,7 @@ def test_there_are_as_many_faults_as_were_asked_for() -> None:
 
 @pytest.fixture
 def narrow(monkeypatch) -> None:
-    """A system that keeps little of what is to be sent: what its reader did not take has not left."""
+    """A system with small buffers: what its reader did not take has not left."""
     options = HTTPConnection.default_socket_options
     monkeypatch.setattr(
         HTTPConnection.__init__,
@@ -255,7 +255,7 @@ def test_trouble_that_lasts_is_given_up_and_accepts_nothing(begin, fault: Fault)
 @pytest.mark.slow
 @named(HOPELESS)
 @pytest.mark.parametrize("operation", ["UPSERT", "APPEND"])
-def test_what_is_of_no_use_stops_at_once_and_blames_no_row(begin, fault: Fault, operation: str) -> None:
+def test_what_is_useless_to_continue_stops_at_once_and_blames_no_row(begin, fault: Fault, operation: str) -> None:
     with Faulty() as server:
         push = begin(server, operation)
         server.faults.append(fault)
@@ -293,10 +293,10 @@ def test_a_host_that_is_not_there_got_nothing(begin, url: str, words: str, monke
     def unknown(*_: object, **__: object) -> list:
         raise socket.gaierror(-2, "Name or service not known")
 
-    with Faulty() as server, socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # bound, and not listening
+    with Faulty() as server, socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # bound, and not listening
         push = begin(server, "APPEND")
-        address = url.format(nobody.getsockname()[1])
+        address = url.format(silent.getsockname()[1])
         with Client(push.settings, base_url=address) as client:
             if "invalid" in url:
                 monkeypatch.setattr(socket, "getaddrinfo", unknown)
@@ -310,7 +310,7 @@ def test_a_host_that_is_not_there_got_nothing(begin, url: str, words: str, monke
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory) -> tuple[ssl.SSLContext, Path]:
-    """A certificate of one's own for 127.0.0.1: the server's context, and the file that vouches for it."""
+    """A certificate of one's own for 127.0.0.1: the server's context, and the file that makes it trusted."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "faulty")])
     start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -331,7 +331,7 @@ def certificate(tmp_path_factory) -> tuple[ssl.SSLContext, Path]:
     return context, folder / "cert.pem"
 
 
-def test_a_certificate_that_nobody_vouches_for_gets_nothing(begin, certificate) -> None:
+def test_a_host_with_an_unknown_certificate_gets_nothing(begin, certificate) -> None:
     with Faulty(tls=certificate[0]) as server:
         push = begin(server, "APPEND")
         error = push.send()
@@ -340,7 +340,7 @@ def test_a_certificate_that_nobody_vouches_for_gets_nothing(begin, certificate) 
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_a_bundle_of_the_usual_variable_vouches_for_a_host(begin, certificate, variable: str, monkeypatch) -> None:
+def test_a_bundle_of_the_usual_variable_makes_a_host_trusted(begin, certificate, variable: str, monkeypatch) -> None:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, str(certificate[1]))
@@ -365,7 +365,7 @@ def test_an_encrypted_answer_that_trickles_ends_in_time(begin, certificate, monk
 
 @pytest.mark.parametrize("body", [None, b"{}"])
 @named([fault for fault in SLOW if "trickle" in fault.name])
-def test_a_question_whose_answer_trickles_ends_in_time(begin, fault: Fault, body: bytes | None) -> None:
+def test_a_call_whose_answer_trickles_ends_in_time(begin, fault: Fault, body: bytes | None) -> None:
     with Faulty() as server:
         push = begin(server, "UPSERT")
         server.faults.append(fault)
@@ -376,7 +376,7 @@ def test_a_question_whose_answer_trickles_ends_in_time(begin, fault: Fault, body
 
 
 @pytest.mark.parametrize("fault", [None, Fault("no TLS", reads="nothing", ends="reset")])
-def test_a_host_that_speaks_no_tls_gets_nothing(begin, fault: Fault | None) -> None:
+def test_a_host_without_tls_gets_nothing(begin, fault: Fault | None) -> None:
     with Faulty() as server:
         push = begin(server, "APPEND")
         if fault:

@@ -1,4 +1,4 @@
-"""The rate, for all who share it; the waits; the breaker; lines of their own."""
+"""The rate, for all who share it; the waits between attempts; the breaker; the connections."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from toolkit.vendor.answers import Answer
 from toolkit.vendor.connection import pace_folder
 
 
-@given(holdups=st.lists(st.floats(0, 0.7), min_size=60, max_size=200))
-def test_no_second_holds_more_than_the_rate_whatever_holds_it_up(holdups: list[float]) -> None:
+@given(delays=st.lists(st.floats(0, 0.7), min_size=60, max_size=200))
+def test_no_second_has_more_starts_than_the_rate_after_any_delay(delays: list[float]) -> None:
     clock, starts = Clock(), []
     limiter = Limiter(50, clock=clock.clock, sleep=clock.sleep)
-    for holdup in [*holdups, *[0.0] * 60]:
+    for delay in [*delays, *[0.0] * 60]:
         limiter.wait()
         starts.append(clock.seconds)
-        clock.seconds += holdup if holdup > 0.65 else holdup / 100
+        clock.seconds += delay if delay > 0.65 else delay / 100
     assert all(later - earlier >= 1 for earlier, later in zip(starts, starts[50:], strict=False))
 
 
-@given(holdups=st.lists(st.floats(0, 0.7), min_size=60, max_size=200), sizes=st.lists(st.integers(1, 4), min_size=1))
-def test_no_second_holds_more_than_the_rate_where_starts_are_reserved_together(
-    holdups: list[float], sizes: list[int]
+@given(delays=st.lists(st.floats(0, 0.7), min_size=60, max_size=200), sizes=st.lists(st.integers(1, 4), min_size=1))
+def test_no_second_has_more_starts_than_the_rate_if_they_are_reserved_together(
+    delays: list[float], sizes: list[int]
 ) -> None:
     clock, starts = Clock(), []
     limiter = Limiter(50, clock=clock.clock, sleep=clock.sleep)
     groups = cycle(sizes)
     left = 0
-    for holdup in [*holdups, *[0.0] * 60]:
+    for delay in [*delays, *[0.0] * 60]:
         left = left or next(groups)
         limiter.wait(left)
         left -= 1
         starts.append(clock.seconds)
-        clock.seconds += holdup if holdup > 0.65 else holdup / 20  # longer and shorter than the gap
+        clock.seconds += delay if delay > 0.65 else delay / 20  # longer and shorter than the gap
     assert all(later - earlier >= 1 - 1e-9 for earlier, later in zip(starts, starts[50:], strict=False))
 
 
@@ -58,7 +58,7 @@ def test_starts_reserved_together_are_those_that_one_after_another_would_get() -
     assert together.slept == pytest.approx(alone.slept)
 
 
-def test_a_short_holdup_is_made_up_for(clock: Clock) -> None:
+def test_the_starts_after_a_short_delay_catch_up(clock: Clock) -> None:
     limiter = Limiter(50, clock=clock.clock, sleep=clock.sleep)
     for n in range(500):
         limiter.wait()
@@ -86,7 +86,7 @@ def test_the_pace_of_a_host_is_one_for_all_homes_of_a_user_and_that_of_a_sandbox
         return pace_folder(Settings(base_url=url, home=tmp_path / home, **NAMES))
 
     first = folder("one", "https://acme.example")
-    assert folder("two", "https://acme.example") == first  # whatever home
+    assert folder("two", "https://acme.example") == first  # with another home
     assert folder("two", "https://other.example") != first
     assert folder("one", "http://127.0.0.1:1").is_relative_to(tmp_path / "one")
     clock.pace.limiter(50, first).wait()
@@ -95,7 +95,7 @@ def test_the_pace_of_a_host_is_one_for_all_homes_of_a_user_and_that_of_a_sandbox
 
 
 @pytest.mark.parametrize("kept", ["", "nonsense", "[1e9, 1e9]", "{}", "[null]", "[" * 100_000, "[NaN]"])
-def test_a_file_that_is_damaged_or_from_before_a_restart_holds_nobody_up(clock: Clock, tmp_path: Path, kept) -> None:
+def test_a_file_that_is_damaged_or_from_before_a_restart_delays_nothing(clock: Clock, tmp_path: Path, kept) -> None:
     (tmp_path / "pace").write_text(kept)
     limiter = clock.pace.limiter(50, tmp_path)
     limiter.wait()

@@ -47,7 +47,7 @@ def test_no_second_holds_more_than_fifty_requests(begin, clock) -> None:
     assert all(later - earlier >= 1 for earlier, later in zip(starts, starts[50:], strict=False))
 
 
-def test_a_refused_row_is_led_back_to_its_place_in_the_source(begin) -> None:
+def test_a_refused_row_has_its_place_in_the_source(begin) -> None:
     push = begin(3)
     push.send(script(ok(failed=[{"index": 1, "code": "DI_E_00002", "category": "schema", "message": "name"}])))
     assert push.fates == {"accepted": 2, "refused": 1}
@@ -155,7 +155,7 @@ def test_an_append_that_never_adds_up_stops_and_says_how_to_settle_its_rows(begi
         Answer(207, b'{"requestId": "r-1"}'),
     ],
 )
-def test_an_upsert_whose_every_success_is_none_accepts_nothing_and_can_be_resumed(begin, said: Answer) -> None:
+def test_an_upsert_whose_successes_all_deny_themselves_accepts_nothing_and_can_be_resumed(begin, said: Answer) -> None:
     push = begin(500)
     client = push.send(lambda rows: said)
     assert isinstance(push.error, StoppedError)
@@ -171,7 +171,7 @@ def test_a_single_row_of_an_append_that_does_not_add_up_is_unknown(begin) -> Non
     assert push.fates == {"unknown": 1}
 
 
-def test_a_success_that_says_it_is_none_makes_what_it_does_not_name_unknown(begin) -> None:
+def test_a_success_that_denies_itself_makes_the_rows_it_does_not_name_unknown(begin) -> None:
     push = begin(3)
     push.send(script(ok(success=False, failed=[{"index": 0}]), Answer(401)))
     assert push.fates == {"refused": 1, "unknown": 2}  # and not unsent
@@ -284,7 +284,7 @@ def test_a_bad_row_alone_in_its_batch_is_refused_where_the_vendor_took_others(be
     assert (push.fates, push.error) == ({"accepted": 500, "refused": 1}, None)
 
 
-def test_what_was_taken_before_a_resume_tells_that_the_vendor_looks_at_rows(begin) -> None:
+def test_rows_taken_before_a_resume_show_that_the_vendor_looks_at_rows(begin) -> None:
     push = begin(501)
     push.send(script(ok(), Answer(401)))
     push.send(lambda rows: DOWN)
@@ -404,7 +404,7 @@ def dry(folder: Path, frame, clock, **options: object) -> Push:
     return Push(folder, as_dry_run(plan_push(diff(empty_frame(), frame), settings=settings)), clock)
 
 
-def test_what_a_dry_run_says_after_a_stop_leads_to_no_push(customers, clock, tmp_path: Path) -> None:
+def test_the_message_after_a_stopped_dry_run_does_not_mention_a_push(customers, clock, tmp_path: Path) -> None:
     stops = {
         "token": script(Answer(401)),
         "nothing at": script(Answer(404)),
@@ -427,7 +427,7 @@ def test_a_dry_run_of_an_append_asks_again_where_an_answer_was_lost(customers, c
     assert (push.fates, push.error, again.sizes) == ({"accepted": 8}, None, [8, 8])
 
 
-def test_rows_that_are_unsent_are_not_for_settling(begin) -> None:
+def test_unsent_rows_are_not_to_be_settled(begin) -> None:
     push, other = begin(3), Answer(400, b'{"failed": [{"customer_id": "OTHER"}]}')
     push.send(lambda rows: other if "C00001" in str(rows) else ok())
     assert push.fates == {"accepted": 2, "unsent": 1}

@@ -1,4 +1,4 @@
-"""A clock for tests: it moves only when somebody sleeps."""
+"""A clock for tests, which moves only when a caller sleeps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from toolkit.sending.pacing import Pace
 
 
 class Clock:
-    """A clock that moves only when somebody sleeps, and by a microsecond when it is read."""
+    """A clock that moves only when a caller sleeps, and by a microsecond when `now` is read."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

@@ -1,4 +1,4 @@
-"""Faults at a chosen moment: what the toolkit does to the disk and on the wire is counted, and one step goes wrong."""
+"""Faults at a chosen moment: the toolkit's steps on the disk and on the wire are counted, and one of them fails."""
 
 from __future__ import annotations
 

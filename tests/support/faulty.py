@@ -1,4 +1,4 @@
-"""A vendor on loopback that goes wrong on the wire in a way of its own at each request; it shares no code with ours."""
+"""A vendor on loopback with a chosen fault on the wire at each request; it shares no code with the sandbox."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Fault:
 
 @dataclass
 class Faulty:
-    """Serves on a port; each request consumes a fault, and where none is left all is well."""
+    """Serves on a port; each request uses up a fault, and without one it is answered well."""
 
     tls: ssl.SSLContext | None = None
-    window: int = 0  # bytes that the system keeps unread for it; 0 for as many as it likes
+    window: int = 0  # bytes that the system buffers for it; 0 for the system's default
     faults: deque[Fault] = field(default_factory=deque)
     bodies: list[bytes] = field(default_factory=list)  # those that were read whole
     taken: list[str] = field(default_factory=list)

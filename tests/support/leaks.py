@@ -1,4 +1,4 @@
-"""Looking for a secret in texts and in the files below a folder, whatever their kind, in each form that we redact."""
+"""Looking for a secret in texts and in the files below a folder, of any kind, in each form that we redact."""
 
 from __future__ import annotations
 

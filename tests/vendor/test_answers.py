@@ -1,4 +1,4 @@
-"""Answers of every shape the contract page leaves open: nothing is accepted by default."""
+"""Answers of every shape that the contract page leaves open: nothing is accepted by default."""
 
 import json
 from dataclasses import replace
@@ -35,7 +35,7 @@ def answer(status: int, body: object, **more: object) -> Answer:
         {"data": {"CUSTOMER_ID": "CUST-002", "UPDATED_AT": AT}, "errors": [REFUSAL]},
         {"key": {"customer_id": "CUST-002"}, "error": REFUSAL},
         {"index": 0, "customer_id": "CUST-002", "updated_at": AT, **REFUSAL},  # a key outranks an index
-        {"index": 2, "key": "CUST-002", **REFUSAL},  # whatever its shape
+        {"index": 2, "key": "CUST-002", **REFUSAL},  # in any shape
         {"index": 2, "key": ["CUST-002"], **REFUSAL},
         {"index": 2, "primaryKey": ["CUST-002", AT], **REFUSAL},
         {"index": 2, "primary_key": f"CUST-002|{AT}", **REFUSAL},

@@ -79,12 +79,12 @@ def seen(sandbox: Sandbox) -> list[Request]:
     return kept
 
 
-def test_the_raw_token_goes_in_its_header_whatever_netrc_and_proxies_say(
+def test_the_raw_token_goes_in_its_header_despite_netrc_and_proxies(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login someone password else\n", encoding="utf-8")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # nobody is there
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # nothing listens there
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     kept = seen(sandbox)
     assert send(sandbox, extra_headers={"x-auth-tenant": "acme"}).status == 200
@@ -172,7 +172,7 @@ def test_an_answer_that_is_not_the_vendors_accepts_nothing(sandbox: Sandbox, rep
     assert answer.retry_after == reply.headers.get("Retry-After")
 
 
-def test_an_answer_that_does_not_end_is_read_no_further(sandbox: Sandbox) -> None:
+def test_reading_stops_at_an_answer_that_does_not_end(sandbox: Sandbox) -> None:
     sandbox.vendor.troubles.append(Reply(200, b'{"failed": [], "x": "' + b"x" * (2 * MAX_ANSWER_BYTES) + b'"}'))
     answer = send(sandbox)
     assert (len(answer.body), answer.complete) == (MAX_ANSWER_BYTES, False)

@@ -1,4 +1,4 @@
-"""The rows of one batch that still need an answer, and the pieces in which they go when nobody says which row is bad.
+"""The rows of one batch that still need an answer, and the pieces in which they go when no answer names a row.
 
 Why it works as it does. The vendor refused a request as a whole and named no row, or gave a success that contradicts
 itself. Sending the halves separates the good rows from the bad ones.
@@ -9,7 +9,7 @@ halved again without a request. Pieces that were too large are halved too, but p
 
 A row that is refused alone proves nothing yet: a vendor under maintenance, or a wrong setting, refuses every request.
 So such rows wait in `_blamed` until an answer shows that the vendor looks at rows: it took some, or named one. The
-next such answer refuses all that waited. If no such answer comes, nobody is refused and the search is hopeless. What
+next such answer refuses all that waited. If no such answer comes, no row is refused and the search is hopeless. What
 the vendor took of *other* batches counts only for a batch that is at its end; in the middle of a flood of refusals it
 could be an outage that began between two batches.
 

@@ -235,7 +235,7 @@ class Journal:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
                 self._db.execute("COMMIT")
-            except BaseException:  # an interrupt too, wherever it comes: an incomplete entry is not kept
+            except BaseException:  # also an interrupt between two statements: an incomplete entry is not kept
                 with contextlib.suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise

@@ -1,4 +1,4 @@
-"""The right to push to a target: one process at a time, and the next one is told who has it.
+"""The right to push to a target: one process at a time; the message to the next one names it.
 
 The operating system's lock alone decides. It ends with the process that holds it, however that ends, so a crash, or a
 laptop that was renamed, leaves nothing to clean up. A lock that is only a marker file would outlive a kill: where

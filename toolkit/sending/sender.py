@@ -265,7 +265,7 @@ class Sender:
         # A success that contradicts itself may have taken any row that it does not name.
         torn = verdict.kind in ("split", "again") and answer.status is not None and answer.status < 300
         torn = torn and len(verdict.refused) < len(part)
-        if torn and not self._repeatable:  # no piece of it must go again, whatever its halves would show
+        if torn and not self._repeatable:  # no part of it may be sent again
             resolved = Resolved(refused={int(part[place]): refusal for place, refusal in verdict.refused.items()})
             verdict = Verdict("lost", message=verdict.message)
         elif verdict.kind not in ("retry", "lost", "unauthorized", "nowhere", "stop"):

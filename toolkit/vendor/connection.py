@@ -32,7 +32,7 @@ def connected(settings: Settings) -> Iterator[Client]:
 
 
 def pace_folder(settings: Settings) -> Path:
-    """Return where the pace of a host lies: one for all processes of this user, whichever home they have.
+    """Return where the pace of a host lies: one for all processes of this user, also with other homes.
 
     For a vendor on this machine it lies in the target's own folder. The folder is made when the pace is first kept.
     """
