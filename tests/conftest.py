@@ -24,6 +24,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [n for n in os.environ if n.startswith("TOOLKIT_")] + ["PEAK_AUTH_TOKEN", "API_KEY"]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TOOLKIT_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def send(plan: PushPlan, settings: Settings, envelope: Envelope) -> tuple[float,
         Client(settings) as client,
     ):
         record = journal.open_push(plan.new_push())
-        sender = Sender(journal, record, client, envelope, Pace(), progress=False)
+        sender = Sender(journal, journal.load(record.id), client, envelope, Pace(), progress=False)
         usage, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         sender.run()
         took, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)

@@ -51,7 +51,7 @@ from toolkit.pushing.settling import settle
 from toolkit.quality.validation import validate
 from toolkit.sending.journal import Journal
 from toolkit.sending.lock import only_pusher
-from toolkit.sending.sender import Lines, Sender
+from toolkit.sending.sender import Connections, Sender
 from toolkit.vendor.sandbox import DROPPED, Assumptions, Reply, Sandbox
 
 KEY = ["customer_id", "updated_at"]
@@ -211,7 +211,7 @@ def test_a_wrong_token_is_told_whatever_the_body_of_the_error_is(
     with vendor(clock, token="the-right-one", error_body=error_body, request_id=request_id) as sandbox:
         place = Place(sandbox, clock)
         monkeypatch.setenv("PEAK_AUTH_TOKEN", "a-wrong-one")
-        with pytest.raises(AuthorizationError, match=r"PEAK_AUTH_TOKEN.*resume") as error:
+        with pytest.raises(AuthorizationError, match=r"PEAK_AUTH_TOKEN.*push again") as error:
             place.push(customers(600))
         assert place.n_requests == 1  # at once: no second try, no second batch
         assert "a-wrong-one" not in str(error.value)
@@ -322,7 +322,7 @@ def test_an_unreachable_host_is_given_up_on_and_every_row_is_unsent(place: Place
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
         place.options["base_url"] = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(UnreachableError, match=r"cannot be reached.*resume") as error:
+        with pytest.raises(UnreachableError, match=r"cannot be reached.*push again") as error:
             place.push(customers(3))
     assert fates(error.value.report) == {"unsent": 3}  # nothing left this machine
     assert len(place.clock.slept) >= 5
@@ -1200,56 +1200,10 @@ def test_a_dry_run_that_is_stopped_says_what_was_answered_until_then(current: Pl
     assert fates(current.push(customers(3))) == {"accepted": 3}
 
 
-def dry_run_and_die(plan: PushPlan, options: dict[str, Any]) -> None:
-    Journal.begin = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
-    dry_run(plan, settings=Settings(**options), progress=False)
-
-
-@pytest.mark.parametrize("next_call", [push, dry_run])
-def test_what_a_killed_dry_run_left_behind_goes_with_the_next_call(
-    current: Place, customers, next_call: Callable[..., Any]
-) -> None:
+def test_a_dry_run_leaves_no_file_of_customers_rows(current: Place, customers) -> None:
     plan, home = current.plan(customers(3)), current.settings.home
-    options = {"base_url": current.sandbox.url, "home": home, **current.options}
-    process = PROCESSES.Process(target=dry_run_and_die, args=(plan, options))
-    process.start()
-    process.join(60)
-    assert len(list(home.glob("dry-run-*/rows/*.parquet"))) == 1
-    elsewhere, in_use = home / "dry-run-elsewhere", home / "dry-run-in-use"
-    for folder in (elsewhere, in_use):
-        folder.mkdir()
-    (elsewhere / "pusher.json").write_text('{"process": 1, "host": "another machine"}', encoding="utf-8")
-    with only_pusher(in_use, "sandbox"):
-        next_call(plan, settings=current.settings, pace=current.clock.pace, progress=False)
-        assert set(home.glob("dry-run-*")) == {elsewhere, in_use}
-
-
-def dry_run_and_die_tidying(n: int, plan: PushPlan, options: dict[str, Any]) -> None:
-    """Be killed after the n-th file that goes."""
-    unlink, gone = os.unlink, []
-
-    def unlink_and_die(*path: Any, **how: Any) -> None:
-        unlink(*path, **how)
-        gone.append(path)
-        if len(gone) == n:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    os.unlink = unlink_and_die
-    dry_run(plan, settings=Settings(**options), progress=False)
-
-
-def test_a_dry_run_that_is_killed_while_it_tidies_up_leaves_no_rows_for_ever(current: Place, customers) -> None:
-    plan, home = current.plan(customers(3)), current.settings.home
-    options = {"base_url": current.sandbox.url, "home": home, **current.options}
-    for n in range(1, 20):
-        process = PROCESSES.Process(target=dry_run_and_die_tidying, args=(n, plan, options))
-        process.start()
-        process.join(60)
-        current.push(current.plan(customers(0)))
-        assert {path.name for path in home.glob("dry-run-*/**/*")} <= {"pusher.lock", "pusher.lock-journal"}
-        if process.exitcode == 0:
-            break
-    assert n > 4  # the rows, the delivery, the journal, the holder's file
+    dry_run(plan, settings=current.settings, pace=current.clock.pace, progress=False)
+    assert {path.name for path in home.rglob("*") if path.is_file()} <= {"pace", "pace.lock"}
 
 
 def test_a_batch_filled_to_the_limit_is_cut_anew_for_a_dry_run(current: Place, customers) -> None:
@@ -1299,7 +1253,7 @@ def test_a_home_that_cannot_be_written_is_said_so_and_nothing_is_sent(place: Pla
         blocked.write_text("in the way")
     else:
         blocked.mkdir()
-    with pytest.raises(JournalError, match="mend the folder's permissions") as error:
+    with pytest.raises(JournalError, match="fix the folder's permissions") as error:
         place.push(plan)
     assert not isinstance(error.value, OpenPushError)  # nobody else is pushing
     assert place.n_requests == 0
@@ -1386,7 +1340,9 @@ def test_rows_that_are_lost_are_told_with_the_way_that_there_is(place: Place, cu
     if closed:
         place.abandon()
     (place.settings.target_folder() / "rows" / f"{stopped.push}.parquet").unlink()
-    with pytest.raises(JournalError, match="or diff and plan it anew" if closed else "or abandon the push and plan it"):
+    with pytest.raises(
+        JournalError, match="or diff and plan it again" if closed else "or abandon the push and plan it"
+    ):
         chronicle.report(stopped.push, settings=place.settings)
 
 
@@ -1450,7 +1406,7 @@ def test_a_ledger_that_cannot_be_written_keeps_nothing_open_and_sends_nothing(
 DEATHS = {
     "before anything is sent": (Journal, "begin", 1, False),
     "before an attempt of the second batch": (Journal, "begin", 2, False),
-    "with the second batch in flight": (Lines, "start", 2, False),
+    "with the second batch in flight": (Connections, "start", 2, False),
     "with an answer that was not written down": (Journal, "end", 2, False),
     "after the last answer, before the ledger": (Ledger, "record", 1, False),
     "after the ledger, before the close": (Ledger, "record", 1, True),

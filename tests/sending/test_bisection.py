@@ -19,14 +19,14 @@ def search(n: int, bad: set[int], *, whole: bool = False) -> tuple[int, list[int
     while len(cuts.part) and not cuts.hopeless:
         part, n_requests = cuts.part, n_requests + 1
         if not whole and not bad & set(part.tolist()):
-            told = cuts.hear(Verdict("taken"))
+            resolved = cuts.resolve(Verdict("taken"))
         elif len(part) == 1:
-            told = cuts.hear(Verdict("again", {0: Refusal(message="no")}, blamed=True))
+            resolved = cuts.resolve(Verdict("again", {0: Refusal(message="no")}, blamed=True))
         else:
-            told = cuts.hear(Verdict("split"))
-        refused += told.refused
-        accepted += told.accepted.tolist()
-        assert not len(told.aside)
+            resolved = cuts.resolve(Verdict("split"))
+        refused += resolved.refused
+        accepted += resolved.accepted.tolist()
+        assert not len(resolved.aside)
     return n_requests, sorted(refused), sorted(accepted), cuts.hopeless
 
 
@@ -71,5 +71,5 @@ def test_rows_of_another_batch_tell_of_a_few_rows_and_not_of_a_flood() -> None:
         cuts.others_taken = True
         while len(cuts.part) and not cuts.hopeless:
             alone = Verdict("again", {0: Refusal(message="no")}, blamed=True)
-            refused += cuts.hear(alone if len(cuts.part) == 1 else Verdict("split")).refused
+            refused += cuts.resolve(alone if len(cuts.part) == 1 else Verdict("split")).refused
         assert (sorted(refused), cuts.hopeless) == (list(range(n_refused)), n_refused == 0)

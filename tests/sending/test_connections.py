@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - pytest's way to take a fixture from another module
 """A push over several connections: nothing on the wire that is not entered, and an end that is clean."""
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.sending.test_sender import LOST, Fake, Push, begin, ok  # noqa: F401 - a fixture
 from tests.support.clocks import Clock
+from tests.support.sending import LOST, Fake, Push, ok
 from toolkit.config.settings import Settings
 from toolkit.errors import AuthorizationError, JournalError, StoppedError, UnreachableError
 from toolkit.ledger.diffing import diff
@@ -33,7 +32,7 @@ def send(push: Push, vendor: Callable[[list[dict]], Answer], *, connections: int
     paced = replace(push.clock.pace, connections=connections, **pace)
     push.error = None
     try:
-        Sender(push.journal, push.record, client, push.plan.envelope, paced, progress=False).run()
+        Sender(push.journal, push.journal.load(push.record.id), client, push.plan.envelope, paced, progress=False).run()
     except StoppedError as error:
         push.error = error
     return client
@@ -75,7 +74,7 @@ def test_no_body_leaves_before_its_attempt_is_entered_and_no_more_than_a_few_are
 
     client = Watching(lambda rows: ok())
     paced = replace(push.clock.pace, connections=4)
-    Sender(push.journal, push.record, client, push.plan.envelope, paced, progress=False).run()
+    Sender(push.journal, push.journal.load(push.record.id), client, push.plan.envelope, paced, progress=False).run()
     assert (push.fates, len(client.bodies), unentered) == ({"accepted": 12_000}, 24, [])
     assert max(lead) <= 4
 
@@ -170,7 +169,7 @@ def test_retries_are_bounded_over_the_whole_push(begin: Begin) -> None:
     send(push, vendor, connections=1)
     assert isinstance(push.error, UnreachableError)
     assert 20 <= push.report.n_accepted / 500 <= 30
-    assert "Gave up, all retries of this push being used up, the last 1 request having failed" in str(push.error)
+    assert "Gave up: all retries of this push are used up. The last 1 request failed in a row" in str(push.error)
     send(push, lambda rows: ok())
     assert push.fates == {"accepted": 25_000}
 
@@ -189,14 +188,7 @@ def test_a_busy_vendor_is_left_alone_by_all_connections(begin: Begin, clock: Clo
     assert any(later - earlier > 9 for earlier, later in pairwise(starts))
 
 
-def test_a_limit_that_the_vendor_has_is_learnt_once(begin: Begin) -> None:
-    push = begin(2_000)
-    client = send(push, lambda rows: Answer(413) if len(rows) > 130 else ok(), connections=1)
-    assert push.fates == {"accepted": 2_000}
-    assert [s for s in client.sizes if s > 130] == [500, 250, 250]
-
-
-def test_a_limit_that_is_learnt_while_others_wait_confuses_no_rows(begin: Begin) -> None:
+def test_a_lower_limit_of_the_vendor_confuses_no_rows(begin: Begin) -> None:
     push, refused = begin(4_000), {"C00600", "C03999"}
     small = lambda rows: ok(failed=[{"index": i} for i, r in enumerate(rows) if r["customer_id"] in refused])  # noqa: E731
     send(push, lambda rows: Answer(413) if len(rows) > 130 else small(rows))
@@ -270,14 +262,14 @@ def test_over_several_connections_fates_add_up_and_no_acceptance_is_made_up(
         assert accepted <= set(table)
 
 
-def test_of_two_stops_at_once_the_first_is_told(begin: Begin) -> None:
-    push, both, told = begin(3_000), threading.Barrier(2), threading.Event()
+def test_of_two_stops_at_once_the_first_is_reported(begin: Begin) -> None:
+    push, both, entered_401 = begin(3_000), threading.Barrier(2), threading.Event()
     enter = push.journal.end
 
     def entered(*args, status, **more) -> None:
         enter(*args, status=status, **more)
         if status == 401:
-            told.set()
+            entered_401.set()
 
     push.journal.end = entered
 
@@ -285,7 +277,7 @@ def test_of_two_stops_at_once_the_first_is_told(begin: Begin) -> None:
         if rows[0]["customer_id"] == "C00000":
             return ok()
         if both.wait(timeout=20):  # the other of the two
-            assert told.wait(20)
+            assert entered_401.wait(20)
         return Answer(401)
 
     send(push, vendor, connections=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -65,7 +66,7 @@ def watched(steps: Steps) -> Iterator[None]:
     connect, sendall = sqlite3.connect, socket.socket.sendall
 
     def watched_connect(path: Any, *args: Any, **more: Any) -> sqlite3.Connection:
-        ours = Path(path).name in ("journal.sqlite", "pusher.lock")
+        ours = Path(path).name == "journal.sqlite"
         return connect(path, *args, **more, **({"factory": Watched} if ours else {}))
 
     def send_in_halves(self: socket.socket, data: Any, *flags: int) -> None:
@@ -79,6 +80,7 @@ def watched(steps: Steps) -> Iterator[None]:
         for name in ("connect", "recv_into"):
             patch.setattr(socket.socket, name, wrapped("net", name, getattr(socket.socket, name)), raising=False)
         patch.setattr(os, "fsync", wrapped("file", "fsync", os.fsync))
+        patch.setattr(fcntl, "flock", wrapped("file", "flock", fcntl.flock))
         patch.setattr(pq, "write_table", wrapped("file", "write", pq.write_table))
         for name in ("replace", "touch", "unlink"):
             patch.setattr(Path, name, wrapped("file", name, getattr(Path, name)))

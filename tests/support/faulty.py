@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,7 @@ class Fault:
     says: tuple[bytes, ...] = ()
     ends: str = "close"  # close, reset, keep, linger: stay silent until the client goes
     pause_s: float = 0.0
+    acts: Callable[[], object] = lambda: None  # once the request was read
 
 
 @dataclass
@@ -105,6 +107,7 @@ class Faulty:
             self.bodies.append(body)
             if fault.takes and body:
                 self.taken += [row["customer_id"] for row in json.loads(body).get("data", [])]
+        fault.acts()
         for piece in fault.says:
             sock.sendall(piece)
             time.sleep(fault.pause_s)

@@ -1,8 +1,7 @@
-"""Looking for a secret everywhere: in texts, and in the files below a folder, whatever their kind, in any spelling."""
+"""Looking for a secret in texts and in the files below a folder, whatever their kind, in each form that we redact."""
 
 from __future__ import annotations
 
-import html
 import json
 import sqlite3
 from base64 import b64encode, urlsafe_b64encode
@@ -15,25 +14,20 @@ from zipfile import ZipFile, is_zipfile
 import pyarrow.parquet as pq
 
 WINDOW = 9
-"""So many signs in a row of the secret are a leak: a part of it is too much."""
+"""This many characters of the secret in a row are a leak: a part of it is too much."""
 
 
 def spellings(secret: str) -> list[str]:
-    """The secret as one might come to write it."""
+    """The secret plain, JSON-escaped, URL-encoded and in base64."""
     return [
         secret,
         secret.upper(),
         secret.lower(),
         json.dumps(secret)[1:-1],
-        json.dumps(json.dumps(secret)[1:-1])[1:-1],
         quote(secret),
         quote(secret, safe=""),
-        quote(quote(secret, safe=""), safe=""),
-        html.escape(secret),
-        html.escape(json.dumps(secret)[1:-1]),
-        "".join(f"\\u{ord(sign):04x}" for sign in secret),
-        "".join(f"%{ord(sign):02X}" for sign in secret),
-        "".join(f"&#{ord(sign)};" for sign in secret),
+        "".join(f"\\u{ord(c):04x}" for c in secret),
+        "".join(f"%{ord(c):02X}" for c in secret),
         *(b64encode(before + secret.encode() + b":rest").decode() for before in (b"", b"u", b"u:")),
         urlsafe_b64encode(secret.encode()).decode(),
         quote(b64encode(secret.encode()).decode(), safe=""),
@@ -41,10 +35,10 @@ def spellings(secret: str) -> list[str]:
 
 
 def needles(secret: str) -> set[bytes]:
-    """Every piece of every spelling, in lower case; for UTF-16 too."""
+    """Every piece of every form, in lower case; for UTF-16 too."""
     found = set()
     for n, text in enumerate(spellings(secret)):
-        # What stands around it in base64 is no secret.
+        # The text around it in base64 is not secret.
         lowered = text.lower()[4:-8] if n >= len(spellings(secret)) - 5 else text.lower()
         wide = WINDOW * max(1, len(lowered) // len(secret))
         for start in range(len(lowered) - wide + 1):
@@ -55,7 +49,7 @@ def needles(secret: str) -> set[bytes]:
 
 
 class Search:
-    """Tells which texts hold a piece of the secret."""
+    """Finds texts that contain a piece of the secret."""
 
     def __init__(self, secret: str) -> None:
         self._needles = needles(secret)
@@ -67,7 +61,7 @@ class Search:
         return any(needle in content for needle in self._needles)
 
     def files(self, folder: Path) -> list[str]:
-        """The places below a folder where it stands."""
+        """The places below a folder where it is."""
         return [
             f"{path.relative_to(folder)}: {place}"
             for path in sorted(folder.rglob("*"))
@@ -77,7 +71,7 @@ class Search:
 
 
 def inside(path: Path) -> Iterator[tuple[str, bytes]]:
-    """What a file holds: its bytes, and what they unpack to."""
+    """The content of a file: its bytes, and what they unpack to."""
     content = path.read_bytes()
     yield "raw", content
     if is_zipfile(path):

@@ -22,7 +22,7 @@ from pydantic_settings.exceptions import SettingsError as UndecodableError
 from toolkit.config.credentials import checked_address, confirm_host, find_token, is_loopback, variable_set
 from toolkit.config.project import absolute, find_file, project_root, read_file, refuse_unknown
 from toolkit.display import Result, heading, table
-from toolkit.errors import SettingsError
+from toolkit.errors import SettingsError, wrong_kind
 from toolkit.model import Contract, CustomAttribute, Operation, PathStyle
 
 PREFIX = "TOOLKIT_"
@@ -351,5 +351,7 @@ _current: list[Settings] = []
 def current(settings: Settings | None = None) -> Settings:
     """Return these settings, else those that `use` chose, else what the environment and ``toolkit.toml`` say."""
     if settings is not None:
+        if not isinstance(settings, Settings):
+            raise wrong_kind(settings, "a Settings", "Settings(…)")
         return settings
     return _current[0] if _current else Settings()

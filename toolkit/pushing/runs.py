@@ -49,14 +49,9 @@ from toolkit.sending import (
     PushRecord,
     Receipt,
     Sender,
-    clear_left_behind,
     only_pusher,
-    passing_folder,
 )
 from toolkit.vendor import Client, ask_schema, connected, pace_folder
-
-DRY_RUN = "dry-run-"
-"""What the folders of dry runs are called in the home; they hold customers' rows while it lasts."""
 
 
 class CarriesPlan(Protocol):
@@ -216,13 +211,20 @@ def dry_run(
         require_overruled(plan.guards)
     checked = as_dry_run(plan)
     with (
-        passing_folder(chosen.folder(), DRY_RUN, chosen.target, clock=pace.now) as folder,
-        Journal(folder, chosen.target, clock=pace.now) as journal,
+        Journal(None, chosen.target, clock=pace.now) as journal,
         connected(chosen) as client,
     ):
         record = journal.open_push(checked.new_push())
         try:
-            Sender(journal, record, client, checked.envelope, pace, progress=progress, folder=pace_folder(chosen)).run()
+            Sender(
+                journal,
+                journal.load(record.id),
+                client,
+                checked.envelope,
+                pace,
+                progress=progress,
+                folder=pace_folder(chosen),
+            ).run()
         except StoppedError as stop:
             stop.report = report_of(journal, record.id, state="dry run", stopped=str(stop))
             raise
@@ -275,7 +277,7 @@ def _carry_on(
     stopped: StoppedError | None = None
     try:
         if client is not None:
-            Sender(journal, record, client, envelope, pace, progress=progress, folder=folder).run()
+            Sender(journal, journal.load(record.id), client, envelope, pace, progress=progress, folder=folder).run()
     except StoppedError as stop:
         stopped = stop
     finally:
@@ -293,7 +295,6 @@ def _carry_on(
 def _alone(settings: Settings, pace: Pace) -> Iterator[Journal]:
     """Open the target's journal as the one that pushes."""
     folder = settings.target_folder()
-    clear_left_behind(settings.home, DRY_RUN)
     with (
         only_pusher(folder, settings.target, clock=pace.now),
         Journal(folder, settings.target, clock=pace.now, mark=pace.mark) as journal,

@@ -1,12 +1,15 @@
-"""One run over the wire that survives a crash: sender, bisection, pace, journal, lock.
+"""Sending the rows of one push so that a crash loses nothing: sender, bisection, pace, journal, lock.
+
+The sender enters each attempt in the journal before it makes it, and each answer with the fates that it gives; the
+journal can then say what became of every row. The lock keeps a second process from pushing to the same target.
 
 May import: `vendor` and what is below.
 """
 
 from toolkit.sending.journal import Journal
-from toolkit.sending.lock import clear_left_behind, only_pusher, passing_folder
+from toolkit.sending.lock import only_pusher
 from toolkit.sending.pacing import Pace
-from toolkit.sending.records import FATES, OVERTAKEN, SETTLED, Fate, NewPush, PushRecord, Receipt
+from toolkit.sending.records import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush, NewPush, PushRecord, Receipt
 from toolkit.sending.sender import Sender
 
 __all__ = [
@@ -15,12 +18,11 @@ __all__ = [
     "SETTLED",
     "Fate",
     "Journal",
+    "LoadedPush",
     "NewPush",
     "Pace",
     "PushRecord",
     "Receipt",
     "Sender",
-    "clear_left_behind",
     "only_pusher",
-    "passing_folder",
 ]

@@ -2,22 +2,19 @@
 
 One SQLite file for each target (WAL, ``synchronous=FULL``), the rows of each push beside it as Parquet. A row's
 fate is derived, never guessed: *accepted* or *refused* if an answer, or the analyst, said so; *unknown* if an attempt
-left and no answer could be read; else *unsent*. Damage is told, never read: rows by their file's digest, the rest by
-seals. But for the lock, the only module that imports sqlite3.
+left and no answer could be read; else *unsent*. SQLite finds damaged pages, and a digest a damaged file of rows; both
+are a JournalError. This is the only module that imports sqlite3.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
 import secrets
 import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -29,13 +26,16 @@ import pyarrow as pa
 
 from toolkit.errors import JournalError, NothingOpenError, OpenPushError
 from toolkit.sending.kept_rows import KeptRows
-from toolkit.sending.records import FATES, SETTLED, NewPush, PushRecord, Ranges, Receipt
+from toolkit.sending.records import FATES, SETTLED, LoadedPush, NewPush, PushRecord, Ranges, Receipt
 from toolkit.tables import author
 
-TABLES = """
+LAYOUT = 1
+"""The number of this layout of the tables, kept in the file; another number is refused."""
+TABLES = f"""
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS push (
     id TEXT PRIMARY KEY, plan TEXT NOT NULL, target TEXT NOT NULL, state TEXT NOT NULL,
-    opened_at TEXT NOT NULL, closed_at TEXT, author TEXT, host TEXT, process INTEGER, n_rows INTEGER NOT NULL,
+    opened_at TEXT NOT NULL, closed_at TEXT, author TEXT, host TEXT, n_rows INTEGER NOT NULL,
     n_batches INTEGER NOT NULL, label TEXT NOT NULL, facts TEXT NOT NULL);
 CREATE UNIQUE INDEX IF NOT EXISTS one_open_push ON push (target) WHERE state = 'open';
 CREATE TABLE IF NOT EXISTS batch (
@@ -48,55 +48,21 @@ CREATE TABLE IF NOT EXISTS attempt (
 CREATE TABLE IF NOT EXISTS receipt (
     id INTEGER PRIMARY KEY AUTOINCREMENT, push TEXT NOT NULL REFERENCES push, batch INTEGER NOT NULL,
     attempt INTEGER, first INTEGER NOT NULL, stop INTEGER NOT NULL, fate TEXT NOT NULL, at TEXT NOT NULL,
-    code TEXT, category TEXT, message TEXT, "column" TEXT);
+    code TEXT NOT NULL, category TEXT NOT NULL, message TEXT NOT NULL, "column" TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS receipt_push ON receipt (push);
 CREATE INDEX IF NOT EXISTS attempt_push ON attempt (push);
-CREATE TABLE IF NOT EXISTS seal (of TEXT PRIMARY KEY, value INTEGER NOT NULL);
+PRAGMA user_version = {LAYOUT};
+COMMIT;
 """
-
-# Each table, by whom its rows are sealed together, and its columns.
-PUSH = "id, plan, target, state, opened_at, closed_at, author, host, process, n_rows, n_batches, label, facts"
-"""The columns of a push, as `PushRecord` has them."""
-_LIST = {"push": ("target", PUSH)}
-_PARTS = {
-    "batch": ("push", "push, number, first, stop, digest"),
-    "attempt": ("push", "id, push, batch, rows, digest, sent_at, answered_at, status, verdict, answer"),
-    "receipt": ("push", 'id, push, batch, attempt, first, stop, fate, at, code, category, message, "column"'),
-}
-LIST, PARTS = (
-    {table: f"SELECT {columns} FROM {table} WHERE {owner} = ?" for table, (owner, columns) in tables.items()}
-    for tables in (_LIST, _PARTS)
-)
-"""What the seal of a target covers, and that of a push, as queries."""
-
-
-def mixed(value: int, table: str, *row: object) -> int:
-    """Mix a table row into a seal; mixed in a second time, it is out again."""
-    digest = hashlib.blake2b(repr((table, *row)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return value ^ int.from_bytes(digest) >> 1  # SQLite counts to 2**63
-
-
-def triggers() -> str:
-    """Return what keeps the seals, for a connection that knows the function `mixed`."""
-    statements = []
-    for table, (owner, columns) in (_LIST | _PARTS).items():
-        new, old = (", ".join(f"{side}.{c}" for c in columns.split(", ")) for side in ("NEW", "OLD"))
-        added = f"mixed({{}}, '{table}', {new})"
-        for event, value in (
-            ("INSERT", added.format("value")),
-            ("UPDATE", added.format(f"mixed(value, '{table}', {old})")),
-        ):
-            statements.append(
-                f"CREATE TEMP TRIGGER {event}_{table} AFTER {event} ON main.{table} "
-                f"BEGIN UPDATE seal SET value = {value} WHERE of = NEW.{owner}; END;"
-            )
-    return "\n".join(statements)
-
+_PUSH = "id, plan, target, state, opened_at, closed_at, author, host, n_rows, n_batches, label, facts"
+_RECEIPT = 'first, stop, fate, code, category, message, at, batch, id, "column"'
+"""The columns of a push and of a receipt, in the order of `PushRecord` and `Receipt`."""
 
 MAX_ANSWER_CHARACTERS = 64_000
 
 _WAY_OUT = (
-    "restore its folder from a copy; or move the folder aside, diff and plan anew: the ledger says what was accepted"
+    "restore its folder from a copy; or move the folder aside, then diff and plan again: the ledger knows what was "
+    "accepted"
 )
 
 
@@ -106,55 +72,53 @@ class Journal:
     Parameters
     ----------
     folder
-        The target's own folder; private to the user.
+        The target's own folder; private to the user. None keeps everything in memory, for a dry run.
     clock
         The present moment, UTC.
 
     Raises
     ------
     JournalError
-        If the file cannot be opened or is no journal.
+        If the file cannot be opened, is not a journal, or has another layout.
     """
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         target: str,
         *,
         clock: Callable[[], datetime],
         mark: Callable[[], str] = lambda: secrets.token_hex(3),
     ) -> None:
-        self.path = folder / "journal.sqlite"
-        self.kept = KeptRows(folder / "rows")
+        self.path = folder / "journal.sqlite" if folder else Path(":memory:")
+        self.kept = KeptRows(folder / "rows" if folder else None)
         self._target = target
         self._clock, self._mark = clock, mark
-        self._whole: set[str] = set()
         with contextlib.ExitStack() as stack:
             try:
-                (folder / "rows").mkdir(mode=0o700, parents=True, exist_ok=True)
-                self.path.touch(mode=0o600)
+                if folder:
+                    (folder / "rows").mkdir(mode=0o700, parents=True, exist_ok=True)
+                    self.path.touch(mode=0o600)
                 self._db = sqlite3.connect(self.path, timeout=10, isolation_level=None)
                 stack.callback(self._db.close)
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=FULL")
-                known = next((folder / "rows").glob("*.parquet"), None)
-                if known and not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'push'").fetchone():
-                    raise sqlite3.DatabaseError(f"it is empty, though {known.name} belongs to it")
-                self._db.executescript(TABLES)
-                self._db.create_function("mixed", -1, mixed, deterministic=True)
-                self._db.executescript(triggers())
-            except (sqlite3.Error, OSError, UnicodeError) as error:  # an error's own words may be damaged
+                # Looked for first: another process may make the tables now, and then keep rows.
+                kept = next((folder / "rows").glob("*.parquet"), None) if folder else None
+                if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+                    if kept:
+                        raise sqlite3.DatabaseError(f"it is empty, although {kept.name} belongs to it")
+                    self._db.executescript(TABLES)
+                if self._db.execute("PRAGMA user_version").fetchone() != (LAYOUT,):
+                    raise sqlite3.DatabaseError("another version of the toolkit wrote it")
+            except (sqlite3.Error, OSError) as error:
                 raise JournalError(
-                    f"The journal {self.path} cannot be opened ({error}): mend the folder's permissions, or {_WAY_OUT}."
+                    f"The journal {self.path} cannot be opened ({error}): fix the folder's permissions, or {_WAY_OUT}."
                 ) from error
-            if not self._read("SELECT of FROM seal UNION SELECT id FROM push LIMIT ?", 1):
-                with self._transaction():  # it is new
-                    self._db.execute("INSERT OR IGNORE INTO seal VALUES (?, 0)", (target,))
-            self._require_whole(LIST, target)
             stack.pop_all()
 
     def open_push(self, new: NewPush) -> PushRecord:
-        """Enter a new push: its rows first, then its record, so that a crash leaves files nobody names at worst.
+        """Enter a new push: first its rows, then its record, so that a crash leaves at worst files without a record.
 
         Raises
         ------
@@ -164,14 +128,12 @@ class Journal:
         self.refuse_if_open()
         push = f"{new.plan[:12]}-{self._mark()}"
         facts = {**new.facts, "kept": self.kept.keep(push, new.rows, new.delivery)}
-        who = (author(), socket.gethostname(), os.getpid())
-        what = (new.rows.num_rows, len(new.batches), new.label, json.dumps(facts))
-        with self._transaction():
-            self.refuse_if_open()  # others may have been quicker
-            self._db.execute("INSERT INTO seal VALUES (?, 0)", (push,))
+        who = (author(), socket.gethostname(), new.rows.num_rows, len(new.batches), new.label, json.dumps(facts))
+        with self.together():
+            self.refuse_if_open()  # another process may have been quicker
             self._db.execute(
-                "INSERT INTO push VALUES (?,?,?,'open',?,NULL,?,?,?,?,?,?,?)",
-                (push, new.plan, self._target, self._now(), *who, *what),
+                "INSERT INTO push VALUES (?,?,?,'open',?,NULL,?,?,?,?,?,?)",
+                (push, new.plan, self._target, self._now(), *who),
             )
             self._db.executemany(
                 "INSERT INTO batch VALUES (?,?,?,?,?)",
@@ -181,38 +143,40 @@ class Journal:
 
     def open_record(self) -> PushRecord | None:
         """Return the open push, if there is one."""
-        # Without its index, which no seal covers.
-        found = self._read("SELECT id FROM push WHERE target = ? AND +state = 'open'", self._target)
-        return self.push(found[0][0]) if found else None
+        return next(self._pushes("target = ? AND state = 'open'", self._target), None)
 
     def push(self, push: str) -> PushRecord:
-        """Return the record of a push."""
-        found = self._read(f"SELECT {PUSH} FROM push WHERE id = ?", push)
-        if not found:
-            raise NothingOpenError(f"The journal of target {self._target} has no push {push}.")
-        self._require_whole(PARTS, push)
-        return PushRecord(*[*found[0][:-1], json.loads(found[0][-1])])
+        """Return the record of a push.
+
+        Raises
+        ------
+        NothingOpenError
+            If the journal has no such push.
+        """
+        for record in self._pushes("id = ?", push):
+            return record
+        raise NothingOpenError(f"The journal of target {self._target} has no push {push}.")
 
     def pushes(self) -> list[PushRecord]:
         """Return every push, newest first."""
-        found = self._read("SELECT id FROM push WHERE target = ? ORDER BY rowid DESC", self._target)
-        return [self.push(push) for (push,) in found]
+        return list(self._pushes("target = ? ORDER BY rowid DESC", self._target))
 
     def settled(self) -> list[PushRecord]:
         """Return the closed pushes of which an analyst settled rows, oldest first."""
-        found = self._read(
-            "SELECT id FROM push WHERE +state <> 'open' AND id IN (SELECT push FROM receipt WHERE code = ?) "
-            "ORDER BY rowid",
-            SETTLED,
-        )
-        return [self.push(push) for (push,) in found]
+        where = "state <> 'open' AND id IN (SELECT push FROM receipt WHERE code = ?) ORDER BY rowid"
+        return list(self._pushes(where, SETTLED))
 
     def last(self) -> PushRecord:
-        """Return the newest push."""
-        found = self._read("SELECT id FROM push WHERE target = ? ORDER BY rowid DESC LIMIT 1", self._target)
-        if not found:
-            raise NothingOpenError(f"Nothing was pushed to target {self._target} from here yet.")
-        return self.push(found[0][0])
+        """Return the newest push.
+
+        Raises
+        ------
+        NothingOpenError
+            If there is none.
+        """
+        for record in self._pushes("target = ? ORDER BY rowid DESC LIMIT 1", self._target):
+            return record
+        raise NothingOpenError(f"Nothing was pushed to target {self._target} from here yet.")
 
     def require_open(self) -> PushRecord:
         """Return the open push.
@@ -224,109 +188,11 @@ class Journal:
         """
         record = self.open_record()
         if record is None:
-            raise NothingOpenError(f"There is no open push to target {self._target}: nothing waits.")
+            raise NothingOpenError(f"There is no open push to target {self._target}: nothing is waiting to be sent.")
         return record
 
-    def rows(self, push: str) -> pa.Table:
-        """Return the rows of a push, in the order of its plan."""
-        return self.kept.rows(self.push(push))
-
-    def batches(self, push: str) -> list[tuple[int, int, int, str]]:
-        """Return (number, first row, row after the last, digest of the body) of each batch."""
-        return self._read("SELECT number, first, stop, digest FROM batch WHERE push = ? ORDER BY number", push)
-
-    def together(self) -> contextlib.AbstractContextManager[None]:
-        """Enter what follows, all of it or nothing, in one write to the disk."""
-        return self._transaction()
-
-    def begin(self, push: str, batch: int, rows: Ranges, digest: str) -> int:
-        """Enter an attempt, before it is made; returns its number."""
-        with self._transaction():
-            cursor = self._db.execute(
-                "INSERT INTO attempt (push, batch, rows, digest, sent_at) VALUES (?,?,?,?,?)",
-                (push, batch, json.dumps(rows), digest, self._now()),
-            )
-        return int(cursor.lastrowid or 0)
-
-    def end(
-        self,
-        push: str,
-        batch: int,
-        attempt: int,
-        *,
-        status: int | None,
-        verdict: str,
-        answer: str,
-        receipts: Iterable[Receipt],
-    ) -> None:
-        """Enter the answer to an attempt and what it said of the rows, both or neither."""
-        now, said = self._now(), attrgetter("code", "category", "message", "column")
-        with self._transaction():
-            self._db.execute(
-                "UPDATE attempt SET answered_at = ?, status = ?, verdict = ?, answer = ? WHERE id = ?",
-                (now, status, verdict, answer[:MAX_ANSWER_CHARACTERS], attempt),
-            )
-            self._db.executemany(
-                'INSERT INTO receipt (push, batch, attempt, first, stop, fate, at, code, category, message, "column")'
-                " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                [(push, batch, attempt, r.first, r.stop, r.fate, now, *said(r)) for r in receipts],
-            )
-
-    def enter(self, push: str, receipts: Iterable[Receipt]) -> None:
-        """Enter what became of rows, where no answer says it."""
-        columns = "push, batch, first, stop, fate, at, code, category, message"
-        with self._transaction():
-            self._db.executemany(
-                f"INSERT INTO receipt ({columns}) VALUES (?,?,?,?,?,?,?,?,?)",
-                [
-                    (push, r.batch, r.first, r.stop, r.fate, self._now(), r.code, r.category, r.message)
-                    for r in receipts
-                ],
-            )
-
-    def close(self, push: str, *, state: Literal["done", "abandoned"]) -> None:
-        """Close a push: nothing of it waits any more."""
-        with self._transaction():
-            self._db.execute("UPDATE push SET state = ?, closed_at = ? WHERE id = ?", (state, self._now(), push))
-
-    def receipts(self, push: str) -> list[Receipt]:
-        """Return what answers said, oldest first."""
-        code, category, message, column = (f"coalesce({c}, '')" for c in ("code", "category", "message", '"column"'))
-        columns = f"first, stop, fate, {code}, {category}, {message}, at, batch, id, {column}"
-        found = self._read(f"SELECT {columns} FROM receipt WHERE push = ? ORDER BY id", push)
-        return [Receipt(*row) for row in found]
-
-    def attempts(self, push: str) -> pd.DataFrame:
-        """Return each attempt: batch, when it was sent and answered, status, verdict, the answer's raw text."""
-        columns = ["id", "batch", "sent_at", "answered_at", "status", "verdict", "digest", "answer"]
-        found = self._read(f"SELECT {', '.join(columns)} FROM attempt WHERE push = ? ORDER BY id", push)
-        return pd.DataFrame(found, columns=columns)
-
-    def fates(self, push: str) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
-        """Return each row's fate (its place in `FATES`), and whether the row is settled: not to be sent again."""
-        n_rows = self.push(push).n_rows
-        fates = np.full(n_rows, FATES.index("unsent"), dtype=np.int8)
-        settled = np.zeros(n_rows, dtype=np.bool_)
-        # An attempt without an answer (a crash) may have left, as one whose answer could not be read.
-        left = "SELECT rows FROM attempt WHERE push = ? AND coalesce(verdict, 'lost') = 'lost'"
-        for (rows,) in self._read(left, push):
-            for first, stop in json.loads(rows):
-                fates[first:stop] = FATES.index("unknown")
-        for receipt in self.receipts(push):
-            fates[receipt.first : receipt.stop] = FATES.index(receipt.fate)
-            settled[receipt.first : receipt.stop] = True
-        return fates, settled
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._db.close()
-
     def refuse_if_open(self) -> None:
-        """Refuse to begin a push over an open one.
+        """Refuse to begin a push while another one is open.
 
         Raises
         ------
@@ -337,50 +203,137 @@ class Journal:
         if record is not None:
             raise OpenPushError(
                 f"Push {record.id} to target {record.target} is still open: {record.author} began it at "
-                f"{record.opened_at[:19]}Z on {record.host}. Go on with 'resume', or close it with 'abandon'."
+                f"{record.opened_at[:19]}Z on {record.host}. Continue it with 'resume', or close it with 'abandon'."
             )
 
-    def _sealed(self, queries: dict[str, str], of: str) -> int:
-        value = 0
-        for table, query in queries.items():
-            for row in self._read(query, of):
-                value = mixed(value, table, *row)
-        return value
+    def load(self, push: str, *, rows: pa.Table | None = None) -> LoadedPush:
+        """Return all that is kept of a push; its rows are read only if they are not in hand already."""
+        record = self.push(push)
+        receipts = self.receipts(push)
+        fates, final = self._fates(record, receipts)
+        kept = self.kept.rows(record) if rows is None else rows
+        return LoadedPush(record, kept, receipts, self.attempts(push), fates, final)
 
-    def _require_whole(self, queries: dict[str, str], of: str) -> None:
-        """Refuse what is not as the journal left it; a seal that is missing is a damage like any other."""
-        if of in self._whole:
-            return
-        with self._transaction("BEGIN"):  # one moment, should another process be writing
-            seal = self._read("SELECT value FROM seal WHERE of = ?", of)
-            if not seal or seal[0][0] != self._sealed(queries, of):
-                raise JournalError(f"The journal {self.path} is damaged: {_WAY_OUT}.")
-        self._whole.add(of)
+    def rows(self, push: str) -> pa.Table:
+        """Return the rows of a push, in the order of its plan."""
+        return self.kept.rows(self.push(push))
 
-    def _read(self, sql: str, value: str | int) -> list[Any]:
-        try:
-            return self._db.execute(sql, (value,)).fetchall()
-        except (sqlite3.Error, UnicodeError) as error:
-            raise JournalError(f"The journal {self.path} cannot be read ({error}): {_WAY_OUT}.") from error
-
-    def _now(self) -> str:
-        return self._clock().isoformat(timespec="microseconds")
+    def batches(self, push: str) -> list[tuple[int, int, int, str]]:
+        """Return (number, first row, row after the last, digest of the body) of each batch."""
+        return self._read("SELECT number, first, stop, digest FROM batch WHERE push = ? ORDER BY number", push)
 
     @contextlib.contextmanager
-    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    def together(self) -> Iterator[None]:
+        """Write what is entered inside it in one transaction: all of it or nothing."""
         if self._db.in_transaction:  # a part of what is entered together
             yield
             return
         try:
             try:
-                self._db.execute(begin)
+                self._db.execute("BEGIN IMMEDIATE")
                 yield
                 self._db.execute("COMMIT")
-            except BaseException:  # an interrupt too, wherever it comes: what is not whole is not kept
+            except BaseException:  # an interrupt too, wherever it comes: an incomplete entry is not kept
                 with contextlib.suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise
-        except (sqlite3.Error, UnicodeError) as error:
+        except (sqlite3.Error, UnicodeError) as error:  # a text from a terminal may hold half a character
             raise JournalError(
-                f"The journal {self.path} cannot be written ({error}): free space or mend its permissions, then resume."
+                f"The journal {self.path} cannot be written ({error}): free disk space or fix its permissions, then "
+                "resume."
             ) from error
+
+    def begin(self, push: str, batch: int, rows: Ranges, digest: str) -> int:
+        """Enter an attempt before it is made; returns its number."""
+        with self.together():
+            cursor = self._db.execute(
+                "INSERT INTO attempt (push, batch, rows, digest, sent_at) VALUES (?,?,?,?,?)",
+                (push, batch, json.dumps(rows), digest, self._now()),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def end(
+        self,
+        push: str,
+        attempt: int,
+        *,
+        status: int | None,
+        verdict: str,
+        answer: str,
+        receipts: Iterable[Receipt],
+    ) -> None:
+        """Enter the answer to an attempt and what it said of the rows: both or neither."""
+        with self.together():
+            self._db.execute(
+                "UPDATE attempt SET answered_at = ?, status = ?, verdict = ?, answer = ? WHERE id = ?",
+                (self._now(), status, verdict, answer[:MAX_ANSWER_CHARACTERS], attempt),
+            )
+            self.enter(push, receipts, attempt=attempt)
+
+    def enter(self, push: str, receipts: Iterable[Receipt], *, attempt: int | None = None) -> None:
+        """Enter what became of rows; `attempt` is the one whose answer said so, None if no answer did."""
+        now = self._now()
+        with self.together():
+            self._db.executemany(
+                'INSERT INTO receipt (push, batch, attempt, first, stop, fate, at, code, category, message, "column")'
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                [
+                    (push, r.batch, attempt, r.first, r.stop, r.fate, now, r.code, r.category, r.message, r.column)
+                    for r in receipts
+                ],
+            )
+
+    def close(self, push: str, *, state: Literal["done", "abandoned"]) -> None:
+        """Close a push: nothing of it will be sent any more."""
+        with self.together():
+            self._db.execute("UPDATE push SET state = ?, closed_at = ? WHERE id = ?", (state, self._now(), push))
+
+    def receipts(self, push: str) -> list[Receipt]:
+        """Return what is known to have become of rows, oldest first."""
+        return [Receipt(*row) for row in self._read(f"SELECT {_RECEIPT} FROM receipt WHERE push = ? ORDER BY id", push)]
+
+    def attempts(self, push: str) -> pd.DataFrame:
+        """Return each attempt: batch, when it was sent and answered, status, verdict, the answer's raw text."""
+        columns = ["id", "batch", "sent_at", "answered_at", "status", "verdict", "digest", "answer"]
+        found = self._read(f"SELECT {', '.join(columns)} FROM attempt WHERE push = ? ORDER BY id", push)
+        return pd.DataFrame(found, columns=columns)
+
+    def fates(self, push: str) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
+        """Return each row's fate (its place in `FATES`), and whether it is final: such a row is not sent again."""
+        return self._fates(self.push(push), self.receipts(push))
+
+    def _fates(
+        self, record: PushRecord, receipts: Iterable[Receipt]
+    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
+        fates = np.full(record.n_rows, FATES.index("unsent"), dtype=np.int8)
+        final = np.zeros(record.n_rows, dtype=np.bool_)
+        # An attempt that a crash left without an answer may have arrived, like one whose answer could not be read.
+        left = "SELECT rows FROM attempt WHERE push = ? AND coalesce(verdict, 'lost') = 'lost'"
+        for (rows,) in self._read(left, record.id):
+            for first, stop in json.loads(rows):
+                fates[first:stop] = FATES.index("unknown")
+        for receipt in receipts:
+            fates[receipt.first : receipt.stop] = FATES.index(receipt.fate)
+            final[receipt.first : receipt.stop] = True
+        return fates, final
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+
+    def _pushes(self, where: str, value: str) -> Iterator[PushRecord]:
+        for row in self._read(f"SELECT {_PUSH} FROM push WHERE {where}", value):
+            yield PushRecord(*[*row[:-1], json.loads(row[-1])])
+
+    def _read(self, sql: str, value: str) -> list[Any]:
+        try:
+            return self._db.execute(sql, (value,)).fetchall()
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal {self.path} cannot be read ({error}): {_WAY_OUT}.") from error
+
+    def _now(self) -> str:
+        return self._clock().isoformat(timespec="microseconds")

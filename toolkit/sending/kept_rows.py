@@ -1,4 +1,4 @@
-"""Files for their user's eyes alone (0600, whatever the umask), whole or not at all, also after a power cut."""
+"""The rows of pushes, as files that only their user can read (0600), complete or absent, also after a power cut."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from toolkit.files import keep
 from toolkit.model import ID, TIME, Delivery
 from toolkit.sending.records import PushRecord
 
-_TOLD = pa.schema([(ID, pa.string()), (TIME, pa.timestamp("us", tz="UTC")), ("held", pa.bool_())])
+_DELIVERED = pa.schema([(ID, pa.string()), (TIME, pa.timestamp("us", tz="UTC")), ("held", pa.bool_())])
 
 
 class KeptRows:
-    """The rows of pushes, and what the ledger is to know of their deliveries, as Parquet files in one folder.
+    """The rows of pushes, and what the ledger records of their deliveries, as Parquet files in one folder.
+
+    Without a folder, as in a dry run, the rows of one push stay in memory and no delivery is kept.
 
     Raises
     ------
@@ -29,12 +31,16 @@ class KeptRows:
         By each method that reads or writes, if a file cannot be written, or is not the one that was kept.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._in_memory: pa.Table | None = None
 
     def keep(self, push: str, rows: pa.Table, delivery: Delivery) -> dict[str, str]:
-        """Keep both files of a push; returns their digests, by which `rows` and `delivery` know them."""
-        tables = {"rows": rows, "delivery": _told(delivery)}
+        """Store both files of a push; returns their digests, by which `rows` and `delivery` recognise them."""
+        if self._folder is None:
+            self._in_memory = rows
+            return {}
+        tables = {"rows": rows, "delivery": _delivered(delivery)}
         try:
             return {
                 name: keep(self._path(push, name), partial(pq.write_table, table, compression="zstd"))
@@ -42,16 +48,16 @@ class KeptRows:
             }
         except OSError as error:
             raise JournalError(
-                f"The rows of the push cannot be kept in {self._folder} ({error.strerror or error}): free space "
-                "or mend the folder's permissions. Nothing was sent."
+                f"The rows of the push cannot be kept in {self._folder} ({error.strerror or error}): free disk space "
+                "or fix the folder's permissions. Nothing was sent."
             ) from error
 
     def rows(self, record: PushRecord) -> pa.Table:
         """Return the rows of a push, in the order of its plan."""
-        return self._read(record, "rows")
+        return self._read(record, "rows") if self._in_memory is None else self._in_memory
 
     def delivery(self, record: PushRecord) -> Delivery | None:
-        """Return what the ledger is to know of the delivery; None once it was dropped."""
+        """Return what the ledger records of the delivery; None once it was dropped."""
         if not self._path(record.id, "delivery").exists():
             return None
         frame = to_frame(self._read(record, "delivery"))
@@ -65,31 +71,32 @@ class KeptRows:
         )
 
     def drop_delivery(self, push: str) -> None:
-        """Keep the delivery no longer: the ledger knows it, or never will."""
-        with contextlib.suppress(OSError):  # a ledger that is told once more does not mind
+        """Delete the stored delivery: the ledger has recorded it, or never will."""
+        with contextlib.suppress(OSError):  # recording it twice does no harm
             self._path(push, "delivery").unlink()
 
     def _path(self, push: str, name: str) -> Path:
-        return self._folder / (f"{push}.parquet" if name == "rows" else f"{push}.{name}")
+        return (self._folder or Path()) / (f"{push}.parquet" if name == "rows" else f"{push}.{name}")
 
     def _read(self, record: PushRecord, name: str) -> pa.Table:
-        path, digest = self._path(record.id, name), record.facts.get("kept", {}).get(name)
+        path = self._path(record.id, name)
         try:
             with path.open("rb") as file:
-                if digest is not None and hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                if hashlib.file_digest(file, "sha256").hexdigest() != record.facts["kept"][name]:
                     raise OSError("it is not the file that was kept")
                 return pq.read_table(file)
-        except (OSError, pa.ArrowException) as error:
+        except OSError as error:
             way = "or abandon the push and plan" if record.state == "open" else "or diff and plan"
             raise JournalError(
-                f"The {name} of push {record.id} in {path} cannot be read ({error}): restore the file, {way} it anew "
+                f"The {name} of push {record.id} in {path} cannot be read ({error}): restore the file, {way} it again "
                 "from its source."
             ) from error
 
 
-def _told(delivery: Delivery) -> pa.Table:
-    """Return what the ledger is told of a delivery: its keys, and the customers held."""
+def _delivered(delivery: Delivery) -> pa.Table:
+    """Return what the ledger records of a delivery: its keys, and the customers held."""
     timed = isinstance(delivery.frame[TIME].dtype, pd.DatetimeTZDtype)
     given = delivery.frame[[ID, TIME]] if timed else delivery.frame[[ID]]
     held = pd.DataFrame({ID: sorted(delivery.held)}, dtype="str")
-    return pa.concat_tables(to_arrow(part.assign(held=side), _TOLD) for part, side in ((given, False), (held, True)))
+    parts = ((given, False), (held, True))
+    return pa.concat_tables(to_arrow(part.assign(held=side), _DELIVERED) for part, side in parts)

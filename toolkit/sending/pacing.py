@@ -1,6 +1,17 @@
-"""When the next request may go: under the contract's rate, and after a wait where the vendor asks for one.
+"""When the next request may go: below the contract's rate, and after a wait if the vendor asks for one.
 
-Times are seconds. Clock, sleep and jitter are arguments, so that tests wait for nothing.
+Times are seconds. Clock, sleep and jitter are arguments, so that tests do not wait.
+
+Why three classes, and no library for retries. `Limiter` is about the contract (so many requests a second, over all
+processes of a user), `Retries` about one request, `Breaker` about the vendor's health over all requests of a push. A
+retry library hides the attempts, and each attempt has to be in the journal before it is made.
+
+`Breaker` has three states. It starts *unproven*: one request at a time, because a wrong token or address shows in the
+first answer, and more requests would only repeat it. After an answer it is *closed*: as many requests at once as there
+are connections. After `threshold` failures in a row it is *open*: the vendor is probably down, so one request at a time
+tests it until an answer comes. There is no timed half-open state: the waits between attempts (`Retries`) already
+space the tests. The budget bounds retries over the whole push, so that a vendor that fails every second request cannot
+double the traffic for hours; successes earn retries back slowly.
 """
 
 from __future__ import annotations
@@ -17,12 +28,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from toolkit.errors import JournalError
+from toolkit.sending.lock import locked
 
 _STALE_S = 5.0
-"""A start kept for later than this is from before the machine's clock began anew."""
+"""A stored start that is later than now by more than this is from before the machine's clock was reset."""
 _LOCKED_S = 10.0
 _MADE_UP_S = 0.5
 _MOST_KEPT = 100
@@ -31,15 +41,15 @@ _KEPT_BYTES = 4096
 
 @dataclass
 class Limiter:
-    """Let no second hold more than `per_s` starts, whichever process makes them, and keep them apart.
+    """Keep the starts of requests apart, so that no second has more than `per_s` of them over all processes.
 
-    What a short hold-up cost is made up for by starts that follow sooner, as long as that holds. Two hundredths of
-    the rate are left out, for what the way to the vendor may squeeze together.
+    After a short delay the next starts follow faster, up to the rate. The rate is lowered by two percent, because the
+    network may bring requests closer together.
 
     Attributes
     ----------
     path
-        A file that all who share the rate read and write, a lock beside it; None for a limiter of one's own.
+        A file that all who share the rate read and write, with a lock beside it; None for a limiter that is not shared.
 
     Raises
     ------
@@ -59,24 +69,20 @@ class Limiter:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     path: Path | None = None
-    _starts: list[float] = field(default_factory=list, init=False)  # the last ones, and when the next would be in time
-    _own: list[float] = field(default_factory=list, init=False)  # those reserved that are still to come
+    _starts: list[float] = field(default_factory=list, init=False)  # the last ones, and when the next one is due
+    _own: list[float] = field(default_factory=list, init=False)  # reserved starts that were not used yet
 
     def __post_init__(self) -> None:
         self._gap_s = 1 / (0.98 * self.per_s)
         self._n = math.ceil(min(self.per_s, _MOST_KEPT))
-        self._lock = FileLock(self.path.with_suffix(".lock"), timeout=_LOCKED_S, mode=0o600) if self.path else None
 
     def wait(self, n: int = 1) -> None:
-        """Wait for the next start, of `n` that are to follow each other: these are reserved in one go."""
+        """Wait for the next start, of `n` that follow each other: all `n` are reserved at once."""
         now = self.clock()
-        if not self._own or now - self._own[0] > self._gap_s:  # held up: what is late must not go at once
-            self._own = self._reserved(n) if self._lock is None else self._reserved_by_all(self._lock, n)
+        if not self._own or now - self._own[0] > self._gap_s:  # delayed: late starts must not go all at once
+            self._own = self._reserved_by_all(self.path, n) if self.path else [self._next() for _ in range(n)]
         if (gap := self._own.pop(0) - self.clock()) > 0:
             self.sleep(gap)
-
-    def _reserved(self, n: int) -> list[float]:
-        return [self._next() for _ in range(n)]
 
     def _next(self) -> float:
         now = self.clock()
@@ -90,20 +96,23 @@ class Limiter:
         self._starts = [*[*kept, start][-self._n :], due]
         return start
 
-    def _reserved_by_all(self, lock: FileLock, n: int) -> list[float]:
-        path = self.path or Path()
+    def _reserved_by_all(self, path: Path, n: int) -> list[float]:
         try:
-            with lock, os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with (
+                locked(path.with_suffix(".lock"), wait_s=_LOCKED_S),
+                os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file,
+            ):
                 self._starts = _kept(file.read(_KEPT_BYTES))
                 if self._starts and max(self._starts) > self.clock() + _STALE_S:
                     self._starts = []
-                starts = self._reserved(n)
-                file.seek(0)  # written over and never cut, which a file system would take for a reason to sync
+                starts = [self._next() for _ in range(n)]
+                file.seek(0)  # overwritten in place: a shorter file could make the file system sync it each time
                 file.write(json.dumps(self._starts).encode().ljust(_KEPT_BYTES))
-        except (OSError, Timeout, NotImplementedError) as error:
+        except OSError as error:
             raise JournalError(
-                f"The pace that all requests to the target share cannot be kept in {path} ({error}): mend the "
-                "folder's permissions, or remove the file and its lock. Nothing more was sent."
+                f"The pace that all requests to the host share cannot be kept in {path} ({error}): fix the folder's "
+                "permissions, or remove the file and its lock. Nothing more was sent."
             ) from error
         return starts
 
@@ -117,14 +126,14 @@ def _kept(content: bytes) -> list[float]:
 
 @dataclass(frozen=True)
 class Retries:
-    """How often and how long: full jitter over a doubling wait, ``Retry-After`` honoured and clamped.
+    """How often to try and how long to wait: full jitter over a doubling wait, plus a bounded ``Retry-After``.
 
     Attributes
     ----------
     attempts
-        Requests for one body, the first one included.
+        Requests for one body, including the first.
     first_s, longest_s
-        The wait after the first failure at most, and after any.
+        The longest wait after the first failure, and after any failure.
     """
 
     attempts: int = 6
@@ -151,20 +160,20 @@ class Retries:
 
 @dataclass(frozen=True)
 class Pace:
-    """How a push waits: every source of time and chance, so that tests wait for nothing.
+    """How a push waits: every source of time and chance, so that tests do not wait.
 
     Attributes
     ----------
     now
         The present moment, UTC.
     clock, sleep
-        Seconds of a steady clock that all processes of the machine share, and how to let them pass.
+        Seconds of a steady clock that all processes of the machine share, and a function that waits.
     jitter
         A random number between 0 and 1.
     mark
-        Six hexadecimal digits, which tell two pushes of one plan apart.
+        Six hexadecimal digits that distinguish two pushes of one plan.
     connections
-        Requests under way at once, at most; with one, everything happens in the caller's thread.
+        The most requests at once.
     """
 
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
@@ -176,37 +185,31 @@ class Pace:
     connections: int = 4
 
     def limiter(self, per_s: float, folder: Path) -> Limiter:
-        """Return the limiter that all requests to the target of this folder share."""
+        """Return the limiter that all who use this folder share."""
         return Limiter(per_s, clock=self.clock, sleep=self.sleep, path=folder / "pace")
 
 
 def _asked_s(retry_after: str | None, now: datetime) -> float | None:
-    if not retry_after:
-        return None
+    text = (retry_after or "").strip()
     try:
-        return max(0.0, float(int(retry_after.strip())))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        when = parsedate_to_datetime(retry_after)
-        aware = when if when.tzinfo else when.replace(tzinfo=UTC)
-        return max(0.0, (aware - now).total_seconds())
+        if text.lstrip("-").isdecimal():
+            return max(0.0, float(text))
+        when = parsedate_to_datetime(text)
+        return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds())
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
 
 @dataclass
 class Breaker:
-    """Opens after failures in a row, and lets one request at a time try until one succeeds.
-
-    It begins with one request as well: a wrong token or address is told by the first answer, before others follow.
+    """Decide how many requests may be under way, and whether a retry is left; see the module for its states.
 
     Attributes
     ----------
     threshold
         Failures in a row that open it.
     budget
-        Retries that may be spent; `earned` more for each success, never more than it began with.
+        Retries left; each success adds `earned`, up to the number at the start.
 
     Examples
     --------
@@ -221,7 +224,7 @@ class Breaker:
     budget: float = 20.0
     earned: float = 0.2
     n_failed: int = field(default=0, init=False)
-    _steady: bool = field(default=False, init=False)
+    _proven: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._full = self.budget
@@ -233,18 +236,18 @@ class Breaker:
 
     def slots(self, connections: int) -> int:
         """Return how many requests may be under way."""
-        return connections if self._steady and not self.open else 1
+        return connections if self._proven and not self.open else 1
 
     def succeed(self) -> None:
-        """Note an answer that could be read."""
-        self.n_failed, self._steady = 0, True
+        """Count an answer that could be read."""
+        self.n_failed, self._proven = 0, True
         self.budget = min(self._full, self.budget + self.earned)
 
     def fail(self) -> None:
-        """Note a request that failed in passing, or whose answer was lost."""
+        """Count a request that failed for now, or whose answer was lost."""
         self.n_failed += 1
 
     def spend(self) -> bool:
-        """Take a retry from the budget; False if it is used up."""
+        """Take a retry from the budget; False if none is left."""
         self.budget -= 1
         return self.budget >= 0

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 from toolkit.model import Delivery
@@ -45,11 +48,51 @@ class PushRecord:
     closed_at: str | None
     author: str
     host: str
-    process: int
     n_rows: int
     n_batches: int
     label: str
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedPush:
+    """All that the journal holds of a push, read once and handed from sending to recording to the report.
+
+    Attributes
+    ----------
+    rows
+        The rows of the push, in the order of its plan.
+    receipts
+        What answers, or an analyst, said of rows; oldest first.
+    attempts
+        One row per request: ``id, batch, sent_at, answered_at, status, verdict, digest, answer``.
+    fates
+        Each row's fate, as its place in `FATES`.
+    final
+        Whether a row has a receipt: it is not sent again.
+    """
+
+    record: PushRecord
+    rows: pa.Table
+    receipts: Sequence[Receipt]
+    attempts: pd.DataFrame
+    fates: npt.NDArray[np.int8]
+    final: npt.NDArray[np.bool_]
+
+    def has(self, fate: Fate) -> npt.NDArray[np.bool_]:
+        """Return which rows have this fate."""
+        found: npt.NDArray[np.bool_] = self.fates == FATES.index(fate)
+        return found
+
+    @property
+    def taken(self) -> bool:
+        """Whether the vendor accepted a row of it, or may have."""
+        return bool((self.has("accepted") | self.has("unknown")).any())
+
+    @property
+    def nothing_taken(self) -> bool:
+        """Whether the vendor took no request of it: no answer named a row, and none may have been lost."""
+        return not self.receipts and not self.has("unknown").any()
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +108,7 @@ class NewPush:
 
 
 OVERTAKEN = "left out: another push brought this version in since"
-"""What stands with a row that a resume does not send."""
+"""The message of a receipt for a row that a resume does not send."""
 
 SETTLED = "settled"
 """The code of a receipt that an analyst gave; its category is who, its message why."""
