@@ -94,7 +94,7 @@ def test_the_predecessor_may_be_an_earlier_row_of_the_delivery() -> None:
     ]
 
 
-def test_null_and_duplicate_keys_stand_apart_before_anything_else() -> None:
+def test_null_and_duplicate_keys_are_counted_apart_before_anything_else() -> None:
     after = frame((None, 1, "x"), ("A", None, "x"), ("B", 1, "x"), ("B", 1, "y"), ("B", 2, "z"))
     found = diff(frame(("B", 0, "x")), after)
     assert list(found.states) == ["null_key", "null_key", "duplicate_key", "duplicate_key", "changed"]
@@ -109,7 +109,7 @@ def test_absent_newly_absent_and_held_customers_are_counted_apart() -> None:
     assert (found.n_absent, found.n_newly_absent, found.n_held) == (2, 1, 1)
 
 
-def test_a_delivery_of_changes_says_nothing_about_the_others() -> None:
+def test_a_delivery_of_changes_makes_nobody_absent() -> None:
     assert diff(frame(("A", 0, "x"), ("B", 0, "x")), Delivery(frame(("A", 0, "x")), kind="changes")).n_absent == 0
 
 
@@ -148,14 +148,14 @@ def test_a_column_of_another_data_type_is_named_without_its_values() -> None:
     for tables, side in (((bad, good), "The table before"), ((good, bad), "The delivery")):
         with pytest.raises(
             InputError, match=rf"{side} has values in customer_name .* of type string: validate it"
-        ) as said:
+        ) as error:
             diff(*tables)
-        assert said.value.__suppress_context__
-        assert "secret" not in str(said.value)
+        assert error.value.__suppress_context__
+        assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (None, "None was given"),
         (7, "an int was given"),
@@ -167,12 +167,12 @@ def test_a_column_of_another_data_type_is_named_without_its_values() -> None:
         (lambda: validate(frame(("A", 1, "x"))), "a ValidationReport was given"),
     ],
 )
-def test_what_is_no_snapshot_is_refused_with_the_call_that_gives_one(given: Any, said: str) -> None:
+def test_what_is_no_snapshot_is_refused_with_the_call_that_gives_one(given: Any, message: str) -> None:
     wrong = given() if callable(given) else given
-    with pytest.raises(InputError, match=rf"A snapshot is wanted here, and .*{said}: Ledger\.of\(\)\.snapshot\(\)"):
+    with pytest.raises(InputError, match=rf"A snapshot is wanted here, and .*{message}: Ledger\.of\(\)\.snapshot\(\)"):
         diff(wrong, frame(("A", 1, "x")))
-    if said != "a ValidationReport was given":
-        with pytest.raises(InputError, match=rf"A customer frame is wanted here, and .*{said}"):
+    if message != "a ValidationReport was given":
+        with pytest.raises(InputError, match=rf"A customer frame is wanted here, and .*{message}"):
             diff(frame(("A", 1, "x")), wrong)
 
 
@@ -188,11 +188,11 @@ def test_swapped_arguments_are_noticed() -> None:
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_frame_without_its_key_or_with_a_doubled_column_is_refused(side: str) -> None:
     good = frame(("A", 1, "x"))
-    for bad, said in (
+    for bad, message in (
         (good.drop(columns="updated_at"), "lacks updated_at"),
         (pd.concat([good, good[["customer_name"]]], axis=1), "several columns named customer_name"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             diff(bad, good) if side == "before" else diff(good, bad)
 
 

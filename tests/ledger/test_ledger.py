@@ -140,6 +140,20 @@ def test_the_keys_of_the_last_full_delivery_are_kept_held_ones_included(ledger: 
     assert len(ledger.deliveries()) == 3
 
 
+@pytest.mark.parametrize("name", ["new [2]", "a^b", "a|b", "a\\b", "a%20b"])
+def test_a_folder_that_delta_misreads_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LedgerError, match=r"in the name of its folder.*TOOLKIT_LEDGER"):
+        Ledger(tmp_path / name, "acme")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a b", "ä", "100%", "a#b", "a?b", "a*b", "'a'", "{a}"])
+def test_a_folder_of_any_other_name_holds_a_ledger(tmp_path: Path, name: str) -> None:
+    ledger = Ledger(tmp_path / name, "acme")
+    ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
+    assert names(Ledger(tmp_path / name, "acme")) == {"A": "one"}
+
+
 def test_a_ledger_of_another_target_is_refused(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     with pytest.raises(LedgerError, match="belongs to target 'acme', not to 'other'"):
@@ -376,15 +390,15 @@ def test_what_are_no_keys_is_refused(ledger: Ledger, wrong: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "said"),
+    ("what", "message"),
     [({}, "keys or a push"), ({"push": "p", "keys": [("A", START)]}, "keys or a push"),
      ({"push": "x"}, "no row of push 'x'"),
      ({"push": "p", "reason": " "}, "needs a reason"),
      ({"push": "p", "reason": None}, "needs a reason")],
 )  # fmt: skip
-def test_a_retraction_that_cannot_be_made_enters_nothing(ledger: Ledger, what: dict[str, Any], said: str) -> None:
+def test_a_retraction_that_cannot_be_made_enters_nothing(ledger: Ledger, what: dict[str, Any], message: str) -> None:
     ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
-    with pytest.raises(LedgerError, match=said):
+    with pytest.raises(LedgerError, match=message):
         ledger.retract(**{"reason": "r", **what})
     assert ledger.version == 0
 
@@ -435,6 +449,17 @@ def test_a_retraction_by_a_clock_that_is_behind_takes_back_what_was_there(ledger
     assert ledger.history("A")["entry"].tolist() == ["accepted", "retracted"]
     with pytest.raises(LedgerError):
         ledger.retract(**what, reason="looked again", now=START)
+
+
+def test_a_retraction_takes_back_nothing_that_enters_at_the_same_moment(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.record(entries(("A", 1, "one", 1), ("B", 1, "b", 1)), push="p", through=0)
+    keys = [("A", "2026-01-02T00:00:00Z"), ("B", "2026-01-02T00:00:00Z")]
+    monkeypatch.setattr("toolkit.ledger.delta._version", lambda _: 0)  # neither writer sees the other's commit
+    ledger.record(entries(("A", 1, "again", 2), push="q"), push="q", through=0)
+    ledger.retract(keys, reason="not in the UI")
+    assert names(ledger) == {"A": "again"}
 
 
 @pytest.mark.parametrize("by_push", [True, False])
@@ -499,9 +524,9 @@ def test_a_file_of_the_ledger_that_is_lost_or_damaged_is_named(ledger: Ledger, c
         lambda: ledger.history("C00000"),
         lambda: ledger.retract(push="p", reason="r"),
     ):
-        with pytest.raises(LedgerError, match=rf"its file {file.name} is lost or damaged.*Restore") as said:
+        with pytest.raises(LedgerError, match=rf"its file {file.name} is lost or damaged.*Restore") as error:
             read()
-        assert "Secret" not in str(said.value) + repr(said.value.__cause__)
+        assert "Secret" not in str(error.value) + repr(error.value.__cause__)
 
 
 @pytest.mark.parametrize("part", ["*.parquet", "_delta_log/*.json"])
@@ -530,8 +555,8 @@ def test_a_seeded_version_is_overwritten_by_an_upsert_and_kept_by_an_append(cust
 def test_a_snapshot_names_its_moment_and_shows_its_customers(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "<one>", 1), ("A", 2, "two", 2)), push="p", through=0)
     snapshot = ledger.snapshot(as_of="2026-01-01T01:00:00Z", valid_at="2026-01-05")
-    said = "1 customer, 1 version as of 2026-01-01 01:00:00Z valid at 2026-01-05 00:00:00Z · ledger of target acme"
-    assert snapshot.summary() == said
+    message = "1 customer, 1 version as of 2026-01-01 01:00:00Z valid at 2026-01-05 00:00:00Z · ledger of target acme"
+    assert snapshot.summary() == message
     assert "&lt;one&gt;" in snapshot.body()
     assert snapshot.to_dict() == {"customers": 1, "versions": 1, "ledger_version": 0}
     assert snapshot.to_frame() is snapshot.frame

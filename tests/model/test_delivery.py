@@ -37,7 +37,7 @@ def test_what_carries_a_delivery_is_taken_for_it(customers) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (None, r"None was given: read_customers\(path\)"),
         (7, r"an int was given: read_customers\(path\)"),
@@ -51,8 +51,8 @@ def test_what_carries_a_delivery_is_taken_for_it(customers) -> None:
         (pd.DataFrame(), "The frame lacks customer_id and updated_at"),
     ],
 )
-def test_anything_else_is_refused_with_the_call_that_gives_customers(given: Any, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_anything_else_is_refused_with_the_call_that_gives_customers(given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         as_delivery(given() if callable(given) else given)  # made here, in the test's own environment
 
 

@@ -457,7 +457,7 @@ def test_attributes_are_listed_in_the_projects_file_and_in_the_environment(tmp_p
     )
     assert Settings().documented.resource.names[-2:] == ("region", "since")
     monkeypatch.setenv("TOOLKIT_ATTRIBUTES", '[{"name": "staff", "data_type": "integer"}]')
-    assert Settings().documented.resource.custom == (Column("staff", "integer", use="custom attribute"),)
+    assert Settings().documented.resource.custom == (Column("staff", "integer"),)
     for wrong, said in (
         ('[{"name": "x"}, {"name": "x"}]', "listed twice: x"),
         ('[{"name": "Source"}]', "cannot be a custom attribute"),

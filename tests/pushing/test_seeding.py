@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +57,23 @@ def test_rows_that_fail_validation_enter_nothing(customers) -> None:
         seed(customers(3), reason="")
     assert Ledger.of().version == -1
     assert seed(validate(bad), reason="export") == 2  # the good rows of a report
+
+
+@pytest.mark.parametrize("wrong", [None, 7, "old.csv", Path("old.csv"), ["C00000"], Ledger.of, Settings])
+def test_what_are_no_customers_is_refused_with_the_call_that_gives_them(wrong: Any) -> None:
+    given = wrong() if callable(wrong) else wrong
+    with pytest.raises(
+        InputError, match=r"A customer frame is wanted here.*(read_customers\(path\)|snapshot\(\)\.frame)"
+    ):
+        seed(given, reason="export")
+    assert Ledger.of().version == -1
+
+
+@pytest.mark.parametrize("wrong", [None, 7, " ", ["export"]])
+def test_a_reason_that_is_not_a_text_is_refused(customers, wrong: Any) -> None:
+    with pytest.raises(LedgerError, match="needs a reason"):
+        seed(customers(1), reason=wrong)
+    assert Ledger.of().version == -1
 
 
 def test_no_customers_leave_no_ledger(customers) -> None:

@@ -187,7 +187,7 @@ def to_arrow(frame: pd.DataFrame, schema: pa.Schema, *, index: str | None = None
     Raises
     ------
     pyarrow.ArrowInvalid
-        If a column does not hold what its type says.
+        If a value does not fit the type of its column.
     """
     arrays = [
         to_array(frame[f.name], f.type) if f.name in frame.columns else pa.nulls(len(frame), f.type) for f in schema

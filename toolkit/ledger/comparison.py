@@ -52,7 +52,7 @@ def compare(before: pa.Table, after: pa.Table, *, given: tuple[str, ...]) -> Com
     Raises
     ------
     InputError
-        If `before` has a null key, or one key twice.
+        If `before` has a row without a key, or a key in several rows.
     """
     attributes = [c for c in after.column_names if c not in (ID, TIME)]
     compared = [c for c in attributes if c in given]
@@ -108,8 +108,9 @@ def _single(given: list[str]) -> str:
 def _several(given: list[str]) -> str:
     """Compare the others: the predecessor is the latest version not later, before or earlier in `after`.
 
-    Both sides' versions of a customer stand in one line by time, those before first. From each of `after`, the line
-    gives the last version before, the last earlier one of `after`, and the newest one before.
+    The versions of both sides are put in one order by time, at equal times those of `before` first. For each version of
+    `after`, windows over that order give the last one of `before` (`at_`), the last earlier one of `after`
+    (`previous`), and the newest one of `before`.
     """
     own = "(p.row_ IS NOT NULL AND (b.row_ IS NULL OR p.updated_at > b.updated_at))"
     old = f"CASE WHEN {own} THEN p.{{0}} ELSE b.{{0}} END"

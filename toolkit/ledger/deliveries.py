@@ -1,7 +1,7 @@
 """The deliveries of a target, and whose turn it is at a ledger that analysts share.
 
-A push records which customers its delivery held, quarantined ones included, so that the next diff can tell the newly
-absent from those that were absent before.
+A push records which customers its delivery had, quarantined ones included. From that, the next diff knows which absent
+customers are newly absent.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ DELIVERY = pa.schema(
 #
 # Three notes may follow, a row each. `withdrawn`: nothing of the push was accepted, so its delivery does not count.
 # `ended`: the push stopped for good, or somebody released its claim because its machine is lost. `resumed`: it went on
-# after one of these, which no longer holds then. So a push is withdrawn, or has ended, if that note entered later than
+# after one of these, which no longer counts then. So a push is withdrawn, or has ended, if that note entered later than
 # the last resumption. "Later" is the order of entering, as for the entries: the clocks of the machines may differ.
 WITHDRAWN, ENDED, RESUMED = "withdrawn", "ended", "resumed"
 _LAST = "coalesce(max(CASE WHEN kind = '{0}' THEN {1} END), -1) AS last_{0}"
@@ -73,7 +73,7 @@ class Deliveries:
     table: Table
 
     def record(self, delivery: Delivery, *, push: str, now: datetime, host: str | None = None) -> None:
-        """Record which customers a delivery held, quarantined ones included; once for each push. With a host: claim."""
+        """Record which customers a delivery had, quarantined ones included; once for each push. A host is a claim."""
         ids = pd.concat([delivery.frame[ID], pd.Series(sorted(delivery.held), dtype="str")])
         keys = pa.array(ids.dropna().drop_duplicates(), type=pa.string())
         rows = rows_of(
@@ -130,7 +130,7 @@ class Claims:
     Parameters
     ----------
     deliveries
-        What pushes to the ledger brought.
+        The deliveries of the pushes to the ledger.
     shared
         Whether there may be others at all; a ledger in one's own home takes no claims.
     """
@@ -151,14 +151,14 @@ class Claims:
         return found
 
     def require_free(self, *, but_for: str = "", since: datetime | None = None) -> None:
-        """Refuse to send beside another push.
+        """Refuse to send while another push is open.
 
         Parameters
         ----------
         but_for
             One's own push.
         since
-            Heed only claims that were made later than one's own: of two that are open, one can be resumed.
+            Refuse only for claims that were made later than one's own: of two that are open, one can be resumed.
 
         Raises
         ------
@@ -189,7 +189,7 @@ class Claims:
         """End the claim of a push that nobody will end; the author and the reason are kept.
 
         What it sent and did not record comes up again in the next diff. If it is resumed after all, it leaves out what
-        others brought in since.
+        others have sent since.
 
         Raises
         ------

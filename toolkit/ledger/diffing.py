@@ -167,8 +167,8 @@ def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:
     before
         A snapshot of the ledger, or any customer frame; it may have several versions of a customer.
     after
-        A frame, a `Delivery`, or what carries one: a validation report brings its good rows and the ids that it holds
-        back.
+        A frame, a `Delivery`, or what carries one: of a validation report, the good rows, and the ids of the
+        quarantined ones.
 
     Raises
     ------
@@ -201,10 +201,9 @@ def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:
             columns = columns.append(pa.field(name, _arrow_type(frame[name])))
     rows = _typed(frame, columns, "The delivery")
     if isinstance(before, Snapshot):
-        versions, version, last_ids = before.versions, before.version, before.last_keys or frozenset()
+        versions = pa.concat_tables([before.versions, columns.empty_table()], promote_options="default")
+        version, last_ids = before.version, before.last_keys or frozenset()
         label, origin = before.label, before.origin
-        for new in list(columns)[len(versions.schema) :]:
-            versions = versions.append_column(new, pa.nulls(len(versions), new.type))
     else:
         versions, version, last_ids = _typed(before, columns, "The table before"), None, frozenset()
         label, origin = "compared with a frame", ""
@@ -232,6 +231,6 @@ def _typed(frame: pd.DataFrame, columns: pa.Schema, whose: str) -> pa.Table:
     for column in columns:
         try:
             arrays.append(to_arrow(frame, pa.schema([column]))[0])
-        except pa.ArrowException:  # its own words hold a customer's values
+        except pa.ArrowException:  # its own words contain a customer's values
             raise InputError(f"{whose} has values in {column.name} that are not of type {column.type}: {way}") from None
     return pa.table(arrays, schema=columns)

@@ -32,15 +32,13 @@ _TIME = pa.timestamp("us", tz="UTC")
 # nothing. Here `recorded_at` decides first, since the vendor knows nothing of our ledger: a push that was resumed late
 # was still answered early.
 def _stands(rows: str) -> str:
-    """Return the SQL for: no retraction among `rows` took back the entry ``e``."""
+    """Return the SQL of the condition that no retraction among `rows` took back the entry ``e``."""
     return f"""NOT EXISTS (SELECT 1 FROM {rows} g WHERE g.entry = '{RETRACTED}' AND g.customer_id = e.customer_id
         AND g.updated_at = e.updated_at AND g.{VERSION} > e.{VERSION} AND (g.push IS NULL OR g.push = e.push))"""
 
 
 STANDS = _stands("entries")
 """Whether no retraction took back an entry ``e``."""
-STANDING = f"FROM entries e WHERE entry <> '{RETRACTED}' AND push = $2 AND {STANDS}"
-"""The rows of a push ($2) that no retraction took back."""
 
 
 def versions_of(resource: Resource) -> str:

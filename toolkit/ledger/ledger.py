@@ -24,7 +24,7 @@ from toolkit.ledger.delta import Table, require_usable_folder
 from toolkit.ledger.entries import (
     RETRACTED,
     SEEDED,
-    STANDING,
+    STANDS,
     entry_schema,
     held_keys,
     moment_of,
@@ -80,7 +80,7 @@ class Ledger:
         return self._entries.version
 
     def snapshot(self, *, as_of: Any = None, push: str = "", valid_at: Any = None) -> Snapshot:
-        """Return the customers as the vendor should hold them.
+        """Return the customers as the vendor should have them.
 
         Parameters
         ----------
@@ -190,20 +190,10 @@ class Ledger:
         source, reason
             The file that they come from, and how it is known that the vendor has them.
         """
-        entries = rows_of(
-            entry_schema(self.resource),
-            rows.num_rows,
-            entry=SEEDED,
-            **{c: rows[c] for c in rows.column_names},
-            recorded_at=moment_of(now, "now") or datetime.now(UTC),
-            push=f"seed-{uuid4().hex[:12]}",
-            position=pa.array(range(rows.num_rows)),
-            author=author(),
-            reason=required(reason),
-            source_file=source,
-        )
         if rows.num_rows:
-            self._entries.append(entries)
+            places = pa.array(range(rows.num_rows))
+            name = f"seed-{uuid4().hex[:12]}"
+            self._record_by_hand(SEEDED, rows, reason, now, push=name, position=places, source_file=source)
 
     def retract(
         self, keys: Sequence[tuple[str, Any]] = (), *, push: str = "", reason: str, now: datetime | None = None
@@ -226,17 +216,7 @@ class Ledger:
         if bool(push) == bool(pairs := pairs_of(keys)):
             raise LedgerError("A retraction takes keys or a push: give one of the two.")
         wanted = self._rows_of_push(push) if push else held_keys(pairs, self.versions())
-        entries = rows_of(
-            entry_schema(self.resource),
-            wanted.num_rows,
-            entry=RETRACTED,
-            **{c: wanted[c] for c in CUSTOMER.key},
-            recorded_at=moment_of(now, "now") or datetime.now(UTC),
-            push=push or None,
-            author=author(),
-            reason=required(reason),
-        )
-        self._entries.append(entries)
+        self._record_by_hand(RETRACTED, wanted, reason, now, push=push or None)
         return int(wanted.num_rows)
 
     @property
@@ -274,19 +254,30 @@ class Ledger:
     def _deliveries(self) -> Deliveries:
         return Deliveries(Table(self.folder / "deliveries", self.target, DELIVERY, private=not self.shared))
 
+    def _record_by_hand(self, entry: str, rows: pa.Table, reason: str, now: datetime | None, **columns: Any) -> None:
+        entries = rows_of(
+            entry_schema(self.resource),
+            rows.num_rows,
+            entry=entry,
+            recorded_at=moment_of(now, "now") or datetime.now(UTC),
+            author=author(),
+            reason=required(reason),
+            **{c: rows[c] for c in rows.column_names},
+            **columns,
+        )
+        self._entries.append(entries)
+
     def _end_of(self, push: str) -> pd.Timestamp:
         brought_in = f"SELECT max(recorded_at) FROM entries WHERE push = $2 AND entry <> '{RETRACTED}'"
-        entered = self.query(brought_in, push)[0][0].as_py()
-        deliveries = self.deliveries()
-        begun = deliveries.loc[deliveries["push"] == push, "recorded_at"].max()
-        if entered is None and pd.isna(begun):
+        begun = self.deliveries().set_index("push")["recorded_at"].get(push)
+        moment = self.query(brought_in, push)[0][0].as_py() or begun
+        if moment is None:
             raise LedgerError(f"The ledger of target {self.target} has no push {push!r}: see pushes().")
-        return pd.Timestamp(begun if entered is None else entered)
+        return pd.Timestamp(moment)
 
     def _rows_of_push(self, push: str) -> pa.Table:
-        found = self.query(f"SELECT {quoted(*CUSTOMER.key)} {STANDING}", push)
+        accepted = f"FROM entries e WHERE entry <> '{RETRACTED}' AND push = $2 AND {STANDS}"
+        found = self.query(f"SELECT {quoted(*CUSTOMER.key)} {accepted}", push)
         if not found.num_rows:
-            raise LedgerError(
-                f"The ledger of target {self.target} has no row of push {push!r} that counts: see pushes()."
-            )
+            raise LedgerError(f"The ledger of target {self.target} has no row of push {push!r} left: see pushes().")
         return found

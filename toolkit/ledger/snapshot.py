@@ -1,4 +1,4 @@
-"""A snapshot: the customers as the vendor should hold them at one moment."""
+"""A snapshot: the customers as the vendor should have them at one moment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.display import Result, badges, frame_table, heading, paragraph, plu
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Snapshot(Result):
-    """The customers as the vendor should hold them at one moment, one row each.
+    """The customers as the vendor should have them at one moment, one row each.
 
     Attributes
     ----------

@@ -29,7 +29,7 @@ RESERVED = frozenset(
         "row_", "newest", "same", "retracted", "later_push", "at_",  # in SQL
     }
 )  # fmt: skip
-"""Names that the package's own columns have beside the customers'."""
+"""The names of the package's own columns, which are in one table with the customers'."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class CustomAttribute:
 
     @property
     def column(self) -> Column:
-        """The column that a contract holds for it."""
+        """Its column, as a contract lists it."""
         return Column(
             self.name,
             self.data_type,

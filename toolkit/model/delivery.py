@@ -170,7 +170,7 @@ def as_delivery(data: Customers, *, columns: tuple[str, ...] = CUSTOMER.names) -
     Parameters
     ----------
     columns
-        Of a plain frame, the columns that count as given where it has them.
+        The columns of a plain frame that count as given.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from toolkit.display import plural
 from toolkit.engine import to_arrow
 from toolkit.errors import InputError, LedgerError
 from toolkit.ledger import Ledger
-from toolkit.model import Customers
+from toolkit.model import Customers, as_delivery
 from toolkit.quality import validate
 
 
@@ -23,7 +23,7 @@ def seed(
     beside_entries: bool = False,
     now: datetime | None = None,
 ) -> int:
-    """Enter customers that the vendor already has into the ledger, as if a push had brought them; nothing is sent.
+    """Enter customers that the vendor already has into the ledger, as if a push had sent them; nothing is sent.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def seed(
     Raises
     ------
     InputError
-        If a row fails validation: nothing is entered then.
+        If `data` is of another kind, or a row fails validation: nothing is entered then.
     LedgerError
         If the ledger has entries, or the customers have a custom attribute that the settings do not list.
 
@@ -56,12 +56,13 @@ def seed(
     """
     chosen = current(settings)
     ledger = Ledger.of(chosen)
-    report = validate(data, contract=chosen.documented, rules=())
-    if unlisted := [c for c in report.delivery.given if c not in ledger.resource.names]:
+    delivery = as_delivery(data, columns=ledger.resource.names)
+    if unlisted := [c for c in delivery.given if c not in ledger.resource.names]:
         raise LedgerError(
             f"The customers have custom attributes that the settings do not list ({', '.join(unlisted)}), and the "
             "ledger would lose them: list them under [[attributes]] in toolkit.toml. Nothing was entered."
         )
+    report = validate(delivery, contract=chosen.documented, rules=())
     if not report.ok:
         why = ", ".join(f"{words}: {n:,}" for words, n in report.counts.items())
         raise InputError(
@@ -70,10 +71,10 @@ def seed(
         )
     if ledger.version >= 0 and not beside_entries:
         raise LedgerError(
-            f"The ledger of target {ledger.target} already has entries: give beside_entries=True to add customers to "
-            "them. Nothing was entered."
+            f"The ledger of target {ledger.target} already has entries: give beside_entries=True to add older "
+            "customers to them. Nothing was entered."
         )
     rows = to_arrow(report.good, ledger.resource.arrow_schema())
     rows = rows.append_column("source_row", pa.array(report.good.index, type=pa.int64()))
-    ledger.record_seeding(rows, source=report.delivery.source, reason=reason, now=now)
+    ledger.record_seeding(rows, source=delivery.source, reason=reason, now=now)
     return int(rows.num_rows)
