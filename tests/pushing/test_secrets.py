@@ -202,7 +202,7 @@ def work(run: Run, server: Faulty) -> None:
         scanned.write_good(root / "out" / f"good.{ending}")
         scanned.write_bad(root / "out" / f"bad.{ending}")
     with Client(settings) as open_client:
-        run.made += [open_client, open_client._auth, open_client._redact, settings.token(), open_client.ask("/")]
+        run.made += [open_client, open_client._redact, settings.token(), open_client.ask("/")]
 
 
 def command_line(run: Run, server: Faulty) -> None:

@@ -132,13 +132,13 @@ def test_a_disk_that_fills_up_loses_no_fate(begin) -> None:
 )
 def test_the_journal_knows_whether_the_vendor_took_any_request_of_a_push(begin, answers: list, nothing_taken) -> None:
     push = begin(600)
-    assert push.journal.load(push.record.id).nothing_taken  # no request was made yet
+    assert push.journal.nothing_taken(push.record.id)  # no request was made yet
     push.send(script(*answers))
     assert push.error is not None
-    assert push.journal.load(push.record.id).nothing_taken == nothing_taken
+    assert push.journal.nothing_taken(push.record.id) == nothing_taken
 
 
 def test_an_attempt_that_a_crash_left_without_an_answer_may_have_been_taken(begin) -> None:
     push = begin(600)
     push.journal.begin(push.record.id, 0, [(0, 500)], "digest")
-    assert not push.journal.load(push.record.id).nothing_taken
+    assert not push.journal.nothing_taken(push.record.id)

@@ -8,10 +8,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import requests
 
-from toolkit.errors import SandboxError
+from toolkit.config import Settings
+from toolkit.errors import InputError, SandboxError
 from toolkit.vendor.sandbox import Assumptions, Sandbox
 
 # The contract page's example, to the letter.
@@ -290,3 +292,32 @@ def test_what_cannot_be_served_says_so(sandbox: Sandbox) -> None:
         Sandbox(port=int(sandbox.url.rsplit(":", 1)[1])).start()
     with pytest.raises(SandboxError, match="not running"):
         _ = Sandbox().url
+
+
+WRONG = [7, Path("sandbox"), [], pd.DataFrame(), Settings(), Assumptions()]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: type(wrong).__name__)
+@pytest.mark.parametrize(
+    ("argument", "right", "words"),
+    [
+        ("folder", Path, "A folder is wanted here"),
+        ("token", str, "A token is wanted here"),
+        ("contract", str, "A contract's name is wanted here"),
+        ("assumptions", Assumptions, "An Assumptions is wanted here"),
+        ("port", int, "A port's number is wanted here"),
+    ],
+)
+def test_an_argument_of_a_wrong_kind_is_named_with_an_example(
+    argument: str, right: type, words: str, wrong: object
+) -> None:
+    if not isinstance(wrong, right):
+        with pytest.raises(InputError, match=words):
+            Sandbox(**{argument: wrong})
+
+
+def test_an_assumption_has_only_its_own_values() -> None:
+    with pytest.raises(SandboxError, match="partial_status is one of 200, 207, 400, 422, not 418"):
+        Assumptions(partial_status=418)
+    with pytest.raises(SandboxError, match="error_body is one of json, text, html, empty, not 'xml'"):
+        Assumptions(error_body="xml")

@@ -1,20 +1,21 @@
-"""The vendor's columns against ours, custom attributes included, and what is said where it cannot be told."""
+"""The vendor's columns against ours, custom attributes included, and what the result says if they cannot be read."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.faulty import Faulty
 from toolkit.config.settings import Settings
-from toolkit.errors import AddressError, AuthorizationError, SettingsError, StoppedError
+from toolkit.errors import AddressError, AuthorizationError, InputError, SettingsError, StoppedError
 from toolkit.model.attributes import CustomAttribute
 from toolkit.model.contract import APRIL_2026, CONTRACTS, CURRENT, CUSTOMER
 from toolkit.vendor.sandbox import DROPPED, Reply, Sandbox
@@ -43,7 +44,7 @@ def test_a_table_of_the_documented_columns_agrees(sandbox: Sandbox) -> None:
     assert check_schema().ok  # against the embedded sandbox too
 
 
-def test_a_question_has_no_body() -> None:
+def test_a_get_has_no_body() -> None:
     with Faulty() as server:
         check_schema(settings=Settings(base_url=server.url))
     assert b"transfer-encoding" not in server.headers[0].lower()
@@ -61,7 +62,7 @@ def test_an_attribute_that_one_side_lacks_is_named_with_what_to_do(sandbox: Sand
         "toolkit.toml"
     ]
     assert check.to_dict()["differing"][0]["column"] == "region"
-    assert "1 column to settle before sending" in check.body()
+    assert "1 column to change before sending" in check.body()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_an_answer_of_another_shape_is_said_and_not_fatal(sandbox: Sandbox, body
     assert said in check.problem
     assert not check.ok
     assert not len(check.columns)
-    assert "nothing depends on it" in check.lines[0]
+    assert "a push is possible without" in check.lines[0]
     assert "not checked" in check.body()
 
 
@@ -90,12 +91,12 @@ def test_an_answer_of_another_shape_is_said_and_not_fatal(sandbox: Sandbox, body
         (HTML, "it is not allowed (status 403)"),
         (Reply(403, b'{"message": "\\u001b[2Jcleared \\u0007"}'), "not allowed (status 403): \ufffd[2Jcleared \ufffd"),
         (Reply(403, b'{"error": {"detail": "no \\ud800 scope"}}'), "it is not allowed (status 403): no \ufffd scope"),
-        (Reply(500, b'{"message": null}'), "it is answered with an error (status 500)"),
+        (Reply(500, b'{"message": null}'), "the answer is an error (status 500)"),
         (Reply(404, b'{"message": "no such call, t0k3n-0f-4-t3st"}'), "or table (status 404): no such call, [token]"),
         (Reply(401, b"{}"), "the token is refused (status 401)"),
-        (Reply(302, b"", {"Location": "http://elsewhere.example/"}), "answered with an error (status 302)"),
+        (Reply(302, b"", {"Location": "http://elsewhere.example/"}), "the answer is an error (status 302)"),
         (Reply(200, b'{"tables": [', cut=5), "cut short"),
-        (DROPPED, "could not be asked (ConnectionError)"),
+        (DROPPED, "broke the connection"),
     ],
 )  # fmt: skip
 def test_a_call_that_is_refused_or_absent_is_said_without_the_page_or_the_token(
@@ -165,10 +166,8 @@ def test_a_name_that_only_looks_like_ours_is_not_ours() -> None:
     ],
     ids=["wide", "deep"],
 )
-def test_a_large_answer_is_read_in_a_time_that_grows_with_its_length(body: bytes) -> None:
-    start = time.process_time()
+def test_a_large_answer_is_read(body: bytes) -> None:
     assert read_columns(body, "QP_CUSTOMER_OOTB") is None
-    assert time.process_time() - start < 5
 
 
 _WORDS = st.sampled_from(["tables", "tableName", "columns", "name", "type", "CUSTOMER"])
@@ -209,7 +208,7 @@ def test_each_contract_spells_the_call_as_its_pages_do() -> None:
         (HTML, AuthorizationError, "PEAK_AUTH_TOKEN to a token that may change the schema"),
         (Reply(404, b""), AddressError, "Check the host, the contract"),
         (Reply(503, b"busy"), StoppedError, r"Run check_schema\(\) to see whether it is there"),
-        (DROPPED, StoppedError, "could not be asked"),
+        (DROPPED, StoppedError, "broke the connection"),
     ],
 )
 def test_an_attribute_that_was_not_created_is_said_with_what_to_do(trouble: Any, error: Any, said: str) -> None:
@@ -242,3 +241,21 @@ def test_an_attribute_that_was_not_created_is_said_with_what_to_do(trouble: Any,
 def test_an_attribute_that_contradicts_itself_is_refused(wrong: dict, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         CustomAttribute(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [7, "acme", Path("toolkit.toml"), [], pd.DataFrame()])
+def test_each_call_wants_settings(wrong: object) -> None:
+    for call in (lambda: check_schema(settings=wrong), lambda: add_attribute("region", settings=wrong)):
+        with pytest.raises(InputError, match="A Settings is wanted here"):
+            call()
+
+
+@pytest.mark.parametrize("wrong", [None, 7, Path("region"), [], pd.DataFrame(), Settings()])
+def test_an_attribute_wants_a_name_and_lengths(wrong: object) -> None:
+    with pytest.raises(InputError, match=r"A column's name is wanted here, .* add_attribute\(\"region\"\)"):
+        add_attribute(wrong)
+    with pytest.raises(InputError, match="A data type is wanted here"):
+        add_attribute("region", wrong)
+    for length in ("min_length", "max_length") if not isinstance(wrong, int | None) else ():
+        with pytest.raises(InputError, match="A number of characters is wanted here"):
+            add_attribute("region", **{length: wrong})

@@ -16,7 +16,6 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -57,6 +56,9 @@ COMMIT;
 _PUSH = "id, plan, target, state, opened_at, closed_at, author, host, n_rows, n_batches, label, facts"
 _RECEIPT = 'first, stop, fate, code, category, message, at, batch, id, "column"'
 """The columns of a push and of a receipt, in the order of `PushRecord` and `Receipt`."""
+
+_MAY_HAVE_ARRIVED = "FROM attempt WHERE push = ? AND coalesce(verdict, 'lost') = 'lost'"
+"""Attempts whose answer could not be read, or that a crash left without an answer."""
 
 MAX_ANSWER_CHARACTERS = 64_000
 
@@ -253,14 +255,7 @@ class Journal:
         return int(cursor.lastrowid or 0)
 
     def end(
-        self,
-        push: str,
-        attempt: int,
-        *,
-        status: int | None,
-        verdict: str,
-        answer: str,
-        receipts: Iterable[Receipt],
+        self, push: str, attempt: int, *, status: int | None, verdict: str, answer: str, receipts: Iterable[Receipt]
     ) -> None:
         """Enter the answer to an attempt and what it said of the rows: both or neither."""
         with self.together():
@@ -307,9 +302,7 @@ class Journal:
     ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
         fates = np.full(record.n_rows, FATES.index("unsent"), dtype=np.int8)
         final = np.zeros(record.n_rows, dtype=np.bool_)
-        # An attempt that a crash left without an answer may have arrived, like one whose answer could not be read.
-        left = "SELECT rows FROM attempt WHERE push = ? AND coalesce(verdict, 'lost') = 'lost'"
-        for (rows,) in self._read(left, record.id):
+        for (rows,) in self._read(f"SELECT rows {_MAY_HAVE_ARRIVED}", record.id):
             for first, stop in json.loads(rows):
                 fates[first:stop] = FATES.index("unknown")
         for receipt in receipts:
@@ -317,17 +310,23 @@ class Journal:
             final[receipt.first : receipt.stop] = True
         return fates, final
 
+    def nothing_taken(self, push: str) -> bool:
+        """Whether the vendor took no request of a push: each row is unsent, and no answer named one.
+
+        It is true after a wrong token, a wrong address, or an outage from the first request on: each attempt has an
+        answer which shows that it was not taken. An attempt without a readable answer may have been taken.
+        """
+        return not self.receipts(push) and not self._read(f"SELECT 1 {_MAY_HAVE_ARRIVED} LIMIT 1", push)
+
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._db.close()
 
     def _pushes(self, where: str, value: str) -> Iterator[PushRecord]:
-        for row in self._read(f"SELECT {_PUSH} FROM push WHERE {where}", value):
-            yield PushRecord(*[*row[:-1], json.loads(row[-1])])
+        for *columns, facts in self._read(f"SELECT {_PUSH} FROM push WHERE {where}", value):
+            yield PushRecord(*[*columns, json.loads(facts)])
 
     def _read(self, sql: str, value: str) -> list[Any]:
         try:

@@ -89,11 +89,6 @@ class LoadedPush:
         """Whether the vendor accepted a row of it, or may have."""
         return bool((self.has("accepted") | self.has("unknown")).any())
 
-    @property
-    def nothing_taken(self) -> bool:
-        """Whether the vendor took no request of it: no answer named a row, and none may have been lost."""
-        return not self.receipts and not self.has("unknown").any()
-
 
 @dataclass(frozen=True, eq=False)
 class NewPush:

@@ -121,16 +121,11 @@ class Sender:
         self._limiter = pace.limiter(envelope.contract.max_requests_per_s, folder or journal.path.parent)
         self._breaker = Breaker()
         self._repeatable = envelope.operation == "UPSERT" or envelope.dry_run  # sent twice has the same effect as once
-        self._rows, self._final, self._has_receipts = push.rows, push.final, bool(push.receipts)
+        self._rows, self._final = push.rows, push.final
         notebook = type(sys.stdout).__module__.startswith("ipykernel.")  # it shows standard error as a fault
-        self._bar = tqdm(
-            total=push.record.n_rows,
-            unit=" rows",
-            desc=f"push to {client.host}",
-            leave=False,
-            file=sys.stdout if notebook else sys.stderr,
-            disable=not progress or not (notebook or sys.stderr.isatty()),
-        )
+        place, shown = sys.stdout if notebook else sys.stderr, progress and (notebook or sys.stderr.isatty())
+        total, name = push.record.n_rows, f"push to {client.host}"
+        self._bar = tqdm(total=total, unit=" rows", desc=name, leave=False, file=place, disable=not shown)
         self._doubtful = push.has("unknown").copy()  # sent, and perhaps taken
         self._taken = bool(push.has("accepted").any())  # whether the vendor took a row of the push, now or before
         self._waiting: list[_Batch] = []
@@ -292,7 +287,6 @@ class Sender:
             for place, r in sorted(resolved.refused.items())
         ]
         receipts += [Receipt(*places, "accepted", batch=batch.number) for places in ranges(resolved.accepted)]
-        self._has_receipts |= bool(receipts)
         self._journal.end(
             self._push,
             batch.attempt,
@@ -341,7 +335,7 @@ class Sender:
         """What to do after a stop: a push of which the vendor took no request, like a dry run, is not left open."""
         if self._envelope.dry_run:
             return "make the dry run again"
-        if not (self._has_receipts or self._n_flying or self._doubtful.any()):
+        if self._journal.nothing_taken(self._push):
             return "push again"
         # An upsert sends again what may have arrived; an append, and rows that no answer resolves, need a look.
         look = self._doubtful[self._aside].any() if self._repeatable else self._doubtful.any()

@@ -1,6 +1,9 @@
-"""The other side of the wire: the client, batches, what an answer says, the schema calls; and a sandbox of the vendor.
+"""The vendor's API: the client, batches, the meaning of answers, the schema calls, and a sandbox of the vendor.
 
-May import: `config`, `model` and what is below. The sandbox shares no code with the rest.
+The client sends one request and returns its answer as it came; `read_answer` says what it means for each row. The
+sandbox is a local server that keeps the same contract; it shares no code with the rest.
+
+May import: `config`, `model` and what is below.
 """
 
 from toolkit.vendor.answers import Answer, Verdict, read_answer
@@ -9,7 +12,7 @@ from toolkit.vendor.client import Client
 from toolkit.vendor.connection import connected, pace_folder
 from toolkit.vendor.refusals import Refusal
 from toolkit.vendor.sandbox import Sandbox
-from toolkit.vendor.schema_check import add_attribute, ask_schema, check_schema
+from toolkit.vendor.schema_check import SchemaCheck, add_attribute, ask_schema, check_schema
 
 __all__ = [
     "Answer",
@@ -19,6 +22,7 @@ __all__ = [
     "Envelope",
     "Refusal",
     "Sandbox",
+    "SchemaCheck",
     "Verdict",
     "add_attribute",
     "ask_schema",

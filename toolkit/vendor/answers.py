@@ -1,10 +1,10 @@
-"""What an answer says of the rows that were sent: read leniently, nothing accepted by default.
+"""What an answer says about the rows that were sent: read leniently, and nothing is accepted by default.
 
-The rules are design.md's *Answers*: in a ``failed`` entry a key outranks an index, and an index counts from 0.
-With 2xx, rows that are not named are accepted if every entry was matched to exactly one row, and nothing else in
-the answer speaks against it; else the request is split. So is a 207 without a list of failed rows, be it empty, for it
-says that rows fared differently. With 400 or 422, rows that are not named were not taken and are sent again without
-the named ones; where none is named, the request is split.
+The rules are design.md's *Answers*. In a ``failed`` entry a key outranks an index, and an index counts from 0. After a
+2xx, rows that are not named are accepted if every entry was matched to exactly one row and nothing else in the answer
+contradicts it; otherwise the request is split. A 207 says that rows fared differently, so it must list the failed rows,
+even if the list is empty; without a list the request is split. After 400 or 422, rows that are not named were not taken
+and are sent again without the named ones; if no row is named, the request is split.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from toolkit.model import APRIL_2026, Contract
 from toolkit.vendor.refusals import Refusal, first_message, matched, named_key, refusal_of, same_moment, short
 
 Kind = Literal[
-    "taken",  # rows not named are accepted
-    "again",  # rows not named were not taken: send them without the named ones
-    "split",  # nobody can tell which rows: send the halves; of one row, that it cannot be told
+    "taken",  # rows that are not named are accepted
+    "again",  # rows that are not named were not taken: send them without the named ones
+    "split",  # it does not say which rows failed: send the halves; a single row stays unresolved
     "large",  # too much at once: send the halves
-    "retry",  # not taken, for now: the same again
+    "retry",  # not taken for now: send the same again
     "lost",  # it left, and no answer can be read: taken or not
     "unauthorized",  # 401, 403
     "nowhere",  # 404
     "stop",  # any other answer that names no row
 ]
-# What speaks against a success, or says how many: names in lower case, without separators.
-_YES_WORDS = ("success", "ok", "succeeded", "valid", "accepted")
+# Names that contradict a success, or give a count: in lower case, without separators.
+_SUCCESS_WORDS = ("success", "ok", "succeeded", "valid", "accepted")
 _STATE_WORDS = ("status", "state", "result", "outcome")
-_NO_STATES = ("err", "fail", "reject", "invalid", "partial", "denied")
+_FAILED_STATES = ("err", "fail", "reject", "invalid", "partial", "denied")
 _CODE_WORDS = ("status", "statuscode", "code", "errorcode", "httpstatus")
 _FAILURE_CODE = "di_e_"
 """How the code of each documented failure begins."""
@@ -41,16 +41,17 @@ _TROUBLE_WORDS = ("error", "errors", "failures", "failedrows", "invalid", "inval
 _TAKEN_COUNTS = ("accepted", "acceptedcount", "acceptedrows", "success", "successcount", "succeeded", "successful")
 _FAILED_COUNTS = ("failedcount", "failedrows", "failurecount", "errorcount", "rejected", "rejectedcount")
 _SENT_COUNTS = ("received", "receivedcount", "total", "totalcount", "totalrows", "rowcount")
+_Facts = defaultdict[str, list[Any]]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer as it came, or that none came.
+    """One answer as it came, or the fact that none came.
 
     Attributes
     ----------
     status
-        HTTP status; None where no answer came.
+        HTTP status; None if no answer came.
     body
         The body, at most as long as the client reads.
     complete
@@ -58,7 +59,7 @@ class Answer:
     left
         Whether the whole request may have reached the vendor.
     retry_after
-        The header of this name, as it stands.
+        The header of this name, as it came.
     problem
         What went wrong on the way, in words; empty for an answer.
     """
@@ -73,7 +74,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an answer says: of the rows it names (by their place in the request), and of the others.
+    """What an answer says about the rows it names (by their place in the request), and about the others.
 
     Attributes
     ----------
@@ -95,7 +96,7 @@ def read_answer(answer: Answer, keys: Sequence[tuple[str, str]], *, contract: Co
     keys
         (customer_id, updated_at as it was sent) of each row, in their order.
     contract
-        Which field lists the rows that did not pass, and what an index counts from.
+        Which field lists the rows that failed, and whether an index counts from 0 or 1.
 
     Examples
     --------
@@ -108,21 +109,21 @@ def read_answer(answer: Answer, keys: Sequence[tuple[str, str]], *, contract: Co
     if answer.status is None:
         return Verdict("lost" if answer.left else "retry", message=answer.problem)
     try:
-        return _read(answer.status, answer, _object(answer), keys, contract)
-    except RecursionError:  # too deep to be meant
+        return _read(answer.status, answer, _parsed(answer), keys, contract)
+    except RecursionError:  # nested too deeply to be an answer
         return _read(answer.status, answer, None, keys, contract)
 
 
 def _read(
     status: int, answer: Answer, said: dict[str, Any] | None, keys: Sequence[tuple[str, str]], contract: Contract
 ) -> Verdict:
-    message = _spoken(said, answer)
+    message = _message(said, answer)
     if status < 200 or status >= 500 or status in (408, 425, 429):
-        # A server that broke down did so before or after it wrote; 503 and the others say that they did not.
+        # A server that broke down did so before or after it wrote; 503 and the others say that they did not write.
         lost = answer.left and status not in (408, 425, 429, 503)
         return Verdict("lost" if lost else "retry", message=message)
     if status < 300:
-        if said is None or not answer.left:  # what was said before it had everything is not said of everything
+        if said is None or not answer.left:  # an answer to a part of the request is not about all of it
             return Verdict("lost" if answer.left else "retry", message=message)
         return _read_success(status, said, keys, contract, message)
     if status in (400, 422):
@@ -132,7 +133,7 @@ def _read(
     if status in (401, 403):
         return Verdict("unauthorized", message=message)
     if status < 400:
-        message += ", which points elsewhere and is not followed"
+        message += ", a redirect, which is not followed"
     return Verdict("nowhere" if status == 404 else "stop", message=message)
 
 
@@ -141,7 +142,7 @@ def _read_success(
 ) -> Verdict:
     entries = _entries(said, contract)
     if not entries and entries in (None, [], {}, 0, ""):
-        doubt = _denied(said, contract) or _miscounted(said, len(keys), {0})
+        doubt = _contradiction(said, contract) or _miscounted(said, len(keys), {0})
         if status == 207 and not isinstance(entries, list):
             doubt = doubt or "but does not list the rows that failed"
         return Verdict("split", message=f"{message}, {doubt}") if doubt else Verdict("taken")
@@ -150,7 +151,7 @@ def _read_success(
         return _unmatched(entries, keys, first_message(entries))
     if doubt := _miscounted(said, len(keys) - len(refused), {len(refused), len(entries)}):
         return Verdict("split", message=f"{message}, {doubt}")
-    if denied := _denied_word(_plain(_objects(said))):  # what it does not name goes again
+    if denied := _denied_word(_facts(_objects(said))):  # rows that it does not name are sent again
         return Verdict("again", refused, f"{message}, but says that {denied} is false")
     return Verdict("taken", refused)
 
@@ -166,19 +167,16 @@ def _read_refusal(
 
 
 def _entries(said: dict[str, Any], contract: Contract) -> Any:
-    """Return what the answer lists as failed, at its top or one level down; all of it, where it lists twice."""
-    inner = [value for value in said.values() if isinstance(value, dict)]
-    found = [
-        value for object_ in (said, *inner) for name, value in object_.items() if name.lower() == contract.failed_field
-    ]
+    """Return what the answer lists as failed, at its top or one level down; if it lists twice, all of it."""
+    found = [value for o in _objects(said) for name, value in o.items() if name.lower() == contract.failed_field]
     named = [entries for n, entries in enumerate(found) if entries and entries not in found[:n]]
-    if len(named) > 1:  # what is no list cannot be put together, and matches no row
+    if len(named) > 1:  # what is not a list cannot be combined, and matches no row
         return [e for entries in named for e in entries] if all(isinstance(n, list) for n in named) else [named]
     return (named or found or [None])[0]
 
 
 def _listed_below(value: Any, name: str) -> bool:
-    """Tell whether something stands under a name, at any depth."""
+    """Return whether something is listed under a name, at any depth."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -191,28 +189,27 @@ def _listed_below(value: Any, name: str) -> bool:
     return False
 
 
-def _denied(said: dict[str, Any], contract: Contract) -> str:
-    """Say what in a success, beside its list of failed rows, says that it is none."""
-    facts = _plain([*_objects(said), *_rows(said)])
+def _contradiction(said: dict[str, Any], contract: Contract) -> str:
+    """Return what in a success, besides its list of failed rows, says that it is not one."""
+    facts = _facts([*_objects(said), *_rows(said)])
     if denied := _denied_word(facts):
         return f"but says that {denied} is false"
     for word in _TROUBLE_WORDS:
         if any(facts[word]):
-            return f"but speaks of {word}"
+            return f"but mentions {word}"
     for word in _STATE_WORDS:
-        if any(map(_is_no_state, facts[word])):
-            return f"but gives a {word} that is none of success"
+        if any(map(_is_failed_state, facts[word])):
+            return f"but its {word} is not a success"
     if any(_is_failure(code) for word in _CODE_WORDS for code in facts[word]):
-        return "but gives the code of a failure"
+        return "but contains the code of a failure"
     return "but lists failed rows further down" if _listed_below(said, contract.failed_field) else ""
 
 
 def _miscounted(said: dict[str, Any], n_taken: int, n_failed: set[int]) -> str:
-    """Say that a count does not fit what the answer says row by row."""
-    facts = _plain(_objects(said))
+    """Return a complaint if a count does not fit what the answer says row by row."""
+    facts = _facts(_objects(said))
     n_sent = n_taken + min(n_failed)
-    wanted = ((_TAKEN_COUNTS, {n_taken}), (_FAILED_COUNTS, n_failed), (_SENT_COUNTS, {n_sent}))
-    for words, fitting in wanted:
+    for words, fitting in ((_TAKEN_COUNTS, {n_taken}), (_FAILED_COUNTS, n_failed), (_SENT_COUNTS, {n_sent})):
         counts = [len(count) if isinstance(count, list) else count for word in words for count in facts[word]]
         if any(isinstance(n, int | float) and not isinstance(n, bool) and n not in fitting for n in counts):
             return "but its counts do not add up"
@@ -225,24 +222,24 @@ def _objects(said: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _rows(said: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the objects of the lists that stand there: an answer may tell row by row how they fared."""
+    """Yield the objects of the lists in it: an answer may report row by row."""
     for object_ in _objects(said):
         for value in object_.values():
             if isinstance(value, list):
                 yield from (row for row in value if isinstance(row, dict))
 
 
-def _plain(objects: Iterable[dict[str, Any]]) -> defaultdict[str, list[Any]]:
-    """Return all that stands under names in lower case without separators."""
-    facts: defaultdict[str, list[Any]] = defaultdict(list)
+def _facts(objects: Iterable[dict[str, Any]]) -> _Facts:
+    """Return all values by their names, in lower case without separators."""
+    facts: _Facts = defaultdict(list)
     for object_ in objects:
         for name, value in object_.items():
-            facts[name.lower().replace("_", "").replace("-", "")].append(_meant(value))
+            facts[name.lower().replace("_", "").replace("-", "")].append(_value(value))
     return facts
 
 
-def _meant(value: Any) -> Any:
-    """Return what a text stands for that is a truth value or a number; all else as it is."""
+def _value(value: Any) -> Any:
+    """Return the truth value or the number that a text stands for; everything else as it is."""
     if not isinstance(value, str):
         return value
     text = value.strip().casefold()
@@ -251,13 +248,13 @@ def _meant(value: Any) -> Any:
     return float(text) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) else text
 
 
-def _denied_word(facts: defaultdict[str, list[Any]]) -> str:
-    """Return a word of success that is denied."""
-    return next((word for word in _YES_WORDS if any(v == "no" or _is_no_state(v) for v in facts[word])), "")
+def _denied_word(facts: _Facts) -> str:
+    """Return a word of success whose value denies it."""
+    return next((word for word in _SUCCESS_WORDS if any(v == "no" or _is_failed_state(v) for v in facts[word])), "")
 
 
-def _is_no_state(value: Any) -> bool:
-    return value is False or (isinstance(value, str) and value.startswith(_NO_STATES))
+def _is_failed_state(value: Any) -> bool:
+    return value is False or (isinstance(value, str) and value.startswith(_FAILED_STATES))
 
 
 def _is_failure(code: Any) -> bool:
@@ -277,31 +274,23 @@ def _unmatched(entries: Any, keys: Sequence[tuple[str, str]], message: str) -> V
 
 
 def _blamed(keys: Sequence[tuple[str, str]], message: str) -> Verdict | None:
-    """With one row in the request, whatever is said may be said of it."""
+    """Return the verdict that the only row of a request is refused; None if it has several."""
     return Verdict("again", {0: Refusal(message=message)}, message, blamed=True) if len(keys) == 1 else None
 
 
-def _object(answer: Answer) -> dict[str, Any] | None:
+def _parsed(answer: Answer) -> dict[str, Any] | None:
     if not answer.complete:
         return None
     try:
-        said = json.loads(answer.body, object_pairs_hook=_once)
+        said = json.loads(answer.body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None
 
 
-def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that says a name twice: which of the two is meant, nobody can tell."""
-    found = dict(members)
-    if len(found) < len(members):
-        raise ValueError("a name stands twice")
-    return found
-
-
-def _spoken(said: dict[str, Any] | None, answer: Answer) -> str:
+def _message(said: dict[str, Any] | None, answer: Answer) -> str:
     if said is None:
-        return answer.problem or f"HTTP {answer.status}, with no readable answer"
+        return answer.problem or f"HTTP {answer.status}, without a readable answer"
     refusal = refusal_of(said)
     words = " ".join(w for w in (refusal.code, refusal.message) if w)
     return short(f"HTTP {answer.status}" + (f": {words}" if words else ""))

@@ -1,4 +1,4 @@
-"""Rows cut into requests by rows and by bytes; each closed before the row that would pass a limit."""
+"""Rows cut into requests by rows and by bytes; each ends before the row that would pass a limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import overload
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from toolkit.errors import PlanError
 from toolkit.model import ID, TIME, Contract, EncodedRows, encode
 
 _PART = 50_000
-"""Rows encoded at a time, so that the bodies of a large plan are never all in memory."""
+"""Rows that are encoded at once, so that the bodies of a large plan are never all in memory."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Envelope:
-    """What the bodies of a plan share: the contract's limits, and what stands around the rows."""
+    """What the bodies of a plan share: the contract's limits, and what surrounds the rows."""
 
     contract: Contract
     solution: str
@@ -46,16 +46,16 @@ class Envelope:
 
     @property
     def ends(self) -> tuple[bytes, bytes]:
-        """What stands before and after the rows."""
+        """What comes before and after the rows."""
         return self.contract.envelope(self.solution, self.operation, dry_run=self.dry_run)
 
     def body(self, rows: pa.Table) -> bytes:
-        """Return the body that sends these rows, whatever the limits."""
+        """Return the body that sends these rows, without regard to the limits."""
         head, tail = self.ends
         return head + encode(rows, resource=self.contract.resource).slice(0, rows.num_rows) + tail
 
     def bodies(self, rows: pa.Table) -> Iterator[tuple[int, int, bytes]]:
-        """Cut rows into requests: yields (first, stop, body), each closed *before* the row that would pass a limit.
+        """Cut rows into requests: yields (first, stop, body), each ending *before* the row that would pass a limit.
 
         Raises
         ------
@@ -78,13 +78,13 @@ class Envelope:
                         f"({self.contract.max_bytes:,} bytes): shorten its texts."
                     )
                 if stop == part.num_rows and not last_part and start:
-                    break  # a batch that the part's end cut off begins the next part
+                    break  # the part's end cut this batch off: it begins the next part
                 yield first + start, first + stop, head + encoded.slice(start, stop) + tail
                 start = stop
             first += start
 
     def batches(self, rows: pa.Table) -> tuple[Batch, ...]:
-        """Return the requests that these rows take, without keeping their bodies."""
+        """Return the requests that these rows need, without keeping their bodies."""
         return tuple(
             Batch(number, first, stop - first, len(body), hashlib.sha256(body).hexdigest())
             for number, (first, stop, body) in enumerate(self.bodies(rows))
@@ -92,7 +92,7 @@ class Envelope:
 
 
 class BodyKeys(Sequence[tuple[str, str]]):
-    """The keys of a body's rows, which are looked at only where an answer names some."""
+    """The keys of a body's rows, which are parsed only if an answer names rows."""
 
     def __init__(self, body: bytes, n_rows: int) -> None:
         self._body, self._n_rows = body, n_rows
@@ -104,11 +104,7 @@ class BodyKeys(Sequence[tuple[str, str]]):
     def __len__(self) -> int:
         return self._n_rows
 
-    @overload
-    def __getitem__(self, place: int) -> tuple[str, str]: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[tuple[str, str]]: ...
-    def __getitem__(self, place: int | slice) -> tuple[str, str] | list[tuple[str, str]]:
+    def __getitem__(self, place: Any) -> Any:
         return self._read[place]
 
 

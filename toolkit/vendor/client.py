@@ -13,18 +13,15 @@ import threading
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from queue import Empty, SimpleQueue
-from types import TracebackType
 from typing import Any, Self
 
 import requests
 from pydantic import SecretStr
-from requests.auth import AuthBase
 from requests.exceptions import ConnectionError as BrokenError
 from requests.exceptions import ConnectTimeout, InvalidSchema, InvalidURL, ProxyError, ReadTimeout, SSLError
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from toolkit.config import SANDBOX, Settings, current
-from toolkit.model import Contract
 from toolkit.vendor.answers import Answer
 
 MAX_ANSWER_BYTES = 8_000_000
@@ -115,19 +112,6 @@ def _escaped(text: str) -> str:
     return "".join(rf"(?:\\?{re.escape(c)}|\\u00{ord(c):02x}|%{ord(c):02x})" for c in text)
 
 
-class TokenAuth(AuthBase):
-    """Put the raw token on requests to one host; with it set, requests does not look into `.netrc`."""
-
-    def __init__(self, token: SecretStr, contract: Contract) -> None:
-        self._token = token
-        self._contract = contract
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the header."""
-        request.headers.update(self._contract.header(self._token.get_secret_value()))
-        return request
-
-
 class _Body:
     """A request's body as a file; it knows whether all of it was handed to the system.
 
@@ -193,7 +177,7 @@ class Client:
         self._redact = Redaction(*secrets)
         self._session = requests.Session()
         self._headers = {"Content-Type": "application/json", **chosen.extra_headers}
-        self._auth = TokenAuth(token, chosen.documented)
+        self._token, self._contract = token, chosen.documented
         # A proxy must not get the sandbox's requests; for other hosts the usual variables hold.
         proxies = {"no_proxy": "127.0.0.1,localhost,::1"} if chosen.local else {}
         self._options: dict[str, Any] = {
@@ -236,7 +220,7 @@ class Client:
             return Answer(None, left=body.left, problem=problem)
 
     def _answer(self, method: str, url: str, body: _Body) -> Answer:
-        request = self._session.prepare_request(requests.Request(method, url, self._headers, auth=self._auth))
+        request = self._session.prepare_request(requests.Request(method, url, self._headers, auth=self._sign))
         if len(body):  # read like a file, which the stubs do not know; with its length, or it would go in chunks
             request.body, request.headers["Content-Length"] = body, str(len(body))  # type: ignore[assignment]
         # Not session.send: it would prepare redirects, and read their bodies, although none is followed. So the token
@@ -256,6 +240,11 @@ class Client:
                 problem=problem,
             )
 
+    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put the raw token on a request; as there is an `auth`, requests does not look into `.netrc`."""
+        request.headers.update(self._contract.header(self._token.get_secret_value()))
+        return request
+
     def _problem(self, error: Exception) -> str:
         below = list(_below(error))
         problem = next(text for kinds, text in _PROBLEMS if any(isinstance(e, kinds) for e in below))
@@ -268,9 +257,7 @@ class Client:
         logging.getLogger("urllib3.connection").addFilter(self._unlogged)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         logging.getLogger("urllib3.connection").removeFilter(self._unlogged)
         self._session.close()
 

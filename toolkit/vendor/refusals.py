@@ -1,4 +1,4 @@
-"""Which row an entry of a list of failed rows is about, and what it says of it: read leniently, matched strictly."""
+"""Which row an entry of a list of failed rows is about, and what it says: read leniently, matched strictly."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ _INDEX_WORDS = ("index", "rowindex", "row_index", "rownumber", "row_number", "ro
 _ECHO_WORDS = ("row", "data", "record", "payload", "item", "value", "input")
 _KEY_WORDS = ("key", "primarykey", "primary_key")
 _JOINED = re.compile(r"(.+?)[\W_]{1,3}(\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*)", re.DOTALL)
-"""A key in one text, as ``CUST-001|2025-01-28T10:00:00Z``."""
+"""A key in one text, such as ``CUST-001|2025-01-28T10:00:00Z``."""
 _COLUMN_WORDS = ("column", "columnname", "column_name", "field", "fieldname", "attribute", "attributename", "property")
-_EVERYDAY = {c for c in CUSTOMER.names if "_" not in c}
-"""Columns whose name, as ``source``, may be any word of a message."""
+_ORDINARY = {c for c in CUSTOMER.names if "_" not in c}
+"""Columns whose name, such as ``source``, may be any word of a message."""
 _ERROR_WORDS = ("error", "errors", "validationerrors", "validation_errors", "failures", "reasons", "reason")
+_MESSAGE_WORDS = ("message", "msg", "detail", "description")
+
+Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why the vendor refused a row: its code (``DI_E_XXXXX``), category and message, the column if it names one."""
+    """Why the vendor refused a row: its code (``DI_E_XXXXX``), category and message, and the column if it names one."""
 
     code: str = ""
     category: str = ""
@@ -32,7 +35,7 @@ class Refusal:
     column: str = ""
 
 
-def matched(entries: Any, keys: Sequence[tuple[str, str]], contract: Contract) -> dict[int, Refusal] | None:
+def matched(entries: Any, keys: Sequence[Key], contract: Contract) -> dict[int, Refusal] | None:
     """Match every entry to exactly one row, or return None."""
     if not isinstance(entries, list):
         return None
@@ -42,45 +45,36 @@ def matched(entries: Any, keys: Sequence[tuple[str, str]], contract: Contract) -
         by_id.setdefault(customer_id, []).append(place)
     refused: dict[int, Refusal] = {}
     for entry in entries:
-        named = _place(entry, keys, by_key, by_id, contract.first_index)
-        if named is None:
+        row = _place(entry, keys, by_key, by_id, contract.first_index)
+        if row is None:
             return None
-        known = refused.get(named)
-        new = refusal_of(entry)
-        refused[named] = (
-            new
-            if known is None
-            else Refusal(
-                known.code or new.code,
-                known.category or new.category,
-                short("; ".join(m for m in (known.message, new.message) if m)),
-                known.column or new.column,
-            )
+        first, new = refused.get(row, Refusal()), refusal_of(entry)
+        refused[row] = Refusal(
+            first.code or new.code,
+            first.category or new.category,
+            short("; ".join(m for m in (first.message, new.message) if m)),
+            first.column or new.column,
         )
     return refused
 
 
 def _place(
-    entry: Any,
-    keys: Sequence[tuple[str, str]],
-    by_key: dict[tuple[str, str], int],
-    by_id: dict[str, list[int]],
-    first_index: int,
+    entry: Any, keys: Sequence[Key], by_key: dict[Key, int], by_id: dict[str, list[int]], first_index: int
 ) -> int | None:
     if isinstance(entry, str):
         return _only(by_id.get(entry, []))
     if not isinstance(entry, dict):
         return None
     if key := named_key(entry):
-        # A key that is none of ours must not fall back to an index: the entry is about something else.
+        # With a key that was not sent, the index must not count: the entry is about something else.
         customer_id, time = key
         if key in by_key:
             return by_key[key]
         return _only([p for p in by_id.get(customer_id, []) if not time or same_moment(time, keys[p][1])])
     lowered = lowered_names(entry)
-    if any(lowered.get(word) is not None for word in _KEY_WORDS):  # nor may one that cannot be read
+    if any(lowered.get(word) is not None for word in _KEY_WORDS):  # likewise with a key that cannot be read
         return None
-    # Of two that differ, nobody knows which one counts from what, or whether one of them counts rows at all.
+    # If two differ, it is not clear which one counts from what, or whether one of them counts rows at all.
     indices = {
         _index(lowered[word])
         for word in _INDEX_WORDS
@@ -90,7 +84,7 @@ def _place(
     if index is None or not 0 <= index - first_index < len(keys):
         return None
     place = index - first_index
-    said = _key_of(lowered.get("id"))  # may be the entry's own, so it names no row, but one of ours speaks against
+    said = _key_of(lowered.get("id"))  # may be the entry's own, so it names no row; but another row's contradicts
     return place if said is None or place in by_id.get(said[0], [place]) else None
 
 
@@ -104,8 +98,8 @@ def _only(places: list[int]) -> int | None:
     return places[0] if len(places) == 1 else None
 
 
-def named_key(entry: dict[Any, Any]) -> tuple[str, str] | None:
-    """Return the key that an entry names, ours or not; the time is empty where it names none.
+def named_key(entry: dict[Any, Any]) -> Key | None:
+    """Return the key that an entry names, sent or not; the time is empty if it names none.
 
     Examples
     --------
@@ -120,7 +114,7 @@ def named_key(entry: dict[Any, Any]) -> tuple[str, str] | None:
     return next((key for key in (*echoed, *named) if key), None)
 
 
-def _key_of_row(said: Any) -> tuple[str, str] | None:
+def _key_of_row(said: Any) -> Key | None:
     if not isinstance(said, dict):
         return None
     lowered = lowered_names(said)
@@ -128,8 +122,8 @@ def _key_of_row(said: Any) -> tuple[str, str] | None:
     return None if customer_id is None else (str(customer_id), "" if time is None else str(time))
 
 
-def _key_of(said: Any) -> tuple[str, str] | None:
-    """Read what stands under a word for the key: an object, the id, or the id and the time as a list or one text."""
+def _key_of(said: Any) -> Key | None:
+    """Read the value of a word for the key: an object, the id, or the id and the time as a list or one text."""
     if isinstance(said, dict):
         return _key_of_row(said) or _key_of_row({**said, ID: lowered_names(said).get("id")})
     parts = said if isinstance(said, list) else [said]
@@ -141,54 +135,48 @@ def _key_of(said: Any) -> tuple[str, str] | None:
 
 
 def same_moment(one: str, other: str) -> bool:
-    """Say whether two texts are the same moment: with or without fractions, a T, a zone (else UTC), as the vendor may.
+    """Return whether two texts are the same moment, with or without fractions, a T, or a zone (UTC if it is missing).
 
     Examples
     --------
     >>> same_moment("2025-01-28T10:00:00Z", "2025-01-28 11:00:00.000+01:00")
     True
     """
-    moments = [_moment(text) for text in (one, other)]
-    return None not in moments and moments[0] == moments[1]
-
-
-def _moment(text: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text)
+        first, second = (datetime.fromisoformat(text) for text in (one, other))
     except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return False
+    return first.replace(tzinfo=first.tzinfo or UTC) == second.replace(tzinfo=second.tzinfo or UTC)
 
 
 def refusal_of(entry: Any) -> Refusal:
-    """Return what an entry says of its row."""
+    """Return what an entry says about its row."""
     if not isinstance(entry, dict):
         return Refusal(message=short(entry))
     lowered = lowered_names(entry)
-    nested = next((n for n in (_dictionary(lowered.get(w)) for w in _ERROR_WORDS) if n), {})
+    nested = next((n for n in (_object(lowered.get(w)) for w in _ERROR_WORDS) if n), {})
     both = {**nested, **{k: v for k, v in lowered.items() if v is not None}}
-    message = both.get("message") or both.get("msg") or both.get("detail") or both.get("description")
-    if not message:
-        message = next((lowered[w] for w in _ERROR_WORDS if isinstance(lowered.get(w), str | list)), "")
-    said = short(message)
+    message = next((both[w] for w in _MESSAGE_WORDS if both.get(w)), None) or next(
+        (lowered[w] for w in _ERROR_WORDS if isinstance(lowered.get(w), str | list)), ""
+    )
     return Refusal(
         short(both.get("code") or both.get("errorcode") or both.get("error_code")),
         short(both.get("category") or both.get("type")),
-        said,
-        _column(next((both[w] for w in _COLUMN_WORDS if isinstance(both.get(w), str)), ""), said),
+        short(message),
+        _column(next((both[w] for w in _COLUMN_WORDS if isinstance(both.get(w), str)), ""), short(message)),
     )
 
 
 def _column(named: str, message: str) -> str:
-    """Return the column that an entry names in a field of its own or, where it is the only one, in its message."""
+    """Return the column that an entry names in a field of its own or, if it is the only one, in its message."""
     if named:
-        return short(named.rpartition(".")[2].lower())  # the last of a path, as data.3.CUSTOMER_NAME
+        return short(named.rpartition(".")[2].lower())  # the last part of a path such as data.3.CUSTOMER_NAME
     words = set(re.findall(r"\w+", message.lower()))
-    found = [c for c in CUSTOMER.names if c in words and c not in _EVERYDAY]
+    found = [c for c in CUSTOMER.names if c in words and c not in _ORDINARY]
     return found[0] if len(found) == 1 else ""
 
 
-def _dictionary(value: Any) -> dict[str, Any]:
+def _object(value: Any) -> dict[str, Any]:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         value = value[0]
     return lowered_names(value) if isinstance(value, dict) else {}
@@ -208,10 +196,9 @@ def short(value: Any) -> str:
         return ""
     if isinstance(value, list):
         value = "; ".join(refusal_of(v).message if isinstance(v, dict) else str(v) for v in value)
-    # A sign that does not print might steer a terminal, and half a surrogate pair cannot be stored.
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(value).split()))[
-        :_MESSAGE_LENGTH
-    ]
+    # A character that does not print might control a terminal, and half a surrogate pair cannot be stored.
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(value).split()))
+    return text[:_MESSAGE_LENGTH]
 
 
 def lowered_names(entry: dict[Any, Any]) -> dict[str, Any]:

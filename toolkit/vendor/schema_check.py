@@ -1,4 +1,4 @@
-"""check_schema() and add_attribute(): the vendor's columns against ours, before anything is sent."""
+"""check_schema() and add_attribute(): compare the vendor's columns with ours before anything is sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from toolkit.config import Settings, current
 from toolkit.display import Result, Tone, badges, frame_table, heading, paragraph, plural
-from toolkit.errors import AddressError, AuthorizationError, SettingsError, StoppedError
+from toolkit.errors import AddressError, AuthorizationError, SettingsError, StoppedError, wrong_kind
 from toolkit.model import CUSTOMER, CustomAttribute, Kind, Resource
 from toolkit.vendor.answers import Answer
 from toolkit.vendor.client import Client
@@ -27,8 +27,8 @@ _KIND_WORDS = ("datatype", "type")
 SAME, ONLY_THEIRS, ONLY_OURS, OTHER_TYPE = "same", "only theirs", "only ours", "other type"
 _WAYS = {
     ONLY_THEIRS: "the table has it and the toolkit does not send it: list it under [[attributes]] in toolkit.toml",
-    ONLY_OURS: "the toolkit sends it and the table lacks it: create it with add_attribute, or take it off the list",
-    OTHER_TYPE: "the data types differ: correct it under [[attributes]] in toolkit.toml",
+    ONLY_OURS: "the toolkit sends it and the table lacks it: create it with add_attribute, or remove it from the list",
+    OTHER_TYPE: "the data types differ: change it under [[attributes]] in toolkit.toml",
 }
 
 
@@ -39,10 +39,10 @@ class SchemaCheck(Result):
     Attributes
     ----------
     columns
-        One record a column: ``column, ours, theirs`` (data types, null where it is not there), ``verdict`` (``same``,
-        ``only theirs``, ``only ours``, ``other type``) and the ``way`` to agreement.
+        One row per column: ``column, ours, theirs`` (data types, null if the side has no such column), ``verdict``
+        (``same``, ``only theirs``, ``only ours``, ``other type``) and the ``way`` to make both agree.
     problem
-        Why the vendor's columns could not be told; empty where they could. A push can go on without.
+        Why the vendor's columns could not be read; empty if they could. A push is possible without them.
     """
 
     columns: pd.DataFrame
@@ -62,18 +62,18 @@ class SchemaCheck(Result):
 
     @property
     def ok(self) -> bool:
-        """Whether the columns were told, and none differs."""
+        """Whether the columns could be read, and none differs."""
         return not self.problem and not self.n_differing
 
     @property
     def lines(self) -> list[str]:
-        """What to know before sending, one line a column."""
+        """What to know before sending, one line per column."""
         if self.problem:
-            return [f"the schema could not be checked, and nothing depends on it: {self.problem}"]
+            return [f"the schema could not be checked; a push is possible without: {self.problem}"]
         return [f"{r['column']} ({r['verdict']}): {r['way']}" for r in self.differing.to_dict("records")]
 
     def summary(self) -> str:
-        """Say the verdict in one line."""
+        """Return the verdict in one line."""
         if self.problem:
             return f"{self.table} not checked: {self.problem} · {self.label}"
         n = self.n_differing
@@ -81,12 +81,12 @@ class SchemaCheck(Result):
         return f"{self.table}: {differ} of {len(self.columns)} · {self.label}"
 
     def body(self) -> str:
-        """Give the check as an HTML fragment."""
+        """Return the check as an HTML fragment."""
         if self.problem:
             return heading(f"{self.table}: not checked", level=3) + paragraph(self.lines[0])
         tones: dict[str, Tone] = {SAME: "good", ONLY_THEIRS: "warn", ONLY_OURS: "bad", OTHER_TYPE: "bad"}
         counted = [(int((self.columns["verdict"] == v).sum()), v, tone) for v, tone in tones.items()]
-        verdict = "The columns agree" if self.ok else f"{plural(self.n_differing, 'column')} to settle before sending"
+        verdict = "The columns agree" if self.ok else f"{plural(self.n_differing, 'column')} to change before sending"
         return "".join(
             [
                 heading(verdict, level=3),
@@ -97,19 +97,26 @@ class SchemaCheck(Result):
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the columns."""
+        """Return the columns."""
         return self.columns
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the counts and the columns that differ."""
+        """Return the columns that differ, and whether all agree."""
         differing = self.differing.to_dict("records")
         return {"table": self.table, "ok": self.ok, "problem": self.problem, "differing": differing}
 
 
 def check_schema(*, settings: Settings | None = None) -> SchemaCheck:
-    """Ask the vendor for the table's columns, and hold ours against them; nothing is written.
+    """Ask the vendor for the table's columns and compare ours with them; nothing is written.
 
-    Where the call is refused, absent or answered in a shape that nobody documented, the result says so in `problem`.
+    If the call is refused or missing, or its answer has an unknown shape, `problem` of the result says so.
+
+    Raises
+    ------
+    InputError
+        If `settings` is not a Settings.
+    SettingsError
+        If there is no token, or it cannot be used.
     """
     chosen = current(settings)
     with connected(chosen) as client:
@@ -117,7 +124,7 @@ def check_schema(*, settings: Settings | None = None) -> SchemaCheck:
 
 
 def ask_schema(client: Client, settings: Settings) -> SchemaCheck:
-    """Do what `check_schema` does over a connection that is there."""
+    """Do what `check_schema` does, over an open connection."""
     contract = settings.documented
     table = contract.table(settings.prefix, settings.suffix)
     answer = client.ask(contract.schema_call(settings.solution))
@@ -125,7 +132,7 @@ def ask_schema(client: Client, settings: Settings) -> SchemaCheck:
     theirs = None if problem else read_columns(answer.body, table)
     if theirs is None:
         problem = problem or f"the answer names no columns of {table}"
-    return SchemaCheck(_compared(contract.resource, theirs or {}, told=not problem), table, settings.label, problem)
+    return SchemaCheck(_compared(contract.resource, theirs), table, settings.label, problem)
 
 
 def add_attribute(
@@ -139,17 +146,27 @@ def add_attribute(
     default: Any = None,
     settings: Settings | None = None,
 ) -> CustomAttribute:
-    """Create a custom attribute in the vendor's table, once and for all: the API has no call that removes one.
+    """Create a custom attribute in the vendor's table. The API has no call that removes one.
 
-    Returns it, to be listed under ``[[attributes]]`` in ``toolkit.toml``; parameters as of `CustomAttribute`.
+    Returns it, to be listed under ``[[attributes]]`` in ``toolkit.toml``; the parameters are those of
+    `CustomAttribute`.
 
     Raises
     ------
+    InputError
+        If an argument is of a wrong kind.
     SettingsError
         If the parameters contradict each other, or the vendor refuses them.
     AuthorizationError, AddressError, StoppedError
         If the vendor refuses the token, has no such call, or does not answer.
     """
+    if not isinstance(name, str):
+        raise wrong_kind(name, "a column's name", 'add_attribute("region")')
+    if not isinstance(data_type, str):
+        raise wrong_kind(data_type, "a data type", 'add_attribute("region", "string")')
+    for length in (min_length, max_length):
+        if not isinstance(length, int | None):
+            raise wrong_kind(length, "a number of characters", 'add_attribute("region", max_length=3)')
     attribute = CustomAttribute(name, data_type, required, non_null, min_length, max_length, default)
     chosen = current(settings)
     contract = chosen.documented
@@ -171,9 +188,9 @@ def add_attribute(
 
 
 def read_columns(body: bytes, table: str) -> dict[str, str] | None:
-    """Return a table's columns, lower-case name to data type, from an answer; None where it has none.
+    """Return a table's columns from an answer, as lower-case name to data type; None if it has none.
 
-    The shape is not documented, so it is read by its words: an object that names the table and has a list of columns.
+    The shape is not documented, so the words count: an object that names the table and has a list of columns.
 
     Examples
     --------
@@ -188,7 +205,7 @@ def read_columns(body: bytes, table: str) -> dict[str, str] | None:
     objects = list(_objects(said))
     for wanted in (table.casefold(), CUSTOMER.name.casefold()):
         for name, found in objects:
-            # Text alone names a table: spelled out, objects within objects would be read again at each level.
+            # Only a text is a name: turned into text, nested objects would be read again at each level.
             names = {n.casefold() for n in (name, *(found.get(w) for w in _TABLE_WORDS)) if isinstance(n, str)}
             listed = next((found[w] for w in _LIST_WORDS if isinstance(found.get(w), list | dict)), None)
             if listed and wanted in names:
@@ -197,7 +214,7 @@ def read_columns(body: bytes, table: str) -> dict[str, str] | None:
 
 
 def _objects(said: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object of an answer with the name it stands under, its keys in lower case."""
+    """Yield every object of an answer with the name that it has there, its keys in lower case."""
     waiting: deque[tuple[str, Any]] = deque([("", said)])
     while waiting:
         name, value = waiting.popleft()
@@ -219,34 +236,30 @@ def _columns(listed: Any) -> Iterator[tuple[str, str]]:
             yield name.casefold(), str(kind).casefold()
 
 
-def _compared(ours: Resource, theirs: dict[str, str], *, told: bool) -> pd.DataFrame:
-    columns = ["column", "ours", "theirs", "verdict", "way"]
-    if not told:
-        return pd.DataFrame(columns=columns, dtype="str")
+def _compared(ours: Resource, theirs: dict[str, str] | None) -> pd.DataFrame:
     own: dict[str, str] = {c.name: c.kind for c in ours.columns}
     rows = []
-    for name in dict.fromkeys([*own, *theirs]):
+    if theirs is None:
+        own = theirs = {}
+    for name in own | theirs:
         verdict = ONLY_OURS if name not in theirs else ONLY_THEIRS if name not in own else SAME
-        # Only the documented names of data types are held against ours; a database's own names say nothing.
+        # Only the documented names of data types are compared; a database's own names say nothing.
         if verdict == SAME and theirs[name] in get_args(Kind) and theirs[name] != own[name]:
             verdict = OTHER_TYPE
-        # Compared as it came, and shown as one line that a terminal and a frame can take.
-        told_kind = short(theirs[name]) if name in theirs else None
-        rows.append((short(name), own.get(name), told_kind, verdict, _WAYS.get(verdict, "")))
-    return pd.DataFrame(rows, columns=columns, dtype="str")
+        # Compared as it came, and shown as one line that a terminal and a frame can hold.
+        kind = short(theirs[name]) if name in theirs else None
+        rows.append((short(name), own.get(name), kind, verdict, _WAYS.get(verdict, "")))
+    return pd.DataFrame(rows, columns=["column", "ours", "theirs", "verdict", "way"], dtype="str")
 
 
 def _problem(answer: Answer) -> str:
-    """Say why an answer is no success; empty where it is one."""
-    if answer.status is None:
+    """Return why an answer is not a success; empty if it is one."""
+    if answer.status is None or 200 <= answer.status < 300:
         return answer.problem
-    if not 200 <= answer.status < 300:
-        words = {401: "the token is refused", 403: "it is not allowed", 404: "there is no such call or table"}
-        try:
-            said = refusal_of(json.loads(answer.body.decode("utf-8", "replace"))).message
-        except (ValueError, RecursionError):
-            said = ""  # a page of a proxy tells an analyst nothing
-        return f"{words.get(answer.status, 'it is answered with an error')} (status {answer.status})" + (
-            said and f": {said}"
-        )
-    return "" if answer.complete else answer.problem or "the answer was cut short"
+    words = {401: "the token is refused", 403: "it is not allowed", 404: "there is no such call or table"}
+    try:
+        said = refusal_of(json.loads(answer.body.decode("utf-8", "replace"))).message
+    except (ValueError, RecursionError):
+        said = ""  # a proxy's page does not help an analyst
+    word = words.get(answer.status, "the answer is an error")
+    return f"{word} (status {answer.status})" + (f": {said}" if said else "")

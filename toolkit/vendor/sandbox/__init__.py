@@ -1,31 +1,29 @@
 """A local vendor that keeps the contract: a function from request to answer, served on loopback.
 
-It shares no code with the client: its facts are read from the vendor's pages a second time, so that each reading
-checks the other. What the pages leave open is a listed, switchable assumption.
+It shares no code with the client: its facts come from a second reading of the vendor's pages, so that each reading
+checks the other. What the pages leave open is a listed assumption that can be switched.
 """
 
 from __future__ import annotations
 
 import html
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 
-from toolkit.errors import SandboxError
+from toolkit.errors import SandboxError, wrong_kind
 from toolkit.vendor.sandbox.assumptions import Assumptions
 from toolkit.vendor.sandbox.server import Server
 from toolkit.vendor.sandbox.store import Store
-from toolkit.vendor.sandbox.vendor import DROPPED, MAX_ROWS, Reply, Request, Vendor
+from toolkit.vendor.sandbox.vendor import DROPPED, MAX_ROWS, TABLE, Reply, Request, Vendor
 
 __all__ = ["DROPPED", "Assumptions", "Reply", "Request", "Sandbox", "Vendor"]
-
-TABLE = "QP_CUSTOMER_OOTB"
 
 
 class Sandbox:
@@ -34,11 +32,20 @@ class Sandbox:
     Parameters
     ----------
     folder
-        Where its one file ``sandbox.sqlite`` lies; None for a folder that goes when it stops.
+        Where its one file ``sandbox.sqlite`` lies; None for a folder that is removed when it stops.
+    token
+        The token that it accepts, by default the one that a client would send: PEAK_AUTH_TOKEN, else ``sandbox``.
     contract
         ``2026-04`` or ``current``: its limits and whether a name may be null.
     clock
         The present moment in seconds since 1970.
+
+    Raises
+    ------
+    InputError
+        If an argument is of a wrong kind.
+    SandboxError
+        If the contract is unknown, or the file or the port cannot be used.
 
     Examples
     --------
@@ -51,21 +58,29 @@ class Sandbox:
         self,
         folder: Path | str | None = None,
         *,
-        token: str = "sandbox",  # noqa: S107 - no secret: it opens a server of this machine
+        token: str | None = None,
         contract: str = "2026-04",
         assumptions: Assumptions | None = None,
         clock: Callable[[], float] = time.time,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
+        for given, kind, wanted, call in (
+            (folder, str | Path | None, "a folder", 'Sandbox("data/sandbox")'),
+            (token, str | None, "a token", 'Sandbox(token="sandbox")'),
+            (contract, str, "a contract's name", 'Sandbox(contract="current")'),
+            (assumptions, Assumptions | None, "an Assumptions", "Assumptions(partial_status=207)"),
+            (port, int, "a port's number", "Sandbox(port=8765)"),
+        ):
+            if not isinstance(given, kind):
+                raise wrong_kind(given, wanted, call)
         if contract not in MAX_ROWS:
             raise SandboxError(f"The sandbox knows the contracts {' and '.join(MAX_ROWS)}, not {contract!r}.")
         self._own = folder is None
         self.folder = Path(tempfile.mkdtemp(prefix="sandbox-")) if folder is None else Path(folder)
         self._store = Store(self.folder / "sandbox.sqlite")
-        self.vendor = Vendor(
-            self._store, token=token, contract=contract, assumptions=assumptions or Assumptions(), clock=clock
-        )
+        token = token or os.environ.get("PEAK_AUTH_TOKEN") or "sandbox"
+        self.vendor = Vendor(self._store, token=token, contract=contract, assumptions=assumptions, clock=clock)
         self._host, self._port = host, port
         self._server: Server | None = None
 
@@ -76,8 +91,14 @@ class Sandbox:
             raise SandboxError("The sandbox is not running: call start(), or use it in a with statement.")
         return self._server.url
 
+    def settings(self) -> dict[str, Any]:
+        """Return the settings to work against it, which ``toolkit.use`` takes; its records are in its own folder."""
+        home, names = self.folder / "state", {"solution": "QP_OOTB", "prefix": "QP_", "suffix": "_OOTB"}
+        place = {"base_url": self.url, "target": "sandbox", "home": home, "ledger": home / "ledger"}
+        return {**place, **names, "contract": self.vendor.contract}
+
     def start(self) -> Self:
-        """Listen."""
+        """Start to listen."""
         if self._server is None:
             self._server = Server(self.vendor, host=self._host, port=self._port)
         return self
@@ -111,9 +132,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def __repr__(self) -> str:

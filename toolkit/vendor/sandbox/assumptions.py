@@ -1,16 +1,23 @@
-"""What the vendor's pages leave open, each one a listed, switchable assumption of the sandbox."""
+"""What the vendor's pages leave open: each one is a listed assumption of the sandbox that can be switched."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Literal, get_args, get_type_hints
 
 import pandas as pd
+
+from toolkit.errors import SandboxError
 
 
 @dataclass(frozen=True)
 class Assumptions:
-    """How the sandbox behaves where the documentation is silent; the defaults are what seems most likely.
+    """How the sandbox behaves where the documentation says nothing; the defaults are what seems most likely.
+
+    Raises
+    ------
+    SandboxError
+        If a value is not one of those that the assumption has.
 
     Examples
     --------
@@ -24,21 +31,26 @@ class Assumptions:
     partial_status: Literal[200, 207, 400, 422] = field(
         default=200, metadata={"means": "the status when some rows pass and some do not"}
     )
-    all_or_nothing: bool = field(default=False, metadata={"means": "whether one bad row keeps its whole request out"})
+    all_or_nothing: bool = field(default=False, metadata={"means": "whether one bad row makes its whole request fail"})
     error_body: Literal["json", "text", "html", "empty"] = field(
         default="json", metadata={"means": "the body of a 4xx or 5xx"}
     )
     retry_after: Literal["seconds", "date", "none"] = field(
-        default="seconds", metadata={"means": "how 429 and 503 say when to come back"}
+        default="seconds", metadata={"means": "how 429 and 503 say when to try again"}
     )
     request_id: bool = field(default=True, metadata={"means": "whether an answer carries a request id"})
     over_limit_status: Literal[400, 413, 429] = field(
         default=413, metadata={"means": "the status of a request with too many rows or bytes"}
     )
     dry_run: Literal["documented", "ignored"] = field(
-        default="documented", metadata={"means": "whether dryRun is honoured; ignored, the rows are written"}
+        default="documented", metadata={"means": "whether dryRun is honoured; if it is ignored, the rows are written"}
     )
     flush_s: float = field(default=1800.0, metadata={"means": "seconds between two writes of the buffer to the table"})
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            if (known := get_args(kind)) and getattr(self, name) not in known:
+                raise SandboxError(f"{name} is one of {', '.join(map(str, known))}, not {getattr(self, name)!r}.")
 
     def to_frame(self) -> pd.DataFrame:
         """Return each assumption with its value and what it means, index ``assumption``."""

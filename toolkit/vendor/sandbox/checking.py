@@ -1,12 +1,12 @@
-"""The sandbox's own reading of the contract: the columns, and what a row has to satisfy.
+"""The sandbox's own reading of the contract: the columns, and what a row must satisfy.
 
-Written from the vendor's pages, and on purpose not from the client's modules: two readings check each other.
+It was written from the vendor's pages and not from the client's modules, so that the two readings check each other.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -43,7 +43,7 @@ class Fault:
 def check_row(row: Any, *, name_required: bool, attributes: Mapping[str, Attribute]) -> Fault | None:
     """Return what is wrong with a row whose names are in lower case, or None."""
     if not isinstance(row, dict):
-        return Fault("DI_E_00001", "structure", "a row has to be an object")
+        return Fault("DI_E_00001", "structure", "a row must be an object")
     for column in KEY:
         if row.get(column) in (None, ""):
             return Fault("DI_E_00002", "required", f"{column} is required")
@@ -86,17 +86,15 @@ def _check_attribute(attribute: Attribute, value: Any) -> Fault | None:
 
 
 def _is_time(value: Any) -> bool:
-    if not isinstance(value, str) or not _TIME.fullmatch(value):
-        return False
-    try:
-        datetime.fromisoformat(value.replace("Z", "+00:00"))
-    except ValueError:
-        return False
-    return True
+    return isinstance(value, str) and bool(_TIME.fullmatch(value)) and _parses(datetime.fromisoformat, value)
 
 
 def _is_date(value: Any) -> bool:
+    return isinstance(value, str) and _parses(date.fromisoformat, value)
+
+
+def _parses(read: Callable[[str], object], text: str) -> bool:
     try:
-        return isinstance(value, str) and bool(date.fromisoformat(value))
+        return bool(read(text))
     except ValueError:
         return False

@@ -39,11 +39,11 @@ class Store:
             self._db.executescript(_TABLES)
         except (sqlite3.Error, OSError) as error:
             raise SandboxError(
-                f"The sandbox's file {path} cannot be opened ({error}): remove it, or name another folder."
+                f"The sandbox's file {path} cannot be opened ({error}): remove it, or choose another folder."
             ) from error
 
     def buffer(self, name: str, operation: str, rows: Iterable[dict[str, Any]], at: float) -> None:
-        """Take accepted rows in; `flush` writes them."""
+        """Store accepted rows; `flush` writes them to the tables."""
         with self._lock, self._db:
             self._db.executemany(
                 "INSERT INTO buffer (name, operation, at, row) VALUES (?, ?, ?, ?)",
@@ -59,7 +59,7 @@ class Store:
             )
 
     def flush(self) -> int:
-        """Write the buffer to the tables, in the order the rows came; returns how many rows that were."""
+        """Write the buffer to the tables in the order of arrival; returns the number of rows."""
         with self._lock, self._db:
             rows = self._db.execute("SELECT id, name, operation, row FROM buffer ORDER BY id").fetchall()
             for operation, verb in (("UPSERT", "REPLACE"), ("APPEND", "IGNORE")):
@@ -75,7 +75,7 @@ class Store:
         self._db.executemany(f"INSERT OR {verb} INTO written VALUES (?, ?, ?, ?)", keyed)
 
     def oldest_in_buffer(self) -> float | None:
-        """Return when the row that waits longest came."""
+        """Return when the oldest row in the buffer came."""
         with self._lock:
             return self._db.execute("SELECT min(at) FROM (SELECT at FROM buffer ORDER BY id LIMIT 1)").fetchone()[0]  # type: ignore[no-any-return]
 
@@ -123,7 +123,7 @@ class Store:
         return cursor.rowcount == 1
 
     def log(self, at: float, method: str, path: str, status: int, n_rows: int, digest: str) -> None:
-        """Keep that a request came; never its headers."""
+        """Log a request, without its headers."""
         with self._lock, self._db:
             self._db.execute(
                 "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?)", (at, method, path, status, n_rows, digest)

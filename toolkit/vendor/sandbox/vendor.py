@@ -1,4 +1,4 @@
-"""The sandbox as a function: a request in, the answer that the contract's vendor would give out."""
+"""The sandbox as a function: from a request to the answer that the contract's vendor would give."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ import re
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from toolkit.vendor.sandbox.assumptions import Assumptions
-from toolkit.vendor.sandbox.checking import COLUMNS, TYPES, Attribute, Fault, check_row
+from toolkit.vendor.sandbox.checking import COLUMNS, KEY, TYPES, Attribute, Fault, check_row
 from toolkit.vendor.sandbox.store import Store
 
 MAX_ROWS = {"2026-04": 500, "current": 2_000}
 MAX_BYTES = 1_000_000
 MAX_REQUESTS_PER_S = 50
 OPERATIONS = ("UPSERT", "APPEND")
-_INGEST = re.compile(r"(?:/ingestion-api)?/api/v2/(?:ingest/object|objects|object)/([^/]*CUSTOMER[^/]*)")
-_ATTRIBUTE = re.compile(r"(?:/ingestion-api)?(?:/api/v2/schema)?/([^/]*CUSTOMER[^/]*)/add-attribute")
-_SCHEMA = re.compile(r"(?:/ingestion-api)?/api/v2/schema(/solutions)?")
+TABLE = "QP_CUSTOMER_OOTB"
+_BASE = r"(?:/ingestion-api)?"
+_INGEST = re.compile(_BASE + r"/api/v2/(?:ingest/object|objects|object)/([^/]*CUSTOMER[^/]*)")
+_ATTRIBUTE = re.compile(_BASE + r"(?:/api/v2/schema)?/([^/]*CUSTOMER[^/]*)/add-attribute")
+_SCHEMA = re.compile(_BASE + r"/api/v2/schema(/solutions)?")
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,21 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; `cut` makes the server close the connection after so many bytes of the body (-1: before any)."""
+    """One answer.
+
+    Attributes
+    ----------
+    cut
+        The server closes the connection after this many bytes of the body (-1: before any).
+    n_rows
+        How many rows the request had, for the log.
+    """
 
     status: int
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: int | None = None
+    n_rows: int = 0
 
 
 DROPPED = Reply(0, cut=-1)
@@ -51,22 +63,22 @@ DROPPED = Reply(0, cut=-1)
 
 
 class Vendor:
-    """Answers requests as the contract says, and as the assumptions say where it is silent.
+    """Answers requests as the contract says and, where it says nothing, as the assumptions say.
 
     Attributes
     ----------
     troubles
-        Consumed one a request, before it is looked at: a reply to give instead, or (True, reply): the request is
-        carried out first. None lets a request pass.
+        One is used up by each request: a reply to give instead, or (True, reply) to carry out the request first. None
+        lets a request pass.
     refuse
-        Refuses chosen rows: from a row to the message, or None.
+        Refuses chosen rows: a function from a row to the message, or None.
     """
 
     def __init__(
-        self, store: Store, *, token: str, contract: str, assumptions: Assumptions, clock: Callable[[], float]
+        self, store: Store, *, token: str, contract: str, assumptions: Assumptions | None, clock: Callable[[], float]
     ) -> None:
         self._store, self._token, self._clock = store, token, clock
-        self.contract, self.assumptions = contract, assumptions
+        self.contract, self.assumptions = contract, assumptions or Assumptions()
         self.troubles: deque[Reply | tuple[bool, Reply] | None] = deque()
         self.refuse: Callable[[dict[str, Any]], str | None] | None = None
         self._starts: deque[float] = deque(maxlen=MAX_REQUESTS_PER_S)
@@ -75,14 +87,13 @@ class Vendor:
         """Answer one request, and log it."""
         trouble = self.troubles.popleft() if self.troubles else None
         if trouble is None:
-            reply, n_rows = self._answer(request)
+            reply = self._answer(request)
         elif isinstance(trouble, tuple):
-            reply, n_rows = trouble[1], self._answer(request)[1]
+            reply = replace(trouble[1], n_rows=self._answer(request).n_rows)
         else:
-            reply, n_rows = trouble, 0
-        self._store.log(
-            self._clock(), request.method, request.path, reply.status, n_rows, hashlib.sha256(request.body).hexdigest()
-        )
+            reply = trouble
+        digest = hashlib.sha256(request.body).hexdigest()
+        self._store.log(self._clock(), request.method, request.path, reply.status, reply.n_rows, digest)
         return reply
 
     def flush_if_due(self) -> None:
@@ -91,39 +102,38 @@ class Vendor:
         if oldest is not None and self._clock() - oldest >= self.assumptions.flush_s:
             self._store.flush()
 
-    def _answer(self, request: Request) -> tuple[Reply, int]:
-        parts = urlsplit(request.path)
+    def _answer(self, request: Request) -> Reply:
         if request.headers.get("authorization") != self._token:
-            return self._error(401, "DI_E_00401", "the token is not valid"), 0
+            return self._error(401, "the token is not valid")
         if self._too_fast():
-            return self._error(429, "DI_E_00429", f"more than {MAX_REQUESTS_PER_S} requests a second"), 0
-        if match := _ATTRIBUTE.fullmatch(parts.path):
-            return (self._add_attribute(match[1], request) if request.method == "POST" else self._not_allowed()), 0
-        if match := _SCHEMA.fullmatch(parts.path):
-            solution = parse_qs(parts.query).get("solutionName", [""])[0]
-            return (
-                self._schema(solution, only_solutions=bool(match[1]))
-                if request.method == "GET"
-                else self._not_allowed()
-            ), 0
-        if match := _INGEST.fullmatch(parts.path):
-            return self._ingest(match[1], request) if request.method == "POST" else (self._not_allowed(), 0)
-        return self._error(404, "DI_E_00404", "there is nothing at this address"), 0
+            return self._error(429, f"more than {MAX_REQUESTS_PER_S} requests a second")
+        path, _, query = request.path.partition("?")
+        call: Callable[[], Reply]
+        if match := _ATTRIBUTE.fullmatch(path):
+            method, call = "POST", partial(self._add_attribute, match[1], request)
+        elif match := _SCHEMA.fullmatch(path):
+            method, call = "GET", self._solutions if match[1] else partial(self._schema, query)
+        elif match := _INGEST.fullmatch(path):
+            method, call = "POST", partial(self._ingest, match[1], request)
+        else:
+            return self._error(404, "there is nothing at this address")
+        return call() if request.method == method else self._error(405, "not with this method")
 
-    def _ingest(self, name: str, request: Request) -> tuple[Reply, int]:
+    def _ingest(self, name: str, request: Request) -> Reply:
+        most = self.assumptions.over_limit_status
         if len(request.body) > MAX_BYTES:
-            return self._over_limit(f"a request may have {MAX_BYTES} bytes"), 0
+            return self._error(most, f"a request may have {MAX_BYTES} bytes", code=413)
         said = _object(request)
         if said is None:
-            return self._error(400, "DI_E_00400", "the body is not a JSON object with Content-Type application/json"), 0
+            return self._error(400, "the body is not a JSON object with Content-Type application/json")
         rows, operation = said.get("data"), said.get("operationType", "UPSERT")
         if not isinstance(said.get("solutionName"), str) or not said["solutionName"]:
-            return self._error(400, "DI_E_00400", "solutionName is required"), 0
+            return self._error(400, "solutionName is required")
         if not isinstance(rows, list) or operation not in OPERATIONS:
-            return self._error(400, "DI_E_00400", "data has to be a list and operationType UPSERT or APPEND"), 0
+            return self._error(400, "data must be a list and operationType UPSERT or APPEND")
         if len(rows) > MAX_ROWS[self.contract]:
-            return self._over_limit(f"a request may have {MAX_ROWS[self.contract]} rows"), 0
-        return self._take(name, rows, operation, dry=bool(said.get("dryRun"))), len(rows)
+            return self._error(most, f"a request may have {MAX_ROWS[self.contract]} rows", code=413)
+        return replace(self._take(name, rows, operation, dry=bool(said.get("dryRun"))), n_rows=len(rows))
 
     def _take(self, name: str, rows: list[Any], operation: str, *, dry: bool) -> Reply:
         attributes = self._store.attributes(name)
@@ -136,93 +146,76 @@ class Vendor:
             if fault:
                 faults[place] = fault
         status = self.assumptions.partial_status if faults else 200
-        keeps_out = bool(faults) and (self.assumptions.all_or_nothing or status in (400, 422))
+        all_fail = bool(faults) and (self.assumptions.all_or_nothing or status in (400, 422))
         if not (dry and self.assumptions.dry_run == "documented"):
-            # An optional column that a row leaves out takes its default; one that is null stays null.
+            # An optional column that a row leaves out gets its default; one that is null stays null.
             defaults = {a.name: a.default for a in attributes.values()}
-            good = (
-                [] if keeps_out else [{**defaults, **row} for place, row in enumerate(lowered) if place not in faults]
-            )
-            self._store.buffer(name, operation, good, self._clock())
-            self._store.fail(
-                name, [(f.code, f.category, f.message, lowered[i]) for i, f in faults.items()], self._clock()
-            )
-        entries = [self._entry(place, rows[place], fault) for place, fault in faults.items()]
-        return self._json(status, {"failed": entries})
+            good = [{**defaults, **row} for n, row in enumerate(lowered) if not all_fail and n not in faults]
+            now = self._clock()
+            self._store.buffer(name, operation, good, now)
+            self._store.fail(name, [(f.code, f.category, f.message, lowered[n]) for n, f in faults.items()], now)
+        return self._json({"failed": [self._entry(n, rows[n], fault) for n, fault in faults.items()]}, status=status)
 
     def _entry(self, place: int, row: Any, fault: Fault) -> Any:
         why = {"code": fault.code, "category": fault.category, "message": fault.message}
-        key = (
-            {k: v for k, v in row.items() if str(k).lower() in ("customer_id", "updated_at")}
-            if isinstance(row, dict)
-            else {}
-        )
-        upper = {str(k).upper(): v for k, v in key.items()}
+        names = row.items() if isinstance(row, dict) else ()
+        key = {k: v for k, v in names if str(k).lower() in KEY}
         return {
             "index": {"index": place, **why},
             "index_from_1": {"index": place + 1, **why},
             "key": {**key, **why},
-            "upper_key": {**upper, **why},
+            "upper_key": {**{str(k).upper(): v for k, v in key.items()}, **why},
             "echo": {"row": row, **why},
             "nested": {"key": key, "errors": [why]},
             "text": key.get("customer_id"),
             "nothing": why,
         }[self.assumptions.names_row_by]
 
-    def _schema(self, solution: str, *, only_solutions: bool) -> Reply:
-        names = self._store.names() or ["QP_CUSTOMER_OOTB"]
-        if only_solutions:
-            return self._json(
-                200,
-                {
-                    "solutions": [
-                        {
-                            "solutionName": "QP_OOTB",
-                            "prefix": "QP_",
-                            "suffix": "_OOTB",
-                            "targetSchemaName": "SANDBOX",
-                            "tableCount": len(names),
-                        }
-                    ]
-                },
-            )
+    def _tables(self) -> list[str]:
+        return self._store.names() or [TABLE]
+
+    def _solutions(self) -> Reply:
+        names = {"solutionName": "QP_OOTB", "prefix": "QP_", "suffix": "_OOTB", "targetSchemaName": "SANDBOX"}
+        return self._json({"solutions": [{**names, "tableCount": len(self._tables())}]})
+
+    def _schema(self, query: str) -> Reply:
+        solution = parse_qs(query).get("solutionName", [""])[0]
         if not solution:
-            return self._error(400, "DI_E_00400", "solutionName is required")
+            return self._error(400, "solutionName is required")
         tables = []
-        for name in names:
-            own = [{"columnName": c, "dataType": "datetime" if c == "updated_at" else "string"} for c in COLUMNS]
-            custom = [
-                {"columnName": a.name.upper(), "dataType": a.data_type} for a in self._store.attributes(name).values()
-            ]
-            tables.append({"tableName": name, "columns": own + custom})
-        return self._json(200, {"solutionName": solution, "tables": tables})
+        for name in self._tables():
+            kinds = {c: "datetime" if c == "updated_at" else "string" for c in COLUMNS}
+            kinds |= {a.name.upper(): a.data_type for a in self._store.attributes(name).values()}
+            columns = [{"columnName": column, "dataType": kind} for column, kind in kinds.items()]
+            tables.append({"tableName": name, "columns": columns})
+        return self._json({"solutionName": solution, "tables": tables})
 
     def _add_attribute(self, name: str, request: Request) -> Reply:
         said = _object(request) or {}
         column = said.get("columnName", said.get("attributeName"))
-        checks = said.get("validations") or []
-        kinds = [c.get("type") for c in checks if isinstance(c, dict)]
-        if not said.get("solutionName") or said.get("dataType") not in TYPES or not isinstance(column, str):
-            return self._error(400, "DI_E_00400", f"solutionName, columnName and a dataType of {', '.join(TYPES)}")
-        if not re.fullmatch(r"[A-Z][A-Z0-9_]*", column) or column.lower() in COLUMNS:
-            return self._error(400, "DI_E_00400", "columnName has to be in UPPERCASE, and new")
-        if checks and kinds.count("required") + kinds.count("optional") != 1:
-            return self._error(400, "DI_E_00400", "validations hold exactly one of required and optional")
+        checks = [c for c in said.get("validations") or [] if isinstance(c, dict)]
+        kinds = [c.get("type") for c in checks]
         lengths = {c["type"]: c.get("value") for c in checks if c.get("type") in ("minLength", "maxLength")}
+        if not said.get("solutionName") or said.get("dataType") not in TYPES or not isinstance(column, str):
+            return self._error(400, f"solutionName, columnName and a dataType of {', '.join(TYPES)}")
+        if not re.fullmatch(r"[A-Z][A-Z0-9_]*", column) or column.lower() in COLUMNS:
+            return self._error(400, "columnName must be in UPPERCASE, and new")
+        if checks and kinds.count("required") + kinds.count("optional") != 1:
+            return self._error(400, "validations hold exactly one of required and optional")
         if "nonNull" in kinds and "required" not in kinds:
-            return self._error(400, "DI_E_00400", "nonNull goes with required")
+            return self._error(400, "nonNull goes with required")
         attribute = Attribute(
             column.lower(),
             said["dataType"],
-            "required" in kinds,
-            lengths.get("minLength"),
-            lengths.get("maxLength"),
-            "nonNull" in kinds,
-            said.get("defaultValue"),
+            required="required" in kinds,
+            min_length=lengths.get("minLength"),
+            max_length=lengths.get("maxLength"),
+            non_null="nonNull" in kinds,
+            default=said.get("defaultValue"),
         )
         if not self._store.add_attribute(name, attribute):
-            return self._error(409, "DI_E_00409", "there is a column of this name")
-        return self._json(200, {"columnName": column})
+            return self._error(409, "there is a column of this name")
+        return self._json({"columnName": column})
 
     def _too_fast(self) -> bool:
         now = self._clock()
@@ -231,29 +224,20 @@ class Vendor:
         self._starts.append(now)
         return False
 
-    def _over_limit(self, message: str) -> Reply:
-        return self._error(self.assumptions.over_limit_status, "DI_E_00413", message)
-
-    def _not_allowed(self) -> Reply:
-        return self._error(405, "DI_E_00405", "not with this method")
-
-    def _error(self, status: int, code: str, message: str) -> Reply:
+    def _error(self, status: int, message: str, *, code: int = 0) -> Reply:
         headers = {}
-        if status in (429, 503):
-            headers = {
-                "seconds": {"Retry-After": "1"},
-                "date": {"Retry-After": formatdate(self._clock() + 1, usegmt=True)},
-                "none": {},
-            }[self.assumptions.retry_after]
-        body, kind = {
-            "json": (json.dumps({"code": code, "message": message}).encode(), "application/json"),
+        if status in (429, 503) and (kind := self.assumptions.retry_after) != "none":
+            headers["Retry-After"] = "1" if kind == "seconds" else formatdate(self._clock() + 1, usegmt=True)
+        said = {"code": f"DI_E_{code or status:05}", "message": message}
+        body, media = {
+            "json": (json.dumps(said).encode(), "application/json"),
             "text": (message.encode(), "text/plain"),
             "html": (f"<html><body><h1>{status}</h1></body></html>".encode(), "text/html"),
             "empty": (b"", "text/plain"),
         }[self.assumptions.error_body]
-        return Reply(status, body, {"Content-Type": kind, **headers})
+        return Reply(status, body, {"Content-Type": media, **headers})
 
-    def _json(self, status: int, value: dict[str, Any]) -> Reply:
+    def _json(self, value: dict[str, Any], *, status: int = 200) -> Reply:
         if self.assumptions.request_id:
             value = {"requestId": str(uuid.uuid4()), **value}
         return Reply(status, json.dumps(value, ensure_ascii=False).encode(), {"Content-Type": "application/json"})
