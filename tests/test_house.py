@@ -49,7 +49,9 @@ HOME = {
     "duckdb": {"engine.duckdb"},
     "deltalake": {"ledger.delta"},
     "requests": {"vendor.client"},
-    "sqlite3": {"sending.journal", "sending.lock"},
+    "urllib3": {"vendor.client"},
+    "sqlite3": {"sending.journal"},
+    "filelock": {"sending.lock"},
 }
 
 

@@ -56,14 +56,9 @@ class SchemaCheck(Result):
         return self.columns[self.columns["verdict"] != SAME]
 
     @property
-    def n_differing(self) -> int:
-        """How many columns differ."""
-        return len(self.differing)
-
-    @property
     def ok(self) -> bool:
         """Whether the columns could be read, and none differs."""
-        return not self.problem and not self.n_differing
+        return not self.problem and self.differing.empty
 
     @property
     def lines(self) -> list[str]:
@@ -76,7 +71,7 @@ class SchemaCheck(Result):
         """Return the verdict in one line."""
         if self.problem:
             return f"{self.table} not checked: {self.problem} · {self.label}"
-        n = self.n_differing
+        n = len(self.differing)
         differ = plural(n, "column differs", "columns differ") if n else "no column differs"
         return f"{self.table}: {differ} of {len(self.columns)} · {self.label}"
 
@@ -86,15 +81,12 @@ class SchemaCheck(Result):
             return heading(f"{self.table}: not checked", level=3) + paragraph(self.lines[0])
         tones: dict[str, Tone] = {SAME: "good", ONLY_THEIRS: "warn", ONLY_OURS: "bad", OTHER_TYPE: "bad"}
         counted = [(int((self.columns["verdict"] == v).sum()), v, tone) for v, tone in tones.items()]
-        verdict = "The columns agree" if self.ok else f"{plural(self.n_differing, 'column')} to change before sending"
-        return "".join(
-            [
-                heading(verdict, level=3),
-                badges(counted),
-                paragraph(f"{self.table} · {self.label}", soft=True),
-                frame_table(self.columns if self.ok else self.differing, limit=50),
-            ]
+        verdict = (
+            "The columns agree" if self.ok else f"{plural(len(self.differing), 'column')} to change before sending"
         )
+        where = paragraph(f"{self.table} · {self.label}", soft=True)
+        table = frame_table(self.columns if self.ok else self.differing, limit=50)
+        return heading(verdict, level=3) + badges(counted) + where + table
 
     def to_frame(self) -> pd.DataFrame:
         """Return the columns."""

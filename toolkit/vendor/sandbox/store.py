@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,47 +44,37 @@ class Store:
 
     def buffer(self, name: str, operation: str, rows: Iterable[dict[str, Any]], at: float) -> None:
         """Store accepted rows; `flush` writes them to the tables."""
-        with self._lock, self._db:
-            self._db.executemany(
-                "INSERT INTO buffer (name, operation, at, row) VALUES (?, ?, ?, ?)",
-                [(name, operation, at, json.dumps(row, ensure_ascii=False)) for row in rows],
-            )
+        self._write("INSERT INTO buffer (name, operation, at, row) VALUES (?, ?, ?, ?)",
+                    [(name, operation, at, _json(row)) for row in rows])  # fmt: skip
 
     def fail(self, name: str, rows: Iterable[tuple[str, str, str, Any]], at: float) -> None:
         """Keep rows that did not pass: (code, category, message, row)."""
-        with self._lock, self._db:
-            self._db.executemany(
-                "INSERT INTO failed VALUES (?, ?, ?, ?, ?, ?)",
-                [(name, at, *why, json.dumps(row, ensure_ascii=False)) for *why, row in rows],
-            )
+        self._write(
+            "INSERT INTO failed VALUES (?, ?, ?, ?, ?, ?)", [(name, at, *why, _json(row)) for *why, row in rows]
+        )
 
     def flush(self) -> int:
         """Write the buffer to the tables in the order of arrival; returns the number of rows."""
         with self._lock, self._db:
             rows = self._db.execute("SELECT id, name, operation, row FROM buffer ORDER BY id").fetchall()
             for operation, verb in (("UPSERT", "REPLACE"), ("APPEND", "IGNORE")):
-                self._write(verb, [(name, text) for _, name, said, text in rows if said == operation])
+                keyed = [
+                    (name, row["customer_id"], _utc(row["updated_at"]), text)
+                    for _, name, said, text in rows
+                    if said == operation and (row := json.loads(text))
+                ]
+                self._db.executemany(f"INSERT OR {verb} INTO written VALUES (?, ?, ?, ?)", keyed)
             self._db.executemany("DELETE FROM buffer WHERE id = ?", [(row[0],) for row in rows])
         return len(rows)
 
-    def _write(self, verb: str, rows: list[tuple[str, str]]) -> None:
-        keyed = []
-        for name, text in rows:
-            row = json.loads(text)
-            keyed.append((name, row["customer_id"], _utc(row["updated_at"]), text))
-        self._db.executemany(f"INSERT OR {verb} INTO written VALUES (?, ?, ?, ?)", keyed)
-
     def oldest_in_buffer(self) -> float | None:
         """Return when the oldest row in the buffer came."""
-        with self._lock:
-            return self._db.execute("SELECT min(at) FROM (SELECT at FROM buffer ORDER BY id LIMIT 1)").fetchone()[0]  # type: ignore[no-any-return]
+        oldest: float | None = self._read("SELECT min(at) FROM (SELECT at FROM buffer ORDER BY id LIMIT 1)")[0][0]
+        return oldest
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table's rows, every version, in the order of their keys."""
-        with self._lock:
-            found = self._db.execute(
-                "SELECT row FROM written WHERE name = ? ORDER BY customer_id, updated_at", (name,)
-            ).fetchall()
+        found = self._read("SELECT row FROM written WHERE name = ? ORDER BY customer_id, updated_at", name)
         columns = [*COLUMNS, *self.attributes(name)]
         frame = pd.DataFrame([json.loads(row) for (row,) in found], columns=columns)
         times = pd.to_datetime(frame["updated_at"], utc=True, format="ISO8601").dt.as_unit("us")
@@ -93,41 +83,28 @@ class Store:
 
     def failed_rows(self, name: str) -> pd.DataFrame:
         """Return the rows that did not pass: ``code, category, message`` and the row's own columns."""
-        with self._lock:
-            found = self._db.execute(
-                "SELECT code, category, message, row FROM failed WHERE name = ?", (name,)
-            ).fetchall()
+        found = self._read("SELECT code, category, message, row FROM failed WHERE name = ?", name)
         rows = [json.loads(row) for *_, row in found]
         why = pd.DataFrame([row[:3] for row in found], columns=["code", "category", "message"])
         return why.join(pd.DataFrame([r if isinstance(r, dict) else {} for r in rows], columns=list(COLUMNS)))
 
     def names(self) -> list[str]:
         """Return the names of the tables that hold rows or custom columns."""
-        with self._lock:
-            found = self._db.execute("SELECT name FROM written UNION SELECT name FROM attribute ORDER BY name")
-            return [n for (n,) in found]
+        return [n for (n,) in self._read("SELECT name FROM written UNION SELECT name FROM attribute ORDER BY name")]
 
     def attributes(self, name: str) -> dict[str, Attribute]:
         """Return the custom columns of a table."""
-        with self._lock:
-            found = self._db.execute("SELECT facts FROM attribute WHERE name = ? ORDER BY rowid", (name,)).fetchall()
+        found = self._read("SELECT facts FROM attribute WHERE name = ? ORDER BY rowid", name)
         return {a.name: a for a in (Attribute(**json.loads(facts)) for (facts,) in found)}
 
     def add_attribute(self, name: str, attribute: Attribute) -> bool:
-        """Add a custom column; False if it is there."""
-        facts: Mapping[str, Any] = attribute.__dict__
-        with self._lock, self._db:
-            cursor = self._db.execute(
-                "INSERT OR IGNORE INTO attribute VALUES (?, ?, ?)", (name, attribute.name, json.dumps(facts))
-            )
-        return cursor.rowcount == 1
+        """Add a custom column; False if it exists."""
+        facts = _json(attribute.__dict__)
+        return self._write("INSERT OR IGNORE INTO attribute VALUES (?, ?, ?)", [(name, attribute.name, facts)]) == 1
 
     def log(self, at: float, method: str, path: str, status: int, n_rows: int, digest: str) -> None:
         """Log a request, without its headers."""
-        with self._lock, self._db:
-            self._db.execute(
-                "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?)", (at, method, path, status, n_rows, digest)
-            )
+        self._write("INSERT INTO request VALUES (?, ?, ?, ?, ?, ?)", [(at, method, path, status, n_rows, digest)])
 
     def requests(self) -> pd.DataFrame:
         """Return the log of requests."""
@@ -138,6 +115,18 @@ class Store:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    def _write(self, sql: str, rows: list[tuple[Any, ...]]) -> int:
+        with self._lock, self._db:
+            return self._db.executemany(sql, rows).rowcount
+
+    def _read(self, sql: str, *values: str) -> list[Any]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _utc(text: str) -> str:
