@@ -161,15 +161,16 @@ def work(run: Run, server: Faulty) -> None:
     (root / "out" / "digest.txt").write_text(f"{plan.digest} {plan.summary()}")
     server.faults.extend(echoes(run.token))
     run.attempt(lambda: push(plan, **options))
-    while server.faults or status(settings=settings).open_push:
+    while server.faults:
         before = len(server.faults)
         if status(settings=settings).open_push:
             run.attempt(lambda: resume(**options))
+        else:  # the vendor took nothing of it, or all that was left
+            run.attempt(lambda: push(planned("first.csv"), **options))
         if len(server.faults) == before:  # the rest waits for the analyst to settle it
             break
-    found = run.keep(status(settings=settings))
-    name = found.pushes["push"].iloc[0]
-    assert found.pushes[["refused", "unknown"]].iloc[0].gt(0).all()
+    found = run.keep(status(settings=settings)).pushes
+    name = found.loc[found["refused"].gt(0) & found["unknown"].gt(0), "push"].iloc[0]
     run.attempt(lambda: settle(name, accepted="all", reason="seen in the table", settings=settings, pace=pace))
     run.attempt(lambda: abandon(settings=settings, pace=pace))
     server.faults.extend(echoes(run.token)[:1])

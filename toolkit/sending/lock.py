@@ -23,11 +23,6 @@ from toolkit.files import clear_unfinished, keep
 from toolkit.tables import author
 
 
-def now() -> datetime:
-    """Return the present moment, UTC."""
-    return datetime.now(UTC)
-
-
 @contextlib.contextmanager
 def locked(path: Path, *, wait_s: float) -> Iterator[None]:
     """Hold the lock of a file, which is made if it is missing, for this user only.
@@ -44,7 +39,9 @@ def locked(path: Path, *, wait_s: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def only_pusher(folder: Path, target: str, *, clock: Callable[[], datetime] = now) -> Iterator[None]:
+def only_pusher(
+    folder: Path, target: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Iterator[None]:
     """Hold the right to push to a target; first remove what a killed process left half written there.
 
     Raises

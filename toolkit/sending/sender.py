@@ -344,24 +344,23 @@ class Sender:
 
     def _stop_if_useless(self, batch: _Batch, verdict: Verdict) -> None:
         host, message = self._client.host, verdict.message
-        error, text = StoppedError, ""
-        if verdict.kind == "unauthorized":
-            error, text = (
-                AuthorizationError,
-                f"{host} refused the token ({message}): set PEAK_AUTH_TOKEN to a valid one",
-            )
-        elif verdict.kind == "nowhere":
-            names = "TOOLKIT_BASE_URL, TOOLKIT_PATH_STYLE, TOOLKIT_PREFIX and TOOLKIT_SUFFIX"
-            error, text = AddressError, f"There is nothing at {self._client.url} ({message}): check {names}"
-        elif verdict.kind == "stop":
-            text = f"{host} gave an answer that names no row ({message}): ask the vendor what it means"
-        elif batch.cuts.hopeless:
-            text = (
-                f"The vendor refuses whole requests and names no row ({message or 'no reason given'}): fix the setting "
-                "that is wrong, such as TOOLKIT_SOLUTION, or the rows"
-            )
-        if text:
+        names = "TOOLKIT_BASE_URL, TOOLKIT_PATH_STYLE, TOOLKIT_PREFIX and TOOLKIT_SUFFIX"
+        stops: dict[str, tuple[type[StoppedError], str]] = {
+            "unauthorized": (AuthorizationError, f"{host} refused the token ({message}): set a valid PEAK_AUTH_TOKEN"),
+            "nowhere": (AddressError, f"There is nothing at {self._client.url} ({message}): check {names}"),
+            "stop": (
+                StoppedError,
+                f"{host} gave an answer that names no row ({message}): ask the vendor what it means",
+            ),
+        }
+        if verdict.kind in stops:
+            error, text = stops[verdict.kind]
             raise error(f"{text}, then {self._way_on}.")
+        if batch.cuts.hopeless:
+            raise StoppedError(
+                f"The vendor refuses whole requests and names no row ({message or 'no reason given'}): fix the setting "
+                f"that is wrong, such as TOOLKIT_SOLUTION, or the rows, then {self._way_on}."
+            )
 
     def _stop_for_unresolved(self) -> None:
         first = self._rows["source_row"].take(pa.array(sorted(self._aside)[:_MOST_NAMED])).to_pylist()

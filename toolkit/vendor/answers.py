@@ -282,10 +282,18 @@ def _parsed(answer: Answer) -> dict[str, Any] | None:
     if not answer.complete:
         return None
     try:
-        said = json.loads(answer.body.decode("utf-8-sig"))
+        said = json.loads(answer.body.decode("utf-8-sig"), object_pairs_hook=_once)
     except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object with the same name twice: it is not clear which of the two counts."""
+    found = dict(members)
+    if len(found) < len(members):
+        raise ValueError("a name occurs twice")
+    return found
 
 
 def _message(said: dict[str, Any] | None, answer: Answer) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import pandas as pd
 
 from toolkit.errors import SandboxError
+
+
+def _assumed(value: Any, means: str) -> Any:
+    return field(default=value, metadata={"means": means})
 
 
 @dataclass(frozen=True)
@@ -25,27 +29,19 @@ class Assumptions:
     '207'
     """
 
-    names_row_by: Literal["index", "index_from_1", "key", "upper_key", "echo", "nested", "text", "nothing"] = field(
-        default="index", metadata={"means": "how an entry of `failed` says which row it is about"}
+    names_row_by: Literal["index", "index_from_1", "key", "upper_key", "echo", "nested", "text", "nothing"] = _assumed(
+        "index", "how an entry of `failed` says which row it is about"
     )
-    partial_status: Literal[200, 207, 400, 422] = field(
-        default=200, metadata={"means": "the status when some rows pass and some do not"}
+    partial_status: Literal[200, 207, 400, 422] = _assumed(200, "the status when some rows pass and some do not")
+    all_or_nothing: bool = _assumed(False, "whether one bad row makes its whole request fail")
+    error_body: Literal["json", "text", "html", "empty"] = _assumed("json", "the body of a 4xx or 5xx")
+    retry_after: Literal["seconds", "date", "none"] = _assumed("seconds", "how 429 and 503 say when to try again")
+    request_id: bool = _assumed(True, "whether an answer carries a request id")
+    over_limit_status: Literal[400, 413, 429] = _assumed(413, "the status of a request with too many rows or bytes")
+    dry_run: Literal["documented", "ignored"] = _assumed(
+        "documented", "whether dryRun is honoured; if it is ignored, the rows are written"
     )
-    all_or_nothing: bool = field(default=False, metadata={"means": "whether one bad row makes its whole request fail"})
-    error_body: Literal["json", "text", "html", "empty"] = field(
-        default="json", metadata={"means": "the body of a 4xx or 5xx"}
-    )
-    retry_after: Literal["seconds", "date", "none"] = field(
-        default="seconds", metadata={"means": "how 429 and 503 say when to try again"}
-    )
-    request_id: bool = field(default=True, metadata={"means": "whether an answer carries a request id"})
-    over_limit_status: Literal[400, 413, 429] = field(
-        default=413, metadata={"means": "the status of a request with too many rows or bytes"}
-    )
-    dry_run: Literal["documented", "ignored"] = field(
-        default="documented", metadata={"means": "whether dryRun is honoured; if it is ignored, the rows are written"}
-    )
-    flush_s: float = field(default=1800.0, metadata={"means": "seconds between two writes of the buffer to the table"})
+    flush_s: float = _assumed(1800.0, "seconds between two writes of the buffer to the table")
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
