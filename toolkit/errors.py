@@ -10,7 +10,7 @@
     │   └── CorrectionError     a correction is unknown, or lacks what it needs
     ├── LedgerError             the ledger is not readable, or belongs to another target
     ├── PlanError               a plan cannot be made, or no longer fits what it was made for
-    │   └── GuardError          a guard speaks that was not overruled; nothing was sent
+    │   └── GuardError          a guard blocks the push; nothing was sent
     ├── JournalError            the record of a push cannot be used
     │   ├── OpenPushError       an earlier push is still open
     │   └── NothingOpenError    there is no open push to resume or abandon
@@ -81,7 +81,7 @@ class PlanError(ToolkitError):
 
 
 class GuardError(PlanError):
-    """A guard speaks that was not overruled; nothing was sent."""
+    """A guard blocks the push; nothing was sent."""
 
 
 class JournalError(ToolkitError):
