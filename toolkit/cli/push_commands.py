@@ -30,12 +30,12 @@ from toolkit.config import Settings
 from toolkit.display import plural
 from toolkit.errors import InputError
 from toolkit.ledger import Ledger
-from toolkit.pushing import Named, Repush, correct_customers
-from toolkit.pushing import history as chronicle
+from toolkit.pushing import Named, PushPlan, plan_correction, push_history, push_report
 from toolkit.pushing import repush as replanned
 from toolkit.pushing import revert as reverted
 from toolkit.pushing import seed as seeded
 from toolkit.pushing import settle as settled
+from toolkit.quality import read_corrections, read_patch
 from toolkit.vendor import check_schema
 
 Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask.")]
@@ -58,7 +58,7 @@ def amend(
     if not pairs or not all(equals for _, equals, _ in pairs):
         raise InputError("amend takes column=value, such as customer_category=Retail.")
     changed = {column.strip(): value or None for column, _, value in pairs}
-    planned = correct_customers({customer_id: changed}, reason=reason, settings=settings, allow=names(allow))
+    planned = plan_correction({customer_id: changed}, reason=reason, settings=settings, allow=names(allow))
     return _sent(planned, settings, yes, json)
 
 
@@ -66,7 +66,7 @@ def repush(
     name: str,
     /,
     *,
-    mended: Path | None = None,
+    patch: Path | None = None,
     whole: bool = False,
     reason: str = "",
     allow: Allow = (),
@@ -77,15 +77,18 @@ def repush(
 
     Parameters
     ----------
-    mended
-        The workbook of the refused rows, as 'report --excel' wrote it and the data owner mended it.
+    patch
+        The review sheet of the refused rows that the data owner sent back, or a patch.
     whole
         Send what was accepted as well.
     reason
         Why, for the ledger.
     """
     settings = labelled()
-    planned = replanned(name, mended=mended, whole=whole, reason=reason, settings=settings, allow=names(allow))
+    read = read_corrections if patch and patch.suffix.lower() == ".xlsx" else read_patch
+    planned = replanned(
+        name, patch=read(patch) if patch else None, whole=whole, reason=reason, settings=settings, allow=names(allow)
+    )
     return _sent(planned, settings, yes, json)
 
 
@@ -132,7 +135,7 @@ def settle(
 
 def pushes(*, json: Json = False) -> int:
     """List every push to the target, those of colleagues on a shared ledger too."""
-    found = chronicle.pushes(settings=labelled())
+    found = push_history(settings=labelled())
     show(found, json, [f"  {line}" for line in found.to_frame().to_string(index=False).splitlines()])
     return OK
 
@@ -143,9 +146,9 @@ def report(name: str = "", /, *, excel: Path | None = None, json: Json = False) 
     Parameters
     ----------
     excel
-        Write the refused rows as a workbook for the data owner; 'repush --mended' takes it back.
+        Write the refused rows as a review sheet for the data owner; 'repush --patch' takes it back.
     """
-    found = chronicle.report(name, settings=labelled())
+    found = push_report(name, settings=labelled())
     if excel:
         require_free(excel)
         say(f"  refused rows written to {found.to_excel(excel)}")
@@ -216,8 +219,8 @@ def schema(*, json: Json = False) -> int:
 LATER: tuple[Any, ...] = (amend, repush, revert, settle, report, pushes, seed, retract, release, schema)
 
 
-def _sent(planned: Repush, settings: Settings, yes: bool, json: bool) -> int:
-    for line in (planned.summary(), *plan_lines(planned.plan), *left_out_lines(planned)):
+def _sent(planned: PushPlan, settings: Settings, yes: bool, json: bool) -> int:
+    for line in (planned.summary(), *plan_lines(planned), *left_out_lines(planned)):
         say(line)
     result = send(planned, settings, yes=yes)
     show(result, json, fate_lines(result))

@@ -16,14 +16,14 @@ from toolkit.display import Result, plural
 from toolkit.errors import InputError
 from toolkit.ledger import WAYS_IN, Diff
 from toolkit.model import ID, Delivery
-from toolkit.pushing import PushPlan, PushReport, Repush, Status, push
+from toolkit.pushing import PushPlan, PushReport, Status, push
 from toolkit.quality import PATCH, Profile, ValidationReport, correct, validate
 from toolkit.reading import MappingSuggestion, read_customers
 from toolkit.vendor import check_schema
 
 OK, FINDINGS, ERROR, INTERRUPTED = 0, 1, 2, 130
 
-Allow = Annotated[tuple[str, ...], Parameter(help="A guard to overrule by its name, or all; may be repeated.")]
+Allow = Annotated[tuple[str, ...], Parameter(help="A guard to allow by its name, or all; may be repeated.")]
 Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
 
 
@@ -119,7 +119,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def send(planned: PushPlan | Repush, settings: Settings, *, yes: bool, reason: str = "") -> PushReport:
+def send(plan: PushPlan, settings: Settings, *, yes: bool, reason: str = "") -> PushReport:
     """Push what is planned, having said how the vendor's columns differ, and asked for a yes unless it was given.
 
     What a guard holds back goes to `push` at once, which refuses it: no request leaves, and nobody is asked.
@@ -129,10 +129,9 @@ def send(planned: PushPlan | Repush, settings: Settings, *, yes: bool, reason: s
     InputError
         If nobody is there to say yes, or the answer is another one.
     """
-    plan = planned.plan if isinstance(planned, Repush) else planned
-    if plan.n_rows and all(guard.overruled for guard in plan.guards):
+    if plan.n_rows and all(guard.allowed for guard in plan.guards):
         _confirm(plan.n_rows, settings, yes=yes)
-    return push(planned, settings=settings, reason=reason, schema_check=False)
+    return push(plan, settings=settings, reason=reason, schema_check=False)
 
 
 def _confirm(n_rows: int, settings: Settings, *, yes: bool) -> None:
@@ -194,9 +193,9 @@ def finding_lines(report: ValidationReport) -> list[str]:
 
 
 def plan_lines(planned: PushPlan) -> list[str]:
-    """Say which guards speak and what overrules each, what is left out, and its way in."""
+    """Say which guards found something and how to allow each, what is left out, and its way in."""
     guards = [
-        f"  guard {g.name}: {g.message}" + (" Overruled." if g.overruled else f" To overrule it: --allow {g.name}")
+        f"  guard {g.name}: {g.message}" + (" Allowed." if g.allowed else f" To allow it: --allow {g.name}")
         for g in planned.guards
     ]
     return guards + [
@@ -206,11 +205,13 @@ def plan_lines(planned: PushPlan) -> list[str]:
     ]
 
 
-def left_out_lines(planned: Repush) -> list[str]:
+def left_out_lines(planned: PushPlan) -> list[str]:
     """Say which rows are not sent again, and why."""
-    shown = planned.left_out.head(MOST).to_dict("records")
-    more = planned.n_left_out - len(shown)
-    return [f"  left out: {r[ID]}, {r['why']}" for r in shown] + ([f"  and {more:,} more"] if more else [])
+    shown = planned.not_sent.head(MOST).to_dict("records")
+    more = len(planned.not_sent) - len(shown)
+    return [f"  left out: {r[ID]}, {r['state']}: {r['why']}" for r in shown] + (
+        [f"  and {more:,} more"] if more else []
+    )
 
 
 def fate_lines(result: PushReport) -> list[str]:
@@ -224,8 +225,8 @@ def fate_lines(result: PushReport) -> list[str]:
         lines.append(f"  and {result.n_refused - MOST:,} more refused rows")
     if result.n_refused and result.state != "dry run":
         lines.append(
-            f"  To mend them: 'toolkit report {result.push} --excel refused.xlsx', and when it comes back mended "
-            f"'toolkit repush {result.push} --mended refused.xlsx'."
+            f"  To fix them: 'toolkit report {result.push} --excel refused.xlsx', and when the sheet comes back "
+            f"'toolkit repush {result.push} --patch refused.xlsx'."
         )
     unknown = result.unknown.head(MOST).to_dict("records")
     lines += [f"  unknown, sent and without an answer: source_row {r['source_row']}, {r[ID]}" for r in unknown]
