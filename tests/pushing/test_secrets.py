@@ -38,13 +38,13 @@ from toolkit import (
     add_attribute,
     check_schema,
     correct,
-    correct_customers,
     diff,
     patch_between,
+    plan_correction,
     plan_push,
     profile,
     push,
-    pushes,
+    push_history,
     read_customers,
     repush,
     resume,
@@ -179,7 +179,7 @@ def work(run: Run, server: Faulty) -> None:
     for again in (
         lambda: repush(name, settings=settings),
         lambda: revert(name, settings=settings),
-        lambda: correct_customers({"C0002": {"customer_category": "Online"}}, reason="a call", settings=settings),
+        lambda: plan_correction({"C0002": {"customer_category": "Online"}}, reason="a call", settings=settings),
     ):
         if (made := run.attempt(again)) is not None:
             server.faults.extend(echoes(run.token)[4:6])
@@ -193,7 +193,7 @@ def work(run: Run, server: Faulty) -> None:
             server.faults.append(fault)
             run.attempt(call)
             server.faults.clear()
-    run.keep(pushes(settings=settings))
+    run.keep(push_history(settings=settings))
     snapshot = run.keep(Ledger.of(settings).snapshot())
     run.keep(profile(snapshot.frame))
     run.keep(suggest_mapping(root / "in" / "first.csv"))
@@ -277,7 +277,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def test_the_run_met_every_kind_of_fault(run: Run) -> None:
     names = {type(thing).__name__ for thing in run.made}
-    assert {"AuthorizationError", "AddressError", "StoppedError", "PushReport", "Repush", "Status", "PushHistory",
+    assert {"AuthorizationError", "AddressError", "StoppedError", "PushReport", "Status", "PushHistory",
             "SchemaCheck", "Snapshot", "PushPlan", "Diff", "ValidationReport", "Client"} <= names  # fmt: skip
     assert "urllib3.connectionpool" in run.said["log"] or "Starting new HTTP connection" in run.said["log"]
     said = "\n".join(run.said.values())
