@@ -334,7 +334,7 @@ def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) ->
     assert ready.body().startswith("<h3>Ready: 2 rows in 1 request, less than a second")
 
 
-def test_the_first_body_is_shown_and_of_a_long_one_its_ends(customers) -> None:
+def test_the_first_body_is_shown_and_of_a_long_one_its_beginning(customers) -> None:
     settings = Settings()
     plan = plan_push(diff(empty_frame(), customers(1_200)), settings=settings)
     bodies = [body for *_, body in plan.envelope.bodies(plan.rows)]
@@ -344,7 +344,7 @@ def test_the_first_body_is_shown_and_of_a_long_one_its_ends(customers) -> None:
     assert re.findall(r"<th(?: [^>]*)?>(.*?)</th>", sent)[:2] == ["source_row", "customer_id"]
     assert re.findall(r"C0000\d", sent) == [f"C{n:05d}" for n in range(8)]
     body = bodies[0].decode()
-    assert [unescape(said) for said in shown] == [f"{body[:600]} … {len(body) - 1200:,} characters … {body[-600:]}"]
+    assert [unescape(said) for said in shown] == [f"{body[:1199]}…"]
     short = replace(plan, batches=(), rows=plan.rows.slice(0, 0))
     assert "<pre" not in short.body()
 

@@ -30,8 +30,9 @@ from toolkit.vendor import Batch, Envelope
 
 _KEPT = ("source", "kind", "n_quarantined", "names", "datetime", "timezone")
 """What the journal keeps of a delivery, with its digest and its keys."""
-_SHOWN = 600
-"""Characters of a body that a page shows at each end."""
+_SHOWN = 1_200
+"""Characters of the first body that a page shows."""
+_BODY = '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px">{}</pre>'
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,7 +129,7 @@ class PushPlan(Result):
         else:
             parts.append(excluded)
         found = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True).reindex(columns=NOT_SENT)
-        return found.assign(why=found["why"].fillna(found["state"].map(WAYS_IN)))
+        return found.assign(why=found["why"].astype("str").fillna(found["state"].map(WAYS_IN)))
 
     def request(self, number: int) -> bytes:
         """Return the body of a request by its number; -1 is the last."""
@@ -200,7 +201,7 @@ class PushPlan(Result):
                 heading("Sent, oldest first"),
                 frame_table(typed_frame(self.rows.slice(0, 8)).set_index("source_row"), index="source_row", limit=8),
                 heading("First body"),
-                _shortened(self.request(0)),
+                Markup(_BODY.format(escape(self.request(0).decode(), limit=_SHOWN))),
             ]
         return "".join(parts)
 
@@ -262,13 +263,6 @@ class PushPlan(Result):
             self.ledger_version, f"version {self.ledger_version} of the ledger"
         )
         return f"plan {self.digest[:12]}, bound to its rows, target, contract and {version}"
-
-
-def _shortened(body: bytes) -> Markup:
-    text = body.decode()
-    if len(text) > 2 * _SHOWN:
-        text = f"{text[:_SHOWN]} … {len(text) - 2 * _SHOWN:,} characters … {text[-_SHOWN:]}"
-    return Markup(f'<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px">{escape(text)}</pre>')
 
 
 NOT_SENT = ["source_row", *CUSTOMER.key, "state", "why"]

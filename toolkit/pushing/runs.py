@@ -90,7 +90,7 @@ def push(
     """
     _require_plan(plan)
     chosen, pace = current(settings), pace or Pace()
-    with _alone(chosen, pace) as journal:
+    with alone(chosen, pace) as journal:
         journal.refuse_if_open()
         ledger = Ledger.of(chosen)
         recorder = Recorder(journal, ledger)
@@ -128,7 +128,7 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         As `push`.
     """
     chosen, pace = current(settings), pace or Pace()
-    with _alone(chosen, pace) as journal:
+    with alone(chosen, pace) as journal:
         begun, ledger = journal.load(journal.require_open().id), Ledger.of(chosen)
         recorder = Recorder(journal, ledger)
         require_resumable(journal, begun, ledger, chosen)
@@ -155,7 +155,7 @@ def abandon(*, settings: Settings | None = None, pace: Pace | None = None, rows_
         If the file of its rows is lost, and `rows_lost` is not given.
     """
     chosen, pace = current(settings), pace or Pace()
-    with _alone(chosen, pace) as journal:
+    with alone(chosen, pace) as journal:
         record, recorder, lost = journal.require_open(), Recorder(journal, Ledger.of(chosen)), ""
         try:
             begun = journal.load(record.id)
@@ -264,7 +264,7 @@ def _no_rows(n_rows: int) -> pa.Table:
 
 
 @contextlib.contextmanager
-def _alone(settings: Settings, pace: Pace) -> Iterator[Journal]:
+def alone(settings: Settings, pace: Pace) -> Iterator[Journal]:
     """Open the target's journal as the only process that pushes."""
     folder = settings.target_folder()
     with (

@@ -16,7 +16,8 @@ from toolkit.model import ID
 from toolkit.pushing.checks import require_recent, require_same_columns
 from toolkit.pushing.recording import Recorder
 from toolkit.pushing.report import PushReport, name_of, report_of
-from toolkit.sending import SETTLED, Fate, Journal, LoadedPush, Pace, Receipt, only_pusher
+from toolkit.pushing.runs import alone
+from toolkit.sending import SETTLED, Fate, LoadedPush, Pace, Receipt
 from toolkit.tables import author
 
 Named = Literal["all"] | Iterable[str | int]
@@ -58,12 +59,8 @@ def settle(
     name = name_of(push)
     if not (isinstance(reason, str) and reason.strip()):
         raise InputError("settle() takes a reason: how it is known what became of the rows.")
-    chosen, pace = current(settings), pace or Pace()
-    folder = chosen.target_folder()
-    with (
-        only_pusher(folder, chosen.target, clock=pace.now),
-        Journal(folder, chosen.target, clock=pace.now) as journal,
-    ):
+    chosen = current(settings)
+    with alone(chosen, pace or Pace()) as journal:
         loaded, ledger = journal.load(name), Ledger.of(chosen)
         recorder = Recorder(journal, ledger)
         require_same_columns(loaded, ledger)  # before anything is recorded
