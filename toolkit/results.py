@@ -11,7 +11,7 @@ from toolkit.lazy import on_first_use
 if TYPE_CHECKING:
     from toolkit.ledger import Diff, Snapshot
     from toolkit.model import Delivery
-    from toolkit.pushing import PushHistory, PushPlan, PushReport, Repush, Status
+    from toolkit.pushing import PushHistory, PushPlan, PushReport, Status
     from toolkit.quality import Correction, Drift, Patch, Patched, Preview, Profile, ValidationReport
     from toolkit.reading import MappingSuggestion
     from toolkit.vendor import SchemaCheck
@@ -31,7 +31,6 @@ __all__ = [
     "PushHistory",
     "PushPlan",
     "PushReport",
-    "Repush",
     "SchemaCheck",
     "Snapshot",
     "Status",

@@ -16,15 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.pushing.test_killing import N_ROWS, REFUSED, Run, vendor
 from tests.support.faults import Recorder, Steps, watched
+from tests.support.killing import N_ROWS, REFUSED, Run
 from toolkit.errors import NothingOpenError, StoppedError, ToolkitError
 from toolkit.files import keep
 from toolkit.ledger.ledger import Ledger
+from toolkit.pushing.history import status
 from toolkit.pushing.planning import PushPlan
-from toolkit.pushing.runs import status
-
-__all__ = ["vendor"]  # the fixture
 
 
 def no_space(step: str) -> None:
@@ -78,9 +76,9 @@ def require_whole(run: Run) -> None:
 
 @pytest.mark.parametrize(("fault", "step", "at"), FAULTS, ids=[f"{f.__name__} at {s} {n}" for f, s, n in FAULTS])
 def test_a_disk_that_fails_loses_nothing(
-    vendor: Recorder, tmp_path: Path, customers: Callable, fault: Callable[[str], None], step: str, at: int
+    recorder: Recorder, tmp_path: Path, customers: Callable, fault: Callable[[str], None], step: str, at: int
 ) -> None:
-    run = Run("disk", tmp_path / "home", vendor)
+    run = Run("disk", tmp_path / "home", recorder)
     plan = run.plan(customers(N_ROWS))
     steps = Steps(fault, at=at, only=step)
     said: ToolkitError | None = None
@@ -92,17 +90,17 @@ def test_a_disk_that_fails_loses_nothing(
     assert said is None or isinstance(said, StoppedError) or str(tmp_path) in str(said)  # it names the place
     assert len(steps.names) >= at, "the fault never came"
     accepted = set(Ledger.of(run.settings).snapshot().frame["customer_id"])
-    assert accepted <= {customer_id for customer_id, _ in vendor.table(run.name)}  # none that never arrived
+    assert accepted <= {customer_id for customer_id, _ in recorder.table(run.name)}  # none that never arrived
     try_again(run, plan)
     require_whole(run)
-    twice = [n for n in Counter(vendor.taken[run.name]).values() if n > 1]
+    twice = [n for n in Counter(recorder.taken[run.name]).values() if n > 1]
     assert len(twice) <= 1  # at most what was on its way when the disk failed
 
 
 @pytest.fixture
-def stopped(vendor: Recorder, tmp_path: Path, customers: Callable) -> Run:
+def stopped(recorder: Recorder, tmp_path: Path, customers: Callable) -> Run:
     """A push that stopped half way, since the disk under its journal failed."""
-    run = Run("flip", tmp_path / "home", vendor)
+    run = Run("flip", tmp_path / "home", recorder)
     plan = run.plan(customers(N_ROWS))
     with watched(Steps(broken_database, at=11, only="sql COMMIT, before")), pytest.raises(ToolkitError):
         run.go(plan)
@@ -112,11 +110,11 @@ def stopped(vendor: Recorder, tmp_path: Path, customers: Callable) -> Run:
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=st.floats(0, 1, exclude_max=True))
-def test_a_journal_that_is_cut_makes_nothing_up(stopped: Run, vendor: Recorder, tmp_path: Path, where: float) -> None:
+def test_a_journal_that_is_cut_makes_nothing_up(stopped: Run, recorder: Recorder, tmp_path: Path, where: float) -> None:
     copy = tmp_path / "copy"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(stopped.home, copy)
-    damaged = Run("flip", copy, vendor)
+    damaged = Run("flip", copy, recorder)
     path = copy / "targets" / "sandbox" / "journal.sqlite"
     content = path.read_bytes()
     path.write_bytes(content[: int(where * len(content))])
@@ -124,7 +122,7 @@ def test_a_journal_that_is_cut_makes_nothing_up(stopped: Run, vendor: Recorder, 
         with suppress(ToolkitError):  # any other error is a fault
             act()
     held = set(Ledger.of(damaged.settings).snapshot().frame["customer_id"])
-    assert held <= {customer_id for customer_id, _ in vendor.table("flip")}
+    assert held <= {customer_id for customer_id, _ in recorder.table("flip")}
     assert REFUSED not in held
 
 

@@ -44,15 +44,15 @@ def by_hand(file: Path) -> tuple[dict[str, Company], list[int], list[int]]:
 
 
 def guards_by_hand(good: dict[str, Company], held: dict[str, Company], last: dict[str, Company]) -> list[str]:
-    """The guards that have to speak: a fifth of the customers changed, a twentieth gone, a first id with a dash."""
+    """The guards that must block: a fifth of the customers changed, a twentieth gone, a first id with a dash."""
     changed = [i for i in good.keys() & held.keys() if good[i] != held[i]]
     dashed = [i for i in good.keys() - held.keys() if "-" in i]
-    speaking = {
+    found = {
         "changed": len(changed) > 0.2 * len(held),
         "absent": len(last.keys() - good.keys()) > 0.05 * len(last),
         "id_form": bool(held and dashed) and not any("-" in i for i in held),
     }
-    return [name for name, speaks in speaking.items() if speaks]
+    return [name for name, blocks in found.items() if blocks]
 
 
 def written(folder: Path, header: str) -> Path:
@@ -106,12 +106,12 @@ def test_twelve_real_deliveries_send_what_is_new_and_nothing_else(
             before = len(sandbox.table())
             _, planned = run("plan", *given)
             sending = ["push", *given, "--plan", planned["plan"], "--yes", "--reason", date]
-            speaking = guards_by_hand(good, held, last)
-            allowed = [word for name in speaking for word in ("--allow", name)]
-            if speaking:  # years lie between the deliveries, so they differ by more than the guards let pass
+            blocking = guards_by_hand(good, held, last)
+            allowed = [word for name in blocking for word in ("--allow", name)]
+            if blocking:  # years lie between the deliveries, so they differ by more than the guards allow
                 code, refused = run(*sending)
                 assert code == 2, file.name
-                assert f"If that is as it should be: {' '.join(allowed)}, or" in refused["error"], file.name
+                assert f"If this is intended: {' '.join(allowed)}, or" in refused["error"], file.name
                 assert len(sandbox.table()) == before, file.name
             code, pushed = run(*sending, *allowed)
             assert code == (1 if ragged or twice else 0), file.name

@@ -1,27 +1,26 @@
-"""correct_customers(), repush(), revert(): what is sent anew, what is left out and why, what the ledger says of it."""
+"""plan_correction(), repush(), revert(): what is sent again, what is left out and why, and what the ledger keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from tests.pushing.test_runs import BAD, Place, fates, refuse_bad, vendor
 from tests.support.clocks import Clock
+from tests.support.place import BAD, Place, edited, fates, refuse_bad, vendor
 from tests.support.workbooks import cells_of
 from toolkit.config.settings import Settings
 from toolkit.errors import CorrectionError, InputError, LedgerError, NothingOpenError, OpenPushError, PlanError
-from toolkit.ledger.diffing import diff
+from toolkit.ledger.diffing import WAYS_IN, diff
 from toolkit.ledger.ledger import Ledger
-from toolkit.pushing.planning import plan_push
-from toolkit.pushing.repushing import Repush, correct_customers, repush, revert
+from toolkit.pushing.planning import PushPlan, plan_push
+from toolkit.pushing.repushing import plan_correction, repush, revert
 from toolkit.pushing.runs import dry_run, push
-from toolkit.pushing.settling import settle
+from toolkit.quality.patches import patch_between
 from toolkit.quality.review_sheet import read_review_sheet
 from toolkit.reading.customers import read_customers
 from toolkit.tables.writing import write_table
@@ -30,14 +29,8 @@ from toolkit.vendor.sandbox import DROPPED, Reply
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def place(clock: Clock) -> Iterator[Place]:
-    with vendor(clock) as sandbox:
-        yield Place(sandbox, clock)
-
-
-def whys(done: Repush) -> dict[str, str]:
-    return dict(zip(done.left_out["customer_id"], done.left_out["why"], strict=True))
+def whys(done: PushPlan) -> dict[str, str]:
+    return dict(zip(done.not_sent["customer_id"], done.not_sent["why"], strict=True))
 
 
 def shown(place: Place) -> dict[str, str]:
@@ -46,14 +39,16 @@ def shown(place: Place) -> dict[str, str]:
     return newest["customer_name"].to_dict()
 
 
-def correct(place: Place, cells: dict[str, Any], **more: Any) -> Repush:
-    return correct_customers(cells, **{"reason": "by hand", "settings": place.settings, "now": NOW, **more})
+def correct(place: Place, cells: dict[str, Any], **more: Any) -> PushPlan:
+    return plan_correction(cells, **{"reason": "by hand", "settings": place.settings, "now": NOW, **more})
 
 
 # Ad-hoc corrections ------------------------------------------------------------------------------------------------
 
 
-def test_a_correction_sends_the_whole_row_anew_with_a_later_time_and_leaves_its_reason(place: Place, customers) -> None:
+def test_a_correction_sends_the_whole_row_again_with_a_later_time_and_leaves_its_reason(
+    place: Place, customers
+) -> None:
     place.push(customers(3))
     done = correct(place, {"C00001": {"customer_category": "Wholesale", "customer_price_list_id": None}})
     assert (done.n_rows, done.n_left_out) == (1, 0)
@@ -84,61 +79,61 @@ def test_a_correction_sends_the_whole_row_anew_with_a_later_time_and_leaves_its_
 def test_the_new_time_is_later_than_any_version_of_the_customer(place: Place, customers, at: str, then: str) -> None:
     place.push(customers(1, at=at))
     done = correct(place, {"C00000": {"customer_name": "New"}})
-    assert done.plan.to_frame()["updated_at"].tolist() == [pd.Timestamp(then)]
-    assert list(done.plan.rows["state"].to_pylist()) == ["changed"]
+    assert done.to_frame()["updated_at"].tolist() == [pd.Timestamp(then)]
+    assert list(done.rows["state"].to_pylist()) == ["changed"]
 
 
 def test_a_correction_that_changes_nothing_is_left_out_and_says_so(place: Place, customers) -> None:
     place.push(customers(2))
     done = correct(place, {"C00000": {"customer_category": "Retail"}, "C00001": {"customer_category": "B2B"}})
-    assert (done.n_rows, whys(done)) == (1, {"C00000": "nothing differs from what the ledger holds"})
-    assert "nothing differs" in done.body()
-    assert "1 row to send, 1 left out · by hand" in repr(done)
-    assert done.to_dict()["left_out_rows"][0]["customer_id"] == "C00000"
+    assert (done.n_rows, whys(done)) == (1, {"C00000": WAYS_IN["touched"]})
+    assert WAYS_IN["touched"] in unescape(done.body())
+    assert "1 row in 1 batch, 1 left out · by hand" in repr(done)
+    assert done.to_dict()["left_out"] == 1
 
 
 def test_a_correction_that_the_contract_forbids_is_left_out_and_says_why(place: Place, customers) -> None:
     place.push(customers(1))
     done = correct(place, {"C00000": {"source": "ERP"}})
     assert (done.n_rows, whys(done)) == (0, {"C00000": "source is not one of peak, customer"})
-    assert "There is nothing to send." in done.body()
+    assert "Nothing to send" in done.body()
 
 
 @pytest.mark.parametrize(
     ("cells", "reason", "said"),
     [
-        ({"C9": {"source": "peak"}}, "r", r"no customer 'C9'.*Nothing was planned"),
+        ({"C9": {"source": "peak"}}, "r", r"has no customer 'C9'.*Nothing was planned"),
         ({"C00000": {"customer_nam": "x"}}, "r", "did you mean 'customer_name'"),
         ({"C00000": {"updated_at": "2030-01-01"}}, "r", "the key is not corrected"),
-        ({"C00000": {"customer_price_list_id": 12}}, "r", "customer_price_list_id of C00000 is no text"),
+        ({"C00000": {"customer_price_list_id": 12}}, "r", "customer_price_list_id of C00000 is not text"),
         ({"C00000": {"source": "peak"}}, " ", "needs a reason"),
         ({"C00000": {"source": "peak"}}, None, "needs a reason"),
-        ({"C00000": None}, "r", "What is new of C00000 is given as column to value"),
-        (["C00000"], "r", r"as customer id to column to new value, \{'CUST-001': .*'New'\}\}, and no list"),
-        (None, "r", "and no NoneType"),
+        ({"C00000": None}, "r", "The new cells of C00000 are given as column to value"),
+        (["C00000"], "r", r"as customer id to column to new value, \{'CUST-001': .*'New'\}\}, not as list"),
+        (None, "r", "not as NoneType"),
     ],
 )
-def test_what_cannot_be_corrected_is_said(place: Place, customers, cells: Any, reason: str, said: str) -> None:
+def test_a_wrong_correction_is_refused(place: Place, customers, cells: Any, reason: str, said: str) -> None:
     place.push(customers(1))
     with pytest.raises(CorrectionError, match=said):
         correct(place, cells, reason=reason)
 
 
-def test_a_guard_that_is_overruled_beside_the_usual_ones_wakes_none_of_them(place: Place, customers) -> None:
+def test_a_guard_that_is_allowed_beside_the_usual_ones_blocks_none_of_them(place: Place, customers) -> None:
     place.push(customers(1))
     for allow in ("first", None):
         done = correct(place, {"C00000": {"customer_name": "New"}}, allow=allow)
-        assert [(g.name, g.overruled) for g in done.plan.guards] == [("changed", True)]
-    with pytest.raises(PlanError, match=r"allow takes names, and no int: it can be first, .*, all\."):
+        assert [(g.name, g.allowed) for g in done.guards] == [("changed", True)]
+    with pytest.raises(PlanError, match=r"allow takes names, not int: first, .*, all\."):
         correct(place, {"C00000": {"customer_name": "New"}}, allow=[1])
 
 
 def test_a_new_time_without_a_zone_is_refused(place: Place, customers) -> None:
     report = place.push(customers(1))
-    with pytest.raises(InputError, match="no zone"):
+    with pytest.raises(InputError, match="no time zone"):
         correct(place, {"C00000": {"customer_name": "New"}}, now=datetime(2026, 3, 3))
     place.push(customers(1, at="2026-02-01T00:00:00Z", customer_name="second"))
-    with pytest.raises(InputError, match="no zone"):
+    with pytest.raises(InputError, match="no time zone"):
         revert(report, settings=place.settings, now=datetime(2026, 3, 3))
 
 
@@ -146,7 +141,7 @@ def test_the_embedded_sandbox_takes_a_correction(clock: Clock, customers) -> Non
     chosen = Settings()
     send = {"settings": chosen, "pace": clock.pace, "progress": False}
     push(plan_push(diff(Ledger.of(chosen).snapshot(), customers(2)), settings=chosen), **send)
-    done = correct_customers({"C00001": {"source": None}}, reason="unknown", settings=chosen)
+    done = plan_correction({"C00001": {"source": None}}, reason="unknown", settings=chosen)
     assert fates(push(done, reason="asked the owner", **send)) == {"accepted": 1}
     assert Ledger.of(chosen).history("C00001")["reason"].tolist() == ["", "asked the owner"]
 
@@ -155,16 +150,9 @@ def test_a_correction_is_bound_to_the_ledger_it_was_made_from(place: Place, cust
     place.push(customers(1))
     first, second = (correct(place, {"C00000": {"customer_name": n}}) for n in ("one", "two"))
     place.push(first)
-    with pytest.raises(Exception, match="ledger moved on"):
+    with pytest.raises(Exception, match="ledger has changed"):
         place.push(second)
     assert shown(place) == {"C00000": "one"}
-
-
-@pytest.mark.parametrize("given", [None, 5, pd.DataFrame({"push": ["p"]})], ids=["none", "number", "frame"])
-def test_what_is_neither_a_push_nor_its_report_is_said(place: Place, given: Any) -> None:
-    for taken in (repush, revert, partial(settle, accepted="all", reason="looked")):
-        with pytest.raises(InputError, match=r"by its name or its report, and no (NoneType|int|DataFrame): .*pushes\("):
-            taken(given, settings=place.settings)
 
 
 def test_a_revert_takes_back_the_version_that_was_left_of_a_push(place: Place, customers) -> None:
@@ -172,15 +160,15 @@ def test_a_revert_takes_back_the_version_that_was_left_of_a_push(place: Place, c
     versions = [customers(1, at=f"2026-0{m}-01T00:00:00Z", customer_name=f"v{m}") for m in (2, 3)]
     report = place.push(pd.concat(versions).set_axis(pd.RangeIndex(2, 4, name="source_row")))
     Ledger.of(place.settings).retract([("C00000", "2026-03-01")], reason="it is not there")
-    assert revert(report, settings=place.settings).plan.rows["customer_name"].to_pylist() == ["old"]
+    assert revert(report, settings=place.settings).rows["customer_name"].to_pylist() == ["old"]
     Ledger.of(place.settings).retract([("C00000", "2026-02-01")], reason="nor is that")
-    assert revert(report, settings=place.settings).left_out["why"].tolist() == ["retracted since: it did not arrive"]
+    assert revert(report, settings=place.settings).not_sent["why"].tolist() == ["retracted since: it did not arrive"]
 
 
 # Pushing again -----------------------------------------------------------------------------------------------------
 
 
-def test_refused_rows_go_again_mended_from_the_sheet_and_lead_back_to_their_cells(
+def test_refused_rows_go_again_as_the_review_sheet_says_and_lead_back_to_their_cells(
     place: Place, customers, tmp_path: Path
 ) -> None:
     place.sandbox.vendor.refuse = lambda row: (
@@ -195,7 +183,7 @@ def test_refused_rows_go_again_mended_from_the_sheet_and_lead_back_to_their_cell
     book["rows"].cell(rows[6], columns["customer_price_list_id"]).value = "0042"
     book.save(sheet)
     place.sandbox.vendor.refuse = None
-    done = repush(report, mended=sheet, settings=place.settings, reason="PL-1 was closed")
+    done = repush(report, patch=read_review_sheet(sheet), settings=place.settings, reason="PL-1 was closed")
     assert done.to_frame()[["customer_id", "customer_price_list_id"]].to_numpy().tolist() == [
         ["C00001", "PL-1"], ["C00004", "0042"],
     ]  # fmt: skip
@@ -229,23 +217,26 @@ def test_a_cell_that_the_vendor_misses_is_filled_in_the_sheet_though_the_file_ha
         assert missing.comment.text.endswith("customer_price_list_id is missing")
         missing.value = cell
     book.save(sheet)
-    done = repush(report, mended=sheet, settings=place.settings)
+    done = repush(report, patch=read_review_sheet(sheet), settings=place.settings)
     assert fates(place.push(done)) == {"accepted": 2}
     assert place.sandbox.table()["customer_price_list_id"].tolist() == ["0042", "PL-7"]
     place.require_agreement()
 
 
-def test_refused_rows_go_again_as_they_were_or_with_cells(place: Place, customers) -> None:
+def test_refused_rows_go_again_as_they_were_or_with_a_patch(place: Place, customers) -> None:
     place.sandbox.vendor.refuse = refuse_bad
-    name = place.push(customers(7)).push
+    report = place.push(customers(7))
+    name = report.push
     as_they_were = repush(name, settings=place.settings)
     assert as_they_were.to_frame()["customer_price_list_id"].tolist() == ["PL-1", "PL-1"]
     assert as_they_were.reason == f"repush of {name}"
-    assert f"Repush of {name}" in as_they_were.body()
+    assert f"Reason: repush of {name}" in as_they_were.body()
     assert "Left out" not in as_they_were.body()
     assert as_they_were.body().count("PL-1") >= 2
-    mended = repush(name, mended={"C00004": {"customer_price_list_id": "PL-7"}}, settings=place.settings)
-    assert mended.to_frame()["customer_price_list_id"].tolist() == ["PL-1", "PL-7"]
+    changed = repush(
+        name, patch=edited(report, {"C00004": {"customer_price_list_id": "PL-7"}}), settings=place.settings
+    )
+    assert changed.to_frame()["customer_price_list_id"].tolist() == ["PL-1", "PL-7"]
 
 
 def test_a_sheet_that_comes_back_drops_rows_and_is_refused_for_rows_that_do_not_go_again(
@@ -259,46 +250,36 @@ def test_a_sheet_that_comes_back_drops_rows_and_is_refused_for_rows_that_do_not_
     book["rows"].cell(rows[6], columns["customer_name"]).value = "Ash"
     book.save(sheet)
     patch = read_review_sheet(sheet)
-    for mended in (sheet, str(sheet), patch):
-        done = repush(report, mended=mended, settings=place.settings)
-        assert done.to_frame()["customer_name"].to_dict() == {6: "Ash"}
-        assert done.left_out[["source_row", "why"]].to_numpy().tolist() == [[3, "dropped, as the mended sheet says"]]
+    done = repush(report, patch=patch, settings=place.settings)
+    assert done.to_frame()["customer_name"].to_dict() == {6: "Ash"}
+    assert done.not_sent[["source_row", "why"]].to_numpy().tolist() == [[3, "dropped by the patch"]]
     place.sandbox.vendor.refuse = None
     place.push(repush(report, settings=place.settings))  # as they were: nothing is left to send
-    with pytest.raises(CorrectionError, match=r"2 cells of the mended rows .* \(source_row 3, 6\)"):
-        repush(place.push(customers(1, start=3)), mended=sheet, settings=place.settings)
+    with pytest.raises(CorrectionError, match=r"2 cells of the patch cannot be applied: .* \(source_row 3, 6\)"):
+        repush(place.push(customers(1, start=3)), patch=patch, settings=place.settings)
 
 
-@pytest.mark.parametrize(
-    ("mended", "said"),
-    [
-        ({"C00000": {"source": "peak"}}, "no row to send again of 'C00000'"),
-        ({"C00001": {"sauce": "peak"}}, "did you mean 'source'"),
-        (pd.DataFrame({"source": ["peak"]}), "keep source_row"),
-        (pd.DataFrame({"source_row": [3, 3], "source": ["peak"] * 2}), "each once"),
-        (pd.DataFrame({"source_row": [2], "source": ["peak"]}), "source_row 2"),
-        (pd.DataFrame({"source_row": [3], "customer_id": ["C00004"]}), "source_row 3"),
-        (pd.DataFrame({"source_row": [3], "updated_at": ["soon"]}), "mended updated_at"),
-        (pd.DataFrame({"source_row": [3], "updated_at": ["01.02.2026"]}), "mended updated_at"),
-        (pd.DataFrame({"source_row": [3], "updated_at": ["2026-02-01 10:00"]}), "mended updated_at"),
-        (pd.DataFrame({"source_row": [3], "customer_categry": ["New"]}), "did you mean 'customer_category'"),
-        ({"C00001": "New"}, "given as column to value"),
-        ([3], "frame, or cells"),
-    ],
-)
-def test_mended_rows_that_are_not_those_of_the_push_are_refused(
-    place: Place, customers, mended: Any, said: str
-) -> None:
+def test_a_patch_of_rows_that_the_push_does_not_send_again_is_refused(place: Place, customers) -> None:
     place.sandbox.vendor.refuse = refuse_bad
     report = place.push(customers(7))
-    with pytest.raises(CorrectionError, match=said):
-        repush(report, mended=mended, settings=place.settings)
+    patch = edited(report, {"C00000": {"source": "peak"}, "C00001": {"source": "peak"}})
+    with pytest.raises(CorrectionError, match=r"1 cell of the patch cannot be applied: .* \(source_row 2\)"):
+        repush(report, patch=patch, settings=place.settings)
 
 
-def test_a_mended_row_that_the_contract_forbids_is_left_out(place: Place, customers) -> None:
+def test_a_patch_of_edited_frames_goes_by_the_customer(place: Place, customers) -> None:
     place.sandbox.vendor.refuse = refuse_bad
     report = place.push(customers(7))
-    done = repush(report, mended={"C00001": {"source": "SAP"}}, settings=place.settings)
+    before = report.rows[report.rows["fate"] == "refused"][["customer_id", "updated_at", "customer_name"]]
+    patch = patch_between(before, before.assign(customer_name=["Ash", "Elm"]))
+    done = repush(report, patch=patch, settings=place.settings)
+    assert done.to_frame()["customer_name"].to_dict() == {3: "Ash", 6: "Elm"}
+
+
+def test_a_changed_row_that_the_contract_forbids_is_left_out(place: Place, customers) -> None:
+    place.sandbox.vendor.refuse = refuse_bad
+    report = place.push(customers(7))
+    done = repush(report, patch=edited(report, {"C00001": {"source": "SAP"}}), settings=place.settings)
     assert (list(done.to_frame()["customer_id"]), whys(done)) == (
         ["C00004"], {"C00001": "source is not one of peak, customer"},
     )  # fmt: skip
@@ -338,7 +319,7 @@ def test_unknown_rows_go_again_by_an_upsert_and_are_left_to_the_analyst_by_an_ap
     else:
         assert done.n_rows == 0
         assert all("settle" in why for why in whys(done).values())
-        assert len(done.left_out) == 3
+        assert done.n_left_out == 3
 
 
 def test_what_was_brought_in_since_or_is_older_now_is_left_out_of_a_repush(place: Place, customers) -> None:
@@ -349,8 +330,8 @@ def test_what_was_brought_in_since_or_is_older_now_is_left_out_of_a_repush(place
     place.push(customers(1, start=4, at="2026-02-01T00:00:00Z"))  # C00004, newer
     done = repush(report, settings=place.settings)
     assert done.n_rows == 0
-    assert whys(done)["C00001"] == "the ledger holds this very version"
-    assert whys(done)["C00004"].startswith("backdated: include it")
+    assert whys(done)["C00001"] == WAYS_IN["unchanged"]
+    assert whys(done)["C00004"] == WAYS_IN["backdated"]
     assert repush(report, settings=place.settings, include=["backdated"]).n_rows == 1
 
 
@@ -359,7 +340,7 @@ def test_a_whole_push_goes_again_under_its_own_versions_but_for_what_was_overwri
     place.push(place.plan(customers(1, customer_name="restated"), include=["restated"]))
     done = repush(report, whole=True, settings=place.settings)
     assert list(done.to_frame()["customer_id"]) == ["C00001", "C00002"]
-    assert whys(done)["C00000"].startswith("restated: ")
+    assert whys(done)["C00000"] == WAYS_IN["restated"]
     assert fates(place.push(done)) == {"accepted": 2}
     assert Ledger.of(place.settings).history("C00001")["entry"].tolist() == ["accepted"] * 2
     assert shown(place)["C00000"] == "restated"
@@ -367,15 +348,21 @@ def test_a_whole_push_goes_again_under_its_own_versions_but_for_what_was_overwri
 
 
 @pytest.mark.parametrize("operation", ["UPSERT", "APPEND"])
-def test_an_accepted_version_that_is_mended_is_restated_and_not_added(place: Place, customers, operation: str) -> None:
+def test_an_accepted_version_that_a_patch_changes_is_restated_and_not_added(
+    place: Place, customers, operation: str
+) -> None:
     place.options["operation"] = operation
     report = place.push(customers(2))
-    mend = {"whole": True, "mended": {"C00000": {"customer_category": "New"}}, "settings": place.settings}
-    done = repush(report, **mend)
+    changing = {
+        "whole": True,
+        "patch": edited(report, {"C00000": {"customer_category": "New"}}),
+        "settings": place.settings,
+    }
+    done = repush(report, **changing)
     assert list(done.to_frame()["customer_id"]) == ["C00001"]
-    assert whys(done)["C00000"].startswith("restated: ")
-    told = repush(report, **mend, include=["restated"])
-    assert told.plan.rows["state"].to_pylist() == ["restated", "added"]
+    assert whys(done)["C00000"] == WAYS_IN["restated"]
+    included = repush(report, **changing, include=["restated"])
+    assert included.rows["state"].to_pylist() == ["restated", "added"]
 
 
 def test_a_repush_can_be_checked_by_a_dry_run_first(clock: Clock, customers) -> None:
@@ -479,7 +466,7 @@ def test_what_a_revert_could_not_change_is_left_out_with_its_reason(place: Place
 
 def test_a_push_that_the_ledger_does_not_know_cannot_be_reverted(place: Place, customers) -> None:
     place.push(customers(1))
-    with pytest.raises(LedgerError, match=r"no row of push 'nonesuch'.*pushes\(\)"):
+    with pytest.raises(LedgerError, match=r"no row of push 'nonesuch'.*push_history\(\)"):
         revert("nonesuch", settings=place.settings)
 
 

@@ -25,14 +25,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.pushing.test_runs import Place, vendor
 from tests.support.clocks import Clock
+from tests.support.place import Place, vendor
 from toolkit.errors import NothingOpenError, OpenPushError, StoppedError
 from toolkit.ledger.delta import Table
 from toolkit.ledger.ledger import Ledger
 from toolkit.model.contract import CONTRACTS
+from toolkit.pushing.planning import PushPlan
 from toolkit.pushing.report import PushReport
-from toolkit.pushing.repushing import Repush, correct_customers, repush, revert
+from toolkit.pushing.repushing import plan_correction, repush, revert
 from toolkit.sending.journal import Journal
 from toolkit.sending.records import FATES
 from toolkit.vendor.sandbox import DROPPED, Reply
@@ -90,7 +91,7 @@ def dying(at: tuple[str, int, bool] | None) -> Iterator[None]:
         return do
 
     with (
-        patch.object(Journal, "_transaction", silenced(Journal._transaction)),
+        patch.object(Journal, "together", silenced(Journal.together)),
         patch.object(Table, "append", silenced(Table.append)),
         patch.object(owner, name, deadly),
     ):
@@ -194,7 +195,7 @@ class Traffic(RuleBasedStateMachine):
                 before[c] = n
         done = revert(name, settings=self.places[who].settings, now=self.now())
         sent = set(done.to_frame()["customer_id"])
-        assert sent | set(done.left_out["customer_id"]) == {c for c, _ in theirs}
+        assert sent | set(done.not_sent["customer_id"]) == {c for c, _ in theirs}
         self.send(who, done, trouble)
         if who not in self.open:
             assert {c: n for c, n in self.shown().items() if c in sent} == {c: before[c] for c in sent}
@@ -204,7 +205,7 @@ class Traffic(RuleBasedStateMachine):
     def correct(self, who: str, data: st.DataObject, name: str, trouble: tuple[str, int]) -> None:
         customer = data.draw(st.sampled_from(sorted({c for c, _ in self.model})))
         cells = {customer: {"customer_name": name}}
-        done = correct_customers(cells, reason="by hand", settings=self.places[who].settings, now=self.now())
+        done = plan_correction(cells, reason="by hand", settings=self.places[who].settings, now=self.now())
         assert done.n_rows == (self.shown_by_model()[customer] != name)
         self.send(who, done, trouble)
         if who not in self.open:
@@ -246,7 +247,7 @@ class Traffic(RuleBasedStateMachine):
         for claim in refused_by:
             self.ledger.claims.release(claim["push"], reason="the machine is lost")
 
-    def send(self, who: str, done: Repush, trouble: tuple[str, int]) -> None:
+    def send(self, who: str, done: PushPlan, trouble: tuple[str, int]) -> None:
         self.run(who, lambda: self.places[who].push(done), trouble, set(), None)
 
     def run(
@@ -350,10 +351,10 @@ BOUNDED = settings(
 )  # fmt: skip
 
 
-def test_whatever_happens_the_vendors_table_is_what_was_accepted_and_the_ledger_explains_it() -> None:
+def test_the_vendors_table_is_what_was_accepted_and_the_ledger_explains_it() -> None:
     run_state_machine_as_test(Traffic, settings=BOUNDED)
 
 
 @pytest.mark.slow
-def test_whatever_happens_for_long_both_sides_agree() -> None:
+def test_both_sides_agree_after_long_runs() -> None:
     run_state_machine_as_test(Traffic, settings=settings(BOUNDED, max_examples=60, stateful_step_count=25))

@@ -7,8 +7,8 @@ from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from tests.pushing.test_killing import PROCESSES
 from tests.support.faults import Recorder
+from tests.support.killing import PROCESSES
 from toolkit.config.settings import Settings
 from toolkit.ledger.diffing import diff
 from toolkit.model.contract import CONTRACTS, CURRENT
@@ -65,13 +65,13 @@ def test_a_push_and_a_dry_run_at_once_keep_to_one_rate(tmp_path: Path, customers
         children.append(PROCESSES.Process(target=send, args=(kind, plan, settings, seconds, meeting, says)))
         children[-1].start()
         says.close()
-    told = [pipe.recv() for pipe in pipes]
+    heard = [pipe.recv() for pipe in pipes]
     for child in children:
         child.join(60)
     vendor.stop()
-    assert [(kind, n) for kind, n, _ in told] == [(k, plan.n_rows) for k in ("push", "dry run")]
+    assert [(kind, n) for kind, n, _ in heard] == [(k, plan.n_rows) for k in ("push", "dry run")]
     assert len(vendor.taken["both"]) == 2 * N_REQUESTS  # what it was too busy for is sent again
-    ours, theirs = (due for *_, due in told)
+    ours, theirs = (due for *_, due in heard)
     assert max(ours[0], theirs[0]) < min(ours[-1], theirs[-1])  # at once
     due = sorted(ours + theirs)
     assert len(due) >= 2 * N_REQUESTS - 1  # the first of all waits for nobody

@@ -66,7 +66,7 @@ class Push:
 
     @property
     def report(self) -> PushReport:
-        return report_of(self.journal, self.record.id)
+        return report_of(self.journal.load(self.record.id))
 
     @property
     def fates(self) -> dict[str, int]:

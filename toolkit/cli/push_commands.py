@@ -28,7 +28,7 @@ from toolkit.cli.terminal import (
 )
 from toolkit.errors import InputError
 from toolkit.pushing import Named, require_digest
-from toolkit.results import Repush
+from toolkit.results import PushPlan
 from toolkit.sending import FATES
 
 
@@ -164,7 +164,7 @@ def settle(
     return show(result, json, findings=not result.ok)
 
 
-def _sent(planned: Repush, sending: Sending, json: bool) -> int:
+def _sent(planned: PushPlan, sending: Sending, json: bool) -> int:
     for line in (planned.summary(), *lines_of(planned)):
         say(line)
     result = send(planned, sending)

@@ -135,7 +135,7 @@ def compared(file: Path, source: Source) -> tuple[results.ValidationReport, resu
     return report, tk.diff(tk.Ledger.of().snapshot(), report)
 
 
-def send(planned: results.PushPlan | results.Repush, sending: Sending) -> results.PushReport:
+def send(planned: results.PushPlan, sending: Sending) -> results.PushReport:
     """Push what is planned, after printing how the vendor's columns differ, and after a confirmation.
 
     A push that a guard blocks goes to `push` directly, which refuses it: no request is made, and nobody is asked.
@@ -145,9 +145,8 @@ def send(planned: results.PushPlan | results.Repush, sending: Sending) -> result
     InputError
         If there is no terminal to ask at, or the answer is not yes.
     """
-    plan = planned.plan if isinstance(planned, results.Repush) else planned
-    if plan.n_rows and all(guard.allowed for guard in plan.guards):
-        _confirm(plan.n_rows, yes=sending.yes)
+    if planned.n_rows and all(guard.allowed for guard in planned.guards):
+        _confirm(planned.n_rows, yes=sending.yes)
     return tk.push(planned, reason=sending.reason, schema_check=False)
 
 
@@ -241,12 +240,9 @@ def _(planned: results.PushPlan) -> list[str]:
         if n:
             kind = "customers held" if state == "held" else f"left out, {state}".replace("_", " ")
             lines.append(f"  {kind}: {n:,} ({WAYS_IN[state]})")
+    if planned.excluded is not None:  # rows that were named one by one: say why each is left out
+        lines += _lines(planned.not_sent, "left out: {id}, {state}: {why}", "rows left out")
     return lines
-
-
-@lines_of.register
-def _(planned: results.Repush) -> list[str]:
-    return lines_of(planned.plan) + _lines(planned.left_out, "left out: {id}, {why}", "rows left out")
 
 
 @lines_of.register

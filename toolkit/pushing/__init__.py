@@ -1,16 +1,17 @@
 """The verbs of an analyst: plan, push, resume, report, settle, send again, revert.
 
+A diff becomes a plan (`planning`), which guards and checks may refuse; `runs` sends it and `recording` takes what the
+vendor accepted from the journal to the ledger. What became of it is a `report`; later steps start from that or from
+the ledger (`settling`, `repushing`), and `history` lists every push. `seeding` is for what was sent before.
+
 May import: `sending`, `ledger`, `quality` and what is below.
 """
 
-from toolkit.pushing.history import PushHistory, Status, pushes, report
-from toolkit.pushing.history import pushes as push_history  # until pushes is renamed
-from toolkit.pushing.history import report as push_report  # until report is renamed
+from toolkit.pushing.history import PushHistory, Status, push_history, push_report, status
 from toolkit.pushing.planning import PushPlan, plan_push, require_digest
 from toolkit.pushing.report import PushReport
-from toolkit.pushing.repushing import Repush, correct_customers, repush, revert
-from toolkit.pushing.repushing import correct_customers as plan_correction  # until it is renamed
-from toolkit.pushing.runs import abandon, dry_run, push, resume, status
+from toolkit.pushing.repushing import plan_correction, repush, revert
+from toolkit.pushing.runs import abandon, dry_run, push, resume
 from toolkit.pushing.seeding import seed
 from toolkit.pushing.settling import Named, settle
 
@@ -19,18 +20,14 @@ __all__ = [
     "PushHistory",
     "PushPlan",
     "PushReport",
-    "Repush",
     "Status",
     "abandon",
-    "correct_customers",
     "dry_run",
     "plan_correction",
     "plan_push",
     "push",
     "push_history",
     "push_report",
-    "pushes",
-    "report",
     "repush",
     "require_digest",
     "resume",

@@ -1,187 +1,184 @@
-"""What a push is held to: its plan to the settings and the ledger, what was begun to the settings as they are now."""
+"""What must hold before rows are sent: the plan fits the settings and the ledger, a begun push fits what was begun."""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from toolkit.config import Settings
 from toolkit.display import plural
+from toolkit.engine import Session, quoted
 from toolkit.errors import JournalError, LedgerError, PlanError
 from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER, Contract
-from toolkit.pushing.guards import require_overruled
+from toolkit.pushing.guards import require_allowed
 from toolkit.pushing.planning import PushPlan
-from toolkit.sending import FATES, Journal, PushRecord
+from toolkit.sending import FATES, Journal, LoadedPush, PushRecord
 from toolkit.vendor import Envelope
 
 
 def require_same_settings(plan: PushPlan, settings: Settings) -> None:
     """Refuse a plan that was made for another target, or under another contract, than the settings name."""
-    if (plan.target, plan.address, plan.envelope.operation) != (settings.target, settings.url(), settings.operation):
-        raise PlanError(f"The plan was made for {plan.label}, and the settings name {settings.label}: plan it anew.")
-    planned, contract = plan.envelope.contract, settings.documented
+    envelope, contract = plan.envelope, settings.documented
     differing = {
-        f"contract {planned.name}": planned.name != contract.name,
-        f"solution {plan.envelope.solution}": plan.envelope.solution != settings.solution,
-        "other custom attributes": planned.resource.custom != contract.resource.custom,
+        f"target {plan.target}": plan.target != settings.target,
+        f"address {plan.address}": plan.address != settings.url(),
+        f"operation {envelope.operation}": envelope.operation != settings.operation,
+        f"contract {envelope.contract.name}": envelope.contract.name != contract.name,
+        f"solution {envelope.solution}": envelope.solution != settings.solution,
+        "other custom attributes": envelope.contract.resource.custom != contract.resource.custom,
     }
-    if any(differing.values()):
-        said = ", ".join(what for what, differs in differing.items() if differs)
-        raise PlanError(f"The plan was made with {said}, and the settings name another: plan it anew.")
+    if found := ", ".join(what for what, differs in differing.items() if differs):
+        raise PlanError(f"The plan was made with {found}, but the settings name another: plan again.")
 
 
 def bound_version(plan: PushPlan, settings: Settings, ledger: Ledger) -> int:
-    """Return the ledger's version that the plan is held to until the push has claimed it."""
+    """Check the plan against settings, ledger and guards; returns the ledger's version that the push is bound to."""
     require_same_settings(plan, settings)
-    version = ledger.version if plan.ledger_version is None else plan.ledger_version
-    require_version(ledger, version)
-    if plan.n_rows:  # where nothing leaves, there is nothing to hold back
-        ledger.claims.require_free()  # before the guards: another's push under way may be what they speak of
-        require_overruled(plan.guards)
+    version = ledger.version
+    require_version(version, version if plan.ledger_version is None else plan.ledger_version)
+    if plan.n_rows:
+        ledger.claims.require_free()  # before the guards: they may have found what another push is sending right now
+        require_allowed(plan.guards)
     return version
 
 
-def require_version(ledger: Ledger, version: int) -> None:
+def require_version(version: int, planned: int) -> None:
     """Refuse a plan that was made from another version of the ledger."""
-    if ledger.version != version:
+    if version != planned:
         raise PlanError(
-            "The ledger moved on since the plan was made, so it may send what is there already: take a "
-            "new snapshot, and diff and plan anew."
+            "The ledger has changed since the plan was made, so the plan may send what was sent already: take a new "
+            "snapshot, then diff and plan again."
         )
 
 
-def require_same_address(record: PushRecord, settings: Settings, *, taken: bool) -> None:
-    """Refuse to resume a push in another way or, where something may have been taken, into another table."""
-    facts = record.facts
-    if (facts["contract"], facts["operation"], facts["solution"]) != (
-        settings.contract,
-        settings.operation,
-        settings.solution,
-    ):
+def require_resumable(journal: Journal, push: LoadedPush, ledger: Ledger, settings: Settings) -> None:
+    """Refuse to resume a push from an older journal, with an older ledger, other settings or other bodies.
+
+    Raises
+    ------
+    JournalError
+        If the journal is older than the ledger, or a body is no longer byte for byte the planned one.
+    LedgerError
+        If the ledger is older than the push.
+    PlanError
+        If the settings name another contract, operation, solution or other custom attributes; or another table, once
+        the vendor may have taken a row. Before that, a wrong table name is corrected in the settings.
+    """
+    record, facts = push.record, push.record.facts
+    require_recent(journal, push, ledger)
+    if ledger.version < facts["ledger_version"]:
+        raise LedgerError(
+            f"The ledger of target {record.target} is older than push {record.id}, or another one, so it is unknown "
+            "what others have sent since: restore the newer copy, or name the right one with TOOLKIT_LEDGER; or "
+            "abandon the push, then diff and plan again."
+        )
+    require_same_columns(push, ledger)
+    bodies = envelope_of(record, ledger).bodies(push.rows)
+    made = [(n, first, stop, hashlib.sha256(body).hexdigest()) for n, (first, stop, body) in enumerate(bodies)]
+    if made != journal.batches(record.id):
+        raise JournalError(
+            f"Push {record.id} no longer encodes to the bodies that were planned, for example because another version "
+            "of the toolkit was installed; nothing was sent. Install the earlier version, or abandon the push and plan "
+            "again."
+        )
+    begun = (facts["contract"], facts["operation"], facts["solution"])
+    if begun != (settings.contract, settings.operation, settings.solution):
         raise PlanError(
             f"Push {record.id} was begun with {facts['operation']} under contract {facts['contract']} for "
             f"solution {facts['solution']}: resume it with the same settings, or abandon it."
         )
-    begun, now = (address.rsplit("/", 1)[-1] for address in (facts["address"], settings.url()))
-    if taken and begun != now:  # a wrong name that took nothing may be mended; two tables may not share a push
+    table, now = (address.rsplit("/", 1)[-1] for address in (facts["address"], settings.url()))
+    if push.taken and table != now:
         raise PlanError(
-            f"Push {record.id} has rows in {begun}, or may have, and the settings name {now}: resume it with the same "
+            f"Push {record.id} has rows in {table}, or may have, but the settings name {now}: resume it with the same "
             "TOOLKIT_PREFIX and TOOLKIT_SUFFIX, or abandon it."
         )
 
 
-def require_recent(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    """Refuse to go on by a journal that lost its end, or was restored from an older copy.
+def require_recent(journal: Journal, push: LoadedPush, ledger: Ledger) -> None:
+    """Refuse to continue from a journal that lost its end, or was restored from an older copy.
 
-    Its next receipts would bear the numbers of receipts that the ledger has, and their rows would not be entered.
+    Its next receipts would get the numbers of receipts that the ledger has, and their rows would not be recorded.
     """
-    last = max((r.number for r in journal.receipts(record.id)), default=-1)
-    if ledger.recorded_through(record.id) > last:
+    if ledger.recorded_through(push.record.id) > max((receipt.number for receipt in push.receipts), default=-1):
         raise JournalError(
-            f"The journal {journal.path} is older than the ledger, which has later rows of push {record.id}: restore "
-            "the newer journal; or abandon the push, diff and plan anew: the ledger says what was accepted."
+            f"The journal {journal.path} is older than the ledger, which has later rows of push {push.record.id}: "
+            "restore the newer journal; or abandon the push, then diff and plan again: the ledger knows what was "
+            "accepted."
         )
 
 
-def require_same_ledger(record: PushRecord, ledger: Ledger) -> None:
-    """Refuse to go on with a push beside a ledger that is older than the one it was begun with."""
-    if ledger.version < record.facts["ledger_version"]:
-        raise LedgerError(
-            f"The ledger of target {record.target} is older than push {record.id}, or another one, so what others "
-            "brought in since cannot be told: restore the newer copy, or name the same one with TOOLKIT_LEDGER; or "
-            "abandon the push, diff and plan anew."
-        )
-
-
-def require_same_columns(rows: pa.Table, record: PushRecord, ledger: Ledger) -> None:
-    """Refuse to send or enter a push's rows without one of their custom attributes, with others, or of other types."""
-    begun = {(field.name, field.type) for field in rows.schema if field.name not in ("source_row", "state")}
+def require_same_columns(push: LoadedPush, ledger: Ledger) -> None:
+    """Refuse to send or record rows with other custom attributes, or other types of them, than the settings list."""
+    begun = {(field.name, field.type) for field in push.rows.schema if field.name not in ("source_row", "state")}
     listed = {(field.name, field.type) for field in ledger.resource.arrow_schema()}
     if differing := {name for name, _ in begun ^ listed}:
         raise PlanError(
-            f"Push {record.id} was begun with other custom attributes ({', '.join(sorted(differing))}): "
+            f"Push {push.record.id} was begun with other custom attributes ({', '.join(sorted(differing))}): "
             "list the same [[attributes]] in toolkit.toml as then."
         )
 
 
-def require_same_bodies(rows: pa.Table, journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    """Before anything is sent again: each body is what was planned, to the byte."""
-    bodies = envelope_of(record, ledger).bodies(rows)
-    made = [(n, first, stop, hashlib.sha256(body).hexdigest()) for n, (first, stop, body) in enumerate(bodies)]
-    if made != journal.batches(record.id):
-        raise JournalError(
-            f"Push {record.id} no longer encodes to the bodies that were planned, as after another version of the "
-            "toolkit was installed; nothing was sent. Install the earlier one, or abandon the push and plan anew."
-        )
-
-
 def envelope_of(record: PushRecord, ledger: Ledger) -> Envelope:
-    """Return what a push's bodies were made with."""
+    """Return what the bodies of a push were made with."""
     contract = replace(Contract.named(record.facts["contract"]), resource=ledger.resource)
     return Envelope(contract, record.facts["solution"], record.facts["operation"])
 
 
-def require_not_repeated(journal: Journal, plan: PushPlan) -> None:
-    """Refuse a plan that would send again what arrived, or may have arrived, by an earlier push of the target.
+def require_not_repeated(journal: Journal, plan: PushPlan, ledger: Ledger) -> None:
+    """Refuse an APPEND of versions that the vendor has, or may have.
+
+    The plan may have been compared with a plain frame, which does not know what was sent. An UPSERT may send a version
+    again: what arrives twice is stored once. A restated row was named by the analyst, who includes it knowing that the
+    ledger has this version.
 
     Raises
     ------
     PlanError
-        If the plan is an APPEND, and the fate of a key in it is unknown in an earlier push, open or closed; or if it
-        is bound to no ledger version, and was pushed before.
+        If the ledger has a key of the plan, or its fate is unknown in an earlier push.
     """
-    if plan.n_rows == 0:
+    if plan.envelope.operation == "UPSERT" or not plan.n_rows:
         return
-    _require_known(journal, plan)
-    if plan.ledger_version is None:  # where it is bound to one, the ledger has moved on
-        _require_first(journal, plan)
-
-
-def _require_known(journal: Journal, plan: PushPlan) -> None:
-    if plan.envelope.operation == "UPSERT":  # what arrives twice is there once
-        return
-    wanted = set(keys_of(plan.rows))
+    restated = np.array(plan.rows["state"].to_pylist()) == "restated"
+    if n_held := int((rows_among(plan.rows, ledger.keys_since(-1, but_for="")) & ~restated).sum()):
+        raise PlanError(
+            f"The ledger has {plural(n_held, 'row')} of this plan already, and an APPEND must not send a row twice: "
+            "diff with Ledger.of().snapshot() and plan again. If the vendor does not have them, retract() them first. "
+            "Nothing was sent."
+        )
     for record in journal.pushes():
         unknown = journal.fates(record.id)[0] == FATES.index("unknown")
         if not unknown.any():
             continue
         try:
             rows = journal.rows(record.id)
-        except JournalError:
-            if record.state != "abandoned":
-                raise
-            warnings.warn(  # abandon(rows_lost=True) closed it on the analyst's word, and nobody can settle it
+        except JournalError:  # abandon(rows_lost=True) closed it, so these rows cannot be settled any more
+            warnings.warn(
                 f"The rows of push {record.id} are lost, {int(unknown.sum()):,} of them unknown: this APPEND may send "
                 "some of them twice.",
-                stacklevel=4,
+                stacklevel=3,
             )
             continue
-        again = wanted.intersection(keys_of(rows.filter(pa.array(unknown))))
-        if again:
+        if n_unknown := int(rows_among(plan.rows, rows.filter(pa.array(unknown))).sum()):
             raise PlanError(
-                f"What became of {plural(len(again), 'row')} of this plan is unknown since push {record.id}, and an "
-                f"APPEND must not send them twice: look into the vendor's table and say it with settle() or 'toolkit "
-                f"settle {record.id}', then plan anew. Nothing was sent."
+                f"It is unknown whether {plural(n_unknown, 'row')} of this plan arrived with push {record.id}, and an "
+                f"APPEND must not send a row twice: look at the vendor's table, record it with settle() or 'toolkit "
+                f"settle {record.id}', then plan again. Nothing was sent."
             )
 
 
-def _require_first(journal: Journal, plan: PushPlan) -> None:
-    arrived = [FATES.index("accepted"), FATES.index("unknown")]
-    for record in journal.pushes():
-        if record.plan == plan.digest and np.isin(journal.fates(record.id)[0], arrived).any():
-            raise PlanError(
-                f"Plan {plan.digest[:12]} was pushed before, as {record.id}, and is bound to no ledger that would "
-                f"know it: diff with Ledger.of().snapshot() and plan anew, or repush('{record.id}') for what it did "
-                "not bring in. Nothing was sent."
-            )
-
-
-def keys_of(rows: pa.Table) -> Iterator[tuple[object, ...]]:
-    """Yield the key of each row, in their order."""
-    return zip(*(rows[c].to_pylist() for c in CUSTOMER.key), strict=True)
+def rows_among(rows: pa.Table, others: pa.Table) -> npt.NDArray[np.bool_]:
+    """Return which rows have a key that one of the others has."""
+    found = np.zeros(rows.num_rows, dtype=np.bool_)
+    key = list(CUSTOMER.key)
+    mine = rows.select(key).append_column("place", pa.array(np.arange(rows.num_rows)))
+    with Session({"mine": mine, "others": others.select(key)}) as session:
+        shared = session.table(f"SELECT place FROM mine SEMI JOIN others USING ({quoted(*key)})")
+    found[shared["place"].to_numpy()] = True
+    return found

@@ -1,4 +1,8 @@
-"""Guards: what looks wrong with a plan as a whole, said before anything leaves; each can be overruled by its name."""
+"""Guards: checks of a plan as a whole. Each blocks the push until it is allowed by its name.
+
+A guard compares the plan with the ledger and the deliveries before it, and looks for what a wrong file or a wrong
+target would cause: many changed customers, missing ones, an emptied column, an old file, ids in another form.
+"""
 
 from __future__ import annotations
 
@@ -22,21 +26,16 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Guard:
-    """A guard that speaks: its name, what it found with both figures, and whether the analyst overruled it."""
+    """A guard that found something: its name, what it found, and whether the analyst allowed it."""
 
     name: str
     message: str
-    overruled: bool = False
-
-    @property
-    def allowed(self) -> bool:
-        """Whether the analyst allowed it; the name that stays."""
-        return self.overruled
+    allowed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Situation:
-    """What the guards look at.
+    """What the guards check.
 
     Attributes
     ----------
@@ -45,9 +44,9 @@ class Situation:
     deliveries
         The deliveries recorded for the target, newest first; see `Ledger.deliveries`.
     real_host
-        The host, where it is a real one; else empty.
+        The host, if it is a real one; else empty.
     ledger_is_empty
-        Whether nothing was ever accepted by the target.
+        Whether the target never accepted anything.
     """
 
     changes: Diff
@@ -63,7 +62,7 @@ class Situation:
 
     @property
     def last(self) -> pd.Series[Any] | None:
-        """The last delivery that this one can be held against: of its kind, and of changes only a file."""
+        """The last delivery that this one is compared with: of the same kind, and among changes only files."""
         of_kind = self.deliveries["kind"] == self.delivery.kind
         if self.delivery.kind != "full":  # a correction by hand is newer than any file that follows it
             of_kind &= self.deliveries["digest"] != ""
@@ -71,38 +70,26 @@ class Situation:
         return found.iloc[0] if len(found) else None
 
 
-@dataclass(frozen=True)
-class GuardRule:
-    """One guard: what it looks for and, where it has one, the share from which it speaks.
-
-    Attributes
-    ----------
-    look
-        From the situation and the threshold to what was found; empty where the guard is silent.
-    """
-
-    meaning: str
-    look: Callable[[Situation, float], str]
-    threshold: float | None = None
-
-
-def chosen_names(given: str | Iterable[str] | None, option: str, known: Iterable[str]) -> list[str]:
+def chosen_names(given: str | Iterable[str] | None, option: str, noun: str, known: Iterable[str]) -> list[str]:
     """Return the names that an option was given: one, several or none.
 
     Raises
     ------
     PlanError
-        If it holds something else than names.
+        If it contains something else than known names.
     """
-    if given is None:
-        return []
-    if isinstance(given, str):
-        return [given]
-    listed: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, Mapping) else [given]
-    for name in listed:
+    known = list(known)
+    names: list[Any] = [given] if isinstance(given, str) else []
+    if given is not None and not names:
+        names = list(given) if isinstance(given, Iterable) and not isinstance(given, Mapping) else [given]
+    for name in names:
         if not isinstance(name, str):
-            raise PlanError(f"{option} takes names, and no {type(name).__name__}: it can be {', '.join(known)}.")
-    return listed
+            raise PlanError(f"{option} takes names, not {type(name).__name__}: {', '.join(known)}.")
+        if name not in known:
+            raise PlanError(
+                f"No {noun} is named {name!r}{did_you_mean(name, known) or '.'} There are {', '.join(known)}."
+            )
+    return names
 
 
 def find_guards(
@@ -111,55 +98,51 @@ def find_guards(
     allow: str | Iterable[str] | None = (),
     thresholds: Mapping[str, float] | None = None,
 ) -> tuple[Guard, ...]:
-    """Return the guards that speak.
+    """Return the guards that found something.
 
     Parameters
     ----------
     allow
-        Names of guards to overrule, or ``all``.
+        Names of guards to allow, or ``all``.
     thresholds
-        Name of a guard to the share, 0 to 1, beyond which it speaks.
+        Name of a guard to the share, 0 to 1, above which it blocks.
 
     Raises
     ------
     PlanError
-        If no guard has such a name, or it has no threshold, or a threshold is no share.
+        If there is no guard of such a name, or it has no threshold, or a threshold is not a share.
     """
-    chosen = {} if thresholds is None else thresholds
-    if not isinstance(chosen, Mapping):
+    shares = {} if thresholds is None else thresholds
+    if not isinstance(shares, Mapping):
         raise PlanError(
-            f"thresholds takes the name of a guard to its share, as {{'changed': 0.3}}, and no {type(chosen).__name__}."
+            f"thresholds takes the name of a guard and its share, such as {{'changed': 0.3}}, not "
+            f"{type(shares).__name__}."
         )
-    allowed = set(chosen_names(allow, "allow", [*GUARDS, ALL]))
-    for name in [*sorted(allowed - {ALL}), *chosen]:
-        if name not in GUARDS:
-            raise PlanError(
-                f"No guard is named {name!r}{did_you_mean(str(name), GUARDS) or '.'} There are {', '.join(GUARDS)}."
-            )
-    for name, share in chosen.items():
-        if GUARDS[name].threshold is None:
-            raise PlanError(f"The guard {name} has no threshold: allow it, or leave it.")
+    allowed = set(chosen_names(allow, "allow", "guard", [*GUARDS, ALL]))
+    with_share = [name for name, (_, threshold) in GUARDS.items() if threshold is not None]
+    chosen_names(list(shares), "thresholds", "guard with a threshold", with_share)
+    for name, share in shares.items():
         if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
             raise PlanError(f"The threshold of the guard {name} is a share from 0 to 1, such as 0.3 for 30 %.")
-    said = {n: rule.look(situation, chosen.get(n, rule.threshold or 0.0)) for n, rule in GUARDS.items()}
-    return tuple(Guard(n, message, not allowed.isdisjoint((n, ALL))) for n, message in said.items() if message)
+    found = {name: look(situation, shares.get(name, share or 0.0)) for name, (look, share) in GUARDS.items()}
+    return tuple(Guard(n, message, not allowed.isdisjoint((n, ALL))) for n, message in found.items() if message)
 
 
-def require_overruled(guards: Iterable[Guard]) -> None:
-    """Refuse to go on while a guard speaks that nobody overruled.
+def require_allowed(guards: Iterable[Guard]) -> None:
+    """Refuse a plan while a guard blocks it.
 
     Raises
     ------
     GuardError
-        Naming each one, and what overrules it.
+        Naming each guard that blocks, and how to allow it.
     """
-    speaking = [guard for guard in guards if not guard.overruled]
-    if speaking:
-        options = " ".join(f"--allow {guard.name}" for guard in speaking)
+    blocking = [guard for guard in guards if not guard.allowed]
+    if blocking:
+        names = [guard.name for guard in blocking]
         raise GuardError(
-            f"Nothing was sent, for {plural(len(speaking), 'guard speaks', 'guards speak')}. "
-            + " ".join(f"{guard.name}: {guard.message}" for guard in speaking)
-            + f" If that is as it should be: {options}, or plan_push(…, allow={[g.name for g in speaking]})."
+            f"Nothing was sent: {plural(len(blocking), 'guard')} blocked the push ({', '.join(names)}). "
+            + " ".join(f"{guard.name}: {guard.message}" for guard in blocking)
+            + f" If this is intended: {' '.join(f'--allow {name}' for name in names)}, or plan_push(…, allow={names})."
         )
 
 
@@ -168,7 +151,7 @@ def _first(at: Situation, _: float) -> str:
         return ""
     return (
         f"the ledger is empty, and {at.real_host} is a real host that would get {plural(at.rows.num_rows, 'row')} "
-        "as its first: check the target, prefix and suffix, or take over with seed what was sent before."
+        "first: check the target, the prefix and the suffix, or seed the ledger with what was sent before."
     )
 
 
@@ -192,7 +175,7 @@ def _null_column(at: Situation, _: float) -> str:
     emptied = fields[fields["column"].isin(nulls) & fields["source_row"].isin(at.rows["source_row"].to_numpy())]
     counts = emptied.groupby("column", sort=False).size()
     said = ", ".join(f"{column} (a value in {plural(n, 'row')} before)" for column, n in counts.items())
-    return f"a column is null in all {plural(len(frame), 'row')} now: {said}." if said else ""
+    return f"a column is null in all {plural(len(frame), 'row')}: {said}." if said else ""
 
 
 def _shrunk(at: Situation, least: float) -> str:
@@ -212,7 +195,7 @@ def _older(at: Situation, _: float) -> str:
         seen = same.iloc[0]
         return f"{delivery.source} was delivered before, at {timestamp(seen['recorded_at'])} (push {seen['push']})."
     newest = delivery.frame[TIME].max()
-    if last is None or not newest < last["newest"]:  # a time that is not known says nothing
+    if last is None or not newest < last["newest"]:  # an unknown time cannot be compared
         return ""
     return (
         f"the newest {TIME} of {delivery.source} is {timestamp(newest)}, and the last delivery "
@@ -234,18 +217,18 @@ def _id_form(at: Situation, most: float) -> str:
 
 
 def _beyond(n: int, of: int, most: float, what: str) -> str:
-    if not of or n / of <= most:  # so, and not multiplied: 3 of 10 are 0.3 exactly
+    if not of or n / of <= most:  # divided, not multiplied: 3 of 10 is exactly 0.3
         return ""
     return f"{n:,} of {of:,} {what} ({n / of:.1%}" + (f", more than {most:.0%})." if most else ").")
 
 
-GUARDS = {
-    "first": GuardRule("an empty ledger at a real host", _first),
-    "changed": GuardRule("more than this share of the customers changed", _changed, 0.2),
-    "absent": GuardRule("more than this share of the last delivery's customers newly absent", _absent, 0.05),
-    "null_column": GuardRule("a column turned wholly null", _null_column),
-    "shrunk": GuardRule("fewer than this share of the last delivery's rows", _shrunk, 0.5),
-    "older": GuardRule("a file seen before, or older than the last", _older),
-    "id_form": GuardRule("more than this share of the added customers have ids of a new form", _id_form, 0.0),
+GUARDS: dict[str, tuple[Callable[[Situation, float], str], float | None]] = {
+    "first": (_first, None),  # an empty ledger and a real host
+    "changed": (_changed, 0.2),  # more than this share of the customers changed
+    "absent": (_absent, 0.05),  # more than this share of the last delivery's customers newly absent
+    "null_column": (_null_column, None),  # a column that has become null in every row
+    "shrunk": (_shrunk, 0.5),  # fewer than this share of the last delivery's rows
+    "older": (_older, None),  # a file that was delivered before, or is older than the last one
+    "id_form": (_id_form, 0.0),  # more than this share of the added customers have ids of a new form
 }
-"""Every guard by its name, with the threshold it has unless told otherwise."""
+"""Every guard by its name: what it looks for (empty if it finds nothing), and its default threshold, if it has one."""

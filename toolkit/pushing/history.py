@@ -1,4 +1,4 @@
-"""pushes(), report(): every push to a target, as a frame and a picture; and what became of one, at any time after."""
+"""status(), push_history(), push_report(): the state of a target, every push to it, and what became of one."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from toolkit.config import Settings, current
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural, table
 from toolkit.errors import JournalError
 from toolkit.ledger import Ledger
-from toolkit.pushing.report import PushReport, fate_bar, legend, report_of
+from toolkit.pushing.report import PushReport, fate_bar, legend, name_of, report_of
 from toolkit.sending import FATES, Journal, Pace
+
+COLUMNS = ["push", "state", "opened_at", "closed_at", "rows", *FATES, "source", "author", "reason"]
+ELSEWHERE = "elsewhere"
+SHOWN = 30
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Status(Result):
-    """Where a target stands: its ledger, its last pushes, what waits.
+    """The state of a target: its ledger, its pushes, what waits.
 
     Attributes
     ----------
     pushes
-        One row a push, newest first: ``push, state, opened_at, closed_at, rows``, the four fates, ``source``.
+        One row per push, newest first: ``push, state, opened_at, closed_at, rows``, the four fates, ``source, author,
+        reason``.
     targets
         One row for each target of the home: ``target, pushes`` (how many), ``last_push, opened_at, state`` of the last
         one, ``waiting`` (rows of its open push), ``note`` (why its journal cannot be read; else empty).
@@ -41,7 +46,7 @@ class Status(Result):
 
     @property
     def open_push(self) -> str:
-        """The push that waits to be resumed or abandoned; empty if there is none."""
+        """The push to resume or abandon; empty if there is none."""
         waiting = self.pushes.loc[self.pushes["state"] == "open", "push"]
         return str(waiting.iloc[0]) if len(waiting) else ""
 
@@ -52,7 +57,7 @@ class Status(Result):
         return int(waiting["unknown"].sum() + waiting["unsent"].sum())
 
     def summary(self) -> str:
-        """Say it in one line."""
+        """Say in one line how many customers and pushes there are, and what waits."""
         others = self.targets[(self.targets["state"] == "open") & (self.targets["target"] != Path(self.folder).name)]
         waits = (
             f"push {self.open_push} is open, {plural(self.n_waiting, 'row waits', 'rows wait')}"
@@ -72,9 +77,9 @@ class Status(Result):
                 heading("Status", level=3),
                 badges(
                     [
-                        (self.n_customers, ("customer", "customers"), "good"),
-                        (self.n_versions, ("version", "versions"), "calm"),
-                        (self.n_waiting, ("row waiting", "rows waiting"), "warn"),
+                        (self.n_customers, "customers", "good"),
+                        (self.n_versions, "versions", "calm"),
+                        (self.n_waiting, "waiting", "warn"),
                     ]
                 ),
                 paragraph(self.summary(), soft=True),
@@ -102,23 +107,22 @@ class Status(Result):
 
 
 def pushes_of(journal: Journal) -> pd.DataFrame:
-    """Return one row a push of the journal, newest first."""
-    rows = []
-    for record in journal.pushes():
-        fates = np.bincount(journal.fates(record.id)[0], minlength=len(FATES))
-        rows.append(
-            (
-                record.id,
-                record.state,
-                record.opened_at[:19] + "Z",
-                f"{record.closed_at[:19]}Z" if record.closed_at else "",
-                record.n_rows,
-                *map(int, fates),
-                record.facts["source"],
-                record.author,
-            )
+    """Return one row per push of the journal, newest first."""
+    rows = [
+        (
+            record.id,
+            record.state,
+            record.opened_at[:19] + "Z",
+            f"{record.closed_at[:19]}Z" if record.closed_at else "",
+            record.n_rows,
+            *np.bincount(journal.fates(record.id)[0], minlength=len(FATES)).tolist(),
+            record.facts["source"],
+            record.author,
+            record.facts["reason"],
         )
-    return pd.DataFrame(rows, columns=["push", "state", "opened_at", "closed_at", "rows", *FATES, "source", "author"])
+        for record in journal.pushes()
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def targets_of(folder: Path, *, clock: Callable[[], datetime]) -> pd.DataFrame:
@@ -139,11 +143,6 @@ def targets_of(folder: Path, *, clock: Callable[[], datetime]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-COLUMNS = ["push", "state", "opened_at", "closed_at", "rows", *FATES, "source", "author", "reason"]
-ELSEWHERE = "elsewhere"
-SHOWN = 30
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class PushHistory(Result):
     """The pushes to a target, newest first.
@@ -151,9 +150,8 @@ class PushHistory(Result):
     Attributes
     ----------
     frame
-        One row a push: ``push, state, opened_at, closed_at, rows``, the four fates, ``source, author, reason``. A push
-        of another machine, and a seeding, has the state ``elsewhere`` and its accepted rows alone: the ledger knows no
-        more.
+        One row per push, as `Status.pushes`. A push of another machine, or a seeding, has the state ``elsewhere`` and
+        only its accepted rows: the ledger has no others.
     """
 
     frame: pd.DataFrame
@@ -161,49 +159,28 @@ class PushHistory(Result):
 
     @property
     def n_pushes(self) -> int:
-        """Pushes."""
+        """The number of pushes."""
         return len(self.frame)
 
     @property
     def n_accepted(self) -> int:
-        """Rows that all of them brought in."""
+        """Rows that were accepted, of all pushes."""
         return int(self.frame["accepted"].sum())
 
     def summary(self) -> str:
-        """Say it in one line."""
-        return f"{plural(self.n_pushes, 'push', 'pushes')}, {plural(self.n_accepted, 'row')} accepted · {self.label}"
+        """Say the counts in one line."""
+        n_pushes = plural(self.n_pushes, "push", "pushes")
+        return f"{n_pushes}, {plural(self.n_accepted, 'row')} accepted · {self.label}"
 
     def body(self) -> str:
-        """Draw a bar a push, as long as it has rows, in the colours of the fates."""
-        longest = max(int(self.frame["rows"].max()) if self.n_pushes else 0, 1)
-        rows = [
-            (
-                push["opened_at"],
-                fate_bar({fate: int(push[fate]) for fate in FATES}, share=push["rows"] / longest),
-                int(push["rows"]),
-                push["source"],
-                push["author"],
-                push["reason"],
-                push["state"],
-                push["push"],
-            )
-            for push in self.frame.head(SHOWN).to_dict("records")
-        ]
-        heads = ["opened", "", "rows", "source", "author", "reason", "state", "push"]
-        return "".join(
-            [
-                heading("Pushes", level=3),
-                badges(
-                    [
-                        (self.n_pushes, ("push", "pushes"), "calm"),
-                        (self.n_accepted, ("row accepted", "rows accepted"), "good"),
-                    ]
-                ),
-                paragraph(self.label, soft=True),
-                legend(),
-                table(heads, rows, more=max(0, self.n_pushes - SHOWN)),
-            ]
-        )
+        """Give a bar for each push, as long as it has rows, in the colours of the fates."""
+        shares = self.frame["rows"] / max([*self.frame["rows"], 1])
+        counts = [dict(zip(FATES, row, strict=True)) for row in self.frame[list(FATES)].to_numpy().tolist()]
+        bars = [fate_bar(n, share=share) for n, share in zip(counts, shares, strict=True)]
+        shown = self.frame.assign(fates=pd.Series(bars, dtype=object))
+        columns = ["opened_at", "fates", "rows", "source", "author", "reason", "state", "push"]
+        parts = [heading("Pushes", level=3), paragraph(self.summary(), soft=True), legend()]
+        return "".join([*parts, frame_table(shown[columns], limit=SHOWN)])
 
     def to_frame(self) -> pd.DataFrame:
         """Give the pushes."""
@@ -214,51 +191,56 @@ class PushHistory(Result):
         return {"label": self.label, "pushes": self.frame.to_dict("records")}
 
 
-def report(push: str = "", *, settings: Settings | None = None) -> PushReport:
-    """Return what became of a push of this machine, the last one by default: as `push` did when it ended.
+def status(*, settings: Settings | None = None) -> Status:
+    """Return the state of the target: its ledger, its pushes, and what waits, here and at the other targets.
 
     Raises
     ------
+    JournalError
+        If the journal of the target cannot be read.
+    """
+    chosen = current(settings)
+    snapshot = Ledger.of(chosen).snapshot()
+    folder = chosen.target_folder()
+    with Journal(folder, chosen.target, clock=Pace().now) as journal:
+        pushes = pushes_of(journal)
+    targets = targets_of(folder.parent, clock=Pace().now)
+    return Status(chosen.label, snapshot.n_customers, int(snapshot.versions.num_rows), pushes, str(folder), targets)
+
+
+def push_report(push: str | PushReport = "", *, settings: Settings | None = None) -> PushReport:
+    """Return what became of a push of this machine, by default the last one: what `push` returned when it ended.
+
+    Raises
+    ------
+    InputError
+        If `push` is neither the name of a push nor a report.
     NothingOpenError
         If the journal has no such push.
     JournalError
         If the journal, or the file of the push's rows, cannot be read.
     """
-    chosen = current(settings)
+    chosen, name = current(settings), name_of(push)
     with Journal(chosen.target_folder(), chosen.target, clock=Pace().now) as journal:
-        return report_of(journal, push or journal.last().id)
+        return report_of(journal.load(name or journal.last().id))
 
 
-def pushes(*, settings: Settings | None = None) -> PushHistory:
-    """Return every push to the target: from this machine's journal, and from the ledger what others brought in.
+def push_history(*, settings: Settings | None = None) -> PushHistory:
+    """Return every push to the target: those of this machine, and those of others that the ledger has.
 
     Examples
     --------
     >>> import tempfile
-    >>> pushes(settings=Settings(home=tempfile.mkdtemp()))
+    >>> push_history(settings=Settings(home=tempfile.mkdtemp()))
     <PushHistory: 0 pushes, 0 rows accepted · target sandbox · embedded sandbox · contract 2026-04>
     """
     chosen = current(settings)
     with Journal(chosen.target_folder(), chosen.target, clock=Pace().now) as journal:
-        reasons = {record.id: record.facts["reason"] for record in journal.pushes()}
         here = pushes_of(journal)
     entered = Ledger.of(chosen).pushes()
-    others = entered[~entered["push"].isin(here["push"])]
-    there = pd.DataFrame(
-        {
-            "push": others["push"],
-            "state": ELSEWHERE,
-            "opened_at": others["first_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "closed_at": others["last_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "rows": others["rows"],
-            "accepted": others["rows"],
-            "source": others["source_file"],
-            "author": others["author"],
-            "reason": others["reason"],
-        }
-    )
-    both = pd.concat([here.assign(reason=here["push"].map(reasons)), there], ignore_index=True)
-    both = both.fillna(dict.fromkeys(FATES, 0)).astype({"rows": "int64", **dict.fromkeys(FATES, "int64")})
-    return PushHistory(
-        both[COLUMNS].sort_values("opened_at", ascending=False, kind="stable", ignore_index=True), chosen.label
-    )
+    others = entered[~entered["push"].isin(here["push"])].rename(columns={"source_file": "source"})
+    first, last = (others[at].dt.strftime("%Y-%m-%dT%H:%M:%SZ") for at in ("first_at", "last_at"))
+    there = others.assign(state=ELSEWHERE, accepted=others["rows"], opened_at=first, closed_at=last)
+    both = pd.concat([here, there], ignore_index=True)[COLUMNS].fillna(dict.fromkeys(FATES, 0))
+    both = both.astype({"rows": "int64", **dict.fromkeys(FATES, "int64")})
+    return PushHistory(both.sort_values("opened_at", ascending=False, kind="stable", ignore_index=True), chosen.label)

@@ -1,4 +1,8 @@
-"""plan_push(): what would be sent, what is left out and why, cut into batches; nothing leaves the machine."""
+"""plan_push(): what a push would send, what it leaves out and why, cut into batches; nothing leaves the machine.
+
+The digest of a plan covers its target, its contract, the version of the ledger and every body, so a reviewed plan is
+pushed exactly as it was reviewed, or refused.
+"""
 
 from __future__ import annotations
 
@@ -16,36 +20,43 @@ import pyarrow as pa
 from toolkit.config import Settings, current
 from toolkit.display import Markup, Result, badge, badges, bar, escape, frame_table, heading, paragraph, plural, table
 from toolkit.engine import to_arrow
-from toolkit.errors import PlanError, did_you_mean
+from toolkit.errors import PlanError, wrong_kind
 from toolkit.ledger import SENT, STATES, WAYS_IN, Diff, Ledger
-from toolkit.model import ID, TIME, Delivery, Resource, cast_column, typed_frame
+from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, cast_column, typed_frame
 from toolkit.pushing.guards import Guard, Situation, chosen_names, find_guards
-from toolkit.sending import NewPush
+from toolkit.sending import FATES, NewPush
 from toolkit.tables import write_sheets
 from toolkit.vendor import Batch, Envelope
 
-_SHOWN = 600
-"""Characters of a body that a page shows at either end."""
+_KEPT = ("source", "kind", "n_quarantined", "names", "datetime", "timezone")
+"""What the journal keeps of a delivery, with its digest and its keys."""
+_SHOWN = 1_200
+"""Characters of the first body that a page shows."""
+_BODY = '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px">{}</pre>'
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PushPlan(Result):
-    """What would be sent to a target, bound by a digest to its content and to the ledger it was made from.
+    """What a push would send to a target, bound by a digest to its content and to the ledger it was made from.
 
     Attributes
     ----------
     digest
         SHA-256 over target, address, contract, operation, the ledger's version and every body.
     rows
-        What is sent, oldest first: the contract's columns, ``source_row`` and ``state``.
+        The rows to send, oldest first: the contract's columns, ``source_row`` and ``state``.
     batches
         The requests, cut by rows and by bytes.
     left_out
-        Rows, or customers, by state, that are not sent.
+        Rows, or customers, that are not sent: their number by state.
     ledger_version
         The version that the diff was made from; None if it was not made from a ledger.
     guards
-        The guards that speak, those that were overruled included; see `toolkit.pushing.guards`.
+        The guards that found something, including the allowed ones; see `toolkit.pushing.guards`.
+    reason
+        Why it is sent, for the ledger.
+    excluded
+        If rows were named one by one, as for a repush: those that are not planned, columns `NOT_SENT`.
     """
 
     digest: str
@@ -59,6 +70,8 @@ class PushPlan(Result):
     ledger_version: int | None
     changes: Diff
     guards: tuple[Guard, ...] = ()
+    reason: str = ""
+    excluded: pd.DataFrame | None = None
 
     @property
     def delivery(self) -> Delivery:
@@ -82,12 +95,13 @@ class PushPlan(Result):
 
     @property
     def n_left_out(self) -> int:
-        """Rows of the delivery that are not sent; absent and held customers are counted apart."""
-        return sum(n for state, n in self.left_out.items() if state in STATES)
+        """Rows of the delivery that are not sent; absent and held customers are not among them."""
+        n_excluded = 0 if self.excluded is None else len(self.excluded)
+        return n_excluded + sum(n for state, n in self.left_out.items() if state in STATES)
 
     @property
     def least_s(self) -> float:
-        """Seconds it takes at the contract's rate at the least."""
+        """Seconds that the push takes at least, at the contract's rate."""
         return self.n_batches / self.envelope.contract.max_requests_per_s
 
     @property
@@ -98,76 +112,60 @@ class PushPlan(Result):
 
     @property
     def fields(self) -> pd.DataFrame:
-        """The changed fields among the rows to send, one record each, as `Diff.fields`."""
+        """The changed fields of the rows to send, one record each; see `Diff.fields`."""
         fields = self.changes.fields
         return fields[fields["source_row"].isin(self.rows["source_row"].to_numpy())].reset_index(drop=True)
 
     @property
     def not_sent(self) -> pd.DataFrame:
-        """What is left out, unchanged rows apart: ``source_row, customer_id, updated_at, state, way_in``."""
-        states, frame = self.changes.states, self.delivery.frame
-        left = states.isin([s for s in STATES if s in self.left_out and s != "unchanged"])
+        """What is left out, but for a delivery's unchanged rows: ``source_row``, the key, ``state`` and ``why``."""
+        states, frame, excluded = self.changes.states, self.delivery.frame, self.excluded
+        left = states.isin([s for s in STATES if s in self.left_out and (s != "unchanged" or excluded is not None)])
         rows = frame.loc[left, [ID, TIME]].reset_index(names="source_row").astype({"source_row": "Int64"})
-        absent = self.changes.absent[[ID, TIME]].assign(state="absent")
-        held = pd.DataFrame({ID: sorted(self.delivery.held), "state": "held"})
-        parts = [rows.assign(state=states[left].astype("str").to_numpy()), absent, held]
-        found = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
-        return found.reindex(columns=["source_row", ID, TIME, "state"]).assign(way_in=found["state"].map(WAYS_IN))
+        parts = [rows.assign(state=states[left].astype("str").to_numpy())]
+        if excluded is None:
+            held = pd.DataFrame({ID: sorted(self.delivery.held), "state": "held"})
+            parts += [self.changes.absent[[ID, TIME]].assign(state="absent"), held]
+        else:
+            parts.append(excluded)
+        found = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True).reindex(columns=NOT_SENT)
+        return found.assign(why=found["why"].astype("str").fillna(found["state"].map(WAYS_IN)))
 
-    @property
-    def first_body(self) -> bytes:
-        """The body of the first request; empty where there is none."""
-        return self._body(0)
-
-    @property
-    def last_body(self) -> bytes:
-        """The body of the last request; empty where there is none."""
-        return self._body(-1)
-
-    def _body(self, place: int) -> bytes:
-        if not self.batches:
-            return b""
-        batch = self.batches[place]
+    def request(self, number: int) -> bytes:
+        """Return the body of a request by its number; -1 is the last."""
+        batch = self.batches[number]
         return self.envelope.body(self.rows.slice(batch.first, batch.n_rows))
 
     def new_push(self, *, reason: str = "", ledger_version: int = -1) -> NewPush:
-        """Return what the journal keeps of the plan as a push that is about to be opened."""
+        """Return what the journal keeps of the plan when it opens the push."""
         facts = {
             "contract": self.envelope.contract.name,
             "solution": self.envelope.solution,
             "operation": self.envelope.operation,
             "address": self.address,
             "n_left_out": self.n_left_out,
-            "left_out": self.left_out,
-            "n_quarantined": self.delivery.n_quarantined,
-            "source": self.delivery.source,
             "source_digest": self.delivery.digest,
-            "kind": self.delivery.kind,
-            "names": self.delivery.names,
-            "datetime": self.delivery.datetime,
-            "timezone": self.delivery.timezone,
-            "overruled": [guard.name for guard in self.guards if guard.overruled],
-            "reason": reason,
+            **{name: getattr(self.delivery, name) for name in _KEPT},
+            "allowed": [guard.name for guard in self.guards if guard.allowed],
+            "reason": reason or self.reason,
             "ledger_version": ledger_version,
         }
         return NewPush(self.digest, self.label, self.rows, self.batches, self.delivery, facts)
 
     @property
     def verdict(self) -> str:
-        """Whether it can go, in one line."""
+        """Whether it can be pushed, in one line."""
         if not self.n_rows:
             return "Nothing to send"
-        speaking = [g.name for g in self.guards if not g.overruled]
-        if speaking:
-            return f"Held back by {plural(len(speaking), 'guard')}: {', '.join(speaking)}"
+        if blocking := [g.name for g in self.guards if not g.allowed]:
+            return f"Blocked by {plural(len(blocking), 'guard')}: {', '.join(blocking)}"
         return f"Ready: {plural(self.n_rows, 'row')} in {plural(self.n_batches, 'request')}, {self._takes()}"
 
     def summary(self) -> str:
         """Say the plan in one line."""
-        return (
-            f"{plural(self.n_rows, 'row')} in {plural(self.n_batches, 'batch', 'batches')}, "
-            f"{self.n_left_out:,} left out · {self.label} · plan {self.digest[:12]}"
-        )
+        requests = plural(self.n_batches, "batch", "batches")
+        about = " · ".join(filter(None, (self.reason, self.label, f"plan {self.digest[:12]}")))
+        return f"{plural(self.n_rows, 'row')} in {requests}, {self.n_left_out:,} left out · {about}"
 
     def body(self) -> str:
         """Give the plan as an HTML fragment: the verdict, the guards, what is sent, what is left out."""
@@ -179,12 +177,16 @@ class PushPlan(Result):
                 f"{self.n_bytes:,} bytes, {self._takes()}"
             ),
             paragraph(self._bound_to(), soft=True),
+            *([paragraph(f"Reason: {self.reason}")] if self.reason else []),
         ]
         if self.guards:
-            parts += [heading("Guards"), *map(_guard_line, self.guards)]
+            tags = [badge(f"{g.name}, allowed") if g.allowed else badge(g.name, tone="bad") for g in self.guards]
+            parts += [heading("Guards"), *(paragraph(t, g.message) for t, g in zip(tags, self.guards, strict=True))]
         if any(self.left_out.values()):
             said = [(state.replace("_", " "), n, WAYS_IN[state]) for state, n in self.left_out.items() if n]
             parts += [heading("Left out"), table(["state", "count", "way in"], said)]
+        if self.excluded is not None and self.n_left_out:
+            parts += [heading("Rows left out"), frame_table(self.not_sent)]
         fields = self.fields
         if len(fields):
             counts = fields["column"].value_counts()
@@ -199,10 +201,8 @@ class PushPlan(Result):
                 heading("Sent, oldest first"),
                 frame_table(typed_frame(self.rows.slice(0, 8)).set_index("source_row"), index="source_row", limit=8),
                 heading("First body"),
-                _shortened(self.first_body),
+                Markup(_BODY.format(escape(self.request(0).decode(), limit=_SHOWN))),
             ]
-        if self.n_batches > 1:
-            parts += [heading("Last body"), _shortened(self.last_body)]
         return "".join(parts)
 
     def to_frame(self) -> pd.DataFrame:
@@ -210,20 +210,18 @@ class PushPlan(Result):
         return typed_frame(self.rows, index="source_row")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the counts; before a push every row is unsent."""
+        """Give the counts; every row of a plan is unsent."""
         return {
             "plan": self.digest,
             "rows": self.n_rows,
-            "accepted": 0,
-            "refused": 0,
-            "unknown": 0,
+            **dict.fromkeys(FATES, 0),
             "unsent": self.n_rows,
             "by_state": self.counts,
             "changed_fields": len(self.fields),
             "quarantined": self.delivery.n_quarantined,
             "left_out": self.n_left_out,
             "left_out_by_state": self.left_out,
-            "guards": [{"name": g.name, "message": g.message, "overruled": g.overruled} for g in self.guards],
+            "guards": [{"name": g.name, "message": g.message, "allowed": g.allowed} for g in self.guards],
             "batches": self.n_batches,
             "attempts": 0,
             "bytes": self.n_bytes,
@@ -239,27 +237,22 @@ class PushPlan(Result):
         Raises
         ------
         InputError
-            If it cannot be written, or holds more rows than a sheet.
+            If it cannot be written, or has more rows than a sheet can hold.
         """
         facts = [
             ("verdict", self.verdict),
             ("plan", self.digest),
             ("bound to", self._bound_to()),
             ("target", self.label),
-            ("address", self.address),
-            ("operation", self.envelope.operation),
+            ("address", f"{self.envelope.operation} to {self.address}"),
             ("requests", f"{self.n_batches:,} ({self.n_bytes:,} bytes), {self._takes()}"),
             *((f"rows {state}", f"{n:,}") for state, n in self.counts.items()),
             *((f"left out: {state.replace('_', ' ')}", f"{n:,} ({WAYS_IN[state]})")
               for state, n in self.left_out.items() if n),
-            *((f"guard {g.name}", f"{g.message}{' Overruled.' if g.overruled else ''}") for g in self.guards),
+            *((f"guard {g.name}", f"{g.message}{' Allowed.' if g.allowed else ''}") for g in self.guards),
         ]  # fmt: skip
-        sheets = {
-            "summary": pd.DataFrame(facts, columns=["what", "value"], dtype="str"),
-            "rows to send": self.to_frame().reset_index(),
-            "field changes": self.fields,
-            "left out": self.not_sent,
-        }
+        summary, rows = pd.DataFrame(facts, columns=["what", "value"], dtype="str"), self.to_frame().reset_index()
+        sheets = {"summary": summary, "rows to send": rows, "field changes": self.fields, "left out": self.not_sent}
         return write_sheets(sheets, Path(path))
 
     def _takes(self) -> str:
@@ -272,20 +265,7 @@ class PushPlan(Result):
         return f"plan {self.digest[:12]}, bound to its rows, target, contract and {version}"
 
 
-def _guard_line(guard: Guard) -> Markup:
-    tag = badge(f"{guard.name}, overruled") if guard.overruled else badge(guard.name, tone="bad")
-    return paragraph(tag, guard.message)
-
-
-def _shortened(body: bytes) -> Markup:
-    text = body.decode()
-    if len(text) > 2 * _SHOWN:
-        text = f"{text[:_SHOWN]} … {len(text) - 2 * _SHOWN:,} characters … {text[-_SHOWN:]}"
-    return Markup(f'<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px">{escape(text)}</pre>')
-
-
-__all__ = ["Envelope", "PushPlan", "as_dry_run", "plan_push", "require_digest"]
-
+NOT_SENT = ["source_row", *CUSTOMER.key, "state", "why"]
 INCLUDABLE = ("touched", "restated", "backdated")
 SHORTEST_DIGEST = 8
 
@@ -303,70 +283,56 @@ def plan_push(
     Parameters
     ----------
     include
-        States to send besides: ``touched``, ``restated``, ``backdated``.
+        States to send as well: ``touched``, ``restated``, ``backdated``.
     allow
-        Guards to overrule by name, or ``all``; a guard that speaks otherwise holds the push back.
+        Guards to allow by name, or ``all``; any other guard that finds something blocks the push.
     thresholds
-        Name of a guard to the share, 0 to 1, beyond which it speaks: ``{"changed": 0.3}``.
-        The defaults stand in `toolkit.pushing.guards.GUARDS`.
+        Name of a guard to the share, 0 to 1, above which it blocks: ``{"changed": 0.3}``. The defaults are in
+        `toolkit.pushing.guards.GUARDS`.
 
     Raises
     ------
+    InputError
+        If `changes` is not a diff.
     PlanError
-        If a state cannot be included, a guard does not exist, the diff compares with another target's ledger or a
-        past moment, or knows other custom attributes than the settings, the ledger has one that these do not list, a
+        If a state cannot be included, a guard does not exist, the diff compares with another target's ledger or with a
+        past moment, or has other custom attributes than the settings, the ledger has one that these do not list, a
         cell of one is not of its data type, or a row is larger than a request may be.
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from toolkit.ledger.diffing import diff
-    >>> before = pd.DataFrame({"customer_id": ["A", "B"], "customer_name": ["Acme", "Best"],
-    ...                        "updated_at": pd.to_datetime(["2025-01-28T10:00:00Z"] * 2)})
-    >>> after = before.assign(updated_at=pd.to_datetime("2025-02-28T10:00:00Z"), customer_name=["Acme", "Bestow"])
-    >>> plan = plan_push(diff(before, after))
-    >>> plan.counts, [guard.name for guard in plan.guards]
-    ({'added': 0, 'changed': 1}, ['changed'])
+    >>> from toolkit.ledger import diff
+    >>> from toolkit.model import empty_frame
+    >>> plan_push(diff(empty_frame(), empty_frame())).verdict
+    'Nothing to send'
     """
+    if not isinstance(changes, Diff):
+        raise wrong_kind(changes, "a diff", "diff(Ledger.of().snapshot(), report)")
     chosen = current(settings)
-    included = chosen_names(include, "include", INCLUDABLE)
-    for state in included:
-        if state not in INCLUDABLE:
-            raise PlanError(
-                f"Rows that are {state} cannot be included{did_you_mean(state, INCLUDABLE) or '.'} "
-                f"It can be {', '.join(INCLUDABLE)}."
-            )
+    included = chosen_names(include, "include", "state that can be included", INCLUDABLE)
     wanted = [*SENT, *included]
     envelope, ledger = Envelope(chosen.documented, chosen.solution, chosen.operation), Ledger.of(chosen)
     if changes.before_origin not in ("", ledger.origin):
         raise PlanError(
             f"The diff does not compare with what {chosen.label} holds now, but with another target, ledger or moment: "
-            "diff with Ledger.of(settings).snapshot(), of the same settings. Nothing was planned."
+            "diff with Ledger.of(settings).snapshot() of the same settings. Nothing was planned."
         )
     _require_attributes(changes, envelope.contract.resource)
     if unlisted := ledger.unlisted:
         raise PlanError(
-            f"What was sent before has custom attributes that the settings do not list ({', '.join(unlisted)}), and "
-            "new versions would empty them: list them under [[attributes]] in toolkit.toml. Nothing was planned."
+            f"The ledger has custom attributes that the settings do not list ({', '.join(unlisted)}), and new versions "
+            "would empty them: list them under [[attributes]] in toolkit.toml. Nothing was planned."
         )
     rows = _rows(changes, wanted, envelope.contract.resource)
     batches = envelope.batches(rows)
     address = chosen.url()
-    bound_to = {
-        "target": chosen.target,
-        "address": address,
-        "contract": chosen.contract,
-        "operation": chosen.operation,
-        "ledger_version": changes.before_version,
-        "batches": [b.digest for b in batches],
-    }
-    left_out = {s: changes.count(s) for s in STATES if s not in wanted}
-    left_out |= {s: changes.count(s) for s in ("absent", "held")}
+    bound_to = (chosen.target, address, chosen.contract, chosen.operation, changes.before_version)
+    left_out = {s: changes.count(s) for s in (*STATES, "absent", "held") if s not in wanted}
     situation = Situation(
         changes, rows, ledger.deliveries(), "" if chosen.local else chosen.host, ledger_is_empty=ledger.version < 0
     )
     return PushPlan(
-        digest=hashlib.sha256(json.dumps(bound_to, sort_keys=True).encode()).hexdigest(),
+        digest=hashlib.sha256(json.dumps([*bound_to, *(b.digest for b in batches)]).encode()).hexdigest(),
         rows=rows,
         batches=batches,
         left_out=left_out,
@@ -381,12 +347,12 @@ def plan_push(
 
 
 def as_dry_run(plan: PushPlan) -> PushPlan:
-    """Return the plan as one that the vendor only checks.
+    """Return the plan with requests that the vendor only checks.
 
     Raises
     ------
     PlanError
-        If the contract documents no dry run: the vendor might ignore the wish, and write.
+        If the contract documents no dry run: the vendor might ignore the flag and write the rows.
     """
     contract = plan.envelope.contract
     if not contract.dry_run:
@@ -399,19 +365,19 @@ def as_dry_run(plan: PushPlan) -> PushPlan:
 
 
 def require_digest(plan: PushPlan, digest: str) -> None:
-    """Hold a plan to the digest of the reviewed one, of which the first eight characters will do.
+    """Refuse a plan other than the reviewed one, which is named by the first eight characters of its digest or more.
 
     Raises
     ------
     PlanError
-        If it is another plan, or the digest is too short to say.
+        If it is another plan, or fewer characters are given.
     """
     if digest and len(digest) < SHORTEST_DIGEST:
         raise PlanError(f"--plan takes at least the first {SHORTEST_DIGEST} characters of the plan's digest.")
     if not plan.digest.startswith(digest.lower()):
         raise PlanError(
-            f"The file now makes plan {plan.digest[:12]}, not the reviewed one: the file, the mapping, "
-            "the settings or the ledger changed since. Review it anew with 'toolkit plan'."
+            f"The file now makes plan {plan.digest[:12]}, not the reviewed one: the file, the mapping, the settings or "
+            "the ledger has changed since. Review it again with 'toolkit plan'."
         )
 
 
@@ -429,21 +395,21 @@ def _rows(changes: Diff, states: list[str], resource: Resource) -> pa.Table:
 
 
 def _require_attributes(changes: Diff, resource: Resource) -> None:
-    """Refuse to drop a custom attribute of the delivery, to empty one that the diff never saw, or to guess a cell."""
+    """Refuse to drop a custom attribute of the delivery, to empty one that the diff lacks, or to guess a cell."""
     delivery, custom = changes.delivery, [c.name for c in resource.custom]
     dropped = [c for c in delivery.given if c not in resource.names]
     unseen = [c for c in custom if c not in delivery.frame.columns]
     if dropped or unseen:
         raise PlanError(
-            f"The settings and the diff do not name the same custom attributes: {', '.join(dropped + unseen)}. List "
-            "those of the table under [[attributes]] in toolkit.toml, validate under Settings().documented, and diff "
-            "with Ledger.of().snapshot()."
+            f"The settings and the diff do not have the same custom attributes: {', '.join(dropped + unseen)}. List "
+            "those of the table under [[attributes]] in toolkit.toml, validate the delivery again, and diff it with "
+            "Ledger.of().snapshot()."
         )
     for column in resource.custom:
-        # Arrow would take infinity, which JSON has not, and a time without a zone as UTC.
+        # Arrow would accept infinity, which JSON does not have, and read a time without a zone as UTC.
         unread = delivery.frame.index[cast_column(delivery.frame[column.name], column)[1]]
         if len(unread):
             raise PlanError(
-                f"{column.name} of source_row {unread[0]} is not written as {column.kind}: validate the "
-                "delivery under Settings().documented, and diff its good rows. Nothing was planned."
+                f"{column.name} of source_row {unread[0]} is not written as {column.kind}: validate the delivery, and "
+                "diff the report. Nothing was planned."
             )

@@ -1,10 +1,17 @@
-"""From the journal of a push to the ledger: what the vendor accepted, and which delivery it came from; each once."""
+"""From the journal of a push to the ledger: its delivery, and the rows that the vendor accepted, each once.
+
+The journal is written first, then the ledger, then the journal is closed; every step may be repeated. So a crash
+between two of them leaves something that the next call completes, and nothing that is recorded twice: the ledger
+refuses a delivery or a receipt that it has. On a shared ledger the delivery is also the claim of a push, recorded
+before anything is sent; its end is recorded before the journal closes, because a journal that is still open is closed
+again by the next call, while a claim without a journal would block everybody else.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Literal
@@ -14,144 +21,126 @@ import pyarrow as pa
 
 from toolkit.errors import JournalError, LedgerError, OpenPushError, PlanError
 from toolkit.ledger import ACCEPTED, Ledger, entry_schema, rows_of
-from toolkit.model import CUSTOMER, Resource
 from toolkit.pushing.checks import require_same_columns, require_version
-from toolkit.sending import FATES, SETTLED, Journal, PushRecord, Receipt
+from toolkit.sending import SETTLED, Journal, LoadedPush, PushRecord, Receipt
 
 
-def enter_delivery(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    """Tell the ledger of the push's delivery, if it was not told."""
-    delivery = journal.kept.delivery(record)
-    if delivery is not None:
-        ledger.record_delivery(delivery, push=record.id, now=datetime.fromisoformat(record.opened_at))
-        journal.kept.drop_delivery(record.id)
+@dataclass(frozen=True)
+class Recorder:
+    """Takes what the journal of a target holds to its ledger."""
 
+    journal: Journal
+    ledger: Ledger
 
-def enter_beginning(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    """Tell the ledger of a new push, which claims it where it is shared; one that is refused is not left open."""
-    try:
-        enter_delivery(journal, record, ledger)
-    except LedgerError:
-        journal.kept.drop_delivery(record.id)
-        journal.close(record.id, state="abandoned")
-        raise
-    if not record.n_rows:
-        return
-    try:  # once more, now that it is claimed: others may have come, and gone, since the first look
-        ledger.claims.require_free(but_for=record.id)
-        require_version(ledger, record.facts["ledger_version"])
-    except (OpenPushError, PlanError):
-        close_abandoned(journal, record, ledger)
-        raise
+    def delivery(self, record: PushRecord) -> None:
+        """Record the delivery of a push in the ledger, unless that was done before."""
+        delivery = self.journal.kept.delivery(record)
+        if delivery is not None:
+            self.ledger.record_delivery(delivery, push=record.id, now=datetime.fromisoformat(record.opened_at))
+            self.journal.kept.drop_delivery(record.id)
 
-
-def enter_resumption(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    """Tell the ledger that a push is gone on with, which claims it anew where its claim had ended."""
-    claimed = ledger.claims.claimed_at(record.id)
-    ledger.claims.require_free(but_for=record.id, since=claimed)
-    enter_delivery(journal, record, ledger)
-    ledger.resume_delivery(record.id)
-    if claimed is None:
+    def start(self, push: LoadedPush) -> None:
+        """Record a new push in the ledger, which claims a shared one; a push that is refused is closed."""
+        record, claims = push.record, self.ledger.claims
         try:
-            ledger.claims.require_free(but_for=record.id)
-        except OpenPushError:
-            ledger.claims.end(record.id)
+            self.delivery(record)
+        except LedgerError:
+            self.journal.kept.drop_delivery(record.id)
+            self.journal.close(record.id, state="abandoned")
+            raise
+        if not record.n_rows or not self.ledger.shared:
+            return
+        try:  # again, now that it is claimed: another push may have begun, and ended, since the first check
+            claims.require_free(but_for=record.id)
+            require_version(self.ledger.version, record.facts["ledger_version"])
+        except (OpenPushError, PlanError):
+            self.close_abandoned(push)
             raise
 
+    def resumption(self, record: PushRecord) -> None:
+        """Record that a push is resumed; it claims a shared ledger again if its claim had ended."""
+        claims = self.ledger.claims
+        claimed = claims.claimed_at(record.id)
+        claims.require_free(but_for=record.id, since=claimed)
+        self.delivery(record)
+        self.ledger.resume_delivery(record.id)
+        if claimed is None:  # claim first, then look: of two that resume at once, not both send
+            try:
+                claims.require_free(but_for=record.id)
+            except OpenPushError:
+                claims.end(record.id)
+                raise
 
-def enter_settled(journal: Journal, ledger: Ledger) -> None:
-    """Enter what was settled of closed pushes and did not come to the ledger, for a stop came between.
+    def settled(self) -> None:
+        """Record rows of closed pushes that an analyst settled, if the process died before they came to the ledger.
 
-    Of a ledger that never heard of a push, as a new one that was seeded, nothing is missing.
-    """
-    settled = journal.settled()
-    known = set(ledger.deliveries()["push"]) if settled else set()
-    for record in settled:
-        if record.id not in known:
-            continue
-        try:
-            enter_accepted(journal, record, ledger)
-        except (JournalError, PlanError) as error:  # others need not wait for what perhaps nobody can mend
-            warnings.warn(
-                f"Rows of push {record.id} that were settled as accepted could not enter the ledger, so that the next "
-                f"diff takes them for new: {error}",
-                stacklevel=3,
+        A push that the ledger never knew, because the ledger is a new one that was seeded, is left alone.
+        """
+        settled = self.journal.settled()
+        known = set(self.ledger.deliveries()["push"]) if settled else set()
+        for record in settled:
+            if record.id not in known or not self.missing(record, self.journal.receipts(record.id)):
+                continue
+            try:
+                self.accepted(self.journal.load(record.id))
+            except (JournalError, PlanError) as error:  # it must not block other pushes, perhaps for ever
+                warnings.warn(
+                    f"Rows of push {record.id} that were settled as accepted could not be recorded in the ledger, so "
+                    f"the next diff shows them as added: {error}",
+                    stacklevel=3,
+                )
+
+    def missing(self, record: PushRecord, receipts: Sequence[Receipt]) -> list[Receipt]:
+        """Return the receipts of accepted rows that the ledger lacks, oldest first."""
+        through = self.ledger.recorded_through(record.id)
+        return [receipt for receipt in receipts if receipt.fate == "accepted" and receipt.number > through]
+
+    def accepted(self, push: LoadedPush) -> None:
+        """Record the accepted rows that the ledger lacks, with author and reason of the push or the settling."""
+        record, resource = push.record, self.ledger.resource
+        if new := self.missing(record, push.receipts):
+            require_same_columns(push, self.ledger)
+        for (author, reason), receipts in groupby(new, lambda receipt: _by_whom(receipt, record)):
+            group = list(receipts)
+            places = np.concatenate([np.arange(r.first, r.stop) for r in group])
+            lengths = [r.stop - r.first for r in group]
+            times = np.array([datetime.fromisoformat(r.at).replace(tzinfo=None) for r in group], "datetime64[us]")
+            rows = push.rows.take(pa.array(places))
+            entries = rows_of(
+                entry_schema(resource),
+                len(places),
+                entry=ACCEPTED,
+                **{c: rows[c] for c in (*resource.names, "source_row")},
+                recorded_at=pa.array(np.repeat(times, lengths)).cast(pa.timestamp("us", tz="UTC")),
+                operation=record.facts["operation"],
+                push=record.id,
+                batch=pa.array(np.repeat([r.batch for r in group], lengths)),
+                position=pa.array(places),
+                author=author,
+                reason=reason,
+                source_file=record.facts["source"],
             )
+            self.ledger.record(entries, push=record.id, through=group[-1].number)
 
+    def close_abandoned(self, push: LoadedPush) -> None:
+        """Close a push whose rest is not sent; its delivery counts only if a row of it arrived, or may have."""
+        # An older journal may not know what arrived; the ledger does.
+        if not push.taken and self.ledger.recorded_through(push.record.id) < 0:
+            self.ledger.withdraw_delivery(push.record.id)
+        self._close(push.record, "abandoned")
 
-def enter_accepted(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    """Enter the accepted rows that the ledger does not have yet, by whom and why they were sent or settled."""
-    new = not_entered(journal, record, ledger)
-    if not new:
-        return
-    rows = journal.rows(record.id)
-    require_same_columns(rows, record, ledger)
-    for (author, reason), receipts in groupby(new, lambda r: _by_whom(r, record)):
-        group = list(receipts)
-        told = replace(record, author=author, facts={**record.facts, "reason": reason})
-        ledger.record(
-            accepted_entries(rows, group, told, resource=ledger.resource), push=record.id, through=group[-1].number
-        )
+    def close_if_done(self, push: LoadedPush) -> None:
+        """Close an open push if every row has a receipt."""
+        if push.record.state == "open" and push.final.all():
+            self._close(push.record, "done")
 
-
-def close_abandoned(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    """Close a push whose rest will not be sent; its delivery counts only if a row of it arrived, or may have."""
-    fates = {FATES[fate] for fate in np.unique(journal.fates(record.id)[0])}
-    arrived = ledger.recorded_through(record.id) >= 0  # which an older journal does not tell
-    if fates.isdisjoint({"accepted", "unknown"}) and not arrived:
-        ledger.withdraw_delivery(record.id)
-    _close(journal, record, ledger, "abandoned")
-
-
-def close_if_settled(journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    """Close an open push of which nothing waits."""
-    if journal.push(record.id).state == "open" and journal.fates(record.id)[1].all():
-        _close(journal, record, ledger, "done")
-
-
-def _close(journal: Journal, record: PushRecord, ledger: Ledger, state: Literal["done", "abandoned"]) -> None:
-    ledger.claims.end(record.id)  # first: a stop between the two leaves the push open here, to be closed once more
-    journal.close(record.id, state=state)
-
-
-def not_entered(journal: Journal, record: PushRecord, ledger: Ledger) -> list[Receipt]:
-    """Return the receipts of accepted rows that the ledger does not have yet, oldest first."""
-    through = ledger.recorded_through(record.id)
-    return [r for r in journal.receipts(record.id) if r.fate == "accepted" and r.number > through]
+    def _close(self, record: PushRecord, state: Literal["done", "abandoned"]) -> None:
+        self.ledger.claims.end(record.id)
+        self.journal.close(record.id, state=state)
 
 
 def _by_whom(receipt: Receipt, record: PushRecord) -> tuple[str, str]:
+    """Return author and reason: of the settling if an analyst settled the rows, else of the push."""
     if receipt.code == SETTLED:
         return receipt.category, receipt.message
     return record.author, record.facts["reason"]
-
-
-def accepted_entries(
-    rows: pa.Table, receipts: Sequence[Receipt], record: PushRecord, *, resource: Resource = CUSTOMER
-) -> pa.Table:
-    """Return the entries of a push's rows that these receipts accept.
-
-    Parameters
-    ----------
-    rows
-        All rows of the push, in the order of its plan.
-    """
-    places = np.concatenate([np.arange(r.first, r.stop) for r in receipts])
-    lengths = [r.stop - r.first for r in receipts]
-    times = [datetime.fromisoformat(r.at).replace(tzinfo=None) for r in receipts]
-    taken = rows.take(pa.array(places))
-    return rows_of(
-        entry_schema(resource),
-        len(places),
-        entry=ACCEPTED,
-        **{c: taken[c] for c in resource.names},
-        recorded_at=pa.array(np.repeat(np.array(times, "datetime64[us]"), lengths)).cast(pa.timestamp("us", tz="UTC")),
-        operation=record.facts["operation"],
-        push=record.id,
-        batch=pa.array(np.repeat([r.batch for r in receipts], lengths)),
-        position=pa.array(places),
-        author=record.author,
-        reason=record.facts["reason"],
-        source_file=record.facts["source"],
-        source_row=taken["source_row"],
-    )

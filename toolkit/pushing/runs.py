@@ -1,4 +1,15 @@
-"""push(): send what has no receipt, record each answer, resume after a stop."""
+"""push(), resume(), abandon(), dry_run(): send the rows that have no receipt, and record what became of every row.
+
+One process at a time may push to a target, and one push of a target may be open. A push goes through these states:
+
+- *open*: its record and its rows are in the journal, before anything is sent. A crash, an interrupt or a stop leaves it
+  open, because only `resume` with its receipts knows which rows still have to go.
+- *done*: every row has a receipt.
+- *abandoned*: the analyst closed it; or it stopped before the vendor took any row, as with a wrong token or address.
+  Then nothing has to be resumed, and an open push would only block the next one.
+
+However the sending ends, what the vendor accepted goes to the ledger first, so the next diff knows it.
+"""
 
 from __future__ import annotations
 
@@ -6,47 +17,33 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from toolkit.config import Settings, current
 from toolkit.display import plural
-from toolkit.errors import JournalError, PlanError, SchemaWarning, StoppedError
+from toolkit.errors import JournalError, SchemaWarning, StoppedError, wrong_kind
 from toolkit.ledger import Ledger
+from toolkit.model import CUSTOMER
 from toolkit.pushing.checks import (
     bound_version,
     envelope_of,
-    keys_of,
     require_not_repeated,
-    require_recent,
-    require_same_address,
-    require_same_bodies,
-    require_same_columns,
-    require_same_ledger,
+    require_resumable,
     require_same_settings,
+    rows_among,
 )
-from toolkit.pushing.guards import require_overruled
-from toolkit.pushing.history import Status, pushes_of, targets_of
+from toolkit.pushing.guards import require_allowed
 from toolkit.pushing.planning import PushPlan, as_dry_run
-from toolkit.pushing.recording import (
-    close_abandoned,
-    close_if_settled,
-    enter_accepted,
-    enter_beginning,
-    enter_delivery,
-    enter_resumption,
-    enter_settled,
-    not_entered,
-)
+from toolkit.pushing.recording import Recorder
 from toolkit.pushing.report import PushReport, report_of
 from toolkit.sending import (
     FATES,
     OVERTAKEN,
     Journal,
+    LoadedPush,
     Pace,
-    PushRecord,
     Receipt,
     Sender,
     only_pusher,
@@ -54,22 +51,8 @@ from toolkit.sending import (
 from toolkit.vendor import Client, ask_schema, connected, pace_folder
 
 
-class CarriesPlan(Protocol):
-    """What stands in for a plan, as a `Repush` does: the plan, and why it is sent."""
-
-    @property
-    def plan(self) -> PushPlan:
-        """What is sent."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """What the ledger says of each row."""
-        ...
-
-
 def push(
-    plan: PushPlan | CarriesPlan,
+    plan: PushPlan,
     *,
     settings: Settings | None = None,
     reason: str = "",
@@ -82,49 +65,54 @@ def push(
     Parameters
     ----------
     reason
-        Why, for the ledger; over the reason that a `Repush` has.
+        Why, for the ledger; instead of the reason that the plan has.
     schema_check
-        Ask for the vendor's columns first, and warn of what differs from ours, as `check_schema` does; where they
-        cannot be told, warn of that, and go on.
+        Ask for the vendor's columns first, and warn of differences to ours, as `check_schema` does; warn too if the
+        vendor does not answer, and continue.
     progress
-        Show a progress bar (in a notebook, or at a terminal).
+        Show a progress bar (in a notebook, or in a terminal).
 
     Raises
     ------
+    InputError
+        If `plan` is not a plan.
     OpenPushError
-        If an earlier push to the target is still open, or another process is pushing; also one of another analyst
+        If an earlier push to the target is still open, or another process is pushing; also a push of another analyst
         who shares the ledger.
     PlanError
-        If the plan is for another target, or the ledger moved on since it was made; or if it would send again what
-        arrived, or under APPEND may have arrived, by an earlier push (settle that first).
+        If the plan is for another target, or the ledger has changed since it was made; or if an APPEND would send rows
+        that the ledger has, or whose fate is unknown in an earlier push (settle that push first).
     GuardError
-        If a guard speaks that the plan does not overrule; nothing was sent.
+        If a guard blocks the plan; nothing was sent.
     StoppedError
-        If it stopped before its end; its `report` says what was done, and `resume` goes on.
+        If it stopped before its end; its `report` says what was done. If the vendor took a row, or may have, `resume`
+        continues the push; else the push is closed, and the plan can be pushed again.
     """
+    _require_plan(plan)
     chosen, pace = current(settings), pace or Pace()
-    if not isinstance(plan, PushPlan):
-        reason, plan = reason or getattr(plan, "reason", ""), _plan_of(plan)
-    with _alone(chosen, pace) as journal:
+    with alone(chosen, pace) as journal:
         journal.refuse_if_open()
         ledger = Ledger.of(chosen)
-        enter_settled(journal, ledger)
+        recorder = Recorder(journal, ledger)
+        recorder.settled()
         version = bound_version(plan, chosen, ledger)
-        require_not_repeated(journal, plan)
-        with connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:  # with a token, or not at all
+        require_not_repeated(journal, plan, ledger)
+        # Without a token there is no client, and no push is opened.
+        with connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:
             if client and schema_check:
                 for line in ask_schema(client, chosen).lines:
                     warnings.warn(line, SchemaWarning, stacklevel=2)
             folder = pace_folder(chosen)
             record = journal.open_push(plan.new_push(reason=reason, ledger_version=version))
-            enter_beginning(journal, record, ledger)
-            return _carry_on(journal, record, ledger, client, pace, folder=folder, progress=progress)
+            begun = journal.load(record.id, rows=plan.rows)
+            recorder.start(begun)
+            return _send(recorder, begun, client, pace, folder=folder, progress=progress)
 
 
 def resume(*, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True) -> PushReport:
-    """Go on with the open push: send what is unsent and, under UPSERT, what is unknown.
+    """Continue the open push: send what is unsent and, under UPSERT, what is unknown.
 
-    Rows whose version another push brought in since are left out, and their report says so.
+    Rows whose version another push has sent since are left out; the report lists them.
 
     Raises
     ------
@@ -132,168 +120,152 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         If no push is open.
     OpenPushError
         If another process is pushing, or an analyst who shares the ledger began a push after this one.
+    PlanError
+        If the push was begun under other settings.
+    JournalError, LedgerError
+        If the journal or the ledger is older than the push.
     StoppedError
         As `push`.
     """
     chosen, pace = current(settings), pace or Pace()
-    with _alone(chosen, pace) as journal:
-        record = journal.require_open()
-        ledger = Ledger.of(chosen)
-        require_recent(journal, record, ledger)
-        require_same_ledger(record, ledger)
-        rows = journal.rows(record.id)
-        require_same_columns(rows, record, ledger)
-        require_same_bodies(rows, journal, record, ledger)
-        fates, settled = journal.fates(record.id)
-        taken = np.isin(fates, [FATES.index("accepted"), FATES.index("unknown")]).any()
-        require_same_address(record, chosen, taken=bool(taken))
-        with contextlib.nullcontext() if settled.all() else connected(chosen) as client:
-            enter_resumption(journal, record, ledger)  # now that nothing but another push can refuse it
-            _leave_out_overtaken(rows, journal, record, ledger)
-            return _carry_on(journal, record, ledger, client, pace, folder=pace_folder(chosen), progress=progress)
+    with alone(chosen, pace) as journal:
+        begun, ledger = journal.load(journal.require_open().id), Ledger.of(chosen)
+        recorder = Recorder(journal, ledger)
+        require_resumable(journal, begun, ledger, chosen)
+        with contextlib.nullcontext() if begun.final.all() else connected(chosen) as client:
+            recorder.resumption(begun.record)  # last: from here only another push can refuse it
+            begun = _without_overtaken(journal, begun, ledger)
+            return _send(recorder, begun, client, pace, folder=pace_folder(chosen), progress=progress)
 
 
 def abandon(*, settings: Settings | None = None, pace: Pace | None = None, rows_lost: bool = False) -> PushReport:
-    """Close the open push without sending the rest; what was accepted enters the ledger.
+    """Close the open push without sending the rest; what was accepted is recorded in the ledger.
 
     Parameters
     ----------
     rows_lost
-        Close it though the file of its rows is lost: what was accepted cannot enter the ledger then, so that the next
-        diff takes it for new and plans it again. The report counts the fates, and knows no keys.
+        Close it although the file of its rows is lost: what was accepted cannot be recorded then, so the next diff
+        shows it as added. The report counts the fates, and has no keys.
 
     Raises
     ------
     NothingOpenError
         If no push is open.
     JournalError
-        If the file of its rows is lost, and `rows_lost` does not say so.
+        If the file of its rows is lost, and `rows_lost` is not given.
     """
     chosen, pace = current(settings), pace or Pace()
-    with _alone(chosen, pace) as journal:
-        record, ledger = journal.require_open(), Ledger.of(chosen)
+    with alone(chosen, pace) as journal:
+        record, recorder, lost = journal.require_open(), Recorder(journal, Ledger.of(chosen)), ""
         try:
-            enter_delivery(journal, record, ledger)
-            enter_accepted(journal, record, ledger)
-            report_of(journal, record.id)
+            begun = journal.load(record.id)
+            recorder.delivery(record)
+            recorder.accepted(begun)
         except JournalError as error:
-            waiting = sum(r.stop - r.first for r in not_entered(journal, record, ledger))
-            said = f"{plural(waiting, 'accepted row')} of push {record.id} cannot enter the ledger"
+            begun = journal.load(record.id, rows=_no_rows(record.n_rows))
+            waiting = sum(r.stop - r.first for r in recorder.missing(record, begun.receipts))
+            lost = f"{plural(waiting, 'accepted row')} of push {record.id} cannot be recorded in the ledger"
             if waiting and not rows_lost:
                 raise JournalError(
-                    f"{error} Where no copy is left, abandon(rows_lost=True) closes it all the same: {said} then, and "
-                    "the next diff takes them for new."
+                    f"{error} If there is no copy, abandon(rows_lost=True) closes the push all the same: then {lost}, "
+                    "and the next diff shows them as added."
                 ) from error
             journal.kept.drop_delivery(record.id)
-            close_abandoned(journal, record, ledger)
-            return report_of(journal, record.id, stopped=f"Its rows are lost: {said}.", rows_lost=True)
-        close_abandoned(journal, record, ledger)
-        return report_of(journal, record.id)
+        recorder.close_abandoned(begun)
+        stopped = f"Its rows are lost: {lost}." if lost else ""
+        return report_of(journal.load(record.id, rows=begun.rows), stopped=stopped)
 
 
 def dry_run(
-    plan: PushPlan | CarriesPlan, *, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True
+    plan: PushPlan, *, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True
 ) -> PushReport:
-    """Have the vendor check a plan and write nothing; neither ledger nor journal keeps it.
+    """Let the vendor check a plan and write nothing; neither ledger nor journal keeps it.
 
     Raises
     ------
+    InputError
+        If `plan` is not a plan.
     PlanError
         If the contract documents no dry run, or the plan is for another target.
     GuardError
-        If a guard speaks that the plan does not overrule; nothing was sent.
+        If a guard blocks the plan; nothing was sent.
+    StoppedError
+        If it stopped before its end; its `report` says what was checked.
     """
+    _require_plan(plan)
     chosen, pace = current(settings), pace or Pace()
-    if not isinstance(plan, PushPlan):
-        plan = _plan_of(plan)
     require_same_settings(plan, chosen)
     if plan.n_rows:
-        require_overruled(plan.guards)
+        require_allowed(plan.guards)
     checked = as_dry_run(plan)
-    with (
-        Journal(None, chosen.target, clock=pace.now) as journal,
-        connected(chosen) as client,
-    ):
-        record = journal.open_push(checked.new_push())
+    with Journal(None, chosen.target, clock=pace.now) as journal, connected(chosen) as client:
+        push = journal.load(journal.open_push(checked.new_push()).id, rows=checked.rows)
+        stopped: StoppedError | None = None
         try:
-            Sender(
-                journal,
-                journal.load(record.id),
-                client,
-                checked.envelope,
-                pace,
-                progress=progress,
-                folder=pace_folder(chosen),
-            ).run()
+            Sender(journal, push, client, checked.envelope, pace, progress=progress, folder=pace_folder(chosen)).run()
         except StoppedError as stop:
-            stop.report = report_of(journal, record.id, state="dry run", stopped=str(stop))
-            raise
-        return report_of(journal, record.id, state="dry run")
+            stopped = stop
+        push = journal.load(push.record.id, rows=push.rows)
+        return _reported(report_of(push, state="dry run", stopped=str(stopped or "")), stopped)
 
 
-def status(*, settings: Settings | None = None) -> Status:
-    """Say where the target stands: its ledger, its pushes, what waits; and whether anything waits for another one."""
-    chosen = current(settings)
-    snapshot = Ledger.of(chosen).snapshot()
-    folder = chosen.target_folder()
-    with Journal(folder, chosen.target, clock=Pace().now) as journal:
-        pushes = pushes_of(journal)
-    targets = targets_of(folder.parent, clock=Pace().now)
-    return Status(chosen.label, snapshot.n_customers, int(snapshot.versions.num_rows), pushes, str(folder), targets)
-
-
-def _plan_of(carrier: CarriesPlan) -> PushPlan:
-    plan = getattr(carrier, "plan", None)
+def _require_plan(plan: PushPlan) -> None:
     if not isinstance(plan, PushPlan):
-        raise PlanError(f"A plan is wanted, and a {type(carrier).__name__} was given: plan_push(changes) makes one.")
-    return plan
+        raise wrong_kind(plan, "a plan", "plan_push(changes)")
 
 
-def _leave_out_overtaken(rows: pa.Table, journal: Journal, record: PushRecord, ledger: Ledger) -> None:
-    fates, settled = journal.fates(record.id)
-    since = ledger.keys_since(record.facts["ledger_version"], but_for=record.id)
-    if since.num_rows == 0 or settled.all():
-        return
-    others = set(keys_of(since))
-    overtaken = [
-        Receipt(place, place + 1, FATES[fates[place]], message=OVERTAKEN)
-        for place, key in enumerate(keys_of(rows))
-        if not settled[place] and key in others
-    ]
-    journal.enter(record.id, overtaken)
+def _without_overtaken(journal: Journal, push: LoadedPush, ledger: Ledger) -> LoadedPush:
+    """Give a receipt to the rows whose version another push has sent since, so that they are not sent again."""
+    since = ledger.keys_since(push.record.facts["ledger_version"], but_for=push.record.id)
+    if since.num_rows == 0 or push.final.all():
+        return push
+    places = np.flatnonzero(rows_among(push.rows, since) & ~push.final).tolist()
+    receipts = [Receipt(place, place + 1, FATES[push.fates[place]], message=OVERTAKEN) for place in places]
+    journal.enter(push.record.id, receipts)
+    return journal.load(push.record.id, rows=push.rows)
 
 
-def _carry_on(
-    journal: Journal,
-    record: PushRecord,
-    ledger: Ledger,
-    client: Client | None,
-    pace: Pace,
-    *,
-    folder: Path,
-    progress: bool,
+def _send(
+    recorder: Recorder, push: LoadedPush, client: Client | None, pace: Pace, *, folder: Path, progress: bool
 ) -> PushReport:
-    envelope = envelope_of(record, ledger)
-    stopped: StoppedError | None = None
+    """Send what waits, record what was accepted, and close the push if nothing of it waits or nothing was taken."""
+    journal = recorder.journal
+    stopped: StoppedError | KeyboardInterrupt | None = None
     try:
         if client is not None:
-            Sender(journal, journal.load(record.id), client, envelope, pace, progress=progress, folder=folder).run()
-    except StoppedError as stop:
+            envelope = envelope_of(push.record, recorder.ledger)
+            Sender(journal, push, client, envelope, pace, progress=progress, folder=folder).run()
+    except (StoppedError, KeyboardInterrupt) as stop:
         stopped = stop
-    finally:
-        # However it ended, what the vendor accepted is entered, and the next diff knows it.
-        enter_accepted(journal, record, ledger)
-    close_if_settled(journal, record, ledger)
-    report = report_of(journal, record.id, stopped=str(stopped or ""))
-    if stopped is not None:
+    finally:  # also after an unexpected error
+        push = journal.load(push.record.id, rows=push.rows)
+        recorder.accepted(push)
+    if stopped and journal.nothing_taken(push.record.id):
+        recorder.close_abandoned(push)
+    else:
+        recorder.close_if_done(push)
+    state = journal.push(push.record.id).state
+    return _reported(report_of(push, state=state, stopped=str(stopped or "")), stopped)
+
+
+def _reported(report: PushReport, stopped: StoppedError | KeyboardInterrupt | None) -> PushReport:
+    """Return the report, or raise what stopped the push, with its report."""
+    if isinstance(stopped, StoppedError):
         stopped.report = report
+    if stopped is not None:
         raise stopped
     return report
 
 
+def _no_rows(n_rows: int) -> pa.Table:
+    """Return rows without a cell, in place of those that are lost."""
+    schema = pa.schema([*CUSTOMER.arrow_schema(), ("source_row", pa.int64()), ("state", pa.string())])
+    return schema.empty_table().take(pa.nulls(n_rows, pa.int64()))
+
+
 @contextlib.contextmanager
-def _alone(settings: Settings, pace: Pace) -> Iterator[Journal]:
-    """Open the target's journal as the one that pushes."""
+def alone(settings: Settings, pace: Pace) -> Iterator[Journal]:
+    """Open the target's journal as the only process that pushes."""
     folder = settings.target_folder()
     with (
         only_pusher(folder, settings.target, clock=pace.now),

@@ -1,4 +1,4 @@
-"""settle(): what became of rows that no answer tells of, on the word of the analyst who looked."""
+"""settle(): what became of rows without a readable answer, as confirmed by the analyst who looked."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from toolkit.config import Settings, current
-from toolkit.errors import InputError, NothingOpenError
+from toolkit.errors import InputError
 from toolkit.ledger import Ledger
 from toolkit.model import ID
 from toolkit.pushing.checks import require_recent, require_same_columns
-from toolkit.pushing.planning import PushPlan
-from toolkit.pushing.recording import close_if_settled, enter_accepted
+from toolkit.pushing.recording import Recorder
 from toolkit.pushing.report import PushReport, name_of, report_of
-from toolkit.sending import FATES, SETTLED, Fate, Journal, Pace, PushRecord, Receipt, only_pusher
+from toolkit.pushing.runs import alone
+from toolkit.sending import SETTLED, Fate, LoadedPush, Pace, Receipt
 from toolkit.tables import author
 
 Named = Literal["all"] | Iterable[str | int]
@@ -25,7 +25,7 @@ Named = Literal["all"] | Iterable[str | int]
 
 
 def settle(
-    push: PushPlan | PushReport | str,
+    push: PushReport | str,
     *,
     accepted: Named = (),
     refused: Named = (),
@@ -33,14 +33,14 @@ def settle(
     settings: Settings | None = None,
     pace: Pace | None = None,
 ) -> PushReport:
-    """Say what became of unknown rows of a push, having looked at the vendor's table; author and reason are kept.
+    """Record what became of unknown rows of a push, after a look at the vendor's table; author and reason are kept.
 
-    Accepted rows enter the ledger. The push closes once nothing of it waits.
+    Accepted rows are recorded in the ledger. The push closes once every row has a receipt.
 
     Parameters
     ----------
     push
-        The push's report or name, or its plan; open or closed.
+        The report or the name of a push, open or closed.
     accepted, refused
         ``"all"`` unknown rows, or those of a ``customer_id`` (text) or a ``source_row`` (number).
     reason
@@ -49,83 +49,68 @@ def settle(
     Raises
     ------
     InputError
-        If `push` is none, no row or no reason is given, a row is named twice, or one that is not unknown: nothing is
-        settled then.
+        If `push` is something else, no row or no reason is given, a row is named twice, or one is not unknown: nothing
+        is settled then.
     NothingOpenError
         If the journal has no such push.
     PlanError
         If the push was begun with other custom attributes than the settings list.
     """
-    chosen, pace = current(settings), pace or Pace()
-    folder = chosen.target_folder()
+    name = name_of(push)
     if not (isinstance(reason, str) and reason.strip()):
         raise InputError("settle() takes a reason: how it is known what became of the rows.")
-    with (
-        only_pusher(folder, chosen.target, clock=pace.now),
-        Journal(folder, chosen.target, clock=pace.now) as journal,
-    ):
-        record, ledger = _record(journal, push), Ledger.of(chosen)
-        require_same_columns(rows := journal.rows(record.id), record, ledger)  # before anything is said
-        require_recent(journal, record, ledger)
-        enter_accepted(journal, record, ledger)  # whatever a stop left behind
-        close_if_settled(journal, record, ledger)
-        unknown = np.flatnonzero(journal.fates(record.id)[0] == FATES.index("unknown"))
-        said: dict[Fate, npt.NDArray[np.int64]] = {
-            "accepted": _places(accepted, rows, unknown, record),
-            "refused": _places(refused, rows, unknown, record),
-        }
-        twice = np.intersect1d(said["accepted"], said["refused"])
-        if len(twice) or not sum(map(len, said.values())):
-            raise InputError(
-                f"source_row {rows['source_row'][int(twice[0])]} is settled as accepted and as refused: name it once."
-                if len(twice)
-                else f"Nothing was settled of push {record.id}: name unknown rows, as accepted= or refused=."
-            )
-        starts = [first for _, first, _, _ in journal.batches(record.id)]
-        journal.enter(
-            record.id,
-            [
-                Receipt(
-                    int(place),
-                    int(place) + 1,
-                    fate,
-                    SETTLED,
-                    author(),
-                    reason,
-                    batch=int(np.searchsorted(starts, place, side="right")) - 1,
-                )
-                for fate, places in said.items()
-                for place in places
-            ],
-        )
-        enter_accepted(journal, record, ledger)
-        close_if_settled(journal, record, ledger)
-        return report_of(journal, record.id)
+    chosen = current(settings)
+    with alone(chosen, pace or Pace()) as journal:
+        loaded, ledger = journal.load(name), Ledger.of(chosen)
+        recorder = Recorder(journal, ledger)
+        require_same_columns(loaded, ledger)  # before anything is recorded
+        require_recent(journal, loaded, ledger)
+        recorder.accepted(loaded)  # what an earlier call recorded in the journal only
+        recorder.close_if_done(loaded)
+        journal.enter(name, _receipts(loaded, accepted, refused, reason, journal.batches(name)))
+        loaded = journal.load(name, rows=loaded.rows)
+        recorder.accepted(loaded)
+        recorder.close_if_done(loaded)
+        return report_of(loaded, state=journal.push(name).state)
 
 
-def _record(journal: Journal, push: PushPlan | PushReport | str) -> PushRecord:
-    if isinstance(push, PushPlan):
-        found = next((record for record in journal.pushes() if record.plan == push.digest), None)
-        if found is None:
-            raise NothingOpenError(f"Plan {push.digest[:12]} was not pushed from here: there is nothing to settle.")
-        return found
-    return journal.push(name_of(push))
+def _receipts(
+    push: LoadedPush, accepted: Named, refused: Named, reason: str, batches: list[tuple[int, int, int, str]]
+) -> list[Receipt]:
+    """Return a receipt for each row that is named.
 
-
-def _places(named: Named, rows: pa.Table, unknown: npt.NDArray[np.int64], record: PushRecord) -> npt.NDArray[np.int64]:
-    if isinstance(named, str):
-        if named == "all":
-            return unknown
-        named = [named]
-    if not isinstance(named, Iterable):
-        named = [named]
-    wanted = set(named)
-    taken = rows.take(pa.array(unknown))
-    pairs = list(zip(taken[ID].to_pylist(), taken["source_row"].to_pylist(), strict=True))
-    strange = wanted.difference(*pairs) if pairs else wanted
-    if strange:
+    Raises
+    ------
+    InputError
+        If a row is named twice, or none is.
+    """
+    taken, not_taken = _places(accepted, push), _places(refused, push)
+    if twice := np.intersect1d(taken, not_taken).tolist():
         raise InputError(
-            f"Push {record.id} has no unknown row {', '.join(map(repr, sorted(strange, key=str)[:5]))}: give a "
+            f"source_row {push.rows['source_row'][twice[0]]} is settled as accepted and as refused: name it once."
+        )
+    if not len(taken) + len(not_taken):
+        raise InputError(f"Nothing was settled of push {push.record.id}: name unknown rows, as accepted= or refused=.")
+    starts, who = [first for _, first, _, _ in batches], author()
+    said: dict[Fate, list[int]] = {"accepted": taken.tolist(), "refused": not_taken.tolist()}
+    return [
+        Receipt(place, place + 1, fate, SETTLED, who, reason, batch=int(np.searchsorted(starts, place, "right")) - 1)
+        for fate, places in said.items()
+        for place in places
+    ]
+
+
+def _places(named: Named, push: LoadedPush) -> npt.NDArray[np.int64]:
+    """Return the places of the unknown rows that are named."""
+    unknown = np.flatnonzero(push.has("unknown"))
+    if isinstance(named, str) and named == "all":
+        return unknown
+    wanted = set(named) if isinstance(named, Iterable) and not isinstance(named, str) else {named}
+    taken = push.rows.take(pa.array(unknown))
+    pairs = list(zip(taken[ID].to_pylist(), taken["source_row"].to_pylist(), strict=True))
+    if strange := wanted.difference(*pairs):
+        raise InputError(
+            f"Push {push.record.id} has no unknown row {', '.join(map(repr, sorted(strange, key=str)[:5]))}: give a "
             "customer_id as text or a source_row as a number. Nothing was settled."
         )
     return unknown[[not wanted.isdisjoint(pair) for pair in pairs]]
