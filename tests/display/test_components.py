@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import toolkit as tk
 from tests.support.clocks import Clock
 from toolkit.display.components import MAX_CELL, Result, badge, badges, bar, escape, frame_table, page, plural, table
-from toolkit.reading.suggestion import suggest_mapping
-from toolkit.vendor.schema_check import check_schema
+from toolkit.model import Delivery
+from toolkit.quality import scan
 
 EVIL = '<script>alert("x")</script><img src=http://evil.example/x.png onerror=alert(1)>'
 BACKWARDS = "abc\u202egpj.exe\u0000\u001b[31m"
@@ -56,7 +56,7 @@ def results(customers, clock: Clock, tmp_path: Path) -> dict[str, Result]:
     frame.loc[4, "customer_id"] = EVIL
     written = tmp_path / "rows.parquet"
     frame.to_parquet(written)
-    delivery = tk.Delivery(frame, source=f"{EVIL}.csv")
+    delivery = Delivery(frame, source=f"{EVIL}.csv")
     with tk.Sandbox() as sandbox:
         sandbox.vendor.refuse = lambda row: EVIL if row["customer_id"] == EVIL else None
         settings = tk.Settings(base_url=sandbox.url)
@@ -71,11 +71,11 @@ def results(customers, clock: Clock, tmp_path: Path) -> dict[str, Result]:
         )
         made = [settings, delivery, corrected, report, tk.profile(delivery), changes, plan, pushed, ledger.snapshot(),
                 tk.status(settings=settings), tk.diff(ledger.snapshot(), later.iloc[1:]),
-                suggest_mapping(frame), tk.preview_corrections(delivery), corrected.patch(who=EVIL),
+                tk.suggest_mapping(frame), tk.preview_corrections(delivery), corrected.patch(who=EVIL),
                 tk.apply_patch(delivery, corrected.patch(who=EVIL)),
-                tk.validate(later, before=ledger.snapshot()).drift, tk.scan(written, rules=()),
-                tk.revert(pushed, settings=settings), tk.pushes(settings=settings),
-                check_schema(settings=settings)]  # fmt: skip
+                tk.validate(later, before=ledger.snapshot()).drift, scan(written, rules=()),
+                tk.revert(pushed, settings=settings), tk.push_history(settings=settings),
+                tk.check_schema(settings=settings)]  # fmt: skip
     return {f"{number} {type(result).__name__}": result for number, result in enumerate(made)}
 
 

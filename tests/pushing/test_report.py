@@ -179,7 +179,7 @@ def test_the_pictures_need_no_script_and_no_address_and_follow_the_theme(place: 
     for drawn in (page("x", push_history(settings=place.settings).body()), page("x", place.push(customers(4)).body())):
         assert "<script" not in drawn
         assert "://" not in re.sub(r"https?://127\.0\.0\.1:\d+|to https?://\S+", "", drawn)
-        assert "prefers-color-scheme:dark" in drawn
+        assert "light-dark(" in drawn
         assert not re.findall(r'style="[^"]*#[0-9a-fA-F]{3}', drawn)  # no colour but the theme's
 
 

@@ -98,7 +98,7 @@ def review(sheet: Path, /, *, out: Path, json: Json = False) -> int:
     Parameters
     ----------
     out
-        The patch, a .csv or .parquet file: give it to the other commands with --patch.
+        The patch, a .csv file: give it to the other commands with --patch.
     """
     require_free(out)
     patch = tk.read_review_sheet(sheet)

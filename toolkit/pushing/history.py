@@ -77,8 +77,8 @@ class Status(Result):
                 heading("Status", level=3),
                 badges(
                     [
-                        (self.n_customers, "customers", "good"),
-                        (self.n_versions, "versions", "calm"),
+                        (self.n_customers, ("customer", "customers"), "good"),
+                        (self.n_versions, ("version", "versions"), "calm"),
                         (self.n_waiting, "waiting", "warn"),
                     ]
                 ),
