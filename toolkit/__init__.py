@@ -34,7 +34,6 @@ from toolkit.quality import (
     Correction,
     Patch,
     Profile,
-    Scan,
     ValidationReport,
     apply_patch,
     correct,
@@ -43,7 +42,6 @@ from toolkit.quality import (
     profile,
     read_corrections,
     read_patch,
-    scan,
     validate,
 )
 from toolkit.reading import Mapping, MappingSuggestion, read_customers, suggest_mapping
@@ -65,7 +63,6 @@ __all__ = [
     "PushPlan",
     "PushReport",
     "Sandbox",
-    "Scan",
     "Settings",
     "Snapshot",
     "Status",
@@ -91,7 +88,6 @@ __all__ = [
     "repush",
     "resume",
     "revert",
-    "scan",
     "settle",
     "status",
     "suggest_mapping",

@@ -72,7 +72,7 @@ def results(customers, clock: Clock, tmp_path: Path) -> dict[str, Result]:
                 tk.status(settings=settings), tk.diff(ledger.snapshot(), later.iloc[1:]),
                 suggest_mapping(frame), tk.preview_corrections(delivery), corrected.patch(who=EVIL),
                 tk.apply_patch(delivery, corrected.patch(who=EVIL)),
-                tk.validate(later, before=ledger.snapshot()).drift, tk.scan(written, rules=()),
+                tk.validate(later, before=ledger.snapshot()).drift, tk.validate(written, rules=()),
                 tk.revert(pushed, settings=settings), tk.pushes(settings=settings),
                 check_schema(settings=settings)]  # fmt: skip
     return {f"{number} {type(result).__name__}": result for number, result in enumerate(made)}

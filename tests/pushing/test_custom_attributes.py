@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from tests.quality.test_review_sheet import cells_of
 from tests.support.clocks import Clock
+from tests.support.settings import settings_for
 from toolkit.config.settings import Settings
 from toolkit.engine.duckdb import to_arrow
 from toolkit.errors import (
@@ -38,7 +39,7 @@ from toolkit.model.attributes import RESERVED, CustomAttribute
 from toolkit.model.contract import APRIL_2026, CUSTOMER, Column
 from toolkit.model.delivery import Delivery
 from toolkit.model.dtypes import DTYPES, cast_column
-from toolkit.model.encoding import encode, oversized
+from toolkit.model.encoding import encode
 from toolkit.pushing.planning import PushPlan, plan_push
 from toolkit.pushing.report import REFUSAL_COLUMNS
 from toolkit.pushing.repushing import correct_customers, repush, revert
@@ -98,7 +99,7 @@ def tenant(clock: Clock) -> Iterator[Tenant]:
 
 
 def checked(frame: pd.DataFrame) -> ValidationReport:
-    return validate(frame, contract=CONTRACT, now=pd.Timestamp("2026-11-01T00:00:00Z"))
+    return validate(frame, settings=settings_for(CONTRACT), now=pd.Timestamp("2026-11-01T00:00:00Z"))
 
 
 def test_all_six_types_arrive_as_they_were_written_and_come_back_from_the_ledger(tenant: Tenant, customers) -> None:
@@ -332,7 +333,7 @@ def test_a_ledger_is_neither_read_nor_written_under_another_data_type(
         base_url=tenant.sandbox.url,
         attributes=tuple(CustomAttribute(name, now) if a.name == name else a for a in LISTED),
     )
-    delivered = validate(customers(1).assign(**{**TEXTS, name: cells}), contract=other.documented)
+    delivered = validate(customers(1).assign(**{**TEXTS, name: cells}), settings=other)
     ledger, n_requests = Ledger.of(other), len(tenant.sandbox.requests())
     for refused in (
         lambda: ledger.snapshot(),
@@ -469,8 +470,9 @@ def test_attributes_are_listed_in_the_projects_file_and_in_the_environment(tmp_p
 def test_a_row_that_its_attributes_make_too_large_is_found(customers) -> None:
     wide = APRIL_2026.with_columns([Column("note")])
     frame = customers(2).assign(note=["x", "x" * 1_000_001])
-    assert oversized(frame, 1_000_000, resource=wide.resource).tolist() == [False, True]
-    assert "larger than a request" in next(iter(validate(frame, contract=wide).counts))
+    report = validate(frame, settings=settings_for(wide))
+    assert "larger than a request" in next(iter(report.counts))
+    assert report.quarantine.index.tolist() == [3]
 
 
 VALUES = {

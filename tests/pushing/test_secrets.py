@@ -49,7 +49,6 @@ from toolkit import (
     repush,
     resume,
     revert,
-    scan,
     settle,
     status,
     suggest_mapping,
@@ -198,10 +197,9 @@ def work(run: Run, server: Faulty) -> None:
     run.keep(profile(snapshot.frame))
     run.keep(suggest_mapping(root / "in" / "first.csv"))
     run.keep(patch_between(read_customers(root / "in" / "first.csv"), read_customers(root / "in" / "first.csv")))
-    scanned = run.keep(scan(root / "in" / "second.csv"))
     for ending in ("csv", "parquet"):
-        scanned.write_good(root / "out" / f"good.{ending}")
-        scanned.write_bad(root / "out" / f"bad.{ending}")
+        written = {name: root / "out" / f"{name}.{ending}" for name in ("good", "bad")}
+        run.keep(validate(root / "in" / "second.csv", **written))
     with Client(settings) as open_client:
         run.made += [open_client, open_client._auth, open_client._redact, settings.token(), open_client.ask("/")]
 

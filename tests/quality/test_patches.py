@@ -287,6 +287,6 @@ def test_a_patch_has_an_ending_that_is_read_again(customers, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("data", ["crm.csv", None, 7])
 def test_what_are_no_customers_says_so(data: object) -> None:
-    for station in (validate, correct, preview_corrections):
+    for station in (correct, preview_corrections):
         with pytest.raises(InputError, match="Customers are wanted"):
             station(data)  # type: ignore[arg-type]

@@ -112,7 +112,7 @@ def _deliver(path: Path, settings: Settings, place: Path, say: Say, title: str) 
     say(f"  read       {delivery.summary()} ({', '.join(delivery.notes)})")
     corrected = correct(delivery)
     say(f"  corrected  {corrected.summary()}")
-    report = validate(corrected, contract=settings.documented)
+    report = validate(corrected, settings=settings)
     say(f"  checked    {report.summary()}")
     for why, n in report.counts.items():
         say(f"             {why}: {n}")

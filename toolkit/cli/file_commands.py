@@ -21,9 +21,8 @@ from toolkit.cli.terminal import (
     validated,
 )
 from toolkit.config import Settings
-from toolkit.quality import RULES, called_for, preview_corrections, read_corrections
+from toolkit.quality import RULES, called_for, preview_corrections, read_corrections, validate
 from toolkit.quality import profile as profiled
-from toolkit.quality import scan as scanned
 from toolkit.reading import Mapping, suggest_mapping
 
 
@@ -68,12 +67,12 @@ def scan(
     for path in (good, bad):
         if path:
             require_free(path)
-    found = scanned(file, mapping=mapping, contract=settings.documented, rules=RULES if warnings else ())
-    for path, write in ((good, found.write_good), (bad, found.write_bad)):
+    rules = RULES if warnings else ()
+    found = validate(file, settings=settings, mapping=mapping, rules=rules, good=good, bad=bad)
+    for path in (good, bad):
         if path:
-            say(f"  written to {write(path)}")
+            say(f"  written to {path}")
     show(found, json, [f"  {why}: {n:,}" for why, n in {**found.counts, **found.warning_counts}.items()])
-    found.close()
     return OK if found.ok else FINDINGS
 
 

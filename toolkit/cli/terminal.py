@@ -83,7 +83,7 @@ def validated(file: Path, source: Source, settings: Settings) -> ValidationRepor
     corrected = correct(delivery, chosen)
     for line in ([corrected.summary()] if corrected.rules else []) + list(corrected.notes):
         say(f"  {line}")
-    return validate(corrected, contract=settings.documented)
+    return validate(corrected, settings=settings)
 
 
 def _several(option: Any) -> Iterable[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
 import pandas as pd
@@ -211,7 +212,8 @@ class Ledger:
             they may be seeded anew); or if the customers have a custom attribute that the ledger does not know.
         """
         documented = Contract.named(contract) if isinstance(contract, str) else contract
-        report = validate(data, contract=replace(documented, resource=self.resource), rules=())
+        against: Any = SimpleNamespace(documented=replace(documented, resource=self.resource))
+        report = validate(data, settings=against, rules=())
         if unlisted := [c for c in report.delivery.given if c not in self.resource.names]:
             raise LedgerError(
                 f"The customers have custom attributes that the settings do not list ({', '.join(unlisted)}), and the "

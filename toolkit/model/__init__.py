@@ -19,8 +19,8 @@ from toolkit.model.contract import (
     kind_of,
 )
 from toolkit.model.delivery import BROKEN_COLUMNS, Customers, Delivery, DeliveryKind, Sent, as_delivery, no_broken_lines
-from toolkit.model.dtypes import cast_column, cast_custom, to_series, typed_frame
-from toolkit.model.encoding import EncodedRows, encode, is_oversized, max_row_bytes, oversized
+from toolkit.model.dtypes import Unread, cast_column, cast_frame, to_series, typed_frame
+from toolkit.model.encoding import EncodedRows, encode, is_oversized, max_row_bytes, may_be_oversized
 from toolkit.model.schema import (
     NOT_A_TIME,
     NOT_OF_TYPE,
@@ -32,7 +32,7 @@ from toolkit.model.schema import (
     schema_for,
     too_large,
 )
-from toolkit.model.times import parse_times, settled
+from toolkit.model.times import parse_times, utc_times
 
 __all__ = [
     "APRIL_2026",
@@ -58,21 +58,22 @@ __all__ = [
     "PathStyle",
     "Resource",
     "Sent",
+    "Unread",
     "as_delivery",
     "cast_column",
-    "cast_custom",
+    "cast_frame",
     "empty_frame",
     "encode",
     "is_oversized",
     "kind_of",
     "max_row_bytes",
+    "may_be_oversized",
     "no_broken_lines",
-    "oversized",
     "parse_times",
     "reason",
     "schema_for",
-    "settled",
     "to_series",
     "too_large",
     "typed_frame",
+    "utc_times",
 ]

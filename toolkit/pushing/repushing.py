@@ -123,7 +123,7 @@ def plan_anew(
             "anew would empty them: list them under [[attributes]] in toolkit.toml. Nothing was planned."
         )
     given = tuple(c for c in settings.documented.resource.names if c in delivery.frame.columns)
-    report = validate(replace(delivery, given=given), contract=settings.documented, rules=())
+    report = validate(replace(delivery, given=given), settings=settings, rules=())
     changes = diff(before, report)
     # These rows were named one by one, so what holds back a delivery that looks wrong does not hold back them.
     allowed = [*chosen_names(allow, "allow", [*GUARDS, ALL]), *(GUARDS.keys() - {"first"})]

@@ -9,7 +9,6 @@ from toolkit.quality.patches import Patch, apply_patch, patch_between, read_patc
 from toolkit.quality.profiling import Profile, profile
 from toolkit.quality.review_sheet import read_corrections, write_mending_sheet
 from toolkit.quality.rules import RULES, Rule, choose_rules
-from toolkit.quality.scanning import Scan, scan
 from toolkit.quality.validation import ValidationReport, validate
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "Patch",
     "Profile",
     "Rule",
-    "Scan",
     "ValidationReport",
     "apply_patch",
     "called_for",
@@ -32,7 +30,6 @@ __all__ = [
     "profile",
     "read_corrections",
     "read_patch",
-    "scan",
     "validate",
     "write_mending_sheet",
 ]

@@ -16,7 +16,7 @@ from rapidfuzz import fuzz, process
 
 from toolkit.display import Markup, Result, details, heading, lines, paragraph, percent, plural, share_bar, table
 from toolkit.engine import Session, quoted, to_arrow
-from toolkit.model import CUSTOMER, ID, TIME, Customers, Sent, as_delivery, settled
+from toolkit.model import CUSTOMER, ID, TIME, Customers, Sent, as_delivery, utc_times
 from toolkit.quality.rules import FOLDED_ID
 from toolkit.quality.statistics import count_columns
 
@@ -193,7 +193,7 @@ def _before(data: Before) -> tuple[pd.DataFrame, str]:
 
 
 def _typed(frame: pd.DataFrame) -> Any:
-    return to_arrow(frame.assign(**{TIME: settled(frame[TIME])}), CUSTOMER.arrow_schema())
+    return to_arrow(frame.assign(**{TIME: utc_times(frame[TIME])}), CUSTOMER.arrow_schema())
 
 
 def _newest(session: Session, rows: str, newest: str) -> int:
