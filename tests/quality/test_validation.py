@@ -215,6 +215,12 @@ def test_what_are_not_rules_says_how_they_are_chosen(customers, rules: object) -
         validate(customers(1), rules=rules)
 
 
+@pytest.mark.parametrize(("mapping", "words"), [({"customer_id": "Nr"}, "a dict was given"), (Mapping(), "for a file")])
+def test_a_mapping_is_one_and_belongs_to_a_file(customers, mapping: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        validate(customers(1), mapping=mapping)
+
+
 def test_a_column_that_is_there_twice_is_named(customers) -> None:
     frame = customers(2)
     for station in (validate, profile):

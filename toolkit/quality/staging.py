@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toolkit.engine import Session, quoted, text, to_arrow, to_frame
-from toolkit.errors import InputError, ReadingError
+from toolkit.errors import InputError, ReadingError, wrong_kind
 from toolkit.model import (
     BROKEN_COLUMNS,
     CUSTOMER,
@@ -177,6 +177,10 @@ def staged(data: Any, contract: Contract, *, mapping: Any, memory_limit: str) ->
     ReadingError, MappingError
         If a file cannot be read, or its mapping does not fit it.
     """
+    if not isinstance(mapping, Mapping | str | Path | None):
+        raise wrong_kind(mapping, "a Mapping or its TOML file", "Mapping(…)")
+    if mapping is not None and not (stays_on_disk(data) or isinstance(data, str | Path)):
+        raise InputError("mapping= is for a file: apply it with validate(read_customers(…, mapping=…)).")
     own = tuple(c.name for c in contract.resource.custom)
     if isinstance(mapping, Mapping):
         form = replace(mapping, attributes=own)
