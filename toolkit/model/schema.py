@@ -93,9 +93,7 @@ def reason(check: str, column: str) -> str:
         return f"the same {' and '.join(CUSTOMER.key)} are in more than one row"
     if check.startswith("str_length"):
         return f"{column} is shorter or longer than its attribute allows"
-    if check.startswith(NOT_OF_TYPE):
-        return f"{column} is not written as {check.removeprefix(NOT_OF_TYPE)}"
-    return f"{column} fails {check}"
+    return f"{column} is not written as {check.removeprefix(NOT_OF_TYPE)}"
 
 
 def too_large(contract: Contract) -> str:

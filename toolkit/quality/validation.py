@@ -230,7 +230,7 @@ def validate(
     now: pd.Timestamp | None = None,
     good: str | Path | None = None,
     bad: str | Path | None = None,
-    memory_limit: str = "500MB",
+    memory_limit: str = "1GB",
 ) -> ValidationReport:
     """Check customers against the contract of the settings; bad rows are a result, not an error.
 
@@ -255,7 +255,8 @@ def validate(
         Files (.parquet or .csv) for all rows without a failure, and for all rows with one: their ``source_row``, the
         cells as text, ``reasons``, and ``text``, a line that could not be parsed.
     memory_limit
-        For customers on disk: how much memory the engine uses before it writes to the system's temporary folder.
+        For customers on disk: how much memory the engine uses before it writes to the system's temporary
+        folder; Python uses some 300 MB beside it.
 
     Raises
     ------
