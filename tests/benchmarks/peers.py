@@ -1,6 +1,6 @@
 """What the peers take for the same work, in an environment of their own: ``make bench`` runs it there.
 
-``python tests/peers.py TABLE.parquet``; the table is a customer table with bad rows. Prints one JSON object: peer to
+``python peers.py TABLE.parquet``; the table is a customer table with bad rows. Prints one JSON object: peer to
 seconds and, where the peer counts them, bad rows. Nothing of the toolkit is imported: ydata-profiling refuses the
 pandas that the toolkit needs.
 """

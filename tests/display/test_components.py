@@ -17,7 +17,6 @@ import toolkit as tk
 from tests.support.clocks import Clock
 from toolkit.display.components import MAX_CELL, Result, badge, badges, bar, escape, frame_table, page, plural, table
 from toolkit.model import Delivery
-from toolkit.quality import scan
 
 EVIL = '<script>alert("x")</script><img src=http://evil.example/x.png onerror=alert(1)>'
 BACKWARDS = "abc\u202egpj.exe\u0000\u001b[31m"
@@ -73,7 +72,7 @@ def results(customers, clock: Clock, tmp_path: Path) -> dict[str, Result]:
                 tk.status(settings=settings), tk.diff(ledger.snapshot(), later.iloc[1:]),
                 tk.suggest_mapping(frame), tk.preview_corrections(delivery), corrected.patch(who=EVIL),
                 tk.apply_patch(delivery, corrected.patch(who=EVIL)),
-                tk.validate(later, before=ledger.snapshot()).drift, scan(written, rules=()),
+                tk.validate(later, before=ledger.snapshot()).drift, tk.validate(written, rules=()),
                 tk.revert(pushed, settings=settings), tk.push_history(settings=settings),
                 tk.check_schema(settings=settings)]  # fmt: skip
     return {f"{number} {type(result).__name__}": result for number, result in enumerate(made)}

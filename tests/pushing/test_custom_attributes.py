@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from tests.support.clocks import Clock
 from tests.support.place import edited
+from tests.support.settings import settings_for
 from tests.support.workbooks import cells_of
 from toolkit.config.settings import Settings
 from toolkit.engine.duckdb import to_arrow
@@ -38,7 +39,7 @@ from toolkit.model.attributes import RESERVED, CustomAttribute
 from toolkit.model.contract import APRIL_2026, CUSTOMER, Column
 from toolkit.model.delivery import Delivery
 from toolkit.model.dtypes import DTYPES, cast_column
-from toolkit.model.encoding import encode, oversized
+from toolkit.model.encoding import encode
 from toolkit.pushing.history import status
 from toolkit.pushing.planning import PushPlan, plan_push
 from toolkit.pushing.report import REFUSAL_COLUMNS
@@ -101,7 +102,7 @@ def tenant(clock: Clock) -> Iterator[Tenant]:
 
 
 def checked(frame: pd.DataFrame) -> ValidationReport:
-    return validate(frame, contract=CONTRACT, rules=())
+    return validate(frame, settings=settings_for(CONTRACT), rules=())
 
 
 def test_all_six_types_arrive_as_they_were_written_and_come_back_from_the_ledger(tenant: Tenant, customers) -> None:
@@ -138,11 +139,11 @@ def test_a_push_continues_if_the_schema_cannot_be_read(tenant: Tenant, customers
 def test_a_file_and_its_mapping_may_name_attributes(customers, tmp_path: Path, ending: str) -> None:
     frame = customers(2).assign(**TEXTS, Kopfzahl="00012").drop(columns=["staff", "active"])
     file, mapping = write_table(frame, tmp_path / f"crm{ending}"), tmp_path / "crm.toml"
-    assert checked(read_customers(file, attributes=LISTED)).good["region"].tolist() == ["EU", "EU"]
+    assert checked(read_customers(file, settings=Settings(attributes=LISTED))).good["region"].tolist() == ["EU", "EU"]
     columns = {"customer_id": "customer_id", "updated_at": "updated_at", "staff": "Kopfzahl", "region": "region"}
     lines = [f'{ours} = "{theirs}"' for ours, theirs in columns.items()]
     mapping.write_text("\n".join(["[columns]", *lines, "[constants]", 'active = "true"']), encoding="utf-8")
-    report = checked(read_customers(file, mapping=mapping, attributes=LISTED))
+    report = checked(read_customers(file, mapping=mapping, settings=Settings(attributes=LISTED)))
     assert report.good[["region", "staff", "active"]].to_numpy().tolist() == [["EU", 12, True]] * 2
     assert report.delivery.given == ("customer_id", "updated_at", "region", "staff", "active")
     with pytest.raises(MappingError, match="'staff', which is not known"):
@@ -333,7 +334,7 @@ def test_a_ledger_is_neither_read_nor_written_under_another_data_type(
         base_url=tenant.sandbox.url,
         attributes=tuple(CustomAttribute(name, now) if a.name == name else a for a in LISTED),
     )
-    delivered = validate(customers(1).assign(**{**TEXTS, name: cells}), contract=other.documented)
+    delivered = validate(customers(1).assign(**{**TEXTS, name: cells}), settings=other)
     ledger, n_requests = Ledger.of(other), len(tenant.sandbox.requests())
     for refused in (
         lambda: ledger.snapshot(),
@@ -472,8 +473,7 @@ def test_attributes_are_listed_in_the_projects_file_and_in_the_environment(tmp_p
 def test_a_row_that_its_attributes_make_too_large_is_found(customers) -> None:
     wide = APRIL_2026.with_columns([Column("note")])
     frame = customers(2).assign(note=["x", "x" * 1_000_001])
-    assert oversized(frame, 1_000_000, resource=wide.resource).tolist() == [False, True]
-    assert "larger than a request" in next(iter(validate(frame, contract=wide).counts))
+    assert "larger than a request" in next(iter(validate(frame, settings=settings_for(wide)).counts))
 
 
 VALUES = {

@@ -56,7 +56,6 @@ from toolkit import plan_correction as correct_customers
 from toolkit import push_history as pushes
 from toolkit.errors import ToolkitError
 from toolkit.model.contract import CONTRACTS
-from toolkit.quality import scan
 from toolkit.sending.journal import MAX_ANSWER_CHARACTERS
 from toolkit.vendor import Client, add_attribute, client
 
@@ -196,10 +195,9 @@ def work(run: Run, server: Faulty) -> None:
     run.keep(profile(snapshot.frame))
     run.keep(suggest_mapping(root / "in" / "first.csv"))
     run.keep(patch_between(read_customers(root / "in" / "first.csv"), read_customers(root / "in" / "first.csv")))
-    scanned = run.keep(scan(root / "in" / "second.csv"))
     for ending in ("csv", "parquet"):
-        scanned.write_good(root / "out" / f"good.{ending}")
-        scanned.write_bad(root / "out" / f"bad.{ending}")
+        written = {name: root / "out" / f"{name}.{ending}" for name in ("good", "bad")}
+        run.keep(validate(root / "in" / "second.csv", **written))
     with Client(settings) as open_client:
         run.made += [open_client, open_client._redact, settings.token(), open_client.ask("/")]
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pandas as pd
 import pandera.pandas as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from toolkit.engine import Session, to_arrow
 from toolkit.errors import InputError
 from toolkit.model.contract import CUSTOMER
-from toolkit.quality.findings import run_rules
+from toolkit.quality.correcting import correct
 from toolkit.quality.rules import RULES, Rule, choose_rules
+from toolkit.quality.similar_names import FOLDED_NAME, equal_names
 from toolkit.quality.validation import validate
 
 NOW = pd.Timestamp("2026-11-24T10:00:00Z")
@@ -51,6 +53,36 @@ def test_equal_names_of_two_customers_are_shown_beside_each_other(customers) -> 
     warnings = validate(frame, now=NOW).warnings
     pairs = warnings[warnings["check"] == "equal_names"].set_index("index")["other"].to_dict()
     assert pairs == {2: 3, 3: 2, 4: 5, 5: 4}
+
+
+@given(st.text(max_size=5))
+@example("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\x85\t")
+def test_the_invisible_characters_that_a_rule_warns_of_are_those_that_the_correction_removes(name: str) -> None:
+    frame = pd.DataFrame({"customer_id": ["A"], "updated_at": [NOW], "customer_name": pd.Series([name], dtype="str")})
+    rule = [rule for rule in RULES if (rule.name, rule.column) == ("invisible_characters", "customer_name")]
+    warned = validate(frame, rules=rule, now=NOW).n_warnings
+    assert warned == correct(frame, ["invisible_characters"]).n_changes
+
+
+WORDS = st.sampled_from(["Müller", "MULLER", "Mu\u0308ller", "Söhne", "Store", "12", "21", "B.V.", "gmbh", "G.m.b.H",
+                         "S.à r.l.",
+                         "Sàrl", "& Co", "–", "Аcme", "Acme", "Łódź", "Lodz", "ß", "K", "ÅB", "Ab", "  "])  # fmt: skip
+NAMED = st.lists(WORDS, max_size=4).map(" ".join) | st.text(max_size=8)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABC"), st.none() | NAMED), min_size=1, max_size=8))
+@settings(max_examples=60)
+def test_equal_names_are_those_that_are_equal_when_folded(rows: list[tuple]) -> None:
+    frame = pd.DataFrame(rows, columns=["customer_id", "customer_name"], dtype="str")
+    with Session({"rows_": to_arrow(frame, CUSTOMER.arrow_schema(), index="row_")}) as session:
+        folded = session.table(f"SELECT {FOLDED_NAME} AS name FROM rows_ ORDER BY row_")["name"].to_pylist()
+        pairs = equal_names(session, {})
+    ids = {name: {i for (i, _), n in zip(rows, folded, strict=True) if n == name} for name in folded if name}
+    expected = {n for n, name in enumerate(folded) if name and len(ids[name]) > 1}
+    assert set(pairs["row_"]) == expected
+    for pair in pairs.itertuples():
+        assert folded[pair.row_] == folded[pair.other_]
+        assert rows[pair.row_][0] != rows[pair.other_][0]
 
 
 def test_one_customer_with_two_versions_has_no_double(customers) -> None:
@@ -99,13 +131,13 @@ def test_an_analyst_adds_a_pandera_check_in_three_lines(customers) -> None:
 def test_a_check_of_one_s_own_passes_over_nulls(customers) -> None:
     rule = Rule("upper", "customer_category", "is not in capitals", check=pa.Check(lambda s: s.str.isupper()))
     frame = customers(3, customer_category=["A", None, "b"])
-    assert list(run_rules(frame, [rule], NOW)["index"]) == [4]
+    assert list(validate(frame, rules=[rule], now=NOW).warnings["index"]) == [4]
 
 
 def test_a_check_of_the_column_as_a_whole_is_refused(customers) -> None:
     rule = Rule("whole", "customer_category", "is uneven", check=pa.Check(lambda s: s.nunique() > 5))
     with pytest.raises(InputError, match="true or false for each cell"):
-        run_rules(customers(3), [rule], NOW)
+        validate(customers(3), rules=[rule], now=NOW)
 
 
 def test_rules_are_switched_off_and_made_failures_by_name(customers) -> None:
@@ -156,5 +188,5 @@ def test_no_text_breaks_a_rule_and_a_warning_never_moves_a_row(rows: list[tuple]
 def test_the_report_tells_the_most_harmful_first_whatever_the_counts(customers) -> None:
     names = [" Alpha", " Beta", " Gamma", "test", "MÃ¼ller"]
     said = validate(customers(5, customer_name=names), now=NOW).body()
-    told = [said.index(words) for words in ("decoded wrongly", "placeholder", "spaces before")]
+    told = [said.index(words) for words in ("wrongly decoded", "placeholder", "leading, trailing")]
     assert told == sorted(told)

@@ -10,12 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.settings import settings_for
+from toolkit.config import Settings
 from toolkit.errors import InputError
+from toolkit.ledger import Ledger
 from toolkit.model.contract import CURRENT
 from toolkit.model.delivery import Delivery
 from toolkit.model.schema import Customer, empty_frame
+from toolkit.quality.profiling import profile
 from toolkit.quality.rules import Rule
 from toolkit.quality.validation import validate
+from toolkit.reading import Mapping
 
 NOW = pd.Timestamp("2026-11-24T10:00:00Z")
 
@@ -73,7 +78,7 @@ def test_both_rows_of_a_key_are_set_aside_and_the_customer_is_held(customers) ->
     report = validate(frame, now=NOW)
     assert report.n_duplicate_keys == report.n_failures == 2
     assert list(report.failures["index"]) == [2, 3]
-    assert "customer_id and updated_at stand in more than one row" in report.failures["reason"][0]
+    assert "customer_id and updated_at are in more than one row" in report.failures["reason"][0]
     assert report.delivery.held == frozenset({"A"})  # reported as held by the diff, not as absent
     newer = frame.assign(updated_at=frame["updated_at"] + pd.to_timedelta([0, 1, 0, 0], unit="h"))
     assert validate(newer, now=NOW).ok  # two versions of one customer
@@ -90,7 +95,7 @@ def test_the_contract_decides_about_a_name_that_is_missing(customers) -> None:
     april = validate(frame, now=NOW)
     assert april.ok
     assert rules_of(april.warnings, "customer_name") == {3: {"other_contract"}}
-    newest = validate(frame, contract="current", now=NOW)
+    newest = validate(frame, settings=Settings(contract="current"), now=NOW)
     assert rules_of(newest.failures, "customer_name") == {3: {"not_nullable"}}
     assert newest.contract == "current"
 
@@ -100,7 +105,7 @@ def test_a_row_that_no_request_can_carry_is_a_failure(customers) -> None:
     report = validate(frame, now=NOW)
     assert list(report.quarantine.index) == [3]
     assert "1,000,000 bytes" in report.quarantine["reasons"][3]
-    small = validate(customers(2), contract=replace(CURRENT, max_bytes=200), now=NOW)
+    small = validate(customers(2), settings=settings_for(replace(CURRENT, max_bytes=200)), now=NOW)
     assert small.n_quarantined == 2
 
 
@@ -192,6 +197,37 @@ def test_a_frame_that_cannot_be_checked_says_what_to_do(customers, spoil, words:
         validate(spoil(customers(2)))
 
 
+@pytest.mark.parametrize("data", [None, 7, ["rows.csv"], {}, Settings, Mapping(), Ledger, validate])
+@pytest.mark.parametrize("station", [validate, profile])
+def test_what_is_not_customers_says_what_is(data: object, station) -> None:
+    with pytest.raises(InputError, match="read_customers"):
+        station(data)
+
+
+def test_a_path_has_to_be_read_before_it_is_profiled() -> None:
+    with pytest.raises(InputError, match="read_customers"):
+        profile("crm.csv")
+
+
+@pytest.mark.parametrize("rules", [None, "blank_id", Rule("a", "source", "is a", where="true"), [7], {"blank_id": 1}])
+def test_what_are_not_rules_says_how_they_are_chosen(customers, rules: object) -> None:
+    with pytest.raises(InputError, match="choose_rules"):
+        validate(customers(1), rules=rules)
+
+
+@pytest.mark.parametrize(("mapping", "words"), [({"customer_id": "Nr"}, "a dict was given"), (Mapping(), "for a file")])
+def test_a_mapping_is_one_and_belongs_to_a_file(customers, mapping: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        validate(customers(1), mapping=mapping)
+
+
+def test_a_column_that_is_there_twice_is_named(customers) -> None:
+    frame = customers(2)
+    for station in (validate, profile):
+        with pytest.raises(InputError, match="more than once: 'source'"):
+            station(pd.concat([frame, frame[["source"]]], axis=1))
+
+
 def test_ids_that_are_numbers_are_no_ids(customers) -> None:
     report = validate(customers(2).assign(customer_id=[1, 2]), now=NOW)
     assert report.counts == {"customer_id is not a string": 2}
@@ -214,7 +250,7 @@ def test_the_report_adds_up_and_agrees_with_the_rules_by_hand(rows: list[tuple])
         updated_at=pd.Series([NOW - pd.Timedelta(days=r[2]) for r in rows], index=index, dtype="datetime64[us, UTC]"),
         source=pd.Series([r[3] for r in rows], index=index, dtype="str"),
     )  # fmt: skip
-    report = validate(frame, contract="current", now=NOW)
+    report = validate(frame, settings=Settings(contract="current"), now=NOW)
     keys = [(r[0], r[2]) for r in rows]
     bad = {
         n

@@ -7,9 +7,7 @@ from pathlib import Path
 import toolkit as tk
 from toolkit.cli.app import say
 from toolkit.cli.terminal import AS_IT_IS, Json, Source, compared, read, require_free, say_label, show, validated
-from toolkit.config import current
 from toolkit.quality import RULES, called_for
-from toolkit.quality import scan as scanned
 
 
 def suggest(
@@ -24,7 +22,7 @@ def suggest(
     overwrite
         Replace a mapping that exists.
     """
-    proposed = tk.suggest_mapping(file, mapping=tk.Mapping.load(source.mapping) if source.mapping else None)
+    proposed = tk.suggest_mapping(file, mapping=source.mapping)
     if to:
         written = proposed.to_toml(to, corrections=called_for(proposed.sample), overwrite=overwrite)
         say(f"  written to {written}")
@@ -69,14 +67,10 @@ def scan(
     """
     require_free(good, bad)
     say_label()
-    found = scanned(file, mapping=mapping, contract=current().documented, rules=RULES if warnings else ())
-    for path, write in ((good, found.write_good), (bad, found.write_bad)):
-        if path:
-            say(f"  written to {write(path)}")
-    counts = [f"  {why}: {n:,}" for why, n in {**found.counts, **found.warning_counts}.items()]
-    code = show(found, json, *counts, findings=not found.ok)
-    found.close()
-    return code
+    found = tk.validate(file, mapping=mapping, rules=RULES if warnings else (), good=good, bad=bad)
+    for path in filter(None, (good, bad)):
+        say(f"  written to {path}")
+    return show(found, json, findings=not found.ok)
 
 
 def profile(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:

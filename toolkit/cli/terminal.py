@@ -126,7 +126,7 @@ def validated(file: Path, source: Source) -> results.ValidationReport:
     corrected = tk.correct(delivery, chosen)
     for line in (*delivery.notes, *([corrected.summary()] if corrected.rules else []), *corrected.notes):
         say(f"  {line}")
-    return tk.validate(corrected, contract=current().documented)
+    return tk.validate(corrected)
 
 
 def compared(file: Path, source: Source) -> tuple[results.ValidationReport, results.Diff]:

@@ -28,8 +28,8 @@ from toolkit.model.delivery import (
     no_broken_lines,
     require_key,
 )
-from toolkit.model.dtypes import cast_column, cast_custom, to_series, typed_frame
-from toolkit.model.encoding import EncodedRows, encode, is_oversized, max_row_bytes, oversized
+from toolkit.model.dtypes import Unread, cast_column, cast_frame, to_series, typed_frame
+from toolkit.model.encoding import EncodedRows, encode, is_oversized, max_row_bytes, may_be_oversized
 from toolkit.model.schema import (
     NOT_A_TIME,
     NOT_OF_TYPE,
@@ -41,7 +41,7 @@ from toolkit.model.schema import (
     schema_for,
     too_large,
 )
-from toolkit.model.times import parse_times, settled
+from toolkit.model.times import parse_times, utc_times
 
 __all__ = [
     "APRIL_2026",
@@ -67,22 +67,23 @@ __all__ = [
     "PathStyle",
     "Resource",
     "Sent",
+    "Unread",
     "as_delivery",
     "cast_column",
-    "cast_custom",
+    "cast_frame",
     "empty_frame",
     "encode",
     "is_oversized",
     "kind_of",
     "max_row_bytes",
+    "may_be_oversized",
     "no_broken_lines",
-    "oversized",
     "parse_times",
     "reason",
     "require_key",
     "schema_for",
-    "settled",
     "to_series",
     "too_large",
     "typed_frame",
+    "utc_times",
 ]

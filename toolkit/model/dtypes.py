@@ -1,4 +1,7 @@
-"""Custom columns from the text of a file to their data type: what does not read as it is a failure, never guessed."""
+"""Columns in their data types: a cell that is not of its column's type is reported, never guessed.
+
+Documented text columns take text only. A custom column may come as text, as from a file, and is read strictly.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,16 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.engine import to_frame
-from toolkit.model.contract import Column, Kind, Resource, kind_of
+from toolkit.model.contract import TIME, Column, Kind, Resource, kind_of
+from toolkit.model.times import utc_times
 
 _PATTERNS: dict[str, str] = {
     "integer": r"[+-]?[0-9]{1,19}",
     "float": r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?",
     "boolean": "(?i:true|false)",
-    # A time without a zone is not read: only the analyst knows which one it is.
+    # A time without a zone is not read: only the analyst knows which zone it is in.
     "datetime": r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{5,8}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:?[0-9]{2})",
-    "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00:00)?",  # a worksheet gives a date its midnight
+    "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00:00)?",  # a worksheet gives a date with its midnight
 }
 DTYPES: dict[str, Any] = {
     "string": pd.StringDtype(na_value=np.nan),
@@ -28,13 +32,49 @@ DTYPES: dict[str, Any] = {
     "datetime": pd.DatetimeTZDtype("us", "UTC"),
     "date": pd.ArrowDtype(pa.date32()),
 }
-"""The dtype of each data type in a frame; each holds nulls and loses nothing."""
+"""The dtype of each data type in a frame; each allows nulls and loses nothing."""
+
+Unread = npt.NDArray[np.bool_]
+"""Which cells of a column are not of its data type; shape (rows,)."""
 
 
-def cast_column(cells: pd.Series[Any], column: Column) -> tuple[pd.Series[Any], npt.NDArray[np.bool_]]:
-    """Return a column in its data type, null where a cell is not of it, and which cells these are; shape (rows,).
+def cast_frame(frame: pd.DataFrame, resource: Resource) -> tuple[pd.DataFrame, dict[str, Unread]]:
+    """Return the frame with the resource's columns in their data types, and which cells are not of their type.
 
-    Infinity is no float, for JSON has none; a time without a zone is no datetime, whatever dtype the frame gives it.
+    In a documented text column such a cell stays as text, elsewhere it is null. Only columns with such cells are
+    listed. Other columns of the frame stay as they are.
+
+    Examples
+    --------
+    >>> from toolkit.model.contract import CUSTOMER
+    >>> typed, unread = cast_frame(pd.DataFrame({"customer_id": ["7", 8]}), CUSTOMER)
+    >>> typed["customer_id"].tolist(), unread["customer_id"].tolist()
+    (['7', '8'], [False, True])
+    """
+    cast = {
+        c.name: cast_column(frame[c.name], c) if c in resource.custom else _documented(frame[c.name])
+        for c in resource.columns
+        if c.name in frame
+    }
+    typed = frame.assign(**{name: cells for name, (cells, _) in cast.items()})
+    return typed, {name: unread for name, (_, unread) in cast.items() if unread.any()}
+
+
+def _documented(cells: pd.Series[Any]) -> tuple[pd.Series[Any], Unread]:
+    if isinstance(cells.dtype, pd.StringDtype):
+        return cells, np.zeros(len(cells), dtype=bool)
+    given = cells.notna().to_numpy(dtype=bool)
+    if cells.name == TIME:
+        times = utc_times(cells)
+        return times, given & times.isna().to_numpy(dtype=bool)
+    is_text = cells.map(lambda cell: isinstance(cell, str)).to_numpy(dtype=bool)
+    return cells.map(str, na_action="ignore").astype("str"), given & ~is_text
+
+
+def cast_column(cells: pd.Series[Any], column: Column) -> tuple[pd.Series[Any], Unread]:
+    """Return a custom column in its data type, null where a cell is not of it, and which cells these are.
+
+    Infinity is not a float, because JSON has none. A time without a zone is not a datetime, whatever its dtype.
 
     Examples
     --------
@@ -43,25 +83,18 @@ def cast_column(cells: pd.Series[Any], column: Column) -> tuple[pd.Series[Any], 
     ([7, <NA>, <NA>], [False, False, True])
     """
     kind, dtype = column.kind, DTYPES[column.kind]
-    given = cells.notna().to_numpy(dtype=bool)
+    none = np.zeros(len(cells), dtype=bool)
     if cells.dtype == dtype:
-        odd = np.zeros(len(cells), dtype=bool)
-        if kind == "float":
-            odd = ~np.isfinite(cells.to_numpy(dtype=float, na_value=0.0))
-        return cells.mask(odd) if odd.any() else cells, odd
+        infinite = ~np.isfinite(cells.to_numpy(dtype=float, na_value=0.0)) if kind == "float" else none
+        return cells.mask(infinite) if infinite.any() else cells, infinite
     if kind == "datetime" and isinstance(cells.dtype, pd.DatetimeTZDtype):
-        return cells.dt.tz_convert("UTC").dt.as_unit("us"), np.zeros(len(cells), dtype=bool)
+        return utc_times(cells), none
     texts = cells.map(_text, na_action="ignore").astype("str")
     if kind == "string":
-        return texts, np.zeros(len(cells), dtype=bool)
+        return texts, none
     read = texts.where(texts.str.fullmatch(_PATTERNS[kind]).fillna(value=False).astype(bool))
     found = _typed(read, kind).astype(dtype)
-    return found, given & found.isna().to_numpy(dtype=bool)
-
-
-def cast_custom(frame: pd.DataFrame, resource: Resource) -> pd.DataFrame:
-    """Return the frame with its custom columns in their data types; a cell that is not of its type is null."""
-    return frame.assign(**{c.name: cast_column(frame[c.name], c)[0] for c in resource.custom if c.name in frame})
+    return found, (cells.notna() & found.isna()).to_numpy(dtype=bool)
 
 
 def to_series(column: pa.ChunkedArray) -> pd.Series[Any]:
@@ -71,14 +104,14 @@ def to_series(column: pa.ChunkedArray) -> pd.Series[Any]:
 
 
 def typed_frame(table: pa.Table, *, index: str | None = None) -> pd.DataFrame:
-    """Turn an Arrow table of customers into a frame as `to_frame`, whose numbers and flags hold nulls and lose nothing.
+    """Turn an Arrow table of customers into a frame as `to_frame` does; numbers and flags lose nothing beside nulls.
 
     Examples
     --------
     >>> typed_frame(pa.table({"own": pa.array([2**53 + 1, None])}))["own"].tolist()
     [9007199254740993, <NA>]
     """
-    # As pandas has it, one null makes floats of a whole column, and long numbers other numbers.
+    # pandas alone turns a whole column into floats for one null, and long numbers into other numbers.
     frame = to_frame(table, index=index)
     own = [c for c in frame.columns if not (pa.types.is_string(t := table[c].type) or pa.types.is_timestamp(t))]
     return frame.assign(**{c: to_series(table[c]).set_axis(frame.index) for c in own})
@@ -86,7 +119,7 @@ def typed_frame(table: pa.Table, *, index: str | None = None) -> pd.DataFrame:
 
 def _typed(texts: pd.Series[Any], kind: Kind) -> pd.Series[Any]:
     if kind == "integer":
-        # Without a float in between, which would lose the last digits of a long number beside a null.
+        # Not through a float, which would lose the last digits of a long number beside a null.
         read = [None if pd.isna(t) else int(t) for t in texts]
         held = [n if n is not None and -(2**63) <= n < 2**63 else None for n in read]
         return pd.Series(held, texts.index, pd.Int64Dtype())
@@ -101,5 +134,5 @@ def _typed(texts: pd.Series[Any], kind: Kind) -> pd.Series[Any]:
 
 def _text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # what pandas makes of whole numbers beside nulls
+        return str(int(value))  # pandas makes floats of whole numbers beside nulls
     return str(value)

@@ -1,12 +1,11 @@
-"""Customer: the pandera model of a customer frame, in agreement with the contract.
+"""Customer: the pandera model of a customer frame, which agrees with the contract.
 
-It forbids what the contract forbids and no more; what is merely odd is a warning (`toolkit.quality.rules`).
+It forbids what the contract forbids and no more; what is only unusual is a warning (`toolkit.quality`).
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
@@ -20,7 +19,7 @@ _UTC = {"tz": "UTC", "unit": "us"}
 
 
 class Customer(pa.DataFrameModel):
-    """A customer frame under the contract ``2026-04``: one row a version, key (customer_id, updated_at).
+    """A customer frame under the contract ``2026-04``: one row per version, key (customer_id, updated_at).
 
     Only the key must be there; an attribute's column may be missing or hold nulls. ``updated_at`` is UTC in
     microseconds: a naive time fails, since only the analyst knows its zone. Source: the resource page of
@@ -60,12 +59,22 @@ def schema_for(contract: Contract) -> pa.DataFrameSchema:
 def _custom(column: Column) -> pa.Column:
     lengths = (column.min_length, column.max_length)
     checks = [pa.Check.str_length(*lengths)] if lengths != (None, None) else []
-    # A delivery that does not speak of it is no failure: known customers keep their value.
+    # A delivery may lack the column: known customers then keep their value.
     return pa.Column(DTYPES[column.kind], checks=checks, nullable=column.nullable, required=False)
 
 
+NOT_A_TIME = "not_a_time"
+"""Name of the failure of a cell whose text did not parse as a time."""
+NOT_OF_TYPE = "not_of_type_"
+"""Start of the name of the failure of a cell that is not of its custom column's data type."""
+TOO_LARGE = "max_bytes"
+"""Name of the failure of a row that is larger than a request may be."""
+UNIQUE = "multiple_fields_uniqueness"
+"""pandera's name of the check on the composite key."""
+
+
 def reason(check: str, column: str) -> str:
-    """Say in plain words what a failed pandera check means.
+    """Return what a failed check of the contract means, in plain words.
 
     Examples
     --------
@@ -74,41 +83,26 @@ def reason(check: str, column: str) -> str:
     """
     if check == "not_nullable":
         return f"{column} is empty"
-    if check.startswith("dtype") or check.startswith("coerce_dtype"):
-        return f"{column} is not a {CUSTOMER.column(column).kind if column in CUSTOMER.names else 'value of its type'}"
+    if check.startswith("dtype"):
+        return f"{column} is not a string"
     if check == NOT_A_TIME:
         return f"{column} is not a time as it is written, or one that the clocks skip or repeat"
-    if check.startswith("isin") and column in CUSTOMER.names:
+    if check.startswith("isin"):
         return f"{column} is not one of {', '.join(CUSTOMER.column(column).values)}"
     if check == UNIQUE:
-        return f"the same {' and '.join(CUSTOMER.key)} stand in more than one row"
+        return f"the same {' and '.join(CUSTOMER.key)} are in more than one row"
     if check.startswith("str_length"):
         return f"{column} is shorter or longer than its attribute allows"
-    if check.startswith(NOT_OF_TYPE):
-        return f"{column} is not written as {check.removeprefix(NOT_OF_TYPE)}"
-    return f"{column} fails {check}"
+    return f"{column} is not written as {check.removeprefix(NOT_OF_TYPE)}"
 
 
 def too_large(contract: Contract) -> str:
-    """Say that no request can carry a row."""
+    """Return what it means that a row is larger than a request may be."""
     return f"the row is larger than a request may be ({contract.max_bytes:,} bytes)"
-
-
-NOT_OF_TYPE = "not_of_type_"
-"""Begins the name of the failure of a cell that does not read as its custom column's data type."""
-NOT_A_TIME = "not_a_time"
-"""Name of the failure of a cell whose text did not parse as a time."""
-TOO_LARGE = "max_bytes"
-"""Name of the failure of a row that no request can carry."""
-UNIQUE = "multiple_fields_uniqueness"
-"""pandera's name of the check on the composite key."""
 
 
 def empty_frame(columns: tuple[str, ...] = CUSTOMER.names) -> pd.DataFrame:
     """Return a customer frame without rows, typed, index ``source_row``."""
     index = pd.Index([], dtype="int64", name="source_row")
-    kinds: dict[str, Any] = {"datetime": "datetime64[us, UTC]"}
-    return pd.DataFrame(
-        {c: pd.Series([], index=index, dtype=kinds.get(CUSTOMER.column(c).kind, "str")) for c in columns},
-        index=index,
-    )
+    empty = {c: pd.Series([], index=index, dtype=DTYPES[CUSTOMER.column(c).kind]) for c in columns}
+    return pd.DataFrame(empty, index=index)

@@ -1,6 +1,6 @@
-"""Text to times in UTC: ISO 8601 or a stated pattern, in bulk; what does not parse stays text.
+"""Text to times in UTC, in bulk: ISO 8601 or a stated pattern. What does not parse stays text.
 
-Only what names its zone, or whose zone is stated, becomes a time.
+Only a cell that has a time zone, or whose time zone is stated, becomes a time.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _ISO = (
     r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)?)?$"
 )
 _ZONED = r"(?:Z|[+-]\d\d:\d\d)$"
-_SETTLED = pd.DatetimeTZDtype("us", "UTC")
-# pandas knows a year 0 and years beyond 9999; a Timestamp, Arrow's text and the vendor's JSON do not.
+_UTC = pd.DatetimeTZDtype("us", "UTC")
+# pandas allows a year 0 and years after 9999; a Timestamp, Arrow's text and the vendor's JSON do not.
 _FIRST, _LAST = pd.Timestamp("0001-01-01", tz="UTC"), pd.Timestamp("9999-12-31T23:59:59.999999", tz="UTC")
 
 
@@ -35,9 +35,9 @@ class Times:
     values
         ``datetime64[us, UTC]``; NaT where a cell is null or does not parse.
     unparsed
-        Places of the cells that hold a text which is not a time; a naive time without a zone is not among them.
+        Which cells have a text that is not a time; a time without a zone is not one of them.
     naive
-        Places of the times that name no zone while none was stated.
+        Which times have no zone while none was stated.
     """
 
     values: pd.Series[Any]
@@ -50,17 +50,17 @@ def parse_times(
 ) -> Times:
     """Parse text as times; nulls stay null.
 
-    A local time that a change of clocks skips or repeats does not parse, nor does a date outside the years 1 to
-    9999, or a fraction of more than six digits.
+    A local time that the clocks skip or repeat does not parse, nor does a date outside the years 1 to 9999, or a
+    fraction of more than six digits.
 
     Parameters
     ----------
     pattern
-        As strptime takes it; None: ISO 8601, a date alone being its midnight.
+        A pattern of strptime; None: ISO 8601, where a date alone means its midnight.
     timezone
-        The zone of times that name none.
+        The time zone of times that have none.
     iso_too
-        Whether ISO 8601 is understood beside the pattern.
+        Whether ISO 8601 is parsed too, beside the pattern.
 
     Examples
     --------
@@ -91,9 +91,9 @@ def parse_times(
 
 
 def _localized(naive: pd.Series[Any], timezone: str) -> pd.Series[Any]:
-    """Take local times to UTC; NaT where the clocks skip or repeat one."""
+    """Convert local times to UTC; NaT if the clocks skip or repeat one."""
     naive = naive.where(naive >= _FIRST.tz_localize(None))
-    # Python's zones cannot look over the ends of its calendar: the outermost days are looked up a day further in.
+    # Python's time zones fail at the ends of its calendar: there, the offset of the neighbouring day is used.
     day = pd.Timedelta(days=1)
     early, late = naive < _FIRST.tz_localize(None) + day, naive > _LAST.tz_localize(None) - day
     if (early | late).any():
@@ -106,9 +106,9 @@ def _localized(naive: pd.Series[Any], timezone: str) -> pd.Series[Any]:
 def _forms(
     cells: pa.ChunkedArray, pattern: str | None, iso_too: bool
 ) -> Iterator[tuple[npt.NDArray[np.bool_], str, bool]]:
-    """Yield which cells to parse, how, and whether they name their zone."""
+    """Yield which cells to parse, how, and whether they have a time zone."""
     if pattern is not None:
-        # Without a digit it is no time: pandas would take "now" and "today" for the moment of reading.
+        # A text without a digit is not a time: pandas would read "now" and "today" as the present.
         yield _matches(cells, r"\d"), pattern, "%z" in pattern
     if pattern is None or iso_too:
         iso, zoned = _matches(cells, _ISO), _matches(cells, _ZONED)
@@ -120,17 +120,17 @@ def _matches(cells: pa.ChunkedArray, regex: str) -> npt.NDArray[np.bool_]:
     return np.asarray(pc.fill_null(pc.match_substring_regex(cells, regex), False), dtype=bool)
 
 
-def settled(times: pd.Series[Any]) -> pd.Series[Any]:
-    """Return times in UTC microseconds; what is not an aware time, as a text that did not parse, is null.
+def utc_times(times: pd.Series[Any]) -> pd.Series[Any]:
+    """Return times in UTC microseconds; a cell that is not a time with a zone, such as a text, is null.
 
-    pandas would guess such a text anew, month first and as UTC.
+    A text is never parsed here: pandas would guess what it means, the month first and in UTC.
 
     Examples
     --------
-    >>> settled(pd.Series([pd.Timestamp("2025-01-28T10:00:00Z"), "03/04/2026"], dtype=object)).isna().tolist()
+    >>> utc_times(pd.Series([pd.Timestamp("2025-01-28T10:00:00Z"), "03/04/2026"], dtype=object)).isna().tolist()
     [False, True]
     """
-    if times.dtype == _SETTLED:
+    if times.dtype == _UTC:
         return times
     if times.dtype == object:
         aware = times.map(lambda cell: isinstance(cell, datetime) and cell.tzinfo is not None).astype(bool)

@@ -231,7 +231,7 @@ def _plan_again(
     resend
         Send versions that the ledger holds with the very same cells.
     """
-    report = validate(replace(delivery, given=tuple(delivery.frame.columns)), contract=settings.documented, rules=())
+    report = validate(replace(delivery, given=tuple(delivery.frame.columns)), settings=settings, rules=())
     if resend:
         with Session({"held": before.versions, "sent": to_arrow(report.good, before.versions.schema)}) as session:
             before = replace(before, versions=session.table("FROM held EXCEPT FROM sent"))

@@ -62,7 +62,7 @@ def seed(
             f"The customers have custom attributes that the settings do not list ({', '.join(unlisted)}), and the "
             "ledger would lose them: list them under [[attributes]] in toolkit.toml. Nothing was entered."
         )
-    report = validate(delivery, contract=chosen.documented, rules=())
+    report = validate(delivery, settings=chosen, rules=())
     if not report.ok:
         why = ", ".join(f"{words}: {n:,}" for words, n in report.counts.items())
         raise InputError(

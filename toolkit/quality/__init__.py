@@ -9,7 +9,6 @@ from toolkit.quality.patches import Patch, Patched, apply_patch, patch_between, 
 from toolkit.quality.profiling import Profile, profile
 from toolkit.quality.review_sheet import read_review_sheet, write_review_sheet
 from toolkit.quality.rules import RULES, Rule, choose_rules
-from toolkit.quality.scanning import Scan, scan
 from toolkit.quality.statistics import count_columns
 from toolkit.quality.validation import ValidationReport, validate
 
@@ -23,7 +22,6 @@ __all__ = [
     "Preview",
     "Profile",
     "Rule",
-    "Scan",
     "ValidationReport",
     "apply_patch",
     "called_for",
@@ -37,7 +35,6 @@ __all__ = [
     "profile",
     "read_patch",
     "read_review_sheet",
-    "scan",
     "validate",
     "write_review_sheet",
 ]

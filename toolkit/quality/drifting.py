@@ -17,7 +17,7 @@ import pandas as pd
 from toolkit.display import Markup, Result, details, heading, lines, paragraph, percent, plural, table, tally
 from toolkit.engine import Session, quoted, to_arrow
 from toolkit.errors import InputError
-from toolkit.model import CUSTOMER, ID, TIME, Customers, settled
+from toolkit.model import CUSTOMER, ID, TIME, Customers, utc_times
 from toolkit.quality.corrections import usable
 from toolkit.quality.rules import FOLDED_ID
 from toolkit.quality.statistics import MAX_PATTERNS, count_columns
@@ -209,7 +209,7 @@ def _typed(frame: pd.DataFrame) -> Any:
             f"{TIME} is a column of {dtype}, not of times with a zone: read the file with read_customers, or convert "
             "the column with pd.to_datetime(…) and .dt.tz_localize('Europe/Berlin')."
         )
-    return to_arrow(frame.assign(**{TIME: settled(frame[TIME])}), CUSTOMER.arrow_schema())
+    return to_arrow(frame.assign(**{TIME: utc_times(frame[TIME])}), CUSTOMER.arrow_schema())
 
 
 def _newest(session: Session, rows: str, newest: str) -> int:

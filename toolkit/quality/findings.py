@@ -1,151 +1,117 @@
-"""Running rules over a customer frame: one record a cell and rule."""
+"""Findings: one record per row and check. How conditions find them, and how they are shown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import pandera.pandas as pa
+import pandera.pandas as pandera
+import pyarrow as pa
 
 from toolkit.display import Markup, badge, escape, is_null, percent, plural, table, timestamp
-from toolkit.engine import Session, to_arrow, to_frame
+from toolkit.engine import Session, quoted, to_arrow, to_frame
 from toolkit.errors import InputError
-from toolkit.model import CUSTOMER, TIME, Contract, settled
-from toolkit.quality.rules import RULES, Rule, text_columns
+from toolkit.quality.compiling import Condition
+from toolkit.quality.rules import RULES
 
-FINDING_COLUMNS = ["column", "check", "failure_case", "index", "reason", "other"]
+_BATCH = 100_000
+_HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64())])
 
 
-def run_rules(frame: pd.DataFrame, rules: Sequence[Rule], now: pd.Timestamp) -> pd.DataFrame:
-    """Return one record a cell and rule, in the order of the rules: see `no_findings` for the columns.
+def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame | None = None) -> None:
+    """Fill the table ``found_`` with a row for each row of ``rows_`` and each condition that it fails.
 
-    A rule whose column the frame lacks finds nothing.
+    ``n`` is the condition's place in `conditions`, ``other_`` a row to compare with, or null. The conditions on one
+    row run in one pass over ``rows_``, the others as a query each.
+
+    Parameters
+    ----------
+    typed
+        The customers as a frame, for checks that run in pandas.
 
     Raises
     ------
     InputError
-        If a pandera check cannot be run on the column.
+        If such a check does not give a result for each cell.
     """
-    rules = [rule for rule in rules if rule.column in frame.columns]
-    if frame.empty or not rules:
-        return no_findings()
-    typed = _typed(frame).set_axis(pd.RangeIndex(len(frame)))
-    table = to_arrow(typed, CUSTOMER.arrow_schema(), index="row_")
-    with Session({"rows_": table}) as session:
-        on_rows = _where(session, [rule for rule in rules if rule.where], now)
-        found = [
-            _records(frame, rule, on_rows[id(rule)] if rule.where else _several(session, typed, rule, now))
-            for rule in rules
-        ]
-    found = [f for f in found if len(f)]
-    return pd.concat(found, ignore_index=True) if found else no_findings()
+    session.run("CREATE OR REPLACE TEMP TABLE found_ (n INTEGER, row_ BIGINT, other_ BIGINT)")
+    where = {n: c.where for n, c in enumerate(conditions) if c.where}
+    if where:
+        held = ", ".join(f"coalesce(({sql}), false) AS c{n}" for n, sql in where.items())
+        listed = ", ".join(f"CASE WHEN c{n} THEN {n} END" for n in where)
+        session.run(
+            f"""INSERT INTO found_ SELECT n, row_, NULL FROM (
+                    SELECT row_, unnest([{listed}]) AS n FROM (SELECT row_, {held} FROM rows_) AS checked
+                    WHERE {" OR ".join(f"c{n}" for n in where)}) AS failed
+                WHERE n IS NOT NULL"""
+        )
+    for n, condition in enumerate(conditions):
+        query = condition.rows
+        if condition.search is not None:
+            session.register("hits_", to_arrow(condition.search(session, condition.options), _HITS))
+        elif condition.python is not None:
+            session.register("hits_", to_arrow(_in_pandas(session, condition, typed), _HITS))
+        elif not query:
+            continue
+        session.run(f"INSERT INTO found_ SELECT {n}, row_, other_ FROM ({query or 'SELECT * FROM hits_'}) AS found")
 
 
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    # A column of numbers is the schema's failure; to a rule it is text like the others.
-    odd = [c for c in text_columns(frame) if not isinstance(frame[c].dtype, pd.StringDtype)]
-    texts = {c: frame[c].map(str, na_action="ignore").astype("str") for c in odd}
-    return frame.assign(**texts, **{TIME: settled(frame[TIME])})
-
-
-def _where(session: Session, rules: Sequence[Rule], now: pd.Timestamp) -> dict[int, pd.DataFrame]:
-    """Run all conditions in one pass."""
-    if not rules:
-        return {}
-    conditions = [f"coalesce(({rule.filled(rule.where, now)}), false)" for rule in rules]
-    named = ", ".join(f"{condition} AS r{i}" for i, condition in enumerate(conditions))
-    hits = session.table(
-        f"SELECT * FROM (SELECT row_, {named} FROM rows_) WHERE {' OR '.join(f'r{i}' for i in range(len(rules)))}"
-    )
-    hits = hits.to_pandas()
-    return {id(rule): hits.loc[hits[f"r{i}"], ["row_"]] for i, rule in enumerate(rules)}
-
-
-def _several(session: Session, typed: pd.DataFrame, rule: Rule, now: pd.Timestamp) -> pd.DataFrame:
-    if rule.search is not None:
-        return rule.search(session, rule.options)
-    if rule.rows:
-        return to_frame(session.table(rule.filled(rule.rows, now)))
-    return pd.DataFrame({"row_": _checked(typed[rule.column], rule)})
-
-
-def _checked(cells: pd.Series[Any], rule: Rule) -> Any:
-    schema = pa.SeriesSchema(checks=rule.check, nullable=True)
-    try:
-        schema.validate(cells, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases
+def _in_pandas(session: Session, condition: Condition, typed: pd.DataFrame | None) -> pd.DataFrame:
+    name = str(condition.column)
+    if typed is not None:
+        parts = iter([typed[name]])
     else:
-        return []
-    if cases["index"].isna().any():
+        batches = session.batches(f"SELECT row_, {quoted(name)} FROM rows_", _BATCH)
+        parts = (to_frame(pa.Table.from_batches([batch]), index="row_")[name] for batch in batches)
+    found = [pd.Series(dtype="int64")]
+    for cells in parts:
+        try:
+            pandera.SeriesSchema(checks=condition.python, nullable=True).validate(cells, lazy=True)
+        except pandera.errors.SchemaErrors as error:
+            found.append(error.failure_cases["index"])
+    rows = pd.concat(found)
+    if rows.isna().any():
         raise InputError(
-            f"The rule {rule.name} cannot be checked row by row on {rule.column}: its check fails on the column as a "
+            f"The rule {condition.check} cannot be checked row by row on {name}: its check fails on the column as a "
             "whole. Write a check that gives true or false for each cell."
         )
-    return cases["index"].astype("int64").to_numpy()
+    return pd.DataFrame({"row_": rows.astype("int64")})
 
 
-def _records(frame: pd.DataFrame, rule: Rule, hits: pd.DataFrame) -> pd.DataFrame:
-    if hits.empty:
-        return no_findings()
-    hits = hits.sort_values("row_")
-    others = hits["other_"] if "other_" in hits else pd.Series(pd.NA, index=hits.index)
-    found = findings(
-        frame.index[hits["row_"]], rule.name, rule.column, frame[rule.column].iloc[hits["row_"]], rule.reason
-    )
-    known = others.notna().to_numpy()
-    related = pd.array([pd.NA] * len(found), dtype="Int64")
-    related[known] = frame.index[others[known].to_numpy(dtype="int64")].to_numpy()
-    return found.assign(other=related)
+def read_findings(
+    session: Session, conditions: Sequence[Condition], cells: pd.DataFrame, which: str = "true", limit: str = ""
+) -> pd.DataFrame:
+    """Return the findings of ``found_`` by row.
 
+    Parameters
+    ----------
+    cells
+        The customers as they came, index ``source_row``: at least the rows of the findings.
+    which, limit
+        SQL: which findings, and how many.
 
-def other_contracts(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """Return a record for each null that this contract allows and another refuses."""
-    found = [no_findings()]
-    for other in contract.others:
-        for column in other.resource.columns:
-            strict_only = not column.nullable and contract.resource.column(column.name).nullable
-            if strict_only and column.name in frame.columns:
-                hits = frame.index[frame[column.name].isna()]
-                why = f"{column.name} is empty, which the contract {other.name} refuses"
-                found.append(findings(hits, "other_contract", column.name, None, why))
-    return joined(found)
-
-
-def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Return findings one below the other, by row."""
-    filled = [part for part in parts if len(part)]
-    if not filled:
-        return no_findings()
-    return pd.concat(filled).sort_values("index", kind="stable", ignore_index=True)
-
-
-def findings(index: pd.Index[Any], check: str, column: str, cases: Any, why: str) -> pd.DataFrame:
-    """Return one record for each row of `index`."""
-    if index.empty:
-        return no_findings()
-    return pd.DataFrame(
-        {
-            "column": column,
-            "check": check,
-            "failure_case": None if cases is None else cases.to_numpy(dtype=object),
-            "index": index,
-            "reason": why,
-            "other": pd.array([pd.NA] * len(index), dtype="Int64"),
-        }
-    )
-
-
-def no_findings() -> pd.DataFrame:
-    """Return a table of findings without rows, typed.
-
-    ``column``, ``check``, ``failure_case`` (the cell), ``index`` (its ``source_row``), ``reason``, and ``other``: the
-    row to compare with, where there is one.
+    Returns
+    -------
+    pandas.DataFrame
+        ``column``, ``check``, ``failure_case`` (the cell), ``index`` (its ``source_row``), ``reason`` and ``other``
+        (the ``source_row`` to compare with, or null).
     """
-    return pd.DataFrame({c: [] for c in FINDING_COLUMNS}).astype(
-        {"column": "str", "check": "str", "reason": "str", "failure_case": object, "index": "int64", "other": "Int64"}
-    )
+    found = session.table(f"SELECT n, row_, other_ FROM found_ WHERE {which} ORDER BY row_, n {limit}")
+    texts = {
+        name: pd.Series(pa.array([getattr(c, name) for c in conditions], pa.string()).take(found["n"]), dtype="str")
+        for name in ("column", "check", "reason")
+    }
+    index = found["row_"].to_numpy()
+    places, cases = cells.index.get_indexer(pd.Index(index)), np.empty(len(found), dtype=object)
+    for column, at in texts["column"].groupby(texts["column"]).indices.items():
+        cases[at] = cells[column].iloc[places[at]].to_numpy(dtype=object)
+    other = found["other_"].to_pandas(types_mapper=lambda _: pd.Int64Dtype())
+    return pd.DataFrame(
+        {"column": texts["column"], "check": texts["check"], "failure_case": cases, "index": index,
+         "reason": texts["reason"], "other": other}
+    )  # fmt: skip
 
 
 MAX_FINDINGS = 30
@@ -154,66 +120,63 @@ _CELL = 40
 _HARM = {rule.name: place for place, rule in enumerate(RULES)} | {"other_contract": len(RULES)}
 
 
-def by_harm(found: pd.DataFrame, *rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a reason of `found`, the most harmful first: in the order of the rules, then of the counts.
+def by_reason(
+    session: Session, conditions: Sequence[Condition], found: pd.DataFrame, cells: pd.DataFrame, which: str = "true"
+) -> pd.DataFrame:
+    """Return one row per reason of ``found_``, the most harmful first: in the order of the rules, then of the counts.
 
-    A failure of the schema's or a rule of the analyst's own comes before the toolkit's rules, and what another
-    contract would refuse after them.
+    Failures of the contract and of the analyst's own rules come before the toolkit's rules, and what another contract
+    would refuse after them.
 
     Parameters
     ----------
-    rows
-        The customers that the findings are about: a row is shown beside the one it is compared with.
+    found
+        The findings that examples are taken from, which may be only the first ones.
+    cells
+        The customers, from which the row to compare with is shown.
 
     Returns
     -------
     pandas.DataFrame
         ``reason, column, check, count`` and ``examples``: list of (row, cell, other row, other cell), at most three.
     """
-    each = found.groupby("reason", sort=False)
-    told = each.agg(column=("column", "first"), check=("check", "first"), count=("index", "size")).reset_index()
-    told = told.assign(harm=told["check"].map(_HARM).fillna(-1), less=-told["count"])
-    told = told.sort_values(["harm", "less"], kind="stable", ignore_index=True).drop(columns=["harm", "less"])
-    first = each.head(MAX_EXAMPLES)
-    first = first[first["reason"].isin(told["reason"].head(MAX_FINDINGS))]
-    examples: dict[str, list[tuple[int, Any, int | None, Any]]] = {}
-    none = (None, None)
+    counted = session.table(f"SELECT n, count(*) AS rows FROM found_ WHERE {which} GROUP BY n ORDER BY n").to_pylist()
+    counts = [(conditions[c["n"]], c["rows"]) for c in counted]
+    counts.sort(key=lambda pair: (_HARM.get(pair[0].check, -1), -pair[1]))
+    reasons = [condition.reason for condition, _ in counts]
+    examples: dict[str, list[tuple[int, Any, int | None, Any]]] = {reason: [] for reason in reasons}
+    first = found[found["reason"].isin(reasons[:MAX_FINDINGS])].groupby("reason", sort=False).head(MAX_EXAMPLES)
     for f in first.to_dict("records"):
-        beside = next(((int(f["other"]), r.at[f["other"], f["column"]]) for r in rows if f["other"] in r.index), none)
-        examples.setdefault(f["reason"], []).append((f["index"], f["failure_case"], *beside))
-    told["examples"] = pd.Series([examples.get(why, []) for why in told["reason"]], dtype=object)
-    return told
+        known = not pd.isna(f["other"])
+        beside = (int(f["other"]), cells.at[f["other"], f["column"]]) if known else (None, None)
+        examples[f["reason"]].append((f["index"], f["failure_case"], *beside))
+    rows = [(c.reason, c.column, c.check, n, examples[c.reason]) for c, n in counts]
+    return pd.DataFrame(rows, columns=["reason", "column", "check", "count", "examples"])
 
 
-def worst(told: pd.DataFrame) -> str:
-    """Say the first of the findings that `by_harm` gives."""
-    return f"{told['reason'].iloc[0]} ({plural(int(told['count'].iloc[0]), 'row')})"
+def first_reason(reasons: pd.DataFrame) -> str:
+    """Return the first of the reasons that `by_reason` gives, with its count."""
+    return f"{reasons['reason'].iloc[0]} ({plural(int(reasons['count'].iloc[0]), 'row')})"
 
 
-def evidence_table(failures: pd.DataFrame, warnings: pd.DataFrame, *, n_rows: int, names: Mapping[str, str]) -> Markup:
-    """Show findings as `by_harm` gives them, of `n_rows` rows; `names` are the file's own names of its columns."""
-    told = [(badge("failure", tone="bad"), f) for f in failures.head(MAX_FINDINGS).to_dict("records")]
-    told += [(badge("warning", tone="warn"), f) for f in warnings.head(MAX_FINDINGS).to_dict("records")]
+def reasons_table(failures: pd.DataFrame, warnings: pd.DataFrame, *, n_rows: int, names: Mapping[str, str]) -> Markup:
+    """Show reasons as `by_reason` gives them, of `n_rows` rows; `names` are the file's own names of its columns."""
+    shown = [(badge("failure", tone="bad"), f) for f in failures.head(MAX_FINDINGS).to_dict("records")]
+    shown += [(badge("warning", tone="warn"), f) for f in warnings.head(MAX_FINDINGS).to_dict("records")]
     rows = [
-        (
-            kind,
-            f["reason"],
-            f["count"],
-            percent(f["count"] / max(n_rows, 1)),
-            names.get(f["column"], f["column"] or ""),
-            Markup("".join(_example(*e) for e in f["examples"])),
-        )
-        for kind, f in told
-    ]
+        (kind, f["reason"], f["count"], percent(f["count"] / max(n_rows, 1)),
+         names.get(f["column"], f["column"] or ""), Markup("".join(_example(*e) for e in f["examples"])))
+        for kind, f in shown
+    ]  # fmt: skip
     head = ["", "what", "count", "share", "column", "seen at source_row"]
-    plain = failures.empty  # all are of one kind
+    one_kind = failures.empty
     more = len(failures) + len(warnings) - len(rows)
-    return table(head[plain:], [row[plain:] for row in rows], more=more)
+    return table(head[one_kind:], [row[one_kind:] for row in rows], more=more)
 
 
 def _example(row: int, cell: object, other: int | None, beside: object) -> str:
-    seen = f'<span class="row"><span class="num">{row}</span> {_cell(cell)}'
-    return f"{seen}{'' if other is None else f' <span class=soft>beside {other}</span> {_cell(beside)}'}</span>"
+    first = f'<span class="row"><span class="num">{row}</span> {_cell(cell)}'
+    return f"{first}{'' if other is None else f' <span class=soft>beside {other}</span> {_cell(beside)}'}</span>"
 
 
 def _cell(cell: object) -> str:

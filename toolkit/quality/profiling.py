@@ -1,4 +1,4 @@
-"""profile(): what a delivery looks like, its customers first and then its columns, before anything is judged."""
+"""profile(): what a delivery looks like before anything is checked: its customers, its times, its columns."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ import pandas as pd
 
 from toolkit.display import Result, badges, heading, paragraph, plural, timeline
 from toolkit.engine import Session, to_arrow, to_frame
-from toolkit.model import CUSTOMER, ID, TIME, Customers, as_delivery, settled
+from toolkit.model import CUSTOMER, ID, TIME, Customers, as_delivery, cast_frame
+from toolkit.quality.compiling import compile_rule
 from toolkit.quality.drifting import Before, Drift, drift
-from toolkit.quality.findings import by_harm, evidence_table, run_rules, worst
+from toolkit.quality.findings import by_reason, find, first_reason, read_findings, reasons_table
 from toolkit.quality.rules import RULES, Rule
+from toolkit.quality.staging import require_usable
 from toolkit.quality.statistics import SHAPED, columns_table, count_columns
-from toolkit.quality.validation import require_usable
 
 MAX_BARS = 40
-"""Bars of the time line at most: what lies further out is lumped at its ends."""
-_SIZES = (1, 3, 12, 120, 1_200, 12_000)  # months of a period: the last holds all years that there are
+"""The most bars of the time line; rows outside it are counted in a bar at each end."""
+_SIZES = (1, 3, 12, 120, 1_200, 12_000)  # months of a period; the last covers all years
 
 _TWINS = f"""
     WITH keys AS (SELECT {ID}, {TIME}, min(row_) AS a, max(row_) AS b FROM rows_ WHERE {ID} IS NOT NULL
-                  AND {TIME} IS NOT NULL GROUP BY ALL HAVING count(*) > 1)
+                  AND {TIME} IS NOT NULL GROUP BY {ID}, {TIME} HAVING count(*) > 1)
     SELECT row_, CASE WHEN row_ = a THEN b ELSE a END AS other_ FROM rows_ JOIN keys USING ({ID}, {TIME})"""
-# Those of the rules that look at customers, and that a million rows can be asked within the second.
+# The rules about customers that take less than a second for a million rows.
 _KEPT = ("near_ids", "future_time", "early_time", "equal_names", "orphan_subcategory", "two_categories")
 CUSTOMER_RULES = (
     Rule("no_id", ID, "is empty", where=f"{ID} IS NULL"),
     Rule("twin_keys", ID, f"and {TIME} are those of another row", rows=_TWINS),
     *(rule for rule in RULES if rule.name in _KEPT),
 )
-"""What a profile says of the customers; everything else is for `validate`."""
+"""The rules whose findings a profile shows; the others are left to `validate`."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,25 +43,27 @@ class Profile(Result):
     Attributes
     ----------
     findings
-        What is odd about the customers, as `ValidationReport.warnings`: one record a cell and rule.
+        What is unusual about the customers, as `ValidationReport.warnings`: one record per row and rule.
     columns
-        One row a column: ``nulls``, ``null_share`` (0 to 1), ``distinct``, length of the ``shortest``, ``median``
-        and ``longest`` text, ``least`` and ``greatest`` value, ``top`` (list of (value, rows), at most five, those in
-        1 % of the rows or more), ``patterns`` (list of (pattern, share of the filled cells), where ``A`` and ``a``
-        stand for a letter, ``9`` for a digit and ``9{5}`` for five of them) and ``sampled``: whether the patterns are
-        those of a sample, as they are where many values have little in common.
+        One row per column: ``nulls``, ``null_share`` (0 to 1), ``distinct``, length of the ``shortest``, ``median``
+        and ``longest`` text, ``least`` and ``greatest`` value, ``top`` (list of (value, rows): at most five values,
+        each in at least 1 % of the rows), ``patterns`` (list of (pattern, share of the filled cells), where ``A`` and
+        ``a`` mean a letter, ``9`` a digit and ``9{5}`` five digits) and ``sampled``: whether the patterns come from a
+        sample, which is so if many values have little in common.
     times
         Rows by period of ``updated_at``: ``period`` (a month, a quarter, a year or years), ``rows``.
+    reasons
+        One row per reason of the findings: ``reason, column, check, count`` and ``examples``.
     n_versioned
-        Customers that have several rows.
+        Customers with more than one row.
     drift
-        How the delivery differs from what was sent before; None where it was not given.
+        How the delivery differs from what was sent before; None if that was not given.
     """
 
     findings: pd.DataFrame
     columns: pd.DataFrame
     times: pd.DataFrame
-    told: pd.DataFrame
+    reasons: pd.DataFrame
     n_rows: int
     n_customers: int
     n_versioned: int
@@ -70,7 +73,7 @@ class Profile(Result):
     drift: Drift | None = None
 
     def summary(self) -> str:
-        """Say the size in one line."""
+        """Return the size in one line."""
         return f"{plural(self.n_rows, 'row')} of {plural(self.n_customers, 'customer')} from {self.source}"
 
     @property
@@ -79,11 +82,11 @@ class Profile(Result):
         if not self.n_rows:
             return "There are no rows."
         several = f", {self.n_versioned:,} of them with several versions" if self.n_versioned else ""
-        odd = f"; to look at first: {worst(self.told)}" if len(self.told) else ""
-        return f"{plural(self.n_rows, 'row')} of {plural(self.n_customers, 'customer')}{several}{odd}."
+        first = f"; to look at first: {first_reason(self.reasons)}" if len(self.reasons) else ""
+        return f"{plural(self.n_rows, 'row')} of {plural(self.n_customers, 'customer')}{several}{first}."
 
     def body(self) -> str:
-        """Give the customers, the time line and the columns as an HTML fragment."""
+        """Return the customers, the time line and the columns as an HTML fragment."""
         parts: list[str] = [
             heading(f"Profile of {self.source}", level=3),
             paragraph(self.verdict),
@@ -96,8 +99,8 @@ class Profile(Result):
                 ]
             ),
         ]
-        if len(self.told):
-            table = evidence_table(self.told.head(0), self.told, n_rows=self.n_rows, names=self.names)
+        if len(self.reasons):
+            table = reasons_table(self.reasons.head(0), self.reasons, n_rows=self.n_rows, names=self.names)
             parts += [heading("Customers: worth a look"), table]
         if self.drift is not None:
             parts.append(self.drift.body())
@@ -110,17 +113,17 @@ class Profile(Result):
         return "".join(parts)
 
     def to_frame(self) -> pd.DataFrame:
-        """Give one row a column."""
+        """Return one row per column."""
         return self.columns
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the counts; values of the columns are left to the frame."""
+        """Return the counts, without values of the columns."""
         return {
             "rows": self.n_rows,
             "customers": self.n_customers,
             "customers_with_several_versions": self.n_versioned,
             "broken": self.n_broken,
-            "findings": dict(zip(self.told["reason"], map(int, self.told["count"]), strict=True)),
+            "findings": dict(zip(self.reasons["reason"], map(int, self.reasons["count"]), strict=True)),
             "columns": {
                 str(c["column"]): {"nulls": c["nulls"], "null_share": c["null_share"], "distinct": c["distinct"]}
                 for c in self.columns.to_dict("records")
@@ -130,21 +133,22 @@ class Profile(Result):
 
 
 def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp | None = None) -> Profile:
-    """Count what a delivery holds: its customers, its times, its columns.
+    """Count what a delivery contains: its customers, its times, its columns.
 
     Parameters
     ----------
     data
-        A frame, a `Delivery`, or what carries one. Cells that did not parse as times count as null here.
+        A frame, a `Delivery`, or a result with one. Cells that did not parse as times count as null here.
     before
         What was sent before, as `drift` takes it.
     now
-        The moment that "in the future" is measured from, UTC; by default the present.
+        The moment from which "in the future" counts, UTC; by default the present.
 
     Raises
     ------
     InputError
-        If a key column is missing, the index repeats itself, or ``updated_at`` is naive or not a time.
+        If `data` is not customers, a key column is missing, a column or an index entry is there twice, or
+        ``updated_at`` has no time zone or is not a time.
 
     Examples
     --------
@@ -156,8 +160,8 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
     """
     delivery = as_delivery(data)
     require_usable(delivery.frame)
-    frame = delivery.frame.assign(**{TIME: settled(delivery.frame[TIME])})
-    with Session({"rows_": to_arrow(frame, CUSTOMER.arrow_schema())}) as session:
+    frame = cast_frame(delivery.frame, CUSTOMER)[0]
+    with Session({"rows_": to_arrow(frame, CUSTOMER.arrow_schema(), index="row_")}) as session:
         columns = count_columns(session, [c for c in CUSTOMER.names if c in frame.columns])
         several = f"SELECT count(*) FROM (SELECT 1 FROM rows_ WHERE {ID} IS NOT NULL GROUP BY {ID} HAVING count(*) > 1)"
         (ids,) = columns[columns["column"] == ID].to_dict("records")
@@ -165,17 +169,22 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
         n_versioned = 0 if "twin_keys" in needless else session.scalar(several)
         months = to_frame(
             session.table(
-                f"""SELECT year({TIME}) * 12 + month({TIME}) - 1 AS month, count(*) AS rows FROM rows_
-                    WHERE {TIME} IS NOT NULL GROUP BY 1 ORDER BY 1"""
+                f"""SELECT year(utc) * 12 + month(utc) - 1 AS month, count(*) AS rows
+                    FROM (SELECT make_timestamp(epoch_us({TIME})) AS utc FROM rows_ WHERE {TIME} IS NOT NULL) AS times
+                    GROUP BY 1 ORDER BY 1"""
             )
         )
-    rules = [rule for rule in CUSTOMER_RULES if rule.name not in needless]
-    findings = run_rules(frame, rules, now or pd.Timestamp.now("UTC"))
+        moment = now or pd.Timestamp.now("UTC")
+        rules = [r for r in CUSTOMER_RULES if r.name not in needless and r.column in frame.columns]
+        conditions = [compile_rule(rule, moment) for rule in rules]
+        find(session, conditions)
+        findings = read_findings(session, conditions, frame)
+        reasons = by_reason(session, conditions, findings, frame)
     return Profile(
         findings=findings,
         columns=columns,
         times=_periods(months),
-        told=by_harm(findings, frame),
+        reasons=reasons,
         n_rows=len(frame),
         n_customers=ids["distinct"],
         n_versioned=n_versioned,
@@ -187,9 +196,9 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
 
 
 def _needless(ids: Mapping[Any, Any], n_rows: int) -> set[str]:
-    """Name the rules that cannot find anything, as the ids have been counted: they are the slower ones."""
+    """Return the rules that cannot find anything, to judge by the counts of the ids: they are the slow ones."""
     once = {"twin_keys"} if ids["distinct"] == n_rows - ids["nulls"] else set()
-    # Another case, a space and a zero more each make another pattern.
+    # Another case, one more space or one more zero would be another pattern.
     one_form = (
         len(ids["patterns"]) <= 1 and not ids["sampled"] and not pd.isna(ids["longest"]) and ids["longest"] < SHAPED
     )
@@ -197,7 +206,7 @@ def _needless(ids: Mapping[Any, Any], n_rows: int) -> set[str]:
 
 
 def _periods(months: pd.DataFrame) -> pd.DataFrame:
-    """Count by the shortest of the `_SIZES` that shows all rows but 1 % at either end in `MAX_BARS`."""
+    """Count by the shortest of the `_SIZES` for which `MAX_BARS` show all rows but 1 % at each end."""
     if months.empty:
         return pd.DataFrame({"period": pd.Series(dtype="str"), "rows": pd.Series(dtype="int64")})
     share = months["rows"].cumsum() / months["rows"].sum()

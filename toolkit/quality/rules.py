@@ -1,8 +1,8 @@
-"""Rules as data: what the contract allows and what will still hurt later. What it forbids is the schema's.
+"""Rules as data: what the contract allows but will cause trouble later. What it forbids is in the schema.
 
-A rule is a condition or a query in SQL over the table ``rows_`` (the contract's columns, and ``row_``, a row's place),
-a search in Python, or a pandera check. Each is named, documented, and can be switched off, given other thresholds, or
-made a failure.
+A rule is a condition or a query in SQL over the table ``rows_`` (the contract's columns, and ``row_``, the row's
+``source_row``), a search in Python, or a pandera check. Each has a name and a reason, and can be switched off, given
+other thresholds, or made a failure.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import pandera.pandas as pa
 from toolkit.engine import Session, quoted
 from toolkit.errors import InputError, did_you_mean
 from toolkit.model import CUSTOMER, ID, TIME
-from toolkit.quality.similar_names import FOLDED_NAME, similar_names
+from toolkit.quality.similar_names import equal_names, similar_names
 
 Severity = Literal["failure", "warning"]
 Search = Callable[[Session, Mapping[str, float]], pd.DataFrame]
-"""From a session with ``rows_`` and the rule's options to a frame of ``row_`` and, where there is one, ``other_``."""
+"""From a session with ``rows_`` and the rule's options to a frame of ``row_`` and ``other_``, a row to compare with."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: its name, the column it points at, why it matters, and how it is found.
+    """One rule: its name, the column it is about, why it matters, and how its findings are found.
 
     Attributes
     ----------
@@ -35,29 +35,29 @@ class Rule:
     where
         An SQL condition on one row.
     rows
-        An SQL query for what takes several rows to see: ``row_`` of each finding and ``other_``, a row to compare
+        An SQL query for what only several rows show: ``row_`` of each finding and ``other_``, a row to compare
         with, or null.
     search
-        A function for what SQL cannot say.
+        A function for what SQL cannot express.
     check
         A pandera check on the column's cells; null cells pass.
     severity
         ``warning``: allowed, and worth a look. ``failure``: the row is quarantined.
     options
-        Thresholds, which stand in ``where`` and ``rows`` as ``{name}``.
+        Thresholds; ``{name}`` in ``where`` and ``rows`` is replaced by the value.
 
     Examples
     --------
     >>> Rule("no_list", "customer_price_list_id", "is missing", where="customer_price_list_id IS NULL").name
     'no_list'
-    >>> Rule("id_form", "customer_id", "is no C-number", check=pa.Check.str_matches(r"C[0-9]{5}$"),
+    >>> Rule("id_form", "customer_id", "is not a C-number", check=pa.Check.str_matches(r"C[0-9]{5}$"),
     ...      severity="failure").severity
     'failure'
 
     Raises
     ------
     InputError
-        If it is not found in exactly one way, or its severity is not known.
+        If it does not have exactly one of where, rows, search and check, or its severity is unknown.
     """
 
     name: str
@@ -74,15 +74,15 @@ class Rule:
         if sum(map(bool, (self.where, self.rows, self.search, self.check))) != 1:
             raise InputError(f"The rule {self.name} needs exactly one of where, rows, search and check.")
         if self.severity not in ("failure", "warning"):
-            raise InputError(f"The rule {self.name} cannot be of severity {self.severity!r}: write failure or warning.")
+            raise InputError(f"The rule {self.name} has the severity {self.severity!r}: write failure or warning.")
 
     @property
     def reason(self) -> str:
-        """What a row is told that the rule found."""
+        """The sentence that a finding carries."""
         return f"{self.column} {self.why}"
 
     def filled(self, sql: str, now: pd.Timestamp) -> str:
-        """Return the rule's SQL with the column, the moment and the thresholds in it."""
+        """Return the rule's SQL with the column, the moment and the thresholds filled in."""
         moment = now.tz_convert("UTC").strftime("TIMESTAMPTZ '%Y-%m-%d %H:%M:%S.%f+00'")
         for name, value in {"column": quoted(self.column), "now": moment, **self.options}.items():
             sql = sql.replace("{" + name + "}", str(value))
@@ -98,7 +98,7 @@ class Rule:
         """
         for name in options:
             if name not in self.options:
-                known = f"it has {', '.join(self.options)}." if self.options else "it has none."
+                known = f"it has {', '.join(self.options)}." if self.options else "it has no thresholds."
                 raise InputError(f"The rule {self.name} has no threshold {name!r}: {known}")
         return replace(self, options={**self.options, **options})
 
@@ -106,16 +106,16 @@ class Rule:
 def choose_rules(
     *rules: Rule, without: Iterable[str] = (), failures: Iterable[str] = (), **options: Mapping[str, float]
 ) -> tuple[Rule, ...]:
-    """Return the toolkit's rules with rules of one's own behind them.
+    """Return a choice of the toolkit's rules, followed by your own rules.
 
     Parameters
     ----------
     without
         Names of rules to leave out.
     failures
-        Names of rules that quarantine their rows.
+        Names of rules whose findings are failures: their rows are quarantined.
     options
-        Name of a rule to its thresholds.
+        The thresholds of a rule, by the rule's name.
 
     Raises
     ------
@@ -145,13 +145,14 @@ def text_columns(frame: pd.DataFrame) -> list[str]:
 
 _TEXTS = tuple(c.name for c in CUSTOMER.columns if c.kind == "string")
 _FREE = tuple(c.name for c in CUSTOMER.columns if c.kind == "string" and not c.values)
-# RE2 knows only the spaces of ASCII as \s.
+# In RE2, \s matches only the spaces of ASCII.
 _SPACE = r"[\s\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
+# The correction of this name removes these characters. The joiners U+200C and U+200D stay: some scripts need them.
 _INVISIBLE = (
     r"[\x{00}-\x{08}\x{0e}-\x{1f}\x{7f}-\x{84}\x{86}-\x{9f}\x{ad}"
-    r"\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2069}\x{feff}]"
+    r"\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2069}\x{feff}]"
 )
-# UTF-8 read as cp1252: a letter of the lead byte, then one that stands for a byte from 80 to BF.
+# UTF-8 read as cp1252: a letter for the first byte, then one for a byte from 80 to BF.
 _MOJIBAKE = (
     r"[ÃÂ][\x{80}-\x{bf}€‚ƒ„†‡ˆ‰Š‹ŒŽ‘“•–—˜™š›œžŸ]|â€|ï»¿|\x{fffd}"
     r"|[ÄÅÐÑÎÏ][\x{80}-\x{9f}€‚ƒ„†‡ˆ‰‹Œ•˜™š›œž¡-¥§©¬®-¶¹¼-¾]"
@@ -163,26 +164,21 @@ _PLACEHOLDERS = (
 _EXCEL_ERRORS = r"#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|NV|WERT!|BEZUG!)"
 _BLANKS = " \t\r\n\u00a0\u202f\u200b"
 FOLDED_ID = f"ltrim(lower(translate({ID}, '{_BLANKS}', '')), '0')"
-"""An id without what a spreadsheet or a person changes in it: case, spaces, leading zeros; as SQL."""
+"""SQL for an id without what spreadsheets and people change in it: case, spaces, leading zeros."""
 
 
-# Two ids that a person would call the same; each is shown beside the first of another spelling.
+# Ids that a person would call the same; each is shown with the first row of another spelling.
 _NEAR_IDS = f"""
     WITH folded AS (SELECT row_, {ID} AS id, {FOLDED_ID} AS key FROM rows_ WHERE {ID} IS NOT NULL),
     suspect AS (SELECT key, min(id) AS least, max(id) AS most, arg_min(row_, id) AS a, arg_max(row_, id) AS b
                 FROM folded GROUP BY key HAVING min(id) <> max(id))
     SELECT row_, CASE WHEN id = least THEN b ELSE a END AS other_ FROM folded JOIN suspect USING (key)"""
 
-_EQUAL_NAMES = f"""
-    WITH folded AS (SELECT row_, {ID} AS id, {FOLDED_NAME} AS key FROM rows_ WHERE customer_name IS NOT NULL),
-    suspect AS (SELECT key, min(id) AS least, arg_min(row_, id) AS a, arg_max(row_, id) AS b
-                FROM folded WHERE key <> '' GROUP BY key HAVING min(id) <> max(id))
-    SELECT row_, CASE WHEN id = least THEN b ELSE a END AS other_ FROM folded JOIN suspect USING (key)"""
-
-# One finding for each lesser category of a subcategory, at its first row: the whole table may be of two minds.
+# One finding for each less frequent category of a subcategory, at its first row: else half of a table could be found.
 _TWO_CATEGORIES = """
     WITH pairs AS (SELECT customer_subcategory AS sub, customer_category AS category, count(*) AS n, min(row_) AS row_
-                   FROM rows_ WHERE customer_subcategory IS NOT NULL AND customer_category IS NOT NULL GROUP BY ALL),
+                   FROM rows_ WHERE customer_subcategory IS NOT NULL AND customer_category IS NOT NULL
+              GROUP BY customer_subcategory, customer_category),
     ranked AS (SELECT row_, row_number() OVER each AS rank, first(row_) OVER each AS other_
                FROM pairs WINDOW each AS (PARTITION BY sub ORDER BY n DESC, category))
     SELECT row_, other_ FROM ranked WHERE rank > 1"""
@@ -190,7 +186,7 @@ _TWO_CATEGORIES = """
 
 def _single(column: str) -> str:
     return f"""
-    SELECT min(row_) AS row_, NULL::BIGINT AS other_ FROM rows_ WHERE {column} IS NOT NULL
+    SELECT min(row_) AS row_, CAST(NULL AS BIGINT) AS other_ FROM rows_ WHERE {column} IS NOT NULL
         AND (SELECT approx_count_distinct({ID}) FROM rows_) >= {{min_customers}}
     GROUP BY {column} HAVING min({ID}) = max({ID})"""
 
@@ -200,7 +196,7 @@ def _each(columns: Sequence[str], name: str, why: str, where: str) -> tuple[Rule
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("blank_id", ID, "holds nothing but spaces, or nothing at all", where=f"regexp_full_match({ID}, '{_SPACE}*')"),
+    Rule("blank_id", ID, "is blank", where=f"regexp_full_match({ID}, '{_SPACE}*')"),
     Rule("near_ids", ID, "differs from another only by case, spaces or leading zeros", rows=_NEAR_IDS),
     *_each(
         (ID, "customer_price_list_id"),
@@ -208,31 +204,31 @@ RULES: tuple[Rule, ...] = (
         "looks like a number that a spreadsheet rewrote",
         r"regexp_full_match({column}, '[0-9]+\.0|[0-9](\.[0-9]+)?[eE]\+?[0-9]{2,}')",
     ),
-    Rule("future_time", TIME, "lies in the future", where=f"{TIME} > {{now}}"),
-    Rule("early_time", TIME, "lies before 2000", where=f"{TIME} < TIMESTAMPTZ '2000-01-01 00:00:00+00'"),
-    *_each(_FREE, "mojibake", "holds letters that were decoded wrongly, as MÃ¼ller for Müller",
+    Rule("future_time", TIME, "is in the future", where=f"{TIME} > {{now}}"),
+    Rule("early_time", TIME, "is before 2000", where=f"{TIME} < TIMESTAMPTZ '2000-01-01 00:00:00+00'"),
+    *_each(_FREE, "mojibake", "contains wrongly decoded letters, such as MÃ¼ller for Müller",
            f"strlen({{column}}) <> length({{column}}) AND regexp_matches({{column}}, '{_MOJIBAKE}')"),
-    *_each(_FREE, "invisible_characters", "holds control or zero-width characters",
+    *_each(_FREE, "invisible_characters", "contains control or zero-width characters",
            f"regexp_matches({{column}}, '{_INVISIBLE}')"),
-    *_each(_FREE, "placeholder", "holds a placeholder and no value",
+    *_each(_FREE, "placeholder", "is a placeholder, not a value",
            f"length({{column}}) < 20 AND lower(trim({{column}})) IN ({_PLACEHOLDERS})"),
-    *_each(_FREE, "excel_error", "holds an error of Excel's, as #N/A or #REF!",
+    *_each(_FREE, "excel_error", "is an Excel error, such as #N/A or #REF!",
            f"starts_with({{column}}, '#') AND regexp_full_match({{column}}, '{_EXCEL_ERRORS}')"),
     Rule("equal_names", "customer_name",
-         "is another customer's name but for case, spaces, accents, legal form or look-alike letters",
-         rows=_EQUAL_NAMES),
-    Rule("similar_names", "customer_name", "is nearly another customer's name", search=similar_names,
+         "equals another customer's name except for case, spaces, accents, legal form or look-alike letters",
+         search=equal_names),
+    Rule("similar_names", "customer_name", "is nearly the same as another customer's name", search=similar_names,
          options={"similarity": 0.92, "window": 3}),
-    Rule("personal_data", "customer_name", "holds an e-mail address",
+    Rule("personal_data", "customer_name", "contains an e-mail address",
          where=r"contains(customer_name, '@') AND regexp_matches(customer_name, '[^\s@]+@[^\s@]+\.[a-zA-Z]{2,}')"),
-    Rule("orphan_subcategory", "customer_subcategory", "stands without a category",
+    Rule("orphan_subcategory", "customer_subcategory", "has no category",
          where="customer_category IS NULL AND customer_subcategory IS NOT NULL"),
-    Rule("two_categories", "customer_subcategory", "stands under more than one category", rows=_TWO_CATEGORIES),
-    Rule("single_category", "customer_category", "is the category of one customer only",
+    Rule("two_categories", "customer_subcategory", "belongs to more than one category", rows=_TWO_CATEGORIES),
+    Rule("single_category", "customer_category", "is used by one customer only",
          rows=_single("customer_category"), options={"min_customers": 20}),
-    Rule("single_price_list", "customer_price_list_id", "is the price list of one customer only",
+    Rule("single_price_list", "customer_price_list_id", "is used by one customer only",
          rows=_single("customer_price_list_id"), options={"min_customers": 20}),
-    *_each(_TEXTS, "stray_spaces", "has spaces before, after or doubled within",
+    *_each(_TEXTS, "stray_spaces", "has leading, trailing or repeated spaces",
            f"regexp_matches({{column}}, '^{_SPACE}|{_SPACE}$|{_SPACE}{_SPACE}')"),
 )  # fmt: skip
-"""What `validate` looks for unless told otherwise, in the order of harm."""
+"""The rules that `validate` uses by default, the most harmful first."""

@@ -1,6 +1,6 @@
-"""What each column holds, counted in SQL: nulls, distinct values, lengths, the most frequent values, the patterns.
+"""What each column contains, counted in SQL: nulls, distinct values, lengths, frequent values, patterns.
 
-Each column is grouped once, and everything is told from its distinct values.
+Each column is grouped once; everything else is counted from its distinct values.
 """
 
 from __future__ import annotations
@@ -14,30 +14,18 @@ import numpy as np
 import pandas as pd
 
 from toolkit.display import Markup, escape, lines, plural, table, tally
-from toolkit.engine import Session, quoted
+from toolkit.engine import Session, quoted, text
 from toolkit.model import CUSTOMER, ID
 
-COLUMNS = [
-    "column",
-    "nulls",
-    "null_share",
-    "distinct",
-    "shortest",
-    "median",
-    "longest",
-    "least",
-    "greatest",
-    "top",
-    "patterns",
-    "sampled",
-]
+COLUMNS = ["column", "nulls", "null_share", "distinct", "shortest", "median", "longest", "least", "greatest", "top",
+           "patterns", "sampled"]  # fmt: skip
 
-SAMPLE = 20_000
-"""Distinct values of which, beyond that number, the patterns are first looked for in a sample."""
+SAMPLE = 10_000
+"""Distinct values above which patterns are first looked for in a sample of about this size."""
 MAX_PATTERNS = 20
 _COMMON = 0.2
 SHAPED = 60
-"""Characters of a value, up to which its pattern is told."""
+"""Characters of a value that its pattern covers."""
 _LOWER = r"[\p{Ll}\p{Lt}\p{Lm}\p{Lo}]"
 _SHAPE = (
     rf"regexp_replace(regexp_replace(regexp_replace(left(value, {SHAPED}), '{_LOWER}', 'a', 'g'), "
@@ -47,13 +35,13 @@ _SIGNS = {"a": _LOWER, "A": r"\p{Lu}", "9": r"\p{Nd}"}
 
 
 def count_columns(session: Session, columns: Sequence[str], *, rows: str = "rows_") -> pd.DataFrame:
-    """Count what each of the contract's `columns` holds in the session's table `rows`.
+    """Count what each of the contract's `columns` contains in the session's table `rows`.
 
-    Returns one row a column: ``nulls``, ``null_share`` (0 to 1), ``distinct``, the ``shortest``, ``median`` and
-    ``longest`` text in characters, ``least`` and ``greatest`` value as text, ``top`` (list of (value, rows), at most
-    five, those in 1 % of the rows or more), ``patterns`` (list of (pattern, share of the filled cells), the most
-    frequent first) and ``sampled``: whether the patterns are those of a sample. Other columns than text have neither
-    lengths nor patterns.
+    Returns one row per column: ``nulls``, ``null_share`` (0 to 1), ``distinct``, the ``shortest``, ``median`` and
+    ``longest`` text in characters, ``least`` and ``greatest`` value as text, ``top`` (list of (value, rows): at most
+    five values, each in at least 1 % of the rows), ``patterns`` (list of (pattern, share of the filled cells), the most
+    frequent first) and ``sampled``: whether the patterns come from a sample. Only text columns have lengths and
+    patterns.
     """
     n_rows = session.scalar(f"SELECT count(*) FROM {rows}")
     counted = [_count(session, rows, name, n_rows, is_text=CUSTOMER.column(name).kind == "string") for name in columns]
@@ -94,7 +82,7 @@ def _lengths(session: Session) -> dict[str, int]:
 
 
 def _patterns(session: Session, distinct: int) -> tuple[list[tuple[str, float]], bool]:
-    """Find the shapes: of all values, or of a sample where there are many and they have little in common."""
+    """Find the patterns of all values, or of a sample if there are many and they have little in common."""
     if distinct <= SAMPLE:
         return _shapes(session, _SHAPE, "true"), False
     part = f"hash(value) % {distinct // SAMPLE} = 0"  # the same values each time
@@ -102,8 +90,8 @@ def _patterns(session: Session, distinct: int) -> tuple[list[tuple[str, float]],
     common = [(shape, share) for shape, share in sampled[:3] if len(shape) < SHAPED]
     if sum(share for _, share in common) < 0.9:
         return [(_pattern(shape), share) for shape, share in sampled], True
-    # A match is far cheaper than a shape: whatever is not of a common shape is shaped, so that no stray is missed.
-    when = " ".join(f"WHEN regexp_full_match(value, '{_expression(s)}') THEN {_literal(s)}" for s, _ in common)
+    # A match is much faster than a shape. Values that match no common shape are shaped, so that none is missed.
+    when = " ".join(f"WHEN regexp_full_match(value, '{_expression(s)}') THEN {text(s)}" for s, _ in common)
     return _shapes(session, f"CASE {when} ELSE {_SHAPE} END", "true"), False
 
 
@@ -122,17 +110,13 @@ def _pattern(shape: str) -> str:
 
 
 def _expression(shape: str) -> str:
-    """Give the regular expression of all values of a shape."""
+    """Return the regular expression that matches all values of a shape."""
     runs = ((_SIGNS.get(sign, rf"\x{{{ord(sign):x}}}"), len(list(run))) for sign, run in groupby(shape))
     return "".join(f"{sign}{{{n}}}" for sign, n in runs)
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def columns_table(columns: pd.DataFrame, n_rows: int, names: Mapping[str, str]) -> Markup:
-    """Show counted columns, each under the name it has in the file, where `names` knows it."""
+    """Show counted columns, each under its name in the file if `names` has it."""
     head = ["column", "null", "distinct", "length", "most frequent", "patterns"]
     return table(head, [_row(c, n_rows, names) for c in columns.to_dict("records")])
 
@@ -165,12 +149,12 @@ def _values(c: Mapping[Any, Any], n_rows: int) -> Markup:
         return tally([(value, n / n_rows) for value, n in c["top"]], others)
     if not filled:
         return Markup("")
-    said = "each in one row" if c["distinct"] == filled else "none in 1 % of the rows"
-    return lines([escape(said), f"{c['least'][:24]} … {c['greatest'][:24]}"])
+    note = "each in one row" if c["distinct"] == filled else "none in 1 % of the rows"
+    return lines([escape(note), f"{c['least'][:24]} … {c['greatest'][:24]}"])
 
 
 def _forms(c: Mapping[Any, Any]) -> Markup:
-    # Names and words have a shape too, and it says nothing.
+    # Names and words have patterns too, which mean nothing.
     if not c["patterns"] or not (c["column"] == ID or _is_coded(*c["patterns"][0])):
         return Markup("")
     shown = tally([(pattern, share) for pattern, share in c["patterns"][:4]])

@@ -1,174 +1,46 @@
-"""validate(): the good rows, the failures with their reasons, the warnings."""
+"""validate(): the good rows, the failures with their reasons, the warnings, by one path for frames and files."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pandera.pandas as pa
+import pyarrow as pa
 
+from toolkit.config import Settings, current
 from toolkit.display import Markup, Result, badges, details, frame_table, heading, paragraph, plural
-from toolkit.engine import Session, to_arrow
-from toolkit.errors import InputError
+from toolkit.engine import Session, quoted, to_frame
+from toolkit.errors import InputError, wrong_kind
+from toolkit.files import replacing
 from toolkit.model import (
     CUSTOMER,
     ID,
-    NOT_A_TIME,
-    NOT_OF_TYPE,
-    TIME,
-    TOO_LARGE,
     UNIQUE,
-    Contract,
+    Column,
     Customers,
     Delivery,
-    as_delivery,
-    cast_column,
-    cast_custom,
+    Resource,
     max_row_bytes,
-    oversized,
+    may_be_oversized,
     reason,
-    schema_for,
-    settled,
-    too_large,
 )
+from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
 from toolkit.quality.drifting import Before, Drift, drift
-from toolkit.quality.findings import by_harm, evidence_table, findings, joined, other_contracts, run_rules, worst
+from toolkit.quality.findings import by_reason, find, first_reason, read_findings, reasons_table
 from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import RULES, Rule
+from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
 from toolkit.quality.statistics import columns_table, count_columns
+from toolkit.reading import Mapping
 
 BROKEN = "line"
-
-
-def require_usable(frame: pd.DataFrame) -> None:
-    """Refuse a frame that cannot be checked row by row.
-
-    Raises
-    ------
-    InputError
-        If a key column is missing, the index repeats itself, or ``updated_at`` is naive or not a time.
-    """
-    missing = [c for c in (ID, TIME) if c not in frame.columns]
-    if missing:
-        raise InputError(
-            f"The frame lacks {' and '.join(missing)}: every customer row needs both. "
-            "Rename the columns, or read the file with a mapping."
-        )
-    if not frame.index.is_unique:
-        raise InputError(
-            "The frame's index names some rows twice, so a failure could not be led back to its "
-            "row: call reset_index(drop=True) first."
-        )
-    times = frame[TIME].dtype
-    if isinstance(times, pd.DatetimeTZDtype) or pd.api.types.is_object_dtype(times):
-        return
-    if pd.api.types.is_datetime64_dtype(times):
-        raise InputError(
-            "updated_at has no time zone: say which one it is with "
-            "frame['updated_at'].dt.tz_localize('Europe/Berlin').dt.tz_convert('UTC')."
-        )
-    raise InputError(
-        f"updated_at holds {times}, not times: parse it with pd.to_datetime(…, utc=True), "
-        "or read the file with read_customers."
-    )
-
-
-def schema_failures(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """Return what the model finds, a cell that did not parse as a time included.
-
-    Raises
-    ------
-    InputError
-        If a column as a whole is of another type.
-    """
-    stated = frame[TIME]
-    unread_of, said_of = _not_of_type(frame, contract)
-    frame = cast_custom(frame.assign(**{TIME: settled(stated)}), contract.resource)
-    unread = frame.index[stated.notna() & frame[TIME].isna()]
-    said = joined([findings(unread, NOT_A_TIME, TIME, stated.loc[unread], reason(NOT_A_TIME, TIME)), *said_of])
-    try:
-        schema_for(contract).validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as found:
-        cases = found.failure_cases
-    else:
-        return said
-    for column, rows in {TIME: unread, **unread_of}.items():
-        cases = cases[~((cases["column"] == column) & cases["index"].isin(rows))]
-    whole = cases[cases["index"].isna()]
-    if len(whole):
-        raise InputError(
-            f"{whole['column'].iloc[0]} cannot be checked row by row: it has to hold "
-            f"{whole['check'].iloc[0]}. Read the file with read_customers, or convert the column."
-        )
-    return pd.concat([_one_a_row(cases, frame), said]).sort_values("index", kind="stable", ignore_index=True)
-
-
-def _not_of_type(frame: pd.DataFrame, contract: Contract) -> tuple[dict[str, pd.Index[Any]], list[pd.DataFrame]]:
-    """Return which cells of which custom column do not read as its data type, and the failures that say so."""
-    unread, said = {}, []
-    for column in contract.resource.custom:
-        if column.name in frame:
-            rows = unread[column.name] = frame.index[cast_column(frame[column.name], column)[1]]
-            check = NOT_OF_TYPE + column.kind
-            said.append(findings(rows, check, column.name, frame[column.name].loc[rows], reason(check, column.name)))
-    return unread, said
-
-
-def _one_a_row(cases: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    # pandera names a duplicate key once for each of its columns, and counts null keys as equal.
-    cases = cases[["column", "check", "failure_case", "index"]]
-    unique = cases["check"] == UNIQUE
-    keyless = frame.index[frame[ID].isna() | frame[TIME].isna()]
-    cases = cases[~unique | ((cases["column"] == ID) & ~cases["index"].isin(keyless))]
-    kinds = cases[["check", "column"]].drop_duplicates()
-    spoken = {(k, c): reason(k, c) for k, c in kinds.itertuples(index=False)}
-    words = [spoken[pair] for pair in zip(cases["check"], cases["column"], strict=True)]
-    cases = cases.assign(reason=pd.Series(words, index=cases.index, dtype="str"))
-    return cases.astype({"index": frame.index.dtype}).sort_values("index", kind="stable", ignore_index=True)
-
-
-def oversized_rows(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """Return the rows that no request can carry."""
-    large = frame.index[oversized(frame, max_row_bytes(contract), resource=contract.resource)]
-    return findings(large, TOO_LARGE, ID, frame[ID].loc[large], too_large(contract))
-
-
-def with_broken_lines(failures: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
-    """Return the failures with those of the lines that could not be parsed, by row."""
-    broken = delivery.broken
-    if broken.empty:
-        return failures.reset_index(drop=True)
-    lines = pd.DataFrame(
-        {
-            "column": None,
-            "check": BROKEN,
-            "failure_case": None,
-            "index": broken.index,
-            "reason": broken["reason"].to_numpy(),
-            "other": pd.array([pd.NA] * len(broken), dtype="Int64"),
-        }
-    )
-    both = pd.concat([failures, lines]) if len(failures) else lines
-    return both.sort_values("index", kind="stable", ignore_index=True)
-
-
-def quarantined(bad: pd.DataFrame, failures: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
-    """Return the rows with a failure and the broken lines, each once, with all of its ``reasons``."""
-    broken = delivery.broken.drop(columns="reason").reindex(columns=[*bad.columns, "text"])
-    rows = pd.concat([part.astype({TIME: object}) for part in (bad, broken)]).sort_index()
-    reasons = failures.drop_duplicates("index").set_index("index")["reason"]
-    several = failures["index"].duplicated(keep=False)
-    if several.any():  # the join is slow, and most bad rows have one reason
-        joined = failures[several].groupby("index")["reason"].agg("; ".join)
-        reasons = joined.combine_first(reasons)
-    rows.insert(len(bad.columns), "reasons", reasons.reindex(rows.index).astype("str"))
-    rows.index.name = bad.index.name
-    return rows
+"""Name of the failure of a line that could not be parsed."""
+ENDINGS = (".csv", ".parquet")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -177,71 +49,93 @@ class ValidationReport(Result):
 
     Attributes
     ----------
-    good
-        The rows without a failure.
+    n_rows, n_quarantined
+        Rows checked, and rows with a failure; broken lines are counted in both.
     quarantine
-        The rows with one, each once: their columns, ``reasons`` (all of them, joined by ``; ``) and, for a
+        The rows with a failure, each once: their columns, ``reasons`` (all of them, joined by ``; ``) and, for a
         line that could not be parsed, its ``text``.
     failures
-        One record a cell and rule, pandera's columns: ``column``, ``check``, ``failure_case``, ``index`` (the
-        ``source_row``), and the ``reason`` in plain words. A duplicate key is one record a row.
+        One record per row and check, with pandera's columns: ``column``, ``check``, ``failure_case``, ``index`` (the
+        ``source_row``), and the ``reason`` in plain words. A duplicate key is one record per row.
     warnings
-        The same columns, for what is allowed and odd; ``other`` is the row to compare with, where there is one.
-    delivery
-        The good rows as the next station wants them: with the ids that are held.
+        The same columns, for what is allowed but unusual; ``other`` is the row to compare with, if there is one.
     contract
         Name of the contract that was checked.
     drift
-        How the delivery as a whole differs from what was sent before; None where that was not given.
+        How the delivery as a whole differs from what was sent before; None if that was not given.
+
+    Notes
+    -----
+    For customers that stay on disk, `quarantine`, `failures` and `warnings` are the first 100,000 rows each. All
+    counts are complete.
     """
 
-    good: pd.DataFrame
+    n_rows: int
+    n_quarantined: int
     quarantine: pd.DataFrame
     failures: pd.DataFrame
     warnings: pd.DataFrame
-    delivery: Delivery
     contract: str
     drift: Drift | None = None
+    _delivery: Delivery = field(kw_only=True)
+    _typed: pd.DataFrame | None = field(kw_only=True)
+    _rows: pa.Table | None = field(kw_only=True)
+    _reasons: tuple[pd.DataFrame, pd.DataFrame] = field(kw_only=True)
+
+    @cached_property
+    def delivery(self) -> Delivery:
+        """The good rows for the next station, with the ids that are held.
+
+        Raises
+        ------
+        InputError
+            If the customers stay on disk.
+        """
+        if self._typed is None:
+            raise InputError(
+                f"The good rows of {self._delivery.source} are on disk, not in memory: write them with "
+                "validate(…, good='good.parquet'), or check them in memory with validate(read_customers(…))."
+            )
+        good = pick(self._typed, self.quarantine.index, others=True)
+        ids = self.quarantine[ID].dropna().unique()
+        held = frozenset(ids) - frozenset(good[ID][good[ID].isin(ids)])
+        n_quarantined = self._delivery.n_quarantined + self.n_quarantined
+        return replace(self._delivery, frame=good, held=self._delivery.held | held, n_quarantined=n_quarantined)
 
     @property
-    def n_rows(self) -> int:
-        """Rows checked, broken lines included: good + quarantined."""
-        return len(self.good) + len(self.quarantine)
+    def good(self) -> pd.DataFrame:
+        """The rows without a failure, in their data types; raises InputError as `delivery` does."""
+        return self.delivery.frame
 
     @property
     def n_good(self) -> int:
         """Rows without a failure."""
-        return len(self.good)
-
-    @property
-    def n_quarantined(self) -> int:
-        """Rows with a failure, broken lines included."""
-        return len(self.quarantine)
+        return self.n_rows - self.n_quarantined
 
     @property
     def n_failures(self) -> int:
-        """Failures: pairs of cell and rule."""
-        return len(self.failures)
+        """Failures: pairs of row and check."""
+        return sum(self.counts.values())
 
     @property
     def n_warnings(self) -> int:
-        """Warnings: pairs of cell and rule."""
-        return len(self.warnings)
+        """Warnings: pairs of row and check."""
+        return sum(self.warning_counts.values())
 
     @property
     def counts(self) -> dict[str, int]:
         """Failures by reason, the most frequent first."""
-        return _counted(self.failures)
+        return _counts(self._reasons[0])
 
     @property
     def warning_counts(self) -> dict[str, int]:
         """Warnings by reason, the most frequent first."""
-        return _counted(self.warnings)
+        return _counts(self._reasons[1])
 
     @property
     def n_duplicate_keys(self) -> int:
-        """Rows quarantined because another has the same key."""
-        return int((self.failures["check"] == UNIQUE).sum())
+        """Rows quarantined because another row has the same key."""
+        return self.counts.get(reason(UNIQUE, ID), 0)
 
     @property
     def ok(self) -> bool:
@@ -249,7 +143,7 @@ class ValidationReport(Result):
         return self.n_quarantined == 0
 
     def summary(self) -> str:
-        """Say the verdict in one line."""
+        """Return the verdict in one line."""
         return (
             f"{plural(self.n_rows, 'row')}: {self.n_good:,} good, {self.n_quarantined:,} quarantined "
             f"({plural(self.n_failures, 'failure')}), {plural(self.n_warnings, 'warning')}"
@@ -260,17 +154,17 @@ class ValidationReport(Result):
         """What matters most, in one line."""
         if not self.n_rows:
             return "There are no rows."
-        told = self._told
+        failures, warnings = self._reasons
         if self.ok:
-            said = f"{'The row' if self.n_rows == 1 else f'All {self.n_rows:,} rows'} can be sent"
-            return f"{said}; to look at first: {worst(told[1])}." if self.n_warnings else f"{said}."
+            sent = f"{'The row' if self.n_rows == 1 else f'All {self.n_rows:,} rows'} can be sent"
+            return f"{sent}; to look at first: {first_reason(warnings)}." if self.n_warnings else f"{sent}."
         held = f"{self.n_quarantined:,} {'is' if self.n_quarantined == 1 else 'are'} quarantined"
-        return f"{self.n_good:,} of {plural(self.n_rows, 'row')} can be sent; {held}; worst: {worst(told[0])}."
+        return f"{self.n_good:,} of {plural(self.n_rows, 'row')} can be sent; {held}; worst: {first_reason(failures)}."
 
     def body(self) -> str:
-        """Give the report as an HTML fragment: verdict, findings, quarantined rows, drift, columns."""
+        """Return the report as an HTML fragment: verdict, findings, quarantined rows, drift, columns."""
         parts: list[str] = [
-            heading(f"Validation of {self.delivery.source}", level=3),
+            heading(f"Validation of {self._delivery.source}", level=3),
             paragraph(self.verdict),
             badges(
                 [
@@ -282,48 +176,38 @@ class ValidationReport(Result):
             paragraph(f"checked against the contract {self.contract}", soft=True),
         ]
         if self.n_failures or self.n_warnings:
-            found = evidence_table(*self._told, n_rows=self.n_rows, names=self.delivery.names)
-            parts += [heading("Findings: failures, then what is allowed and worth a look"), found]
+            found = reasons_table(*self._reasons, n_rows=self.n_rows, names=self._delivery.names)
+            parts += [heading("Findings: failures, then what is allowed but worth a look"), found]
         if not self.ok:
             parts += [heading("Quarantined rows"), _quarantined(self.quarantine)]
         if self.drift is not None:
             parts.append(self.drift.body())
-        if self.n_rows:
-            parts.append(details("Columns, quarantined rows included", self._columns()))
+        if self._rows is not None and self._rows.num_rows:
+            parts.append(details("Columns, quarantined rows included", self._columns(self._rows)))
         return "".join(parts)
 
-    @cached_property
-    def _told(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return (
-            by_harm(self.failures, self.good, self.quarantine),
-            by_harm(self.warnings, self.good, self.quarantine),
-        )
-
-    def _columns(self) -> Markup:
-        """Count the rows as they came, good and quarantined, but for the lines that could not be parsed."""
-        given = [c for c in CUSTOMER.names if c in self.good.columns]
-        held = self.quarantine.loc[~self.quarantine.index.isin(self.delivery.broken.index), given]
-        held = held.assign(**{TIME: settled(held[TIME])})
-        both = {name: to_arrow(rows, CUSTOMER.arrow_schema()) for name, rows in (("good_", self.good), ("held_", held))}
-        with Session(both) as session:
-            session.run("CREATE TEMP VIEW rows_ AS FROM good_ UNION ALL FROM held_")
-            columns = count_columns(session, given)
-        return columns_table(columns, len(self.good) + len(held), self.delivery.names)
+    def _columns(self, rows: pa.Table) -> Markup:
+        """Describe the rows as they came, good and quarantined, but without the lines that could not be parsed."""
+        with Session({"rows_": rows}) as session:
+            given = [c for c in CUSTOMER.names if c in self._delivery.frame.columns]
+            return columns_table(count_columns(session, given), rows.num_rows, self._delivery.names)
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the failures."""
+        """Return the failures."""
         return self.failures
 
     def to_excel(self, path: str | Path) -> Path:
-        """Write the quarantined rows for the data owner: bad cells coloured, each with its reason as a comment.
+        """Write the quarantined rows as a review sheet for the data owner; returns its path.
 
-        The columns have the file's own names; `read_review_sheet` takes the mended workbook back. Returns its path.
+        Bad cells are coloured, each with its reason as a comment. The columns have the file's own names.
         """
-        return write_review_sheet(self.quarantine, self.failures, path, delivery=self.delivery)
+        return write_review_sheet(self.quarantine, self.failures, path, delivery=self._delivery)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the counts."""
+        """Return the counts."""
         return {
+            "source": self._delivery.source,
+            "contract": self.contract,
             "rows": self.n_rows,
             "good": self.n_good,
             "quarantined": self.n_quarantined,
@@ -337,30 +221,50 @@ class ValidationReport(Result):
 
 
 def validate(
-    data: Customers,
+    data: Customers | str | Path | Any,
     *,
-    contract: Contract | str = "2026-04",
+    settings: Settings | None = None,
+    mapping: Mapping | str | Path | None = None,
     rules: Sequence[Rule] = RULES,
     before: Before | None = None,
     now: pd.Timestamp | None = None,
+    good: str | Path | None = None,
+    bad: str | Path | None = None,
+    memory_limit: str = "1GB",
 ) -> ValidationReport:
-    """Check customers against the contract; bad rows are a result, not an error.
+    """Check customers against the contract of the settings; bad rows are a result, not an error.
 
     Parameters
     ----------
     data
-        A frame, a `Delivery`, or what carries one. Its index must name each row once.
+        A frame, a `Delivery`, or a result with one: it is checked in memory, and its index must name each row once.
+        The path of a text file (.csv, .tsv, .txt), of a Parquet file or of a folder of Parquet files: it stays on
+        disk, however large it is, and so does a DuckDB relation or another Arrow stream. The path of another file is
+        read as `read_customers` reads it.
+    settings
+        Where contract and custom attributes come from; by default what `use` chose, or the environment.
+    mapping
+        For a path: a `Mapping` or its TOML file, as `read_customers` takes it. Its corrections are not made.
     rules
-        What to look for besides what the contract forbids; `toolkit.quality.rules.choose_rules` makes a choice.
+        What to look for besides what the contract forbids; `choose_rules` makes a choice.
     before
-        What was sent before, as `drift` takes it: the report then tells how the delivery as a whole differs from it.
+        What was sent before, as `drift` takes it: the report then says how the delivery as a whole differs from it.
     now
-        The moment that "in the future" is measured from, UTC; by default the present.
+        The moment from which "in the future" counts, UTC; by default the present.
+    good, bad
+        Files (.parquet or .csv) for all rows without a failure, and for all rows with one: their ``source_row``, the
+        cells as text, ``reasons``, and ``text``, a line that could not be parsed.
+    memory_limit
+        For customers on disk: how much memory the engine uses before it writes to the system's temporary
+        folder; Python uses some 300 MB beside it.
 
     Raises
     ------
     InputError
-        If a key column is missing, the index repeats itself, or ``updated_at`` is naive or not a time.
+        If `data` is not customers, a key column is missing, the index repeats itself, ``updated_at`` has no time zone
+        or is not a time, a rule cannot run on disk, or `good` or `bad` cannot be written.
+    ReadingError, MappingError
+        If a file cannot be read, as `read_customers` raises them.
 
     Examples
     --------
@@ -370,45 +274,116 @@ def validate(
     >>> report.n_good, sorted(report.counts)
     (0, ['customer_id is empty', 'source is not one of peak, customer'])
     """
-    documented = Contract.named(contract) if isinstance(contract, str) else contract
-    delivery = as_delivery(data, columns=documented.resource.names)
+    chosen = current(settings)
+    contract = chosen.documented
     moment = now or pd.Timestamp.now("UTC")
-    frame = delivery.frame
-    require_usable(frame)
-    strict = [rule for rule in rules if rule.severity == "failure"]
-    failures = with_broken_lines(
-        joined(
-            [schema_failures(frame, documented), oversized_rows(frame, documented), run_rules(frame, strict, moment)]
-        ),
-        delivery,
+    targets = {name: Path(path) for name, path in (("good", good), ("bad", bad)) if path is not None}
+    for path in targets.values():
+        if path.suffix.lower() not in ENDINGS:
+            raise InputError(f"{path.name} cannot be written: give a name that ends in {' or '.join(ENDINGS)}.")
+    if not re.fullmatch(r"\d+(\.\d+)? ?[KMG]i?B", memory_limit):
+        raise InputError(f"memory_limit cannot be {memory_limit!r}: write a size, such as 1GB or 500MB.")
+    if not isinstance(rules, Sequence) or not all(isinstance(rule, Rule) for rule in rules):
+        raise wrong_kind(rules, "a list of rules", "choose_rules(…)")
+    in_memory = not stays_on_disk(data)
+    if before is not None and not in_memory:
+        raise InputError("before= needs the customers in memory: validate(read_customers(…), before=…).")
+    compiled = {
+        severity: [compile_rule(rule, moment, in_memory=in_memory) for rule in rules if rule.severity == severity]
+        for severity in ("failure", "warning")
+    }
+    with staged(data, chosen, mapping=mapping, memory_limit=memory_limit) as rows:
+        large = rows.table is None or may_be_oversized(rows.table, max_row_bytes(contract), resource=contract.resource)
+        lines = rows.session.table("SELECT reason FROM broken_ GROUP BY reason ORDER BY count(*) DESC, reason")
+        failing = [
+            *_known([*compile_contract(contract, rows.unread, may_be_oversized=large), *compiled["failure"]], rows),
+            *(Condition(None, BROKEN, line) for line in lines["reason"].to_pylist()),
+        ]
+        conditions = [*failing, *_known([*compiled["warning"], *other_contracts(contract)], rows)]
+        find(rows.session, conditions, rows.typed)
+        _collect_bad(rows.session, failing)
+        report = _report(rows, conditions, len(failing), contract.name)
+        for name, path in targets.items():
+            with replacing(path) as part:
+                rows.session.write((_good_rows if name == "good" else _bad_rows)(rows, contract.resource, path), part)
+    return report if before is None else replace(report, drift=drift(before, rows.delivery))
+
+
+def _known(conditions: Sequence[Condition], rows: Staged) -> list[Condition]:
+    return [c for c in conditions if c.column in rows.columns]
+
+
+def _collect_bad(session: Session, failing: Sequence[Condition]) -> None:
+    """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons."""
+    kinds = [{"n": n, "reason": c.reason, "line": c.check == BROKEN} for n, c in enumerate(failing)]
+    session.register("kinds_", pa.Table.from_pylist(kinds))
+    session.run("INSERT INTO found_ SELECT n, row_, NULL FROM broken_ JOIN kinds_ USING (reason) WHERE line")
+    session.run(
+        """CREATE OR REPLACE TEMP TABLE bad_ AS
+            SELECT row_, string_agg(reason, '; ' ORDER BY n) AS reasons
+            FROM found_ JOIN kinds_ USING (n) GROUP BY row_"""
     )
-    lenient = [rule for rule in rules if rule.severity == "warning"]
-    places = frame.index.get_indexer(pd.Index(failures["index"].unique()))
-    bad = np.zeros(len(frame), dtype=bool)
-    bad[places[places >= 0]] = True  # a broken line is not in the frame
-    good = frame.loc[~bad] if bad.any() else frame
-    good = cast_custom(good.assign(**{TIME: settled(good[TIME])}), documented.resource)
-    quarantine = quarantined(frame.loc[bad], failures, delivery)
-    bad_ids = quarantine[ID].dropna().unique()
-    held = frozenset(bad_ids) - frozenset(good[ID][good[ID].isin(bad_ids)])
+
+
+def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contract: str) -> ValidationReport:
+    session, delivery, limit = rows.session, rows.delivery, "" if rows.typed is not None else f"LIMIT {SHOWN_ROWS}"
+    bad = to_frame(session.table(f"SELECT row_, reasons FROM bad_ ORDER BY row_ {limit}"), index="row_")["reasons"]
+    sides = (f"n < {n_failing}", f"n >= {n_failing}")
+    firsts = [f"(SELECT row_, other_ FROM found_ WHERE {side} ORDER BY row_, n {limit})" for side in sides]
+    firsts.append(f"(SELECT row_, row_ AS other_ FROM bad_ ORDER BY row_ {limit})")
+    cells = rows.cells(" UNION ALL ".join(f"SELECT unnest([row_, other_]) FROM {first} AS shown" for first in firsts))
+    failures, warnings = (read_findings(session, conditions, cells, side, limit) for side in sides)
+    reasons, warned = (
+        by_reason(session, conditions, found, cells, side)
+        for found, side in zip((failures, warnings), sides, strict=True)
+    )
+    quarantine = cells.reindex(bad.index).rename_axis("source_row")
+    quarantine[ID] = quarantine[ID].fillna(delivery.broken[ID])
+    quarantine = quarantine.assign(reasons=bad, text=delivery.broken["text"].reindex(bad.index))
+    n_quarantined = session.scalar("SELECT count(*) FROM bad_")
+    n_rows = session.scalar("SELECT (SELECT count(*) FROM rows_) + (SELECT count(*) FROM broken_)")
     return ValidationReport(
-        good=good,
+        n_rows=n_rows,
+        n_quarantined=n_quarantined,
         quarantine=quarantine,
         failures=failures,
-        warnings=joined([run_rules(frame, lenient, moment), other_contracts(frame, documented)]),
-        delivery=replace(
-            delivery,
-            frame=good,
-            held=delivery.held | held,
-            n_quarantined=delivery.n_quarantined + len(quarantine),
-        ),
-        contract=documented.name,
-        drift=None if before is None else drift(before, delivery),
+        warnings=warnings,
+        contract=contract,
+        _delivery=delivery,
+        _typed=rows.typed,
+        _rows=rows.table,
+        _reasons=(reasons, warned),
     )
 
 
-def _counted(found: pd.DataFrame) -> dict[str, int]:
-    return {str(k): int(v) for k, v in found["reason"].value_counts().items()}
+def _good_rows(rows: Staged, resource: Resource, path: Path) -> str:
+    spell = _as_text if path.suffix.lower() == ".csv" else lambda column: quoted(column.name)
+    cells = ", ".join(f"{spell(c)} AS {quoted(c.name)}" for c in resource.columns if c.name in rows.columns)
+    return f"SELECT {cells} FROM rows_ WHERE row_ NOT IN (SELECT row_ FROM bad_) ORDER BY row_"
+
+
+def _bad_rows(rows: Staged, resource: Resource, _: Path) -> str:
+    texts = {c.name: [_as_text(c)] for c in resource.columns if c.name in rows.columns}
+    for name in rows.unread:
+        texts[name].insert(0, unread(name))  # the cell as it was written
+    texts[ID].append("line_id")
+    cells = ", ".join(f"coalesce({', '.join(each)}) AS {quoted(name)}" for name, each in texts.items())
+    return f"""
+        SELECT row_ AS source_row, {cells}, reasons, text FROM bad_ LEFT JOIN rows_ USING (row_)
+        LEFT JOIN (SELECT row_, {ID} AS line_id, text FROM broken_) AS lines USING (row_) ORDER BY row_"""
+
+
+def _as_text(column: Column) -> str:
+    name = quoted(column.name)
+    if column.kind != "datetime":
+        return f"CAST({name} AS VARCHAR)"
+    fraction = f"CASE WHEN microsecond({name}) % 1000000 = 0 THEN '' ELSE strftime({name}, '.%f') END"
+    return f"strftime({name}, '%Y-%m-%dT%H:%M:%S') || {fraction} || 'Z'"
+
+
+def _counts(reasons: pd.DataFrame) -> dict[str, int]:
+    ranked = reasons.sort_values("count", ascending=False, kind="stable")
+    return {str(reason): int(n) for reason, n in zip(ranked["reason"], ranked["count"], strict=True)}
 
 
 def _quarantined(quarantine: pd.DataFrame) -> Markup:
