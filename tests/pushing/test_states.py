@@ -90,7 +90,7 @@ def dying(at: tuple[str, int, bool] | None) -> Iterator[None]:
         return do
 
     with (
-        patch.object(Journal, "_transaction", silenced(Journal._transaction)),
+        patch.object(Journal, "together", silenced(Journal.together)),
         patch.object(Table, "append", silenced(Table.append)),
         patch.object(owner, name, deadly),
     ):
