@@ -1,7 +1,7 @@
 """Speed, as ratios against peers measured in one run: ``make bench``. Not a test: a busy machine fails no build.
 
 ``python -m tests.bench [ROWS] [PYTHON]``. Each figure is the best of three; both sides of a pair must count the same.
-PYTHON is that of an environment with the peers of `tests/peers.py`, which do not fit into the toolkit's own.
+PYTHON is that of an environment with the peers of `peers.py`, which do not fit into the toolkit's own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SCANNED_AT_MOST = 2_000_000_000  # bytes of memory, for ten times the rows
 PEERS = Path(__file__).with_name("peers.py")
 SCAN = """
 import json, resource, sys, time
-from toolkit.scanning import scan
+from toolkit.quality import scan
 start = time.perf_counter()
 found = scan(sys.argv[1], rules=())
 assert found.ok

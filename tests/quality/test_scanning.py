@@ -216,7 +216,7 @@ def test_a_row_of_a_small_limit_fails_as_in_validate(customers) -> None:
 
 MEASURED = """
 import resource, sys
-from toolkit.scanning import scan
+from toolkit.quality import scan
 found = scan(sys.argv[1], rules=(), memory_limit="200MB")
 print(found.n_rows, found.n_quarantined, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

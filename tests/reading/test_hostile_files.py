@@ -25,7 +25,7 @@ def test_the_corpus_is_large_and_its_files_have_names_of_their_own() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_hostile_file_gives_the_right_frame_or_one_clear_error(family: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.hostile", family, str(tmp_path)],
+        [sys.executable, "-m", "tests.support.hostile", family, str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     found = {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}

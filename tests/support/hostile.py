@@ -1,6 +1,6 @@
 """A corpus of small hostile files, made anew each time: what goes into each, and what must come out.
 
-``python -m tests.hostile FAMILY FOLDER`` writes a family's files, reads each, and prints one JSON object a file: what
+``python -m tests.support.hostile FAMILY FOLDER`` writes a family's files, reads each, and prints one JSON object a file: what
 came out, how long it took, and the process's memory. `tests/test_hostile.py` runs that and judges.
 """
 
