@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import _thread
 import copy
 import gzip
 import json
 import logging
 import pickle
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -435,9 +435,13 @@ def test_an_interrupt_ends_the_wait_for_a_silent_host_and_shows_no_frame_with_th
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+
+    def interrupt() -> None:
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
     with Faulty() as server, Client(Settings(base_url=server.url)) as client:
         for call in (lambda: client.send(EXAMPLE), lambda: client.ask("/x"), lambda: client.ask("/x", EXAMPLE)):
-            server.faults.append(Fault("silent", ends="linger", acts=_thread.interrupt_main))
+            server.faults.append(Fault("silent", ends="linger", acts=interrupt))
             with pytest.raises(KeyboardInterrupt) as caught:
                 call()
             shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
