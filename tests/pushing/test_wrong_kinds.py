@@ -81,6 +81,24 @@ def test_plan_correction_takes_cells(results: dict[str, Any]) -> None:
     refused(lambda cells: plan_correction(cells, reason="r"), given, "as customer id to column to new value")
 
 
+@pytest.mark.parametrize("wrong", ["soon", 5, "2026-01-01", pd.Timestamp("2026-01-01")])
+def test_a_new_time_is_a_datetime_with_a_time_zone(results: dict[str, Any], place: Place, wrong: Any) -> None:
+    cells = {"C00000": {"customer_name": "New"}}
+    for call in (
+        lambda **now: plan_correction(cells, reason="r", **now),
+        lambda **now: revert(results["report"], **now),
+    ):
+        with pytest.raises(InputError, match="not a datetime with a time zone"):
+            call(now=wrong, settings=place.settings)
+
+
+@pytest.mark.parametrize("wrong", [5, None, ["r"]])
+def test_a_reason_that_is_no_text_is_refused_before_anything_is_sent(place: Place, customers, wrong: Any) -> None:
+    with pytest.raises(InputError, match="The reason of a push is a text"):
+        place.push(customers(1), reason=wrong)
+    assert place.n_requests == 0
+
+
 @pytest.mark.parametrize("wrong", [5, "sandbox", Path("x"), ["x"], {"target": "x"}])
 def test_every_verb_takes_settings(results: dict[str, Any], wrong: Any) -> None:
     calls: list[Callable[..., Any]] = [

@@ -250,9 +250,9 @@ def _excluded(rows: pd.DataFrame, state: str, why: Any) -> pd.DataFrame:
 
 def _restamped(frame: pd.DataFrame, versions: pa.Table, now: datetime | None) -> pd.DataFrame:
     """Give customers, one row each, a new time: the present, or a second after the last of all their versions."""
+    if now is not None and not (isinstance(now, datetime) and now.tzinfo):
+        raise InputError("now is not a datetime with a time zone, which must not be guessed: use datetime.now(UTC).")
     moment = pd.Timestamp(now or datetime.now(UTC)).floor("s")
-    if moment.tzinfo is None:
-        raise InputError("now has no time zone, and it must not be guessed: give it as datetime.now(UTC) does.")
     last = versions.select(list(CUSTOMER.key)).group_by(ID).aggregate([(TIME, "max")])
     newest = to_frame(last).set_index(ID)[f"{TIME}_max"]
     after = frame[ID].map(newest).dt.floor("s") + pd.Timedelta(seconds=1)

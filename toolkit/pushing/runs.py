@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from toolkit.config import Settings, current
 from toolkit.display import plural
-from toolkit.errors import JournalError, SchemaWarning, StoppedError, wrong_kind
+from toolkit.errors import InputError, JournalError, SchemaWarning, StoppedError, wrong_kind
 from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER
 from toolkit.pushing.checks import (
@@ -75,7 +75,7 @@ def push(
     Raises
     ------
     InputError
-        If `plan` is not a plan.
+        If `plan` is not a plan, or the reason is not a text.
     OpenPushError
         If an earlier push to the target is still open, or another process is pushing; also a push of another analyst
         who shares the ledger.
@@ -89,6 +89,8 @@ def push(
         continues the push; else the push is closed, and the plan can be pushed again.
     """
     _require_plan(plan)
+    if not isinstance(reason, str):  # the ledger would refuse it, after the rows were sent
+        raise InputError(f"The reason of a push is a text, not {type(reason).__name__}. Nothing was sent.")
     chosen, pace = current(settings), pace or Pace()
     with alone(chosen, pace) as journal:
         journal.refuse_if_open()
