@@ -4,7 +4,3 @@ May import: `pushing` and what is below.
 """
 
 from toolkit.cli.app import main
-
-__all__ = [
-    "main",
-]

@@ -5,11 +5,3 @@ May import: `model` and what is below.
 
 from toolkit.config.project import project_root
 from toolkit.config.settings import SANDBOX, Settings, current, use
-
-__all__ = [
-    "SANDBOX",
-    "Settings",
-    "current",
-    "project_root",
-    "use",
-]

@@ -24,25 +24,3 @@ from toolkit.display.components import (
     timeline,
     timestamp,
 )
-
-__all__ = [
-    "Markup",
-    "Result",
-    "Tone",
-    "badge",
-    "badges",
-    "bar",
-    "details",
-    "escape",
-    "frame_table",
-    "heading",
-    "is_null",
-    "lines",
-    "paragraph",
-    "percent",
-    "plural",
-    "table",
-    "tally",
-    "timeline",
-    "timestamp",
-]

@@ -4,13 +4,3 @@ May import: `errors`, `files`. Other packages give it tables and SQL and never u
 """
 
 from toolkit.engine.duckdb import EngineError, Session, quoted, text, to_array, to_arrow, to_frame
-
-__all__ = [
-    "EngineError",
-    "Session",
-    "quoted",
-    "text",
-    "to_array",
-    "to_arrow",
-    "to_frame",
-]

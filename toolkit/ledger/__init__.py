@@ -8,19 +8,3 @@ from toolkit.ledger.diffing import SENT, WAYS_IN, Diff, diff
 from toolkit.ledger.entries import ACCEPTED, RETRACTED, STANDS, entry_schema, required, rows_of
 from toolkit.ledger.ledger import Ledger
 from toolkit.ledger.snapshot import Snapshot
-
-__all__ = [
-    "ACCEPTED",
-    "RETRACTED",
-    "SENT",
-    "STANDS",
-    "STATES",
-    "WAYS_IN",
-    "Diff",
-    "Ledger",
-    "Snapshot",
-    "diff",
-    "entry_schema",
-    "required",
-    "rows_of",
-]

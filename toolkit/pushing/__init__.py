@@ -14,25 +14,3 @@ from toolkit.pushing.repushing import plan_correction, repush, revert
 from toolkit.pushing.runs import abandon, dry_run, push, resume
 from toolkit.pushing.seeding import seed
 from toolkit.pushing.settling import Named, settle
-
-__all__ = [
-    "Named",
-    "PushHistory",
-    "PushPlan",
-    "PushReport",
-    "Status",
-    "abandon",
-    "dry_run",
-    "plan_correction",
-    "plan_push",
-    "push",
-    "push_history",
-    "push_report",
-    "repush",
-    "require_digest",
-    "resume",
-    "revert",
-    "seed",
-    "settle",
-    "status",
-]

@@ -11,30 +11,3 @@ from toolkit.quality.review_sheet import read_review_sheet, write_review_sheet
 from toolkit.quality.rules import RULES, Rule, choose_rules
 from toolkit.quality.statistics import count_columns
 from toolkit.quality.validation import ValidationReport, validate
-
-__all__ = [
-    "PATCH",
-    "RULES",
-    "Correction",
-    "Drift",
-    "Patch",
-    "Patched",
-    "Preview",
-    "Profile",
-    "Rule",
-    "ValidationReport",
-    "apply_patch",
-    "called_for",
-    "choose_rules",
-    "correct",
-    "count_columns",
-    "drift",
-    "new_forms",
-    "patch_between",
-    "preview_corrections",
-    "profile",
-    "read_patch",
-    "read_review_sheet",
-    "validate",
-    "write_review_sheet",
-]

@@ -11,23 +11,3 @@ from toolkit.reading.part_files import kind_of
 from toolkit.reading.suggestion import MappingSuggestion, suggest_mapping
 from toolkit.reading.text_table import Table, joined_tables
 from toolkit.reading.workbook import read_excel
-
-__all__ = [
-    "NULL_SPELLINGS",
-    "TEXT",
-    "Mapping",
-    "MappingSuggestion",
-    "Table",
-    "as_mapping",
-    "choose_columns",
-    "csv_tables",
-    "joined_tables",
-    "kind_of",
-    "parquet_tables",
-    "read_csv",
-    "read_customers",
-    "read_excel",
-    "stream_tables",
-    "suggest_mapping",
-    "to_delivery",
-]

@@ -11,18 +11,3 @@ from toolkit.sending.lock import only_pusher
 from toolkit.sending.pacing import Pace
 from toolkit.sending.records import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush, NewPush, PushRecord, Receipt
 from toolkit.sending.sender import Sender
-
-__all__ = [
-    "FATES",
-    "OVERTAKEN",
-    "SETTLED",
-    "Fate",
-    "Journal",
-    "LoadedPush",
-    "NewPush",
-    "Pace",
-    "PushRecord",
-    "Receipt",
-    "Sender",
-    "only_pusher",
-]

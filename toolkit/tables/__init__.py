@@ -5,14 +5,3 @@ May import: `errors`, `files`, `engine`. No other package writes workbooks.
 
 from toolkit.tables.author import author
 from toolkit.tables.writing import Cell, Sheet, cells_as_text, fits_cell, times_as_text, write_sheets, write_table
-
-__all__ = [
-    "Cell",
-    "Sheet",
-    "author",
-    "cells_as_text",
-    "fits_cell",
-    "times_as_text",
-    "write_sheets",
-    "write_table",
-]

@@ -13,21 +13,3 @@ from toolkit.vendor.connection import connected, pace_folder
 from toolkit.vendor.refusals import Refusal
 from toolkit.vendor.sandbox import Sandbox
 from toolkit.vendor.schema_check import SchemaCheck, add_attribute, ask_schema, check_schema
-
-__all__ = [
-    "Answer",
-    "Batch",
-    "BodyKeys",
-    "Client",
-    "Envelope",
-    "Refusal",
-    "Sandbox",
-    "SchemaCheck",
-    "Verdict",
-    "add_attribute",
-    "ask_schema",
-    "check_schema",
-    "connected",
-    "pace_folder",
-    "read_answer",
-]
