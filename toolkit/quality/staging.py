@@ -117,22 +117,13 @@ def pick(frame: pd.DataFrame, rows: pd.Index[Any], *, others: bool = False) -> p
 
 
 def require_usable(frame: pd.DataFrame) -> None:
-    """Refuse a frame that cannot be checked row by row.
+    """Refuse a frame that `as_delivery` takes and that cannot be checked row by row.
 
     Raises
     ------
     InputError
-        If a key column is missing, a column or an index entry is there twice, or ``updated_at`` has no time zone or
-        is not a time.
+        If an index entry is there twice, or ``updated_at`` has no time zone or is not a time.
     """
-    if missing := [c for c in (ID, TIME) if c not in frame.columns]:
-        raise InputError(
-            f"The frame lacks {' and '.join(missing)}: every customer row needs both. "
-            "Rename the columns, or read the file with a mapping."
-        )
-    if not frame.columns.is_unique:
-        twice = ", ".join(map(repr, frame.columns[frame.columns.duplicated()].unique()))
-        raise InputError(f"The frame has a column more than once: {twice}. Drop or rename all but one.")
     if not frame.index.is_unique:
         raise InputError(
             "The frame's index has some values more than once, so a failure could not be traced to its row: "
