@@ -273,7 +273,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def test_the_run_met_every_kind_of_fault(run: Run) -> None:
     names = {type(thing).__name__ for thing in run.made}
-    assert {"AuthorizationError", "AddressError", "StoppedError", "PushReport", "Repush", "Status", "PushHistory",
+    assert {"AuthorizationError", "AddressError", "StoppedError", "PushReport", "Status", "PushHistory",
             "SchemaCheck", "Snapshot", "PushPlan", "Diff", "ValidationReport", "Client"} <= names  # fmt: skip
     assert "urllib3.connectionpool" in run.said["log"] or "Starting new HTTP connection" in run.said["log"]
     said = "\n".join(run.said.values())

@@ -94,8 +94,12 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(ReadingError, match=words):
             read_customers(path)
 
-    def refuse(*args: Any, **kwargs: Any) -> None:
-        raise PermissionError(13, "Permission denied")
+    opened = Path.open
+
+    def refuse(path: Path, *args: Any, **kwargs: Any) -> Any:
+        if path.suffix == ".csv":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *args, **kwargs)
 
     monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, whom no permission stops
     with pytest.raises(ReadingError, match="cannot be read: close it"):
