@@ -53,9 +53,7 @@ CASES = {
     "read_customers(mapping)": Case(
         lambda x, w: tk.read_customers(w.good.astype("str"), mapping=x), f"1, list, {TEXT}, {TABLES}, {RESULTS}"
     ),
-    "suggest_mapping(source)": Case(
-        lambda x, w: tk.suggest_mapping(x), f"{NOTHING_LIKE_IT}, {TEXT}, frame with a doubled column, {RESULTS}"
-    ),
+    "suggest_mapping(source)": Case(lambda x, w: tk.suggest_mapping(x), f"{NOTHING_LIKE_IT}, {TEXT}, {RESULTS}"),
     "profile(data)": Case(
         lambda x, w: tk.profile(x),
         f"{NOTHING_LIKE_IT}, {TEXT}, frame with a doubled column, Ledger, Settings",
@@ -102,34 +100,6 @@ CASES = {
     "check_schema(settings)": Case(lambda x, w: tk.check_schema(settings=x), ANY_BUT_SETTINGS),
 }
 
-# The arguments of which a wrong kind is not refused well yet. Emptied with the branches of their owners.
-EXPECTED_TO_BE_FIXED = [
-    "read_customers(mapping)",
-    "suggest_mapping(source)",
-    "profile(data)",
-    "validate(data)",
-    "correct(data)",
-    "preview_corrections(data)",
-    "drift(before)",
-    "drift(after)",
-    "patch_between(before)",
-    "patch_between(after)",
-    "apply_patch(data)",
-    "apply_patch(patch)",
-    "read_patch(path)",
-    "read_review_sheet(path)",
-    "diff(before)",
-    "diff(after)",
-    "plan_push(changes)",
-    "push(plan)",
-    "dry_run(plan)",
-    "settle(push)",
-    "repush(push)",
-    "revert(push)",
-    "plan_correction(cells)",
-    "push_report(push)",
-]
-
 
 @pytest.fixture
 def world(customers: Customers) -> World:
@@ -139,7 +109,12 @@ def world(customers: Customers) -> World:
     return World(good, report, snapshot, tk.plan_push(tk.diff(snapshot, report)), patch)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name not in EXPECTED_TO_BE_FIXED])
+def written(folder: Path) -> list[Path]:
+    """The files below a folder; the empty journal in which a push is looked up by its name does not count."""
+    return sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(("journal.", "pusher.")))
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_an_argument_of_the_wrong_kind_is_an_error_that_says_what_is_wanted(
     name: str, world: World, tmp_path: Path
 ) -> None:
@@ -157,7 +132,7 @@ def test_an_argument_of_the_wrong_kind_is_an_error_that_says_what_is_wanted(
         "ValidationReport": world.report,
         "PushPlan": world.plan,
     }
-    case, before = CASES[name], sorted(tmp_path.rglob("*"))
+    case, before = CASES[name], written(tmp_path)
     found = {}
     for kind in case.wrong.split(", "):
         try:
@@ -174,7 +149,7 @@ def test_an_argument_of_the_wrong_kind_is_an_error_that_says_what_is_wanted(
         else:
             found[kind] = "accepted"
     assert found == {}
-    assert sorted(tmp_path.rglob("*")) == before  # nothing was written
+    assert written(tmp_path) == before  # nothing was written
 
 
 def test_every_public_function_is_tried() -> None:

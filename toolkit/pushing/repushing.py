@@ -47,15 +47,15 @@ def plan_correction(
 
     Raises
     ------
+    InputError
+        If `cells` is not a mapping.
     CorrectionError
-        If `cells` is not a mapping, there is no reason, a customer is not in the ledger, a column cannot be corrected,
+        If there is no reason, a customer is not in the ledger, a column cannot be corrected,
         or a text is given as a number.
     """
     if not isinstance(cells, Mapping):
-        raise CorrectionError(
-            "Corrections are given as customer id to column to new value, "
-            f"{{'CUST-001': {{'{CUSTOMER.attributes[0]}': 'New'}}}}, not as {type(cells).__name__}."
-        )
+        how = f"{{'CUST-001': {{'{CUSTOMER.attributes[0]}': 'New'}}}}"
+        raise wrong_kind(cells, "a dictionary of customer id to column to new value", how)
     required(reason, "A correction", error=CorrectionError)
     chosen = current(settings)
     snapshot = Ledger.of(chosen).snapshot()
