@@ -25,16 +25,7 @@ from toolkit.display import plural
 from toolkit.errors import ReadingError
 from toolkit.model import ID
 from toolkit.reading.text_encoding import read_encoding, text_of
-from toolkit.reading.text_table import (
-    HEADER_SEARCH,
-    BrokenLine,
-    Choose,
-    Table,
-    find_header,
-    joined_tables,
-    opened,
-    require_header,
-)
+from toolkit.reading.text_table import BrokenLine, Choose, Table, find_header, joined_tables, opened, require_header
 
 SAMPLE_LINES = 200
 DELIMITERS = ",;\t|"
@@ -113,7 +104,7 @@ def _sample_lines(path: Path, encoding: str, header_row: int | None) -> list[str
     """Return a text file's first lines: enough to detect the delimiter and to find the header."""
     with opened(path), text_of(path, encoding) as text:
         lines = io.StringIO(text.read(WINDOW), newline="").readlines()
-    return lines[: (header_row or HEADER_SEARCH) + SAMPLE_LINES]
+    return lines[: (header_row or 0) + SAMPLE_LINES]
 
 
 def _delimiter(lines: Sequence[str], header_row: int | None = None) -> tuple[str, str]:
