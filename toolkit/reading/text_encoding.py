@@ -123,11 +123,7 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
     with path.open("rb") as file:
         packed = file.read(len(GZIP)) == GZIP
         file.seek(0)
-        if not packed:
-            yield file
-            return
-        with gzip.GzipFile(fileobj=file) as content:
-            yield content  # type: ignore[misc]  # it reads as a binary file does
+        yield gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[misc]  # it reads as a binary file does
 
 
 @contextmanager
