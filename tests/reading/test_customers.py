@@ -101,9 +101,10 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest
             raise PermissionError(13, "Permission denied")
         return opened(path, *args, **kwargs)
 
+    settings = Settings()  # it opens files of its own
     monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, whom no permission stops
     with pytest.raises(ReadingError, match="cannot be read: close it"):
-        read_customers(tmp_path / "crm.csv")
+        read_customers(tmp_path / "crm.csv", settings=settings)
 
 
 @pytest.mark.parametrize("source", [None, 42, [Path("a.csv")], {"customer_id": ["1"]}, Mapping(), Settings, Delivery])

@@ -30,8 +30,8 @@ def test_a_record_that_is_no_row_is_set_aside(tmp_path: Path) -> None:
     assert delivery.frame["customer_name"].fillna("null").tolist() == ["1.5", "null", "true"]
     assert delivery.broken["reason"].to_dict() == {
         2: "a cell contains a list or an object",
-        5: "the line is not JSON",
-        6: "the record is not an object",
+        5: "the record is not a JSON object",
+        6: "the record is not a JSON object",
     }
     assert delivery.broken.loc[2, "customer_id"] == "2"
     assert delivery.broken.loc[5, "text"] == "not json"

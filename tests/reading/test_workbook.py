@@ -114,7 +114,7 @@ def test_a_sheet_goes_by_its_name_and_a_header_by_its_row(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("data", "advice"),
     [
-        (b"id;name\n1;a\n", r"\.csv"),
+        (b"id;name\n1;a\n", "not a workbook"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "damaged"),
         (b"PK\x03\x04 cut short", "damaged"),
     ],

@@ -151,9 +151,8 @@ def _options(rules: Rules) -> dict[str, Any]:
     if isinstance(rules, str):
         rules = [rules]
     if not isinstance(rules, Iterable):
-        raise CorrectionError(
-            f'Corrections are given as a list of names, such as ["trim_spaces"], not as {type(rules).__name__}.'
-        )
+        kind = type(rules).__name__
+        raise CorrectionError(f'Give corrections as a list of names, such as ["trim_spaces"], not as {kind}.')
     options = dict(rules) if isinstance(rules, Mapping) else dict.fromkeys(rules, True)
     for name in options:
         if name not in (*CORRECTIONS, PATCH):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -149,7 +149,9 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
     given = [c for c in CUSTOMER.names if c in old.frame.columns and c in new.given and c in new.frame.columns]
     with Session({"old_": _typed(old.frame), "new_": _typed(new.frame)}) as session:
         sizes = _newest(session, "old_", "before_"), _newest(session, "new_", "after_")
-        columns = _both(session, given)
+        counted = [count_columns(session, given, rows=rows) for rows in ("before_", "after_")]
+        columns = counted[0].merge(counted[1], on="column", suffixes=("_before", "_after"))
+        columns = columns.rename(columns={f"null_share_{side}": f"null_{side}" for side in ("before", "after")})
         whole = new.kind == "full"
         found = [
             *_customers(session, sizes, fall, whole=whole),
@@ -216,17 +218,9 @@ def _newest(session: Session, rows: str, newest: str) -> int:
     """Make a view of the newest version of each customer and return their number."""
     once = session.scalar(f"SELECT count({ID}) = count(DISTINCT {ID}) FROM {rows}")
     last = f"row_number() OVER (PARTITION BY {ID} ORDER BY {TIME} DESC NULLS LAST) = 1"
-    session.run(
-        f"""CREATE TEMP VIEW {newest} AS SELECT * FROM {rows} WHERE {ID} IS NOT NULL
-            {"" if once else f"QUALIFY {last}"}"""
-    )
+    kept = "" if once else f"QUALIFY {last}"
+    session.run(f"CREATE TEMP VIEW {newest} AS SELECT * FROM {rows} WHERE {ID} IS NOT NULL {kept}")
     return int(session.scalar(f"SELECT count(*) FROM {newest}"))
-
-
-def _both(session: Session, given: Sequence[str]) -> pd.DataFrame:
-    sides = [count_columns(session, given, rows=rows) for rows in ("before_", "after_")]
-    both = sides[0].merge(sides[1], on="column", suffixes=("_before", "_after"))
-    return both.rename(columns={f"null_share_{side}": f"null_{side}" for side in ("before", "after")})
 
 
 def _customers(session: Session, sizes: Sizes, fall: float, *, whole: bool) -> list[Finding]:
@@ -289,9 +283,8 @@ def _categories(session: Session, column: str, *, whole: bool) -> list[Finding]:
 
 def _values(session: Session, column: str, rows: str) -> dict[str, int]:
     name = quoted(column)
-    found = session.table(
-        f"SELECT {name} AS value, count(*) AS n FROM {rows} WHERE {name} IS NOT NULL GROUP BY 1 LIMIT {MAX_VALUES + 1}"
-    )
+    some = f"{rows} WHERE {name} IS NOT NULL GROUP BY 1 LIMIT {MAX_VALUES + 1}"
+    found = session.table(f"SELECT {name} AS value, count(*) AS n FROM {some}")
     return dict(zip(found["value"].to_pylist(), found["n"].to_pylist(), strict=True))
 
 

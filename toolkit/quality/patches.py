@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.display import Result, badges, frame_table, heading, plural
+from toolkit.display import Result, Tone, badges, frame_table, heading, plural
 from toolkit.errors import CorrectionError, InputError, wrong_kind
 from toolkit.model import ID, TIME, Customers, Delivery, parse_times
 from toolkit.quality.corrections import WHOLE_ROW, changes_between, usable
@@ -208,22 +208,16 @@ class Patched(Result):
         """Return the counts and the stale entries as an HTML fragment."""
         stale = self.entries[self.entries["status"] == "stale"]
         shown = ["source_row", ID, "column", "before", "after", "rule", "who"]
-        parts = [
-            heading(f"Patch applied to {self.delivery.source}", level=3),
-            badges(
-                [
-                    (self.n_applied, "applied", "good"),
-                    (self.n_done, "done before", "good"),
-                    (self.n_stale, "stale", "warn"),
-                    (self.n_unknown, "not in the delivery", "calm"),
-                ]
-            ),
+        counts: list[tuple[int, str, Tone]] = [
+            (self.n_applied, "applied", "good"),
+            (self.n_done, "done before", "good"),
+            (self.n_stale, "stale", "warn"),
+            (self.n_unknown, "not in the delivery", "calm"),
         ]
+        parts = [heading(f"Patch applied to {self.delivery.source}", level=3), badges(counts)]
         if len(stale):
-            parts += [
-                heading("Stale: the cell has another value now, or the delivery lacks the column"),
-                frame_table(stale[shown]),
-            ]
+            why = "Stale: the cell has another value now, or the delivery lacks the column"
+            parts += [heading(why), frame_table(stale[shown])]
         return "".join(parts)
 
     def to_frame(self) -> pd.DataFrame:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +25,7 @@ CUT = " … (cut)"
 
 _ROW, _REASONS, _TEXT, _DROP = "source_row", "what is wrong", "raw text", "drop"
 _OURS = (_ROW, _REASONS, _TEXT, _DROP)
+_FACTS = ("source", "digest", "datetime", "timezone")
 _WIDTHS = {_ROW: 11, _REASONS: 44, _TEXT: 60, _DROP: 7}
 _YES = ("x", "yes", "y", "ja", "oui", "drop")
 _BAD, _HEAD = "FFC7CE", "E8ECF1"
@@ -68,11 +70,7 @@ def write_review_sheet(rows: pd.DataFrame, findings: pd.DataFrame, path: str | P
     names = _headers(columns, delivery.names)
     shown = [*columns, "text"] if "text" in texts and texts["text"].notna().any() else columns
     header = [_ROW, _REASONS, *names, *([_TEXT] if shown != columns else []), _DROP]
-    facts = {
-        **{name: getattr(delivery, name) for name in ("source", "digest", "datetime", "timezone")},
-        "columns": columns,
-        "names": names,
-    }
+    facts = {name: getattr(delivery, name) for name in _FACTS} | {"columns": columns, "names": names}
     cells = texts.map(_fitting)
     kept = [(str(row), *values) for row, *values in cells[columns].itertuples(name=None)]
     sheets = {
@@ -105,16 +103,11 @@ def read_review_sheet(path: str | Path, *, who: str | None = None, when: datetim
         raise wrong_kind(path, "the path of a review sheet", 'validate(data).to_excel("review.xlsx")')
     path = Path(path)
     try:
-        kept = read_excel(path, lambda header: {str(at): at for at in range(len(header))}, sheet=KEPT, header_row=1)
+        kept = read_excel(path, _places, sheet=KEPT, header_row=1)
         facts = json.loads(kept.header[0])
         names = dict(zip([_ROW, *facts["names"], _DROP], [_ROW, *facts["columns"], _DROP], strict=True))
         # Columns that the owner added, and ours that nobody corrects, may contain anything: they are not read.
-        sheet = read_excel(
-            path,
-            lambda header: {str(at): at for at, name in enumerate(header) if name in names},
-            sheet=ROWS,
-            header_row=1,
-        )
+        sheet = read_excel(path, partial(_places, names=names), sheet=ROWS, header_row=1)
     except (MappingError, ValueError):
         raise CorrectionError(f"{path.name} is not a workbook that to_excel wrote, or lost a sheet of it.") from None
     if sheet.broken:
@@ -125,9 +118,14 @@ def read_review_sheet(path: str | Path, *, who: str | None = None, when: datetim
     before = _frame(kept, {column: at for at, column in enumerate([_ROW, *facts["columns"]])})
     after = _frame(sheet, {names[name]: at for at, name in enumerate(sheet.header) if name in names})
     _require_rows(after, before, sheet, path)
-    delivery = Delivery(before, **{name: facts[name] for name in ("source", "digest", "datetime", "timezone")})
+    delivery = Delivery(before, **{name: facts[name] for name in _FACTS})
     changes = _changes(before, after.loc[after.index.isin(before.index)], delivery)
     return patch_of(changes, before[ID], delivery=delivery, who=who, when=when)
+
+
+def _places(header: Sequence[str], names: Container[str] | None = None) -> dict[str, int]:
+    """Return the places of the columns with these names, or of all, each under its own place."""
+    return {str(at): at for at, name in enumerate(header) if names is None or name in names}
 
 
 def _texts(rows: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -80,8 +79,9 @@ def read_frame(frame: pd.DataFrame, choose: Choose) -> Table:
     cells = pa.table({column: _series(frame.iloc[:, at], header[at]) for column, at in choose(header).items()})
     by_place = not (frame.index.is_unique and pd.api.types.is_integer_dtype(frame.index.dtype))
     numbers = np.arange(len(frame)) if by_place else frame.index.to_numpy()
+    numbers = numbers.astype(np.int64)
     note = "a frame" + (", rows by their place" if by_place else "")
-    return _table(header, cells, numbers, digest=_digest(cells), note=note)
+    return Table(tuple(header), cells, numbers, digest=_digest(cells), notes=(note,), native_times=True)
 
 
 def read_query(connection: Any, query: Any, choose: Choose) -> Table:
@@ -120,7 +120,8 @@ def read_query(connection: Any, query: Any, choose: Choose) -> Table:
         raise ReadingError(f"The query failed: {reason}. Try it in the database's own tool.") from None
     empty = pa.schema([(column, pa.large_string()) for column in wanted]).empty_table()
     cells = pa.concat_tables([empty, *parts])
-    return _table(header, cells, np.arange(1, cells.num_rows + 1), digest=_digest(cells), note="a query")
+    numbers = np.arange(1, cells.num_rows + 1)
+    return Table(tuple(header), cells, numbers, digest=_digest(cells), notes=("a query",), native_times=True)
 
 
 @contextmanager
@@ -132,28 +133,14 @@ def _parquet(path: Path) -> Iterator[pq.ParquetFile]:
         raise ReadingError(f"{path.name} is damaged, or not a Parquet file: ask for it again.") from None
 
 
-def _table(
-    header: Sequence[str], cells: pa.Table, numbers: npt.NDArray[Any], *, digest: str = "", note: str = ""
-) -> Table:
-    """Return a table of what has types: times are ISO 8601 there, whatever the mapping's pattern is."""
-    return Table(
-        header=tuple(header),
-        cells=cells,
-        numbers=numbers.astype(np.int64),
-        broken=(),
-        digest=digest,
-        notes=(note,) if note else (),
-        native_times=True,
-    )
-
-
 def _typed_table(
     rows: pa.Table | pa.RecordBatch, choose: Choose, name: str, header: Sequence[str], *, first: int = 1
 ) -> Table:
     """Return Arrow's rows as text; `rows` has the wanted columns of `header`."""
     wanted = choose(header)
     cells = {column: _column(rows.column(header[at]), header[at], name) for column, at in wanted.items()}
-    return _table(header, pa.table(cells), np.arange(first, first + len(rows)))
+    # Times are ISO 8601 in what has types, whatever the mapping's pattern is.
+    return Table(tuple(header), pa.table(cells), np.arange(first, first + len(rows)), native_times=True)
 
 
 def _digest(cells: pa.Table) -> str:

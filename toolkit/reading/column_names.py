@@ -11,16 +11,25 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from rapidfuzz import fuzz, process
 
 from toolkit.display import plural
 from toolkit.model import CUSTOMER, ID, TIME, Column
-from toolkit.reading.column_content import MANY_ROWS, Content
+from toolkit.reading.date_patterns import DatePattern, infer_pattern
 
+SAMPLE = 5_000
+FEW = 300
+"""The most distinct values of a column that groups rows."""
+MANY_ROWS = 20
+"""Rows from which on it means anything that values repeat."""
 _WORDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _BROAD_SCORE, _USUAL_SCORE = 0.6, 0.9
 """The scores of a name that fits other columns too, and of a usual one; the schema's own name has 1."""
@@ -31,13 +40,49 @@ _SHORTEST = 6
 _CODE = re.compile(r"^[^\s,;@]{1,40}$")
 _LETTER = re.compile(r"[^\W\d_]")
 _AMOUNT = re.compile(r"^-?\d+[.,]\d{2}$")
-_LEGAL_FORM = re.compile(
-    r"(?i)\b(?:g?gmbh|mbh|ug|ag|kg|kgaa|ohg|gbr|se|ltd|limited|plc|llc|llp|inc|corp|corporation|co|company|sarl|sas|"
-    r"s\.?a|s\.?r\.?l|s\.?p\.?a|s\.?l|b\.?v|n\.?v|a/s|aps|ab|as|oyj?|sp\. ?z ?o\. ?o|s\.?r\.?o|kft|pty|group|holding|"
-    r"holdings)\b\.?"
-)
+_LEGAL_FORM = re.compile(rf"(?i)\b(?:{_WORDS['legal_forms']})\b\.?")
 _SYSTEMS = {"erp", "sap", "crm"}
 """What exports write where the schema has a closed list of who created a row; a correction replaces them."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the cells of one file column look like.
+
+    Attributes
+    ----------
+    n_rows, n_filled, n_distinct
+        Rows; cells that are not empty; distinct ones among them.
+    values
+        The distinct cells of a sample, with their counts.
+    times
+        How it writes times; None if it contains none.
+    """
+
+    n_rows: int
+    n_filled: int
+    n_distinct: int
+    values: Counter[str]
+    times: DatePattern | None
+
+    @property
+    def unique(self) -> float:
+        """Share of the filled cells that are distinct, 0 to 1."""
+        return self.n_distinct / self.n_filled if self.n_filled else 0.0
+
+    def share(self, pattern: re.Pattern[str]) -> float:
+        """Return the share of the distinct cells that contain a pattern, 0 to 1."""
+        return sum(pattern.search(value) is not None for value in self.values) / max(len(self.values), 1)
+
+
+def read_content(cells: pa.ChunkedArray, *, iso_too: bool = False) -> Content:
+    """Look at a column of text: all rows for counts and times, a sample of them for the rest."""
+    filled = cells.filter(pc.greater(pc.binary_length(cells), 0))
+    places = np.unique(np.linspace(0, max(len(cells) - 1, 0), min(len(cells), SAMPLE), dtype=np.int64))
+    values = Counter(value for value in cells.take(pa.array(places)).to_pylist() if value.strip())
+    sampled = infer_pattern(pa.chunked_array([pa.array(list(values), pa.large_string())]), iso_too=iso_too)
+    times = infer_pattern(cells, iso_too=iso_too) if sampled.share >= 0.5 else None
+    return Content(len(cells), len(filled), pc.count_distinct(filled).as_py(), values, times)
 
 
 @dataclass(frozen=True)
@@ -142,7 +187,8 @@ def match_content(content: Content, column: Column) -> Match:
         more = ", short and without spaces" if codes > 0.9 else ""
         return Match(0.5 * codes + 0.5 * content.unique, counts + more, against, alone=0.52)
     if column.values:
-        share = content.listed({*column.values, *_SYSTEMS})
+        listed = {*column.values, *_SYSTEMS}
+        share = sum(v.strip().casefold() in listed for v in content.values) / max(len(content.values), 1)
         detail = "its values are the schema's, or a system's name" if share else "no value is one of the schema's"
         return Match(share, detail, against=detail if share < 0.5 else "", alone=0.9)
     if column.name == "customer_name":
@@ -156,7 +202,8 @@ def match_content(content: Content, column: Column) -> Match:
         return Match(0.5, counts)
     against = "its values are amounts" if content.share(_AMOUNT) > 0.5 else ""
     against = against or ("its values hardly repeat" if many and content.unique > 0.5 else "")
-    return Match(0.6 * content.groups, against or counts, against)
+    groups = 1 < content.n_distinct <= FEW and not (many and content.unique > 0.3)
+    return Match(0.6 * groups, against or counts, against)
 
 
 def _match_times(content: Content) -> Match:

@@ -10,10 +10,8 @@ import codecs
 import csv
 import io
 import re
-import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -27,16 +25,7 @@ from toolkit.display import plural
 from toolkit.errors import ReadingError
 from toolkit.model import ID
 from toolkit.reading.text_encoding import read_encoding, text_of
-from toolkit.reading.text_table import (
-    HEADER_SEARCH,
-    BrokenLine,
-    Choose,
-    Table,
-    find_header,
-    joined_tables,
-    opened,
-    require_header,
-)
+from toolkit.reading.text_table import BrokenLine, Choose, Table, find_header, joined_tables, opened, require_header
 
 SAMPLE_LINES = 200
 DELIMITERS = ",;\t|"
@@ -47,8 +36,6 @@ MAX_CELL = 10_000_000
 MAX_RECORD = 4 * MAX_CELL
 MAX_REREAD = 2_000_000
 """Lines that may be read again because a quote was not closed; after that, each line is a record of its own."""
-
-_CSV_LIMIT = threading.Lock()
 
 
 def read_csv(path: Path, choose: Choose, **stated: Any) -> Table:
@@ -84,6 +71,8 @@ def csv_tables(
     ReadingError
         If the file is not text, cannot be decoded, or has no header.
     """
+    # The limit belongs to the process, so it is raised and never lowered.
+    csv.field_size_limit(max(MAX_CELL, csv.field_size_limit()))
     found = read_encoding(path, encoding)
     notes = [found.note]
     lines = _sample_lines(path, found.name, header_row)
@@ -115,7 +104,7 @@ def _sample_lines(path: Path, encoding: str, header_row: int | None) -> list[str
     """Return a text file's first lines: enough to detect the delimiter and to find the header."""
     with opened(path), text_of(path, encoding) as text:
         lines = io.StringIO(text.read(WINDOW), newline="").readlines()
-    return lines[: (header_row or HEADER_SEARCH) + SAMPLE_LINES]
+    return lines[: (header_row or 0) + SAMPLE_LINES]
 
 
 def _delimiter(lines: Sequence[str], header_row: int | None = None) -> tuple[str, str]:
@@ -144,13 +133,10 @@ def _split_records(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 def _evenness(records: Sequence[Sequence[str]], header_row: int | None) -> tuple[float, int]:
     """Return the share of records as wide as the header, and the header's width; zeros for one column."""
-    widths = [len(record) for record in records]
-    filled = [w for w in widths[(header_row or 1) - 1 :] if w]
-    if header_row is None and filled:
-        # Titles above the table are few, and the header is as wide as what is under it.
-        width = Counter(filled).most_common(1)[0][0]
-    else:
-        width = widths[header_row - 1] if header_row and header_row <= len(widths) else 0
+    widths = [len(record) for record in records[(header_row or 1) - 1 :]]
+    filled = [w for w in widths if w]
+    # Titles above the table are few, and the header is as wide as what is under it.
+    width = widths[0] if header_row and widths else max(filled, key=filled.count, default=0)
     return (filled.count(width) / len(filled), width) if width > 1 else (0.0, 0)
 
 
@@ -178,9 +164,9 @@ class _Records:
     does not say where; the csv module's, in `_carefully`, knows the line of every record and which quote is wrong.
     So a window goes to pyarrow only if nothing in it can be read in two ways: no NUL, no lone carriage return, and
     if there are quotes, each opens at the start of a cell and closes at its end in the same line. Then a record is a
-    line, and the lines that pyarrow reports as ragged have the numbers that the csv module would give them. Every
-    other window is read with care. A window begins with a record, so the parser may change with each of them; a
-    property test keeps both equal.
+    line. If pyarrow reports that one is ragged, or one may be blank, the window is read again with care, as is every
+    other window. A window begins with a record, so the parser may change with each of them; a property test keeps
+    both equal.
     """
 
     def __init__(self, delimiter: str, header: Sequence[str], header_row: int, wanted: dict[str, int]) -> None:
@@ -191,7 +177,8 @@ class _Records:
         self._skipped: list[int] = []  # numbers of the blank and the broken records of this window
         self._broken: list[BrokenLine] = []
         self._reread = MAX_REREAD
-        self._n_long, self._longest, self._longest_at = 0, 1, 0
+        self._n_long = 0
+        self._longest = (0, 0)  # its number of lines, and its own number, negative: of two the first counts
         d = re.escape(delimiter)
         cell = rf'"(?:[^"\r\n]|"")*"|[^"\r\n{d}][^\r\n{d}]*'
         self._regular_quotes = rf"^(?:(?:{cell})?(?:{d}|\r?\n|\z))*\z"
@@ -200,7 +187,8 @@ class _Records:
         """Return a note on long records: one may be a quote that was closed too late."""
         if not self._n_long:
             return []
-        where = f"the longest has {self._longest:,} lines, in row {self._longest_at:,}"
+        n_lines, number = self._longest
+        where = f"the longest has {n_lines:,} lines, in row {-number:,}"
         return [f"{plural(self._n_long, 'record')} over several lines, {where}"]
 
     def windows(self, text: TextIO) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64], tuple[BrokenLine, ...]]]:
@@ -211,10 +199,9 @@ class _Records:
             more = text.read(max(WINDOW, len(rest)))
             window = rest + more + text.readline()
             first, self._skipped, self._broken = self._number + 1, [], []
-            with _long_cells():
-                cells, rest = self._in_bulk(window), ""
-                if cells is None:
-                    cells, rest = self._carefully(window, at_end=not more)
+            cells, rest = self._in_bulk(window), ""
+            if cells is None:
+                cells, rest = self._carefully(window, at_end=not more)
             numbers = np.arange(first, self._number + 1, dtype=np.int64)
             yield cells, np.delete(numbers, np.array(self._skipped, dtype=np.int64) - first), tuple(self._broken)
 
@@ -229,51 +216,29 @@ class _Records:
         quoted = b'"' in data
         if quoted and not pc.match_substring_regex(pa.scalar(window), self._regular_quotes).as_py():
             return None
-        places = sorted(set(self._wanted.values()))
-        table, ragged = self._parsed(data, places, quoted)
-        empty = _empty_rows(table)
-        if empty.any() and len(places) < self._width:  # a cell of another column may be filled
-            empty = _empty_rows(self._parsed(data, range(self._width), quoted)[0])
-        lines = [(row.number, row.text, next(csv.reader([row.text], delimiter=self._delimiter))) for row in ragged]
-        if any(any(cells) and self._fitted(cells) for _, _, cells in lines):
-            return None
-        n_records = table.num_rows + len(ragged)
-        whole = np.delete(np.arange(1, n_records + 1), np.array([n - 1 for n, _, _ in lines], dtype=np.int64))
-        self._skipped += (self._number + whole[empty]).tolist()
-        for number, line, cells in lines:
-            self._irregular(self._number + number, cells, [line], [])
-        self._number += n_records
-        columns = [table.column(str(at)) for at in self._wanted.values()]
-        cells = pa.Table.from_arrays(columns, names=list(self._wanted))
-        return cells.filter(pa.array(~empty)) if empty.any() else cells
-
-    def _parsed(self, data: bytes, places: Sequence[int], quoted: bool) -> tuple[pa.Table, list[arrow_csv.InvalidRow]]:
-        """Return columns by their positions, and the rows of another width than the header's, numbered from 1."""
         names = [str(at) for at in range(self._width)]
-        ragged: list[arrow_csv.InvalidRow] = []
-
-        def set_aside(row: arrow_csv.InvalidRow) -> str:
-            ragged.append(row)
-            return "skip"
-
-        table = arrow_csv.read_csv(
-            pa.BufferReader(data),
-            # A row has its number only if one thread reads all rows, as one block.
-            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=self._delimiter,
-                quote_char='"' if quoted else False,
-                ignore_empty_lines=False,
-                invalid_row_handler=set_aside,
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                check_utf8=False,
-                column_types=dict.fromkeys(names, pa.large_string()),
-                include_columns=[names[at] for at in places],
-                strings_can_be_null=False,
-            ),
-        )
-        return table, ragged
+        places = [names[at] for at in self._wanted.values()]
+        try:
+            table = arrow_csv.read_csv(
+                pa.BufferReader(data),
+                read_options=arrow_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=self._delimiter, quote_char='"' if quoted else False, ignore_empty_lines=False
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    check_utf8=False,
+                    column_types=dict.fromkeys(names, pa.large_string()),
+                    include_columns=list(dict.fromkeys(places)),
+                    strings_can_be_null=False,
+                ),
+            )
+        except pa.ArrowInvalid:  # a record is wider or narrower than the header
+            return None
+        empty = [pc.equal(pc.binary_length(column), 0).to_numpy() for column in table.columns]
+        if np.logical_and.reduce(empty).any():  # the record may be blank
+            return None
+        self._number += table.num_rows
+        return pa.Table.from_arrays([table.column(at) for at in places], names=list(self._wanted))
 
     def _carefully(self, window: str, *, at_end: bool) -> tuple[pa.Table, str]:
         """Return the cells of a window, read with the csv module, and its last lines if their record is still open."""
@@ -295,7 +260,8 @@ class _Records:
                 for row in reader:
                     number += 1
                     if reader.line_num != ended + 1:
-                        self._long(number, reader.line_num - ended)
+                        self._n_long += 1
+                        self._longest = max(self._longest, (reader.line_num - ended, -number))
                     if len(row) == width and any(row) and not (has_nul and "\0" in "".join(row)):
                         cells += row
                     else:
@@ -314,11 +280,6 @@ class _Records:
                 self._number = number
                 start = stop
         return len(window)
-
-    def _long(self, number: int, n_lines: int) -> None:
-        self._n_long += 1
-        if n_lines > self._longest:
-            self._longest, self._longest_at = n_lines, number
 
     def _fitted(self, row: list[str]) -> list[str] | None:
         """Return a record at the header's width; None if that would cut off a text or fill in a named column."""
@@ -354,27 +315,6 @@ class _Records:
         at = self._wanted.get(ID, len(row))
         customer_id = row[at] or None if at < len(row) else None
         self._broken.append(BrokenLine(number, customer_id, reason, "".join(lines).rstrip("\r\n")))
-
-
-@contextmanager
-def _long_cells() -> Iterator[None]:
-    """Let the csv module read cells up to `MAX_CELL`; its limit belongs to the process, so it is put back."""
-    with _CSV_LIMIT:  # a second thread would put back this one's limit, or lose its own
-        before = csv.field_size_limit(MAX_CELL)
-        try:
-            yield
-        finally:
-            csv.field_size_limit(before)
-
-
-def _empty_rows(table: pa.Table) -> npt.NDArray[np.bool_]:
-    """Return which rows have no text in any column."""
-    empty = np.ones(table.num_rows, dtype=bool)
-    for column in table.columns:
-        empty &= pc.equal(pc.binary_length(column), 0).to_numpy()
-        if not empty.any():
-            break
-    return empty
 
 
 def _array(cells: Sequence[str]) -> pa.Array:

@@ -228,35 +228,35 @@ def choose_columns(
                 "header_row in [format]."
             )
     else:
-        folded = {_fold(cell) for cell in header}
-        if not folded.intersection(CUSTOMER.names):
+        names = {folded(cell) for cell in header}
+        if not names.intersection(CUSTOMER.names):
             raise ReadingError(
                 f"{name} has no header in row {mapping.header_row or 1}: no cell there is one of "
                 f"{', '.join(CUSTOMER.names)}. If its columns have other names, name them in a mapping, in [columns]; "
                 "suggest_mapping proposes one."
             )
-        wanted = {c: c for c in resource.names if c in folded and c not in mapping.constants}
+        wanted = {c: c for c in resource.names if c in names and c not in mapping.constants}
     for column in (ID, TIME):
         if column not in wanted and column not in mapping.constants:
             advice = f"{column}, a key column{{}} Name it in the mapping, in [columns] or in [constants]."
             if mapping.columns:
                 raise MappingError(f"{mapping.name} names no column for {advice.format('.')}")
-            near = did_you_mean(column, map(_fold, header)) or "."
+            near = did_you_mean(column, map(folded, header)) or "."
             raise ReadingError(f"{name} lacks the column {advice.format(near)}")
     return {column: _place(stated, header, name) for column, stated in wanted.items()}
 
 
-def _fold(name: str) -> str:
+def folded(name: str) -> str:
+    """Return a column's name as names are compared: in any case, without outer spaces."""
     return name.strip().casefold()
 
 
 def _place(column: str, header: Sequence[str], name: str) -> int:
-    found = [i for i, cell in enumerate(header) if _fold(cell) == _fold(column)]
+    found = [i for i, cell in enumerate(header) if folded(cell) == folded(column)]
     if len(found) > 1:
         which = " and ".join(f"{header[i]!r} (column {i + 1})" for i in found)
         raise ReadingError(
-            f"{name} has {len(found)} columns of one name, {which}: rename all but one, or leave them out "
-            "of the export."
+            f"{name} has {len(found)} columns of one name, {which}: rename all but one, or do not export them."
         )
     return found[0]
 

@@ -9,6 +9,7 @@ the column is ambiguous, because day and month may be exchanged in every cell; i
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -189,9 +190,8 @@ def _form(patterns: tuple[str, ...], clock: str, days: pd.Series[Any], counts: n
     best = [p for p, fit in read.items() if not (some & ~fit).any()]
     if {p.replace("%B", "%b") for p in best} == set(best[:1]):
         best = best[:1]  # May is a month's long and short name
-    readings = tuple(
-        Reading(p + clock, int(counts[read[p]].sum()), int(counts[read[p] & ~every].sum())) for p in best or read
-    )
+    used = {p: read[p] for p in best or read}
+    readings = tuple(Reading(p + clock, int(counts[f].sum()), int(counts[f & ~every].sum())) for p, f in used.items())
     state: State = "found" if len(best) == 1 else "ambiguous" if best else "mixed"
     n_foreign = int(counts[~some].sum()) if any("%b" in p for p in patterns) else 0
     return _Form(state, readings, int(counts[some].sum()), n_foreign)
@@ -211,21 +211,17 @@ def _from_forms(forms: list[_Form], n: int) -> DatePattern:
         note = "the cells are written in several ways, and a mapping states one: ask for one in the export"
         return DatePattern("mixed", tuple(readings), n, n_times, n_times, notes=(note,))
     clock = main.readings[0].pattern
+    two_digits = any("%y" in r.pattern for r in main.readings)
+    decisive = "a day after the 12th or a year after 31" if two_digits else "a day after the 12th"
     notes: tuple[str, ...] = {
-        "ambiguous": (_decision(main.readings),),
+        "ambiguous": (f"every cell can be read both ways: {decisive} would decide; otherwise ask who made the export",),
         "mixed": ("some cells can be read one way only, some only another: ask which is right",),
     }.get(main.state, ())
-    if any("%y" in r.pattern for r in main.readings):
+    if two_digits:
         notes += ("years have two digits: 69 to 99 are read as 1969 to 1999, 00 to 68 as 2000 to 2068",)
     zone = "UTC" if clock.endswith(("UTC", "GMT")) else ""
     n_naive = 0 if "%z" in clock else main.n_cells
     return DatePattern(main.state, main.readings, n, n_times, n_naive, zone, _strays(n - main.n_cells) + notes)
-
-
-def _decision(readings: tuple[Reading, ...]) -> str:
-    two_digits = any("%y" in r.pattern for r in readings)
-    what = "a day after the 12th or a year after 31" if two_digits else "a day after the 12th"
-    return f"every cell can be read both ways: {what} would decide; otherwise ask who made the export"
 
 
 def _days(days: pd.Series[Any], pattern: str) -> pd.Series[Any]:
@@ -247,13 +243,15 @@ def _day_patterns(day: str) -> tuple[str, ...]:
     form = re.sub(rf"{month}(?!.*{month})", "\0", form)
     for word in weekday:
         form = form.replace(word, "%a" if len(word) == 3 else "%A")
-    dated = [_dated(form, order) for order in (("d",) if "%Y" in form else ("dy", "yd"))]
+    known: list[tuple[str, ...]] = [("%d",)] if "%Y" in form else [("%d", "%y"), ("%y", "%d")]
+    dated = [_filled_in(r"\d{1,2}", fields, form) for fields in known]
     return tuple(f.replace("\0", name) for f in dated for name in ("%b", "%B"))
 
 
-def _dated(form: str, order: str) -> str:
-    fields = iter(order)
-    return re.sub(r"\d{1,2}", lambda _: f"%{next(fields)}", form)
+def _filled_in(digits: str, fields: Iterable[str], form: str) -> str:
+    """Replace the runs of digits, from the left, by a pattern's fields."""
+    left = iter(fields)
+    return re.sub(digits, lambda _: next(left), form)
 
 
 def _clock_pattern(clock: str) -> str:
@@ -262,8 +260,7 @@ def _clock_pattern(clock: str) -> str:
     if re.fullmatch(r"T?0{4}(?:00)?(?: ?(?:%z|UTC|GMT))?", clock):
         return clock.replace("0000", "%H%M").replace("00", "%S")
     clock = re.sub(r"[AaPp][Mm]$", "%p", clock)
-    fields = iter(("%I" if clock.endswith("%p") else "%H", "%M", "%S", "%f"))
-    return re.sub(r"0+", lambda _: next(fields), clock)
+    return _filled_in("0+", ("%I" if clock.endswith("%p") else "%H", "%M", "%S", "%f"), clock)
 
 
 def _strays(n: int) -> tuple[str, ...]:

@@ -26,10 +26,6 @@ _BLANK = " \t\r\n"
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
 
 
-class _NotJson(str):
-    """A line that is not JSON."""
-
-
 def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines: bool = False) -> Table:
     """Read objects, packed by gzip or not; every value is text.
 
@@ -65,15 +61,13 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
             if isinstance(value, dict):
                 records.append((number, value))
             else:
-                reason = "the line is not JSON" if isinstance(value, _NotJson) else "the record is not an object"
-                broken.append(_set_aside(number, value, reason))
+                broken.append(_set_aside(number, value, "the record is not a JSON object"))
     header = list(dict.fromkeys(name for _, record in records for name in record))
     wanted = {column: header[at] for column, at in choose(header).items()}
     good: list[tuple[int, dict[str, Any]]] = []
     for number, record in records:
-        reasons = [why for name in wanted.values() if (why := _why_not_text(record.get(name)))]
-        if reasons:
-            broken.append(_set_aside(number, record, reasons[0], _text(record.get(wanted.get(ID, "")))))
+        if why := next(filter(None, (_why_not_text(record.get(name)) for name in wanted.values())), ""):
+            broken.append(_set_aside(number, record, why, _text(record.get(wanted.get(ID, "")))))
         else:
             good.append((number, record))
     return Table(
@@ -89,12 +83,13 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
 
 
 def _lines(text: TextIO) -> Iterator[tuple[int, Any]]:
+    """Yield the value of each line that is not blank; the line itself where it is not JSON."""
     for number, line in enumerate(text, start=1):
         if stripped := line.strip(_BLANK):
             try:
                 yield number, _DECODER.decode(stripped)
             except (ValueError, RecursionError):
-                yield number, _NotJson(stripped)
+                yield number, stripped
 
 
 def _document(text: str, path: Path) -> tuple[list[Any], str]:
@@ -111,20 +106,15 @@ def _document(text: str, path: Path) -> tuple[list[Any], str]:
     if isinstance(document, dict):
         document, note = document.get(_DATA), f'JSON, a body with "{_DATA}"'
     if not isinstance(document, list):
-        raise ReadingError(
-            f'{path.name} contains no records: an array of objects is wanted, or a request\'s body with "{_DATA}".'
-        )
+        raise ReadingError(f'{path.name} contains no records: give an array of objects, or a body with "{_DATA}".')
     return document, note
 
 
 def _why_not_text(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a cell contains a list or an object"
-    if isinstance(value, str) and not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return "a cell contains half a character (a lone surrogate)"
+    if isinstance(value, str) and not value.isprintable() and any("\ud800" <= c <= "\udfff" for c in value):
+        return "a cell contains half a character (a lone surrogate)"
     return ""
 
 

@@ -115,10 +115,8 @@ class Mapping:
                         "and the column keeps what was sent before."
                     )
         if twice := [c for c in self.columns if c in self.constants]:
-            raise MappingError(
-                f"{self.name} gives {' and '.join(twice)} in both [columns] and [constants]: "
-                "leave it in one of the two."
-            )
+            both = " and ".join(twice)
+            raise MappingError(f"{self.name} gives {both} in both [columns] and [constants]: leave it in one of them.")
         for key in ("encoding", "delimiter", "sheet", "datetime", "timezone"):
             if getattr(self, key) is not None:
                 self._require_text(f"{key} in [format]", getattr(self, key))
@@ -147,10 +145,7 @@ class Mapping:
                 self._refuse("datetime", self.datetime, 'write a strptime pattern, such as "%d.%m.%Y %H:%M"')
         if self.timezone is not None and self.timezone not in available_timezones():
             near = did_you_mean(self.timezone, available_timezones()) or "."
-            raise MappingError(
-                f"{self.name}: no time zone has the name {self.timezone!r}{near} Write an IANA name, such as "
-                "Europe/Berlin."
-            )
+            self._refuse("timezone", self.timezone, f"no zone has this IANA name{near} Write one such as Europe/Berlin")
         if not isinstance(self.nulls, tuple) or not all(isinstance(n, str) for n in self.nulls):
             self._refuse("nulls", self.nulls, 'write a list of texts, such as ["-", "n/a"]')
         if self.kind not in get_args(DeliveryKind):

@@ -80,9 +80,7 @@ def _part(path: Path, first: Table, read: ReadPart) -> Table:
         raise ReadingError(f"{path.name} cannot be read like the first file of the folder: {error}") from None
     columns = first.cells.column_names
     if lacking := [c for c in columns if c not in table.cells.column_names]:
-        raise ReadingError(
-            f"{path.name} lacks {', '.join(lacking)}, which the first file of the folder has: ask for it again."
-        )
+        raise ReadingError(f"{path.name} lacks {', '.join(lacking)}, which the first file has: ask for it again.")
     return replace(table, cells=table.cells.select(columns))
 
 

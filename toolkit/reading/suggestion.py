@@ -15,9 +15,8 @@ from toolkit.config import Settings, current
 from toolkit.display import Markup, Result, badge, bar, heading, paragraph, plural, table
 from toolkit.errors import MappingError, ReadingError
 from toolkit.model import TIME, Column, Resource
-from toolkit.reading.column_content import Content, read_content
-from toolkit.reading.column_names import match_content, match_name
-from toolkit.reading.customers import Source, as_mapping, open_source, source_name
+from toolkit.reading.column_names import Content, match_content, match_name, read_content
+from toolkit.reading.customers import Source, as_mapping, folded, open_source, source_name
 from toolkit.reading.date_patterns import DatePattern
 from toolkit.reading.mapping import NULL_SPELLINGS, Mapping
 from toolkit.reading.text_table import Table
@@ -92,11 +91,6 @@ class MappingSuggestion(Result):
     notes: tuple[str, ...]
 
     @property
-    def n_found(self) -> int:
-        """Schema columns with a file column proposed."""
-        return sum(p.state == "found" for p in self.proposals)
-
-    @property
     def columns(self) -> dict[str, str]:
         """Schema column to the file column proposed for it."""
         return {p.column: p.chosen.name for p in self.proposals if p.chosen is not None}
@@ -115,7 +109,7 @@ class MappingSuggestion(Result):
 
     def summary(self) -> str:
         """Return the result in one line."""
-        parts = [f"{self.n_found} of {len(self.proposals)} columns found in {self.source}"]
+        parts = [f"{len(self.columns)} of {len(self.proposals)} columns found in {self.source}"]
         for state in ("ambiguous", "missing"):
             if some := [p.column for p in self.proposals if p.state == state]:
                 parts.append(f"{', '.join(some)} {'is' if len(some) == 1 else 'are'} {state}")
@@ -225,8 +219,8 @@ def suggest_mapping(
     stated = as_mapping(mapping)
     name = source_name(source)
     read = open_source(source, lambda header: {str(i): i for i in range(len(header))}, mapping=stated, query=query)
-    spelled = Counter(_fold(column) for column in read.header)
-    usable = [i for i, column in enumerate(read.header) if column.strip() and spelled[_fold(column)] == 1]
+    spelled = Counter(folded(column) for column in read.header)
+    usable = [i for i, column in enumerate(read.header) if column.strip() and spelled[folded(column)] == 1]
     # A reader's notes call a column as it was asked for: by its place.
     notes = [re.sub(r"^(\d+)(?=: )", lambda at: read.header[int(at[1])], note) for note in read.notes]
     if twice := [column for column, n in spelled.items() if n > 1 and column]:
@@ -243,17 +237,12 @@ def suggest_mapping(
         usable = sorted(sorted(usable, key=lambda i: -scores[i])[:MOST])
     contents = {i: read_content(read.cells.column(str(i)), iso_too=read.native_times) for i in usable}
     n_timed = sum(c.times is not None and c.times.state != "none" for c in contents.values())
-    proposals = tuple(
-        _assign({c.name: [_candidate(c, i, read.header[i], contents[i], n_timed) for i in usable] for c in wanted})
-    )
+    scored = {c.name: [_candidate(c, i, read.header[i], contents[i], n_timed) for i in usable] for c in wanted}
+    proposals = tuple(_assign(scored))
     chosen = {p.column: p.chosen.place for p in proposals if p.chosen}
     nulls, sample = _sample(read, chosen, resource)
     times = contents[chosen[TIME]].times if TIME in chosen else None
     return MappingSuggestion(proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes))
-
-
-def _fold(name: str) -> str:
-    return name.strip().casefold()
 
 
 def _candidate(column: Column, place: int, name: str, content: Content, n_timed: int) -> Candidate:
@@ -269,7 +258,8 @@ def _candidate(column: Column, place: int, name: str, content: Content, n_timed:
         score, reason = _AGAINST * score, f"{reason}; but {by_name.against}"
     if by_content.against:
         score = _AGAINST * score
-    return Candidate(name, min(score, 1.0), reason, content.examples, place)
+    examples = tuple(value for value, _ in content.values.most_common(3))
+    return Candidate(name, min(score, 1.0), reason, examples, place)
 
 
 def _assign(scores: dict[str, list[Candidate]]) -> Iterator[Proposal]:

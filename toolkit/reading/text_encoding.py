@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from toolkit.errors import ReadingError
 from toolkit.reading.text_table import opened
@@ -24,11 +24,7 @@ GZIP = b"\x1f\x8b"
 BLOCK = 1 << 20
 SAMPLE_BYTES = 1 << 16
 
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _NAMES = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
 
 
@@ -59,20 +55,20 @@ def read_encoding(path: Path, stated: str | None = None) -> Encoding:
     ReadingError
         If the file is not text, or cannot be decoded; the message names the byte and the line.
     """
-    digest = hashlib.sha256()
     failures: list[str] = []
     with opened(path):
         with unpacked(path) as file:
             sample = file.read(SAMPLE_BYTES)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         if not sample:
             raise ReadingError(f"{path.name} is empty: ask for the file again, or check the export.")
         candidates, how = _candidates(sample, stated, path)
         for name in candidates:
-            failed_at = _first_failure(path, name, None if failures else digest)
+            failed_at = _first_failure(path, name)
             shown = _NAMES.get(name, name)
             if failed_at is None:
-                note = ", ".join([shown, how, *(f"not {place}" for place in failures)])
-                return Encoding(name, digest.hexdigest(), note)
+                return Encoding(name, digest, ", ".join([shown, how, *(f"not {place}" for place in failures)]))
             failures.append(f"{shown} at byte {failed_at:,}, line {_line(path, failed_at):,}")
     raise ReadingError(
         f"{path.name} cannot be decoded: it is not {', and not '.join(failures)}. Ask how the file was written, and "
@@ -100,25 +96,20 @@ def _candidates(sample: bytes, stated: str | None, path: Path) -> tuple[list[str
     return ["utf-8", "cp1252"], "detected"
 
 
-def _first_failure(path: Path, name: str, digest: Any) -> int | None:
-    """Return the first byte that does not decode, None if all do; feed `digest` all bytes."""
+def _first_failure(path: Path, name: str) -> int | None:
+    """Return the first byte that does not decode, None if all do."""
     decoder = codecs.getincrementaldecoder(name)()
-    at = 0
-    failed_at: int | None = None
+    at, block = 0, b"\0"
     with unpacked(path) as file:
-        while True:
+        while block:
             block = file.read(BLOCK)
-            if digest is not None:
-                digest.update(block)
-            if failed_at is None:
-                pending = len(decoder.getstate()[0])
-                try:
-                    decoder.decode(block, final=not block)
-                except UnicodeError as error:
-                    failed_at = at - pending + getattr(error, "start", 0)
+            pending = len(decoder.getstate()[0])
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeError as error:
+                return at - pending + getattr(error, "start", 0)
             at += len(block)
-            if not block:
-                return failed_at
+    return None
 
 
 def _line(path: Path, byte: int) -> int:
@@ -132,11 +123,7 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
     with path.open("rb") as file:
         packed = file.read(len(GZIP)) == GZIP
         file.seek(0)
-        if not packed:
-            yield file
-            return
-        with gzip.GzipFile(fileobj=file) as content:
-            yield content  # type: ignore[misc]  # it reads as a binary file does
+        yield gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[misc]  # it reads as a binary file does
 
 
 @contextmanager

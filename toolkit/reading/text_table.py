@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, time
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,9 @@ class Table:
     header: tuple[str, ...]
     cells: pa.Table
     numbers: npt.NDArray[np.int64]
-    broken: tuple[BrokenLine, ...]
-    digest: str
-    notes: tuple[str, ...]
+    broken: tuple[BrokenLine, ...] = ()
+    digest: str = ""
+    notes: tuple[str, ...] = ()
     native_times: bool = False
     header_row: int = 0
     parts: tuple[tuple[str, int], ...] = ()
@@ -80,10 +81,8 @@ class Table:
         """Return the records that were set aside, as `Delivery.broken` has them."""
         if not self.broken:
             return no_broken_lines()
-        index = pd.Index([b.number for b in self.broken], dtype="int64", name="source_row")
-        return pd.DataFrame(
-            {c: pd.Series([getattr(b, c) for b in self.broken], dtype="str", index=index) for c in BROKEN_COLUMNS}
-        )
+        frame = pd.DataFrame(list(self.broken)).set_index("number").rename_axis("source_row")
+        return frame[list(BROKEN_COLUMNS)].astype("str")
 
 
 def joined_tables(tables: Sequence[Table]) -> Table:
@@ -130,7 +129,7 @@ def require_header(header: Sequence[str], path: Path, header_row: int) -> None:
         )
 
 
-def find_header(records: Sequence[Sequence[str]], choose: Choose) -> int:
+def find_header(records: Iterable[Sequence[str]], choose: Choose) -> int:
     """Return the number, from 1, of the first record with the names of the wanted columns.
 
     Records with half of the cells of the widest or fewer are tried last: they are titles and notes above the table. If
@@ -142,12 +141,13 @@ def find_header(records: Sequence[Sequence[str]], choose: Choose) -> int:
     >>> find_header([["Export of 3 May"], [], ["No.", "Name"], ["1", "a"]], lambda header: {})
     3
     """
-    n_filled = [sum(1 for cell in record if cell.strip()) for record in records[:HEADER_SEARCH]]
+    first = list(islice(records, HEADER_SEARCH))
+    n_filled = [sum(1 for cell in record if cell.strip()) for record in first]
     wide = [number for number, n in enumerate(n_filled, start=1) if 2 * n > max(n_filled)]
     filled = [number for number, n in enumerate(n_filled, start=1) if n]
     for number in dict.fromkeys([*wide, *filled]):  # a broken line may be the widest of all
         try:
-            choose(records[number - 1])
+            choose(first[number - 1])
         except (MappingError, ReadingError):
             continue
         return number

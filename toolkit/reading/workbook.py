@@ -16,6 +16,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Container, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from pathlib import Path
@@ -33,18 +34,7 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, Pass
 from toolkit.display import plural
 from toolkit.errors import MappingError, ReadingError, did_you_mean
 from toolkit.model import CUSTOMER, ID
-from toolkit.reading.text_table import (
-    HEADER_SEARCH,
-    OLE,
-    ZIP,
-    BrokenLine,
-    Choose,
-    Table,
-    cell_text,
-    find_header,
-    opened,
-    require_header,
-)
+from toolkit.reading.text_table import OLE, BrokenLine, Choose, Table, cell_text, find_header, opened, require_header
 
 MAX_AREA = 20_000_000
 """Cells of a sheet's area, filled or not, that are always read; in a larger one an eighth has to be filled."""
@@ -93,7 +83,7 @@ def read_excel(path: Path, choose: Choose, *, sheet: str | None = None, header_r
     name, rows, merged, facts = _sheet(path, sheet, kind)
     notes = [f"sheet {name}"]
     if header_row is None:
-        header_row = find_header([[cell_text(c) for c in row] for row in rows[:HEADER_SEARCH]], choose)
+        header_row = find_header(([cell_text(c) for c in row] for row in rows), choose)
         if header_row > 1:
             notes.append(f"header in row {header_row}, found")
     header = [cell_text(cell) for cell in rows[header_row - 1]] if header_row <= len(rows) else []
@@ -125,16 +115,10 @@ def read_excel(path: Path, choose: Choose, *, sheet: str | None = None, header_r
 def _kind(path: Path) -> str:
     """Return the kind of a workbook, ``.xlsx``, ``.ods`` or ``.xls``, by its content and not by its name."""
     with opened(path), path.open("rb") as file:
-        start = file.read(8)
-        if start.startswith(OLE):
+        if file.read(8).startswith(OLE):
             if "EncryptedPackage".encode("utf-16-le") in file.read():
                 raise _protected(path)
             return ".xls"
-    if not start.startswith(ZIP):
-        raise ReadingError(
-            f"{path.name} is not an Excel workbook, whatever its ending: if it opens in a text editor, "
-            "give it the ending .csv."
-        )
     try:
         with ZipFile(path) as archive:
             names = archive.namelist()
@@ -153,9 +137,8 @@ def _sheet(path: Path, sheet: str | None, kind: str) -> tuple[str, list[list[Any
         with path.open("rb") as file, CalamineWorkbook.from_filelike(file) as book:
             names = book.sheet_names
             if sheet is not None and sheet not in names:
-                raise MappingError(
-                    f"{path.name} has no sheet {sheet!r}{did_you_mean(sheet, names) or '.'} It has {', '.join(names)}."
-                )
+                near = did_you_mean(sheet, names) or "."
+                raise MappingError(f"{path.name} has no sheet {sheet!r}{near} It has {', '.join(names)}.")
             for name in [sheet] if sheet is not None else names:
                 facts = _sheet_facts(path, name) if kind == ".xlsx" else _SheetFacts()
                 found: CalamineSheet = book.get_sheet_by_name(name)
@@ -229,7 +212,13 @@ def _sheet_facts(path: Path, sheet: str) -> _SheetFacts:
                     last_row = max(last_row, *(int(row) for row in {row for _, row in references}), 0)
                     if own:
                         _search(block, facts)
-            _require_area(path, last_row, max(map(_column, columns), default=0), n_filled)
+            last_column = max(map(_column, columns), default=0)
+            is_sparse = last_row * last_column > max(MAX_AREA, 8 * n_filled)
+            if is_sparse or last_row > MAX_ROW or last_column > MAX_COLUMN:
+                raise ReadingError(
+                    f"{path.name} has {plural(n_filled, 'cell')} in an area of {last_row:,} rows and {last_column:,} "
+                    "columns: delete the stray cells far to the right or far below, and save it again."
+                )
     return facts
 
 
@@ -282,14 +271,6 @@ def _column(letters: bytes) -> int:
         return int(column_index_from_string(letters.decode()))
     except ValueError:  # beyond ZZZ
         return MAX_COLUMN + 1
-
-
-def _require_area(path: Path, n_rows: int, n_columns: int, n_filled: int) -> None:
-    if n_rows > MAX_ROW or n_columns > MAX_COLUMN or n_rows * n_columns > max(MAX_AREA, 8 * n_filled):
-        raise ReadingError(
-            f"{path.name} has {plural(n_filled, 'cell')} in an area of {n_rows:,} rows and {n_columns:,} columns: "
-            "delete the stray cells far to the right or far below, and save it again."
-        )
 
 
 # --- what the cells contain and show
@@ -358,33 +339,26 @@ def _number_formats(
     padded: dict[Cell, str] = {}
     other: dict[str, int] = {}  # what is unusual, to the first row where it is
     try:
-        for i, at, cell in _styled_cells(path, sheet, numbers, header_row):
-            if not _is_number(cell.value):
-                continue
-            if _ZEROS.fullmatch(cell.number_format) and cell.value == int(cell.value) >= 0:
-                padded[i, at] = str(int(cell.value)).zfill(len(cell.number_format))
+        for cell, number in _numbers(path, sheet, numbers, header_row):
+            i, at = cell.row - 1, cell.column - 1
+            if _ZEROS.fullmatch(cell.number_format) and number == int(number) >= 0:
+                padded[i, at] = str(int(number)).zfill(len(cell.number_format))
             elif cell.number_format not in _NO_FORMAT:
                 other.setdefault(f"{columns[at]}: numbers shown as {cell.number_format}, read as plain digits", i + 1)
-            if abs(cell.value) >= MAX_EXACT:
+            if abs(number) >= MAX_EXACT:
                 other.setdefault(f"{columns[at]}: numbers of more than 15 digits, which Excel rounds", i + 1)
     except Exception:  # openpyxl raises anything at all on a damaged style sheet
         return padded, ["number formats could not be read: leading zeros may be lost"]
     return padded, [f"{what} (first in row {row})" for what, row in other.items()]
 
 
-def _styled_cells(
-    path: Path, sheet: str, columns: Container[int], header_row: int
-) -> Iterator[tuple[int, int, ReadOnlyCell]]:
-    """Yield the filled cells of these columns with their formats, which calamine does not know: row, column, cell."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of styles and extensions that do not matter here
-        book = load_workbook(path, read_only=True, data_only=True)
-        try:
-            worksheet = book[sheet]
-            worksheet.reset_dimensions()  # a wrong dimension in the file would cut rows off
-            for row in worksheet.iter_rows(min_row=header_row + 1):
-                for cell in row:
-                    if isinstance(cell, ReadOnlyCell) and cell.value is not None and cell.column - 1 in columns:
-                        yield cell.row - 1, cell.column - 1, cell
-        finally:
-            book.close()
+def _numbers(path: Path, sheet: str, columns: Container[int], header_row: int) -> Iterator[tuple[ReadOnlyCell, float]]:
+    """Yield the cells of these columns that are numbers, with formats, which calamine does not know, and the number."""
+    # The warnings are about styles and extensions that do not matter here.
+    with warnings.catch_warnings(action="ignore"), closing(load_workbook(path, read_only=True, data_only=True)) as book:
+        worksheet = book[sheet]
+        worksheet.reset_dimensions()  # a wrong dimension in the file would cut rows off
+        for row in worksheet.iter_rows(min_row=header_row + 1):
+            for cell in row:
+                if isinstance(cell, ReadOnlyCell) and cell.column - 1 in columns and _is_number(cell.value):
+                    yield cell, cell.value

@@ -101,9 +101,8 @@ def write_sheets(sheets: Mapping[str, pd.DataFrame | Sheet], path: Path) -> Path
     """
     if path.suffix.lower() != ".xlsx":
         raise InputError(f"{path.name or 'The workbook'} cannot be written: give a name that ends in .xlsx.")
-    contents = {
-        t: c if isinstance(c, Sheet) else _sheet_of(c, f"{path.name}: the sheet {t!r}") for t, c in sheets.items()
-    }
+    where = f"{path.name}: the sheet"
+    contents = {t: c if isinstance(c, Sheet) else _sheet_of(c, f"{where} {t!r}") for t, c in sheets.items()}
     book = Workbook(write_only=True)
     with replacing(path) as part:
         for title, content in contents.items():
