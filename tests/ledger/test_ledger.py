@@ -127,13 +127,13 @@ def test_a_first_entry_of_nulls_does_not_spoil_the_columns(ledger: Ledger) -> No
 
 
 def test_the_keys_of_the_last_full_delivery_are_kept_held_ones_included(ledger: Ledger, customers) -> None:
-    ledger.record_delivery(Delivery(customers(3)), push="p", now=START)
+    ledger.claims.record(Delivery(customers(3)), push="p", now=START)
     changes = Delivery(customers(1, start=7), kind="changes")
-    ledger.record_delivery(changes, push="q", now=START + timedelta(hours=1))
+    ledger.claims.record(changes, push="q", now=START + timedelta(hours=1))
     assert ledger.snapshot().last_keys == {"C00000", "C00001", "C00002"}
     held = Delivery(customers(1), held=frozenset(["C00009"]), n_quarantined=1, source="x.csv")
-    ledger.record_delivery(held, push="r", now=START + timedelta(hours=2))
-    ledger.record_delivery(held, push="r", now=START + timedelta(hours=3))  # once for each push
+    ledger.claims.record(held, push="r", now=START + timedelta(hours=2))
+    ledger.claims.record(held, push="r", now=START + timedelta(hours=3))  # once for each push
     assert ledger.snapshot().last_keys == {"C00000", "C00009"}
     assert ledger.snapshot(as_of=START).last_keys == {"C00000", "C00001", "C00002"}
     assert ledger.deliveries()[["source_file", "n_rows"]].iloc[0].tolist() == ["x.csv", 2]
@@ -310,7 +310,7 @@ def test_a_snapshot_as_of_a_push_is_what_its_end_left(ledger: Ledger, customers)
     assert names(ledger, push="p") == {"A": "one"}
     assert names(ledger, push="q") == {"A": "two", "B": "b"}
     assert names(ledger, push="q", valid_at="2026-01-02") == {"A": "one", "B": "b"}
-    ledger.record_delivery(Delivery(customers(1)), push="nothing taken", now=START + timedelta(hours=2))
+    ledger.claims.record(Delivery(customers(1)), push="nothing taken", now=START + timedelta(hours=2))
     assert names(ledger, push="nothing taken") == {"A": "two"}
     with pytest.raises(LedgerError, match=r"has no push 'x'.*pushes\(\)"):
         ledger.snapshot(push="x")
