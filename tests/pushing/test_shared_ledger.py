@@ -202,9 +202,7 @@ def test_a_push_that_died_before_its_claim_claims_when_it_is_resumed_and_checks_
     mine, real = status(settings=place.settings).open_push, Deliveries.record
     place.clock.sleep(60)
 
-    def at_once(
-        self: Deliveries, *args: Any, **more: Any
-    ) -> None:  # mine has looked and not claimed; theirs goes first
+    def at_once(self: Deliveries, *args: Any, **more: Any) -> None:  # mine has looked and not claimed
         monkeypatch.setattr(Deliveries, "record", real)
         colleague.died(customers(3))
         real(self, *args, **more)

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings, current
+from toolkit.display import timestamp
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import LedgerError
 from toolkit.ledger.deliveries import DELIVERY, Deliveries
@@ -106,16 +107,11 @@ class Ledger:
             newest = session.table(f"""SELECT {quoted(*self.resource.names)} FROM versions
                 QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1
                 ORDER BY customer_id""")
-        return Snapshot(
-            typed_frame(newest),
-            versions,
-            version,
-            self.claims.last_keys(accepted_by),
-            self.label or f"ledger of target {self.target}",
-            accepted_by,
-            current_on,
-            self.origin if accepted_by is None and current_on is None else f"{self.origin}, a past moment",
-        )
+        moments = {"as of": accepted_by, "valid at": current_on}
+        when = "".join(f" {word} {timestamp(moment)}" for word, moment in moments.items() if moment is not None)
+        label = f"{self.label or f'ledger of target {self.target}'}{when}"
+        last_keys = self.claims.last_keys(accepted_by)
+        return Snapshot(typed_frame(newest), versions, version, last_keys, label, f"{self.origin}{when}")
 
     @property
     def origin(self) -> str:

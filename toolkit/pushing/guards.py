@@ -158,12 +158,13 @@ def _first(at: Situation, _: float) -> str:
 def _changed(at: Situation, most: float) -> str:
     differs = pc.invert(pc.is_in(at.rows["state"], pa.array(["added", "touched"])))
     n_changed = pc.count_distinct(at.rows[ID].filter(differs)).as_py()
-    n_before = pc.count_distinct(at.changes.before_ids).as_py()
+    n_before = pc.count_distinct(at.changes.before.versions[ID]).as_py()
     return _beyond(n_changed, n_before, most, "customers would change")
 
 
 def _absent(at: Situation, most: float) -> str:
-    return _beyond(at.changes.n_newly_absent, len(at.changes.last_ids), most, "customers of the last delivery are gone")
+    n_last = len(at.changes.before.last_keys or ())
+    return _beyond(at.changes.n_newly_absent, n_last, most, "customers of the last delivery are gone")
 
 
 def _null_column(at: Situation, _: float) -> str:
@@ -204,10 +205,10 @@ def _older(at: Situation, _: float) -> str:
 
 
 def _id_form(at: Situation, most: float) -> str:
-    added = pc.unique(at.rows.filter(pc.equal(at.rows["state"], "added"))[ID])
-    if not len(at.changes.before_ids) or not len(added):
+    before, added = at.changes.before.versions, pc.unique(at.rows.filter(pc.equal(at.rows["state"], "added"))[ID])
+    if not len(before) or not len(added):
         return ""
-    with Session({"known_": pa.table({ID: at.changes.before_ids}), "added_": pa.table({ID: added})}) as session:
+    with Session({"known_": before.select([ID]), "added_": pa.table({ID: added})}) as session:
         known, new = (count_columns(session, [ID], rows=rows).to_dict("records")[0] for rows in ("known_", "added_"))
     found = new_forms(known, new)
     n_found = round(sum(share for _, share in found) * len(added))
