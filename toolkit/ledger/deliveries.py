@@ -109,11 +109,8 @@ class Deliveries:
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each delivery that counts, newest first; those that were withdrawn do not."""
         columns = quoted(*(c for c in DELIVERY.names if c not in (ID, "host", "reason", VERSION)))
-        return to_frame(
-            self.table.query(
-                f"SELECT DISTINCT {columns} FROM {_DELIVERIES} WHERE NOT withdrawn ORDER BY recorded_at DESC"
-            )
-        )
+        counting = f"SELECT DISTINCT {columns} FROM {_DELIVERIES} WHERE NOT withdrawn ORDER BY recorded_at DESC"
+        return to_frame(self.table.query(counting))
 
     def last_keys(self, as_of: pd.Timestamp | None) -> frozenset[str] | None:
         """Return the ids in the last full delivery that counts and was recorded by then; None if there is none."""

@@ -166,13 +166,11 @@ def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:
     """
     if isinstance(after, Snapshot) and (isinstance(before, pd.DataFrame) or hasattr(before, "delivery")):
         raise InputError("diff takes what was sent before first: diff(snapshot, delivery). Swap the two arguments.")
-    if isinstance(before, Snapshot):
-        columns = before.versions.schema
-    elif isinstance(before, pd.DataFrame):
+    if isinstance(before, pd.DataFrame):
         require_key(before)
-        columns = CUSTOMER.arrow_schema()
-    else:
+    elif not isinstance(before, Snapshot):
         raise wrong_kind(before, "a snapshot", "Ledger.of().snapshot()")
+    columns = before.versions.schema if isinstance(before, Snapshot) else CUSTOMER.arrow_schema()
     delivery = as_delivery(after, columns=tuple(columns.names))
     frame = delivery.frame
     for name in delivery.given:  # a custom attribute that was not sent before

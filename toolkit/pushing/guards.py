@@ -18,7 +18,7 @@ from toolkit.display import plural, timestamp
 from toolkit.engine import Session
 from toolkit.errors import GuardError, PlanError, did_you_mean
 from toolkit.ledger import Diff
-from toolkit.model import ID, TIME, Delivery
+from toolkit.model import ID, TIME
 from toolkit.quality import count_columns, new_forms
 
 ALL = "all"
@@ -56,15 +56,11 @@ class Situation:
     ledger_is_empty: bool
 
     @property
-    def delivery(self) -> Delivery:
-        """The delivery that the rows come from."""
-        return self.changes.delivery
-
-    @property
     def last(self) -> pd.Series[Any] | None:
         """The last delivery that this one is compared with: of the same kind, and among changes only files."""
-        of_kind = self.deliveries["kind"] == self.delivery.kind
-        if self.delivery.kind != "full":  # a correction by hand is newer than any file that follows it
+        kind = self.changes.delivery.kind
+        of_kind = self.deliveries["kind"] == kind
+        if kind != "full":  # a correction by hand is newer than any file that follows it
             of_kind &= self.deliveries["digest"] != ""
         found = self.deliveries[of_kind]
         return found.iloc[0] if len(found) else None
@@ -93,10 +89,7 @@ def chosen_names(given: str | Iterable[str] | None, option: str, noun: str, know
 
 
 def find_guards(
-    situation: Situation,
-    *,
-    allow: str | Iterable[str] | None = (),
-    thresholds: Mapping[str, float] | None = None,
+    situation: Situation, *, allow: str | Iterable[str] | None = (), thresholds: Mapping[str, float] | None = None
 ) -> tuple[Guard, ...]:
     """Return the guards that found something.
 
@@ -168,11 +161,11 @@ def _absent(at: Situation, most: float) -> str:
 
 
 def _null_column(at: Situation, _: float) -> str:
-    frame = at.delivery.frame
-    if at.delivery.kind != "full" or frame.empty:
+    delivery, fields = at.changes.delivery, at.changes.fields
+    frame = delivery.frame
+    if delivery.kind != "full" or frame.empty:
         return ""
-    nulls = [c for c in at.delivery.given if c in frame.columns and frame[c].isna().all()]
-    fields = at.changes.fields
+    nulls = [c for c in delivery.given if c in frame.columns and frame[c].isna().all()]
     emptied = fields[fields["column"].isin(nulls) & fields["source_row"].isin(at.rows["source_row"].to_numpy())]
     counts = emptied.groupby("column", sort=False).size()
     said = ", ".join(f"{column} (a value in {plural(n, 'row')} before)" for column, n in counts.items())
@@ -180,17 +173,18 @@ def _null_column(at: Situation, _: float) -> str:
 
 
 def _shrunk(at: Situation, least: float) -> str:
-    n_rows, last = at.delivery.n_rows + at.delivery.n_quarantined, at.last
-    if at.delivery.kind != "full" or last is None or n_rows / last["n_rows"] >= least:
+    delivery, last = at.changes.delivery, at.last
+    n_rows = delivery.n_rows + delivery.n_quarantined
+    if delivery.kind != "full" or last is None or n_rows / last["n_rows"] >= least:
         return ""
     return (
-        f"{at.delivery.source} has {plural(n_rows, 'row')}, fewer than {least:.0%} of the "
+        f"{delivery.source} has {plural(n_rows, 'row')}, fewer than {least:.0%} of the "
         f"{last['n_rows']:,} of the last delivery ({last['source_file']})."
     )
 
 
 def _older(at: Situation, _: float) -> str:
-    delivery, last = at.delivery, at.last
+    delivery, last = at.changes.delivery, at.last
     same = at.deliveries[(at.deliveries["digest"] == delivery.digest) & (delivery.digest != "")]
     if len(same):
         seen = same.iloc[0]

@@ -27,27 +27,18 @@ from toolkit.errors import InputError, JournalError, SchemaWarning, StoppedError
 from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER
 from toolkit.pushing.checks import (
-    bound_version,
     envelope_of,
     require_not_repeated,
     require_resumable,
     require_same_settings,
+    require_version,
     rows_among,
 )
 from toolkit.pushing.guards import require_allowed
 from toolkit.pushing.planning import PushPlan, as_dry_run
 from toolkit.pushing.recording import Recorder
 from toolkit.pushing.report import PushReport, report_of
-from toolkit.sending import (
-    FATES,
-    OVERTAKEN,
-    Journal,
-    LoadedPush,
-    Pace,
-    Receipt,
-    Sender,
-    only_pusher,
-)
+from toolkit.sending import FATES, OVERTAKEN, Journal, LoadedPush, Pace, Receipt, Sender, only_pusher
 from toolkit.vendor import Client, ask_schema, connected, pace_folder
 
 
@@ -97,7 +88,12 @@ def push(
         ledger = Ledger.of(chosen)
         recorder = Recorder(journal, ledger)
         recorder.settled()
-        version = bound_version(plan, chosen, ledger)
+        require_same_settings(plan, chosen)
+        version = ledger.version
+        require_version(version, version if plan.ledger_version is None else plan.ledger_version)
+        if plan.n_rows:
+            ledger.claims.require_free()  # first: the guards may have found what another push is sending right now
+            require_allowed(plan.guards)
         require_not_repeated(journal, plan, ledger)
         # Without a token there is no client, and no push is opened.
         with connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:
