@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from toolkit.config import Settings
 from toolkit.display import plural
-from toolkit.errors import JournalError, LedgerError, PlanError
+from toolkit.errors import JournalError, LedgerError, PlanError, wrong_kind
 from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER, Contract
 from toolkit.pushing.planning import PushPlan
@@ -21,7 +21,9 @@ from toolkit.vendor import Envelope
 
 
 def require_same_settings(plan: PushPlan, settings: Settings) -> None:
-    """Refuse a plan that was made for another target, or under another contract, than the settings name."""
+    """Refuse what is not a plan, and one for another target, or under another contract, than the settings name."""
+    if not isinstance(plan, PushPlan):
+        raise wrong_kind(plan, "a plan", "plan_push(changes)")
     envelope, contract = plan.envelope, settings.documented
     differing = {
         f"target {plan.target}": plan.target != settings.target,

@@ -277,7 +277,6 @@ class PushReport(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Give the counts, and the keys and reasons of the first 1,000 refused and the first 1,000 unknown rows."""
-        refused = self.refused.head(MAX_LISTED).astype({TIME: "str"})
         return {
             "plan": self.plan,
             "push": self.push,
@@ -290,7 +289,7 @@ class PushReport(Result):
             "attempts": self.n_attempts,
             "allowed": list(self.allowed),
             "unknown_rows": self.unknown.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
-            "refusals": refused.to_dict("records"),
+            "refusals": self.refused.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
         }
 
 
