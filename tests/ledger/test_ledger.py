@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from toolkit.config.settings import Settings
 from toolkit.engine import to_arrow
 from toolkit.errors import InputError, LedgerError, ToolkitError
-from toolkit.ledger.entries import ENTRY
+from toolkit.ledger.entries import entry_schema
 from toolkit.ledger.ledger import Ledger
 from toolkit.model.contract import CUSTOMER
 from toolkit.model.delivery import Delivery
@@ -40,9 +40,8 @@ def entries(*rows: tuple[str, int, str, int], operation: str = "UPSERT", push: s
         "push": [push] * len(rows),
         "position": list(range(len(rows))),
     }
-    return pa.table(
-        [pa.array(columns.get(f.name, [None] * len(rows)), type=f.type) for f in ENTRY], schema=ENTRY
-    )  # fmt: skip
+    schema = entry_schema(CUSTOMER)
+    return pa.table([pa.array(columns.get(f.name, [None] * len(rows)), type=f.type) for f in schema], schema=schema)
 
 
 def seeded(ledger: Ledger, frame: pd.DataFrame, *, reason: str = "export", now: datetime = START) -> None:

@@ -82,13 +82,9 @@ class Diff(Result):
 
     def count(self, state: str) -> int:
         """Count the rows of a state; customers for ``absent``, ``newly_absent`` and ``held``."""
-        if state == "absent":
-            return len(self.absent)
-        if state == "newly_absent":
-            return int(self.absent["newly"].sum())
-        if state == "held":
-            return len(self.delivery.held)
-        return int((self.states == state).sum())
+        n_newly_absent = int(self.absent["newly"].sum())
+        customers = {"absent": len(self.absent), "newly_absent": n_newly_absent, "held": len(self.delivery.held)}
+        return customers[state] if state in customers else int((self.states == state).sum())
 
     n_added = _counted("added", "Rows of customers that were never sent.")
     n_changed = _counted("changed", "Rows with a newer time and another attribute.")
