@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from toolkit.config.settings import Settings
 from toolkit.engine import to_arrow
 from toolkit.errors import InputError, LedgerError, ToolkitError
-from toolkit.ledger.entries import ENTRY
+from toolkit.ledger.entries import entry_schema
 from toolkit.ledger.ledger import Ledger
 from toolkit.model.contract import CUSTOMER
 from toolkit.model.delivery import Delivery
@@ -40,9 +40,8 @@ def entries(*rows: tuple[str, int, str, int], operation: str = "UPSERT", push: s
         "push": [push] * len(rows),
         "position": list(range(len(rows))),
     }
-    return pa.table(
-        [pa.array(columns.get(f.name, [None] * len(rows)), type=f.type) for f in ENTRY], schema=ENTRY
-    )  # fmt: skip
+    schema = entry_schema(CUSTOMER)
+    return pa.table([pa.array(columns.get(f.name, [None] * len(rows)), type=f.type) for f in schema], schema=schema)
 
 
 def seeded(ledger: Ledger, frame: pd.DataFrame, *, reason: str = "export", now: datetime = START) -> None:
@@ -127,13 +126,13 @@ def test_a_first_entry_of_nulls_does_not_spoil_the_columns(ledger: Ledger) -> No
 
 
 def test_the_keys_of_the_last_full_delivery_are_kept_held_ones_included(ledger: Ledger, customers) -> None:
-    ledger.record_delivery(Delivery(customers(3)), push="p", now=START)
+    ledger.claims.record(Delivery(customers(3)), push="p", now=START)
     changes = Delivery(customers(1, start=7), kind="changes")
-    ledger.record_delivery(changes, push="q", now=START + timedelta(hours=1))
+    ledger.claims.record(changes, push="q", now=START + timedelta(hours=1))
     assert ledger.snapshot().last_keys == {"C00000", "C00001", "C00002"}
     held = Delivery(customers(1), held=frozenset(["C00009"]), n_quarantined=1, source="x.csv")
-    ledger.record_delivery(held, push="r", now=START + timedelta(hours=2))
-    ledger.record_delivery(held, push="r", now=START + timedelta(hours=3))  # once for each push
+    ledger.claims.record(held, push="r", now=START + timedelta(hours=2))
+    ledger.claims.record(held, push="r", now=START + timedelta(hours=3))  # once for each push
     assert ledger.snapshot().last_keys == {"C00000", "C00009"}
     assert ledger.snapshot(as_of=START).last_keys == {"C00000", "C00001", "C00002"}
     assert ledger.deliveries()[["source_file", "n_rows"]].iloc[0].tolist() == ["x.csv", 2]
@@ -158,21 +157,6 @@ def test_a_ledger_of_another_target_is_refused(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     with pytest.raises(LedgerError, match="belongs to target 'acme', not to 'other'"):
         Ledger(ledger.folder, "other").snapshot()
-
-
-def test_a_ledger_in_an_earlier_layout_is_refused_and_left_as_it_is(ledger: Ledger) -> None:
-    folder = ledger.folder / "entries"
-    earlier = [n if n != "push" else "plan" for n in ENTRY.names]
-    write_deltalake(str(folder), entries(("A", 1, "one", 1)).rename_columns(earlier), name="acme")
-    for call in (
-        ledger.snapshot,
-        ledger.pushes,
-        lambda: ledger.history("A"),
-        lambda: ledger.record(entries(("A", 2, "two", 2)), push="p", through=0),
-    ):
-        with pytest.raises(LedgerError, match=r"layout of an earlier version.*TOOLKIT_LEDGER, and seed"):
-            call()
-    assert len(list(folder.glob("*.parquet"))) == 1
 
 
 def test_a_ledger_with_a_damaged_log_is_refused(ledger: Ledger) -> None:
@@ -310,7 +294,7 @@ def test_a_snapshot_as_of_a_push_is_what_its_end_left(ledger: Ledger, customers)
     assert names(ledger, push="p") == {"A": "one"}
     assert names(ledger, push="q") == {"A": "two", "B": "b"}
     assert names(ledger, push="q", valid_at="2026-01-02") == {"A": "one", "B": "b"}
-    ledger.record_delivery(Delivery(customers(1)), push="nothing taken", now=START + timedelta(hours=2))
+    ledger.claims.record(Delivery(customers(1)), push="nothing taken", now=START + timedelta(hours=2))
     assert names(ledger, push="nothing taken") == {"A": "two"}
     with pytest.raises(LedgerError, match=r"has no push 'x'.*pushes\(\)"):
         ledger.snapshot(push="x")
@@ -555,7 +539,7 @@ def test_a_seeded_version_is_overwritten_by_an_upsert_and_kept_by_an_append(cust
 def test_a_snapshot_names_its_moment_and_shows_its_customers(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "<one>", 1), ("A", 2, "two", 2)), push="p", through=0)
     snapshot = ledger.snapshot(as_of="2026-01-01T01:00:00Z", valid_at="2026-01-05")
-    message = "1 customer, 1 version as of 2026-01-01 01:00:00Z valid at 2026-01-05 00:00:00Z · ledger of target acme"
+    message = "1 customer, 1 version · ledger of target acme as of 2026-01-01 01:00:00Z valid at 2026-01-05 00:00:00Z"
     assert snapshot.summary() == message
     assert "&lt;one&gt;" in snapshot.body()
     assert snapshot.to_dict() == {"customers": 1, "versions": 1, "ledger_version": 0}

@@ -173,7 +173,7 @@ def test_the_digest_is_bound_to_content_target_and_operation_and_to_nothing_else
         plan_push(changes, settings=Settings(operation="APPEND")),
         plan_push(changes, settings=Settings(target="sandbox-2")),
         plan_push(changes, settings=Settings(contract="current")),
-        plan_push(replace(changes, before_version=7)),
+        plan_push(replace(changes, before=replace(changes.before, version=7))),
     ]
     assert len({plan.digest, *(p.digest for p in others)}) == 6
 

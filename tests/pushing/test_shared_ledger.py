@@ -21,6 +21,7 @@ from toolkit.errors import (
     StoppedError,
     ToolkitError,
 )
+from toolkit.ledger.deliveries import Deliveries
 from toolkit.ledger.ledger import Ledger
 from toolkit.pushing import runs as pushing
 from toolkit.pushing.history import status
@@ -66,15 +67,15 @@ def test_a_second_analyst_is_refused_while_a_push_is_under_way(
 
 
 def test_of_two_who_looked_at_once_not_both_send(place: Place, colleague: Place, customers, monkeypatch) -> None:
-    frame, real = customers(3), Ledger.record_delivery
+    frame, real = customers(3), Deliveries.record
     theirs = colleague.plan(frame)
 
-    def at_once(self: Ledger, *args: Any, **more: Any) -> None:  # both have looked, neither has claimed
-        monkeypatch.setattr(Ledger, "record_delivery", real)
+    def at_once(self: Deliveries, *args: Any, **more: Any) -> None:  # both have looked, neither has claimed
+        monkeypatch.setattr(Deliveries, "record", real)
         assert fates(colleague.died(theirs)) == {"unsent": 3}
         real(self, *args, **more)
 
-    monkeypatch.setattr(Ledger, "record_delivery", at_once)
+    monkeypatch.setattr(Deliveries, "record", at_once)
     with pytest.raises(OpenPushError, match="was left open"):
         place.push(frame)
     assert status(settings=place.settings).pushes["state"].tolist() == ["abandoned"]
@@ -154,7 +155,7 @@ def test_a_settled_push_blocks_no_other(place: Place, colleague: Place, customer
 
 def test_a_ledger_in_the_home_takes_no_claims(place: Place, customers) -> None:
     place.push(customers(2))
-    deliveries = Ledger.of(place.settings).claims.deliveries.table
+    deliveries = Ledger.of(place.settings).claims.table
     assert deliveries.version == 0
     assert deliveries.query("SELECT host FROM entries")["host"].null_count == 2
 
@@ -198,15 +199,15 @@ def test_a_push_that_died_before_its_claim_claims_when_it_is_resumed_and_checks_
         patch.setattr(Recorder, "start", interrupted)
         with pytest.raises(KeyboardInterrupt):
             place.push(customers(3))
-    mine, real = status(settings=place.settings).open_push, Ledger.record_delivery
+    mine, real = status(settings=place.settings).open_push, Deliveries.record
     place.clock.sleep(60)
 
-    def at_once(self: Ledger, *args: Any, **more: Any) -> None:  # mine has looked and not claimed; theirs goes first
-        monkeypatch.setattr(Ledger, "record_delivery", real)
+    def at_once(self: Deliveries, *args: Any, **more: Any) -> None:  # mine has looked and not claimed
+        monkeypatch.setattr(Deliveries, "record", real)
         colleague.died(customers(3))
         real(self, *args, **more)
 
-    monkeypatch.setattr(Ledger, "record_delivery", at_once)
+    monkeypatch.setattr(Deliveries, "record", at_once)
     with pytest.raises(OpenPushError, match="was left open"):
         place.resume()
     claimed = [claim["push"] for claim in Ledger.of(place.settings).claims.open()]
@@ -283,7 +284,7 @@ def test_a_resume_that_is_refused_for_its_settings_claims_nothing(
 
 def test_a_claim_whose_write_was_reported_as_failed_is_a_claim(place: Place, colleague: Place, customers) -> None:
     place.push(customers(1))
-    deliveries = Ledger.of(place.settings).claims.deliveries
+    deliveries = Ledger.of(place.settings).claims
     log = deliveries.table.path / "_delta_log"
     for version in range(deliveries.table.version + 1, 99):  # commits that add nothing
         (log / f"{version:020}.json").write_text('{"commitInfo": {"timestamp": 0}}', encoding="utf-8")

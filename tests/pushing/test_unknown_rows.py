@@ -129,7 +129,7 @@ def test_a_push_is_settled_by_rows_that_are_named_once(place: Place, customers) 
     mine = place.push(customers(4))
     say = {"reason": "looked", "settings": place.settings, "pace": place.clock.pace}
     for reason in ("", " ", None):
-        with pytest.raises(InputError, match="takes a reason"):
+        with pytest.raises(InputError, match="What became of the rows needs a reason"):
             settle(mine, accepted="all", **{**say, "reason": reason})
     for wrong, words in (
         ({"accepted": "C00000", "refused": [2, 3]}, "source_row 2 is settled as accepted and as refused"),

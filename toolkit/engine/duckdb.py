@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import duckdb
@@ -24,8 +23,6 @@ from toolkit.errors import InputError
 EngineError = duckdb.Error
 """What the engine raises, as for files that it cannot read."""
 
-THREADS = 2
-"""How many threads the engine uses if memory is bounded: each needs its own share."""
 _CLOSED: dict[str, Any] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -73,7 +70,7 @@ class Session:
                     "memory_limit": memory_limit,
                     "temp_directory": str(folder),
                     "preserve_insertion_order": False,
-                    "threads": THREADS,
+                    "threads": 2,  # each needs its own share of the memory
                 },
             )
         self._connection.execute("SET TimeZone='UTC'")
@@ -129,16 +126,10 @@ class Session:
         except duckdb.IOException as error:
             raise OSError(str(error).rpartition(": ")[2]) from None
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._connection.close()
 
 

@@ -7,7 +7,6 @@ have in common: plain joins, windows and CASE.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,30 +23,22 @@ from toolkit.model import ID, TIME, to_series
 STATES = ("added", "changed", "touched", "restated", "backdated", "unchanged", "duplicate_key", "null_key")
 
 
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """What the engine found; a row of `after` is named by its place, from 0.
+def compare(
+    before: pa.Table, after: pa.Table, *, given: tuple[str, ...]
+) -> tuple[npt.NDArray[np.int8], pd.DataFrame, pd.DataFrame, dict[str, pd.Series[Any]]]:
+    """Compare the rows of `after` with the versions of `before`; both have the same columns, custom ones included.
 
-    Attributes
-    ----------
+    Returns
+    -------
     codes
-        The state of each row, as its place in `STATES`; shape (rows,).
+        The state of each row of `after`, as its place in `STATES`; shape (rows,).
     fields
-        One record for each changed field: ``place, customer_id, updated_at, column, before, after``.
+        One record for each changed field: ``place, customer_id, updated_at, column, before, after``; the place of the
+        row in `after`, from 0.
     absent
         Customers that only `before` has: ``customer_id, updated_at`` of their newest version.
     filled
-        The columns that the delivery does not have, with the values that were sent before.
-    """
-
-    codes: npt.NDArray[np.int8]
-    fields: pd.DataFrame
-    absent: pd.DataFrame
-    filled: dict[str, pd.Series[Any]]
-
-
-def compare(before: pa.Table, after: pa.Table, *, given: tuple[str, ...]) -> Compared:
-    """Compare the rows of `after` with the versions of `before`; both have the same columns, custom ones included.
+        The columns that are not `given`, with the values that were sent before.
 
     Raises
     ------
@@ -61,12 +52,8 @@ def compare(before: pa.Table, after: pa.Table, *, given: tuple[str, ...]) -> Com
         session.run(_SEVERAL)
         _refuse_bad_keys(session)
         session.run(f"CREATE TEMP TABLE compared AS {_single(compared)} UNION ALL {_several(compared)}")
-        return Compared(
-            codes=_codes(session, after),
-            fields=_fields(session, compared),
-            absent=to_frame(session.table(_ABSENT)),
-            filled=_filled(session, after.num_rows, kept),
-        )
+        absent = to_frame(session.table(_ABSENT))
+        return _codes(session, after), _fields(session, compared), absent, _filled(session, after.num_rows, kept)
 
 
 # Customers with more than one row on a side.

@@ -6,6 +6,7 @@ customers are newly absent.
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -62,18 +63,21 @@ _DELIVERIES = f"""(
 
 @dataclass(frozen=True)
 class Deliveries:
-    """The deliveries of one target.
+    """The deliveries of one target; on a shared ledger, also the claims of the pushes that have not ended.
 
     Parameters
     ----------
     table
         Where they are kept, of the schema `DELIVERY`.
+    shared
+        Whether there may be other analysts at all; a ledger in one's own home takes no claims.
     """
 
     table: Table
+    shared: bool
 
-    def record(self, delivery: Delivery, *, push: str, now: datetime, host: str | None = None) -> None:
-        """Record which customers a delivery had, quarantined ones included; once for each push. A host is a claim."""
+    def record(self, delivery: Delivery, *, push: str, now: datetime) -> None:
+        """Record which customers a delivery had, quarantined ones included, and claim a shared ledger; once a push."""
         ids = pd.concat([delivery.frame[ID], pd.Series(sorted(delivery.held), dtype="str")])
         keys = pa.array(ids.dropna().drop_duplicates(), type=pa.string())
         rows = rows_of(
@@ -87,13 +91,13 @@ class Deliveries:
             n_rows=delivery.n_rows + delivery.n_quarantined,
             newest=delivery.frame[TIME].max() if delivery.n_rows else None,
             author=author(),
-            host=host,
+            host=socket.gethostname() if self.shared else None,
             **{ID: keys},
         )
         self.table.append(rows, writer=push, number=1)
 
     def resume(self, push: str) -> None:
-        """Record that a push was resumed, if its delivery was withdrawn or it had ended."""
+        """Record that a push was resumed: its delivery counts and is a claim, even if either had ended."""
         if self.table.query(f"SELECT push FROM {_DELIVERIES} WHERE push = $2 AND (withdrawn OR ended)", push).num_rows:
             self.note(push, RESUMED)
 
@@ -103,13 +107,10 @@ class Deliveries:
         self.table.append(row, writer=push, number=self.table.through(push) + 1)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row for each delivery that counts, newest first."""
+        """Return one row for each delivery that counts, newest first; those that were withdrawn do not."""
         columns = quoted(*(c for c in DELIVERY.names if c not in (ID, "host", "reason", VERSION)))
-        return to_frame(
-            self.table.query(
-                f"SELECT DISTINCT {columns} FROM {_DELIVERIES} WHERE NOT withdrawn ORDER BY recorded_at DESC"
-            )
-        )
+        counting = f"SELECT DISTINCT {columns} FROM {_DELIVERIES} WHERE NOT withdrawn ORDER BY recorded_at DESC"
+        return to_frame(self.table.query(counting))
 
     def last_keys(self, as_of: pd.Timestamp | None) -> frozenset[str] | None:
         """Return the ids in the last full delivery that counts and was recorded by then; None if there is none."""
@@ -122,28 +123,12 @@ class Deliveries:
         )
         return frozenset(keys[ID].to_pylist()) if len(keys) else None
 
-
-@dataclass(frozen=True)
-class Claims:
-    """The claims on one target's ledger: the deliveries of pushes that have not ended.
-
-    Parameters
-    ----------
-    deliveries
-        The deliveries of the pushes to the ledger.
-    shared
-        Whether there may be others at all; a ledger in one's own home takes no claims.
-    """
-
-    deliveries: Deliveries
-    shared: bool
-
     def open(self) -> list[dict[str, Any]]:
         """Return ``push, author, host, since, claimed_at`` of each push that has not ended, oldest first.
 
         ``claimed_at`` is later than ``since`` if the push was resumed after its claim had ended.
         """
-        found: list[dict[str, Any]] = self.deliveries.table.query(
+        found: list[dict[str, Any]] = self.table.query(
             f"""SELECT DISTINCT push, author, host, recorded_at AS since,
                        greatest(recorded_at, resumed_at) AS claimed_at
                 FROM {_DELIVERIES} WHERE host IS NOT NULL AND NOT withdrawn AND NOT ended ORDER BY since, push"""
@@ -183,7 +168,7 @@ class Claims:
     def end(self, push: str) -> None:
         """Record that one's own push ended; once."""
         if self.claimed_at(push) is not None:
-            self.deliveries.note(push, ENDED)
+            self.note(push, ENDED)
 
     def release(self, push: str, *, reason: str) -> None:
         """End the claim of a push that nobody will end; the author and the reason are kept.
@@ -199,4 +184,4 @@ class Claims:
         required(reason, "The release of another's push")
         if push not in (known := [claim["push"] for claim in self.open()]):
             raise LedgerError(f"No push {push!r} is open on this ledger. Open: {', '.join(known) or 'none'}.")
-        self.deliveries.note(push, ENDED, reason=reason)
+        self.note(push, ENDED, reason=reason)

@@ -93,7 +93,7 @@ class Table:
                     [sorted(files) or None, *parameters],
                 )
             except EngineError as error:  # its own words may contain a customer's values
-                if (damaged := self._unreadable(table, session)) is None:
+                if (damaged := _unreadable(files, session)) is None:
                     raise
                 raise LedgerError(
                     f"The ledger in {self.path} cannot be read: its file {damaged} is lost or damaged "
@@ -147,15 +147,8 @@ class Table:
 
     def _files(self, table: DeltaTable | None) -> set[str]:
         # Escaped, since the engine reads a path as a pattern.
-        return {glob.escape(str(self.path / name)) for name in _names(table)}
-
-    def _unreadable(self, table: DeltaTable | None, session: Session) -> str | None:
-        for name in _names(table):
-            try:
-                session.table("FROM read_parquet($1)", [glob.escape(str(self.path / name))])
-            except EngineError:
-                return name
-        return None
+        names = [] if table is None else pa.table(table.get_add_actions())["path"].to_pylist()
+        return {glob.escape(str(self.path / unquote(name))) for name in names}
 
     def _open(self, version: int | None = None) -> DeltaTable | None:
         try:
@@ -178,12 +171,7 @@ class Table:
         return table
 
     def _require_columns(self, columns: pa.Schema) -> None:
-        """Refuse a table of another layout, and one with a column of another data type, which would change values."""
-        if not {"push", VERSION} <= set(columns.names):
-            raise LedgerError(
-                f"The ledger in {self.path} has the layout of an earlier version of the toolkit: choose a new folder "
-                "with TOOLKIT_LEDGER, and seed it with the customers that the vendor has."
-            )
+        """Refuse a table with a column of another data type, which would change values."""
         wanted = {field.name: field.type for field in self.schema}
         differing = [
             f"{field.name} as {kind_of(field.type)}, not {kind_of(wanted[field.name])}"
@@ -212,5 +200,10 @@ def _at_version(rows: pa.Table, version: int) -> pa.Table:
     return rows.set_column(place, VERSION, pa.repeat(pa.scalar(version, pa.int64()), len(rows)))
 
 
-def _names(table: DeltaTable | None) -> list[str]:
-    return [] if table is None else [unquote(path) for path in pa.table(table.get_add_actions())["path"].to_pylist()]
+def _unreadable(files: set[str], session: Session) -> str | None:
+    for file in sorted(files):
+        try:
+            session.table("FROM read_parquet($1)", [file])
+        except EngineError:
+            return Path(file).name
+    return None

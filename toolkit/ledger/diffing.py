@@ -16,13 +16,14 @@ Rows with a null or duplicate key are not compared. Customers that a full delive
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
+from toolkit.display import Result, Tone, badges, frame_table, heading, paragraph, plural
 from toolkit.engine import to_arrow
 from toolkit.errors import InputError, wrong_kind
 from toolkit.ledger.comparison import STATES, compare
@@ -42,6 +43,12 @@ WAYS_IN = {
     "held": "fix the quarantined rows",
 }
 """What to do with the rows of a state that is not sent."""
+_TONES: dict[Tone, Sequence[str]] = {
+    "good": SENT,
+    "warn": ("touched", "restated", "backdated", "absent", "newly_absent"),
+    "calm": ("unchanged",),
+    "bad": ("duplicate_key", "null_key", "held"),
+}
 
 
 def _counted(state: str, meaning: str) -> Any:
@@ -63,47 +70,27 @@ class Diff(Result):
     absent
         Customers before that a full delivery lacks: ``customer_id, updated_at`` of their newest version,
         ``newly`` (it was in the last delivery).
-    label
-        What it was compared with.
-    before_version
-        The ledger's version that was compared with; None for a plain frame.
-    before_ids
-        The id of every version before.
-    last_ids
-        The ids in the last full delivery, held ones included; empty if there was none.
-    before_origin
-        The ledger that was compared with, and its moment if not now; empty for a plain frame.
+    before
+        What it was compared with; of a plain frame, a snapshot without a version, an origin and a last delivery.
     """
 
     delivery: Delivery
     states: pd.Series[Any]
     fields: pd.DataFrame
     absent: pd.DataFrame
-    label: str
-    before_version: int | None = None
-    before_ids: pa.ChunkedArray = field(default_factory=lambda: pa.chunked_array([], pa.string()))
-    last_ids: frozenset[str] = frozenset()
-    before_origin: str = ""
+    before: Snapshot
 
     def count(self, state: str) -> int:
         """Count the rows of a state; customers for ``absent``, ``newly_absent`` and ``held``."""
-        if state == "absent":
-            return len(self.absent)
-        if state == "newly_absent":
-            return int(self.absent["newly"].sum())
-        if state == "held":
-            return len(self.delivery.held)
-        return int((self.states == state).sum())
+        n_newly_absent = int(self.absent["newly"].sum())
+        customers = {"absent": len(self.absent), "newly_absent": n_newly_absent, "held": len(self.delivery.held)}
+        return customers[state] if state in customers else int((self.states == state).sum())
 
     n_added = _counted("added", "Rows of customers that were never sent.")
     n_changed = _counted("changed", "Rows with a newer time and another attribute.")
-    n_touched = _counted("touched", "Rows with a newer time and nothing else.")
-    n_restated = _counted("restated", "Rows of a version that was sent already, with another attribute.")
-    n_backdated = _counted("backdated", "Rows older than the newest version sent.")
     n_unchanged = _counted("unchanged", "Rows that were sent before as they are.")
     n_absent = _counted("absent", "Customers before that this delivery lacks.")
     n_newly_absent = _counted("newly_absent", "Absent customers that were in the last delivery.")
-    n_held = _counted("held", "Customers whose rows are quarantined.")
     n_duplicate_keys = _counted("duplicate_key", "Rows whose key is in another row too.")
 
     def rows(self, *states: str) -> pd.DataFrame:
@@ -117,25 +104,14 @@ class Diff(Result):
             for s in (*STATES, "absent", "held")
             if self.count(s) or s in SENT
         )
-        return f"{plural(len(self.states), 'row')}: {counts} · {self.label}"
+        return f"{plural(len(self.states), 'row')}: {counts} · {self.before.label}"
 
     def body(self) -> str:
         """Give the counts, the changed fields, the added and absent customers as an HTML fragment."""
         parts = [
             heading(f"What {self.delivery.source} changes", level=3),
-            badges(
-                [
-                    (self.n_added, "added", "good"),
-                    (self.n_changed, "changed", "good"),
-                    *((self.count(s), s.replace("_", " "), "warn") for s in STATES[2:5]),
-                    (self.n_unchanged, "unchanged", "calm"),
-                    *((self.count(s), s.replace("_", " "), "bad") for s in STATES[6:]),
-                    (self.n_absent, "absent", "warn"),
-                    (self.n_newly_absent, "newly absent", "warn"),
-                    (self.n_held, "held", "bad"),
-                ]
-            ),
-            paragraph(self.label, soft=True),
+            badges((self.count(s), s.replace("_", " "), tone) for tone, states in _TONES.items() for s in states),
+            paragraph(self.before.label, soft=True),
         ]
         if len(self.fields):
             parts += [heading("Changed fields"), frame_table(self.fields)]
@@ -151,8 +127,7 @@ class Diff(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Give the counts."""
-        states = ("added", "changed", "touched", "restated", "backdated", "unchanged", "absent", "newly_absent", "held")
-        return {state: self.count(state) for state in states} | {
+        return {state: self.count(state) for state in (*STATES[:6], "absent", "newly_absent", "held")} | {
             "duplicate_keys": self.n_duplicate_keys,
             "null_keys": self.count("null_key"),
             "changed_fields": len(self.fields),
@@ -187,35 +162,28 @@ def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:
     """
     if isinstance(after, Snapshot) and (isinstance(before, pd.DataFrame) or hasattr(before, "delivery")):
         raise InputError("diff takes what was sent before first: diff(snapshot, delivery). Swap the two arguments.")
-    if isinstance(before, Snapshot):
-        columns = before.versions.schema
-    elif isinstance(before, pd.DataFrame):
+    if isinstance(before, pd.DataFrame):
         require_key(before)
-        columns = CUSTOMER.arrow_schema()
-    else:
+    elif not isinstance(before, Snapshot):
         raise wrong_kind(before, "a snapshot", "Ledger.of().snapshot()")
+    columns = before.versions.schema if isinstance(before, Snapshot) else CUSTOMER.arrow_schema()
     delivery = as_delivery(after, columns=tuple(columns.names))
     frame = delivery.frame
     for name in delivery.given:  # a custom attribute that was not sent before
         if name not in columns.names:
             columns = columns.append(pa.field(name, _arrow_type(frame[name])))
     rows = _typed(frame, columns, "The delivery")
-    if isinstance(before, Snapshot):
-        versions = pa.concat_tables([before.versions, columns.empty_table()], promote_options="default")
-        version, last_ids = before.version, before.last_keys or frozenset()
-        label, origin = before.label, before.origin
-    else:
-        versions, version, last_ids = _typed(before, columns, "The table before"), None, frozenset()
-        label, origin = "compared with a frame", ""
-    found = compare(versions, rows, given=delivery.given)
-    states = pd.Series(pd.Categorical.from_codes(found.codes, dtype=pd.CategoricalDtype(list(STATES))), frame.index)
-    fields = found.fields.rename(columns={"place": "source_row"})
+    if isinstance(before, pd.DataFrame):
+        before = Snapshot(before, _typed(before, columns, "The table before"), None, None, "compared with a frame")
+    versions = pa.concat_tables([before.versions, columns.empty_table()], promote_options="default")
+    codes, fields, absent, filled = compare(versions, rows, given=delivery.given)
+    states = pd.Series(pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(STATES))), frame.index)
+    fields = fields.rename(columns={"place": "source_row"})
     fields["source_row"] = frame.index.to_numpy()[fields["source_row"]]
-    absent = found.absent[~found.absent[ID].isin(delivery.held) & (delivery.kind == "full")]
-    absent = absent.reset_index(drop=True).assign(newly=lambda f: f[ID].isin(last_ids))
-    filled = frame.assign(**{c: texts.set_axis(frame.index) for c, texts in found.filled.items()})
-    filled_delivery = replace(delivery, frame=filled)
-    return Diff(filled_delivery, states, fields, absent, label, version, versions[ID], last_ids, origin)
+    absent = absent[~absent[ID].isin(delivery.held) & (delivery.kind == "full")].reset_index(drop=True)
+    absent["newly"] = absent[ID].isin(before.last_keys or ())
+    filled_frame = frame.assign(**{c: texts.set_axis(frame.index) for c, texts in filled.items()})
+    return Diff(replace(delivery, frame=filled_frame), states, fields, absent, before)
 
 
 def _arrow_type(cells: pd.Series[Any]) -> pa.DataType:

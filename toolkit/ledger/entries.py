@@ -79,15 +79,13 @@ def entry_schema(resource: Resource) -> pa.Schema:
     )
 
 
-ENTRY = entry_schema(CUSTOMER)
-
-
 def rows_of(schema: pa.Schema, n: int, /, **columns: Any) -> pa.Table:
     """Return rows of this schema: arrays as they are, single values repeated, other columns null.
 
     Examples
     --------
-    >>> rows_of(ENTRY, 2, entry=SEEDED, position=pa.array([4, 5])).select(["entry", "position", "push"]).to_pylist()[1]
+    >>> rows = rows_of(entry_schema(CUSTOMER), 2, entry=SEEDED, position=pa.array([4, 5]))
+    >>> rows.select(["entry", "position", "push"]).to_pylist()[1]
     {'entry': 'seeded', 'position': 5, 'push': None}
     """
 

@@ -5,7 +5,6 @@ Nothing is erased. A version that did not arrive after all is *retracted*: with 
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,9 +16,10 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings, current
+from toolkit.display import timestamp
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import LedgerError
-from toolkit.ledger.deliveries import DELIVERY, WITHDRAWN, Claims, Deliveries
+from toolkit.ledger.deliveries import DELIVERY, Deliveries
 from toolkit.ledger.delta import Table, require_usable_folder
 from toolkit.ledger.entries import (
     RETRACTED,
@@ -36,7 +36,7 @@ from toolkit.ledger.entries import (
     versions_of,
 )
 from toolkit.ledger.snapshot import Snapshot
-from toolkit.model import CUSTOMER, Delivery, Resource, typed_frame
+from toolkit.model import CUSTOMER, Resource, typed_frame
 from toolkit.tables import author
 
 
@@ -107,16 +107,11 @@ class Ledger:
             newest = session.table(f"""SELECT {quoted(*self.resource.names)} FROM versions
                 QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1
                 ORDER BY customer_id""")
-        return Snapshot(
-            typed_frame(newest),
-            versions,
-            version,
-            self._deliveries.last_keys(accepted_by),
-            self.label or f"ledger of target {self.target}",
-            accepted_by,
-            current_on,
-            self.origin if accepted_by is None and current_on is None else f"{self.origin}, a past moment",
-        )
+        moments = {"as of": accepted_by, "valid at": current_on}
+        when = "".join(f" {word} {timestamp(moment)}" for word, moment in moments.items() if moment is not None)
+        label = f"{self.label or f'ledger of target {self.target}'}{when}"
+        last_keys = self.claims.last_keys(accepted_by)
+        return Snapshot(typed_frame(newest), versions, version, last_keys, label, f"{self.origin}{when}")
 
     @property
     def origin(self) -> str:
@@ -225,34 +220,19 @@ class Ledger:
         known = {*entry_schema(self.resource).names}
         return [c for c in self.query("FROM entries LIMIT 0").column_names if c not in known]
 
-    def record_delivery(self, delivery: Delivery, *, push: str, now: datetime) -> None:
-        """Record which customers a delivery had, quarantined ones included; once for each push."""
-        self._deliveries.record(delivery, push=push, now=now, host=socket.gethostname() if self.shared else None)
-
-    def withdraw_delivery(self, push: str) -> None:
-        """Record that a delivery does not count, because nothing of its push was accepted."""
-        self._deliveries.note(push, WITHDRAWN)
-
-    def resume_delivery(self, push: str) -> None:
-        """Record that a push was resumed: its delivery counts and claims the ledger, even if either had ended."""
-        self._deliveries.resume(push)
-
     def deliveries(self) -> pd.DataFrame:
         """Return the recorded deliveries, newest first, without those that were withdrawn."""
-        return self._deliveries.to_frame()
+        return self.claims.to_frame()
 
     @property
-    def claims(self) -> Claims:
-        """Whose turn it is, if analysts share the ledger."""
-        return Claims(self._deliveries, self.shared)
+    def claims(self) -> Deliveries:
+        """The deliveries, and whose turn it is, if analysts share the ledger."""
+        table = Table(self.folder / "deliveries", self.target, DELIVERY, private=not self.shared)
+        return Deliveries(table, self.shared)
 
     @property
     def _entries(self) -> Table:
         return Table(self.folder / "entries", self.target, entry_schema(self.resource), private=not self.shared)
-
-    @property
-    def _deliveries(self) -> Deliveries:
-        return Deliveries(Table(self.folder / "deliveries", self.target, DELIVERY, private=not self.shared))
 
     def _record_by_hand(self, entry: str, rows: pa.Table, reason: str, now: datetime | None, **columns: Any) -> None:
         entries = rows_of(

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.display import Result, badges, frame_table, heading, paragraph, plural, timestamp
+from toolkit.display import Result, frame_table, heading, paragraph, plural
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -22,20 +22,20 @@ class Snapshot(Result):
     versions
         Every version that counts, with the contract's columns; what a diff compares with.
     version
-        The version of the ledger that it was read from; -1 for a ledger without entries.
+        The version of the ledger that it was read from; -1 for a ledger without entries, None for a plain frame.
     last_keys
         Ids in the last full delivery; None if there was none.
+    label
+        The ledger that it was read from, and the moment if it is not now, in words.
     origin
-        The ledger that it was read from, and whether it is of a past moment.
+        The same, to compare with other origins; empty for a plain frame.
     """
 
     frame: pd.DataFrame
     versions: pa.Table
-    version: int
+    version: int | None
     last_keys: frozenset[str] | None
     label: str
-    as_of: pd.Timestamp | None = None
-    valid_at: pd.Timestamp | None = None
     origin: str = ""
 
     @property
@@ -45,30 +45,12 @@ class Snapshot(Result):
 
     def summary(self) -> str:
         """Give the snapshot in one line."""
-        when = "".join(
-            f" {word} {timestamp(moment)}"
-            for word, moment in (("as of", self.as_of), ("valid at", self.valid_at))
-            if moment is not None
-        )
-        return (
-            f"{plural(self.n_customers, 'customer')}, {plural(self.versions.num_rows, 'version')}{when} · {self.label}"
-        )
+        return f"{plural(self.n_customers, 'customer')}, {plural(self.versions.num_rows, 'version')} · {self.label}"
 
     def body(self) -> str:
         """Give the counts and the first customers as an HTML fragment."""
-        return "".join(
-            [
-                heading("Snapshot: what was accepted", level=3),
-                badges(
-                    [
-                        (self.n_customers, ("customer", "customers"), "good"),
-                        (self.versions.num_rows, ("version", "versions"), "calm"),
-                    ]
-                ),
-                paragraph(self.summary(), soft=True),
-                frame_table(self.frame, limit=8),
-            ]
-        )
+        said = [heading("Snapshot: what was accepted", level=3), paragraph(self.summary(), soft=True)]
+        return "".join([*said, frame_table(self.frame, limit=8)])
 
     def to_frame(self) -> pd.DataFrame:
         """Give the customers, one row each."""

@@ -12,18 +12,18 @@ import pyarrow as pa
 
 from toolkit.config import Settings
 from toolkit.display import plural
-from toolkit.engine import Session, quoted
-from toolkit.errors import JournalError, LedgerError, PlanError
+from toolkit.errors import JournalError, LedgerError, PlanError, wrong_kind
 from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER, Contract
-from toolkit.pushing.guards import require_allowed
 from toolkit.pushing.planning import PushPlan
 from toolkit.sending import FATES, Journal, LoadedPush, PushRecord
 from toolkit.vendor import Envelope
 
 
 def require_same_settings(plan: PushPlan, settings: Settings) -> None:
-    """Refuse a plan that was made for another target, or under another contract, than the settings name."""
+    """Refuse what is not a plan, and one for another target, or under another contract, than the settings name."""
+    if not isinstance(plan, PushPlan):
+        raise wrong_kind(plan, "a plan", "plan_push(changes)")
     envelope, contract = plan.envelope, settings.documented
     differing = {
         f"target {plan.target}": plan.target != settings.target,
@@ -35,17 +35,6 @@ def require_same_settings(plan: PushPlan, settings: Settings) -> None:
     }
     if found := ", ".join(what for what, differs in differing.items() if differs):
         raise PlanError(f"The plan was made with {found}, but the settings name another: plan again.")
-
-
-def bound_version(plan: PushPlan, settings: Settings, ledger: Ledger) -> int:
-    """Check the plan against settings, ledger and guards; returns the ledger's version that the push is bound to."""
-    require_same_settings(plan, settings)
-    version = ledger.version
-    require_version(version, version if plan.ledger_version is None else plan.ledger_version)
-    if plan.n_rows:
-        ledger.claims.require_free()  # before the guards: they may have found what another push is sending right now
-        require_allowed(plan.guards)
-    return version
 
 
 def require_version(version: int, planned: int) -> None:
@@ -175,10 +164,6 @@ def require_not_repeated(journal: Journal, plan: PushPlan, ledger: Ledger) -> No
 
 def rows_among(rows: pa.Table, others: pa.Table) -> npt.NDArray[np.bool_]:
     """Return which rows have a key that one of the others has."""
-    found = np.zeros(rows.num_rows, dtype=np.bool_)
-    key = list(CUSTOMER.key)
-    mine = rows.select(key).append_column("place", pa.array(np.arange(rows.num_rows)))
-    with Session({"mine": mine, "others": others.select(key)}) as session:
-        shared = session.table(f"SELECT place FROM mine SEMI JOIN others USING ({quoted(*key)})")
-    found[shared["place"].to_numpy()] = True
-    return found
+    key, places = list(CUSTOMER.key), np.arange(rows.num_rows)
+    mine = rows.select(key).append_column("place", pa.array(places))
+    return np.isin(places, mine.join(others.select(key), key, join_type="left semi")["place"])

@@ -18,7 +18,7 @@ from toolkit.display import plural, timestamp
 from toolkit.engine import Session
 from toolkit.errors import GuardError, PlanError, did_you_mean
 from toolkit.ledger import Diff
-from toolkit.model import ID, TIME, Delivery
+from toolkit.model import ID, TIME
 from toolkit.quality import count_columns, new_forms
 
 ALL = "all"
@@ -56,15 +56,11 @@ class Situation:
     ledger_is_empty: bool
 
     @property
-    def delivery(self) -> Delivery:
-        """The delivery that the rows come from."""
-        return self.changes.delivery
-
-    @property
     def last(self) -> pd.Series[Any] | None:
         """The last delivery that this one is compared with: of the same kind, and among changes only files."""
-        of_kind = self.deliveries["kind"] == self.delivery.kind
-        if self.delivery.kind != "full":  # a correction by hand is newer than any file that follows it
+        kind = self.changes.delivery.kind
+        of_kind = self.deliveries["kind"] == kind
+        if kind != "full":  # a correction by hand is newer than any file that follows it
             of_kind &= self.deliveries["digest"] != ""
         found = self.deliveries[of_kind]
         return found.iloc[0] if len(found) else None
@@ -93,10 +89,7 @@ def chosen_names(given: str | Iterable[str] | None, option: str, noun: str, know
 
 
 def find_guards(
-    situation: Situation,
-    *,
-    allow: str | Iterable[str] | None = (),
-    thresholds: Mapping[str, float] | None = None,
+    situation: Situation, *, allow: str | Iterable[str] | None = (), thresholds: Mapping[str, float] | None = None
 ) -> tuple[Guard, ...]:
     """Return the guards that found something.
 
@@ -158,20 +151,21 @@ def _first(at: Situation, _: float) -> str:
 def _changed(at: Situation, most: float) -> str:
     differs = pc.invert(pc.is_in(at.rows["state"], pa.array(["added", "touched"])))
     n_changed = pc.count_distinct(at.rows[ID].filter(differs)).as_py()
-    n_before = pc.count_distinct(at.changes.before_ids).as_py()
+    n_before = pc.count_distinct(at.changes.before.versions[ID]).as_py()
     return _beyond(n_changed, n_before, most, "customers would change")
 
 
 def _absent(at: Situation, most: float) -> str:
-    return _beyond(at.changes.n_newly_absent, len(at.changes.last_ids), most, "customers of the last delivery are gone")
+    n_last = len(at.changes.before.last_keys or ())
+    return _beyond(at.changes.n_newly_absent, n_last, most, "customers of the last delivery are gone")
 
 
 def _null_column(at: Situation, _: float) -> str:
-    frame = at.delivery.frame
-    if at.delivery.kind != "full" or frame.empty:
+    delivery, fields = at.changes.delivery, at.changes.fields
+    frame = delivery.frame
+    if delivery.kind != "full" or frame.empty:
         return ""
-    nulls = [c for c in at.delivery.given if c in frame.columns and frame[c].isna().all()]
-    fields = at.changes.fields
+    nulls = [c for c in delivery.given if c in frame.columns and frame[c].isna().all()]
     emptied = fields[fields["column"].isin(nulls) & fields["source_row"].isin(at.rows["source_row"].to_numpy())]
     counts = emptied.groupby("column", sort=False).size()
     said = ", ".join(f"{column} (a value in {plural(n, 'row')} before)" for column, n in counts.items())
@@ -179,17 +173,18 @@ def _null_column(at: Situation, _: float) -> str:
 
 
 def _shrunk(at: Situation, least: float) -> str:
-    n_rows, last = at.delivery.n_rows + at.delivery.n_quarantined, at.last
-    if at.delivery.kind != "full" or last is None or n_rows / last["n_rows"] >= least:
+    delivery, last = at.changes.delivery, at.last
+    n_rows = delivery.n_rows + delivery.n_quarantined
+    if delivery.kind != "full" or last is None or n_rows / last["n_rows"] >= least:
         return ""
     return (
-        f"{at.delivery.source} has {plural(n_rows, 'row')}, fewer than {least:.0%} of the "
+        f"{delivery.source} has {plural(n_rows, 'row')}, fewer than {least:.0%} of the "
         f"{last['n_rows']:,} of the last delivery ({last['source_file']})."
     )
 
 
 def _older(at: Situation, _: float) -> str:
-    delivery, last = at.delivery, at.last
+    delivery, last = at.changes.delivery, at.last
     same = at.deliveries[(at.deliveries["digest"] == delivery.digest) & (delivery.digest != "")]
     if len(same):
         seen = same.iloc[0]
@@ -204,10 +199,10 @@ def _older(at: Situation, _: float) -> str:
 
 
 def _id_form(at: Situation, most: float) -> str:
-    added = pc.unique(at.rows.filter(pc.equal(at.rows["state"], "added"))[ID])
-    if not len(at.changes.before_ids) or not len(added):
+    before, added = at.changes.before.versions, pc.unique(at.rows.filter(pc.equal(at.rows["state"], "added"))[ID])
+    if not len(before) or not len(added):
         return ""
-    with Session({"known_": pa.table({ID: at.changes.before_ids}), "added_": pa.table({ID: added})}) as session:
+    with Session({"known_": before.select([ID]), "added_": pa.table({ID: added})}) as session:
         known, new = (count_columns(session, [ID], rows=rows).to_dict("records")[0] for rows in ("known_", "added_"))
     found = new_forms(known, new)
     n_found = round(sum(share for _, share in found) * len(added))

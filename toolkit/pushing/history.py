@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from toolkit.config import Settings, current
-from toolkit.display import Result, badges, frame_table, heading, paragraph, plural, table
+from toolkit.display import Result, frame_table, heading, paragraph, plural
 from toolkit.errors import JournalError
 from toolkit.ledger import Ledger
 from toolkit.pushing.report import PushReport, fate_bar, legend, name_of, report_of
@@ -47,14 +47,12 @@ class Status(Result):
     @property
     def open_push(self) -> str:
         """The push to resume or abandon; empty if there is none."""
-        waiting = self.pushes.loc[self.pushes["state"] == "open", "push"]
-        return str(waiting.iloc[0]) if len(waiting) else ""
+        return "".join(self.pushes.loc[self.pushes["state"] == "open", "push"])  # there is one at most
 
     @property
     def n_waiting(self) -> int:
         """Rows of the open push that are unknown or unsent."""
-        waiting = self.pushes[self.pushes["state"] == "open"]
-        return int(waiting["unknown"].sum() + waiting["unsent"].sum())
+        return waiting_of(self.pushes)
 
     def summary(self) -> str:
         """Say in one line how many customers and pushes there are, and what waits."""
@@ -72,21 +70,10 @@ class Status(Result):
 
     def body(self) -> str:
         """Give the pushes as an HTML fragment."""
-        return "".join(
-            [
-                heading("Status", level=3),
-                badges(
-                    [
-                        (self.n_customers, ("customer", "customers"), "good"),
-                        (self.n_versions, ("version", "versions"), "calm"),
-                        (self.n_waiting, "waiting", "warn"),
-                    ]
-                ),
-                paragraph(self.summary(), soft=True),
-                frame_table(self.pushes) if len(self.pushes) else table([], []),
-                *([heading("All targets"), frame_table(self.targets)] if len(self.targets) > 1 else []),
-            ]
-        )
+        parts = [heading("Status", level=3), paragraph(self.summary(), soft=True), frame_table(self.pushes)]
+        if len(self.targets) > 1:
+            parts += [heading("All targets"), frame_table(self.targets)]
+        return "".join(parts)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the pushes."""
@@ -125,6 +112,11 @@ def pushes_of(journal: Journal) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def waiting_of(pushes: pd.DataFrame) -> int:
+    """Count the rows of an open push that are unknown or unsent."""
+    return int(pushes.loc[pushes["state"] == "open", ["unknown", "unsent"]].to_numpy().sum())
+
+
 def targets_of(folder: Path, *, clock: Callable[[], datetime]) -> pd.DataFrame:
     """Return one row for each target that has a journal in `folder`; a damaged one does not hide the others."""
     rows: list[tuple[str, int, str, str, str, int, str]] = []
@@ -132,13 +124,11 @@ def targets_of(folder: Path, *, clock: Callable[[], datetime]) -> pd.DataFrame:
         target = path.parent.name
         try:
             with Journal(path.parent, target, clock=clock) as journal:
-                pushes = pushes_of(journal)
+                pushes, note = pushes_of(journal), ""
         except JournalError as error:
-            rows.append((target, 0, "", "", "", 0, str(error)))
-            continue
+            pushes, note = pd.DataFrame(columns=COLUMNS), str(error)
         last = pushes[["push", "opened_at", "state"]].head(1).to_numpy().ravel().tolist() or ["", "", ""]
-        waiting = int(pushes.loc[pushes["state"] == "open", ["unknown", "unsent"]].to_numpy().sum())
-        rows.append((target, len(pushes), *last, waiting, ""))
+        rows.append((target, len(pushes), *last, waiting_of(pushes), note))
     columns = ["target", "pushes", "last_push", "opened_at", "state", "waiting", "note"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -157,20 +147,10 @@ class PushHistory(Result):
     frame: pd.DataFrame
     label: str
 
-    @property
-    def n_pushes(self) -> int:
-        """The number of pushes."""
-        return len(self.frame)
-
-    @property
-    def n_accepted(self) -> int:
-        """Rows that were accepted, of all pushes."""
-        return int(self.frame["accepted"].sum())
-
     def summary(self) -> str:
         """Say the counts in one line."""
-        n_pushes = plural(self.n_pushes, "push", "pushes")
-        return f"{n_pushes}, {plural(self.n_accepted, 'row')} accepted · {self.label}"
+        n_pushes, n_accepted = plural(len(self.frame), "push"), plural(int(self.frame["accepted"].sum()), "row")
+        return f"{n_pushes}, {n_accepted} accepted · {self.label}"
 
     def body(self) -> str:
         """Give a bar for each push, as long as it has rows, in the colours of the fates."""

@@ -312,7 +312,7 @@ def plan_push(
     included = chosen_names(include, "include", "state that can be included", INCLUDABLE)
     wanted = [*SENT, *included]
     envelope, ledger = Envelope(chosen.documented, chosen.solution, chosen.operation), Ledger.of(chosen)
-    if changes.before_origin not in ("", ledger.origin):
+    if changes.before.origin not in ("", ledger.origin):
         raise PlanError(
             f"The diff does not compare with what {chosen.label} holds now, but with another target, ledger or moment: "
             "diff with Ledger.of(settings).snapshot() of the same settings. Nothing was planned."
@@ -326,7 +326,7 @@ def plan_push(
     rows = _rows(changes, wanted, envelope.contract.resource)
     batches = envelope.batches(rows)
     address = chosen.url()
-    bound_to = (chosen.target, address, chosen.contract, chosen.operation, changes.before_version)
+    bound_to = (chosen.target, address, chosen.contract, chosen.operation, changes.before.version)
     left_out = {s: changes.count(s) for s in (*STATES, "absent", "held") if s not in wanted}
     situation = Situation(
         changes, rows, ledger.deliveries(), "" if chosen.local else chosen.host, ledger_is_empty=ledger.version < 0
@@ -340,7 +340,7 @@ def plan_push(
         target=chosen.target,
         label=chosen.label,
         address=address,
-        ledger_version=changes.before_version,
+        ledger_version=changes.before.version,
         changes=changes,
         guards=find_guards(situation, allow=allow, thresholds=thresholds),
     )

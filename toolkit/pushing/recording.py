@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.errors import JournalError, LedgerError, OpenPushError, PlanError
-from toolkit.ledger import ACCEPTED, Ledger, entry_schema, rows_of
+from toolkit.ledger import ACCEPTED, WITHDRAWN, Ledger, entry_schema, rows_of
 from toolkit.pushing.checks import require_same_columns, require_version
 from toolkit.sending import SETTLED, Journal, LoadedPush, PushRecord, Receipt
 
@@ -36,7 +36,7 @@ class Recorder:
         """Record the delivery of a push in the ledger, unless that was done before."""
         delivery = self.journal.kept.delivery(record)
         if delivery is not None:
-            self.ledger.record_delivery(delivery, push=record.id, now=datetime.fromisoformat(record.opened_at))
+            self.ledger.claims.record(delivery, push=record.id, now=datetime.fromisoformat(record.opened_at))
             self.journal.kept.drop_delivery(record.id)
 
     def start(self, push: LoadedPush) -> None:
@@ -63,7 +63,7 @@ class Recorder:
         claimed = claims.claimed_at(record.id)
         claims.require_free(but_for=record.id, since=claimed)
         self.delivery(record)
-        self.ledger.resume_delivery(record.id)
+        claims.resume(record.id)
         if claimed is None:  # claim first, then look: of two that resume at once, not both send
             try:
                 claims.require_free(but_for=record.id)
@@ -126,7 +126,7 @@ class Recorder:
         """Close a push whose rest is not sent; its delivery counts only if a row of it arrived, or may have."""
         # An older journal may not know what arrived; the ledger does.
         if not push.taken and self.ledger.recorded_through(push.record.id) < 0:
-            self.ledger.withdraw_delivery(push.record.id)
+            self.ledger.claims.note(push.record.id, WITHDRAWN)
         self._close(push.record, "abandoned")
 
     def close_if_done(self, push: LoadedPush) -> None:

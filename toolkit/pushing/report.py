@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toolkit.display import Markup, Result, badge, escape, frame_table, heading, paragraph, plural
+from toolkit.display import Markup, Result, Tone, badge, escape, frame_table, heading, paragraph, plural
 from toolkit.errors import wrong_kind
 from toolkit.model import CUSTOMER, TIME, Delivery, typed_frame
 from toolkit.quality import write_review_sheet
 from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush
 
-_COLOURS = {"accepted": "good", "refused": "bad", "unknown": "warn", "unsent": "soft"}
+_TONES: dict[Fate, Tone] = {"accepted": "good", "refused": "bad", "unknown": "warn", "unsent": "calm"}
 BAR_PX = 240
 
 
@@ -36,7 +36,7 @@ def fate_bar(counts: Mapping[str, int], *, share: float = 1.0) -> Markup:
     total = sum(counts.get(fate, 0) for fate in FATES)
     parts = "".join(
         f'<i style="display:block;height:10px;min-width:2px;width:{counts[fate] / total:.0%};'
-        f'background:var(--tk-{_COLOURS[fate]})"></i>'
+        f'background:var(--tk-{_TONES[fate]},var(--tk-soft))"></i>'
         for fate in FATES
         if counts.get(fate)
     )
@@ -50,8 +50,7 @@ def fate_bar(counts: Mapping[str, int], *, share: float = 1.0) -> Markup:
 
 def legend() -> Markup:
     """Render a legend of the colours in `fate_bar`."""
-    tones = {"soft": "calm"}
-    return Markup("".join(badge(fate, tone=tones.get(c, c)) for fate, c in _COLOURS.items()))  # type: ignore[arg-type]  # each is a tone
+    return Markup("".join(badge(fate, tone=tone) for fate, tone in _TONES.items()))
 
 
 def verdict(counts: Mapping[str, int], *, dry_run: bool = False) -> str:
@@ -278,7 +277,6 @@ class PushReport(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Give the counts, and the keys and reasons of the first 1,000 refused and the first 1,000 unknown rows."""
-        refused = self.refused.head(MAX_LISTED).astype({TIME: "str"})
         return {
             "plan": self.plan,
             "push": self.push,
@@ -291,7 +289,7 @@ class PushReport(Result):
             "attempts": self.n_attempts,
             "allowed": list(self.allowed),
             "unknown_rows": self.unknown.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
-            "refusals": refused.to_dict("records"),
+            "refusals": self.refused.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
         }
 
 
@@ -338,10 +336,8 @@ def report_of(push: LoadedPush, *, state: str = "", stopped: str = "") -> PushRe
         state=state or record.state,
         n_batches=record.n_batches,
         n_attempts=len(push.attempts),
-        n_left_out=facts["n_left_out"],
-        n_quarantined=facts["n_quarantined"],
         origin=origin,
-        operation=facts["operation"],
+        **{name: facts[name] for name in ("n_left_out", "n_quarantined", "operation")},
         allowed=tuple(facts.get("allowed", ())),
         stopped=stopped,
         attempts=push.attempts.drop(columns=["id", "answer"]).assign(**times),

@@ -23,31 +23,22 @@ import pyarrow as pa
 
 from toolkit.config import Settings, current
 from toolkit.display import plural
-from toolkit.errors import InputError, JournalError, SchemaWarning, StoppedError, wrong_kind
+from toolkit.errors import InputError, JournalError, SchemaWarning, StoppedError
 from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER
 from toolkit.pushing.checks import (
-    bound_version,
     envelope_of,
     require_not_repeated,
     require_resumable,
     require_same_settings,
+    require_version,
     rows_among,
 )
 from toolkit.pushing.guards import require_allowed
 from toolkit.pushing.planning import PushPlan, as_dry_run
 from toolkit.pushing.recording import Recorder
 from toolkit.pushing.report import PushReport, report_of
-from toolkit.sending import (
-    FATES,
-    OVERTAKEN,
-    Journal,
-    LoadedPush,
-    Pace,
-    Receipt,
-    Sender,
-    only_pusher,
-)
+from toolkit.sending import FATES, OVERTAKEN, Journal, LoadedPush, Pace, Receipt, Sender, only_pusher
 from toolkit.vendor import Client, ask_schema, connected, pace_folder
 
 
@@ -88,16 +79,20 @@ def push(
         If it stopped before its end; its `report` says what was done. If the vendor took a row, or may have, `resume`
         continues the push; else the push is closed, and the plan can be pushed again.
     """
-    _require_plan(plan)
+    chosen, pace = current(settings), pace or Pace()
+    require_same_settings(plan, chosen)
     if not isinstance(reason, str):  # the ledger would refuse it, after the rows were sent
         raise InputError(f"The reason of a push is a text, not {type(reason).__name__}. Nothing was sent.")
-    chosen, pace = current(settings), pace or Pace()
     with alone(chosen, pace) as journal:
         journal.refuse_if_open()
         ledger = Ledger.of(chosen)
         recorder = Recorder(journal, ledger)
         recorder.settled()
-        version = bound_version(plan, chosen, ledger)
+        version = ledger.version
+        require_version(version, version if plan.ledger_version is None else plan.ledger_version)
+        if plan.n_rows:
+            ledger.claims.require_free()  # first: the guards may have found what another push is sending right now
+            require_allowed(plan.guards)
         require_not_repeated(journal, plan, ledger)
         # Without a token there is no client, and no push is opened.
         with connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:
@@ -194,7 +189,6 @@ def dry_run(
     StoppedError
         If it stopped before its end; its `report` says what was checked.
     """
-    _require_plan(plan)
     chosen, pace = current(settings), pace or Pace()
     require_same_settings(plan, chosen)
     if plan.n_rows:
@@ -209,11 +203,6 @@ def dry_run(
             stopped = stop
         push = journal.load(push.record.id, rows=push.rows)
         return _reported(report_of(push, state="dry run", stopped=str(stopped or "")), stopped)
-
-
-def _require_plan(plan: PushPlan) -> None:
-    if not isinstance(plan, PushPlan):
-        raise wrong_kind(plan, "a plan", "plan_push(changes)")
 
 
 def _without_overtaken(journal: Journal, push: LoadedPush, ledger: Ledger) -> LoadedPush:

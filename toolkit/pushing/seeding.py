@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import pyarrow as pa
-
 from toolkit.config import Settings, current
 from toolkit.display import plural
 from toolkit.engine import to_arrow
@@ -74,7 +72,6 @@ def seed(
             f"The ledger of target {ledger.target} already has entries: give beside_entries=True to add older "
             "customers to them. Nothing was entered."
         )
-    rows = to_arrow(report.good, ledger.resource.arrow_schema())
-    rows = rows.append_column("source_row", pa.array(report.good.index, type=pa.int64()))
+    rows = to_arrow(report.good, ledger.resource.arrow_schema(), index="source_row")
     ledger.record_seeding(rows, source=delivery.source, reason=reason, now=now)
     return int(rows.num_rows)

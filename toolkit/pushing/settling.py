@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from toolkit.config import Settings, current
 from toolkit.errors import InputError
-from toolkit.ledger import Ledger
+from toolkit.ledger import Ledger, required
 from toolkit.model import ID
 from toolkit.pushing.checks import require_recent, require_same_columns
 from toolkit.pushing.recording import Recorder
@@ -57,8 +57,7 @@ def settle(
         If the push was begun with other custom attributes than the settings list.
     """
     name = name_of(push)
-    if not (isinstance(reason, str) and reason.strip()):
-        raise InputError("settle() takes a reason: how it is known what became of the rows.")
+    required(reason, "What became of the rows", error=InputError)
     chosen = current(settings)
     with alone(chosen, pace or Pace()) as journal:
         loaded, ledger = journal.load(name), Ledger.of(chosen)
