@@ -29,7 +29,7 @@ from data.make_deliveries import customer_table, write_large_csv
 from toolkit.engine.duckdb import to_arrow
 from toolkit.ledger.diffing import diff
 from toolkit.model.contract import CUSTOMER
-from toolkit.model.encoding import encode
+from toolkit.model.json_rows import encode
 from toolkit.model.schema import Customer
 from toolkit.quality.profiling import profile
 from toolkit.quality.validation import validate

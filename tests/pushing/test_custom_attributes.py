@@ -39,7 +39,7 @@ from toolkit.model.attributes import RESERVED, CustomAttribute
 from toolkit.model.contract import APRIL_2026, CUSTOMER, Column
 from toolkit.model.delivery import Delivery
 from toolkit.model.dtypes import DTYPES, cast_column
-from toolkit.model.encoding import encode
+from toolkit.model.json_rows import encode
 from toolkit.pushing.history import status
 from toolkit.pushing.planning import PushPlan, plan_push
 from toolkit.pushing.report import REFUSAL_COLUMNS

@@ -16,7 +16,7 @@ from toolkit.engine.duckdb import to_arrow
 from toolkit.errors import PlanError
 from toolkit.ledger.diffing import diff
 from toolkit.model.contract import APRIL_2026, CURRENT, CUSTOMER
-from toolkit.model.encoding import encode
+from toolkit.model.json_rows import encode
 from toolkit.model.schema import empty_frame
 from toolkit.pushing.planning import as_dry_run, plan_push, require_digest
 from toolkit.vendor.batches import Envelope

@@ -26,8 +26,8 @@ import pyarrow as pa
 from toolkit.display import Result, Tone, badges, frame_table, heading, paragraph, plural
 from toolkit.engine import to_arrow
 from toolkit.errors import InputError, wrong_kind
-from toolkit.ledger.comparison import STATES, compare
 from toolkit.ledger.snapshot import Snapshot
+from toolkit.ledger.states import STATES, compare
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, as_delivery, require_key
 
 SENT = ("added", "changed")

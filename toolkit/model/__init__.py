@@ -29,7 +29,7 @@ from toolkit.model.delivery import (
     require_key,
 )
 from toolkit.model.dtypes import Unread, cast_column, cast_frame, to_series, typed_frame
-from toolkit.model.encoding import EncodedRows, encode, is_oversized, max_row_bytes, may_be_oversized
+from toolkit.model.json_rows import EncodedRows, encode, is_oversized, max_row_bytes, may_be_oversized
 from toolkit.model.schema import (
     NOT_A_TIME,
     NOT_OF_TYPE,
