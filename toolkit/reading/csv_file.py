@@ -10,8 +10,9 @@ import codecs
 import csv
 import io
 import re
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -32,6 +33,7 @@ DELIMITERS = ",;\t|"
 WINDOW = 1 << 20
 """Characters that are parsed at once."""
 MAX_CELL = 10_000_000
+_CSV_LIMIT = threading.Lock()
 """The most characters in one cell; a quote that is not closed by then counts as a stray one."""
 MAX_RECORD = 4 * MAX_CELL
 MAX_REREAD = 2_000_000
@@ -71,8 +73,6 @@ def csv_tables(
     ReadingError
         If the file is not text, cannot be decoded, or has no header.
     """
-    # The limit belongs to the process, so it is raised and never lowered.
-    csv.field_size_limit(max(MAX_CELL, csv.field_size_limit()))
     found = read_encoding(path, encoding)
     notes = [found.note]
     lines = _sample_lines(path, found.name, header_row)
@@ -117,6 +117,17 @@ def _delimiter(lines: Sequence[str], header_row: int | None = None) -> tuple[str
     if scores[best][1] < 2:
         return ",", "delimiter , assumed: one column"
     return best, f"delimiter {_shown(best)}, detected"
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let the csv module read cells up to `MAX_CELL`; its limit belongs to the process, so it is put back."""
+    with _CSV_LIMIT:  # a second thread would put back this one's limit, or lose its own
+        before = csv.field_size_limit(MAX_CELL)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
 
 
 def _shown(delimiter: str) -> str:
@@ -201,7 +212,8 @@ class _Records:
             first, self._skipped, self._broken = self._number + 1, [], []
             cells, rest = self._in_bulk(window), ""
             if cells is None:
-                cells, rest = self._carefully(window, at_end=not more)
+                with _long_cells():
+                    cells, rest = self._carefully(window, at_end=not more)
             numbers = np.arange(first, self._number + 1, dtype=np.int64)
             yield cells, np.delete(numbers, np.array(self._skipped, dtype=np.int64) - first), tuple(self._broken)
 
