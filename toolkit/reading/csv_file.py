@@ -33,8 +33,8 @@ DELIMITERS = ",;\t|"
 WINDOW = 1 << 20
 """Characters that are parsed at once."""
 MAX_CELL = 10_000_000
-_CSV_LIMIT = threading.Lock()
 """The most characters in one cell; a quote that is not closed by then counts as a stray one."""
+_CSV_LIMIT = threading.Lock()
 MAX_RECORD = 4 * MAX_CELL
 MAX_REREAD = 2_000_000
 """Lines that may be read again because a quote was not closed; after that, each line is a record of its own."""
