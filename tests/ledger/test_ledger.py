@@ -159,6 +159,21 @@ def test_a_ledger_of_another_target_is_refused(ledger: Ledger) -> None:
         Ledger(ledger.folder, "other").snapshot()
 
 
+def test_a_ledger_in_an_earlier_layout_is_refused_and_left_as_it_is(ledger: Ledger) -> None:
+    folder, rows = ledger.folder / "entries", entries(("A", 1, "one", 1))
+    earlier = ["plan" if name == "push" else name for name in rows.column_names]
+    write_deltalake(str(folder), rows.rename_columns(earlier), name="acme")
+    for call in (
+        ledger.snapshot,
+        ledger.pushes,
+        lambda: ledger.history("A"),
+        lambda: ledger.record(entries(("A", 2, "two", 2)), push="p", through=0),
+    ):
+        with pytest.raises(LedgerError, match=r"layout of an earlier version.*TOOLKIT_LEDGER, and seed"):
+            call()
+    assert len(list(folder.glob("*.parquet"))) == 1
+
+
 def test_a_ledger_with_a_damaged_log_is_refused(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "one", 1)), push="p", through=0)
     log = next((ledger.folder / "entries" / "_delta_log").glob("*.json"))

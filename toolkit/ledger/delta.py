@@ -171,7 +171,12 @@ class Table:
         return table
 
     def _require_columns(self, columns: pa.Schema) -> None:
-        """Refuse a table with a column of another data type, which would change values."""
+        """Refuse a table of another layout, and one with a column of another data type, which would change values."""
+        if not {"push", VERSION} <= set(columns.names):
+            raise LedgerError(
+                f"The ledger in {self.path} has the layout of an earlier version of the toolkit: choose a new folder "
+                "with TOOLKIT_LEDGER, and seed it with the customers that the vendor has."
+            )
         wanted = {field.name: field.type for field in self.schema}
         differing = [
             f"{field.name} as {kind_of(field.type)}, not {kind_of(wanted[field.name])}"
