@@ -223,7 +223,7 @@ def test_a_second_resource_of_the_same_shape_is_one_more_entry() -> None:
         (Column("merchant_id", nullable=False, key=True), Column("updated_at", "datetime", nullable=False, key=True),
          Column("merchant_name"), Column("merchant_category"), Column("merchant_subcategory")),
     )  # fmt: skip
-    contract = Contract("m", "the contract page", CURRENT.base_url, "objects", merchant, 2_000, 1_000_000,
+    contract = Contract("m", CURRENT.base_url, "objects", merchant, 2_000, 1_000_000,
                         dry_run=True, affixes_required=False)  # fmt: skip
     assert contract.url("https://h", prefix="QP_") == "https://h/api/v2/objects/QP_MERCHANT"
     assert (merchant.key, merchant.attributes[0]) == (("merchant_id", "updated_at"), "merchant_name")
