@@ -134,11 +134,9 @@ class Contract:
     dry_run: bool
     affixes_required: bool
     max_requests_per_s: int = 50
-    operations: tuple[Operation, ...] = ("UPSERT", "APPEND")
     token_variables: tuple[str, ...] = ("PEAK_AUTH_TOKEN", "API_KEY")
     failed_field: str = "failed"
     first_index: int = 0
-    schema_path: str = "/api/v2/schema?solutionName={solution}"
     attribute_path: str = "/api/v2/schema/{name}/add-attribute"
     attribute_field: str = "columnName"
 
@@ -188,7 +186,7 @@ class Contract:
 
     def schema_call(self, solution: str) -> str:
         """Return the path that gives the tables and columns of a solution."""
-        return self.schema_path.format(solution=quote(solution, safe=""))
+        return "/api/v2/schema?solutionName=" + quote(solution, safe="")
 
     def attribute_call(self, solution: str, table: str, column: Column, *, required: bool = False) -> tuple[str, bytes]:
         """Return the path and the body that create a custom attribute; the vendor writes its name in upper case.
