@@ -121,10 +121,6 @@ class Sandbox:
         self._store.flush()
         return self._store.table(name)
 
-    def failed_rows(self, name: str = TABLE) -> pd.DataFrame:
-        """Return ``<table>_failed_rows``: the rows that did not pass, and why."""
-        return self._store.failed_rows(name)
-
     def requests(self) -> pd.DataFrame:
         """Return the log: when, method, path, status, rows, digest of the body."""
         return self._store.requests()

@@ -151,9 +151,7 @@ class Vendor:
             # An optional column that a row leaves out gets its default; one that is null stays null.
             defaults = {a.name: a.default for a in attributes.values()}
             good = [{**defaults, **row} for n, row in enumerate(lowered) if not all_fail and n not in faults]
-            now = self._clock()
-            self._store.buffer(name, operation, good, now)
-            self._store.fail(name, [(f.code, f.category, f.message, lowered[n]) for n, f in faults.items()], now)
+            self._store.buffer(name, operation, good, self._clock())
         return self._json({"failed": [self._entry(n, rows[n], fault) for n, fault in faults.items()]}, status=status)
 
     def _entry(self, place: int, row: Any, fault: Fault) -> Any:
