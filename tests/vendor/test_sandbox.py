@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -262,10 +263,9 @@ def test_the_other_assumptions(wall: Wall) -> None:
 
 
 def test_every_assumption_is_listed_with_its_meaning() -> None:
-    listed = Assumptions().to_frame()
-    assert set(listed.index) == {f.name for f in fields(Assumptions)}
-    assert listed["means"].str.len().gt(10).all()
-    assert "partial_status" in Sandbox()._repr_html_()
+    listed = (Assumptions.__doc__ or "").partition("Attributes")[2]
+    named = re.findall(r"^    (\w+)\n        [A-Z]", listed, re.MULTILINE)
+    assert named == [*(f.name for f in fields(Assumptions)), "SandboxError"]
 
 
 def test_what_was_accepted_is_one_file_that_outlives_it(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ checks the other. What the pages leave open is a listed assumption that can be s
 
 from __future__ import annotations
 
-import html
 import os
 import shutil
 import tempfile
@@ -134,6 +133,3 @@ class Sandbox:
     def __repr__(self) -> str:
         where = self._server.url if self._server else "not running"
         return f"<Sandbox: {where}, contract {self.vendor.contract}, data in {self.folder}>"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.vendor.assumptions.to_frame().to_html()}"
