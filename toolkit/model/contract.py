@@ -29,6 +29,7 @@ _ARROW = {
     "boolean": pa.bool_(),
     "date": pa.date32(),
 }
+"""The Arrow types, which carry each data type without loss."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,6 @@ class Column:
     min_length: int | None = None
     max_length: int | None = None
     default: Any = None
-
-    @property
-    def arrow(self) -> pa.DataType:
-        """The Arrow type that carries the column without loss."""
-        return _ARROW[self.kind]
 
 
 def kind_of(arrow: pa.DataType) -> str:
@@ -98,7 +94,7 @@ class Resource:
 
     def arrow_schema(self) -> pa.Schema:
         """Return the explicit Arrow schema: a null column keeps its type."""
-        return pa.schema([pa.field(c.name, c.arrow) for c in self.columns])
+        return pa.schema([pa.field(c.name, _ARROW[c.kind]) for c in self.columns])
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,6 @@ class Sandbox:
         contract: str = "2026-04",
         assumptions: Assumptions | None = None,
         clock: Callable[[], float] = time.time,
-        host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         for given, kind, wanted, call in (
@@ -80,7 +79,7 @@ class Sandbox:
         self._store = Store(self.folder / "sandbox.sqlite")
         token = token or os.environ.get("PEAK_AUTH_TOKEN") or "sandbox"
         self.vendor = Vendor(self._store, token=token, contract=contract, assumptions=assumptions, clock=clock)
-        self._host, self._port = host, port
+        self._port = port
         self._server: Server | None = None
 
     @property
@@ -99,7 +98,7 @@ class Sandbox:
     def start(self) -> Self:
         """Start to listen."""
         if self._server is None:
-            self._server = Server(self.vendor, host=self._host, port=self._port)
+            self._server = Server(self.vendor, port=self._port)
         return self
 
     def stop(self) -> None:
