@@ -19,7 +19,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from toolkit.cli.demo import run_demo
+from toolkit.cli.demo import demo
 from toolkit.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -51,11 +51,10 @@ def test_a_notebook_is_a_story_in_short_cells_without_outputs(name: str) -> None
     assert not any("settings=" in c.source for c in code)
 
 
-def test_the_demo_describes_the_main_job_and_runs_every_notebook(tmp_path: Path) -> None:
-    lines: list[str] = []
-    run_demo(tmp_path / "demo", say=lines.append)
-    story = "\n".join(lines)
-    assert "target sandbox · 127.0.0.1" in lines[0]
+def test_the_demo_describes_the_main_job_and_runs_every_notebook(tmp_path: Path, capsys) -> None:
+    demo(folder=tmp_path / "demo")
+    story = capsys.readouterr().out
+    assert "target sandbox · 127.0.0.1" in story.splitlines()[0]
     for words in ("First delivery", "1 refused", "DI_E_00017 price list is not known", "Second delivery", "39 accepted",
                   "no push is open", "1 entry in the ledger, from 2026-10-01_customers.xlsx"):  # fmt: skip
         assert words in story
@@ -77,7 +76,7 @@ def test_a_demo_empties_only_a_folder_that_a_demo_created(tmp_path: Path) -> Non
     (tmp_path / "precious.txt").write_text("mine", encoding="utf-8")
     for place in (tmp_path, tmp_path / "precious.txt"):
         with pytest.raises(InputError, match="name a new folder"):
-            run_demo(place, say=lambda line: None)
+            demo(folder=place)
     assert (tmp_path / "precious.txt").read_text(encoding="utf-8") == "mine"
 
 

@@ -16,71 +16,38 @@ from typing import TYPE_CHECKING
 from toolkit.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from toolkit.config import Settings, use
-    from toolkit.ledger import Ledger, diff
-    from toolkit.model import Contract, CustomAttribute, Customer
-    from toolkit.pushing import (
-        abandon,
-        dry_run,
-        plan_correction,
-        plan_push,
-        push,
-        push_history,
-        push_report,
-        repush,
-        resume,
-        revert,
-        settle,
-        status,
-    )
-    from toolkit.quality import (
-        apply_patch,
-        correct,
-        drift,
-        patch_between,
-        preview_corrections,
-        profile,
-        read_patch,
-        read_review_sheet,
-        validate,
-    )
-    from toolkit.reading import Mapping, read_customers, suggest_mapping
-    from toolkit.vendor import Sandbox, check_schema
+    from toolkit.config import Settings as Settings
+    from toolkit.config import use as use
+    from toolkit.ledger import Ledger as Ledger
+    from toolkit.ledger import diff as diff
+    from toolkit.model import Contract as Contract
+    from toolkit.model import CustomAttribute as CustomAttribute
+    from toolkit.model import Customer as Customer
+    from toolkit.pushing import abandon as abandon
+    from toolkit.pushing import dry_run as dry_run
+    from toolkit.pushing import plan_correction as plan_correction
+    from toolkit.pushing import plan_push as plan_push
+    from toolkit.pushing import push as push
+    from toolkit.pushing import push_history as push_history
+    from toolkit.pushing import push_report as push_report
+    from toolkit.pushing import repush as repush
+    from toolkit.pushing import resume as resume
+    from toolkit.pushing import revert as revert
+    from toolkit.pushing import settle as settle
+    from toolkit.pushing import status as status
+    from toolkit.quality import apply_patch as apply_patch
+    from toolkit.quality import correct as correct
+    from toolkit.quality import drift as drift
+    from toolkit.quality import patch_between as patch_between
+    from toolkit.quality import preview_corrections as preview_corrections
+    from toolkit.quality import profile as profile
+    from toolkit.quality import read_patch as read_patch
+    from toolkit.quality import read_review_sheet as read_review_sheet
+    from toolkit.quality import validate as validate
+    from toolkit.reading import Mapping as Mapping
+    from toolkit.reading import read_customers as read_customers
+    from toolkit.reading import suggest_mapping as suggest_mapping
+    from toolkit.vendor import Sandbox as Sandbox
+    from toolkit.vendor import check_schema as check_schema
 else:
-    __getattr__, __dir__ = on_first_use(__name__)
-
-__all__ = [
-    "Contract",
-    "CustomAttribute",
-    "Customer",
-    "Ledger",
-    "Mapping",
-    "Sandbox",
-    "Settings",
-    "abandon",
-    "apply_patch",
-    "check_schema",
-    "correct",
-    "diff",
-    "drift",
-    "dry_run",
-    "patch_between",
-    "plan_correction",
-    "plan_push",
-    "preview_corrections",
-    "profile",
-    "push",
-    "push_history",
-    "push_report",
-    "read_customers",
-    "read_patch",
-    "read_review_sheet",
-    "repush",
-    "resume",
-    "revert",
-    "settle",
-    "status",
-    "suggest_mapping",
-    "use",
-    "validate",
-]
+    __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -108,11 +108,8 @@ def wrong_kind(given: object, wanted: str, call: str) -> InputError:
     >>> str(wrong_kind(None, "a snapshot", "Ledger.of().snapshot()"))
     'A snapshot is wanted here, and None was given: Ledger.of().snapshot() gives one.'
     """
-    name = (
-        "None"
-        if given is None
-        else f"{'an' if type(given).__name__[0] in 'AEIOUaeiou' else 'a'} {type(given).__name__}"
-    )
+    kind = type(given).__name__
+    name = "None" if given is None else f"{'an' if kind[0] in 'AEIOUaeiou' else 'a'} {kind}"
     return InputError(f"{wanted[0].upper()}{wanted[1:]} is wanted here, and {name} was given: {call} gives one.")
 
 

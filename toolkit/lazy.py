@@ -12,29 +12,30 @@ from typing import Any
 from toolkit.errors import did_you_mean
 
 
-def on_first_use(face: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return the ``__getattr__`` and the ``__dir__`` of a module (PEP 562).
+def on_first_use(face: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return the ``__getattr__``, the ``__dir__`` (PEP 562) and the ``__all__`` of a module.
 
-    The module imports its names in an ``if TYPE_CHECKING:`` block, for mypy and editors. That block is read here as
-    the list of what is where, so that no second list has to agree with it.
+    The module imports its names in an ``if TYPE_CHECKING:`` block, each as itself: so mypy and editors know that the
+    module offers it (PEP 484). That block is read here as the list of what is where, so that no second list has to
+    agree with it.
 
     Parameters
     ----------
     face
-        The module's ``__name__``; its ``__all__`` is what it offers.
+        The module's ``__name__``.
     """
     module = sys.modules[face]
     statements = ast.walk(ast.parse(inspect.getsource(module)))
-    homes = {a.name: s.module for s in statements if isinstance(s, ast.ImportFrom) and s.module for a in s.names}
+    homes = {a.asname: s.module for s in statements if isinstance(s, ast.ImportFrom) for a in s.names if a.asname}
 
     def resolve(name: str) -> Any:
-        if name not in module.__all__:
-            raise AttributeError(f"module {face!r} has no attribute {name!r}{did_you_mean(name, module.__all__)}")
-        value = getattr(importlib.import_module(homes[name]), name)
+        if name not in homes:
+            raise AttributeError(f"module {face!r} has no attribute {name!r}{did_you_mean(name, homes)}")
+        value = getattr(importlib.import_module(str(homes[name])), name)
         setattr(module, name, value)  # the next use finds it there
         return value
 
-    return resolve, lambda: list(module.__all__)
+    return resolve, lambda: sorted(homes), sorted(homes)
 
 
 class Library:

@@ -9,30 +9,21 @@ from typing import TYPE_CHECKING
 from toolkit.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from toolkit.ledger import Diff, Snapshot
-    from toolkit.model import Delivery
-    from toolkit.pushing import PushHistory, PushPlan, PushReport, Status
-    from toolkit.quality import Correction, Drift, Patch, Patched, Preview, Profile, ValidationReport
-    from toolkit.reading import MappingSuggestion
-    from toolkit.vendor import SchemaCheck
+    from toolkit.ledger import Diff as Diff
+    from toolkit.ledger import Snapshot as Snapshot
+    from toolkit.model import Delivery as Delivery
+    from toolkit.pushing import PushHistory as PushHistory
+    from toolkit.pushing import PushPlan as PushPlan
+    from toolkit.pushing import PushReport as PushReport
+    from toolkit.pushing import Status as Status
+    from toolkit.quality import Correction as Correction
+    from toolkit.quality import Drift as Drift
+    from toolkit.quality import Patch as Patch
+    from toolkit.quality import Patched as Patched
+    from toolkit.quality import Preview as Preview
+    from toolkit.quality import Profile as Profile
+    from toolkit.quality import ValidationReport as ValidationReport
+    from toolkit.reading import MappingSuggestion as MappingSuggestion
+    from toolkit.vendor import SchemaCheck as SchemaCheck
 else:
-    __getattr__, __dir__ = on_first_use(__name__)
-
-__all__ = [
-    "Correction",
-    "Delivery",
-    "Diff",
-    "Drift",
-    "MappingSuggestion",
-    "Patch",
-    "Patched",
-    "Preview",
-    "Profile",
-    "PushHistory",
-    "PushPlan",
-    "PushReport",
-    "SchemaCheck",
-    "Snapshot",
-    "Status",
-    "ValidationReport",
-]
+    __getattr__, __dir__, __all__ = on_first_use(__name__)

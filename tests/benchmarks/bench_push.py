@@ -95,7 +95,7 @@ def send(plan: PushPlan, settings: Settings, envelope: Envelope) -> tuple[float,
         usage, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         sender.run()
         took, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
-        assert journal.fates(record.id)[1].all()
+        assert journal.fates(record)[1].all()
     return took, after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime
 
 

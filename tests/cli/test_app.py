@@ -26,6 +26,7 @@ from tests.support.workbooks import cells_of
 from toolkit import cli
 from toolkit.cli.app import COMMANDS
 from toolkit.config.settings import Settings
+from toolkit.model import CustomAttribute
 from toolkit.pushing.runs import dry_run, push, resume
 from toolkit.reading.mapping import Mapping
 from toolkit.sending.records import FATES
@@ -191,7 +192,7 @@ def test_what_the_analyst_has_to_fix_is_said_in_one_line(
 def test_a_push_says_how_the_columns_differ_before_it_asks(
     run: Run, sandbox: Sandbox, clean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_attribute("region", settings=Settings())
+    add_attribute(CustomAttribute("region"), settings=Settings())
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     code, said, err = run("push", clean)

@@ -304,9 +304,7 @@ def test_a_table_of_no_rows_has_its_columns() -> None:
 
 def test_a_large_csv_holds_the_customer_table_under_canonical_names(tmp_path: Path) -> None:
     path = write_large_csv(tmp_path / "large.csv", 2_000, seed=3)
-    as_text = pyarrow.csv.ConvertOptions(
-        column_types={c.name: c.arrow for c in CUSTOMER.columns}, strings_can_be_null=True
-    )
+    as_text = pyarrow.csv.ConvertOptions(column_types=CUSTOMER.arrow_schema(), strings_can_be_null=True)
     read = pyarrow.csv.read_csv(path, convert_options=as_text)
     pd.testing.assert_frame_equal(read.to_pandas(), customer_table(2_000, seed=3))
     assert 95 < path.stat().st_size / 2_000 < 120  # so that two million rows are 200 MB

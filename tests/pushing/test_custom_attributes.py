@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -96,8 +96,7 @@ class Tenant:
 def tenant(clock: Clock) -> Iterator[Tenant]:
     with Sandbox(clock=lambda: clock.now().timestamp()) as sandbox:
         for a in LISTED:
-            facts = {k: v for k, v in asdict(a).items() if k not in ("name", "data_type")}
-            add_attribute(a.name, a.data_type, **facts, settings=Settings(base_url=sandbox.url))
+            add_attribute(a, settings=Settings(base_url=sandbox.url))
         yield Tenant(sandbox, clock)
 
 

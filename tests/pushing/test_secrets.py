@@ -55,6 +55,7 @@ from toolkit import (
 from toolkit import plan_correction as correct_customers
 from toolkit import push_history as pushes
 from toolkit.errors import ToolkitError
+from toolkit.model.attributes import CustomAttribute
 from toolkit.model.contract import CONTRACTS
 from toolkit.sending.journal import MAX_ANSWER_CHARACTERS
 from toolkit.vendor import Client, add_attribute, client
@@ -184,7 +185,7 @@ def work(run: Run, server: Faulty) -> None:
             run.attempt(lambda: abandon(settings=settings, pace=pace))
     for call in (
         partial(check_schema, settings=settings),
-        partial(add_attribute, "region", settings=settings),
+        partial(add_attribute, CustomAttribute("region"), settings=settings),
     ):
         for fault in echoes(run.token):
             server.faults.append(fault)

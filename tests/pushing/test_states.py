@@ -340,7 +340,8 @@ def keyed(frame: pd.DataFrame) -> dict[Key, str]:
 
 
 def accepted(journal: Journal, push: str, kinds: tuple[str, ...] = ("accepted",)) -> dict[Key, str]:
-    rows, (fates, _) = journal.rows(push).to_pandas(), journal.fates(push)
+    loaded = journal.load(push)
+    rows, fates = loaded.rows.to_pandas(), loaded.fates
     return keyed(rows.loc[pd.Index([FATES[f] for f in fates], dtype=str).isin(kinds)])
 
 

@@ -89,8 +89,8 @@ def test_a_journal_in_memory_makes_no_file(begin, tmp_path: Path, clock) -> None
     push = begin(3)
     with Journal(None, "acme", clock=clock.now) as journal:
         record = journal.open_push(push.plan.new_push())
-        assert journal.rows(record.id).equals(push.journal.rows(push.record.id))
-        assert journal.fates(record.id)[0].tolist() == [3, 3, 3]
+        assert journal.kept.rows(record).equals(push.journal.kept.rows(push.record))
+        assert journal.fates(record)[0].tolist() == [3, 3, 3]
     assert {path.name for path in Path.cwd().glob("*memory*")} == set()
 
 

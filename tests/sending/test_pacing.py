@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from tests.support.clocks import Clock
 from toolkit.config.settings import Settings
 from toolkit.errors import JournalError
+from toolkit.sending.bisection import Bisection
 from toolkit.sending.pacing import Breaker, Limiter, Pace, Retries
-from toolkit.sending.sender import Connections
+from toolkit.sending.sender import Connections, _Batch
 from toolkit.vendor.answers import Answer
 from toolkit.vendor.connection import pace_folder
 
@@ -165,18 +167,18 @@ def test_connections_send_at_once_and_give_back_answers_and_errors() -> None:
             raise ValueError("two")
         return Answer(200, body)
 
-    connections = Connections[int](send)
+    connections = Connections(send)
     for n in range(3):
-        connections.start(n, str(n).encode())
+        connections.start(_Batch(n, Bisection(np.arange(1)), str(n).encode()))
     received = {}
     while len(received) < 3:
-        received |= dict(connections.finished(patience_s=20))
+        received |= {batch.number: answer for batch, answer in connections.finished(patience_s=20)}
     assert isinstance(received.pop(2), ValueError)
     assert received == {0: Answer(200, b"0"), 1: Answer(200, b"1")}
 
 
 def test_connections_without_an_answer_are_not_awaited_too_long() -> None:
-    connections = Connections[int](lambda body: Answer(200))
+    connections = Connections(lambda body: Answer(200))
     assert list(connections.finished(patience_s=0)) == []
     assert list(connections.finished(patience_s=0.01)) == []
 

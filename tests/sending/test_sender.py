@@ -375,7 +375,7 @@ def test_an_interrupt_at_any_statement_loses_no_fate_and_makes_none_up(customers
         push, client, _ = interrupted(at)
         assert not push.journal._db.in_transaction, at
         with Journal(tmp_path / str(at), plan.target, clock=clock.now) as fresh:
-            assert (fresh.fates(push.record.id)[0] == push.journal.fates(push.record.id)[0]).all(), at
+            assert (fresh.fates(push.record)[0] == push.journal.fates(push.record)[0]).all(), at
         known, n_sent = push.fates, sum(client.sizes)
         assert known.get("accepted", 0) + known.get("unknown", 0) == n_sent, at  # what did not leave is not unknown
         assert known.get("accepted", 0) <= n_sent, at

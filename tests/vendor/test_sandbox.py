@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -110,7 +111,7 @@ def test_accepted_rows_wait_in_the_buffer_until_it_is_flushed(wall: Wall) -> Non
         post(sandbox, EXAMPLE)
         assert sandbox._store.table("QP_CUSTOMER_OOTB").empty  # accepted is not yet written
         wall.seconds += 61
-        requests.get(sandbox.url + "/api/v2/schema/solutions", headers=HEADERS, timeout=10)
+        requests.get(sandbox.url + "/api/v2/schema", headers=HEADERS, timeout=10)
         assert len(sandbox._store.table("QP_CUSTOMER_OOTB")) == 1
         post(sandbox, request({**ROW, "customer_id": "B"}))
         assert (sandbox.flush(), sandbox.flush()) == (1, 0)
@@ -156,16 +157,13 @@ def test_more_than_fifty_requests_in_a_second_are_too_many(wall: Wall) -> None:
         ({"colour": "red"}, "DI_E_00005", "structure"),
     ],
 )
-def test_a_row_that_does_not_pass_is_in_failed_and_beside_the_table(
+def test_a_row_that_does_not_pass_is_in_failed_and_not_in_the_table(
     sandbox: Sandbox, wrong: dict[str, Any], code: str, category: str
 ) -> None:
     answer = post(sandbox, request(ROW, {**ROW, "customer_id": "CUST-002", **wrong}))
     (entry,) = answer.json()["failed"]
     assert (answer.status_code, entry["index"], entry["code"], entry["category"]) == (200, 1, code, category)
     assert list(sandbox.table()["customer_id"]) == ["CUST-001"]
-    (kept,) = sandbox.failed_rows().to_dict("records")
-    assert (kept["code"], kept["category"]) == (code, category)
-    assert kept["customer_name"] == "Acme Corporation"
 
 
 def test_a_missing_attribute_is_null_and_a_null_name_is_the_newer_contracts_fault(wall: Wall) -> None:
@@ -186,7 +184,6 @@ def test_a_dry_run_is_answered_and_writes_nothing(sandbox: Sandbox) -> None:
     (entry,) = post(sandbox, request(ROW, {**ROW, "source": "ERP"}, dryRun=True)).json()["failed"]
     assert entry["index"] == 1
     assert sandbox.table().empty
-    assert sandbox.failed_rows().empty
 
 
 @pytest.mark.parametrize(
@@ -203,8 +200,6 @@ def test_the_schema_calls(sandbox: Sandbox) -> None:
     def get(path: str) -> requests.Response:
         return requests.get(sandbox.url + path, headers=HEADERS, timeout=10)
 
-    (solution,) = get("/api/v2/schema/solutions").json()["solutions"]
-    assert {"solutionName", "prefix", "suffix", "targetSchemaName", "tableCount"} <= solution.keys()
     assert get("/api/v2/schema").status_code == 400
     post(sandbox, EXAMPLE)
     (table,) = get("/api/v2/schema?solutionName=QP_OOTB").json()["tables"]
@@ -268,10 +263,9 @@ def test_the_other_assumptions(wall: Wall) -> None:
 
 
 def test_every_assumption_is_listed_with_its_meaning() -> None:
-    listed = Assumptions().to_frame()
-    assert set(listed.index) == {f.name for f in fields(Assumptions)}
-    assert listed["means"].str.len().gt(10).all()
-    assert "partial_status" in Sandbox()._repr_html_()
+    listed = (Assumptions.__doc__ or "").partition("Attributes")[2]
+    named = re.findall(r"^    (\w+)\n        [A-Z]", listed, re.MULTILINE)
+    assert named == [*(f.name for f in fields(Assumptions)), "SandboxError"]
 
 
 def test_what_was_accepted_is_one_file_that_outlives_it(tmp_path: Path) -> None:

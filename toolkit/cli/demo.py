@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -21,7 +20,6 @@ from toolkit.results import Delivery
 
 DELIVERIES = ("2026-09-01_customers.csv", "2026-10-01_customers.xlsx")
 _QUIET = ["--IPKernelApp.log_level=ERROR"]  # a kernel warns that loopback is not encrypted
-Say = Callable[[str], None]
 MADE_HERE = ".made-by-toolkit-demo"
 
 
@@ -51,27 +49,15 @@ def demo(*, folder: Path | None = None) -> int:
     Parameters
     ----------
     folder
-        Where the demo writes its state and the executed notebooks; it is emptied first.
-    """
-    run_demo(folder, say=lambda line: print(line, flush=True))
-    return OK
-
-
-def run_demo(folder: Path | None = None, *, say: Say) -> None:
-    """Push two deliveries to a sandbox that refuses a row, and run the notebooks.
-
-    Parameters
-    ----------
-    folder
-        Emptied first if an earlier demo created it; by default ``data/state/demo`` in the project's root.
-    say
-        Receives each line of the description.
+        Where the demo writes its state and the executed notebooks, by default ``data/state/demo`` in the project's
+        root. It is emptied first if an earlier demo created it.
 
     Raises
     ------
     InputError
         If the folder contains anything else.
     """
+    # Two deliveries go to a sandbox that refuses a row; then the notebooks run.
     root = project_root()
     place = folder or root / "data" / "state" / "demo"
     if place.exists() and not (place / MADE_HERE).exists() and (place.is_file() or any(place.iterdir())):
@@ -81,56 +67,54 @@ def run_demo(folder: Path | None = None, *, say: Say) -> None:
     (place / MADE_HERE).touch()
     first, second = (root / "data" / name for name in DELIVERIES)
     with tk.Sandbox(place / "sandbox") as server:
-        say(f"Working against {tk.use(server).label}: a local server that follows the vendor's contract.")
+        _say(f"Working against {tk.use(server).label}: a local server that follows the vendor's contract.")
         # The sandbox refuses the first customer of the first delivery.
         refused = str(tk.validate(tk.correct(_read(first))).good[ID].iloc[0])
         server.vendor.refuse = lambda row: (
             "price list is not known to the application" if row.get(ID) == refused else None
         )
-        _deliver(first, place, say, "First delivery")
+        _deliver(first, place, "First delivery")
         server.vendor.refuse = None
-        say("\nThe price list is created in the application: the sandbox no longer refuses that row.")
-        _deliver(second, place, say, "Second delivery, a month later")
-        say(f"\nThe record\n  {tk.status().summary()}")
+        _say("\nThe price list is created in the application: the sandbox no longer refuses that row.")
+        _deliver(second, place, "Second delivery, a month later")
+        _say(f"\nThe record\n  {tk.status().summary()}")
         snapshot = tk.Ledger.of().snapshot()
-        say(
+        _say(
             f"  The ledger has {plural(snapshot.versions.num_rows, 'version')} of "
             f"{plural(snapshot.n_customers, 'customer')}; the sandbox's table has {plural(len(server.table()), 'row')}."
         )
         entries = tk.Ledger.of().history(refused)
-        say(
+        _say(
             f"  Customer {refused}, refused at first: {plural(len(entries), 'entry', 'entries')} in the ledger, from "
             f"{', '.join(entries['source_file'].unique())}."
         )
-    run_notebooks(root / "notebooks", place / "notebooks", say=say)
-    say(f"\nReports, to open in a browser: {place}")
+    _run_notebooks(root / "notebooks", place / "notebooks")
+    _say(f"\nReports, to open in a browser: {place}")
+    return OK
 
 
-def run_notebooks(source: Path, place: Path, *, say: Say) -> list[Path]:
-    """Execute every notebook of a folder into another; returns the executed files."""
+def _run_notebooks(source: Path, place: Path) -> None:
     place.mkdir(parents=True, exist_ok=True)
-    done = []
-    for path in sorted(source.glob("*.ipynb")):
+    paths = sorted(source.glob("*.ipynb"))
+    for path in paths:
         book = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-        state = place / f"{path.stem}_state"
-        shutil.rmtree(state, ignore_errors=True)
-        code = f"import os; os.environ['TOOLKIT_HOME'] = {str(state)!r}"
-        book.cells.insert(0, nbformat.v4.new_code_cell(code))
         here = {"metadata": {"path": str(path.parent)}}
-        NotebookClient(book, kernel_name="python3", timeout=300, resources=here, extra_arguments=_QUIET).execute()
-        del book.cells[0]
+        client = NotebookClient(book, kernel_name="python3", timeout=300, resources=here, extra_arguments=_QUIET)
+        client.execute(env=os.environ | {"TOOLKIT_HOME": str(place / f"{path.stem}_state")})
         nbformat.write(book, place / path.name)
-        done.append(place / path.name)
-    say(f"\nExecuted notebooks: {place}" if done else "\nThere are no notebooks beside this installation.")
-    return done
+    _say(f"\nExecuted notebooks: {place}" if paths else "\nThere are no notebooks beside this installation.")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _read(path: Path) -> Delivery:
     return tk.read_customers(path, mapping=path.with_suffix(".toml"))
 
 
-def _deliver(path: Path, place: Path, say: Say, title: str) -> None:
-    say(f"\n{title}: {path.name}")
+def _deliver(path: Path, place: Path, title: str) -> None:
+    _say(f"\n{title}: {path.name}")
     corrected = tk.correct(delivery := _read(path))
     report = tk.validate(corrected)
     changes = tk.diff(tk.Ledger.of().snapshot(), report)
@@ -146,5 +130,5 @@ def _deliver(path: Path, place: Path, say: Say, title: str) -> None:
         ("pushed", result, [f"refused: row {r.source_row} of the file: {r.code} {r.message}" for r in refusals]),
     ):
         for line in (f"{word:<10} {step.summary()}", *(f"{'':<10} {detail}" for detail in details)):
-            say(f"  {line}")
+            _say(f"  {line}")
         step.to_html(place / f"{path.stem}_{word}.html")

@@ -107,13 +107,7 @@ def amend(customer_id: str, /, *cells: str, sending: Sending = AFTER_ASKING, jso
 
 
 def repush(
-    name: str,
-    /,
-    *,
-    patch: Path | None = None,
-    whole: bool = False,
-    sending: Sending = AFTER_ASKING,
-    json: Json = False,
+    name: str, /, *, patch: Path | None = None, whole: bool = False, sending: Sending = AFTER_ASKING, json: Json = False
 ) -> int:
     """Send again the rows of push NAME that were not accepted.
 

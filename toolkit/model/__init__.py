@@ -23,7 +23,6 @@ from toolkit.model.delivery import (
     Customers,
     Delivery,
     DeliveryKind,
-    Sent,
     as_delivery,
     no_broken_lines,
     require_key,

@@ -29,6 +29,7 @@ _ARROW = {
     "boolean": pa.bool_(),
     "date": pa.date32(),
 }
+"""The Arrow types, which carry each data type without loss."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,6 @@ class Column:
     min_length: int | None = None
     max_length: int | None = None
     default: Any = None
-
-    @property
-    def arrow(self) -> pa.DataType:
-        """The Arrow type that carries the column without loss."""
-        return _ARROW[self.kind]
 
 
 def kind_of(arrow: pa.DataType) -> str:
@@ -98,7 +94,7 @@ class Resource:
 
     def arrow_schema(self) -> pa.Schema:
         """Return the explicit Arrow schema: a null column keeps its type."""
-        return pa.schema([pa.field(c.name, c.arrow) for c in self.columns])
+        return pa.schema([pa.field(c.name, _ARROW[c.kind]) for c in self.columns])
 
 
 @dataclass(frozen=True)
@@ -134,11 +130,9 @@ class Contract:
     dry_run: bool
     affixes_required: bool
     max_requests_per_s: int = 50
-    operations: tuple[Operation, ...] = ("UPSERT", "APPEND")
     token_variables: tuple[str, ...] = ("PEAK_AUTH_TOKEN", "API_KEY")
     failed_field: str = "failed"
     first_index: int = 0
-    schema_path: str = "/api/v2/schema?solutionName={solution}"
     attribute_path: str = "/api/v2/schema/{name}/add-attribute"
     attribute_field: str = "columnName"
 
@@ -188,7 +182,7 @@ class Contract:
 
     def schema_call(self, solution: str) -> str:
         """Return the path that gives the tables and columns of a solution."""
-        return self.schema_path.format(solution=quote(solution, safe=""))
+        return "/api/v2/schema?solutionName=" + quote(solution, safe="")
 
     def attribute_call(self, solution: str, table: str, column: Column, *, required: bool = False) -> tuple[str, bytes]:
         """Return the path and the body that create a custom attribute; the vendor writes its name in upper case.

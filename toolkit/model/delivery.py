@@ -6,10 +6,9 @@ Every station takes a plain frame, a `Delivery`, or the result of the station be
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 import pandas as pd
-import pyarrow as pa
 
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
 from toolkit.errors import InputError, wrong_kind
@@ -147,19 +146,6 @@ class CarriesDelivery(Protocol):
 
 Customers = pd.DataFrame | CarriesDelivery
 """What every station takes."""
-
-
-@runtime_checkable
-class Sent(Protocol):
-    """What was sent before, one row for each customer: a snapshot of a ledger."""
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """The customers."""
-
-    @property
-    def versions(self) -> pa.Table:
-        """Every version that counts."""
 
 
 def as_delivery(data: Customers, *, columns: tuple[str, ...] = CUSTOMER.names) -> Delivery:

@@ -40,11 +40,6 @@ class EncodedRows:
         start = int(self.ends[first - 1]) if first else 0
         return bytes(self.text[start : int(self.ends[stop - 1]) - 1])
 
-    @property
-    def sizes(self) -> npt.NDArray[np.int64]:
-        """Bytes of each row, its comma included; shape (rows,)."""
-        return np.diff(self.ends, prepend=0)
-
 
 def encode(table: pa.Table, *, resource: Resource = CUSTOMER) -> EncodedRows:
     """Encode every row of an Arrow table that has the resource's columns.
@@ -75,7 +70,7 @@ def _json(resource: Resource) -> str:
 
 def max_row_bytes(contract: Contract) -> int:
     """Return the most bytes that a row may have as JSON in a request of its own."""
-    return contract.max_bytes - sum(len(part) for part in contract.envelope("", contract.operations[0]))
+    return contract.max_bytes - sum(len(part) for part in contract.envelope("", "UPSERT"))
 
 
 def may_be_oversized(table: pa.Table, max_bytes: int, *, resource: Resource = CUSTOMER) -> bool:

@@ -142,11 +142,11 @@ def require_not_repeated(journal: Journal, plan: PushPlan, ledger: Ledger) -> No
             "Nothing was sent."
         )
     for record in journal.pushes():
-        unknown = journal.fates(record.id)[0] == FATES.index("unknown")
+        unknown = journal.fates(record)[0] == FATES.index("unknown")
         if not unknown.any():
             continue
         try:
-            rows = journal.rows(record.id)
+            rows = journal.kept.rows(record)
         except JournalError:  # abandon(rows_lost=True) closed it, so these rows cannot be settled any more
             warnings.warn(
                 f"The rows of push {record.id} are lost, {int(unknown.sum()):,} of them unknown: this APPEND may send "

@@ -102,7 +102,7 @@ def pushes_of(journal: Journal) -> pd.DataFrame:
             record.opened_at[:19] + "Z",
             f"{record.closed_at[:19]}Z" if record.closed_at else "",
             record.n_rows,
-            *np.bincount(journal.fates(record.id)[0], minlength=len(FATES)).tolist(),
+            *np.bincount(journal.fates(record)[0], minlength=len(FATES)).tolist(),
             record.facts["source"],
             record.author,
             record.facts["reason"],

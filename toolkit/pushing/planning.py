@@ -134,7 +134,7 @@ class PushPlan(Result):
     def request(self, number: int) -> bytes:
         """Return the body of a request by its number; -1 is the last."""
         batch = self.batches[number]
-        return self.envelope.body(self.rows.slice(batch.first, batch.n_rows))
+        return self.envelope.body(self.rows.slice(batch.first, batch.stop - batch.first))
 
     def new_push(self, *, reason: str = "", ledger_version: int = -1) -> NewPush:
         """Return what the journal keeps of the plan when it opens the push."""

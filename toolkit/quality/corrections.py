@@ -8,16 +8,21 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from ftfy import fix_encoding
-from ftfy.badness import is_bad
 
 from toolkit.errors import CorrectionError, InputError, did_you_mean
+from toolkit.lazy import Library
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, as_delivery
 from toolkit.quality.rules import text_columns
 from toolkit.reading import NULL_SPELLINGS
+
+if TYPE_CHECKING:
+    import ftfy
+    import ftfy.badness
+else:
+    ftfy = Library("ftfy")
 
 CHANGE_COLUMNS = ["source_row", "column", "before", "after", "rule"]
 WHOLE_ROW = "(row)"
@@ -55,7 +60,7 @@ def _mojibake(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame
     """Repair letters that were decoded wrongly, such as MÃ¼ller."""
 
     def repair(text: str) -> str:
-        return fix_encoding(text) if not text.isascii() and is_bad(text) else text
+        return ftfy.fix_encoding(text) if not text.isascii() and ftfy.badness.is_bad(text) else text
 
     return _texts(frame, option, lambda cells: cells.map(repair).astype("str"))
 

@@ -20,21 +20,25 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from pathlib import Path
-from typing import IO, Any, TypeGuard
+from typing import IO, TYPE_CHECKING, Any, TypeGuard
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pyarrow as pa
 from defusedxml import DefusedXmlException, ElementTree
-from openpyxl import load_workbook
-from openpyxl.cell.read_only import ReadOnlyCell
-from openpyxl.utils import column_index_from_string
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
 
 from toolkit.display import plural
 from toolkit.errors import MappingError, ReadingError, did_you_mean
+from toolkit.lazy import Library
 from toolkit.model import CUSTOMER, ID
 from toolkit.reading.text_table import OLE, BrokenLine, Choose, Table, cell_text, find_header, opened, require_header
+
+if TYPE_CHECKING:
+    import openpyxl
+    import openpyxl.utils
+else:
+    openpyxl = Library("openpyxl")
 
 MAX_AREA = 20_000_000
 """Cells of a sheet's area, filled or not, that are always read; in a larger one an eighth has to be filled."""
@@ -268,7 +272,7 @@ def _search(block: bytes, facts: _SheetFacts) -> None:
 
 def _column(letters: bytes) -> int:
     try:
-        return int(column_index_from_string(letters.decode()))
+        return int(openpyxl.utils.column_index_from_string(letters.decode()))
     except ValueError:  # beyond ZZZ
         return MAX_COLUMN + 1
 
@@ -352,13 +356,16 @@ def _number_formats(
     return padded, [f"{what} (first in row {row})" for what, row in other.items()]
 
 
-def _numbers(path: Path, sheet: str, columns: Container[int], header_row: int) -> Iterator[tuple[ReadOnlyCell, float]]:
+def _numbers(path: Path, sheet: str, columns: Container[int], header_row: int) -> Iterator[tuple[Any, float]]:
     """Yield the cells of these columns that are numbers, with formats, which calamine does not know, and the number."""
     # The warnings are about styles and extensions that do not matter here.
-    with warnings.catch_warnings(action="ignore"), closing(load_workbook(path, read_only=True, data_only=True)) as book:
+    with (
+        warnings.catch_warnings(action="ignore"),
+        closing(openpyxl.load_workbook(path, read_only=True, data_only=True)) as book,
+    ):
         worksheet = book[sheet]
         worksheet.reset_dimensions()  # a wrong dimension in the file would cut rows off
         for row in worksheet.iter_rows(min_row=header_row + 1):
             for cell in row:
-                if isinstance(cell, ReadOnlyCell) and cell.column - 1 in columns and _is_number(cell.value):
+                if _is_number(cell.value) and cell.column - 1 in columns:
                     yield cell, cell.value

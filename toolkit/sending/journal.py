@@ -57,6 +57,7 @@ _PUSH = "id, plan, target, state, opened_at, closed_at, author, host, n_rows, n_
 _RECEIPT = 'first, stop, fate, code, category, message, at, batch, id, "column"'
 """The columns of a push and of a receipt, in the order of `PushRecord` and `Receipt`."""
 
+_OPEN = "target = ? AND state = 'open'"
 _MAY_HAVE_ARRIVED = "FROM attempt WHERE push = ? AND coalesce(verdict, 'lost') = 'lost'"
 """Attempts whose answer could not be read, or that a crash left without an answer."""
 
@@ -145,7 +146,7 @@ class Journal:
 
     def open_record(self) -> PushRecord | None:
         """Return the open push, if there is one."""
-        return next(self._pushes("target = ? AND state = 'open'", self._target), None)
+        return next(self._pushes(_OPEN, self._target), None)
 
     def push(self, push: str) -> PushRecord:
         """Return the record of a push.
@@ -155,9 +156,7 @@ class Journal:
         NothingOpenError
             If the journal has no such push.
         """
-        for record in self._pushes("id = ?", push):
-            return record
-        raise NothingOpenError(f"The journal of target {self._target} has no push {push}.")
+        return self._one("id = ?", push, f"The journal of target {self._target} has no push {push}.")
 
     def pushes(self) -> list[PushRecord]:
         """Return every push, newest first."""
@@ -176,9 +175,8 @@ class Journal:
         NothingOpenError
             If there is none.
         """
-        for record in self._pushes("target = ? ORDER BY rowid DESC LIMIT 1", self._target):
-            return record
-        raise NothingOpenError(f"Nothing was pushed to target {self._target} from here yet.")
+        none = f"Nothing was pushed to target {self._target} from here yet."
+        return self._one("target = ? ORDER BY rowid DESC LIMIT 1", self._target, none)
 
     def require_open(self) -> PushRecord:
         """Return the open push.
@@ -188,10 +186,8 @@ class Journal:
         NothingOpenError
             If there is none.
         """
-        record = self.open_record()
-        if record is None:
-            raise NothingOpenError(f"There is no open push to target {self._target}: nothing is waiting to be sent.")
-        return record
+        none = f"There is no open push to target {self._target}: nothing is waiting to be sent."
+        return self._one(_OPEN, self._target, none)
 
     def refuse_if_open(self) -> None:
         """Refuse to begin a push while another one is open.
@@ -212,13 +208,9 @@ class Journal:
         """Return all that is kept of a push; its rows are read only if they are not in hand already."""
         record = self.push(push)
         receipts = self.receipts(push)
-        fates, final = self._fates(record, receipts)
+        fates, final = self.fates(record, receipts)
         kept = self.kept.rows(record) if rows is None else rows
         return LoadedPush(record, kept, receipts, self.attempts(push), fates, final)
-
-    def rows(self, push: str) -> pa.Table:
-        """Return the rows of a push, in the order of its plan."""
-        return self.kept.rows(self.push(push))
 
     def batches(self, push: str) -> list[tuple[int, int, int, str]]:
         """Return (number, first row, row after the last, digest of the body) of each batch."""
@@ -293,19 +285,19 @@ class Journal:
         found = self._read(f"SELECT {', '.join(columns)} FROM attempt WHERE push = ? ORDER BY id", push)
         return pd.DataFrame(found, columns=columns)
 
-    def fates(self, push: str) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
-        """Return each row's fate (its place in `FATES`), and whether it is final: such a row is not sent again."""
-        return self._fates(self.push(push), self.receipts(push))
-
-    def _fates(
-        self, record: PushRecord, receipts: Iterable[Receipt]
+    def fates(
+        self, record: PushRecord, receipts: Iterable[Receipt] | None = None
     ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
+        """Return each row's fate (its place in `FATES`), and whether it is final: such a row is not sent again.
+
+        The receipts of the push are read if they are not in hand already.
+        """
         fates = np.full(record.n_rows, FATES.index("unsent"), dtype=np.int8)
         final = np.zeros(record.n_rows, dtype=np.bool_)
         for (rows,) in self._read(f"SELECT rows {_MAY_HAVE_ARRIVED}", record.id):
             for first, stop in json.loads(rows):
                 fates[first:stop] = FATES.index("unknown")
-        for receipt in receipts:
+        for receipt in self.receipts(record.id) if receipts is None else receipts:
             fates[receipt.first : receipt.stop] = FATES.index(receipt.fate)
             final[receipt.first : receipt.stop] = True
         return fates, final
@@ -327,6 +319,11 @@ class Journal:
     def _pushes(self, where: str, value: str) -> Iterator[PushRecord]:
         for *columns, facts in self._read(f"SELECT {_PUSH} FROM push WHERE {where}", value):
             yield PushRecord(*[*columns, json.loads(facts)])
+
+    def _one(self, where: str, value: str, none: str) -> PushRecord:
+        for record in self._pushes(where, value):
+            return record
+        raise NothingOpenError(none)
 
     def _read(self, sql: str, value: str) -> list[Any]:
         try:

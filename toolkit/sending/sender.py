@@ -26,7 +26,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,24 +40,22 @@ from toolkit.sending.pacing import Breaker, Pace
 from toolkit.sending.records import LoadedPush, Receipt
 from toolkit.vendor import Answer, BodyKeys, Client, Envelope, Verdict, read_answer
 
-T = TypeVar("T")
 
-
-class Connections(Generic[T]):
-    """Requests under way at once; each carries a ticket of the caller's, which comes back with its answer.
+class Connections:
+    """Requests under way at once; each carries its batch, which comes back with the answer.
 
     The threads do not keep the process alive: what is in flight when it ends is abandoned.
     """
 
     def __init__(self, send: Callable[[bytes], Answer]) -> None:
         self._send = send
-        self._done: SimpleQueue[tuple[T, Answer | BaseException]] = SimpleQueue()
+        self._done: SimpleQueue[tuple[_Batch, Answer | BaseException]] = SimpleQueue()
 
-    def start(self, ticket: T, body: bytes) -> None:
-        """Send a body, in a thread of its own."""
-        threading.Thread(target=self._serve, args=(ticket, body), daemon=True).start()
+    def start(self, batch: _Batch) -> None:
+        """Send a batch's body, in a thread of its own."""
+        threading.Thread(target=self._serve, args=(batch, batch.body), daemon=True).start()
 
-    def finished(self, *, patience_s: float | None) -> Iterator[tuple[T, Answer | BaseException]]:
+    def finished(self, *, patience_s: float | None) -> Iterator[tuple[_Batch, Answer | BaseException]]:
         """Yield what has come in: an answer, or what was raised instead.
 
         If nothing has, wait up to `patience_s` seconds for the first (None: as long as it takes).
@@ -68,11 +65,11 @@ class Connections(Generic[T]):
                 yield self._done.get(block=patience_s != 0, timeout=patience_s or None)
                 patience_s = 0
 
-    def _serve(self, ticket: T, body: bytes) -> None:
+    def _serve(self, batch: _Batch, body: bytes) -> None:
         try:
-            self._done.put((ticket, self._send(body)))
+            self._done.put((batch, self._send(body)))
         except BaseException as error:
-            self._done.put((ticket, error))
+            self._done.put((batch, error))
 
 
 _POLL_S = 0.05
@@ -145,7 +142,7 @@ class Sender:
         waiting = ~self._final
         if not self._repeatable:  # what may have arrived must not be sent again
             waiting &= ~self._doubtful
-        connections = Connections[_Batch](self._client.send)
+        connections = Connections(self._client.send)
         with self._bar:
             self._bar.update(int((~waiting).sum()))
             try:
@@ -172,7 +169,7 @@ class Sender:
             cuts = Bisection(np.flatnonzero(waiting[first:stop]) + first)
             yield _Batch(number, cuts, body if whole else b"", digest if whole else "")
 
-    def _drive(self, batches: Iterator[_Batch], connections: Connections[_Batch]) -> None:
+    def _drive(self, batches: Iterator[_Batch], connections: Connections) -> None:
         """Keep the connections busy until nothing waits; as many batches as connections are begun at once."""
         while True:
             while len(self._waiting) + self._n_flying < self._pace.connections:
@@ -201,7 +198,7 @@ class Sender:
             self._waiting.remove(batch)
         return ready, max(order[0].due, self._hold) - now
 
-    def _start(self, ready: list[_Batch], connections: Connections[_Batch]) -> None:
+    def _start(self, ready: list[_Batch], connections: Connections) -> None:
         """Enter an attempt for each batch, then send; one that is interrupted before it leaves is entered as such."""
         for batch in ready:
             batch.attempt = 0
@@ -212,7 +209,7 @@ class Sender:
             while ready:
                 self._limiter.wait(len(ready))
                 batch = ready.pop(0)
-                connections.start(batch, batch.body)
+                connections.start(batch)
                 self._n_flying += 1
         except BaseException:
             with self._journal.together():
@@ -227,7 +224,7 @@ class Sender:
             batch.digest = hashlib.sha256(batch.body).hexdigest()
         batch.attempt = self._journal.begin(self._push, batch.number, ranges(batch.cuts.part), batch.digest)
 
-    def _receive(self, connections: Connections[_Batch], patience_s: float | None) -> None:
+    def _receive(self, connections: Connections, patience_s: float | None) -> None:
         """Enter the answers that have come in, then decide from each what is left to send."""
         answered, errors = [], []
         for batch, answer in connections.finished(patience_s=patience_s):
@@ -243,7 +240,7 @@ class Sender:
         for (batch, answer), verdict in zip(answered, verdicts, strict=True):
             self._continue(batch, answer, verdict)
 
-    def _drain(self, connections: Connections[_Batch], patience_s: float | None) -> None:
+    def _drain(self, connections: Connections, patience_s: float | None) -> None:
         """Enter the answers that are still to come: their rows are not sent again, but their fates are known."""
         while self._n_flying:
             n_flying = self._n_flying
@@ -287,13 +284,9 @@ class Sender:
             for place, r in sorted(resolved.refused.items())
         ]
         receipts += [Receipt(*places, "accepted", batch=batch.number) for places in ranges(resolved.accepted)]
+        text = answer.body.decode("utf-8", "replace") or answer.problem
         self._journal.end(
-            self._push,
-            batch.attempt,
-            status=answer.status,
-            answer=answer.body.decode("utf-8", "replace") or answer.problem,
-            receipts=receipts,
-            verdict=verdict.kind,
+            self._push, batch.attempt, status=answer.status, verdict=verdict.kind, answer=text, receipts=receipts
         )
 
     def _continue(self, batch: _Batch, answer: Answer, verdict: Verdict) -> None:

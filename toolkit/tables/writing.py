@@ -8,18 +8,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.comments import Comment
-from openpyxl.styles import Alignment, Font, PatternFill
-from openpyxl.utils import get_column_letter
 
 from toolkit.errors import InputError
 from toolkit.files import replacing
+from toolkit.lazy import Library
+
+if TYPE_CHECKING:
+    import openpyxl
+    import openpyxl.cell
+    import openpyxl.comments
+    import openpyxl.styles
+    import openpyxl.utils
+else:
+    openpyxl = Library("openpyxl")
 
 MAX_CELL = 32_767
 """Characters of one cell of a worksheet."""
@@ -103,14 +108,14 @@ def write_sheets(sheets: Mapping[str, pd.DataFrame | Sheet], path: Path) -> Path
         raise InputError(f"{path.name or 'The workbook'} cannot be written: give a name that ends in .xlsx.")
     where = f"{path.name}: the sheet"
     contents = {t: c if isinstance(c, Sheet) else _sheet_of(c, f"{where} {t!r}") for t, c in sheets.items()}
-    book = Workbook(write_only=True)
+    book = openpyxl.Workbook(write_only=True)
     with replacing(path) as part:
         for title, content in contents.items():
             sheet = book.create_sheet(title)
             sheet.freeze_panes = content.freeze
             sheet.sheet_state = "veryHidden" if content.hidden else "visible"
             for at, width in enumerate(content.widths, start=1):
-                sheet.column_dimensions[get_column_letter(at)].width = width
+                sheet.column_dimensions[openpyxl.utils.get_column_letter(at)].width = width
             for row in content.rows:
                 sheet.append([_written(sheet, value) for value in row])
         book.save(part)
@@ -132,17 +137,17 @@ def _written(sheet: Any, value: Any) -> Any:
     if not isinstance(value, str | Cell):
         return None if pd.isna(value) else value
     given = value if isinstance(value, Cell) else Cell(value)
-    cell = WriteOnlyCell(sheet, excel_text(given.text))
+    cell = openpyxl.cell.WriteOnlyCell(sheet, excel_text(given.text))
     cell.data_type, cell.number_format = "s", "@"  # so that it stays text when it is edited
     cell.quotePrefix = given.text.startswith(_FORMULA)
     if given.color:
-        cell.fill = PatternFill("solid", fgColor=f"FF{given.color}")
+        cell.fill = openpyxl.styles.PatternFill("solid", fgColor=f"FF{given.color}")
     if given.comment:
-        cell.comment = Comment(given.comment, "toolkit", width=280, height=90)
+        cell.comment = openpyxl.comments.Comment(given.comment, "toolkit", width=280, height=90)
     if given.bold:
-        cell.font = Font(bold=True)
+        cell.font = openpyxl.styles.Font(bold=True)
     if given.wrap:
-        cell.alignment = Alignment(wrap_text=True, vertical="top")
+        cell.alignment = openpyxl.styles.Alignment(wrap_text=True, vertical="top")
     return cell
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from toolkit.model import APRIL_2026, Contract
-from toolkit.vendor.refusals import Refusal, first_message, matched, named_key, refusal_of, same_moment, short
+from toolkit.vendor.refusals import Refusal, first_message, matched, named_key, objects_in, same_moment, short
 
 Kind = Literal[
     "taken",  # rows that are not named are accepted
@@ -175,20 +175,6 @@ def _entries(said: dict[str, Any], contract: Contract) -> Any:
     return (named or found or [None])[0]
 
 
-def _listed_below(value: Any, name: str) -> bool:
-    """Return whether something is listed under a name, at any depth."""
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict):
-            if any(inner and key.lower() == name for key, inner in one.items()):
-                return True
-            waiting += one.values()
-        elif isinstance(one, list):
-            waiting += one
-    return False
-
-
 def _contradiction(said: dict[str, Any], contract: Contract) -> str:
     """Return what in a success, besides its list of failed rows, says that it is not one."""
     facts = _facts([*_objects(said), *_rows(said)])
@@ -202,7 +188,8 @@ def _contradiction(said: dict[str, Any], contract: Contract) -> str:
             return f"but its {word} is not a success"
     if any(_is_failure(code) for word in _CODE_WORDS for code in facts[word]):
         return "but contains the code of a failure"
-    return "but lists failed rows further down" if _listed_below(said, contract.failed_field) else ""
+    below = any(found.get(contract.failed_field) for _, found in objects_in(said))
+    return "but lists failed rows further down" if below else ""
 
 
 def _miscounted(said: dict[str, Any], n_taken: int, n_failed: set[int]) -> str:
@@ -299,6 +286,5 @@ def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
 def _message(said: dict[str, Any] | None, answer: Answer) -> str:
     if said is None:
         return answer.problem or f"HTTP {answer.status}, without a readable answer"
-    refusal = refusal_of(said)
-    words = " ".join(w for w in (refusal.code, refusal.message) if w)
+    words = first_message([said])
     return short(f"HTTP {answer.status}" + (f": {words}" if words else ""))

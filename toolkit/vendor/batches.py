@@ -21,18 +21,13 @@ _PART = 50_000
 
 @dataclass(frozen=True)
 class Batch:
-    """One request: its rows are `first` up to `first + n_rows` of the plan."""
+    """One request: its rows are `first` up to `stop` of the plan."""
 
     number: int
     first: int
-    n_rows: int
+    stop: int
     n_bytes: int
     digest: str
-
-    @property
-    def stop(self) -> int:
-        """The row after the last."""
-        return self.first + self.n_rows
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ class Envelope:
     def batches(self, rows: pa.Table) -> tuple[Batch, ...]:
         """Return the requests that these rows need, without keeping their bodies."""
         return tuple(
-            Batch(number, first, stop - first, len(body), hashlib.sha256(body).hexdigest())
+            Batch(number, first, stop, len(body), hashlib.sha256(body).hexdigest())
             for number, (first, stop, body) in enumerate(self.bodies(rows))
         )
 

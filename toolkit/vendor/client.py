@@ -12,17 +12,21 @@ import ssl
 import threading
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
+from functools import cache
 from queue import Empty, SimpleQueue
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import requests
 from pydantic import SecretStr
-from requests.exceptions import ConnectionError as BrokenError
-from requests.exceptions import ConnectTimeout, InvalidSchema, InvalidURL, ProxyError, ReadTimeout, SSLError
-from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from toolkit.config import SANDBOX, Settings, current
+from toolkit.lazy import Library
 from toolkit.vendor.answers import Answer
+
+if TYPE_CHECKING:
+    import requests
+    import urllib3.exceptions
+else:
+    requests, urllib3 = Library("requests"), Library("urllib3")
 
 MAX_ANSWER_BYTES = 8_000_000
 """More than any list of failed rows of one request; reading stops here, also of a compressed answer."""
@@ -30,29 +34,32 @@ _CHUNK_BYTES = 65_536
 _THREAD = "toolkit request"
 """The name of the threads that carry out requests."""
 
-_PROBLEMS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
-    ((ssl.SSLCertVerificationError,), "the certificate of {host} cannot be verified"),
-    ((SSLError,), "the encrypted connection to {host} failed"),
-    (
-        (ProxyError, InvalidURL, InvalidSchema),
-        "the proxy cannot be reached or used: check HTTPS_PROXY, ALL_PROXY and NO_PROXY",
-    ),
-    ((ConnectTimeout,), "{host} did not answer within {connect_s:g} s"),
-    ((ReadTimeout,), "{host} took the request and was silent for {read_s:g} s"),
-    ((NameResolutionError,), "the name {host} cannot be resolved: check TOOLKIT_BASE_URL and the network"),
-    ((NewConnectionError,), "{host} cannot be reached"),
-    ((BrokenError,), "{host} broke the connection"),
-    ((requests.RequestException,), "the request failed on the way ({kind})"),
-    ((OSError,), "the trusted certificates cannot be read: check REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE"),
-    ((Exception,), "the request failed on the way ({kind})"),
-)
-"""What an error below means, the first that fits; the words of the error itself may repeat a password or the token."""
-
 _TELLTALE = re.compile(r"key(?!word)|token|secret|auth(?!or(?!i))|pass|cookie|credential|jwt", re.IGNORECASE)
 _HARMLESS = re.compile(r".*[-_](?:tenant|user|type|version|scheme|method|realm)", re.IGNORECASE)
 _SHORTEST = 8
 """Characters of the shortest header value that counts as a secret: a shorter one may be any word of an answer."""
 _WORD = re.compile(r"[A-Za-z]?[a-z]+|[0-9]+")
+
+
+@cache
+def _problems() -> tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]:
+    """Return what an error below means, the first that fits; its own words may repeat a password or the token."""
+    errors = requests.exceptions
+    proxy = (errors.ProxyError, errors.InvalidURL, errors.InvalidSchema)
+    unresolved = urllib3.exceptions.NameResolutionError
+    return (
+        (ssl.SSLCertVerificationError, "the certificate of {host} cannot be verified"),
+        (errors.SSLError, "the encrypted connection to {host} failed"),
+        (proxy, "the proxy cannot be reached or used: check HTTPS_PROXY, ALL_PROXY and NO_PROXY"),
+        (errors.ConnectTimeout, "{host} did not answer within {connect_s:g} s"),
+        (errors.ReadTimeout, "{host} took the request and was silent for {read_s:g} s"),
+        (unresolved, "the name {host} cannot be resolved: check TOOLKIT_BASE_URL and the network"),
+        (urllib3.exceptions.NewConnectionError, "{host} cannot be reached"),
+        (errors.ConnectionError, "{host} broke the connection"),
+        (errors.RequestException, "the request failed on the way ({kind})"),
+        (OSError, "the trusted certificates cannot be read: check REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE"),
+        (Exception, "the request failed on the way ({kind})"),
+    )
 
 
 def secrets_of(headers: Mapping[str, str]) -> list[SecretStr]:
@@ -247,7 +254,7 @@ class Client:
 
     def _problem(self, error: Exception) -> str:
         below = list(_below(error))
-        problem = next(text for kinds, text in _PROBLEMS if any(isinstance(e, kinds) for e in below))
+        problem = next(text for kind, text in _problems() if any(isinstance(e, kind) for e in below))
         connect_s, read_s = self._timeout_s
         return problem.format(host=self.host, connect_s=connect_s, read_s=read_s, kind=type(error).__name__)
 

@@ -20,15 +20,12 @@ from toolkit.vendor.sandbox import Sandbox
 @contextlib.contextmanager
 def connected(settings: Settings) -> Iterator[Client]:
     """Open a connection; if no host is set, start the embedded sandbox for it."""
-    if not settings.embedded:
-        with Client(settings) as client:
-            yield client
-        return
-    with (
-        Sandbox(settings.folder("sandbox"), contract=settings.contract, token=SANDBOX) as sandbox,
-        Client(settings, base_url=sandbox.url) as client,
-    ):
-        yield client
+    with contextlib.ExitStack() as stack:
+        url = None
+        if settings.embedded:
+            sandbox = Sandbox(settings.folder("sandbox"), contract=settings.contract, token=SANDBOX)
+            url = stack.enter_context(sandbox).url
+        yield stack.enter_context(Client(settings, base_url=url))
 
 
 def pace_folder(settings: Settings) -> Path:

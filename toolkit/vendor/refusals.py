@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -204,3 +205,16 @@ def short(value: Any) -> str:
 def lowered_names(entry: dict[Any, Any]) -> dict[str, Any]:
     """Return the members of an object by their names in lower case."""
     return {str(k).lower(): v for k, v in entry.items()}
+
+
+def objects_in(said: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every object of an answer, at any depth, with the name that it has there; names are in lower case."""
+    waiting: deque[tuple[str, Any]] = deque([("", said)])
+    while waiting:
+        name, value = waiting.popleft()
+        if isinstance(value, dict):
+            lowered = lowered_names(value)
+            yield name, lowered
+            waiting += lowered.items()
+        elif isinstance(value, list):
+            waiting += [("", v) for v in value]

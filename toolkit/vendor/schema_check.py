@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -17,7 +16,7 @@ from toolkit.model import CUSTOMER, CustomAttribute, Kind, Resource
 from toolkit.vendor.answers import Answer
 from toolkit.vendor.client import Client
 from toolkit.vendor.connection import connected
-from toolkit.vendor.refusals import refusal_of, short
+from toolkit.vendor.refusals import lowered_names, objects_in, refusal_of, short
 
 _TABLE_WORDS = ("tablename", "objectname", "name", "table", "object")
 _LIST_WORDS = ("columns", "attributes", "fields")
@@ -127,49 +126,31 @@ def ask_schema(client: Client, settings: Settings) -> SchemaCheck:
     return SchemaCheck(_compared(contract.resource, theirs), table, settings.label, problem)
 
 
-def add_attribute(
-    name: str,
-    data_type: Kind = "string",
-    *,
-    required: bool = False,
-    non_null: bool = False,
-    min_length: int | None = None,
-    max_length: int | None = None,
-    default: Any = None,
-    settings: Settings | None = None,
-) -> CustomAttribute:
-    """Create a custom attribute in the vendor's table. The API has no call that removes one.
+def add_attribute(attribute: CustomAttribute, *, settings: Settings | None = None) -> None:
+    """Create a custom attribute in the vendor's table; then list it under ``[[attributes]]`` in ``toolkit.toml``.
 
-    Returns it, to be listed under ``[[attributes]]`` in ``toolkit.toml``; the parameters are those of
-    `CustomAttribute`.
+    The API has no call that removes one.
 
     Raises
     ------
     InputError
         If an argument is of a wrong kind.
     SettingsError
-        If the parameters contradict each other, or the vendor refuses them.
+        If the vendor refuses the attribute.
     AuthorizationError, AddressError, StoppedError
         If the vendor refuses the token, has no such call, or does not answer.
     """
-    if not isinstance(name, str):
-        raise wrong_kind(name, "a column's name", 'add_attribute("region")')
-    if not isinstance(data_type, str):
-        raise wrong_kind(data_type, "a data type", 'add_attribute("region", "string")')
-    for length in (min_length, max_length):
-        if not isinstance(length, int | None):
-            raise wrong_kind(length, "a number of characters", 'add_attribute("region", max_length=3)')
-    attribute = CustomAttribute(name, data_type, required, non_null, min_length, max_length, default)
+    if not isinstance(attribute, CustomAttribute):
+        raise wrong_kind(attribute, "a custom attribute", 'CustomAttribute("region", max_length=3)')
     chosen = current(settings)
     contract = chosen.documented
     table = contract.table(chosen.prefix, chosen.suffix)
-    path, body = contract.attribute_call(chosen.solution, table, attribute.column, required=required)
+    path, body = contract.attribute_call(chosen.solution, table, attribute.column, required=attribute.required)
     with connected(chosen) as client:
         answer = client.ask(path, body)
-        problem = _problem(answer)
-    if not problem:
-        return attribute
-    said = f"The attribute {name} was not created in {table}: {problem}."
+    if not (problem := _problem(answer)):
+        return
+    said = f"The attribute {attribute.name} was not created in {table}: {problem}."
     if answer.status in (401, 403):
         raise AuthorizationError(f"{said} Set PEAK_AUTH_TOKEN to a token that may change the schema.")
     if answer.status in (404, 405):
@@ -194,9 +175,8 @@ def read_columns(body: bytes, table: str) -> dict[str, str] | None:
         said = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    objects = list(_objects(said))
     for wanted in (table.casefold(), CUSTOMER.name.casefold()):
-        for name, found in objects:
+        for name, found in objects_in(said):
             # Only a text is a name: turned into text, nested objects would be read again at each level.
             names = {n.casefold() for n in (name, *(found.get(w) for w in _TABLE_WORDS)) if isinstance(n, str)}
             listed = next((found[w] for w in _LIST_WORDS if isinstance(found.get(w), list | dict)), None)
@@ -205,23 +185,10 @@ def read_columns(body: bytes, table: str) -> dict[str, str] | None:
     return None
 
 
-def _objects(said: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every object of an answer with the name that it has there, its keys in lower case."""
-    waiting: deque[tuple[str, Any]] = deque([("", said)])
-    while waiting:
-        name, value = waiting.popleft()
-        if isinstance(value, dict):
-            lowered = {k.casefold(): v for k, v in value.items()}
-            yield name, lowered
-            waiting += lowered.items()
-        elif isinstance(value, list):
-            waiting += [("", v) for v in value]
-
-
 def _columns(listed: Any) -> Iterator[tuple[str, str]]:
     pairs = listed.items() if isinstance(listed, dict) else (("", entry) for entry in listed)
     for key, entry in pairs:
-        facts = {k.casefold(): v for k, v in entry.items()} if isinstance(entry, dict) else {}
+        facts = lowered_names(entry) if isinstance(entry, dict) else {}
         name = key or (entry if isinstance(entry, str) else next((facts[w] for w in _NAME_WORDS if w in facts), ""))
         kind = next((facts[w] for w in _KIND_WORDS if w in facts), entry if key and isinstance(entry, str) else "")
         if isinstance(name, str) and name:

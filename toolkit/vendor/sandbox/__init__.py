@@ -6,7 +6,6 @@ checks the other. What the pages leave open is a listed assumption that can be s
 
 from __future__ import annotations
 
-import html
 import os
 import shutil
 import tempfile
@@ -62,7 +61,6 @@ class Sandbox:
         contract: str = "2026-04",
         assumptions: Assumptions | None = None,
         clock: Callable[[], float] = time.time,
-        host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         for given, kind, wanted, call in (
@@ -81,7 +79,7 @@ class Sandbox:
         self._store = Store(self.folder / "sandbox.sqlite")
         token = token or os.environ.get("PEAK_AUTH_TOKEN") or "sandbox"
         self.vendor = Vendor(self._store, token=token, contract=contract, assumptions=assumptions, clock=clock)
-        self._host, self._port = host, port
+        self._port = port
         self._server: Server | None = None
 
     @property
@@ -100,7 +98,7 @@ class Sandbox:
     def start(self) -> Self:
         """Start to listen."""
         if self._server is None:
-            self._server = Server(self.vendor, host=self._host, port=self._port)
+            self._server = Server(self.vendor, port=self._port)
         return self
 
     def stop(self) -> None:
@@ -121,10 +119,6 @@ class Sandbox:
         self._store.flush()
         return self._store.table(name)
 
-    def failed_rows(self, name: str = TABLE) -> pd.DataFrame:
-        """Return ``<table>_failed_rows``: the rows that did not pass, and why."""
-        return self._store.failed_rows(name)
-
     def requests(self) -> pd.DataFrame:
         """Return the log: when, method, path, status, rows, digest of the body."""
         return self._store.requests()
@@ -138,6 +132,3 @@ class Sandbox:
     def __repr__(self) -> str:
         where = self._server.url if self._server else "not running"
         return f"<Sandbox: {where}, contract {self.vendor.contract}, data in {self.folder}>"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.vendor.assumptions.to_frame().to_html()}"

@@ -9,22 +9,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from toolkit.errors import SandboxError
 from toolkit.vendor.sandbox.vendor import Reply, Request, Vendor
 
+HOST = "127.0.0.1"
 MAX_READ_BYTES = 50_000_000
 
 
 class Server:
     """Serves a vendor on a loopback port, in its own thread."""
 
-    def __init__(self, vendor: Vendor, *, host: str, port: int) -> None:
+    def __init__(self, vendor: Vendor, *, port: int) -> None:
         handler = type("Handler", (_Handler,), {"vendor": vendor})
         try:
-            self._http = _Http((host, port), handler)
+            self._http = _Http((HOST, port), handler)
         except OSError as error:
             raise SandboxError(
-                f"The sandbox cannot listen on {host}:{port} ({error.strerror}): give another port, or "
+                f"The sandbox cannot listen on {HOST}:{port} ({error.strerror}): give another port, or "
                 "0 for a free one."
             ) from error
-        self.url = f"http://{host}:{self._http.server_port}"
+        self.url = f"http://{HOST}:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 

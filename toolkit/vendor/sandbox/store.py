@@ -1,4 +1,4 @@
-"""What the sandbox keeps: one SQLite file with the buffer, the tables, the failed rows, and a log of requests."""
+"""What the sandbox keeps: one SQLite file with the buffer, the tables, and a log of requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS buffer (id INTEGER PRIMARY KEY, name TEXT, operation TEXT, at REAL, row TEXT);
 CREATE TABLE IF NOT EXISTS written (name TEXT, customer_id TEXT, updated_at TEXT, row TEXT,
     PRIMARY KEY (name, customer_id, updated_at)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS failed (name TEXT, at REAL, code TEXT, category TEXT, message TEXT, row TEXT);
 CREATE TABLE IF NOT EXISTS attribute (name TEXT, column_ TEXT, facts TEXT, PRIMARY KEY (name, column_));
 CREATE TABLE IF NOT EXISTS request (at REAL, method TEXT, path TEXT, status INTEGER, n_rows INTEGER, digest TEXT);
 """
@@ -47,12 +46,6 @@ class Store:
         self._write("INSERT INTO buffer (name, operation, at, row) VALUES (?, ?, ?, ?)",
                     [(name, operation, at, _json(row)) for row in rows])  # fmt: skip
 
-    def fail(self, name: str, rows: Iterable[tuple[str, str, str, Any]], at: float) -> None:
-        """Keep rows that did not pass: (code, category, message, row)."""
-        self._write(
-            "INSERT INTO failed VALUES (?, ?, ?, ?, ?, ?)", [(name, at, *why, _json(row)) for *why, row in rows]
-        )
-
     def flush(self) -> int:
         """Write the buffer to the tables in the order of arrival; returns the number of rows."""
         with self._lock, self._db:
@@ -80,13 +73,6 @@ class Store:
         times = pd.to_datetime(frame["updated_at"], utc=True, format="ISO8601").dt.as_unit("us")
         text = {c: "str" for c in COLUMNS if c not in KEY[1:]}
         return frame.assign(updated_at=times).astype(text)
-
-    def failed_rows(self, name: str) -> pd.DataFrame:
-        """Return the rows that did not pass: ``code, category, message`` and the row's own columns."""
-        found = self._read("SELECT code, category, message, row FROM failed WHERE name = ?", name)
-        rows = [json.loads(row) for *_, row in found]
-        why = pd.DataFrame([row[:3] for row in found], columns=["code", "category", "message"])
-        return why.join(pd.DataFrame([r if isinstance(r, dict) else {} for r in rows], columns=list(COLUMNS)))
 
     def names(self) -> list[str]:
         """Return the names of the tables that hold rows or custom columns."""

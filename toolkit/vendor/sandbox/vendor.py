@@ -26,7 +26,7 @@ TABLE = "QP_CUSTOMER_OOTB"
 _BASE = r"(?:/ingestion-api)?"
 _INGEST = re.compile(_BASE + r"/api/v2/(?:ingest/object|objects|object)/([^/]*CUSTOMER[^/]*)")
 _ATTRIBUTE = re.compile(_BASE + r"(?:/api/v2/schema)?/([^/]*CUSTOMER[^/]*)/add-attribute")
-_SCHEMA = re.compile(_BASE + r"/api/v2/schema(/solutions)?")
+_SCHEMA = re.compile(_BASE + r"/api/v2/schema")
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ class Vendor:
         call: Callable[[], Reply]
         if match := _ATTRIBUTE.fullmatch(path):
             method, call = "POST", partial(self._add_attribute, match[1], request)
-        elif match := _SCHEMA.fullmatch(path):
-            method, call = "GET", self._solutions if match[1] else partial(self._schema, query)
+        elif _SCHEMA.fullmatch(path):
+            method, call = "GET", partial(self._schema, query)
         elif match := _INGEST.fullmatch(path):
             method, call = "POST", partial(self._ingest, match[1], request)
         else:
@@ -151,9 +151,7 @@ class Vendor:
             # An optional column that a row leaves out gets its default; one that is null stays null.
             defaults = {a.name: a.default for a in attributes.values()}
             good = [{**defaults, **row} for n, row in enumerate(lowered) if not all_fail and n not in faults]
-            now = self._clock()
-            self._store.buffer(name, operation, good, now)
-            self._store.fail(name, [(f.code, f.category, f.message, lowered[n]) for n, f in faults.items()], now)
+            self._store.buffer(name, operation, good, self._clock())
         return self._json({"failed": [self._entry(n, rows[n], fault) for n, fault in faults.items()]}, status=status)
 
     def _entry(self, place: int, row: Any, fault: Fault) -> Any:
@@ -171,19 +169,12 @@ class Vendor:
             "nothing": why,
         }[self.assumptions.names_row_by]
 
-    def _tables(self) -> list[str]:
-        return self._store.names() or [TABLE]
-
-    def _solutions(self) -> Reply:
-        names = {"solutionName": "QP_OOTB", "prefix": "QP_", "suffix": "_OOTB", "targetSchemaName": "SANDBOX"}
-        return self._json({"solutions": [{**names, "tableCount": len(self._tables())}]})
-
     def _schema(self, query: str) -> Reply:
         solution = parse_qs(query).get("solutionName", [""])[0]
         if not solution:
             return self._error(400, "solutionName is required")
         tables = []
-        for name in self._tables():
+        for name in self._store.names() or [TABLE]:
             kinds = {c: "datetime" if c == "updated_at" else "string" for c in COLUMNS}
             kinds |= {a.name.upper(): a.data_type for a in self._store.attributes(name).values()}
             columns = [{"columnName": column, "dataType": kind} for column, kind in kinds.items()]
