@@ -363,7 +363,7 @@ def _numbers(path: Path, sheet: str, columns: Container[int], header_row: int) -
         warnings.catch_warnings(action="ignore"),
         closing(openpyxl.load_workbook(path, read_only=True, data_only=True)) as book,
     ):
-        worksheet = book[sheet]
+        worksheet: Any = book[sheet]
         worksheet.reset_dimensions()  # a wrong dimension in the file would cut rows off
         for row in worksheet.iter_rows(min_row=header_row + 1):
             for cell in row:
