@@ -48,7 +48,7 @@ def test_a_dry_run_accepts_nothing_and_says_so() -> None:
 
 def test_a_bar_has_each_fate_in_its_colour_and_says_it_to_those_who_do_not_see(place: Place) -> None:
     drawn = fate_bar({"accepted": 3, "refused": 1, "unsent": 0})
-    assert re.findall(r"width:(\d+)%;background:var\(--tk-(\w+)\)", drawn) == [("75", "good"), ("25", "bad")]
+    assert re.findall(r"width:(\d+)%;background:var\(--tk-(\w+)", drawn) == [("75", "good"), ("25", "bad")]
     assert 'aria-label="3 accepted, 1 refused"' in drawn
     assert "width:120px" in fate_bar({"accepted": 1}, share=0.5)
     assert "nothing to send" in fate_bar({})

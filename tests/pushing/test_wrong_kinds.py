@@ -78,7 +78,7 @@ def test_repush_takes_a_patch(results: dict[str, Any], place: Place) -> None:
 
 def test_plan_correction_takes_cells(results: dict[str, Any]) -> None:
     given = [g for g in [*NONE_OF_THEM, "x", *results.values()] if not isinstance(g, dict)]
-    refused(lambda cells: plan_correction(cells, reason="r"), given, "as customer id to column to new value")
+    refused(lambda cells: plan_correction(cells, reason="r"), given, "dictionary of customer id to column")
 
 
 @pytest.mark.parametrize("wrong", ["soon", 5, "2026-01-01", pd.Timestamp("2026-01-01")])
