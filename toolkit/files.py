@@ -54,12 +54,19 @@ def keep(path: Path, write: Callable[[BinaryIO], object]) -> str:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
-    folder = os.open(path.parent, os.O_RDONLY)  # a rename lasts once its folder is on the disk too
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
     return digest
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk: a new or renamed file lasts only then."""
+    if os.name == "nt":  # Windows opens no folder, and needs no such push
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def clear_unfinished(folder: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from toolkit.engine import EngineError, Session
 from toolkit.errors import LedgerError
+from toolkit.files import sync_folder
 from toolkit.model import kind_of
 
 VERSION = "ledger_version"
@@ -121,6 +123,7 @@ class Table:
             try:
                 for folder in reversed([self.path, *self.path.parents]):  # mkdir's mode is not applied to parents
                     folder.mkdir(mode=0o700 if self.private else 0o777, exist_ok=True)
+                before = set(self.path.glob("*.parquet"))
                 write_deltalake(
                     str(self.path),
                     _at_version(rows.cast(self.schema), _version(table) + 1),
@@ -130,6 +133,7 @@ class Table:
                     commit_properties=CommitProperties(app_transactions=marks),
                     post_commithook_properties=_KEEP_LOGS,
                 )
+                self._sync(before)
                 return True
             except CommitFailedError:
                 continue
@@ -144,6 +148,15 @@ class Table:
         raise LedgerError(
             f"Somebody else wrote to the ledger in {self.path} at each of {_TRIES} tries: when they are done, {_AGAIN}"
         )
+
+    def _sync(self, before: set[Path]) -> None:
+        """Bring a commit to the disk, which deltalake does not do: the journal closes a push once its rows are here."""
+        log = self.path / "_delta_log"
+        for path in [*(set(self.path.glob("*.parquet")) - before), max(log.glob("*.json"))]:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(self.path)
+        sync_folder(log)
 
     def _files(self, table: DeltaTable | None) -> set[str]:
         # Escaped, since the engine reads a path as a pattern.
