@@ -118,6 +118,13 @@ def test_an_append_whose_answer_is_lost_is_held_and_never_sent_again(begin) -> N
     assert push.send(script()).sizes == []
 
 
+def test_an_append_that_ends_with_a_held_piece_says_which_rows_were_not_sent(begin) -> None:
+    push = begin(2, operation="APPEND")
+    bad = Answer(400, b'{"message": "bad"}')
+    assert push.send(script(bad, bad, Answer(502, b"oops"))).sizes == [2, 1, 1]
+    assert (push.fates, type(push.error)) == ({"unsent": 1, "unknown": 1}, StoppedError)
+
+
 @pytest.mark.parametrize(
     ("said", "fates"),
     [

@@ -2,7 +2,7 @@
 
 Why it works as it does. A batch is in one of three places: waiting (until its wait after a failure is over), in flight,
 or done. One thread, the caller's, moves batches between them and is the only one that uses the journal; the others
-only send bodies and encode the next ones. So the order of entries is simple: attempt entered, body sent, answer entered
+only send bodies. So the order of entries is simple: attempt entered, body sent, answer entered
 together with the fates that it gives. A crash between any two leaves an attempt without an answer: its rows are
 *unknown*, which an UPSERT sends again and an APPEND leaves to the analyst.
 
@@ -317,6 +317,7 @@ class Sender:
         if held:  # the analyst has to find out whether it was taken
             batch.cuts.hold()
             batch.n_tried, batch.body = 0, b""
+            self._stop_if_hopeless(batch, verdict.message)
             return
         wait_s = self._pace.retries.wait_s(batch.n_tried, answer.retry_after, self._pace.jitter(), self._pace.now())
         batch.due = self._pace.clock() + wait_s
@@ -349,6 +350,10 @@ class Sender:
         if verdict.kind in stops:
             error, text = stops[verdict.kind]
             raise error(f"{text}, then {self._way_on}.")
+        self._stop_if_hopeless(batch, message)
+
+    def _stop_if_hopeless(self, batch: _Batch, message: str) -> None:
+        """Stop where nothing of a batch is left to send, and rows of it were refused without a reason of their own."""
         if batch.cuts.hopeless:
             raise StoppedError(
                 f"The vendor refuses whole requests and names no row ({message or 'no reason given'}): fix the setting "
