@@ -104,7 +104,7 @@ class Deliveries:
     def note(self, push: str, kind: str, *, reason: str | None = None) -> None:
         """Record what happened to a push."""
         row = rows_of(DELIVERY, 1, recorded_at=datetime.now(UTC), push=push, kind=kind, author=author(), reason=reason)
-        self.table.append(row, writer=push, number=self.table.through(push) + 1)
+        self.table.append(row)  # without a number: another machine may note something at once, and both count
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each delivery that counts, newest first; those that were withdrawn do not."""
