@@ -197,3 +197,15 @@ def test_the_checkout_is_the_root_from_every_folder(monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     root = Path(__file__).resolve().parents[2]
     assert Settings().home == root / "data" / "state"
+
+
+def test_a_local_server_does_not_write_to_the_ledger_of_the_real_host(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = 'target = "acme"\nbase_url = "https://acme.example.com"\nsolution = "Q"\nprefix = "A_"\nsuffix = "_1"\n'
+    (project / "toolkit.toml").write_text(text, encoding="utf-8")
+    assert Settings().target == "acme"
+    monkeypatch.setenv("TOOLKIT_BASE_URL", "http://127.0.0.1:8765")
+    assert (Settings().target, Settings().host) == ("sandbox", "127.0.0.1:8765")
+    monkeypatch.setenv("TOOLKIT_TARGET", "acme")  # the analyst's own word
+    assert Settings().target == "acme"

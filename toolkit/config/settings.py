@@ -317,9 +317,13 @@ def _from_file(file: Path | None, environment: Values, given: Values) -> dict[st
             )
         shared: Values = {key: default[key] for key in ("home", "ledger") if key in default}
         return {str(file): shared, f"{file} [targets.{name}]": named[name] | {"target": name}}
-    known = [default.get("target", SANDBOX), *named]
+    known = [*dict.fromkeys((default.get("target", SANDBOX), *named))]
     if named and name not in known and "base_url" not in over:
         raise unknown_target(name, known)
+    mine, theirs = over.get("base_url") or "", default.get("base_url") or ""
+    if "target" not in over and is_loopback(mine) and theirs and not is_loopback(theirs):
+        # What a local server accepted must not be recorded in the ledger of the file's real host.
+        default = {key: value for key, value in default.items() if key != "target"}
     return {str(file): default}
 
 
