@@ -230,7 +230,7 @@ def validate(
     now: pd.Timestamp | None = None,
     good: str | Path | None = None,
     bad: str | Path | None = None,
-    memory_limit: str = "1GB",
+    memory_limit: str = "500MB",
 ) -> ValidationReport:
     """Check customers against the contract of the settings; bad rows are a result, not an error.
 
