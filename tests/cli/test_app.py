@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import toolkit
 from tests.support.clocks import Clock
 from tests.support.workbooks import cells_of
 from toolkit import cli
-from toolkit.cli.app import COMMANDS
+from toolkit.cli.app import COMMANDS, main
 from toolkit.config.settings import Settings
 from toolkit.model import CustomAttribute
 from toolkit.pushing.runs import dry_run, push, resume
@@ -591,3 +592,8 @@ def test_the_history_of_a_customer_is_shown_as_text(
     assert "nan" not in out.casefold()
     assert cli.main(["history", "nobody"]) == 0
     assert "has no entry of this customer" in capsys.readouterr().out
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == version("customer-toolkit")

@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
@@ -63,6 +64,7 @@ COMMANDS = {
 
 app = App(
     name="toolkit",
+    version=lambda: version("customer-toolkit"),
     help="Customer master data: check it, compare it, send exactly what changed.",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
