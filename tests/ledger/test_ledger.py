@@ -311,7 +311,7 @@ def test_a_snapshot_as_of_a_push_is_what_its_end_left(ledger: Ledger, customers)
     assert names(ledger, push="q", valid_at="2026-01-02") == {"A": "one", "B": "b"}
     ledger.claims.record(Delivery(customers(1)), push="nothing taken", now=START + timedelta(hours=2))
     assert names(ledger, push="nothing taken") == {"A": "two"}
-    with pytest.raises(LedgerError, match=r"has no push 'x'.*pushes\(\)"):
+    with pytest.raises(LedgerError, match=r"has no push 'x'.*push_history\(\)"):
         ledger.snapshot(push="x")
     with pytest.raises(LedgerError, match="not both"):
         ledger.snapshot(push="p", as_of="2026-01-01")

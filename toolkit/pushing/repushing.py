@@ -271,7 +271,7 @@ def _with_cells(frame: pd.DataFrame, cells: Cells) -> pd.DataFrame:
             if name not in allowed:
                 raise CorrectionError(
                     f"{name!r} is not a column that can be corrected{did_you_mean(str(name), allowed) or '.'} The "
-                    f"columns are {', '.join(allowed)}; the key is not corrected, and {TIME} is set by itself."
+                    f"columns are {', '.join(allowed)}; the key is not corrected, and {TIME} is set automatically."
                 )
             if name not in custom and not isinstance(value, str | None):
                 raise CorrectionError(

@@ -1,4 +1,4 @@
-"""Customers as the tables that the rules run over: a frame in memory, Parquet where it lies, or a stream to Parquet.
+"""Customers as the tables that the rules run over: a frame in memory, Parquet files in place, or a stream to Parquet.
 
 The table ``rows_`` has ``row_`` (the ``source_row``), the contract's columns in their data types, and for some columns
 an `unread` column with the cells that are not of the column's type. The table ``broken_`` has the lines that could not

@@ -34,7 +34,7 @@ PREVIEW = 50_000
 _BY_NAME = 0.7
 """The name's share of a score; the rest is the cells'."""
 _AGAINST = 0.4
-"""What is left of a score if the name or the cells speak for something else."""
+"""What is left of a score if the name or the cells fit another column better."""
 
 
 @dataclass(frozen=True)

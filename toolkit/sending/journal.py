@@ -65,7 +65,7 @@ MAX_ANSWER_CHARACTERS = 64_000
 
 _WAY_OUT = (
     "restore its folder from a copy; or move the folder aside, then diff and plan again: the ledger knows what was "
-    "accepted"
+    "accepted, except by a push that did not end; before an APPEND look into the vendor's table"
 )
 
 
