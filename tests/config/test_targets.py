@@ -209,3 +209,8 @@ def test_a_local_server_does_not_write_to_the_ledger_of_the_real_host(
     assert (Settings().target, Settings().host) == ("sandbox", "127.0.0.1:8765")
     monkeypatch.setenv("TOOLKIT_TARGET", "acme")  # the analyst's own word
     assert Settings().target == "acme"
+
+
+def test_the_embedded_sandbox_is_chosen_by_name_beside_a_real_target(project: Path) -> None:
+    settings = use("sandbox")
+    assert (settings.target, settings.embedded, settings.home) == ("sandbox", True, project / "records")

@@ -60,16 +60,20 @@ def scan(
     ----------
     mapping
         A TOML file that says which file column is which.
-    good, bad
-        Where to write the rows without a failure, and those with one and their reasons: .parquet or .csv.
+    good
+        Where to write the rows without a failure: .parquet or .csv.
+    bad
+        Where to write the rows with a failure, and their reasons: .parquet or .csv.
     warnings
-        Look for what the contract allows but will cause trouble later too, which takes more time and memory.
+        Also run the rules that only warn; this takes more time and memory.
     """
     require_free(good, bad)
     say_label()
     found = tk.validate(file, mapping=mapping, rules=RULES if warnings else (), good=good, bad=bad)
     for path in filter(None, (good, bad)):
         say(f"  written to {path}")
+    if mapping and (skipped := tk.Mapping.load(mapping).corrections):
+        say(f"  not corrected: {', '.join(skipped)}. 'check' makes the mapping's corrections first.")
     return show(found, json, findings=not found.ok)
 
 

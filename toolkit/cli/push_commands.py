@@ -146,10 +146,14 @@ def settle(
 
     Parameters
     ----------
-    accepted, refused
-        A customer_id, or all; may be repeated.
-    accepted_row, refused_row
-        A source_row; may be repeated.
+    accepted
+        A customer_id of which the vendor has the row, or all; may be repeated.
+    refused
+        A customer_id of which the vendor does not have the row, or all; may be repeated.
+    accepted_row
+        A source_row that the vendor has; may be repeated.
+    refused_row
+        A source_row that the vendor does not have; may be repeated.
     """
     say_label()
     taken: Named = "all" if "all" in accepted else (*accepted, *accepted_row)

@@ -306,6 +306,7 @@ def _from_file(file: Path | None, environment: Values, given: Values) -> dict[st
     default, named = read_targets(file, Settings.model_fields)
     over = environment | given
     name = over.get("target", default.get("target", SANDBOX))
+    shared: Values = {key: default[key] for key in ("home", "ledger") if key in default}
     if name in named and not (_of_sandbox(name) and "base_url" in given):  # a running sandbox is a host of its own
         # A name in a shell's environment outlives the moment it was set for. If it could move a named target to
         # another host, that host would receive the target's rows, and the target's ledger would record them.
@@ -315,8 +316,9 @@ def _from_file(file: Path | None, environment: Values, given: Values) -> dict[st
                 f"{where} cannot change the host of the target {name!r}, which [targets.{name}] in {file} states: "
                 f"remove {where}, or choose another target."
             )
-        shared: Values = {key: default[key] for key in ("home", "ledger") if key in default}
         return {str(file): shared, f"{file} [targets.{name}]": named[name] | {"target": name}}
+    if "base_url" not in over and "target" in over and _of_sandbox(str(name)):  # embedded, whatever the file names
+        return {str(file): shared}
     known = [*dict.fromkeys((default.get("target", SANDBOX), *named))]
     if named and name not in known and "base_url" not in over:
         raise unknown_target(name, known)
