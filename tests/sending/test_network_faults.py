@@ -21,14 +21,12 @@ from urllib3.connection import HTTPConnection
 
 from tests.support.clocks import Clock
 from tests.support.faulty import OK, Fault, Faulty, drip, http
+from tests.support.sending import Push
 from toolkit.config.settings import Settings
 from toolkit.errors import StoppedError, UnreachableError
 from toolkit.ledger.diffing import diff
 from toolkit.model.schema import empty_frame
 from toolkit.pushing.planning import plan_push
-from toolkit.pushing.report import PushReport, report_of
-from toolkit.sending.journal import Journal
-from toolkit.sending.sender import Sender
 from toolkit.vendor.client import Client
 
 EMPTY = b'{"failed": []}'
@@ -135,35 +133,19 @@ OPERATIONS = ["APPEND", pytest.param("UPSERT", marks=pytest.mark.slow)]
 """Each fault is tried with an append, which must not send twice; `make test-all` has the upserts too."""
 
 
-class Push:
+class WirePush(Push):
     """An open push of one request to a faulty vendor."""
 
     def __init__(self, folder: Path, frame, server: Faulty, operation: str, *, patience_s: float = 20.0) -> None:
-        self.clock, self.server = Clock(), server
+        self.server = server
         self.settings = Settings(base_url=server.url, operation=operation, contract="current")
-        self.plan = plan_push(diff(empty_frame(), frame), settings=self.settings)
-        self.journal = Journal(folder, self.plan.target, clock=self.clock.now)
-        self.record = self.journal.open_push(self.plan.new_push())
+        plan = plan_push(diff(empty_frame(), frame), settings=self.settings)
+        super().__init__(folder, plan, Clock())
         self.timeouts = {"timeout_s": (20.0, patience_s), "deadline_s": 2 * patience_s}
 
     def send(self) -> StoppedError | None:
         with Client(self.settings, **self.timeouts) as client:
-            try:
-                Sender(
-                    self.journal,
-                    self.journal.load(self.record.id),
-                    client,
-                    self.plan.envelope,
-                    self.clock.pace,
-                    progress=False,
-                ).run()
-            except StoppedError as error:
-                return error
-        return None
-
-    @property
-    def report(self) -> PushReport:
-        return report_of(self.journal.load(self.record.id))
+            return self.run(client)
 
     @property
     def fates(self) -> dict[str, int]:
@@ -171,15 +153,15 @@ class Push:
         report = self.report
         accepted = report.rows.loc[report.rows["fate"] == "accepted", "customer_id"]
         assert set(accepted) <= set(self.server.taken)
-        found = {f: report.count(f) for f in ("accepted", "refused", "unknown", "unsent") if report.count(f)}
+        found = super().fates
         assert sum(found.values()) == N
         return found
 
 
 @pytest.fixture
-def begin(tmp_path: Path, customers) -> Callable[..., Push]:
+def begin(tmp_path: Path, customers) -> Callable[..., WirePush]:
     frame = customers(N, customer_subcategory="x" * 250)
-    return lambda server, operation, **more: Push(tmp_path / "journal", frame, server, operation, **more)
+    return lambda server, operation, **more: WirePush(tmp_path / "journal", frame, server, operation, **more)
 
 
 def named(faults: list[Fault]) -> pytest.MarkDecorator:

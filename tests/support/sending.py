@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from toolkit.errors import StoppedError
 from toolkit.pushing.planning import PushPlan
@@ -50,19 +51,17 @@ class Push:
 
     def send(self, vendor: Vendor) -> Fake:
         client = Fake(vendor)
-        self.error: StoppedError | None = None
-        try:
-            Sender(
-                self.journal,
-                self.journal.load(self.record.id),
-                client,
-                self.plan.envelope,
-                self.clock.pace,
-                progress=False,
-            ).run()
-        except StoppedError as error:
-            self.error = error
+        self.error = self.run(client)
         return client
+
+    def run(self, client: Any) -> StoppedError | None:
+        """Send what waits over this client; returns what stopped it."""
+        push, envelope = self.journal.load(self.record.id), self.plan.envelope
+        try:
+            Sender(self.journal, push, client, envelope, self.clock.pace, progress=False).run()
+        except StoppedError as error:
+            return error
+        return None
 
     @property
     def report(self) -> PushReport:
