@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from toolkit.model import parse_times
+from toolkit.model import parse_times, written_times
 
 
 def parsed(cells: list[str | None], **options: Any) -> list[str]:
@@ -108,3 +108,58 @@ def test_what_python_writes_is_what_is_read(moment: dt.datetime, zone: dt.timezo
     aware = moment.replace(tzinfo=zone)
     [got] = parsed([aware.isoformat(separator)])
     assert dt.datetime.fromisoformat(got) == aware
+
+
+DAYS = [
+    "%d.%m.%Y",
+    "%m/%d/%Y",
+    "%Y-%m-%d",
+    "%Y%m%d",
+    "%d%m%Y",
+    "%d.%m.%y",
+    "%d %b %Y",
+    "%A, %d. %B %Y",
+    "%j/%Y",
+    "%m/%Y",
+]
+CLOCKS = ["", " %H:%M", " %H:%M:%S", "T%H%M%S", " %H:%M:%S.%f", " %I:%M %p", ", %I %p", " %H:%M %z", "T%H:%M:%S.%f%z"]
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Auckland"]
+MOMENTS = st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)).map(
+    lambda moment: pd.Timestamp(moment, tz="UTC")
+)
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    st.lists(MOMENTS, min_size=1, max_size=5),
+    st.none() | st.builds("{}{}".format, st.sampled_from(DAYS), st.sampled_from(CLOCKS)),
+    st.sampled_from(ZONES) | st.none(),
+    st.booleans(),
+)
+@example(
+    [pd.Timestamp("2023-10-29T00:30Z"), pd.Timestamp("2023-10-29T01:30Z")], "%d.%m.%Y %H:%M", "Europe/Berlin", False
+)
+@example([pd.Timestamp("2075-01-01T00:00Z")], "%d.%m.%y", "UTC", False)
+def test_what_is_written_is_read_as_the_same_moment(
+    moments: list[pd.Timestamp], pattern: str | None, zone: str | None, dates: bool
+) -> None:
+    times = pd.Series(moments).dt.as_unit("us")
+    texts = written_times(times, pattern=pattern, timezone=zone, dates=dates)
+    cells = pa.chunked_array([pa.array(texts, pa.string())])
+    assert parse_times(cells, pattern=pattern, timezone=zone, iso_too=True).values.tolist() == moments
+
+
+def test_a_time_is_written_as_its_source_writes_it() -> None:
+    times = pd.Series(pd.to_datetime(["2023-10-14T22:00Z", None, "2024-02-28T23:00Z"]), index=[7, 8, 9])
+
+    def written(**options: Any) -> list[Any]:
+        return written_times(times, **options).astype(object).where(times.notna(), None).tolist()
+
+    berlin = "Europe/Berlin"
+    assert written(pattern="%d.%m.%Y", timezone=berlin) == ["15.10.2023", None, "29.02.2024"]
+    assert written(pattern="%m/%d/%Y %I:%M %p", timezone="UTC") == ["10/14/2023 10:00 PM", None, "02/28/2024 11:00 PM"]
+    assert written(pattern="%d.%m.%Y", timezone="UTC") == ["2023-10-14 22:00:00Z", None, "2024-02-28 23:00:00Z"]
+    assert written(timezone=berlin, dates=True) == ["2023-10-15", None, "2024-02-29"]
+    assert written(timezone=berlin) == ["2023-10-15 00:00:00", None, "2024-02-29 00:00:00"]
+    assert written() == ["2023-10-14 22:00:00Z", None, "2024-02-28 23:00:00Z"]
+    assert written_times(times).index.tolist() == [7, 8, 9]

@@ -6,13 +6,15 @@ Every station takes a plain frame, a `Delivery`, or the result of the station be
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import pandas as pd
 
 from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
 from toolkit.errors import InputError, wrong_kind
-from toolkit.model.contract import CUSTOMER, ID
+from toolkit.model.contract import CUSTOMER, ID, TIME
+from toolkit.model.times import are_dates, written_times
 
 DeliveryKind = Literal["full", "changes"]
 
@@ -91,6 +93,25 @@ class Delivery(Result):
         """
         file, start = next(((f, s) for f, s in reversed(self.parts) if s < source_row), ("", 0))
         return f"{file} row {source_row - start}".strip()
+
+    def as_written(self, times: pd.Series[Any]) -> pd.Series[Any]:
+        """Return times as the source writes them: in the mapping's pattern and zone, as text; null stays null.
+
+        Without a pattern they are ISO 8601 in the zone, and dates alone if every time of the delivery and of `times`
+        is a midnight there. A moment that this form cannot hold is ISO 8601 in UTC; a text that is not a time is kept.
+
+        Examples
+        --------
+        >>> times = pd.Series(pd.to_datetime(["2023-10-14T22:00Z"]))
+        >>> Delivery(pd.DataFrame(), datetime="%d.%m.%Y", timezone="Europe/Berlin").as_written(times).tolist()
+        ['15.10.2023']
+        """
+        dates = self.timezone is not None and self._has_dates and are_dates(times, self.timezone)
+        return written_times(times, pattern=self.datetime, timezone=self.timezone, dates=dates)
+
+    @cached_property
+    def _has_dates(self) -> bool:
+        return TIME not in self.frame or are_dates(self.frame[TIME], str(self.timezone))
 
     @property
     def n_rows(self) -> int:

@@ -1,4 +1,4 @@
-"""Text to times in UTC, in bulk: ISO 8601 or a stated pattern. What does not parse stays text.
+"""Text to times in UTC and back, in bulk: ISO 8601 or a stated pattern. What does not parse stays text.
 
 Only a cell that has a time zone, or whose time zone is stated, becomes a time.
 """
@@ -24,6 +24,7 @@ _ZONED = r"(?:Z|[+-]\d\d:\d\d)$"
 _UTC = pd.DatetimeTZDtype("us", "UTC")
 # pandas allows a year 0 and years after 9999; a Timestamp, Arrow's text and the vendor's JSON do not.
 _FIRST, _LAST = pd.Timestamp("0001-01-01", tz="UTC"), pd.Timestamp("9999-12-31T23:59:59.999999", tz="UTC")
+_DAY = pd.Timedelta(days=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +95,9 @@ def _localized(naive: pd.Series[Any], timezone: str) -> pd.Series[Any]:
     """Convert local times to UTC; NaT if the clocks skip or repeat one."""
     naive = naive.where(naive >= _FIRST.tz_localize(None))
     # Python's time zones fail at the ends of its calendar: there, the offset of the neighbouring day is used.
-    day = pd.Timedelta(days=1)
-    early, late = naive < _FIRST.tz_localize(None) + day, naive > _LAST.tz_localize(None) - day
+    early, late = naive < _FIRST.tz_localize(None) + _DAY, naive > _LAST.tz_localize(None) - _DAY
     if (early | late).any():
-        inward = day * (early.astype(int) - late.astype(int))
+        inward = _DAY * (early.astype(int) - late.astype(int))
         return _localized(naive + inward, timezone) - inward
     moments: pd.Series[Any] = naive.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
     return moments
@@ -137,3 +137,63 @@ def utc_times(times: pd.Series[Any]) -> pd.Series[Any]:
         times = pd.to_datetime(times.where(aware), utc=True)
     in_utc: pd.Series[Any] = times.dt.tz_convert("UTC").dt.as_unit("us")
     return in_utc
+
+
+def written_times(
+    times: pd.Series[Any], *, pattern: str | None = None, timezone: str | None = None, dates: bool = False
+) -> pd.Series[Any]:
+    """Return times as people write them; the opposite of `parse_times`.
+
+    A moment that this form cannot hold, such as a second that the pattern leaves out or an hour that the clocks
+    repeat, is ISO 8601 in UTC, so that reading the text again always gives the same moment. A cell that is not a
+    time keeps its text; null stays null.
+
+    Parameters
+    ----------
+    times
+        UTC moments, or object if some cells are text.
+    pattern
+        A pattern of strptime; None: ISO 8601.
+    timezone
+        The zone in which they are written; None: UTC, which an ISO text then names.
+    dates
+        Whether ISO 8601 is written without the time of day, where that is midnight.
+
+    Examples
+    --------
+    >>> times = pd.Series(pd.to_datetime(["2023-10-14T22:00Z", "2023-10-15T12:30Z"]))
+    >>> written_times(times, pattern="%d.%m.%Y", timezone="Europe/Berlin").tolist()
+    ['15.10.2023', '2023-10-15 12:30:00Z']
+    """
+    moments, local = _moments(times, timezone or "UTC")
+    form = pattern or ("%Y-%m-%d" if dates and timezone else None)
+
+    def write(moment: pd.Timestamp) -> str:
+        if form:
+            return moment.strftime(form)
+        return (moment.tz_localize(None) if timezone else moment).isoformat(" ").replace("+00:00", "Z")
+
+    texts = local.astype(object).map(write, na_action="ignore").astype("str")
+    read = parse_times(pa.chunked_array([pa.array(texts, pa.large_string())]), pattern=form, timezone=timezone)
+    exact = (read.values.set_axis(times.index) == moments) & moments.notna()
+    in_utc = moments.map(lambda moment: moment.isoformat(" ").replace("+00:00", "Z"), na_action="ignore")
+    others = in_utc.astype(object).where(moments.notna(), times.astype(object).map(str, na_action="ignore"))
+    return texts.where(exact, others).astype("str")
+
+
+def are_dates(times: pd.Series[Any], timezone: str) -> bool:
+    """Return whether every time is a midnight in the zone, as where people wrote dates alone.
+
+    Examples
+    --------
+    >>> are_dates(pd.Series(pd.to_datetime(["2023-10-14T22:00Z", None])), "Europe/Berlin")
+    True
+    """
+    _, local = _moments(times, timezone)
+    return bool((local.isna() | (local == local.dt.normalize())).all())
+
+
+def _moments(times: pd.Series[Any], timezone: str) -> tuple[pd.Series[Any], pd.Series[Any]]:
+    """Return times in UTC, and in the zone; NaT at the calendar's ends, where the zone's day may be one beyond it."""
+    moments = utc_times(times if isinstance(times.dtype, pd.DatetimeTZDtype) else times.astype(object))
+    return moments, moments.where(moments.between(_FIRST + _DAY, _LAST - _DAY)).dt.tz_convert(timezone)
