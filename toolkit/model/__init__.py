@@ -40,4 +40,4 @@ from toolkit.model.schema import (
     schema_for,
     too_large,
 )
-from toolkit.model.times import are_dates, parse_times, utc_times, written_times
+from toolkit.model.times import are_dates, parse_times, pattern_fault, utc_times, written_times

@@ -311,7 +311,8 @@ def _constant(column: str, mapping: Mapping, n_rows: int) -> pd.Series[Any]:
     cell = _with_nulls(pa.array([mapping.constants[column]], pa.large_string()), mapping)
     if column != TIME:
         return _text(pa.repeat(cell[0], n_rows))
-    times = parse_times(cell, pattern=mapping.datetime, timezone=mapping.timezone, iso_too=True)
+    stated = pa.chunked_array([cell])
+    times = parse_times(stated, pattern=mapping.datetime, timezone=mapping.timezone, iso_too=True)
     if times.naive[0]:
         raise MappingError(
             f"{mapping.name}: the constant {column} names no time zone: end it in Z for UTC, or write "

@@ -39,7 +39,7 @@ _DAY = "|".join(
     ]
 )
 _DAY_AND_REST = rf"^(?P<day>{_DAY})(?P<rest>(?:$|\D|\d{{4}}(?:\d\d)?$).*)$"
-_ZONE = r"(?: ?(?:Z|[+-]\d\d:?\d\d|UTC|GMT))?"
+_ZONE = r"(?: ?(?:[Zz]|[+-]\d\d(?::?\d\d)?|UTC|GMT))?"
 _CLOCK = (
     rf"^(?:(?:,? |T| - )(?:[01]?\d|2[0-3])[:.][0-5]\d(?:[:.][0-5]\d(?:[.,]\d{{1,6}})?)?{_ZONE}(?: Uhr)?"
     r"|(?:,? |T)(?:0?[1-9]|1[0-2]):[0-5]\d(?::[0-5]\d)? [AaPp][Mm]"
@@ -169,7 +169,7 @@ class _Form:
 
 def _forms(cells: pa.ChunkedArray) -> list[_Form]:
     """Group the cells that look like times by how they are written."""
-    parts = pc.extract_regex(cells, _DAY_AND_REST)
+    parts = pc.extract_regex(pc.replace_substring_regex(cells, "[\u00a0\u202f]", " "), _DAY_AND_REST)
     table = pa.table({"day": pc.struct_field(parts, "day"), "clock": pc.struct_field(parts, "rest")}).drop_null()
     table = table.filter(pc.match_substring_regex(table["clock"], _CLOCK))
     table = table.set_column(1, "clock", pc.replace_substring_regex(table["clock"], r"\d", "0"))
@@ -225,7 +225,7 @@ def _from_forms(forms: list[_Form], n: int) -> DatePattern:
 
 
 def _days(days: pd.Series[Any], pattern: str) -> pd.Series[Any]:
-    parsed = pd.to_datetime(days, format=pattern, errors="coerce")
+    parsed = parse_times(pa.chunked_array([pa.array(days, pa.large_string())]), pattern=pattern, timezone="UTC").values
     # Eight digits in a row are only a day if their year is plausible.
     return parsed.where(parsed.dt.year.between(*((1900, 2100) if pattern in _COMPACT else (1, 9999))))
 
@@ -256,7 +256,7 @@ def _filled_in(digits: str, fields: Iterable[str], form: str) -> str:
 
 def _clock_pattern(clock: str) -> str:
     """Turn what follows a day, its digits all 0, into a pattern."""
-    clock = re.sub(r"(?:Z|[+-]00:?00)$", "%z", clock)
+    clock = re.sub(r"(?:[Zz]|[+-]00(?::?00)?)$", "%z", clock)
     if re.fullmatch(r"T?0{4}(?:00)?(?: ?(?:%z|UTC|GMT))?", clock):
         return clock.replace("0000", "%H%M").replace("00", "%S")
     clock = re.sub(r"[AaPp][Mm]$", "%p", clock)
