@@ -59,6 +59,10 @@ class Delivery(Result):
         What was detected or decided while reading, for people.
     datetime, timezone
         How the source writes ``updated_at``, according to the mapping.
+    other_pattern
+        A pattern that reads every time of the source where `datetime` does not, empty for ISO 8601; None: none is known.
+    n_unread
+        Times quarantined because they could not be read.
     parts
         For a folder of part-files: each file, and the number of rows before it.
     """
@@ -76,6 +80,8 @@ class Delivery(Result):
     notes: tuple[str, ...] = ()
     datetime: str | None = None
     timezone: str | None = None
+    other_pattern: str | None = None
+    n_unread: int = 0
     parts: tuple[tuple[str, int], ...] = ()
 
     @property
@@ -108,6 +114,24 @@ class Delivery(Result):
         """
         dates = self.timezone is not None and self._has_dates and are_dates(times, self.timezone)
         return written_times(times, pattern=self.datetime, timezone=self.timezone, dates=dates)
+
+    def not_a_time(self, n_times: int) -> str:
+        """Return what it means that a cell of ``updated_at`` is not a time; the source has `n_times`.
+
+        Examples
+        --------
+        >>> Delivery(pd.DataFrame(), datetime="%m/%d/%Y", other_pattern="%d/%m/%Y").not_a_time(3000)
+        'updated_at is not a time as %m/%d/%Y; %d/%m/%Y reads all 3,000 of them: datetime = "%d/%m/%Y" in [format]'
+        """
+        text = f"{TIME} is not a time as {self.datetime or 'ISO 8601, such as 2025-01-28T10:00:00Z'}"
+        if "%f" in (self.datetime or "%f"):
+            text += ", with at most 6 digits of a fraction"
+        if self.timezone not in (None, "UTC"):
+            text += f", or one that the clocks in {self.timezone} skip or repeat"
+        if self.other_pattern is None:
+            return text
+        advice = f'datetime = "{self.other_pattern}"' if self.other_pattern else "leave out datetime"
+        return f"{text}; {self.other_pattern or 'ISO 8601'} reads all {n_times:,} of them: {advice} in [format]"
 
     @cached_property
     def _has_dates(self) -> bool:

@@ -7,7 +7,8 @@ target would cause: many changed customers, missing ones, an emptied column, an 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -22,6 +23,7 @@ from toolkit.model import ID, TIME
 from toolkit.quality import count_columns, new_forms
 
 ALL = "all"
+_AHEAD = pd.Timedelta(minutes=5)  # how far two clocks may differ
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Situation:
         The host, if it is a real one; else empty.
     ledger_is_empty
         Whether the target never accepted anything.
+    now
+        The moment from which the future counts, UTC.
     """
 
     changes: Diff
@@ -54,6 +58,7 @@ class Situation:
     deliveries: pd.DataFrame
     real_host: str
     ledger_is_empty: bool
+    now: pd.Timestamp = field(default_factory=partial(pd.Timestamp.now, "UTC"))
 
     @property
     def last(self) -> pd.Series[Any] | None:
@@ -211,6 +216,27 @@ def _id_form(at: Situation, most: float) -> str:
     return said and f"{said[:-1]}: {shown}; the {known['distinct']:,} before are like {known['patterns'][0][0]}."
 
 
+def _times(at: Situation, most: float) -> str:
+    delivery = at.changes.delivery
+    n_rows = delivery.n_rows + delivery.n_quarantined
+    said = _beyond(delivery.n_unread, n_rows, most, "times were not read")
+    return said and f"{said} {delivery.not_a_time(n_rows)}."
+
+
+def _future(at: Situation, _: float) -> str:
+    delivery, late = at.changes.delivery, at.now + _AHEAD
+    rows = at.rows.filter(pc.greater(at.rows[TIME], pa.scalar(late, at.rows.schema.field(TIME).type)))
+    if not rows.num_rows:
+        return ""
+    first = min(rows["source_row"].to_pylist())
+    return (
+        f"{TIME} is more than five minutes in the future in {plural(rows.num_rows, 'row')}, first in "
+        f"{delivery.place(first)}: every later delivery of these customers would be held back until then. Fix the "
+        "dates in the source, state datetime and timezone as the source writes them, or give the rows the present "
+        "time with the correction restamp."
+    )
+
+
 def _beyond(n: int, of: int, most: float, what: str) -> str:
     if not of or n / of <= most:  # divided, not multiplied: 3 of 10 is exactly 0.3
         return ""
@@ -225,5 +251,7 @@ GUARDS: dict[str, tuple[Callable[[Situation, float], str], float | None]] = {
     "shrunk": (_shrunk, 0.5),  # fewer than this share of the last delivery's rows
     "older": (_older, None),  # a file that was delivered before, or is older than the last one
     "id_form": (_id_form, 0.0),  # more than this share of the added customers have ids of a new form
+    "times": (_times, 0.05),  # more than this share of the delivery's times could not be read
+    "future": (_future, None),  # a time later than the plan's clock
 }
 """Every guard by its name: what it looks for (empty if it finds nothing), and its default threshold, if it has one."""

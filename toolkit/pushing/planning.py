@@ -277,6 +277,7 @@ def plan_push(
     include: str | Iterable[str] | None = (),
     allow: str | Iterable[str] | None = (),
     thresholds: Mapping[str, float] | None = None,
+    now: pd.Timestamp | None = None,
 ) -> PushPlan:
     """Plan what to send of a diff: added and changed rows, oldest first.
 
@@ -289,6 +290,8 @@ def plan_push(
     thresholds
         Name of a guard to the share, 0 to 1, above which it blocks: ``{"changed": 0.3}``. The defaults are in
         `toolkit.pushing.guards.GUARDS`.
+    now
+        The moment from which the guard ``future`` counts, UTC; by default the present.
 
     Raises
     ------
@@ -328,9 +331,8 @@ def plan_push(
     address = chosen.url()
     bound_to = (chosen.target, address, chosen.contract, chosen.operation, changes.before.version)
     left_out = {s: changes.count(s) for s in (*STATES, "absent", "held") if s not in wanted}
-    situation = Situation(
-        changes, rows, ledger.deliveries(), "" if chosen.local else chosen.host, ledger_is_empty=ledger.version < 0
-    )
+    host, moment = "" if chosen.local else chosen.host, now or pd.Timestamp.now("UTC")
+    situation = Situation(changes, rows, ledger.deliveries(), host, ledger_is_empty=ledger.version < 0, now=moment)
     return PushPlan(
         digest=hashlib.sha256(json.dumps([*bound_to, *(b.digest for b in batches)]).encode()).hexdigest(),
         rows=rows,

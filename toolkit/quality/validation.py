@@ -20,6 +20,8 @@ from toolkit.files import replacing
 from toolkit.model import (
     CUSTOMER,
     ID,
+    NOT_A_TIME,
+    TIME,
     UNIQUE,
     Column,
     Customers,
@@ -100,7 +102,10 @@ class ValidationReport(Result):
         ids = self.quarantine[ID].dropna().unique()
         held = frozenset(ids) - frozenset(good[ID][good[ID].isin(ids)])
         n_quarantined = self._delivery.n_quarantined + self.n_quarantined
-        return replace(self._delivery, frame=good, held=self._delivery.held | held, n_quarantined=n_quarantined)
+        failures = self._reasons[0]
+        n_unread = self._delivery.n_unread + int(failures["count"][failures["check"] == NOT_A_TIME].sum())
+        held |= self._delivery.held
+        return replace(self._delivery, frame=good, held=held, n_quarantined=n_quarantined, n_unread=n_unread)
 
     @property
     def good(self) -> pd.DataFrame:
@@ -299,6 +304,10 @@ def validate(
             *_known([*compile_contract(contract, rows.unread, may_be_oversized=large), *compiled["failure"]], rows),
             *(Condition(None, BROKEN, line) for line in lines["reason"].to_pylist()),
         ]
+        if TIME in rows.unread:
+            n_times = rows.session.scalar(f"SELECT count({TIME}) + count({unread(TIME)}) FROM rows_")
+            said = rows.delivery.not_a_time(n_times)
+            failing = [replace(c, reason=said) if c.check == NOT_A_TIME else c for c in failing]
         conditions = [*failing, *_known([*compiled["warning"], *other_contracts(contract)], rows)]
         find(rows.session, conditions, rows.typed)
         _collect_bad(rows.session, failing)

@@ -17,6 +17,7 @@ from toolkit.errors import MappingError, ReadingError, did_you_mean, wrong_kind
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, parse_times
 from toolkit.reading.arrow import read_frame, read_parquet, read_query
 from toolkit.reading.csv_file import read_csv
+from toolkit.reading.date_patterns import other_pattern
 from toolkit.reading.json_file import read_json
 from toolkit.reading.mapping import Mapping
 from toolkit.reading.part_files import kind_of, read_parts
@@ -268,11 +269,12 @@ def to_delivery(
     given = tuple(c for c in resource.names if c in wanted or c in mapping.constants)
     index = pd.Index(table.numbers, dtype="int64", name="source_row")
     columns: dict[str, pd.Series[Any]] = {}
+    other = None
     for column in resource.names:
         if column in mapping.constants:
             columns[column] = _constant(column, mapping, len(index))
         elif column == TIME:
-            columns[column] = _times(_with_nulls(table.cells.column(column), mapping), table, mapping, name)
+            columns[column], other = _times(_with_nulls(table.cells.column(column), mapping), table, mapping, name)
         elif column in wanted:
             columns[column] = _text(_with_nulls(table.cells.column(column), mapping))
         elif column in CUSTOMER.names:
@@ -290,6 +292,7 @@ def to_delivery(
         broken=table.broken_frame(),
         datetime=mapping.datetime,
         timezone=mapping.timezone,
+        other_pattern=other,
         parts=table.parts,
         corrections=mapping.corrections,
         notes=(*table.notes, *([f"columns left out: {', '.join(left_out)}"] if left_out else [])),
@@ -323,7 +326,8 @@ def _constant(column: str, mapping: Mapping, n_rows: int) -> pd.Series[Any]:
     return times.values.repeat(n_rows).reset_index(drop=True)
 
 
-def _times(cells: pa.ChunkedArray, table: Table, mapping: Mapping, name: str) -> pd.Series[Any]:
+def _times(cells: pa.ChunkedArray, table: Table, mapping: Mapping, name: str) -> tuple[pd.Series[Any], str | None]:
+    """Return a column as times, with its unread cells as text, and another pattern if that reads all of them."""
     times = parse_times(cells, pattern=mapping.datetime, timezone=mapping.timezone, iso_too=table.native_times)
     if times.naive.any():
         row = table.numbers[int(times.naive.argmax())]
@@ -332,7 +336,7 @@ def _times(cells: pa.ChunkedArray, table: Table, mapping: Mapping, name: str) ->
             'timezone = "Europe/Berlin" (or your zone) in the mapping\'s [format].'
         )
     if not times.unparsed.any():
-        return times.values
+        return times.values, None
     values = times.values.astype(object)
     values[times.unparsed] = _text(cells)[times.unparsed].astype(object)
-    return values
+    return values, other_pattern(cells, times.unparsed, mapping.timezone)

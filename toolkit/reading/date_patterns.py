@@ -28,6 +28,8 @@ DOMINANT = 0.95
 """Share of a column's times from which on their pattern is the column's, and other patterns are strays."""
 LEAST = 0.5
 """Share of a column's cells that have to look like times."""
+FEW = 3
+"""Cells that a stated pattern may leave unread before another one is looked for."""
 _LETTERS = r"\p{L}+\.?"
 _DAY = "|".join(
     [
@@ -144,6 +146,28 @@ def infer_pattern(cells: pa.ChunkedArray, *, iso_too: bool = False) -> DatePatte
         notes = (f"{n_naive:,} of {plural(n_iso, 'time')} name no zone",) if 0 < n_naive < n_iso else ()
         return DatePattern("found", (Reading("", n_iso),), n, n_iso, n_naive, notes=(*_strays(n - n_iso), *notes))
     return _counted(cells) or _from_forms(_forms(cells), n)
+
+
+def other_pattern(cells: pa.ChunkedArray, unread: pd.Series[bool], timezone: str | None) -> str | None:
+    """Return the one pattern that reads every cell where the stated one leaves more than a few unread.
+
+    Empty for ISO 8601; None if no pattern does, or several do.
+
+    Examples
+    --------
+    >>> days = [f"{day}/05/2026" for day in range(1, 32)]
+    >>> other_pattern(pa.chunked_array([days]), pd.Series([day > 12 for day in range(1, 32)]), "UTC")
+    '%d/%m/%Y'
+    """
+    if unread.sum() <= FEW:
+        return None
+    inferred = infer_pattern(cells.filter(pa.array(unread)))
+    read = [
+        r.pattern
+        for r in inferred.readings
+        if not parse_times(cells, pattern=r.pattern or None, timezone=timezone).unparsed.any()
+    ]
+    return read[0] if len(read) == 1 else None
 
 
 def _counted(cells: pa.ChunkedArray) -> DatePattern | None:
