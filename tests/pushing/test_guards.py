@@ -31,10 +31,12 @@ from toolkit.pushing.guards import GUARDS, Situation, find_guards, require_allow
 from toolkit.pushing.history import status
 from toolkit.pushing.planning import PushPlan, plan_push
 from toolkit.pushing.runs import dry_run, push
+from toolkit.quality.validation import validate
 from toolkit.tables.writing import write_sheets
 from toolkit.vendor.sandbox import Sandbox
 
 LATER = "2026-02-01T00:00:00Z"
+NOW = pd.Timestamp("2026-03-01T00:00:00Z")
 
 
 def snapshot(frame: pd.DataFrame, last: frozenset[str] | None = None) -> Snapshot:
@@ -103,6 +105,35 @@ def test_absent_blocks_above_a_twentieth_of_the_last_delivery(customers) -> None
     assert not found(diff(snapshot(customers(20), long_gone), customers(18)))
     changes_only = Delivery(customers(3), kind="changes")
     assert not found(diff(snapshot(customers(20)), changes_only))
+
+
+def test_times_blocks_above_a_twentieth_of_times_that_were_not_read(customers) -> None:
+    def unread(n: int) -> Diff:
+        frame = customers(20)
+        frame["updated_at"] = frame["updated_at"].astype(object)
+        frame.iloc[:n, frame.columns.get_loc("updated_at")] = "15/10/2026"
+        came = Delivery(frame, datetime="%m/%d/%Y", timezone="UTC", other_pattern="%d/%m/%Y")
+        return diff(snapshot(empty_frame()), validate(came, now=NOW))
+
+    assert not found(unread(1))
+    said = found(unread(2))["times"]
+    assert said.startswith("2 of 20 times were not read (10.0%, more than 5%). updated_at is not a time as %m/%d/%Y;")
+    assert said.endswith('%d/%m/%Y reads all 20 of them: datetime = "%d/%m/%Y" in [format].')
+    assert not found(unread(2), thresholds={"times": 0.1})
+    assert unread(2).delivery.n_unread == 2
+
+
+def test_future_blocks_a_time_that_is_later_than_the_clock_by_more_than_five_minutes(customers) -> None:
+    def dated(at: str) -> dict[str, str]:
+        changes = diff(snapshot(empty_frame()), pd.concat([customers(1), customers(2, start=1, at=at)]))
+        return {g.name: g.message for g in plan_push(changes, now=NOW).guards}
+
+    assert not dated("2026-03-01T00:05:00Z")
+    said = dated("2026-03-01T00:05:01Z")["future"]
+    assert said.startswith("updated_at is more than five minutes in the future in 2 rows, first in row 3: every later")
+    assert "restamp" in said
+    sent = diff(snapshot(customers(2, at="2027-01-01T00:00:00Z")), customers(2, at="2027-01-01T00:00:00Z"))
+    assert not plan_push(sent, now=NOW).guards  # nothing of it is sent
 
 
 def test_null_column_blocks_if_every_row_of_a_full_delivery_lost_its_value(customers) -> None:
@@ -254,12 +285,23 @@ def test_only_older_blocks_the_same_delivery_again(n: int, ids: list, nulls: boo
     assert said == ({"older"} if digest else set())
 
 
-def test_there_are_seven_guards_with_these_thresholds() -> None:
-    assert list(GUARDS) == ["first", "changed", "absent", "null_column", "shrunk", "older", "id_form"]
+def test_there_are_nine_guards_with_these_thresholds() -> None:
+    assert list(GUARDS) == [
+        "first",
+        "changed",
+        "absent",
+        "null_column",
+        "shrunk",
+        "older",
+        "id_form",
+        "times",
+        "future",
+    ]
     assert {n: threshold for n, (_, threshold) in GUARDS.items() if threshold} == {
         "changed": 0.2,
         "absent": 0.05,
         "shrunk": 0.5,
+        "times": 0.05,
     }
 
 

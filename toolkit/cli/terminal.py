@@ -19,7 +19,7 @@ from toolkit.config import current
 from toolkit.display import Result, plural
 from toolkit.errors import InputError
 from toolkit.ledger import WAYS_IN
-from toolkit.model import ID
+from toolkit.model import ID, TIME
 from toolkit.quality import PATCH
 from toolkit.sending import FATES
 
@@ -207,7 +207,8 @@ def _(found: results.Profile) -> list[str]:
 def _(proposed: results.MappingSuggestion) -> list[str]:
     chosen = proposed.to_frame().query("state != 'runner-up'")
     lines = _lines(chosen, "{column}: {file_column!r} ({score:.0%}, {reason})", most=len(chosen))
-    return lines + [f"  {note}" for note in proposed.notes]
+    times = proposed.times.notes if proposed.times else ()
+    return lines + [f"  {note}" for note in (*proposed.notes, *(f"{TIME}: {note}" for note in times))]
 
 
 @lines_of.register

@@ -5,13 +5,14 @@ Every station takes a plain frame, a `Delivery`, or the result of the station be
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import pandas as pd
 
-from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
+from toolkit.display import Markup, Result, badges, escape, frame_table, heading, paragraph, plural, timestamp
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID, TIME
 from toolkit.model.times import are_dates, written_times
@@ -60,7 +61,7 @@ class Delivery(Result):
     datetime, timezone
         How the source writes ``updated_at``, according to the mapping.
     other_pattern
-        A pattern that reads every time of the source where `datetime` does not, empty for ISO 8601; None: none is known.
+        A pattern that reads every time of the source where `datetime` does not, empty for ISO 8601; None: unknown.
     n_unread
         Times quarantined because they could not be read.
     parts
@@ -115,6 +116,27 @@ class Delivery(Result):
         dates = self.timezone is not None and self._has_dates and are_dates(times, self.timezone)
         return written_times(times, pattern=self.datetime, timezone=self.timezone, dates=dates)
 
+    @property
+    def show(self) -> dict[str, Callable[[Any], object]]:
+        """How a page shows the cells of ``updated_at``: as written and, smaller, the UTC moment that is sent."""
+        return {TIME: self._show_time}
+
+    def _show_time(self, cell: object) -> object:
+        if not isinstance(cell, pd.Timestamp):
+            return cell
+        [text], utc = self.as_written(pd.Series([cell])), timestamp(cell)
+        return text if text == utc else Markup(f'{escape(text)} <small class="soft">{utc}</small>')
+
+    @property
+    def about_times(self) -> Markup:
+        """Explain how a page shows times; empty where they are shown in UTC only."""
+        if not (self.datetime or self.timezone):
+            return Markup("")
+        zone = f" ({self.timezone})" if self.timezone else ""
+        return paragraph(
+            f"{TIME} as the source writes it{zone}; small beside it, the UTC moment that is sent", soft=True
+        )
+
     def not_a_time(self, n_times: int) -> str:
         """Return what it means that a cell of ``updated_at`` is not a time; the source has `n_times`.
 
@@ -158,7 +180,8 @@ class Delivery(Result):
             heading(self.source, level=3),
             badges([(self.n_rows, ("row", "rows"), "good"), (self.n_broken, ("broken line", "broken lines"), "bad")]),
             paragraph(" · ".join((f"{self.kind} delivery", *self.notes)), soft=True),
-            frame_table(self.frame, index="source_row", limit=8),
+            frame_table(self.frame, index="source_row", limit=8, show=self.show),
+            self.about_times,
         ]
         if self.n_broken:
             parts += [heading("Broken lines, set aside"), frame_table(self.broken, index="source_row")]

@@ -197,9 +197,10 @@ def _older(at: Situation, _: float) -> str:
     newest = delivery.frame[TIME].max()
     if last is None or not newest < last["newest"]:  # an unknown time cannot be compared
         return ""
+    written = delivery.as_written(pd.Series([newest, last["newest"]]))
     return (
-        f"the newest {TIME} of {delivery.source} is {timestamp(newest)}, and the last delivery "
-        f"({last['source_file']}) went up to {timestamp(last['newest'])}."
+        f"the newest {TIME} of {delivery.source} is {written[0]}, and the last delivery "
+        f"({last['source_file']}) went up to {written[1]}."
     )
 
 

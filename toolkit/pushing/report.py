@@ -187,7 +187,7 @@ class PushReport(Result):
 
     def body(self) -> str:
         """Give the verdict, the refused rows with their cells, what waits, and the time, as an HTML fragment."""
-        dry_run = self.state == "dry run"
+        dry_run, show = self.state == "dry run", self.origin.show
         parts = [
             heading(f"Push of {self.origin.source}" + (" (dry run: nothing written)" if dry_run else ""), level=3),
             paragraph(verdict(self.counts, dry_run=dry_run)),
@@ -209,13 +209,13 @@ class PushReport(Result):
                 counted = why.reset_index().sort_values("rows", ascending=False, kind="stable")
                 parts += [heading(f"Why refused by {who}"), frame_table(counted)]
                 shown = some[["source_row", *CUSTOMER.key, "column", "cell", "message", "code", "category"]]
-                parts += [heading(f"Refused by {who}"), frame_table(shown)]
+                parts += [heading(f"Refused by {who}"), frame_table(shown, show=show)]
         if self.n_refused:
-            parts.append(paragraph(HOW_TO_FIX))
+            parts += [self.origin.about_times, paragraph(HOW_TO_FIX)]
         if self.n_unknown:
-            parts += [heading("Unknown: sent without a readable answer"), frame_table(self.unknown)]
+            parts += [heading("Unknown: sent without a readable answer"), frame_table(self.unknown, show=show)]
         if len(self.overtaken):
-            parts += [heading("Left out of the resume"), frame_table(self.overtaken)]
+            parts += [heading("Left out of the resume"), frame_table(self.overtaken, show=show)]
         return "".join([*parts, *map(paragraph, self.waits)])
 
     @property
@@ -268,7 +268,8 @@ class PushReport(Result):
         refused = self._of("refused")
         cells = pd.Series("", index=refused.index, dtype=object)
         for column in set(refused["column"]) & set(self.origin.given):
-            cells = cells.mask(refused["column"] == column, refused[column].astype(object))
+            shown = self.origin.as_written(refused[column]) if column == TIME else refused[column]
+            cells = cells.mask(refused["column"] == column, shown.astype(object))
         return cells.to_numpy()
 
     def to_frame(self) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -159,19 +159,34 @@ def first_reason(reasons: pd.DataFrame) -> str:
     return f"{reasons['reason'].iloc[0]} ({plural(int(reasons['count'].iloc[0]), 'row')})"
 
 
-def reasons_table(failures: pd.DataFrame, warnings: pd.DataFrame, *, n_rows: int, names: Mapping[str, str]) -> Markup:
-    """Show reasons as `by_reason` gives them, of `n_rows` rows; `names` are the file's own names of its columns."""
+def reasons_table(
+    failures: pd.DataFrame,
+    warnings: pd.DataFrame,
+    *,
+    n_rows: int,
+    names: Mapping[str, str],
+    show: Mapping[str, Callable[[Any], object]] | None = None,
+) -> Markup:
+    """Show reasons as `by_reason` gives them, of `n_rows` rows; `names` are the file's own names of its columns.
+
+    The cells of a column in `show` go through its function first.
+    """
     shown = [(badge("failure", tone="bad"), f) for f in failures.head(MAX_FINDINGS).to_dict("records")]
     shown += [(badge("warning", tone="warn"), f) for f in warnings.head(MAX_FINDINGS).to_dict("records")]
     rows = [
         (kind, f["reason"], f["count"], percent(f["count"] / max(n_rows, 1)),
-         names.get(f["column"], f["column"] or ""), Markup("".join(_example(*e) for e in f["examples"])))
+         names.get(f["column"], f["column"] or ""), Markup("".join(_examples(f, show or {}))))
         for kind, f in shown
     ]  # fmt: skip
     head = ["", "what", "count", "share", "column", "seen at source_row"]
     one_kind = failures.empty
     more = len(failures) + len(warnings) - len(rows)
     return table(head[one_kind:], [row[one_kind:] for row in rows], more=more)
+
+
+def _examples(finding: dict[Any, Any], show: Mapping[str, Callable[[Any], object]]) -> Iterator[str]:
+    shown = show.get(finding["column"], lambda cell: cell)
+    return (_example(row, shown(cell), other, shown(beside)) for row, cell, other, beside in finding["examples"])
 
 
 def _example(row: int, cell: object, other: int | None, beside: object) -> str:

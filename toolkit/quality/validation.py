@@ -179,12 +179,14 @@ class ValidationReport(Result):
                 ]
             ),
             paragraph(f"checked against the contract {self.contract}", soft=True),
+            self._delivery.about_times,
         ]
         if self.n_failures or self.n_warnings:
-            found = reasons_table(*self._reasons, n_rows=self.n_rows, names=self._delivery.names)
+            came = self._delivery
+            found = reasons_table(*self._reasons, n_rows=self.n_rows, names=came.names, show=came.show)
             parts += [heading("Findings: failures, then what is allowed but worth a look"), found]
         if not self.ok:
-            parts += [heading("Quarantined rows"), _quarantined(self.quarantine)]
+            parts += [heading("Quarantined rows"), _quarantined(self.quarantine, self._delivery)]
         if self.drift is not None:
             parts.append(self.drift.body())
         if self._rows is not None and self._rows.num_rows:
@@ -395,7 +397,7 @@ def _counts(reasons: pd.DataFrame) -> dict[str, int]:
     return {str(reason): int(n) for reason, n in zip(ranked["reason"], ranked["count"], strict=True)}
 
 
-def _quarantined(quarantine: pd.DataFrame) -> Markup:
+def _quarantined(quarantine: pd.DataFrame, delivery: Delivery) -> Markup:
     shown = quarantine.dropna(axis="columns", how="all")
     ordered = ["reasons", *(c for c in shown.columns if c != "reasons")]
-    return frame_table(shown[ordered], index="source_row", limit=8)
+    return frame_table(shown[ordered], index="source_row", limit=8, show=delivery.show)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
 
 from toolkit.config import Settings, current
 from toolkit.display import Markup, Result, badge, bar, heading, paragraph, plural, table
@@ -17,7 +18,7 @@ from toolkit.errors import MappingError, ReadingError
 from toolkit.model import TIME, Column, Resource
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
 from toolkit.reading.customers import Source, as_mapping, folded, open_source, source_name
-from toolkit.reading.date_patterns import DatePattern
+from toolkit.reading.date_patterns import DatePattern, infer_pattern
 from toolkit.reading.mapping import NULL_SPELLINGS, Mapping
 from toolkit.reading.text_table import Table
 
@@ -241,8 +242,21 @@ def suggest_mapping(
     proposals = tuple(_assign(scored))
     chosen = {p.column: p.chosen.place for p in proposals if p.chosen}
     nulls, sample = _sample(read, chosen, resource)
-    times = contents[chosen[TIME]].times if TIME in chosen else None
+    times = _times(read.cells.column(str(chosen[TIME])), contents[chosen[TIME]].times) if TIME in chosen else None
     return MappingSuggestion(proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes))
+
+
+def _times(cells: pa.ChunkedArray, found: DatePattern | None) -> DatePattern:
+    """Return how the chosen column writes its times; if it was chosen by its name alone, how many are not read."""
+    if found is not None and found.state != "none":
+        return found
+    found = infer_pattern(cells)
+    n = found.n_cells - found.n_times
+    note = (
+        f"{n:,} of {plural(found.n_cells, 'cell')} cannot be read as times by any pattern: ask for ISO 8601, such as "
+        "2025-01-28T10:00:00Z, with at most 6 digits of a fraction"
+    )
+    return replace(found, state="unreadable", notes=(note,))
 
 
 def _candidate(column: Column, place: int, name: str, content: Content, n_timed: int) -> Candidate:
