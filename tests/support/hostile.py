@@ -415,6 +415,44 @@ def texts() -> list[Hostile]:
     return found
 
 
+# --- times as programs and people write them
+
+NINE = "2026-05-23 14:35:00+00:00"
+
+
+def times() -> list[Hostile]:
+    """Each form in text; as JSON and in a workbook's text cells where it is one of the cases."""
+    forms = [
+        ("postgres short zone", "2026-05-23 14:35:00+00", NINE, None, None),
+        ("zone without colon", "2026-05-23T16:35:00+0200", NINE, None, None),
+        ("lower case", "2026-05-23t14:35:00z", NINE, None, None),
+        ("icu us", "5/23/2026, 2:35\u202fPM", NINE, "UTC", "%m/%d/%Y, %I:%M %p"),
+        ("no-break before am", "05/23/2026 2:35\u00a0am", "2026-05-23 02:35:00+00:00", "UTC", "%m/%d/%Y %I:%M %p"),
+        ("sql server", "May  3 2026  2:35PM", "2026-05-03 14:35:00+00:00", "UTC", "%b %d %Y %I:%M%p"),
+        ("ruby", "2026-05-23 14:35:00 +0000", NINE, None, "%Y-%m-%d %H:%M:%S %z"),
+        ("apache", "23/May/2026:14:35:00 +0000", NINE, None, "%d/%b/%Y:%H:%M:%S %z"),
+        ("dotnet seven digits", "2026-05-23T14:35:00.1234567Z", "", None, None),
+        ("java nine digits", "2026-05-23T14:35:00.123456789Z", "", None, None),
+        ("second 61", "23.05.2026 14:35:61", "", "UTC", "%d.%m.%Y %H:%M:%S"),
+        ("lost zero", "1122026", "", "UTC", "%d%m%Y"),
+        ("lost zero of an hour", "20260523 935", "", "UTC", "%Y%m%d %H%M"),
+        ("short day", "1.5.2026", "2026-05-01 00:00:00+00:00", "UTC", "%d.%m.%Y"),
+        ("24-hour clock with pm", "05/23/2026 14:35 PM", "", "UTC", "%m/%d/%Y %I:%M %p"),
+        ("long s", "\u017fat 23.05.2026", "", "UTC", "%a %d.%m.%Y"),
+        ("tab for a space", "23.05.2026\t14:35", "", "UTC", "%d.%m.%Y %H:%M"),
+    ]
+    both = ["postgres short zone", "lower case", "icu us", "lost zero", "java nine digits"]
+    found = []
+    for name, text, kept, zone, pattern in forms:
+        expected: dict[str, Any] = {"times": [kept or text], "mapping": Mapping(timezone=zone, datetime=pattern)}
+        record = json.dumps([dict(zip(HEADER, ["1", text, "a"], strict=True))])
+        ways = {"csv": data(table([["1", text, "a"]]).encode()), "json": data(record.encode()),
+                "xlsx": sheet(["1", text, "a"])}  # fmt: skip
+        found += [Hostile(f"form {name}.{ending}", write, PLAIN, **expected)
+                  for ending, write in ways.items() if ending == "csv" or name in both]  # fmt: skip
+    return found
+
+
 # --- packed files
 
 
@@ -668,6 +706,7 @@ FAMILIES: dict[str, Callable[[], list[Hostile]]] = {
     "cells": cells,
     "sheet_cells": sheet_cells,
     "texts": texts,
+    "times": times,
     "packed": packed,
     "workbooks": workbooks,
     "typed": typed,

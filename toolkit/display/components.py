@@ -165,7 +165,8 @@ def frame_table(
     shown = frame.iloc[:limit, :MAX_COLUMNS]
     for name, function in (show or {}).items():
         if name in shown:
-            shown = shown.assign(**{name: shown[name].astype(object).map(function, na_action="ignore")})
+            cells = pd.Series(map(function, shown[name]), index=shown.index, dtype=object)
+            shown = shown.assign(**{name: cells})
     columns = [str(c) for c in shown.columns]
     rows: list[tuple[object, ...]] = list(shown.itertuples(index=index is not None, name=None))
     rest = frame.shape[1] - shown.shape[1]

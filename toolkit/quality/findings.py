@@ -185,8 +185,9 @@ def reasons_table(
 
 
 def _examples(finding: dict[Any, Any], show: Mapping[str, Callable[[Any], object]]) -> Iterator[str]:
-    shown = show.get(finding["column"], lambda cell: cell)
-    return (_example(row, shown(cell), other, shown(beside)) for row, cell, other, beside in finding["examples"])
+    shown = show.get(finding["column"])
+    for row, cell, other, beside in finding["examples"]:
+        yield _example(row, shown(cell), other, shown(beside)) if shown else _example(row, cell, other, beside)
 
 
 def _example(row: int, cell: object, other: int | None, beside: object) -> str:
@@ -197,5 +198,5 @@ def _example(row: int, cell: object, other: int | None, beside: object) -> str:
 def _cell(cell: object) -> str:
     if is_null(cell):
         return ""
-    shown = timestamp(cell) if isinstance(cell, pd.Timestamp) else str(cell)
+    shown = timestamp(cell) if isinstance(cell, pd.Timestamp) else cell
     return f"<bdi class=cell>{escape(shown, limit=_CELL) or '&nbsp;'}</bdi>"
