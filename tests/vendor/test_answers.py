@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from toolkit.model.contract import CURRENT
 from toolkit.vendor.answers import Answer, Verdict, read_answer
-from toolkit.vendor.refusals import Refusal
+from toolkit.vendor.refusals import Remark
 
 AT = "2025-01-28T10:00:00Z"
 SENT = [("CUST-001", AT), ("CUST-002", AT), ("CUST-003", AT)]
@@ -51,7 +51,7 @@ def answer(status: int, body: object, **more: object) -> Answer:
 def test_an_entry_names_its_row_by_index_key_or_echo(entry: dict, status: int) -> None:
     verdict = read_answer(answer(status, {"failed": [entry]}), SENT)
     assert verdict.kind == "taken"
-    assert verdict.refused == {1: Refusal("DI_E_00002", "validation", "name is missing")}
+    assert verdict.refused == {1: Remark("DI_E_00002", "validation", "name is missing")}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_of_two_versions_the_moment_says_which_is_named() -> None:
 def test_a_row_sent_alone_is_refused_unless_the_key_is_another_ones(status: int) -> None:
     for unreadable in ({"hash": "a7"}, True, ["CUST-001", AT, "Acme"]):
         said = answer(status, {"failed": [{"index": 1, "key": unreadable, "message": "bad"}]})
-        assert read_answer(said, SENT[:1]).refused == {0: Refusal(message="bad")}
+        assert read_answer(said, SENT[:1]).refused == {0: Remark(message="bad")}
     for other in ("CUST-002", ["CUST-002", AT], f"CUST-002|{AT}", {"id": "CUST-002"}):
         verdict = read_answer(answer(status, {"failed": [{"index": 0, "key": other}]}), SENT[:1])
         assert (verdict.kind, verdict.refused) == ("split", {})
@@ -170,7 +170,7 @@ def test_a_key_of_any_length_is_read() -> None:
 
 def test_two_entries_of_one_row_are_one_refusal_with_both_messages() -> None:
     entries = [{"index": 0, "code": "DI_E_1", "message": "first"}, {"index": 0, "message": "second"}]
-    assert read_answer(answer(200, {"failed": entries}), SENT).refused == {0: Refusal("DI_E_1", "", "first; second")}
+    assert read_answer(answer(200, {"failed": entries}), SENT).refused == {0: Remark("DI_E_1", "", "first; second")}
 
 
 @pytest.mark.parametrize("status", [400, 422])
@@ -184,12 +184,12 @@ def test_a_refused_request_takes_nothing_and_the_rest_goes_again(status: int) ->
 def test_what_is_said_of_a_request_of_one_row_is_said_of_the_row() -> None:
     one = SENT[:1]
     assert read_answer(answer(422, {"message": "no such list"}), one).refused == {
-        0: Refusal(message="HTTP 422: no such list")
+        0: Remark(message="HTTP 422: no such list")
     }
     assert list(read_answer(answer(200, {"failed": [{"message": "no"}]}), one).refused) == [0]
     large = read_answer(answer(413, b""), one)
     assert (large.kind, large.blamed) == ("again", True)
-    assert large.refused == {0: Refusal(message="too large for a request (HTTP 413, without a readable answer)")}
+    assert large.refused == {0: Remark(message="too large for a request (HTTP 413, without a readable answer)")}
     assert read_answer(answer(413, b""), SENT) == Verdict("large", message="HTTP 413, without a readable answer")
 
 

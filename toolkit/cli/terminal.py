@@ -255,6 +255,8 @@ def _(result: results.PushReport) -> list[str]:
             f"  To fix them: 'toolkit report {result.push} --excel refused.xlsx', and when the data owner has "
             f"corrected it 'toolkit repush {result.push} --patch refused.xlsx'."
         )
+    form = "accepted with a warning: source_row {source_row}, {id}: {code} {category} {message}"
+    lines += _lines(result.warned, form, "rows accepted with a warning")
     lines += _lines(result.unknown, "unknown, sent without an answer: source_row {source_row}, {id}", "unknown rows")
     lines += _lines(result.overtaken, "{message}: source_row {source_row}, {id}", "rows left out")
     return lines + [f"  {way}" for way in result.waits]

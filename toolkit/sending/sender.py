@@ -24,6 +24,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -38,7 +39,7 @@ from toolkit.sending.bisection import Bisection, Resolved, ranges
 from toolkit.sending.journal import Journal
 from toolkit.sending.pacing import Breaker, Pace
 from toolkit.sending.records import LoadedPush, Receipt
-from toolkit.vendor import Answer, BodyKeys, Client, Envelope, Verdict, read_answer
+from toolkit.vendor import Answer, BodyKeys, Client, Envelope, Remark, Verdict, read_answer
 
 
 class Connections:
@@ -259,9 +260,7 @@ class Sender:
             # The refusal is about the request, not the row, and the row may have been taken before.
             verdict = Verdict("split", message=verdict.message)
         resolved = Resolved()
-        # A success that contradicts itself may have taken any row that it does not name.
-        torn = verdict.kind in ("split", "again") and answer.status is not None and answer.status < 300
-        torn = torn and len(verdict.refused) < len(part)
+        torn = verdict.torn and len(verdict.refused) < len(part)
         if torn and not self._repeatable:  # no part of it may be sent again
             resolved = Resolved(refused={int(part[place]): refusal for place, refusal in verdict.refused.items()})
             verdict = Verdict("lost", message=verdict.message)
@@ -280,10 +279,12 @@ class Sender:
 
     def _enter_fates(self, batch: _Batch, answer: Answer, verdict: Verdict, resolved: Resolved) -> None:
         receipts = [
-            Receipt(place, place + 1, "refused", r.code, r.category, r.message, batch=batch.number, column=r.column)
-            for place, r in sorted(resolved.refused.items())
+            Receipt(place, place + 1, "refused", batch=batch.number, **vars(remark))
+            for place, remark in sorted(resolved.refused.items())
         ]
-        receipts += [Receipt(*places, "accepted", batch=batch.number) for places in ranges(resolved.accepted)]
+        for remark, run in groupby(resolved.accepted.tolist(), lambda place: resolved.warned.get(place, Remark())):
+            for first, stop in ranges(np.array(list(run))):
+                receipts.append(Receipt(first, stop, "accepted", batch=batch.number, **vars(remark)))
         text = answer.body.decode("utf-8", "replace") or answer.problem
         self._journal.end(
             self._push, batch.attempt, status=answer.status, verdict=verdict.kind, answer=text, receipts=receipts

@@ -16,7 +16,7 @@ from toolkit.model import CUSTOMER, CustomAttribute, Kind, Resource
 from toolkit.vendor.answers import Answer
 from toolkit.vendor.client import Client
 from toolkit.vendor.connection import connected
-from toolkit.vendor.refusals import lowered_names, objects_in, refusal_of, short
+from toolkit.vendor.refusals import lowered_names, objects_in, remark_of, short
 
 _TABLE_WORDS = ("tablename", "objectname", "name", "table", "object")
 _LIST_WORDS = ("columns", "attributes", "fields")
@@ -217,7 +217,7 @@ def _problem(answer: Answer) -> str:
         return answer.problem
     words = {401: "the token is refused", 403: "it is not allowed", 404: "there is no such call or table"}
     try:
-        said = refusal_of(json.loads(answer.body.decode("utf-8", "replace"))).message
+        said = remark_of(json.loads(answer.body.decode("utf-8", "replace"))).message
     except (ValueError, RecursionError):
         said = ""  # a proxy's page does not help an analyst
     word = words.get(answer.status, "the answer is an error")
