@@ -20,6 +20,7 @@ from toolkit.display import Result, plural
 from toolkit.errors import InputError
 from toolkit.ledger import WAYS_IN
 from toolkit.model import ID
+from toolkit.pushing import require_columns
 from toolkit.quality import PATCH
 from toolkit.sending import FATES
 
@@ -144,6 +145,8 @@ def send(planned: results.PushPlan, sending: Sending) -> results.PushReport:
     ------
     InputError
         If there is no terminal to ask at, or the answer is not yes.
+    PlanError
+        If the vendor's table requires a column that is not sent.
     """
     if planned.n_rows and all(guard.allowed for guard in planned.guards):
         _confirm(planned.n_rows, yes=sending.yes)
@@ -155,7 +158,9 @@ def _confirm(n_rows: int, *, yes: bool) -> None:
         raise InputError(
             "The push needs a confirmation, and there is no terminal to ask at: give --yes to send without one."
         )
-    for line in tk.check_schema().lines:
+    check = tk.check_schema()
+    require_columns(check)
+    for line in check.lines:
         say(f"  {line}")
     if not yes:
         print(f"Send {plural(n_rows, 'row')} to {current().label}? [y/N] ", end="", file=sys.stderr, flush=True)
