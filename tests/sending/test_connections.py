@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -136,11 +137,11 @@ def test_an_outage_is_tried_with_one_request_at_a_time_and_given_up(begin: Begin
 
     def vendor(rows: list[dict]) -> Answer:
         n["sent"] += 1
-        return ok() if n["sent"] == 1 else Answer(503)
+        return ok() if n["sent"] == 1 else Answer(429)
 
     client = send(push, vendor)
     assert isinstance(push.error, UnreachableError)
-    assert "in a row" in str(push.error)
+    assert re.search(r"The last \d+ requests failed: HTTP 429, .* Wait a few minutes, then resume", str(push.error))
     assert len(client.bodies) <= 1 + 4 * 2 + 6
     assert push.fates == {"accepted": 500, "unsent": 5_500}
 
@@ -169,7 +170,7 @@ def test_retries_are_bounded_over_the_whole_push(begin: Begin) -> None:
     send(push, vendor, connections=1)
     assert isinstance(push.error, UnreachableError)
     assert 20 <= push.report.n_accepted / 500 <= 30
-    assert "Gave up: all retries of this push are used up. The last 1 request failed in a row" in str(push.error)
+    assert "Gave up: all retries of this push are used up. The last request failed: HTTP 429" in str(push.error)
     send(push, lambda rows: ok())
     assert push.fates == {"accepted": 25_000}
 

@@ -196,12 +196,19 @@ def test_what_is_said_of_a_request_of_one_row_is_said_of_the_row() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(401, "unauthorized"), (403, "unauthorized"), (404, "nowhere"), (413, "large"), (409, "stop"), (302, "stop"),
-     (408, "retry"), (429, "retry"), (503, "retry"), (500, "lost"), (502, "lost"), (504, "lost")],
+     (408, "retry"), (425, "retry"), (429, "retry"), (500, "lost"), (502, "lost"), (503, "lost"), (504, "lost")],
 )  # fmt: skip
 def test_other_answers_blame_no_row(status: int, kind: str) -> None:
     for body in (b"", b"<html>", b'{"failed": [{"index": 0}]}'):
         verdict = read_answer(answer(status, body), SENT)
         assert (verdict.kind, verdict.refused) == (kind, {})
+
+
+@pytest.mark.parametrize(("said", "kind"), [("7", "retry"), ("soon", "retry"), ("", "lost"), (None, "lost")])
+def test_a_503_that_does_not_say_when_to_come_back_may_have_been_taken(said: str | None, kind: str) -> None:
+    assert read_answer(answer(503, b"busy", retry_after=said), SENT).kind == kind
+    assert read_answer(answer(502, b"busy", retry_after=said), SENT).kind == "lost"
+    assert read_answer(answer(503, b"busy", retry_after=said, left=False), SENT).kind == "retry"
 
 
 def test_no_answer_is_lost_if_the_request_left_and_can_go_again_if_not() -> None:
