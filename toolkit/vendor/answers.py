@@ -215,6 +215,7 @@ def _set_apart(said: dict[str, Any], contract: Contract) -> tuple[dict[str, Any]
         for entry in value if isinstance(value, list) else [value]:
             warns, fails = _weight(entry, words)
             if warns or listed:
+                fails = fails or any(found.get(contract.failed_field) for _, found in objects_in(entry))
                 (doubts if fails else warnings).append(entry)
             if fails or not (warns or listed):
                 rest.append(entry)
