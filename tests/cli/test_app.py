@@ -266,7 +266,7 @@ def test_a_push_that_is_stopped_says_why_and_is_resumed_once_that_is_fixed(
     }[trouble]
     right = os.environ[name]
     monkeypatch.setenv(name, wrong)
-    code, said, err = run("push", clean, "--yes", "--allow", "older")
+    code, said, err = run("push", clean, "--yes")
     assert code == 2
     assert words in said["error"]
     assert (said["rows"], said["accepted"], said["unsent"] + said["unknown"]) == (5, 0, 5)
@@ -399,7 +399,7 @@ def test_an_interrupt_says_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(toolkit, "push", interrupted)
-    code, said, err = run("push", clean, "--yes", "--allow", "older")
+    code, said, err = run("push", clean, "--yes")
     assert (code, said) == (130, {"error": "interrupted"})
     assert "toolkit resume" in err
 
