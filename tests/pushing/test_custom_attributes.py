@@ -175,6 +175,16 @@ def test_a_push_continues_if_the_schema_cannot_be_read(tenant: Tenant, customers
         assert tenant.push(checked(customers(2).assign(**TEXTS))).n_accepted == 2
 
 
+def test_a_resume_continues_if_the_schema_cannot_be_read(tenant: Tenant, customers) -> None:
+    send: dict[str, Any] = {"settings": tenant.settings, "pace": tenant.clock.pace, "progress": False}
+    tenant.sandbox.vendor.troubles.extend([None, None, Reply(401, b"{}"), Reply(404, b"")])  # its schema first
+    with pytest.raises(AuthorizationError):
+        push(tenant.plan(checked(customers(502).assign(**TEXTS))), **send)
+    with pytest.warns(SchemaWarning, match="a push is possible without: there is no such call") as said:
+        assert resume(**send).n_accepted == 502
+    assert said[0].filename == __file__
+
+
 @pytest.mark.parametrize("ending", [".csv", ".xlsx"])
 def test_a_file_and_its_mapping_may_name_attributes(customers, tmp_path: Path, ending: str) -> None:
     frame = customers(2).assign(**TEXTS, Kopfzahl="00012").drop(columns=["staff", "active"])

@@ -91,7 +91,7 @@ def test_warnings_are_shown_with_the_vendors_words_now_and_later(clock: Clock, c
             assert report.to_frame().loc[2, ["fate", "code", "message"]].tolist() == ["accepted", "", ""]
             kept = report.to_dict()
             assert (kept["accepted"], kept["warned"], kept["warnings"][0]["message"]) == (3, 1, MESSAGE)
-            assert "4 rows: 3 accepted (1 with a warning), 1 refused" in report.summary()
+            assert "4 rows: 3 accepted, 1 refused · 1 with a warning · done" in report.summary()
             body = report.body()
             assert "Of 4 rows, 1 was refused by the vendor, 3 were accepted, 1 of these with a warning." in body
             assert body.index("Refused by the vendor") < body.index("Why accepted with a warning") < body.index(MESSAGE)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from toolkit.model.contract import CURRENT, Column
 from toolkit.vendor.answers import Answer, Verdict, read_answer
+from toolkit.vendor.batches import BodyKeys
 from toolkit.vendor.refusals import Remark
 
 AT = "2025-01-28T10:00:00Z"
@@ -510,6 +511,15 @@ def test_a_warning_about_the_only_row_of_a_request_may_count_from_anything() -> 
     said = {"warnings": [{"index": 1, **FOREIGN_KEY}]}
     assert read_answer(answer(200, said), SENT[:1]) == Verdict("taken", warned={0: REMARK})
     assert read_answer(answer(200, said), SENT[:1], contract=replace(CURRENT, first_index=1)).warned == {0: REMARK}
+
+
+def test_a_success_that_names_no_row_does_not_look_at_the_rows() -> None:
+    class Unread(BodyKeys):
+        def __getitem__(self, place: object) -> object:
+            raise AssertionError("the body is parsed for nothing")
+
+    for said in ({"failed": []}, {"warnings": [], "requestId": "r-1"}):
+        assert read_answer(answer(200, said), Unread(b"", 3)).kind == "taken"
 
 
 def test_a_warning_without_a_word_is_one_all_the_same() -> None:

@@ -196,10 +196,8 @@ class PushReport(Result):
 
     def summary(self) -> str:
         """Say the fates in one line."""
-        n_warned = len(self._warned)
-        notes = {"accepted": f" ({n_warned:,} with a warning)" if n_warned else ""}
-        shown = [f for f in FATES if self.count(f) or f == "accepted"]
-        fates = ", ".join(f"{self.count(f):,} {f}{notes.get(f, '')}" for f in shown)
+        fates = ", ".join(f"{self.count(f):,} {f}" for f in FATES if self.count(f) or f == "accepted")
+        fates += f" · {len(self._warned):,} with a warning" if len(self._warned) else ""
         return f"{plural(self.n_rows, 'row')}: {fates} · {self.state} · {self.label} · push {self.push}"
 
     def body(self) -> str:

@@ -108,11 +108,7 @@ def push(
 
 
 def resume(
-    *,
-    settings: Settings | None = None,
-    schema_check: bool = True,
-    pace: Pace | None = None,
-    progress: bool = True,
+    *, settings: Settings | None = None, schema_check: bool = True, pace: Pace | None = None, progress: bool = True
 ) -> PushReport:
     """Continue the open push: send what is unsent and, under UPSERT, what is unknown.
 

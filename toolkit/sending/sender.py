@@ -123,10 +123,10 @@ class Sender:
         self._repeatable = envelope.operation == "UPSERT" or envelope.dry_run  # sent twice has the same effect as once
         self._rows, self._final = push.rows, push.final
         notebook = type(sys.stdout).__module__.startswith("ipykernel.")  # it shows standard error as a fault
-        self._place, shown = sys.stdout if notebook else sys.stderr, progress and (notebook or sys.stderr.isatty())
+        place, shown = sys.stdout if notebook else sys.stderr, progress and (notebook or sys.stderr.isatty())
         total, name = push.record.n_rows, f"push to {client.host}"
-        self._bar = tqdm(total=total, unit=" rows", desc=name, leave=False, file=self._place, disable=not shown)
-        self._progress = progress
+        self._bar = tqdm(total=total, unit=" rows", desc=name, leave=False, file=place, disable=not shown)
+        self._notes = place if progress else None
         self._doubtful = push.has("unknown").copy()  # sent, and perhaps taken
         self._taken = bool(push.has("accepted").any())  # whether the vendor took a row of the push, now or before
         self._waiting: list[_Batch] = []
@@ -326,8 +326,8 @@ class Sender:
         start = self._pace.clock()
         batch.due = start + retries.wait_s(batch.n_tried, asked, self._pace.jitter())
         if asked or answer.status in (429, 503):  # this concerns all requests
-            if self._progress and asked > _NOTICED_S and start + asked > self._hold:
-                self._bar.write(f"{asks}.", file=self._place)
+            if self._notes and asked > _NOTICED_S and start + asked > self._hold:
+                self._bar.write(f"{asks}.", file=self._notes)
             self._hold = max(self._hold, batch.due)
         if held:  # the analyst has to find out whether it was taken
             batch.cuts.hold()

@@ -156,11 +156,10 @@ def _read_success(
     status: int, said: dict[str, Any], keys: Sequence[tuple[str, str]], contract: Contract, message: str
 ) -> Verdict:
     said, warnings, doubt = _set_apart(said, contract)
-    entries, warned = _entries(said, contract), matched(warnings, keys, contract, warnings=True)
-    if warned is None:
-        doubt = "but warns of a row that was not sent"
+    entries = _entries(said, contract)
+    warned = matched(warnings, keys, contract, warnings=True) if warnings else {}
     if warned is None or doubt:
-        return Verdict("split", message=f"{message}, {doubt}")
+        return Verdict("split", message=f"{message}, {doubt or 'but warns of a row that was not sent'}")
     if not entries and entries in (None, [], {}, 0, ""):
         doubt = _contradiction(said, contract) or _miscounted(said, len(keys), {0, len(warnings)})
         if status == 207 and not isinstance(entries, list):

@@ -88,9 +88,8 @@ class SchemaCheck(Result):
         """Return the check as an HTML fragment."""
         if self.problem:
             return heading(f"{self.table}: not checked", level=3) + paragraph(self.lines[0])
-        tones: dict[str, Tone] = dict.fromkeys((SAME, *_WAYS), "bad")
-        tones |= {SAME: "good", ONLY_THEIRS: "warn"}
-        counted = [(int((self.columns["verdict"] == v).sum()), v, tone) for v, tone in tones.items()]
+        tones: dict[str, Tone] = {SAME: "good", ONLY_THEIRS: "warn"}
+        counted = [(int((self.columns["verdict"] == v).sum()), v, tones.get(v, "bad")) for v in (SAME, *_WAYS)]
         verdict = (
             "The columns agree" if self.ok else f"{plural(len(self.differing), 'column')} to change before sending"
         )
