@@ -230,7 +230,7 @@ def texts() -> list[Hostile]:
         Hostile("utf-16 cut.csv", data(MULLER.encode("utf-16")[:-1]), error="cannot be decoded"),
         Hostile("utf-32.csv", data(MULLER.encode("utf-32")), error="no header"),
         Hostile("utf-32 stated.csv", data(MULLER.encode("utf-32")), ROWS_MULLER, mapping=Mapping(encoding="utf-32")),
-        Hostile("cp1252.csv", data(MULLER.encode("cp1252")), ROWS_MULLER, note="cp1252, detected, not UTF-8 at byte"),
+        Hostile("cp1252.csv", data(MULLER.encode("cp1252")), ROWS_MULLER, note="cp1252, assumed, not UTF-8 at byte"),
         Hostile(
             "latin-1 stated.csv",
             data(named("Müller").encode("latin-1")),
@@ -254,7 +254,7 @@ def texts() -> list[Hostile]:
             "shift-jis.csv",
             data(named("株式会社").encode("shift-jis")),
             [["1", "Š”Ž®‰ïŽÐ"]],
-            note="cp1252, detected, not UTF-8",
+            note="cp1252, assumed, not UTF-8",
         ),
         Hostile(
             "shift-jis stated.csv",
@@ -266,7 +266,7 @@ def texts() -> list[Hostile]:
             "lone surrogate.csv",
             data(named("a").encode().replace(b"a\r", b"\xed\xa0\x80\r")),
             [["1", "í\xa0€"]],
-            note="cp1252, detected, not UTF-8",
+            note="cp1252, assumed, not UTF-8",
         ),
         Hostile(
             "overlong.csv", data(named("a").encode().replace(b"a\r", b"\xc0\xaf\r")), [["1", "À¯"]], note="not UTF-8"

@@ -96,6 +96,8 @@ def csv_tables(
                 broken=broken,
                 digest=found.digest,
                 notes=(*notes, *records.notes()),
+                warnings=found.warnings,
+                proposed_encoding=found.proposed,
                 header_row=header_row,
             )
 

@@ -1,8 +1,8 @@
 """The bytes of a text file: unpacked if they are packed, their encoding, and what to do if it is not text.
 
 A byte order mark decides the encoding. Without one, UTF-16 shows by its NULs, and otherwise every byte is tried as
-UTF-8, then as cp1252. Any other encoding has to be stated in the mapping, because nearly every byte means something
-in each of them.
+UTF-8, whose form hardly another text has. What is not UTF-8 is assumed to be cp1252. Any other encoding has to be
+stated in the mapping; where the letters speak for one, a warning proposes it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import codecs
 import gzip
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,14 +19,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from toolkit.errors import ReadingError
+from toolkit.reading.letters import better_encodings, unread_words
 from toolkit.reading.text_table import opened
 
 GZIP = b"\x1f\x8b"
 BLOCK = 1 << 20
 SAMPLE_BYTES = 1 << 16
+ASSUMED = "cp1252"
 
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-_NAMES = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
+_NAMES = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "mac_roman": "Mac Roman"}
+_NAMES |= {"cp932": "cp932 (Shift-JIS)", "cp949": "cp949 (EUC-KR)", "cp950": "cp950 (Big5)"}
+_SHOWN, _LONGEST = 3, 60
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,17 @@ class Encoding:
         SHA-256 of the bytes, unpacked.
     note
         The encoding and how it is known, in words.
+    proposed
+        The encoding in which the letters read as words, if they do not in the one that was assumed.
+    warnings
+        That proposal in words, with a few cells both ways.
     """
 
     name: str
     digest: str
     note: str
+    proposed: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def read_encoding(path: Path, stated: str | None = None) -> Encoding:
@@ -68,12 +79,14 @@ def read_encoding(path: Path, stated: str | None = None) -> Encoding:
             failed_at = _first_failure(path, name)
             shown = _NAMES.get(name, name)
             if failed_at is None:
-                return Encoding(name, digest, ", ".join([shown, how, *(f"not {place}" for place in failures)]))
+                certain = how if name != ASSUMED or stated else "assumed"
+                note = ", ".join([shown, certain, *(f"not {place}" for place in failures)])
+                return Encoding(name, digest, note, *(_doubts(path) if certain == "assumed" else ()))
             failures.append(f"{shown} at byte {failed_at:,}, line {_line(path, failed_at):,}")
-    raise ReadingError(
-        f"{path.name} cannot be decoded: it is not {', and not '.join(failures)}. Ask how the file was written, and "
-        'state it in the mapping: encoding in [format], such as "cp850" or "latin-1".'
-    )
+    advice = 'Ask how the file was written, and state it in the mapping: encoding in [format], such as "cp850".'
+    if len(candidates) > 1 and (better := better_encodings(_high_lines(path), ASSUMED)):
+        advice = f"Its letters read as words in {_listed(better)}. {_way_out(better[0])}"
+    raise ReadingError(f"{path.name} cannot be decoded: it is not {', and not '.join(failures)}. {advice}")
 
 
 def _candidates(sample: bytes, stated: str | None, path: Path) -> tuple[list[str], str]:
@@ -93,7 +106,7 @@ def _candidates(sample: bytes, stated: str | None, path: Path) -> tuple[list[str
             f"{path.name} is not a text file but binary data: give it the ending of what it is, or ask for "
             "the table as .csv or .xlsx."
         )
-    return ["utf-8", "cp1252"], "detected"
+    return ["utf-8", ASSUMED], "detected"
 
 
 def _first_failure(path: Path, name: str) -> int | None:
@@ -115,6 +128,45 @@ def _first_failure(path: Path, name: str) -> int | None:
 def _line(path: Path, byte: int) -> int:
     with unpacked(path) as file:
         return file.read(byte).count(b"\n") + 1
+
+
+def _high_lines(path: Path) -> bytes:
+    """Return the first lines with bytes beyond ASCII."""
+    lines, size = [], 0
+    with unpacked(path) as file:
+        while size < SAMPLE_BYTES and (line := file.readline(SAMPLE_BYTES)):
+            if not line.isascii():
+                lines.append(line)
+                size += len(line)
+    return b"".join(lines)
+
+
+def _doubts(path: Path) -> tuple[str | None, tuple[str, ...]]:
+    """Return the encoding in which the letters read as words, and the warning; nothing if they do as assumed."""
+    sample = _high_lines(path)
+    if not (better := better_encodings(sample, ASSUMED)):
+        return None, ()
+    shown: dict[str, str] = {}
+    for cell in re.split(rb"[\r\n,;\t]", sample):
+        assumed = cell.decode(ASSUMED, "replace")
+        if len(shown) < _SHOWN and unread_words(assumed, ASSUMED):
+            shown[assumed] = cell.decode(better[0], "replace")
+    cells = "".join(f"\n{_cut(cell)} → {_cut(read)}" for cell, read in shown.items())
+    says = f"{ASSUMED} is assumed, but the letters read as words in {_listed(better)}. {_way_out(better[0])}"
+    return better[0], (f"{says}{cells}",)
+
+
+def _cut(cell: str) -> str:
+    cell = "".join(c if c.isprintable() else "·" for c in cell.strip(' "'))
+    return cell if len(cell) <= _LONGEST else f"{cell[: _LONGEST - 1]}…"
+
+
+def _listed(encodings: list[str]) -> str:
+    return " or ".join(_NAMES.get(name, name) for name in encodings)
+
+
+def _way_out(encoding: str) -> str:
+    return f'If the names are right in it, write encoding = "{encoding}" in [format] of the mapping.'
 
 
 @contextmanager
