@@ -120,7 +120,8 @@ def test_a_file_in_utf8_or_plain_cp1252_does_not_pay_for_it(tmp_path: Path) -> N
         (tmp_path / name).write_bytes(text.encode(encoding))
     program = (
         "import sys; from toolkit.reading import read_customers\n"
-        f"print(len([read_customers(rf'{tmp_path}/{{name}}.csv') for name in 'ab']), 'charset_normalizer' in sys.modules)"
+        f"read = [read_customers(rf'{tmp_path}/{{name}}.csv') for name in 'ab']\n"
+        "print(len(read), 'charset_normalizer' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "2 False\n"

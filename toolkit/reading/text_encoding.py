@@ -179,10 +179,10 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def text_of(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
+def text_of(path: Path, encoding: str, *, newline: str = "") -> Iterator[io.TextIOWrapper]:
     """Open a file as text, unpacked, behind its byte order marks; its line ends stay as they are."""
     with unpacked(path) as file:
-        text = io.TextIOWrapper(file, encoding=encoding, newline="")
+        text = io.TextIOWrapper(file, encoding=encoding, newline=newline)
         start = 0
         while text.read(1) == "\ufeff":  # files put together by hand may have two
             start = text.tell()
