@@ -112,12 +112,14 @@ def csv_tables(
 def _sample_lines(path: Path, encoding: str, header_row: int | None) -> tuple[list[str], str]:
     """Return a text file's first lines, enough to detect the delimiter and to find the header, and what ends a line.
 
-    It is what `open` calls newline: LF, also after CR; or empty for CR as well, where more lines end so than in LF.
+    It is what `open` calls newline: LF, also after CR; or empty, for a lone CR as well, if the first line ends so.
     """
     with opened(path), text_of(path, encoding) as text:
         sample = text.read(WINDOW)
-    ends = re.sub(r'"[^"]*"', "", sample)
-    newline = "" if len(_LONE_RETURN.findall(ends)) > ends.count("\n") else "\n"
+    if re.match(r"[^\r\n]*\r(?!\n)", re.sub(r'"[^"]*"', "", sample)):
+        newline = ""
+    else:
+        newline, sample = "\n", _LONE_RETURN.sub(" ", sample)
     return io.StringIO(sample, newline=newline).readlines()[: (header_row or 0) + SAMPLE_LINES], newline
 
 

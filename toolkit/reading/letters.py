@@ -27,7 +27,7 @@ Neighbours = dict[str, tuple[str, str]]
 
 _COMMON = {
     "cp949": rb"[\xb0-\xc8][\xa1-\xfe]",
-    "cp932": rb"[\x81-\x83\x87-\x97].|[\xa6-\xdf]",
+    "cp932": rb"[\x81-\x83\x87-\x97].",
     "gbk": rb"[\xa1-\xa3\xb0-\xd7][\xa1-\xfe]",
     "cp950": rb"[\xa1-\xc6].",
 }
