@@ -403,13 +403,6 @@ def test_the_header_and_the_majority_decide_the_delimiter(tmp_path: Path, lines:
     assert from_text(tmp_path, "\n".join(lines)).notes[1] == f"delimiter {shown}, detected"
 
 
-def test_the_wanted_names_decide_the_delimiter_over_the_majority(tmp_path: Path) -> None:
-    path = tmp_path / "crm.csv"
-    rows = "".join(f"{n};2026-01-28T10:00:00Z;a, b, c, d;{n},5\n" for n in range(9))
-    path.write_text(f"Stand, Mai, Juni, Juli, August\ncustomer_id;updated_at;customer_name;umsatz\n{rows}1;2;3\n")
-    assert read_customers(path).notes[1:3] == ("delimiter ';', detected", "header in row 2, found")
-
-
 def test_a_space_after_each_delimiter_is_seen() -> None:
     delivery = read_customers(CASES / "F17_space_before_quote.csv")
     assert delivery.frame["customer_name"].to_dict() == {2: "Acme, Inc.", 3: "Bolt"}

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from toolkit.display import plural
-from toolkit.errors import MappingError, ReadingError
+from toolkit.errors import ReadingError
 from toolkit.model import ID
 from toolkit.reading.text_encoding import read_encoding, text_of
 from toolkit.reading.text_table import BrokenLine, Choose, Table, find_header, joined_tables, opened, require_header
@@ -84,7 +84,7 @@ def csv_tables(
         delimiter = stated[1]
         notes.append(f"delimiter {_shown(delimiter)}, stated in the first line")
     else:
-        delimiter, note = _delimiter(lines, header_row, choose)
+        delimiter, note = _delimiter(lines, header_row)
         notes.append(note)
     if header_row is None:
         header_row = find_header(_split_records(lines, delimiter), choose)
@@ -94,7 +94,7 @@ def csv_tables(
         notes.append("a space after each delimiter, not read as text")
     with opened(path), text_of(path, found.name, newline=newline) as text:
         header = _header(text, delimiter, header_row, path, spaced=spaced)
-        records = _Records(delimiter, header, header_row, choose(header), spaced=spaced, newline=newline)
+        records = _Records(delimiter, header, header_row, choose(header), spaced=spaced, end=newline)
         for cells, numbers, broken in records.windows(text):
             yield Table(
                 header=tuple(header),
@@ -123,35 +123,19 @@ def _sample_lines(path: Path, encoding: str, header_row: int | None) -> tuple[li
     return io.StringIO(sample, newline=newline).readlines()[: (header_row or 0) + SAMPLE_LINES], newline
 
 
-def _delimiter(lines: Sequence[str], header_row: int | None, choose: Choose) -> tuple[str, str]:
+def _delimiter(lines: Sequence[str], header_row: int | None = None) -> tuple[str, str]:
     """Return the delimiter that splits the first records into a table, and a note on it.
 
-    The header decides: the record with the wanted names. Where several delimiters give one, or any names are wanted,
-    those count that split the records about as evenly as the best does. Of them the one is taken for which the first
-    record is as wide as the table; then the one of more columns: numbers with a decimal comma are the fewer.
-    A table of one column has no delimiter: a comma is assumed.
+    A few ragged records do not decide: those delimiters count that split about as evenly as the best does. Of them
+    the one is taken for which the first record, the header, is as wide as the table; then the one of more columns, for
+    numbers with a decimal comma are fewer. A table of one column has no delimiter: a comma is assumed.
     """
     tables = {d: found for d in DELIMITERS if (found := _evenness(_split_records(lines, d), header_row))}
     if not tables:
         return ",", "delimiter , assumed: one column"
-    enough = 0.9 * max(share for share, _, _ in tables.values())
-
-    def rank(delimiter: str) -> tuple[bool, bool, bool, int, float]:
-        share, width, leads = tables[delimiter]
-        return _names(lines, delimiter, header_row, choose), share >= enough, leads, width, share
-
-    best = max(tables, key=rank)
+    enough = 0.9 * max(tables.values())[0]
+    best = max(tables, key=lambda d: (tables[d][0] >= enough, *tables[d][1:]))
     return best, f"delimiter {_shown(best)}, detected"
-
-
-def _names(lines: Sequence[str], delimiter: str, header_row: int | None, choose: Choose) -> bool:
-    """Say whether there is a record with the wanted names."""
-    records = _split_records(lines, delimiter)
-    try:
-        choose(records[(header_row or find_header(records, choose)) - 1])
-    except (MappingError, ReadingError, IndexError):
-        return False
-    return True
 
 
 def _is_spaced(lines: Sequence[str], delimiter: str, header_row: int) -> bool:
@@ -191,13 +175,13 @@ def _split_records(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     return found
 
 
-def _evenness(records: Sequence[Sequence[str]], header_row: int | None) -> tuple[float, int, bool] | None:
-    """Return the share of records as wide as the table, its width, and whether the first one is; None: one column."""
+def _evenness(records: Sequence[Sequence[str]], header_row: int | None) -> tuple[float, bool, int] | None:
+    """Return the share of records as wide as the table, whether the first is, and the width; None: one column."""
     widths = [len(record) for record in records[(header_row or 1) - 1 :]]
     filled = [w for w in widths if w]
     # Titles above the table are few, and the header is as wide as what is under it.
     width = widths[0] if header_row and widths else max(filled, key=filled.count, default=0)
-    return (filled.count(width) / len(filled), width, filled[0] == width) if width > 1 else None
+    return (filled.count(width) / len(filled), filled[0] == width, width) if width > 1 else None
 
 
 def _header(text: TextIO, delimiter: str, header_row: int, path: Path, *, spaced: bool) -> list[str]:
@@ -231,16 +215,9 @@ class _Records:
     """
 
     def __init__(
-        self,
-        delimiter: str,
-        header: Sequence[str],
-        header_row: int,
-        wanted: dict[str, int],
-        *,
-        spaced: bool,
-        newline: str,
+        self, delimiter: str, header: Sequence[str], header_row: int, wanted: dict[str, int], *, spaced: bool, end: str
     ) -> None:
-        self._delimiter, self._wanted, self._spaced, self._newline = delimiter, wanted, spaced, newline
+        self._delimiter, self._wanted, self._spaced, self._newline = delimiter, wanted, spaced, end
         self._width = len(header)
         self._named = max(i for i, name in enumerate(header, start=1) if name.strip())
         self._number = header_row

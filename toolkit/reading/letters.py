@@ -32,7 +32,7 @@ _COMMON = {
     "cp950": rb"[\xa1-\xc6].",
 }
 """East Asian encodings, and the bytes of their common characters."""
-_WORD = re.compile(r"[A-Za-z\x80-\U0010ffff]*[\x80-\U0010ffff][A-Za-z\x80-\U0010ffff]*")
+_WORD = re.compile(r"[A-Za-z\x80-\U0010ffff]+")
 _BETWEEN = re.compile(r"[\xa0«»“”„‚‘’‹›–—…•·®©™]+")
 _AT_END = "°²³´€§ªº"
 _CONTROLS = re.compile("[\x80-\x9f]")

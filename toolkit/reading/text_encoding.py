@@ -74,39 +74,38 @@ def read_encoding(path: Path, stated: str | None = None) -> Encoding:
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         if not sample:
             raise ReadingError(f"{path.name} is empty: ask for the file again, or check the export.")
-        candidates, how = _candidates(sample, stated, path)
-        for name in candidates:
+        candidates = _candidates(sample, stated, path)
+        for name, how in candidates:
             failed_at = _first_failure(path, name)
             shown = _NAMES.get(name, name)
             if failed_at is None:
-                certain = how if name != ASSUMED or stated else "assumed"
-                note = ", ".join([shown, certain, *(f"not {place}" for place in failures)])
-                return Encoding(name, digest, note, *(_doubts(path) if certain == "assumed" else ()))
+                note = ", ".join([shown, how, *(f"not {place}" for place in failures)])
+                return Encoding(name, digest, note, *(_doubts(path) if how == "assumed" else ()))
             failures.append(f"{shown} at byte {failed_at:,}, line {_line(path, failed_at):,}")
     advice = 'Ask how the file was written, and state it in the mapping: encoding in [format], such as "cp850".'
     if len(candidates) > 1 and (better := better_encodings(_high_lines(path), ASSUMED)):
-        advice = f"Its letters read as words in {_listed(better)}. {_way_out(better[0])}"
+        advice = f"But {_proposal(better)}"
     raise ReadingError(f"{path.name} cannot be decoded: it is not {', and not '.join(failures)}. {advice}")
 
 
-def _candidates(sample: bytes, stated: str | None, path: Path) -> tuple[list[str], str]:
-    """Return the encodings to try, in order, and how they are known."""
+def _candidates(sample: bytes, stated: str | None, path: Path) -> list[tuple[str, str]]:
+    """Return the encodings to try, in order, each with how it is known."""
     if stated is not None:
-        return [stated], "stated by the mapping"
+        return [(stated, "stated by the mapping")]
     for mark, name in _MARKS.items():
         if sample.startswith(mark):
-            return [name], "by its byte order mark"
+            return [(name, "by its byte order mark")]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     for name, high, low in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
         # Even in a script far from Latin, delimiters, digits and line ends have a NUL for their high byte.
         if high > len(sample) / 20 and high > 20 * low:
-            return [name], "detected"
+            return [(name, "detected")]
     if sample.count(0) > len(sample) / 20:
         raise ReadingError(
             f"{path.name} is not a text file but binary data: give it the ending of what it is, or ask for "
             "the table as .csv or .xlsx."
         )
-    return ["utf-8", ASSUMED], "detected"
+    return [("utf-8", "detected"), (ASSUMED, "assumed")]
 
 
 def _first_failure(path: Path, name: str) -> int | None:
@@ -146,27 +145,23 @@ def _doubts(path: Path) -> tuple[str | None, tuple[str, ...]]:
     sample = _high_lines(path)
     if not (better := better_encodings(sample, ASSUMED)):
         return None, ()
-    shown: dict[str, str] = {}
-    for cell in re.split(rb"[\r\n,;\t]", sample):
-        assumed = cell.decode(ASSUMED, "replace")
-        if len(shown) < _SHOWN and unread_words(assumed, ASSUMED):
-            shown[assumed] = cell.decode(better[0], "replace")
-    cells = "".join(f"\n{_cut(cell)} → {_cut(read)}" for cell, read in shown.items())
-    says = f"{ASSUMED} is assumed, but the letters read as words in {_listed(better)}. {_way_out(better[0])}"
-    return better[0], (f"{says}{cells}",)
+    cells = dict.fromkeys(re.split(rb"[\r\n,;\t]", sample))
+    doubted = [cell for cell in cells if unread_words(cell.decode(ASSUMED, "replace"), ASSUMED)][:_SHOWN]
+    both_ways = [f"{_cut(cell, ASSUMED)} → {_cut(cell, better[0])}" for cell in doubted]
+    return better[0], ("\n".join([f"{ASSUMED} is assumed, but {_proposal(better)}", *both_ways]),)
 
 
-def _cut(cell: str) -> str:
-    cell = "".join(c if c.isprintable() else "·" for c in cell.strip(' "'))
-    return cell if len(cell) <= _LONGEST else f"{cell[: _LONGEST - 1]}…"
+def _proposal(encodings: list[str]) -> str:
+    shown = " or ".join(_NAMES.get(name, name) for name in encodings)
+    return (
+        f"the letters read as words in {shown}. If the names are right in it, write "
+        f'encoding = "{encodings[0]}" in [format] of the mapping.'
+    )
 
 
-def _listed(encodings: list[str]) -> str:
-    return " or ".join(_NAMES.get(name, name) for name in encodings)
-
-
-def _way_out(encoding: str) -> str:
-    return f'If the names are right in it, write encoding = "{encoding}" in [format] of the mapping.'
+def _cut(cell: bytes, encoding: str) -> str:
+    text = "".join(c if c.isprintable() else "·" for c in cell.decode(encoding, "replace").strip(' "'))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 @contextmanager
