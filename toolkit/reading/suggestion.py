@@ -248,18 +248,8 @@ def suggest_mapping(
     chosen = {p.column: p.chosen.place for p in proposals if p.chosen}
     nulls, sample = _sample(read, chosen, resource)
     times = contents[chosen[TIME]].times if TIME in chosen else None
-    return MappingSuggestion(
-        proposals,
-        times,
-        len(read.numbers),
-        name,
-        nulls,
-        sample,
-        stated,
-        tuple(notes),
-        read.warnings,
-        read.proposed_encoding,
-    )
+    doubts = (read.warnings, read.proposed_encoding)
+    return MappingSuggestion(proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes), *doubts)
 
 
 def _candidate(column: Column, place: int, name: str, content: Content, n_timed: int) -> Candidate:
