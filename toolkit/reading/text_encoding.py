@@ -25,6 +25,8 @@ from toolkit.reading.text_table import opened
 GZIP = b"\x1f\x8b"
 BLOCK = 1 << 20
 SAMPLE_BYTES = 1 << 16
+HIGH_BYTES = 1 << 15
+"""How much of the lines with bytes beyond ASCII is looked at for words."""
 ASSUMED = "cp1252"
 
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -133,7 +135,7 @@ def _high_lines(path: Path) -> bytes:
     """Return the first lines with bytes beyond ASCII."""
     lines, size = [], 0
     with unpacked(path) as file:
-        while size < SAMPLE_BYTES and (line := file.readline(SAMPLE_BYTES)):
+        while size < HIGH_BYTES and (line := file.readline(SAMPLE_BYTES)):
             if not line.isascii():
                 lines.append(line)
                 size += len(line)
