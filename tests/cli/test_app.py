@@ -23,6 +23,7 @@ import pytest
 from openpyxl import load_workbook
 
 import toolkit
+from tests.support.cases import CASES
 from tests.support.clocks import Clock
 from tests.support.workbooks import cells_of
 from toolkit import cli
@@ -140,6 +141,14 @@ def test_a_warning_does_not_change_the_exit_code(run: Run, tmp_path: Path) -> No
     code, said, _ = run("check", file)
     assert (code, said["failures"], said["ok"]) == (0, 0, True)
     assert said["warnings"] >= 3
+
+
+@pytest.mark.parametrize("command", ["suggest", "check", "plan", "scan", "profile", "corrections"])
+def test_an_encoding_that_the_letters_speak_against_is_a_warning(run: Run, sandbox: Sandbox, command: str) -> None:
+    _, _, err = run(command, CASES / "F05_cp1250.csv")
+    assert "\n  warning: cp1252 is assumed, but the letters read as words in cp1250." in f"\n{err}"
+    assert 'write encoding = "cp1250" in [format] of the mapping.\n    £ódŸ Œwiat sp. z o.o. → Łódź Świat' in err
+    assert err.count("warning:") == 1
 
 
 def test_set_and_correct_work_over_the_file(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_an_erp_export_is_read_through_its_mapping(tmp_path: Path) -> None:
     assert delivery.names["updated_at"] == "Geändert am"
     assert (delivery.kind, delivery.corrections, delivery.source) == ("changes", {"trim_spaces": True}, "crm.csv")
     assert delivery.notes == (
-        "cp1252, detected, not UTF-8 at byte 30, line 1",
+        "cp1252, assumed, not UTF-8 at byte 30, line 1",
         "delimiter ';', detected",
         "columns left out: Ort",
     )

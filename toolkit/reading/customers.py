@@ -292,6 +292,7 @@ def to_delivery(
         timezone=mapping.timezone,
         parts=table.parts,
         corrections=mapping.corrections,
+        warnings=table.warnings,
         notes=(*table.notes, *([f"columns left out: {', '.join(left_out)}"] if left_out else [])),
     )
 

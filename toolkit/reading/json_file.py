@@ -79,6 +79,8 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
         broken=tuple(sorted(broken, key=lambda line: line.number)),
         digest=found.digest,
         notes=tuple(notes),
+        warnings=found.warnings,
+        proposed_encoding=found.proposed,
     )
 
 

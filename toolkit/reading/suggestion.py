@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from toolkit.config import Settings, current
-from toolkit.display import Markup, Result, badge, bar, heading, paragraph, plural, table
+from toolkit.display import Markup, Result, alerts, badge, bar, heading, paragraph, plural, table
 from toolkit.errors import MappingError, ReadingError
 from toolkit.model import TIME, Column, Resource
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
@@ -79,6 +79,8 @@ class MappingSuggestion(Result):
         The mapping that was given, for its formats and constants.
     notes
         What was detected, and what a mapping cannot name.
+    warnings, proposed_encoding
+        What is probably wrong with how the source is read, and the encoding to state instead, if it is that.
     """
 
     proposals: tuple[Proposal, ...]
@@ -89,6 +91,8 @@ class MappingSuggestion(Result):
     sample: pd.DataFrame
     stated: Mapping
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    proposed_encoding: str | None = None
 
     @property
     def columns(self) -> dict[str, str]:
@@ -130,6 +134,7 @@ class MappingSuggestion(Result):
         parts = [
             heading(f"Mapping suggested for {self.source}", level=3),
             paragraph(self.summary()),
+            alerts(self.warnings),
             table(["schema column", "file column", "score", "why", "examples", "runners-up"], rows),
         ]
         if self.times is not None:
@@ -149,7 +154,7 @@ class MappingSuggestion(Result):
         return pd.DataFrame(rows, columns=["column", "file_column", "score", "reason", "state"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the proposals and the patterns, without cells."""
+        """Return the proposals, the patterns and the warnings, otherwise without cells."""
         return {
             "source": self.source,
             "rows": self.n_rows,
@@ -158,6 +163,7 @@ class MappingSuggestion(Result):
             "times": self.times and self.times.state,
             "patterns": {r.pattern or "ISO 8601": r.n_cells for r in self.times.readings} if self.times else {},
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
         }  # fmt: skip
 
     def to_toml(self, path: str | Path, *, corrections: dict[str, int] | None = None, overwrite: bool = False) -> Path:
@@ -242,7 +248,8 @@ def suggest_mapping(
     chosen = {p.column: p.chosen.place for p in proposals if p.chosen}
     nulls, sample = _sample(read, chosen, resource)
     times = contents[chosen[TIME]].times if TIME in chosen else None
-    return MappingSuggestion(proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes))
+    doubts = (read.warnings, read.proposed_encoding)
+    return MappingSuggestion(proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes), *doubts)
 
 
 def _candidate(column: Column, place: int, name: str, content: Content, n_timed: int) -> Candidate:
@@ -329,7 +336,8 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
     """Yield the lines of a mapping; what only the analyst can decide is commented out."""
     mapping, times = suggestion.mapping, suggestion.times
     yield f"# Suggested: {_visible(suggestion.summary())}."
-    yield from (f"# Detected: {_visible(note)}" for note in suggestion.notes)
+    yield from (f"# {_visible(note)}" for note in suggestion.notes)
+    yield from (f"# Warning: {_visible(line)}" for warning in suggestion.warnings for line in warning.splitlines())
     yield from ("# Look through it, and state what is commented out.", "", "[columns]")
     for p in suggestion.proposals:
         if p.chosen is not None:
@@ -347,6 +355,8 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
     for key in ("encoding", "delimiter", "sheet"):
         if (value := getattr(mapping, key)) is not None:
             yield f"{key} = {quote(value)}"
+    if suggestion.proposed_encoding:
+        yield f"# encoding = {quote(suggestion.proposed_encoding)}  # if the names then read right: see the warning"
     if mapping.header_row is not None:
         yield f"header_row = {mapping.header_row}"
     yield from _toml_times(mapping, times)

@@ -57,7 +57,11 @@ class Table:
     digest
         SHA-256 of the file's bytes.
     notes
-        What was detected, in plain words.
+        What was detected or assumed, in plain words.
+    warnings
+        What is probably wrong with how the source is read.
+    proposed_encoding
+        What a warning proposes in place of the encoding that was assumed.
     native_times
         Whether times may be ISO 8601 whatever the mapping's pattern says, because the source holds them as times
         and not as text.
@@ -73,6 +77,8 @@ class Table:
     broken: tuple[BrokenLine, ...] = ()
     digest: str = ""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    proposed_encoding: str | None = None
     native_times: bool = False
     header_row: int = 0
     parts: tuple[tuple[str, int], ...] = ()
