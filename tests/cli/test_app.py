@@ -57,6 +57,7 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox
     with Sandbox(tmp_path / "vendor", token=TOKEN) as server:
         monkeypatch.setenv("TOOLKIT_BASE_URL", server.url)
         monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
+        monkeypatch.setenv("TOOLKIT_TARGET", "acme")  # a tenant behind a loopback address
         yield server
 
 
@@ -86,7 +87,7 @@ def clean(tmp_path: Path) -> Path:
 def test_the_main_job_from_check_to_history(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
     code, checked, err = run("check", *FIRST)
     assert code == 1
-    assert "target sandbox · 127.0.0.1" in err
+    assert "target acme · 127.0.0.1" in err
     assert {"rows", "good", "quarantined", "failures", "warnings", "ok"} <= checked.keys()
     assert checked["good"] + checked["quarantined"] == checked["rows"]
     assert not checked["ok"]
