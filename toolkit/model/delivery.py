@@ -183,7 +183,8 @@ def as_delivery(data: Customers, *, columns: tuple[str, ...] = CUSTOMER.names) -
     delivery = getattr(data, "delivery", None)
     if not isinstance(delivery, Delivery):
         calls = {"snapshot": "Ledger.of().snapshot().frame", "versions": "snapshot.frame"}
-        call = next((call for name, call in calls.items() if hasattr(data, name)), "read_customers(path)")
+        usual = "pd.DataFrame(rows)" if isinstance(data, list | dict) else "read_customers(path)"
+        call = next((call for name, call in calls.items() if hasattr(data, name)), usual)
         raise wrong_kind(data, "a customer frame", call)
     require_key(delivery.frame)
     return delivery

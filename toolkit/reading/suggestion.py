@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from toolkit.reading.column_names import Content, match_content, match_name, rea
 from toolkit.reading.customers import Source, as_mapping, folded, open_source, source_name
 from toolkit.reading.date_patterns import DatePattern
 from toolkit.reading.mapping import NULL_SPELLINGS, Mapping
-from toolkit.reading.text_table import Table
+from toolkit.reading.text_table import NoText, Table
 
 State = Literal["found", "ambiguous", "missing"]
 
@@ -224,15 +224,19 @@ def suggest_mapping(
     """
     stated = as_mapping(mapping)
     name = source_name(source)
-    read = open_source(source, lambda header: {str(i): i for i in range(len(header))}, mapping=stated, query=query)
+    read = open_source(source, _readable, mapping=stated, query=query)
     spelled = Counter(folded(column) for column in read.header)
-    usable = [i for i, column in enumerate(read.header) if column.strip() and spelled[folded(column)] == 1]
+    usable = [
+        i for i in _readable(read.header).values() if read.header[i].strip() and spelled[folded(read.header[i])] == 1
+    ]
     # A reader's notes call a column as it was asked for: by its place.
     notes = [re.sub(r"^(\d+)(?=: )", lambda at: read.header[int(at[1])], note) for note in read.notes]
     if twice := [column for column, n in spelled.items() if n > 1 and column]:
         notes.append(f"names that two columns have, which a mapping cannot distinguish: {', '.join(twice)}")
     if spelled[""]:
         notes.append(f"{plural(spelled[''], 'column')} without a name, which a mapping cannot name")
+    if nested := [column for column in read.header if isinstance(column, NoText)]:
+        notes.append(f"lists or records, which a mapping cannot use: {', '.join(nested)}")
     if not usable:
         raise ReadingError(f"{name} has no column that a mapping could name: check its header.")
     resource = current(settings).documented.resource
@@ -250,6 +254,10 @@ def suggest_mapping(
     times = contents[chosen[TIME]].times if TIME in chosen else None
     doubts = (read.warnings, read.proposed_encoding)
     return MappingSuggestion(proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes), *doubts)
+
+
+def _readable(header: Sequence[str]) -> dict[str, int]:
+    return {str(i): i for i, column in enumerate(header) if not isinstance(column, NoText)}
 
 
 def _candidate(column: Column, place: int, name: str, content: Content, n_timed: int) -> Candidate:
