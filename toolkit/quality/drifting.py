@@ -18,7 +18,7 @@ from toolkit.engine import Session, quoted, to_arrow
 from toolkit.errors import InputError
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, utc_times
 from toolkit.quality.corrections import usable
-from toolkit.quality.id_forms import new_forms
+from toolkit.quality.id_forms import find_unlike, new_forms
 from toolkit.quality.rules import FOLDED_ID
 from toolkit.quality.statistics import count_columns
 
@@ -234,19 +234,14 @@ def _customers(session: Session, sizes: Sizes, fall: float, *, whole: bool) -> l
 
 
 def _rewritten(session: Session, n: int) -> str:
-    """Say how `n` new ids differ from ids before, and which width cures most of them, if one does no harm."""
-    padded = "regexp_full_match(after_id, '[0-9]+') AND lpad(after_id, length(before_id)::INTEGER, '0') = before_id"
-    widths = session.table(
-        f"""SELECT length(before_id) AS width, count(*) AS n FROM pairs_
-            WHERE length(after_id) < width AND {padded} GROUP BY 1 ORDER BY n DESC, 1 LIMIT 1"""
-    ).to_pylist()
-    how, cure = "case, spaces or leading zeros", ""
-    for width, cured in (f.values() for f in widths):
-        known = f"SELECT count(*) FROM before_ SEMI JOIN after_ USING ({ID}) WHERE length({ID}) < {width}"
-        harmed = session.scalar(f"{known} AND regexp_full_match({ID}, '[0-9]+')")
-        how = "leading zeros" if cured == n else how
-        if cured > harmed:
-            cure = f": correction pad_ids = {width}" + ("" if cured == n else f" for {cured:,} of them")
+    """Say how `n` new ids differ from ids before, and which correction cures them."""
+    session.run("CREATE TEMP VIEW rows_ AS FROM after_")
+    found, padded = find_unlike(session), 0
+    if found and found.width:
+        lost = f"length(after_id) < {found.width} AND lpad(after_id, {found.width}, '0') = before_id"
+        padded = session.scalar(f"SELECT count(*) FROM pairs_ WHERE {lost}")
+    how = "leading zeros" if padded == n else "case, spaces or leading zeros"
+    cure = f": correction pad_ids = {found.width}" if found and padded else ""
     return f"{plural(n, 'new id differs', 'new ids differ')} from ids before only by {how}{cure}"
 
 

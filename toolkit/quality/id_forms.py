@@ -80,42 +80,50 @@ class Unlike:
     width: int | None
 
 
-def unlike(known: Forms, ids: Forms) -> Unlike | None:
-    """Return which of the forms of `ids` are unlike those of `known`, which may be the same; None if no form is.
+def unlike(known: Forms, ids: Forms, new: Forms) -> Unlike | None:
+    """Return which of the forms of `new` are unlike those of `known`; None if no form is.
+
+    Parameters
+    ----------
+    known
+        The ids that show what is usual: those sent before, or those of the table.
+    ids, new
+        All ids of the table, and those of them that were not sent before.
 
     Examples
     --------
     >>> forms = Counter({("9999999", True): 3_000, ("9999999", False): 15, ("99999", False): 25})
-    >>> unlike(forms, forms).width
+    >>> unlike(forms, forms, forms).width
     7
     >>> counted = Counter({("9", False): 9, ("99", False): 90, ("999", False): 900})
-    >>> unlike(counted, counted) is None
+    >>> unlike(counted, counted, counted) is None
     True
     """
-    n_known, shapes, by_form = known.total(), Counter[str](), Counter[str]()
+    shapes, by_form = Counter[str](), Counter[str]()
     for (shape, _), n in known.items():
         shapes[shape] += n
         by_form[_form(shape)] += n
-    if not n_known:
+    if not shapes:
         return None
     form, n_form = by_form.most_common(1)[0]
-    same = {key: n for key, n in ids.items() if _form(key[0]) == form}
-    usual, width, found = max((s for s in shapes if _form(s) == form), key=lambda s: shapes[s]), None, set()
-    zeros = {s: n for (s, zero), n in known.items() if zero and _form(s) == form}
-    if zeros:
+    same = [key for key in new if _form(key[0]) == form]
+    usual, width = max((s for s in shapes if _form(s) == form), key=lambda s: shapes[s]), None
+    found = set[tuple[str, bool]]()
+    if zeros := {s: n for (s, zero), n in known.items() if zero and _form(s) == form}:
         fixed = max(zeros, key=lambda s: zeros[s])
-        short = {key: n for key, n in same.items() if len(key[0]) < len(fixed) and not key[1]}
-        enough = zeros[fixed] >= max(1, min(sum(short.values()), n_form / 10))
-        if short and enough and zeros[fixed] >= (1 - RARE) * sum(zeros.values()):
-            usual, found = fixed, set(short)
-            width = len(fixed) if form == "9" else None
-    if n_known >= MIN_IDS and "9" in form and n_form >= (1 - RARE) * n_known:
-        found |= {key for key in ids.keys() - same.keys() if _CODE.fullmatch(key[0])}
-        lengths = {len(s) for s in shapes if _form(s) == form} | {len(s) for s, _ in same}
-        for shape, zero in same:
-            between = range(min(len(shape), len(usual)) + 1, max(len(shape), len(usual)))
-            if shapes[shape] <= RARE * n_known and not lengths.issuperset(between):
-                found.add((shape, zero))
+        short = {key for key in same if len(key[0]) < len(fixed) and not key[1]}
+        n_new, n_short = (sum(side[key] for key in short) for side in (new, ids))
+        # One zero among numbers that count up is no evidence; and the cure must not harm more ids than it cures.
+        enough = zeros[fixed] >= max(1, min(n_short, n_form / 10)) and n_new * 2 > n_short
+        if enough and zeros[fixed] >= (1 - RARE) * sum(zeros.values()):
+            usual, found, width = fixed, short, len(fixed) if form == "9" else None
+    if known.total() >= MIN_IDS and "9" in form and n_form >= (1 - RARE) * known.total():
+        found |= {key for key in new.keys() - same if _CODE.fullmatch(key[0])}
+        lengths = {len(s) for s, _ in (*known, *new) if _form(s) == form}
+        for key in same:
+            least, most = sorted((len(key[0]), len(usual)))
+            if shapes[key[0]] <= RARE * known.total() and not lengths.issuperset(range(least, most)):
+                found.add(key)
     return Unlike(usual, tuple(sorted(found)), width) if found else None
 
 
@@ -125,7 +133,7 @@ def unusual_ids(session: Session, _: Mapping[str, float]) -> pd.DataFrame:
     An id that was sent before as it is is not unusual, and ids that differ from another row's only by leading zeros
     are a finding of ``near_ids``.
     """
-    found = _look(session)
+    found = find_unlike(session)
     if found is None:
         return pd.DataFrame({"row_": [], "other_": []}, dtype="Int64")
     rows = to_frame(session.table(f"SELECT row_, NULL::BIGINT AS other_ FROM rows_ JOIN odd_ ON {ID} = value"))
@@ -142,7 +150,7 @@ def fitting_width(ids: pd.Series[Any], before: pd.Series[Any] | None = None) -> 
     7
     """
     with Session({"rows_": id_table(ids), "before_": id_table(before)}) as session:
-        found = _look(session)
+        found = find_unlike(session)
     return found.width if found else None
 
 
@@ -151,20 +159,20 @@ def id_table(ids: pd.Series[Any] | None) -> pa.Table:
     return to_arrow(pd.DataFrame({ID: [] if ids is None else ids}), pa.schema([(ID, pa.string())]))
 
 
-def _look(session: Session) -> Unlike | None:
-    """Return how ids of ``rows_`` are unlike, and fill the table ``odd_`` with them."""
+def find_unlike(session: Session) -> Unlike | None:
+    """Return how ids of ``rows_`` are unlike those of ``before_``, or the rest; fill the table ``odd_`` with them."""
     sent, rows = (_forms(session, f"{side}_") for side in ("before", "rows"))
-    session.run("CREATE OR REPLACE TEMP VIEW new_ AS FROM forms_rows_ ANTI JOIN forms_before_ USING (value)")
-    new = _counted(session, "new_")
+    session.run("CREATE OR REPLACE TEMP VIEW unsent_ AS FROM forms_rows_ ANTI JOIN forms_before_ USING (value)")
+    new = _counted(session, "unsent_")
     for known in (sent, rows):
-        found = unlike(known, new)
+        found = unlike(known, rows, new)
         if found is None:
             continue
         width, (shapes, zeros) = len(found.usual), zip(*found.shapes, strict=True)
         session.register("unlike_", pa.table({"shape": shapes, "zero": zeros}))
         session.run(
             f"""CREATE OR REPLACE TEMP TABLE odd_ AS SELECT value, shape, lpad(value, {width}, '0') AS padded
-                FROM new_ JOIN unlike_ USING (shape, zero)
+                FROM unsent_ JOIN unlike_ USING (shape, zero)
                 WHERE length(value) > {width} OR padded NOT IN (SELECT value FROM forms_rows_)"""
         )
         if session.scalar("SELECT count(*) FROM odd_"):
@@ -211,4 +219,5 @@ def _said(session: Session, found: Unlike) -> str:
     if digits and before:
         padded = session.scalar("SELECT count(*) FROM odd_ WHERE padded IN (SELECT value FROM forms_before_)")
         said += f"; padded, they match {plural(padded, 'customer')} sent before"
-    return said + (f": correction pad_ids = {found.width}" if found.width else "")
+    cured = found.width and any({*shape} == {"9"} and len(shape) < found.width for shape in shapes)
+    return said + (f": correction pad_ids = {found.width}" if cured else "")
