@@ -7,13 +7,13 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import toolkit
 from tests.support.clocks import Clock
 from toolkit import cli
+from toolkit.cli.terminal import Source, corrected
 from toolkit.pushing.runs import push
 from toolkit.vendor.sandbox import Sandbox
 
@@ -114,12 +114,87 @@ def test_a_month_without_zeros_is_seen_blocked_with_the_cure_and_goes_through_wi
     assert set(sandbox.table()["customer_id"]) == {*some, *whole}
 
 
-def delivered(run: Run, path: Path, names: Sequence[str]) -> Path:
-    assert run("push", export(path, names), "--yes")[0] == 0
-    return path
-
-
-OPTIONS: dict[str, tuple[str, Any]] = {
-    "trim_spaces": ("trim_spaces", "3"),
-    "columns": ("trim_spaces=customer_name,source", "3"),
+OPTIONS = {
+    "trim_spaces": {"customer_name": ["One", "Two", "Two", "n/a", "-"]},
+    "trim_spaces=customer_category": {"customer_category": ["Trade", "trade", "Trade", "Trade", "Trade"]},
+    "null_spellings": {"customer_name": [" One", "Two", "Two", None, None]},
+    "null_spellings=-": {"customer_name": [" One", "Two", "Two", "n/a", None]},
+    "null_spellings=-,n/a": {"customer_name": [" One", "Two", "Two", None, None]},
+    'null_spellings=["-"]': {"customer_name": [" One", "Two", "Two", "n/a", None]},
+    "merge_spellings=customer_category": {"customer_category": ["Trade"] * 5},
+    "map_source=ERP=customer,Web=peak": {"source": ["customer", "customer", "customer", "peak", "customer"]},
+    'map_source={ERP = "peak"}': {"source": ["peak", "peak", "peak", "Web", "customer"]},
+    "source_to_customer=Web": {"source": ["ERP", "ERP", "ERP", "customer", "customer"]},
+    "pad_ids=4": {"customer_id": ["0001", "0002", "0002", "0003", "0004"]},
+    "keep=3,5": {"customer_id": ["1", "2", "3", "4"]},
+    "keep=4": {"customer_id": ["1", "2", "3", "4"]},
+    "restamp=2026-05-01T00:00:00Z": {"updated_at": ["2026-05-01T00:00:00Z"] * 5},
+    "restamp=at=2026-05-01T02:00+02:00": {"updated_at": ["2026-05-01T00:00:00Z"] * 5},
+    "drop_exact_duplicates=true": {"customer_id": ["1", "2", "2", "3", "4"]},
+    "trim_spaces=false": {"customer_name": [" One", "Two", "Two", "n/a", "-"]},
 }
+
+
+@pytest.mark.parametrize("given", OPTIONS)
+def test_a_correction_takes_its_option_on_the_command_line(given: str, tmp_path: Path) -> None:
+    file = tmp_path / "crm.csv"
+    rows = ["1, One,Trade,ERP", "2,Two,trade,ERP", "2,Two,Trade ,ERP", "3,n/a,Trade,Web", "4,-,Trade,customer"]
+    lines = [row.replace(",", ",2026-01-01T00:00:00Z,", 1) for row in rows]
+    file.write_text("\n".join([",".join(HEADER), *lines, ""]), encoding="utf-8")
+    frame = corrected(file, Source(correct=(given,))).frame
+    for column, cells in OPTIONS[given].items():
+        shown = frame[column].dt.strftime("%Y-%m-%dT%H:%M:%SZ") if column == "updated_at" else frame[column]
+        assert shown.astype(object).where(shown.notna(), None).tolist() == cells
+
+
+def test_no_command_ignores_a_correction(run: Run, tmp_path: Path) -> None:
+    file = export(tmp_path / "crm.csv", ["0000001", "0000002", "0000003", "4"])
+    assert "customer_id: 0.0% null, 4 distinct" in run("profile", file)[1]
+    assert "source: 100.0% null" in run("profile", file, "--correct", "null_spellings=customer")[1]
+    patch = tmp_path / "fixes.csv"
+    toolkit.correct(toolkit.read_customers(file), {"pad_ids": 7}).patch().write(patch)
+    assert "0000004" in profile_of(file, patch)
+    assert "pad_ids = 9: 4" in run("corrections", file, "--correct", "pad_ids=9")[1]
+    for command, option in [("suggest", ["--correct", "trim_spaces"]), ("suggest", ["--patch", patch]),
+                            ("suggest", ["--set", "source=peak"]), ("corrections", ["--patch", patch])]:  # fmt: skip
+        code, _, err = run(command, file, *option)
+        assert (code, err.splitlines()[-1].rpartition(": ")[2]) == (2, f"leave out {option[0]}.")
+    assert "did you mean 'pad_ids'" in run("check", file, "--correct", "pad_id=7")[2]
+    assert "needs the width of an id" in run("check", file, "--correct", "pad_ids")[2]
+
+
+def profile_of(file: Path, patch: Path) -> str:
+    delivery = toolkit.correct(toolkit.read_customers(file), Source(patch=(str(patch),)).corrections({}))
+    return toolkit.profile(delivery).body()
+
+
+def test_the_check_says_how_the_delivery_differs_from_what_was_sent(run: Run, tmp_path: Path) -> None:
+    codes = [f"{number:07d}" for number in range(40, 100)]
+    assert "drift" not in run("check", export(tmp_path / "first.csv", codes), "--json")[1]
+    assert run("push", tmp_path / "first.csv", "--yes")[0] == 0
+    later = export(tmp_path / "second.csv", codes[20:], changed=30)
+    _, out, _ = run("check", later)
+    assert said(out, "drift") == [
+        "drift: customer_id: there are fewer customers (60 before, 40 now)",
+        "drift: customer_category: a value is new, 'Trade' (0 before, 30 now)",
+    ]
+    found = json.loads(run("check", later, "--json")[1])["drift"]
+    assert found == {"customers_before": 60, "customers_after": 40, "findings": {"fewer": 1, "new": 1}}
+    changes = tmp_path / "changes.toml"
+    changes.write_text('[delivery]\nkind = "changes"\n', encoding="utf-8")
+    _, out, _ = run("check", later, "--mapping", changes)
+    assert said(out, "drift") == ["drift: customer_category: a value is new, 'Trade' (0 before, 30 now)"]
+
+
+def test_a_push_of_nothing_is_not_the_last_push(run: Run, tmp_path: Path) -> None:
+    file = export(tmp_path / "crm.csv", ["0000001", "0000002"])
+    for _ in range(2):
+        assert run("push", file, "--yes")[0] == 0
+    assert "2 accepted" in run("report")[1]
+
+
+def test_an_unknown_push_points_to_the_list(run: Run) -> None:
+    for command in (["report", "p-1"], ["snapshot", "--push", "p-1"], ["retract", "--push", "p-1", "--reason", "x"],
+                    ["repush", "p-1"], ["revert", "p-1"], ["settle", "p-1", "--reason", "x", "--accepted", "all"]):  # fmt: skip
+        code, _, err = run(*command)
+        assert (code, "toolkit pushes" in err) == (2, True), err

@@ -114,7 +114,7 @@ def unlike(known: Forms, ids: Forms, new: Forms) -> Unlike | None:
         short = {key for key in same if len(key[0]) < len(fixed) and not key[1]}
         n_new, n_short = (sum(side[key] for key in short) for side in (new, ids))
         # One zero among numbers that count up is no evidence; and the cure must not harm more ids than it cures.
-        enough = zeros[fixed] >= max(1, min(n_short, n_form / 10)) and n_new * 2 > n_short
+        enough = zeros[fixed] >= min(n_short, max(2, n_form / 10)) and n_new * 2 > n_short
         if enough and zeros[fixed] >= (1 - RARE) * sum(zeros.values()):
             usual, found, width = fixed, short, len(fixed) if form == "9" else None
     if known.total() >= MIN_IDS and "9" in form and n_form >= (1 - RARE) * known.total():
