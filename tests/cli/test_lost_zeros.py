@@ -194,7 +194,7 @@ def test_a_push_of_nothing_is_not_the_last_push(run: Run, tmp_path: Path) -> Non
 
 
 def test_an_unknown_push_points_to_the_list(run: Run) -> None:
-    for command in (["report", "p-1"], ["snapshot", "--push", "p-1"], ["retract", "--push", "p-1", "--reason", "x"],
-                    ["repush", "p-1"], ["revert", "p-1"], ["settle", "p-1", "--reason", "x", "--accepted", "all"]):  # fmt: skip
-        code, _, err = run(*command)
+    for line in ("report p-1", "snapshot --push p-1", "retract --push p-1 --reason x", "repush p-1", "revert p-1",
+                 "settle p-1 --reason x --accepted all"):  # fmt: skip
+        code, _, err = run(*line.split())
         assert (code, "toolkit pushes" in err) == (2, True), err
