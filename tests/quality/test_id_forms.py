@@ -55,6 +55,8 @@ def findings(ids: list[str], before: list[str] | None = None) -> tuple[list[str]
          "2 ids are like 999 or 9{5} where 200 are like A-9{5}", ["00200", "201"]),
         (["00001", "00002"], [f"C-{n:05d}" for n in range(200)],
          "2 ids are like 9{5} where 200 customers sent before are like A-9{5}", ["00001", "00002"]),
+        ([*CODES, "C-12345", "123", "0000009"], None,
+         "2 ids are like 999 or A-9{5} where 3,016 are like 9{7}: correction pad_ids = 7", ["C-12345", "123"]),
         # no zero shows a fixed width, and no id has six digits
         ([*map(str, range(1_000_000, 1_000_400)), "12345"], None, "1 id has 5 digits where 400 have 7", ["12345"]),
         (["0000001", "0000002", "3"], None, "1 id has 1 digit where 2 have 7: correction pad_ids = 7", ["3"]),

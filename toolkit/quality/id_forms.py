@@ -173,7 +173,7 @@ def find_unlike(session: Session) -> Unlike | None:
         session.run(
             f"""CREATE OR REPLACE TEMP TABLE odd_ AS SELECT value, shape, lpad(value, {width}, '0') AS padded
                 FROM unsent_ JOIN unlike_ USING (shape, zero)
-                WHERE length(value) > {width} OR padded NOT IN (SELECT value FROM forms_rows_)"""
+                WHERE length(value) >= {width} OR padded NOT IN (SELECT value FROM forms_rows_)"""
         )
         if session.scalar("SELECT count(*) FROM odd_"):
             return found
@@ -182,8 +182,10 @@ def find_unlike(session: Session) -> Unlike | None:
 
 def _forms(session: Session, rows: str) -> Forms:
     """Fill the table ``forms_<rows>`` with the shape of each id, null if they have little in common; count them."""
-    session.run(f"CREATE OR REPLACE TEMP TABLE values_ AS SELECT {ID} AS value, 1 AS n FROM {rows} GROUP BY 1")
-    session.run("DELETE FROM values_ WHERE value IS NULL")
+    session.run(
+        f"""CREATE OR REPLACE TEMP TABLE values_ AS
+            SELECT {ID} AS value, 1 AS n FROM {rows} WHERE {ID} IS NOT NULL GROUP BY 1"""
+    )
     shape, which = shaping(session, session.scalar("SELECT count(*) FROM values_"))
     session.run(
         f"""CREATE OR REPLACE TEMP TABLE forms_{rows} AS
