@@ -22,7 +22,7 @@ def suggest(
     overwrite
         Replace a mapping that exists.
     """
-    proposed = tk.suggest_mapping(file, mapping=source.mapping)
+    proposed = tk.suggest_mapping(file, mapping=source.mapping, sheet=source.sheet)
     if to:
         written = proposed.to_toml(to, corrections=called_for(proposed.sample), overwrite=overwrite)
         say(f"  written to {written}")

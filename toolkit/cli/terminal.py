@@ -42,12 +42,15 @@ class Source:
         A correction to apply besides the mapping's; may be repeated.
     patch
         A patch to apply after the corrections; may be repeated.
+    sheet
+        The worksheet of a workbook to read.
     """
 
     mapping: Path | None = None
     set: tuple[str, ...] = ()
     correct: tuple[str, ...] = ()
     patch: tuple[str, ...] = ()
+    sheet: str | None = None
 
 
 @Parameter(name="*")
@@ -112,7 +115,7 @@ def require_free(*paths: Path | None) -> None:
 def read(file: Path, source: Source) -> results.Delivery:
     """Read the file as `source` says."""
     constants = pairs(source.set, "--set takes column=value, such as source=customer, and one of them has no '='.")
-    return tk.read_customers(file, mapping=source.mapping, constants=constants)
+    return tk.read_customers(file, mapping=source.mapping, constants=constants, sheet=source.sheet)
 
 
 def validated(file: Path, source: Source) -> results.ValidationReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -187,7 +187,12 @@ class MappingSuggestion(Result):
 
 
 def suggest_mapping(
-    source: Source, *, mapping: Mapping | str | Path | None = None, query: Any = None, settings: Settings | None = None
+    source: Source,
+    *,
+    mapping: Mapping | str | Path | None = None,
+    query: Any = None,
+    sheet: str | None = None,
+    settings: Settings | None = None,
 ) -> MappingSuggestion:
     """Propose which column of a source is which schema column, from names and content.
 
@@ -197,6 +202,8 @@ def suggest_mapping(
         A file, a folder of part-files, a frame, or an SQLAlchemy connection with its `query`.
     mapping
         What is known already: encoding, sheet, header row, constants. A `Mapping` or its TOML file.
+    sheet
+        The worksheet of a workbook, over the mapping. None: the visible one with the most columns recognised.
     settings
         Their columns are looked for, custom attributes included. None: the settings that `toolkit.use` chose, otherwise
         the environment's.
@@ -217,8 +224,16 @@ def suggest_mapping(
     {'customer_id': 'Kunden-Nr.', 'customer_name': 'Firma'}
     """
     stated = as_mapping(mapping)
+    if sheet is not None:
+        stated = replace(stated, sheet=sheet)
     name = source_name(source)
-    read = open_source(source, lambda header: {str(i): i for i in range(len(header))}, mapping=stated, query=query)
+    resource = current(settings).documented.resource
+    wanted = [c for c in resource.columns if c.name not in stated.constants]
+
+    def n_recognised(header: Sequence[str]) -> int:
+        return sum(any(match_name(cell, c.name).score >= THRESHOLD for cell in header[:MOST]) for c in wanted)
+
+    read = open_source(source, _every_named, mapping=stated, query=query, fit=n_recognised)
     spelled = Counter(folded(column) for column in read.header)
     usable = [i for i, column in enumerate(read.header) if column.strip() and spelled[folded(column)] == 1]
     # A reader's notes call a column as it was asked for: by its place.
@@ -229,8 +244,6 @@ def suggest_mapping(
         notes.append(f"{plural(spelled[''], 'column')} without a name, which a mapping cannot name")
     if not usable:
         raise ReadingError(f"{name} has no column that a mapping could name: check its header.")
-    resource = current(settings).documented.resource
-    wanted = [c for c in resource.columns if c.name not in stated.constants]
     if len(usable) > MOST:
         notes.append(f"{len(usable):,} columns: only the {MOST} whose names fit best were looked at")
         scores = {i: max(match_name(read.header[i], c.name).score for c in wanted) for i in usable}
@@ -243,6 +256,10 @@ def suggest_mapping(
     nulls, sample = _sample(read, chosen, resource)
     times = contents[chosen[TIME]].times if TIME in chosen else None
     return MappingSuggestion(proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes))
+
+
+def _every_named(header: Sequence[str]) -> dict[str, int]:
+    return {str(i): i for i, cell in enumerate(header) if cell.strip()}
 
 
 def _candidate(column: Column, place: int, name: str, content: Content, n_timed: int) -> Candidate:
