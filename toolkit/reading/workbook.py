@@ -108,7 +108,8 @@ def _fitting(sheets: Sequence[Sheet], choose: Choose, header_row: int | None, fi
     if not visible:
         if filled:
             raise ReadingError(f"{path.name} has only hidden sheets with content. {_list(filled)} Name one to read it.")
-        raise ReadingError(f"{path.name} has no sheet with any content: ask for the file again.")
+        others = "".join(f"; {s.name} is {s.kind}" for s in sheets if s.kind)
+        raise ReadingError(f"{path.name} has no sheet with any content{others}: ask for the file again.")
     headers = [_header(s, choose, header_row)[1] for s in visible]
     errors = [_refusal(header, choose) for header in headers]
     fits = [fit(header) if fit else float(error is None) for header, error in zip(headers, errors, strict=True)]

@@ -93,7 +93,7 @@ def _cell(cell: Element) -> tuple[str, str]:
         return shown, TIMES
     if kind == "boolean":
         return cell.get(f"{_OFFICE}boolean-value", shown).upper(), LOGICAL
-    return _number(cell.get(f"{_OFFICE}value", ""), shown)
+    return _number(cell.get(f"{_OFFICE}value", shown), shown)
 
 
 def _number(value: str, shown: str) -> tuple[str, str]:

@@ -76,27 +76,21 @@ def open_workbook(file: IO[bytes], name: str, sheet: str | None = None) -> list[
     ReadingError
         If it cannot be read, whatever happened to the child.
     """
-    given = json.dumps([sheet, MAX_BYTES, MAX_SECONDS])
+    command = [_python(), "-P", "-c", _CHILD, json.dumps([sheet, MAX_BYTES, MAX_SECONDS])]
     # The child imports from where this process does.
     variables = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "ARROW_DEFAULT_MEMORY_POOL": "system"}
-    command = [_python(), "-P", "-c", _CHILD, given]
-    output, said, code = b"", b"", _AT_LIMIT
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
             command, stdin=file, capture_output=True, env=os.environ | variables, timeout=2 * MAX_SECONDS, check=False
         )
-        output, code, said = (
-            done.stdout,
-            done.returncode,
-            done.stderr.decode(errors="replace").strip().rpartition("\n")[2],
-        )
+        output, code, said = done.stdout, done.returncode, done.stderr.decode(errors="replace")
     except subprocess.TimeoutExpired:
-        pass
+        output, code, said = b"", _AT_LIMIT, ""
     except OSError as error:
-        said, code = str(error).encode(), 1
+        output, code, said = b"", 1, str(error)
     if code == 0:
         return list(_received(pa.ipc.open_stream(output)))
-    reason = said.decode(errors="replace").strip().rpartition("\n")[2]
+    reason = said.strip().rpartition("\n")[2]
     if code == REFUSED:
         raise ReadingError(f"{name} {reason}")
     if code == _AT_LIMIT:
@@ -106,11 +100,11 @@ def open_workbook(file: IO[bytes], name: str, sheet: str | None = None) -> list[
         )
     if code == 1 and not output:
         raise ReadingError(
-            f"{name} cannot be opened, for the second Python process did not start ({said}): save it as .csv."
+            f"{name}: the process that opens workbooks did not start ({reason}): save it as .csv (UTF-8)."
         )
     raise ReadingError(
-        f"{name} is damaged, not a workbook, or needs more than {MAX_BYTES >> 30} GB of memory: open it in Excel, delete "
-        "what does not belong to the table, and save it again as .xlsx."
+        f"{name} is damaged, not a workbook, or needs more than {MAX_BYTES / (1 << 30):g} GB of memory: open it in "
+        "Excel, delete what does not belong to the table, and save it again as .xlsx."
     )
 
 

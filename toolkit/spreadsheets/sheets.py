@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from math import inf, isfinite
 
 import pyarrow as pa
 
@@ -124,10 +125,12 @@ def number_text(digits: str, form: str = "General", *, from_1904: bool = False) 
     ('1234', 'numbers shown as #,##0, read as plain digits')
     """
     try:
-        number = float(digits)
-        text = digits if digits.isdecimal() and digits[0] != "0" else plain_digits(number)
-    except (ValueError, OverflowError):  # not a number, whatever the file says
+        number = float(digits.replace("_", "?"))
+    except ValueError:
+        number = inf
+    if not isfinite(number):  # not a number, whatever the file says
         return digits, ""
+    text = digits if digits.isdecimal() and digits[0] != "0" else plain_digits(number)
     meaning = _meaning(form)
     if meaning == "zeros" and number.is_integer() and number >= 0:
         return text.zfill(len(form)), LONG if number >= MAX_EXACT else ""

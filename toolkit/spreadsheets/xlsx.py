@@ -104,9 +104,9 @@ def _read_sheet(
     add_row, add_column, add_text, add_remark, clear = (
         sheet.rows.append, sheet.columns.append, sheet.texts.append, sheet.remarks.append, pieces.clear)  # fmt: skip
     letters: dict[str, int] = {}
-    prefix = kind = style = value = ""
+    prefix = kind = style = ""
     row = column = -1
-    n_before = 0
+    n_before = n_kept = 0
     has_formula = is_hidden = False
 
     def place(reference: str) -> tuple[int, int]:
@@ -114,13 +114,13 @@ def _read_sheet(
         name = reference.rstrip("0123456789")
         if name not in letters:
             at = 0
-            for letter in name.strip():
+            for letter in name.strip()[:4]:
                 at = at * 26 + int(letter, 36) - 9
             letters[name] = at - 1
         return int(reference[len(name) :]) - 1, letters[name]
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal row, column, kind, style, value, has_formula, is_hidden, n_before
+        nonlocal row, column, kind, style, n_kept, has_formula, is_hidden, n_before
         if prefix:
             name = name.removeprefix(prefix)
         if name == "c":
@@ -129,9 +129,10 @@ def _read_sheet(
             else:
                 column += 1
             kind, style = attributes.get("t", "n"), attributes.get("s", "")
-            value, has_formula = "", False
-        elif name == "t" or name == "v":
+            n_kept, has_formula = 0, False
             clear()
+        elif name == "t" or name == "v":
+            del pieces[n_kept:]
         elif name == "row":
             row, column = int(attributes["r"]) - 1 if "r" in attributes else row + 1, -1
             is_hidden, n_before = attributes.get("hidden") in ("1", "true"), len(sheet.rows)
@@ -141,13 +142,14 @@ def _read_sheet(
             sheet.merged.append((top, bottom, left, right))
 
     def end(name: str) -> None:
-        nonlocal value, has_formula
+        nonlocal n_kept, has_formula
         if prefix:
             name = name.removeprefix(prefix)
         if name == "t" or name == "v":
-            value += "".join(pieces)
+            n_kept = len(pieces)
         elif name == "c":
-            remark = ""
+            del pieces[n_kept:]
+            value, remark = "".join(pieces), ""
             if kind == "s":
                 value = texts[int(value)] if value else ""
             elif kind == "inlineStr" or kind == "str":
