@@ -22,6 +22,7 @@ import pytest
 from openpyxl import load_workbook
 
 import toolkit
+from tests.support.cases import CASES
 from tests.support.clocks import Clock
 from tests.support.workbooks import cells_of
 from toolkit import cli
@@ -454,6 +455,15 @@ def test_a_mapping_is_proposed_and_written_but_never_over_another(run: Run, tmp_
     assert proposed.timezone is None  # never guessed: the analyst states it
     assert run("suggest", file, "--to", made)[0] == 2
     assert run("suggest", file, "--to", made, "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize("command", ["check", "profile", "corrections", "suggest", "diff", "plan", "push", "seed"])
+def test_every_command_that_reads_a_file_takes_the_sheet(run: Run, sandbox: Sandbox, command: str) -> None:
+    more = {"push": ["--yes"], "seed": ["--reason", "sent before"]}.get(command, [])
+    book = CASES / "F06_second_sheet_left_out.xlsx"
+    code, _, err = run(command, book, "--sheet", "N-Y", *more)
+    assert (code, "has no sheet 'N-Y', did you mean 'N-Z'?" in err) == (2, True)
+    assert run(command, book, "--sheet", "N-Z", *more)[0] in (0, 1)
 
 
 def test_what_comes_after_a_push(run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path) -> None:

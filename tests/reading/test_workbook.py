@@ -15,9 +15,11 @@ from odf.opendocument import OpenDocumentSpreadsheet
 from odf.table import CoveredTableCell, Table, TableCell, TableRow
 from openpyxl import Workbook
 
+from tests.support.cases import CASES
 from tests.support.customer_files import AT, HEADER, ROWS, TEXTS, every_column, ods, ods_text, rows_of
 from toolkit.errors import MappingError, ReadingError
-from toolkit.reading import Mapping, read_customers, read_excel
+from toolkit.quality import validate
+from toolkit.reading import Mapping, read_customers, read_excel, suggest_mapping
 
 
 def workbook(tmp_path: Path, rows: list[list[Any]], *, formats: dict[str, str] | None = None) -> Path:
@@ -201,3 +203,112 @@ def test_covered_cells_of_an_ods_keep_their_places(tmp_path: Path) -> None:
     frame = read_customers(tmp_path / "crm.ods").frame
     assert frame["customer_name"].tolist() == ["a", "c"]
     assert frame["updated_at"].isna().tolist() == [True, False]
+
+
+# --- what Excel opens, and which sheet
+
+
+@pytest.mark.parametrize("form", ["backslashes", "relative_target", "strict", "workbook_at_root"])
+def test_what_excel_opens_is_read(form: str) -> None:
+    delivery = read_customers(CASES / f"F11_{form}.xlsx")
+    assert delivery.frame[["customer_id", "customer_name"]].to_numpy().tolist() == [["00123", "Acme"]]
+    assert delivery.notes[0] == "sheet Sheet"
+
+
+@pytest.mark.parametrize("ending", ["xls", "ods"])
+def test_a_password_is_named_in_every_format(ending: str) -> None:
+    with pytest.raises(ReadingError, match=rf"^F12_password\.{ending} is protected by a password: save it without one"):
+        read_customers(CASES / f"F12_password.{ending}")
+
+
+def test_an_xls_file_with_a_code_page_is_read() -> None:
+    frame = read_customers(CASES / "F13_xls_codepage_1252.xls").frame
+    assert frame[["customer_id", "customer_name"]].to_numpy().tolist() == [["00123", "Acme"]]
+
+
+def test_an_ods_file_keeps_line_breaks_tabs_and_errors() -> None:
+    frame = read_customers(CASES / "F08_line_break_and_tab.ods").frame
+    assert frame["customer_name"].tolist() == ["Acme\nBerlin", "Bolt\tKG"]
+    delivery = read_customers(CASES / "F08_error_cell.ods")
+    assert delivery.frame["customer_name"].tolist() == ["#N/A"]
+    assert "customer_name: the Excel error #N/A (first in row 2)" in delivery.notes
+    assert "excel_error" in validate(delivery).warnings["check"].tolist()  # as in .xlsx
+
+
+def test_a_hidden_sheet_is_read_only_if_it_is_named() -> None:
+    path = CASES / "F06_hidden_first_sheet.xlsx"
+    delivery = read_customers(path)
+    assert delivery.frame["customer_id"].tolist() == ["N1"]
+    assert delivery.notes[:2] == (
+        "sheet Customers, the first visible one whose header fits",
+        "hidden sheet old with 2 rows was not read",
+    )
+    assert read_customers(path, sheet="old").frame["customer_id"].tolist() == ["OLD1"]
+
+
+def test_a_filled_sheet_that_is_not_read_is_named() -> None:
+    path = CASES / "F06_second_sheet_left_out.xlsx"
+    assert read_customers(path).notes[:2] == ("sheet A-M", "sheet N-Z with 2 rows was not read")
+    second = read_customers(path, sheet="N-Z")
+    assert (second.frame["customer_id"].tolist(), second.notes[0]) == (["N2"], "sheet N-Z")
+    assert not [note for note in second.notes if "not read" in note]
+
+
+def test_a_cover_sheet_is_passed_over() -> None:
+    path = CASES / "F16_cover_sheet_first.xlsx"
+    delivery = read_customers(path)
+    assert delivery.frame["customer_id"].tolist() == ["N1"]
+    assert "sheet Cover with 2 rows was not read" in delivery.notes
+    proposed = suggest_mapping(path)
+    assert set(proposed.columns) == {"customer_id", "updated_at", "customer_name"}
+    assert proposed.notes[:2] == (
+        "sheet Customers, the first visible one whose header fits",
+        "sheet Cover with 2 rows was not read",
+    )
+    assert suggest_mapping(path, sheet="Cover").columns == {}
+
+
+def test_a_stated_sheet_outranks_the_mappings_and_one_that_is_missing_names_the_others() -> None:
+    path = CASES / "F06_second_sheet_left_out.xlsx"
+    mapping = Mapping(sheet="A-M")
+    assert read_customers(path, mapping=mapping, sheet="N-Z").frame["customer_id"].tolist() == ["N2"]
+    for read in (read_customers, suggest_mapping):
+        with pytest.raises(MappingError, match=r"has no sheet 'N-Y', did you mean 'N-Z'\? It has A-M, N-Z\."):
+            read(path, mapping=mapping, sheet="N-Y")
+
+
+def test_where_no_header_fits_every_sheet_is_named_with_its_own() -> None:
+    mapping = Mapping(columns={"customer_id": "Nummer", "updated_at": "updated_at"})
+    said = r"'A-M' begins with 'customer_id', 'updated_at'.*; 'N-Z' begins with .*Of 'A-M': .*lacks columns .*'Nummer'"
+    with pytest.raises(ReadingError, match=said):
+        read_customers(CASES / "F06_second_sheet_left_out.xlsx", mapping=mapping)
+
+
+def test_the_sheet_with_the_most_columns_recognised_is_suggested(tmp_path: Path) -> None:
+    book = Workbook()
+    assert book.active is not None
+    book.active.append(["Firma", "Notiz"])
+    book.active.append(["Acme", "x"])
+    book.create_sheet("Stamm").append(["Kundennummer", "Firma", "Geändert am"])
+    book["Stamm"].append(["007", "Acme", AT])
+    book.save(tmp_path / "crm.xlsx")
+    assert set(suggest_mapping(tmp_path / "crm.xlsx").columns) == {"customer_id", "customer_name", "updated_at"}
+
+
+@pytest.mark.parametrize("name", ["a_space_ref.xlsx", "crash_2.xls", "e3_redos_small.xlsx"])
+def test_a_hostile_workbook_is_read_or_refused_in_one_sentence(name: str) -> None:
+    path = CASES / "hostile" / name
+    if name == "a_space_ref.xlsx":
+        assert read_customers(path).frame["customer_id"].dropna().tolist() == ["C1"]
+    else:
+        with pytest.raises(ReadingError, match=rf"^{name} is damaged, not a workbook, or needs more than 2 GB"):
+            read_customers(path)
+
+
+def test_a_formula_in_a_column_that_is_not_wanted_is_no_matter(tmp_path: Path) -> None:
+    book = Workbook()
+    assert book.active is not None
+    book.active.append([*HEADER[:3], "Summe"])
+    book.active.append(["1", AT, "a", "=1+1"])
+    book.save(tmp_path / "crm.xlsx")
+    assert read_customers(tmp_path / "crm.xlsx").frame["customer_id"].tolist() == ["1"]
