@@ -6,12 +6,14 @@ from datetime import date, datetime, time, timedelta
 from io import BytesIO
 from zipfile import ZipFile
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 from python_calamine import CalamineWorkbook
 
+from toolkit.reading.text_table import cell_text
 from toolkit.spreadsheets.sheets import Filled, moment_text, plain_digits
 from toolkit.spreadsheets.xlsx import read_xlsx
 
@@ -78,7 +80,17 @@ def test_dates_and_times_are_those_that_calamine_reads(is_1904: bool) -> None:
         assert text == expected, (NUMBERS[row], FORMATS[column])
 
 
-@pytest.mark.parametrize("number", [123.0, 0.1, 1e15, 1e300, 1e-7, -5.0, 12345678901234567.0])
-def test_a_number_is_its_plain_digits(number: float) -> None:
-    assert float(plain_digits(number)) == number
-    assert "e" not in plain_digits(number).lower()
+@given(
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.dates()
+    | st.times()
+    | st.datetimes()
+    | st.timedeltas(timedelta(-(10**5)), timedelta(10**5)).map(lambda span: timedelta(span.days, span.seconds))
+)
+def test_a_value_has_the_text_that_it_has_everywhere(value: float | date | time | timedelta) -> None:
+    if isinstance(value, float):
+        assert plain_digits(value) == cell_text(value)
+    elif isinstance(value, timedelta):
+        assert moment_text(value)[0] == pd.Timedelta(value).isoformat()
+    else:
+        assert moment_text(value)[0] == cell_text(value)

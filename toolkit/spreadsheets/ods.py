@@ -90,7 +90,7 @@ def _cell(cell: Element) -> tuple[str, str]:
     if kind == "date":
         return cell.get(f"{_OFFICE}date-value", shown), DATES
     if kind == "time":
-        return shown, TIMES
+        return cell.get(f"{_OFFICE}time-value", shown), TIMES
     if kind == "boolean":
         return cell.get(f"{_OFFICE}boolean-value", shown).upper(), LOGICAL
     return _number(cell.get(f"{_OFFICE}value", shown), shown)

@@ -19,9 +19,9 @@ from toolkit.errors import ReadingError
 from toolkit.spreadsheets.sheets import REFUSED
 
 MAX_BYTES = 2 << 30
-"""Memory that opening a workbook may take, where the system can limit it: not on Windows, and not on macOS."""
+"""Memory that opening a workbook may take; Windows and macOS do not limit it."""
 MAX_SECONDS = 300
-"""Processor time that it may take, and half of the time that may pass."""
+"""Processor time that it may take, and half of the time that may pass; on Windows only the latter."""
 _AT_LIMIT = -getattr(signal, "SIGXCPU", 0)
 # Arrow works without numpy, whose import would take longer than to read a small workbook.
 _CHILD = "import sys; sys.modules['numpy'] = None; from toolkit.spreadsheets.child import main; sys.exit(main())"

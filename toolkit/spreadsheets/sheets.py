@@ -30,8 +30,6 @@ UNREAD = "a formula whose result is not in the file"
 
 REFUSED = 3
 """The child's exit code for a workbook that it refuses in a sentence of its own."""
-
-
 PROTECTED = "is protected by a password: save it without one."
 
 
@@ -106,10 +104,18 @@ def plain_digits(number: float) -> str:
 
 
 def moment_text(value: date | time | timedelta) -> tuple[str, str]:
-    """Return a date or time as text, and its remark."""
-    if isinstance(value, date):
-        return value.isoformat(), DATES
-    return value.isoformat() if isinstance(value, time) else str(value), TIMES
+    """Return a date or time as ISO 8601, and its remark.
+
+    Examples
+    --------
+    >>> moment_text(date(2025, 1, 28))[0], moment_text(timedelta(hours=30))[0]
+    ('2025-01-28', 'P1DT6H0M0S')
+    """
+    if not isinstance(value, timedelta):
+        return value.isoformat(), DATES if isinstance(value, date) else TIMES
+    minutes, seconds = divmod(value.seconds, 60)
+    exact = plain_digits(seconds + value.microseconds / 10**6)
+    return f"P{value.days}DT{minutes // 60}H{minutes % 60}M{exact}S", TIMES
 
 
 def number_text(digits: str, form: str = "General", *, from_1904: bool = False) -> tuple[str, str]:
