@@ -494,6 +494,15 @@ def test_a_mapping_is_proposed_and_written_but_never_over_another(run: Run, tmp_
     assert run("suggest", file, "--to", made, "--overwrite")[0] == 0
 
 
+@pytest.mark.parametrize("command", ["check", "profile", "corrections", "suggest", "diff", "plan", "push", "seed"])
+def test_every_command_that_reads_a_file_takes_the_sheet(run: Run, sandbox: Sandbox, command: str) -> None:
+    more = {"push": ["--yes"], "seed": ["--reason", "sent before"]}.get(command, [])
+    book = CASES / "F06_second_sheet_left_out.xlsx"
+    code, _, err = run(command, book, "--sheet", "N-Y", *more)
+    assert (code, "has no sheet 'N-Y', did you mean 'N-Z'?" in err) == (2, True)
+    assert run(command, book, "--sheet", "N-Z", *more)[0] in (0, 1)
+
+
 def test_what_comes_after_a_push(run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path) -> None:
     sandbox.vendor.refuse = lambda row: "customer_category is closed" if row["customer_id"] == "C2" else None
     code, first, _ = run("push", clean, "--yes")

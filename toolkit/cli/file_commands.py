@@ -23,7 +23,7 @@ def suggest(
         Replace a mapping that exists.
     """
     source.refuse("set", "correct", "patch", because="suggest proposes a mapping for the file as it is")
-    proposed = tk.suggest_mapping(file, mapping=source.mapping)
+    proposed = tk.suggest_mapping(file, mapping=source.mapping, sheet=source.sheet)
     warn(proposed.warnings)
     if to:
         called = called_for(proposed.sample, before=tk.Ledger.of().snapshot())

@@ -46,12 +46,15 @@ class Source:
         A correction to apply besides the mapping's, as NAME or NAME=VALUE, such as pad_ids=7; may be repeated.
     patch
         A patch to apply after the corrections; may be repeated.
+    sheet
+        The worksheet of a workbook to read.
     """
 
     mapping: Path | None = None
     set: tuple[str, ...] = ()
     correct: tuple[str, ...] = ()
     patch: tuple[str, ...] = ()
+    sheet: str | None = None
 
     def corrections(self, configured: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the mapping, with what was given besides."""
@@ -143,7 +146,7 @@ def require_free(*paths: Path | None) -> None:
 def read(file: Path, source: Source) -> results.Delivery:
     """Read the file as `source` says, and print what is probably wrong with how it was read."""
     constants = pairs(source.set, "--set takes column=value, such as source=customer, and one of them has no '='.")
-    delivery = tk.read_customers(file, mapping=source.mapping, constants=constants)
+    delivery = tk.read_customers(file, mapping=source.mapping, constants=constants, sheet=source.sheet)
     warn(delivery.warnings)
     return delivery
 

@@ -22,7 +22,7 @@ from toolkit.reading.json_file import read_json
 from toolkit.reading.mapping import Mapping
 from toolkit.reading.part_files import kind_of, read_parts
 from toolkit.reading.text_table import OLE, ZIP, Choose, Table, opened
-from toolkit.reading.workbook import read_excel
+from toolkit.reading.workbook import Fit, read_excel
 
 TEXT = (".csv", ".tsv", ".txt")
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
@@ -41,6 +41,7 @@ def read_customers(
     mapping: Mapping | str | Path | None = None,
     constants: dict[str, str] | None = None,
     query: Any = None,
+    sheet: str | None = None,
     settings: Settings | None = None,
 ) -> Delivery:
     r"""Read customers from wherever they come; every cell is text until the schema types it.
@@ -61,6 +62,8 @@ def read_customers(
         Schema column to the value of every row, over the mapping.
     query
         SQL in the database's dialect, or an SQLAlchemy ``text()`` or ``select()``.
+    sheet
+        The worksheet of a workbook, over the mapping. None: the first visible one whose header fits.
     settings
         Their custom attributes are read too, as text that validation types. None: the settings that `toolkit.use`
         chose, otherwise the environment's.
@@ -98,6 +101,8 @@ def read_customers(
     rules = as_mapping(mapping)
     if constants:
         rules = rules.with_constants(constants)
+    if sheet is not None:
+        rules = replace(rules, sheet=sheet)
     name = source_name(source)
     resource = current(settings).documented.resource
     choose = partial(choose_columns, mapping=rules, name=name, resource=resource)
@@ -132,7 +137,9 @@ def source_name(source: Source) -> str:
 # --- a source becomes a table of text
 
 
-def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any = None) -> Table:
+def open_source(
+    source: Source, choose: Choose, *, mapping: Mapping, query: Any = None, fit: Fit | None = None
+) -> Table:
     """Read the wanted columns of a source as text.
 
     The content of a file outranks its ending: a workbook named .csv is read as a workbook, and a note says so.
@@ -145,6 +152,8 @@ def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any 
         For what the source alone does not say: encoding, delimiter, sheet, the header's row.
     query
         SQL, where the source is a connection.
+    fit
+        How well the header of a workbook's sheet fits, as `read_excel` takes it.
 
     Raises
     ------
@@ -162,18 +171,18 @@ def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any 
             raise wrong_kind(source, wanted, call)
         return read_query(source, query, choose)
     path = Path(source)
-    read = partial(_read_file, choose=choose, mapping=mapping)
+    read = partial(_read_file, choose=choose, mapping=mapping, fit=fit)
     return read_parts(path, ENDINGS, read) if path.is_dir() else read(path)
 
 
-def _read_file(path: Path, choose: Choose, mapping: Mapping) -> Table:
+def _read_file(path: Path, choose: Choose, mapping: Mapping, fit: Fit | None) -> Table:
     kind, note = _kind(path)
     if kind in TEXT:
         table = read_csv(
             path, choose, encoding=mapping.encoding, delimiter=mapping.delimiter, header_row=mapping.header_row
         )
     elif kind in EXCEL:
-        table = read_excel(path, choose, sheet=mapping.sheet, header_row=mapping.header_row)
+        table = read_excel(path, choose, sheet=mapping.sheet, header_row=mapping.header_row, fit=fit)
     elif kind in JSON:
         table = read_json(path, choose, encoding=mapping.encoding, lines=kind != ".json")
     else:

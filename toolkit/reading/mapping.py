@@ -60,7 +60,7 @@ class Mapping:
     encoding, delimiter
         Of a text file; None: detected.
     sheet
-        Name of the worksheet; None: the first.
+        Name of the worksheet; None: the first visible one whose header fits.
     header_row
         The record with the header, counted from 1; what is above it is ignored. None: the first with the
         wanted columns.

@@ -194,7 +194,12 @@ class MappingSuggestion(Result):
 
 
 def suggest_mapping(
-    source: Source, *, mapping: Mapping | str | Path | None = None, query: Any = None, settings: Settings | None = None
+    source: Source,
+    *,
+    mapping: Mapping | str | Path | None = None,
+    query: Any = None,
+    sheet: str | None = None,
+    settings: Settings | None = None,
 ) -> MappingSuggestion:
     """Propose which column of a source is which schema column, from names and content.
 
@@ -204,6 +209,8 @@ def suggest_mapping(
         A file, a folder of part-files, a frame, or an SQLAlchemy connection with its `query`.
     mapping
         What is known already: encoding, sheet, header row, constants. A `Mapping` or its TOML file.
+    sheet
+        The worksheet of a workbook, over the mapping. None: the visible one with the most columns recognised.
     settings
         Their columns are looked for, custom attributes included. None: the settings that `toolkit.use` chose, otherwise
         the environment's.
@@ -224,12 +231,18 @@ def suggest_mapping(
     {'customer_id': 'Kunden-Nr.', 'customer_name': 'Firma'}
     """
     stated = as_mapping(mapping)
+    if sheet is not None:
+        stated = replace(stated, sheet=sheet)
     name = source_name(source)
-    read = open_source(source, _readable, mapping=stated, query=query)
+    resource = current(settings).documented.resource
+    wanted = [c for c in resource.columns if c.name not in stated.constants]
+
+    def n_recognised(header: Sequence[str]) -> int:
+        return sum(any(match_name(cell, c.name).score >= THRESHOLD for cell in header[:MOST]) for c in wanted)
+
+    read = open_source(source, _readable, mapping=stated, query=query, fit=n_recognised)
     spelled = Counter(folded(column) for column in read.header)
-    usable = [
-        i for i in _readable(read.header).values() if read.header[i].strip() and spelled[folded(read.header[i])] == 1
-    ]
+    usable = [i for i in _readable(read.header).values() if spelled[folded(read.header[i])] == 1]
     # A reader's notes call a column as it was asked for: by its place.
     notes = [re.sub(r"^(\d+)(?=: )", lambda at: read.header[int(at[1])], note) for note in read.notes]
     if twice := [column for column, n in spelled.items() if n > 1 and column]:
@@ -240,8 +253,6 @@ def suggest_mapping(
         notes.append(f"lists or records, which a mapping cannot use: {', '.join(nested)}")
     if not usable:
         raise ReadingError(f"{name} has no column that a mapping could name: check its header.")
-    resource = current(settings).documented.resource
-    wanted = [c for c in resource.columns if c.name not in stated.constants]
     if len(usable) > MOST:
         notes.append(f"{len(usable):,} columns: only the {MOST} whose names fit best were looked at")
         scores = {i: max(match_name(read.header[i], c.name).score for c in wanted) for i in usable}
@@ -258,7 +269,7 @@ def suggest_mapping(
 
 
 def _readable(header: Sequence[str]) -> dict[str, int]:
-    return {str(i): i for i, column in enumerate(header) if not isinstance(column, NoText)}
+    return {str(i): i for i, column in enumerate(header) if column.strip() and not isinstance(column, NoText)}
 
 
 def _times(cells: pa.ChunkedArray, found: DatePattern | None) -> DatePattern:
