@@ -15,8 +15,8 @@ from tests.support.workbooks import cells_of
 from toolkit.errors import CorrectionError, InputError, ReadingError
 from toolkit.model.delivery import Delivery
 from toolkit.quality.correcting import correct
-from toolkit.quality.patches import apply_patch
-from toolkit.quality.review_sheet import read_review_sheet, write_review_sheet
+from toolkit.quality.patches import apply_patch, read_review_sheet
+from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.validation import ValidationReport, validate
 from toolkit.reading.customers import read_customers
 from toolkit.tables.writing import MAX_CELL
@@ -43,13 +43,13 @@ def test_the_owner_corrects_the_shipped_delivery_and_every_row_comes_back(correc
     sheet = book["rows"]
     # data/README.md says what is wrong, and the file's own names stand in the header.
     assert set(rows) == {56, 90, 101, 140, 143, 156, 167, 382, 402}
-    assert list(columns)[:4] == ["source_row", "what is wrong", "Kundennummer", "Geändert am"]
+    assert list(columns)[:4] == ["row", "what is wrong", "drop", "Kundennummer"]
     no_id = sheet.cell(rows[167], columns["Kundennummer"])
-    assert no_id.comment.text == "customer_id is empty"
+    assert no_id.comment.text == "Kundennummer is empty"
     assert no_id.fill.fgColor.rgb == "FFFFC7CE"
     assert sheet.cell(rows[167], columns["Firmenname"]).fill.fill_type is None
     assert ";" in sheet.cell(rows[90], columns["raw text"]).value
-    assert sheet.freeze_panes == "C2"
+    assert sheet.freeze_panes == "D2"
     assert book["kept"].sheet_state == "veryHidden"
 
     raw = sheet.cell(rows[90], columns["raw text"]).value.split(";")
@@ -125,7 +125,7 @@ def test_what_cannot_be_matched_is_an_error_that_names_the_row(corrected: Delive
             read_review_sheet(path)
 
     broken(lambda book, c, r: book["rows"].cell(r[101], 1, "167"), "is there twice, or")
-    broken(lambda book, c, r: book["rows"].cell(r[101], 1, "7"), r"row \d+ of the sheet: .* not one of those")
+    broken(lambda book, c, r: book["rows"].cell(r[101], 1, "7"), r"row \d+ of the sheet 'rows': .* not one of those")
     broken(lambda book, c, r: book["rows"].cell(r[101], 1, "abc"), "not one of those")
     broken(lambda book, c, r: book["rows"].cell(1, c["Firmenname"], "Name"), "no column 'Firmenname'")
     broken(lambda book, c, r: book["rows"].cell(1, c["Branche"], "Firmenname"), "'Firmenname', or two")
@@ -167,7 +167,7 @@ def test_any_text_goes_out_and_comes_back_and_is_never_a_formula(rows: list[tupl
         for row in owners["rows"].iter_rows():
             for cell in row:
                 book["rows"].cell(cell.row, cell.column).value = cell.value
-                book["rows"].cell(cell.row, cell.column).data_type = "s" if cell.value else "n"
+                book["rows"].cell(cell.row, cell.column).data_type = "s" if isinstance(cell.value, str) else "n"
         book.save(path)
         done = apply_patch(delivery, read_review_sheet(path))
     pd.testing.assert_frame_equal(done.frame, after, check_dtype=False)
@@ -194,10 +194,10 @@ def test_a_text_too_long_for_a_cell_is_cut_visibly_and_never_comes_back_cut(cust
 
 def test_a_column_of_the_file_named_like_another_one_has_the_schemas_name_beside_it(customers, tmp_path: Path) -> None:
     frame = customers(1, customer_id=[None])
-    names = {"customer_id": "source_row", "customer_name": "drop", "updated_at": "x", "source": "x"}
+    names = {"customer_id": "row", "customer_name": "drop", "updated_at": "x", "source": "x"}
     path = report_of(Delivery(frame, digest="d", names=names)).to_excel(tmp_path / "out.xlsx")
     book, columns, rows = cells_of(path)
-    assert {"source_row (customer_id)", "drop (customer_name)", "x (updated_at)", "x (source)"} <= set(columns)
+    assert {"row (customer_id)", "drop (customer_name)", "x (updated_at)", "x (source)"} <= set(columns)
     book["rows"].cell(rows[2], columns["drop (customer_name)"]).value = "Acme"
     book.save(path)
     assert read_review_sheet(path).entries[["column", "after"]].to_numpy().tolist() == [["customer_name", "Acme"]]
@@ -209,7 +209,7 @@ def test_a_word_other_than_yes_drops_no_row(corrected: Delivery, tmp_path: Path)
         book, columns, rows = cells_of(path)
         book["rows"].cell(rows[101], columns["drop"]).value = word
         book.save(path)
-        with pytest.raises(CorrectionError, match="source_row 101: its cell 'drop' is neither x nor empty"):
+        with pytest.raises(CorrectionError, match="Row 101: its cell 'drop' is neither x nor empty"):
             read_review_sheet(path)
 
 

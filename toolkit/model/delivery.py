@@ -17,6 +17,8 @@ from toolkit.model.contract import CUSTOMER, ID, TIME
 from toolkit.model.times import are_dates, written_times
 
 DeliveryKind = Literal["full", "changes"]
+Language = Literal["en", "de", "fr"]
+"""Of what is written for the owner of the data."""
 
 BROKEN_COLUMNS = (ID, "reason", "text")
 
@@ -61,6 +63,10 @@ class Delivery(Result):
         How the source writes ``updated_at``, according to the mapping.
     parts
         For a folder of part-files: each file, and the number of rows before it.
+    language
+        Of what is written for the owner of the data.
+    file
+        How to read the file again: its path, its digest, and what the mapping says of its format. Empty for a frame.
     """
 
     frame: pd.DataFrame
@@ -77,6 +83,8 @@ class Delivery(Result):
     datetime: str | None = None
     timezone: str | None = None
     parts: tuple[tuple[str, int], ...] = ()
+    language: Language = "en"
+    file: dict[str, Any] = field(default_factory=dict)
 
     @property
     def delivery(self) -> Delivery:

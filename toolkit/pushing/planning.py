@@ -28,7 +28,7 @@ from toolkit.sending import FATES, NewPush
 from toolkit.tables import write_sheets
 from toolkit.vendor import Batch, Envelope
 
-_KEPT = ("source", "kind", "n_quarantined", "names", "datetime", "timezone")
+_KEPT = ("source", "kind", "n_quarantined", "names", "datetime", "timezone", "language", "file")
 """What the journal keeps of a delivery, with its digest and its keys."""
 _SHOWN = 1_200
 """Characters of the first body that a page shows."""
