@@ -170,7 +170,7 @@ class PushPlan(Result):
     def body(self) -> str:
         """Give the plan as an HTML fragment: the verdict, the guards, what is sent, what is left out."""
         parts = [
-            heading(self.verdict, level=3),
+            heading(f"{self.delivery.source}: {self.verdict}", level=3),
             badges([(n, state, "good") for state, n in self.counts.items()]),
             paragraph(
                 f"{self.label} · {self.envelope.operation} to {self.address} · {plural(self.n_batches, 'request')}, "
