@@ -32,7 +32,7 @@ from toolkit.model import CustomAttribute
 from toolkit.pushing.runs import dry_run, push, resume
 from toolkit.reading.mapping import Mapping
 from toolkit.sending.records import FATES
-from toolkit.vendor.sandbox import DROPPED, Reply, Request, Sandbox
+from toolkit.vendor.sandbox import DROPPED, Assumptions, Reply, Request, Sandbox
 from toolkit.vendor.schema_check import add_attribute
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -363,6 +363,33 @@ def test_the_token_is_in_no_file_and_on_no_stream(run: Run, sandbox: Sandbox, cl
     assert any(f.suffix == ".parquet" for f in looked_at)
     for file in looked_at:
         assert TOKEN.encode() not in file.read_bytes(), file
+
+
+def test_a_push_and_a_resume_without_a_required_column_are_held_before_anyone_is_asked(
+    run: Run, sandbox: Sandbox, clean: Path
+) -> None:
+    sandbox.vendor.troubles.extend([None, (True, DROPPED), Reply(401, b"{}")])  # after the schema
+    assert run("push", clean, "--yes")[0] == 2
+    add_attribute(CustomAttribute("region", required=True))
+    n_requests = len(sandbox.requests())
+    code, said, _ = run("resume")
+    assert code == 2
+    assert re.search(r"requires region, .* abandon push \S+, list it as a custom attribute", said["error"])
+    assert run("abandon")[0] == 0
+    code, said, err = run("push", clean, "--yes", "--allow", "older")
+    assert (code, "[y/N]" in err) == (2, False)
+    assert "requires region, which the toolkit does not send" in said["error"]
+    assert sandbox.requests()["method"].tolist()[n_requests:] == ["GET", "GET"]
+
+
+def test_rows_accepted_with_a_warning_are_no_finding_and_are_listed(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "crm.csv"
+    file.write_text(HEADER + "C1,2026-01-01T00:00:00Z,One,Retail,Sub,PL-9,customer\n", encoding="utf-8")
+    sandbox.vendor.assumptions = Assumptions(warnings="list")
+    code, said, _ = run("push", file, "--yes")
+    assert (code, said["accepted"], said["warned"]) == (0, 1, 1)
+    code, said, _ = run("report")
+    assert (code, said["warned"], said["warnings"][0]["category"]) == (0, 1, "foreign_key")
 
 
 def test_an_interrupt_says_how_to_go_on(

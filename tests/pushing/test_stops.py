@@ -74,7 +74,7 @@ def test_a_push_to_a_wrong_address_is_closed_and_made_again(place: Place, custom
     place.require_agreement()
 
 
-@pytest.mark.parametrize("rest", [[Reply(401)], [Reply(503)] * 20])
+@pytest.mark.parametrize("rest", [[Reply(401)], [Reply(429)] * 20, [Reply(503, b"", {"Retry-After": "1"})] * 20])
 def test_a_resume_of_a_push_of_which_nothing_was_taken_closes_it_as_well(place: Place, customers, rest: list) -> None:
     mine = place.died(customers(3))
     assert mine.state == "open"
