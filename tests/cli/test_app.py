@@ -23,6 +23,7 @@ import pytest
 from openpyxl import load_workbook
 
 import toolkit
+from tests.support.cases import CASES
 from tests.support.clocks import Clock
 from tests.support.workbooks import cells_of
 from toolkit import cli
@@ -56,6 +57,7 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox
     with Sandbox(tmp_path / "vendor", token=TOKEN) as server:
         monkeypatch.setenv("TOOLKIT_BASE_URL", server.url)
         monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
+        monkeypatch.setenv("TOOLKIT_TARGET", "acme")  # a tenant behind a loopback address
         yield server
 
 
@@ -85,7 +87,7 @@ def clean(tmp_path: Path) -> Path:
 def test_the_main_job_from_check_to_history(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
     code, checked, err = run("check", *FIRST)
     assert code == 1
-    assert "target sandbox · 127.0.0.1" in err
+    assert "target acme · 127.0.0.1" in err
     assert {"rows", "good", "quarantined", "failures", "warnings", "ok"} <= checked.keys()
     assert checked["good"] + checked["quarantined"] == checked["rows"]
     assert not checked["ok"]
@@ -140,6 +142,14 @@ def test_a_warning_does_not_change_the_exit_code(run: Run, tmp_path: Path) -> No
     code, said, _ = run("check", file)
     assert (code, said["failures"], said["ok"]) == (0, 0, True)
     assert said["warnings"] >= 3
+
+
+@pytest.mark.parametrize("command", ["suggest", "check", "plan", "scan", "profile", "corrections"])
+def test_an_encoding_that_the_letters_speak_against_is_a_warning(run: Run, sandbox: Sandbox, command: str) -> None:
+    _, _, err = run(command, CASES / "F05_cp1250.csv")
+    assert "\n  warning: cp1252 is assumed, but the letters read as words in cp1250." in f"\n{err}"
+    assert 'write encoding = "cp1250" in [format] of the mapping.\n    £ódŸ Œwiat sp. z o.o. → Łódź Świat' in err
+    assert err.count("warning:") == 1
 
 
 def test_set_and_correct_work_over_the_file(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ def test_a_call_that_is_refused_or_absent_is_said_without_the_page_or_the_token(
     trouble: Reply, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "t0k3n-0f-4-t3st")
+    monkeypatch.setenv("TOOLKIT_TARGET", "acme")
     with Sandbox(token="t0k3n-0f-4-t3st") as sandbox:
         sandbox.vendor.troubles.append(trouble)
         check = check_schema(settings=Settings(base_url=sandbox.url))

@@ -21,6 +21,7 @@ from toolkit.cli.terminal import (
     say_label,
     show,
     validated,
+    warn,
 )
 from toolkit.quality import RULES, called_for
 
@@ -35,6 +36,7 @@ def suggest(file: Path, /, *, source: Source = AS_IT_IS, to: Path | None = None,
     """
     require_free(to, overwrite=output.overwrite, sources=(file,))
     proposed = tk.suggest_mapping(file, mapping=source.mapping)
+    warn(proposed.warnings)
     if to:
         written = proposed.to_toml(to, corrections=called_for(proposed.sample), overwrite=output.overwrite)
         say(f"  written to {written}")
@@ -92,6 +94,7 @@ def scan(
     require_free(good, bad, overwrite=overwrite, sources=(file,))
     say_label()
     found = tk.validate(file, mapping=mapping, rules=RULES if warnings else (), good=good, bad=bad)
+    warn(found.reading_warnings)
     for path in filter(None, (good, bad)):
         say(f"  written to {path}")
     if mapping and (skipped := tk.Mapping.load(mapping).corrections):

@@ -163,9 +163,17 @@ AS_TEXT = Output()
 
 
 def read(file: Path, source: Source) -> results.Delivery:
-    """Read the file as `source` says."""
+    """Read the file as `source` says, and print what is probably wrong with how it was read."""
     constants = pairs(source.set, "--set takes column=value, such as source=customer, and one of them has no '='.")
-    return tk.read_customers(file, mapping=source.mapping, constants=constants)
+    delivery = tk.read_customers(file, mapping=source.mapping, constants=constants)
+    warn(delivery.warnings)
+    return delivery
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Print warnings, the further lines of each indented."""
+    for text in warnings:
+        say(f"  warning: {text}".replace("\n", "\n    "))
 
 
 def validated(file: Path, source: Source) -> results.ValidationReport:

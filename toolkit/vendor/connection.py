@@ -12,7 +12,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from toolkit.config import SANDBOX, Settings
+from toolkit.config import Settings
 from toolkit.vendor.client import Client
 from toolkit.vendor.sandbox import Sandbox
 
@@ -23,7 +23,7 @@ def connected(settings: Settings) -> Iterator[Client]:
     with contextlib.ExitStack() as stack:
         url = None
         if settings.embedded:
-            sandbox = Sandbox(settings.folder("sandbox"), contract=settings.contract, token=SANDBOX)
+            sandbox = Sandbox(settings.folder("sandbox"), contract=settings.contract)
             url = stack.enter_context(sandbox).url
         yield stack.enter_context(Client(settings, base_url=url))
 
