@@ -321,6 +321,21 @@ def test_the_owner_sees_all_columns_of_the_file_and_its_dates(tmp_path: Path, en
     assert apply_patch(delivery, patch).n_applied == 1
 
 
+def test_columns_go_by_their_names_in_a_folder_and_by_their_places_where_two_have_one_name(tmp_path: Path) -> None:
+    def seen(*texts: str) -> list[list[str]]:
+        folder = tmp_path / f"{len(texts)} parts"
+        folder.mkdir()
+        for n, text in enumerate(texts):
+            (folder / f"{n}.csv").write_text(text, encoding="utf-8")
+        path = validate(read_customers(folder), now=NOW).to_excel(tmp_path / "out.xlsx")
+        return [[str(cell.value) for cell in row[-3:]] for row in cells_of(path)[0]["rows"].iter_rows()]
+
+    first = "customer_id,updated_at,city,phone,fax\n,2026-01-01T00:00:00Z,Ulm,1,2\n"
+    second = "fax,city,phone,updated_at,customer_id\n3,Kiel,4,2026-01-01T00:00:00Z,\n"
+    assert seen(first, second) == [["city", "phone", "fax"], ["Ulm", "1", "2"], ["Kiel", "4", "3"]]
+    assert seen(first.replace("fax", "phone")) == [["city", "phone (4)", "phone (5)"], ["Ulm", "1", "2"]]
+
+
 @pytest.mark.parametrize("change", ["gone", "changed", "another header"])
 def test_a_file_that_is_not_as_it_was_gives_the_mapped_columns_and_the_sheet_says_so(
     tmp_path: Path, change: str

@@ -125,7 +125,8 @@ def read_again(delivery: Delivery, rows: pd.Index[Any]) -> pd.DataFrame | None:
     def others(header: Sequence[str]) -> dict[str, int]:
         if not mapped.issubset(header):
             raise MappingError("The header is another one.")
-        return {str(at): at for at, name in enumerate(header) if name.strip() and name not in mapped}
+        rest = [(at, name) for at, name in enumerate(header) if name.strip() and name not in mapped]
+        return {f"{name} ({at + 1})" if header.count(name) > 1 else name: at for at, name in rest}
 
     how = {key: delivery.file[key] for key in _HOW_OPENED}
     try:
@@ -135,9 +136,8 @@ def read_again(delivery: Delivery, rows: pd.Index[Any]) -> pd.DataFrame | None:
     if table.digest != delivery.file["digest"]:
         return None
     places = np.flatnonzero(np.isin(table.numbers, rows))
-    cells = {at: table.cells.column(at).take(places).to_pandas() for at in table.cells.column_names}
-    found = pd.DataFrame(cells, index=range(len(places))).set_axis(table.numbers[places])
-    return found.set_axis([table.header[int(at)] for at in cells], axis="columns")
+    cells = {name: table.cells.column(name).take(places).to_pandas() for name in table.cells.column_names}
+    return pd.DataFrame(cells, index=range(len(places))).set_axis(table.numbers[places])
 
 
 def as_mapping(mapping: Mapping | str | Path | None) -> Mapping:
