@@ -180,6 +180,28 @@ def test_id_form_blocks_a_form_that_no_id_before_has(customers, before: list, ad
         assert not found(diff(snapshot(was), after), thresholds={"id_form": 1.0})
 
 
+def test_a_guard_names_the_cause_that_the_drift_shows_and_its_cure(customers) -> None:
+    codes = [f"{n:07d}" for n in range(40, 60)]
+    was = customers(20, customer_id=codes, customer_category=["Trade"] * 8 + ["Retail"] * 12)
+    lost = diff(snapshot(was), was.assign(customer_id=[code.lstrip("0") for code in codes]))
+    cure = "customer_id: 20 new ids differ from ids before only by leading zeros: correction pad_ids = 7."
+    said = found(lost)
+    assert said["absent"] == f"20 of 20 customers of the last delivery are gone (100.0%, more than 5%). {cure}"
+    assert said["id_form"].endswith(f": 99; the 20 before are like 9{{7}}. {cure}")
+    later = was.assign(updated_at=pd.Timestamp(LATER))
+    renamed = diff(snapshot(was), later.replace({"customer_category": {"Trade": "Commerce"}}))
+    assert found(renamed)["changed"] == (
+        "8 of 20 customers would change (40.0%, more than 20%). customer_category: a value has another name, "
+        "'Trade' → 'Commerce' (8 before, 8 now)."
+    )
+    emptied = diff(snapshot(was), later.assign(customer_category=[None] * 8 + ["Retail"] * 12))
+    assert found(emptied)["changed"].endswith(" customer_category: is empty more often (0 before, 8 now).")
+    fewer = diff(snapshot(was), was.tail(12))
+    assert found(fewer)["absent"].endswith(" customer_category: a value is gone, 'Trade' (8 before, 0 now).")
+    twice = diff(snapshot(was), lost.delivery.frame.set_axis([2] * 20))  # rows of two sources may have one number
+    assert cure in found(twice)["absent"]
+
+
 def test_a_guard_is_allowed_by_its_name_and_all_of_them_by_all(customers) -> None:
     changes = diff(snapshot(customers(10)), customers(4, at=LATER, customer_name="Other"))
     plan = plan_push(changes)

@@ -82,7 +82,7 @@ def test_content_decides_where_names_say_nothing() -> None:
             for i in range(60)]  # fmt: skip
     suggestion = suggest_mapping(pd.DataFrame(rows, columns=["f1", "f2", "f3", "f4"]))
     assert suggestion.columns == {"customer_id": "f1", "customer_name": "f2", "updated_at": "f3", "source": "f4"}
-    assert called_for(suggestion.sample) == {"source_to_customer": 60}
+    assert called_for(suggestion.sample) == {"source_to_customer = true": 60}
 
 
 def test_a_lead_source_is_no_source() -> None:

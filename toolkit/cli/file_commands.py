@@ -35,10 +35,12 @@ def suggest(file: Path, /, *, source: Source = AS_IT_IS, to: Path | None = None,
         Write the proposal as a mapping; what is undecided is in it as comments, for you to state.
     """
     require_free(to, overwrite=output.overwrite, sources=(file,))
+    source.refuse("set", "correct", "patch", because="suggest proposes a mapping for the file as it is")
     proposed = tk.suggest_mapping(file, mapping=source.mapping)
     warn(proposed.warnings)
     if to:
-        written = proposed.to_toml(to, corrections=called_for(proposed.sample), overwrite=output.overwrite)
+        called = called_for(proposed.sample, before=tk.Ledger.of().snapshot())
+        written = proposed.to_toml(to, corrections=called, overwrite=output.overwrite)
         say(f"  written to {written}")
     return show(proposed, output)
 
@@ -60,7 +62,7 @@ def check(
         Write the quarantined rows as a review sheet for the data owner; 'review' reads it back.
     """
     require_free(excel, overwrite=output.overwrite, endings=(".xlsx",), sources=(file,))
-    report = validated(file, source)
+    report = validated(file, source, before=tk.Ledger.of().snapshot())
     if excel:
         say(f"  review sheet written to {report.to_excel(excel, language=language)}")
         say(f"  When it comes back, under another name: --patch {excel.stem}-corrected.xlsx")
@@ -104,14 +106,16 @@ def scan(
 
 def profile(file: Path, /, *, source: Source = AS_IT_IS, output: Output = AS_TEXT) -> int:
     """Show what FILE contains, column by column."""
-    return show(tk.profile(read(file, source)), output)
+    delivery = read(file, source)
+    return show(tk.profile(tk.correct(delivery, source.corrections({}))), output)
 
 
 def corrections(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
     """Count what each correction would change in FILE; nothing is changed."""
+    source.refuse("patch", because="corrections tries each correction by itself, on the file as it is")
     delivery = read(file, source)
-    configured = {name: options for name, options in delivery.corrections.items() if not isinstance(options, bool)}
-    found = tk.preview_corrections(delivery, configured)
+    options = {c: o for c, o in source.corrections(delivery.corrections).items() if not isinstance(o, bool)}
+    found = tk.preview_corrections(delivery, options, before=tk.Ledger.of().snapshot())
     return show(found, json, findings=any(found.counts.values()))
 
 

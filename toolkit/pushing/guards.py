@@ -7,7 +7,8 @@ target would cause: many changed customers, missing ones, an emptied column, an 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -19,9 +20,10 @@ from toolkit.engine import Session
 from toolkit.errors import GuardError, PlanError, did_you_mean
 from toolkit.ledger import Diff
 from toolkit.model import ID, TIME
-from toolkit.quality import count_columns, new_forms
+from toolkit.quality import Drift, count_columns, drift, new_forms
 
 ALL = "all"
+MAX_CAUSES = 3
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,15 @@ class Situation:
             of_kind &= self.deliveries["digest"] != ""
         found = self.deliveries[of_kind]
         return found.iloc[0] if len(found) else None
+
+    def cause(self, said: str, *kinds: str) -> str:
+        """Return what a guard says, if anything, with what the drift from before shows of these kinds."""
+        return said and " ".join([said, *(f"{line}." for line in self._drift.lines(*kinds)[:MAX_CAUSES])])
+
+    @cached_property
+    def _drift(self) -> Drift:
+        delivery = self.changes.delivery
+        return drift(self.changes.before, replace(delivery, frame=delivery.frame.reset_index(drop=True)))
 
 
 def chosen_names(given: str | Iterable[str] | None, option: str, noun: str, known: Iterable[str]) -> list[str]:
@@ -152,12 +163,13 @@ def _changed(at: Situation, most: float) -> str:
     differs = pc.invert(pc.is_in(at.rows["state"], pa.array(["added", "touched"])))
     n_changed = pc.count_distinct(at.rows[ID].filter(differs)).as_py()
     n_before = pc.count_distinct(at.changes.before.versions[ID]).as_py()
-    return _beyond(n_changed, n_before, most, "customers would change")
+    return at.cause(_beyond(n_changed, n_before, most, "customers would change"), "renamed", "nulls")
 
 
 def _absent(at: Situation, most: float) -> str:
     n_last = len(at.changes.before.last_keys or ())
-    return _beyond(at.changes.n_newly_absent, n_last, most, "customers of the last delivery are gone")
+    said = _beyond(at.changes.n_newly_absent, n_last, most, "customers of the last delivery are gone")
+    return at.cause(said, "rewritten", "form", "gone")
 
 
 def _null_column(at: Situation, _: float) -> str:
@@ -208,7 +220,8 @@ def _id_form(at: Situation, most: float) -> str:
     n_found = round(sum(share for _, share in found) * len(added))
     said = _beyond(n_found, len(added), most, "added customers have ids of a new form")
     shown = ", ".join(pattern for pattern, _ in found[:3])
-    return said and f"{said[:-1]}: {shown}; the {known['distinct']:,} before are like {known['patterns'][0][0]}."
+    usual = f"the {known['distinct']:,} before are like {known['patterns'][0][0]}"
+    return said and at.cause(f"{said[:-1]}: {shown}; {usual}.", "rewritten")
 
 
 def _beyond(n: int, of: int, most: float, what: str) -> str:

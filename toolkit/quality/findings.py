@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ _BATCH = 100_000
 _HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64())])
 
 
-def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame | None = None) -> None:
+def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame | None = None) -> list[Condition]:
     """Fill the table ``found_`` with a row for each row of ``rows_`` and each condition that it fails.
+
+    Returns the conditions, with the reasons that were found with them.
 
     ``n`` is the condition's place in `conditions`, ``other_`` a row to compare with, or null. The conditions on one
     row run in one pass over ``rows_``, the others as a query each.
@@ -47,15 +50,19 @@ def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame 
                     WHERE {" OR ".join(f"c{n}" for n in where)}) AS failed
                 WHERE n IS NOT NULL"""
         )
+    known = list(conditions)
     for n, condition in enumerate(conditions):
         query = condition.rows
         if condition.search is not None:
-            session.register("hits_", to_arrow(condition.search(session, condition.options), _HITS))
+            hits = condition.search(session, condition.options)
+            known[n] = replace(condition, reason=hits.attrs.get("reason", condition.reason))
+            session.register("hits_", to_arrow(hits, _HITS))
         elif condition.python is not None:
             session.register("hits_", to_arrow(_in_pandas(session, condition, typed), _HITS))
         elif not query:
             continue
         session.run(f"INSERT INTO found_ SELECT {n}, row_, other_ FROM ({query or 'SELECT * FROM hits_'}) AS found")
+    return known
 
 
 def _in_pandas(session: Session, condition: Condition, typed: pd.DataFrame | None) -> pd.DataFrame:

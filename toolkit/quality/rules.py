@@ -17,11 +17,15 @@ import pandera.pandas as pa
 from toolkit.engine import Session, quoted
 from toolkit.errors import InputError, did_you_mean
 from toolkit.model import CUSTOMER, ID, TIME
+from toolkit.quality.id_forms import unusual_ids
 from toolkit.quality.similar_names import equal_names, similar_names
 
 Severity = Literal["failure", "warning"]
 Search = Callable[[Session, Mapping[str, float]], pd.DataFrame]
-"""From a session with ``rows_`` and the rule's options to a frame of ``row_`` and ``other_``, a row to compare with."""
+"""From a session with ``rows_`` and the rule's options to a frame of ``row_`` and ``other_``, a row to compare with.
+
+``attrs["reason"]`` of the frame, if there is one, is said instead of the rule's reason: it may have counts.
+"""
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,7 @@ def _each(columns: Sequence[str], name: str, why: str, where: str) -> tuple[Rule
 RULES: tuple[Rule, ...] = (
     Rule("blank_id", ID, "is blank", where=f"regexp_full_match({ID}, '{_SPACE}*')"),
     Rule("near_ids", ID, "differs from another only by case, spaces or leading zeros", rows=_NEAR_IDS),
+    Rule("unusual_ids", ID, "has another form than the rest", search=unusual_ids),
     *_each(
         (ID, "customer_price_list_id"),
         "spreadsheet_number",

@@ -31,8 +31,9 @@ from toolkit.model import (
     reason,
 )
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
-from toolkit.quality.drifting import Before, Drift, drift
+from toolkit.quality.drifting import Before, Drift, drift, earlier
 from toolkit.quality.findings import by_reason, find, first_reason, read_findings, reasons_table
+from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
@@ -316,8 +317,9 @@ def validate(
             *(Condition(None, BROKEN, line) for line in lines["reason"].to_pylist()),
         ]
         conditions = [*failing, *_known([*compiled["warning"], *other_contracts(contract)], rows)]
-        find(rows.session, conditions, rows.typed)
-        _collect_bad(rows.session, failing)
+        rows.session.register("before_", id_table(None if before is None else earlier(before).frame[ID]))
+        conditions = find(rows.session, conditions, rows.typed)
+        _collect_bad(rows.session, conditions[: len(failing)])
         report = _report(rows, conditions, len(failing), contract.name)
         for name, path in targets.items():
             with replacing(path) as part:

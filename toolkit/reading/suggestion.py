@@ -172,8 +172,8 @@ class MappingSuggestion(Result):
         Parameters
         ----------
         corrections
-            Corrections to propose, as comments, and how many cells each would change:
-            ``toolkit.quality.called_for(suggestion.sample)`` counts them.
+            Lines of ``[corrections]`` to propose, as comments, and how many cells each would change:
+            ``toolkit.quality.called_for(suggestion.sample)`` gives them.
 
         Raises
         ------
@@ -374,7 +374,7 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
         counts = ", ".join(f"{plural(n, 'time')} {_visible(cell)}" for cell, n in suggestion.nulls.items())
         yield f"# nulls = [{', '.join(map(quote, suggestion.nulls))}]  # {counts}: state it if they mean nothing"
     yield from ("", "[delivery]", f"kind = {quote(mapping.kind)}", "", "[corrections]")
-    yield from (f"# {rule} = true  # would change {n:,}" for rule, n in corrections.items())
+    yield from (f"# {line}  # would change {n:,}" for line, n in corrections.items())
 
 
 def _toml_times(mapping: Mapping, times: DatePattern | None) -> Iterator[str]:
