@@ -513,7 +513,7 @@ PAGES = {
     "suggest": ("Mapping suggested for clean.csv", False), "check": ("Validation of clean.csv", False),
     "profile": ("Profile of clean.csv", False), "diff": ("What clean.csv changes", False),
     "plan": ("clean.csv: Ready", False), "push": ("Push of clean.csv", True), "report": ("Push of clean.csv", False),
-    "status": ("Status of target sandbox", False),
+    "status": ("Status of target ", False),
 }  # fmt: skip
 
 
