@@ -47,7 +47,7 @@ from toolkit.pushing.repushing import plan_correction, repush, revert
 from toolkit.pushing.runs import abandon, push, resume
 from toolkit.pushing.seeding import seed
 from toolkit.pushing.settling import settle
-from toolkit.quality.review_sheet import read_review_sheet
+from toolkit.quality.patches import read_review_sheet
 from toolkit.quality.validation import ValidationReport, validate
 from toolkit.reading.customers import read_customers
 from toolkit.tables.writing import write_table

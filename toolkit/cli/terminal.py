@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Any
 
 import pandas as pd
@@ -22,13 +23,18 @@ from toolkit.config import current
 from toolkit.display import Result, plural
 from toolkit.errors import InputError
 from toolkit.ledger import WAYS_IN
-from toolkit.model import ID, TIME
+from toolkit.model import ID, TIME, Language
 from toolkit.pushing import require_columns
 from toolkit.quality import PATCH
 from toolkit.sending import FATES
 
 Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
+Overwrite = Annotated[bool, Parameter(help="Replace files that exist.")]
 Reason = Annotated[str, Parameter(help="Why, for the ledger.")]
+SheetLanguage = Annotated[
+    Language | None, Parameter(help="Language of the review sheet: en, de or fr; by default what the mapping says.")
+]
+Who = Annotated[str, Parameter(help="Who made the corrections, for the record; by default you.")]
 
 
 @Parameter(name="*")
@@ -45,7 +51,7 @@ class Source:
     correct
         A correction to apply besides the mapping's, as NAME or NAME=VALUE, such as pad_ids=7; may be repeated.
     patch
-        A patch to apply after the corrections; may be repeated.
+        A patch, or a review sheet (.xlsx) that came back, to apply after the corrections; may be repeated.
     sheet
         The worksheet of a workbook to read.
     """
@@ -136,11 +142,57 @@ def pairs(given: Iterable[str], message: str) -> dict[str, str]:
     return {column.strip(): value for column, _, value in parts}
 
 
-def require_free(*paths: Path | None) -> None:
-    """Refuse to overwrite a file: it may be the owner's answers, or the delivery itself."""
-    for path in paths:
-        if path and path.exists():
-            raise InputError(f"{path} exists already: give another name, or move it away first.")
+def require_free(
+    *paths: Path | None, overwrite: bool, endings: tuple[str, ...] = (), sources: tuple[Path, ...] = ()
+) -> None:
+    """Refuse files that cannot be written, before any work is done.
+
+    One that exists may be the owner's answers: only ``--overwrite`` replaces it, and nothing replaces one of `sources`.
+    """
+    for path in filter(None, paths):
+        try:
+            if path.is_dir():
+                raise InputError(f"{path} is a folder: name a file in it.")
+            if endings and path.suffix.lower() not in endings:
+                raise InputError(f"{path} cannot be written: give a name that ends in {' or '.join(endings)}.")
+            if path.exists() and any(source.exists() and path.samefile(source) for source in sources):
+                raise InputError(f"{path} is the file to read: give another name.")
+            if path.exists() and not overwrite:
+                raise InputError(f"{path} exists already: give another name, or --overwrite to replace it.")
+            TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise InputError(f"{path} cannot be written ({error.strerror}): choose another place.") from None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Output:
+    """How the result is given.
+
+    Attributes
+    ----------
+    json
+        Print one JSON object instead of text.
+    html
+        Also write the page that a notebook shows, to be mailed.
+    overwrite
+        Replace files that exist.
+    """
+
+    json: bool = False
+    html: Path | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:  # when the arguments are read, before any work is done
+        require_free(self.html, overwrite=self.overwrite, endings=(".html", ".htm"))
+
+    def write(self, result: Result) -> None:
+        """Write the page, if one is wanted."""
+        if self.html:
+            say(f"  page written to {result.to_html(self.html)}")
+
+
+AS_TEXT = Output()
 
 
 def read(file: Path, source: Source) -> results.Delivery:
@@ -216,11 +268,13 @@ def say_label() -> None:
     say(current().label)
 
 
-def show(result: Result, as_json: bool, *more: Result | str, findings: object = False, **values: Any) -> int:
+def show(result: Result, output: Output | bool, *more: Result | str, findings: object = False, **values: Any) -> int:
     """Print a result on standard output, as its summary and lines or as one JSON object; returns the exit code.
 
     Parameters
     ----------
+    output
+        How; or only whether as JSON.
     more
         Lines to print after the result's own, or results whose lines to print.
     findings
@@ -231,7 +285,10 @@ def show(result: Result, as_json: bool, *more: Result | str, findings: object = 
     lines = [result.summary(), *lines_of(result)]
     for each in more:
         lines += [each] if isinstance(each, str) else lines_of(each)
-    return show_values(result.to_dict() | values, as_json, "\n".join(lines), findings=findings)
+    if isinstance(output, Output):
+        output.write(result)
+        output = output.json
+    return show_values(result.to_dict() | values, output, "\n".join(lines), findings=findings)
 
 
 def show_values(values: dict[str, Any], as_json: bool, text: str, *, findings: object = False) -> int:
@@ -303,8 +360,8 @@ def _(result: results.PushReport) -> list[str]:
     )
     if result.n_refused and result.state != "dry run":
         lines.append(
-            f"  To fix them: 'toolkit report {result.push} --excel refused.xlsx', and when the data owner has "
-            f"corrected it 'toolkit repush {result.push} --patch refused.xlsx'."
+            f"  To fix them: 'toolkit report {result.push} --excel refused.xlsx', and when the data owner has sent it "
+            f"back 'toolkit repush {result.push} --patch refused-corrected.xlsx'."
         )
     form = "accepted with a warning: source_row {source_row}, {id}: {code} {category} {message}"
     lines += _lines(result.warned, form, "rows accepted with a warning")

@@ -11,6 +11,7 @@ import html
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -252,9 +253,11 @@ class Result(ABC):
         InputError
             If the file cannot be written; an earlier file of that name is then unharmed.
         """
-        target = Path(path)
+        target, body = Path(path), self.body()
+        headings = [*re.findall("<h3>(.*?)</h3>", body, re.DOTALL), type(self).__name__]
+        title = f"{html.unescape(headings[0])} · {datetime.now():%Y-%m-%d %H:%M}"
         with replacing(target) as part:
-            part.write_text(page(type(self).__name__, self.body()), encoding="utf-8")
+            part.write_text(page(title, body), encoding="utf-8")
         return target
 
     def __repr__(self) -> str:

@@ -23,6 +23,7 @@ from toolkit.model.delivery import (
     Customers,
     Delivery,
     DeliveryKind,
+    Language,
     as_delivery,
     no_broken_lines,
     require_key,

@@ -29,6 +29,8 @@ from toolkit.model.contract import CUSTOMER, ID, TIME
 from toolkit.model.times import are_dates, written_times
 
 DeliveryKind = Literal["full", "changes"]
+Language = Literal["en", "de", "fr"]
+"""Of what is written for the owner of the data."""
 
 BROKEN_COLUMNS = (ID, "reason", "text")
 
@@ -79,6 +81,10 @@ class Delivery(Result):
         Times quarantined because they could not be read.
     parts
         For a folder of part-files: each file, and the number of rows before it.
+    language
+        Of what is written for the owner of the data.
+    file
+        How to read the file again: its path, its digest, and what the mapping says of its format. Empty for a frame.
     """
 
     frame: pd.DataFrame
@@ -98,6 +104,8 @@ class Delivery(Result):
     other_pattern: str | None = None
     n_unread: int = 0
     parts: tuple[tuple[str, int], ...] = ()
+    language: Language = "en"
+    file: dict[str, Any] = field(default_factory=dict)
 
     @property
     def delivery(self) -> Delivery:

@@ -28,7 +28,7 @@ from toolkit.sending import FATES, NewPush
 from toolkit.tables import write_sheets
 from toolkit.vendor import Batch, Envelope
 
-_KEPT = ("source", "kind", "n_quarantined", "names", "datetime", "timezone")
+_KEPT = ("source", "kind", "n_quarantined", "names", "datetime", "timezone", "language", "file")
 """What the journal keeps of a delivery, with its digest and its keys."""
 _SHOWN = 1_200
 """Characters of the first body that a page shows."""
@@ -171,7 +171,7 @@ class PushPlan(Result):
         """Give the plan as an HTML fragment: the verdict, the guards, what is sent, what is left out."""
         show = self.delivery.show
         parts = [
-            heading(self.verdict, level=3),
+            heading(f"{self.delivery.source}: {self.verdict}", level=3),
             badges([(n, state, "good") for state, n in self.counts.items()]),
             paragraph(
                 f"{self.label} · {self.envelope.operation} to {self.address} · {plural(self.n_batches, 'request')}, "

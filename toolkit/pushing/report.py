@@ -12,7 +12,7 @@ import pandas as pd
 
 from toolkit.display import Markup, Result, Tone, badge, escape, frame_table, heading, paragraph, plural
 from toolkit.errors import wrong_kind
-from toolkit.model import CUSTOMER, TIME, Delivery, typed_frame
+from toolkit.model import CUSTOMER, TIME, Delivery, Language, typed_frame
 from toolkit.quality import write_review_sheet
 from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush
 
@@ -258,11 +258,16 @@ class PushReport(Result):
             )
         return ways
 
-    def to_excel(self, path: str | Path) -> Path:
+    def to_excel(self, path: str | Path, *, language: Language | None = None) -> Path:
         """Write the refused rows as a review sheet for the data owner; returns its path.
 
         The cells that the vendor named are coloured, with its reason as a comment; the columns have the names of the
         source. `read_review_sheet` makes a patch of the sheet that comes back: for `repush`, and for the next delivery.
+
+        Parameters
+        ----------
+        language
+            ``en``, ``de`` or ``fr``; None: what the delivery's mapping says.
 
         Raises
         ------
@@ -278,7 +283,7 @@ class PushReport(Result):
                 "reason": [said or "refused without a reason" for said in reasons],
             }
         )
-        return write_review_sheet(refused[columns], findings, path, delivery=self.origin)
+        return write_review_sheet(refused[columns], findings, path, delivery=self.origin, language=language)
 
     def _of(self, fate: Fate) -> pd.DataFrame:
         return self.rows[self.rows["fate"] == fate]
@@ -335,6 +340,9 @@ def name_of(push: str | PushReport) -> str:
     return push.push
 
 
+_OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file")
+
+
 def report_of(push: LoadedPush, *, state: str = "", stopped: str = "") -> PushReport:
     """Return the report of a push as it was loaded from the journal."""
     record, facts = push.record, push.record.facts
@@ -345,7 +353,7 @@ def report_of(push: LoadedPush, *, state: str = "", stopped: str = "") -> PushRe
         digest=facts["source_digest"] or record.id,
         kind="changes",
         given=tuple(columns),
-        **{name: facts[name] for name in ("source", "names", "datetime", "timezone")},
+        **{name: facts[name] for name in _OF_SOURCE if name in facts},
     )
     said: dict[str, Any] = {"fate": pd.Categorical.from_codes(push.fates, dtype=pd.CategoricalDtype(list(FATES)))}
     named = [receipt for receipt in push.receipts if receipt.message or receipt.code or receipt.category]

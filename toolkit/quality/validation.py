@@ -26,6 +26,7 @@ from toolkit.model import (
     Column,
     Customers,
     Delivery,
+    Language,
     Resource,
     max_row_bytes,
     may_be_oversized,
@@ -210,12 +211,20 @@ class ValidationReport(Result):
         """Return the failures."""
         return self.failures
 
-    def to_excel(self, path: str | Path) -> Path:
+    def to_excel(self, path: str | Path, *, language: Language | None = None) -> Path:
         """Write the quarantined rows as a review sheet for the data owner; returns its path.
 
-        Bad cells are coloured, each with its reason as a comment. The columns have the file's own names.
+        Bad cells are coloured, each with its reason as a comment. Columns and times are as in the file, and its other
+        columns are there too. Good rows with a warning are on a second sheet, if the customers are in memory.
+
+        Parameters
+        ----------
+        language
+            ``en``, ``de`` or ``fr``; None: what the mapping says.
         """
-        return write_review_sheet(self.quarantine, self.failures, path, delivery=self._delivery)
+        return write_review_sheet(
+            self.quarantine, self.failures, path, delivery=self._delivery, unusual=self.warnings, language=language
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts."""

@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config import Settings, current
-from toolkit.errors import MappingError, ReadingError, did_you_mean, wrong_kind
+from toolkit.errors import InputError, MappingError, ReadingError, did_you_mean, wrong_kind
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, parse_times
 from toolkit.reading.arrow import read_frame, read_parquet, read_query, read_stream
 from toolkit.reading.csv_file import read_csv
@@ -30,6 +31,8 @@ JSON = (".json", ".jsonl", ".ndjson")
 PARQUET = (".parquet",)
 ENDINGS = (*TEXT, *EXCEL, *JSON, *PARQUET)
 """What is read, each of TEXT and JSON packed by gzip as well."""
+
+_HOW_OPENED = ("encoding", "delimiter", "sheet", "header_row")
 
 Source = str | Path | pd.DataFrame | Any
 """A file, a folder of part-files, a frame, an Arrow stream, or an SQLAlchemy connection or engine."""
@@ -109,7 +112,38 @@ def read_customers(
     table = open_source(source, choose, mapping=rules, query=query)
     if not len(table.numbers) and not table.broken:
         raise ReadingError(f"{name} has a header and no rows below it: ask for the file again.")
-    return to_delivery(table, choose(table.header), rules, name, resource=resource)
+    delivery = to_delivery(table, choose(table.header), rules, name, resource=resource)
+    if not isinstance(source, str | Path):
+        return delivery
+    how = {key: getattr(rules, key) for key in _HOW_OPENED}
+    return replace(delivery, file={"path": str(Path(source).absolute()), "digest": table.digest, **how})
+
+
+def read_again(delivery: Delivery, rows: pd.Index[Any]) -> pd.DataFrame | None:
+    """Return the columns of a delivery's file that are not customers' columns, for some rows, index ``source_row``.
+
+    None if the delivery has no file, or the file is gone or has changed since.
+    """
+    if not delivery.file:
+        return None
+    mapped = set(delivery.names.values())
+
+    def others(header: Sequence[str]) -> dict[str, int]:
+        if not mapped.issubset(header):
+            raise MappingError("The header is another one.")
+        rest = [(at, name) for at, name in enumerate(header) if name.strip() and name not in mapped]
+        return {f"{name} ({at + 1})" if header.count(name) > 1 else name: at for at, name in rest}
+
+    how = {key: delivery.file[key] for key in _HOW_OPENED}
+    try:
+        table = open_source(delivery.file["path"], others, mapping=Mapping(**how))
+    except InputError:
+        return None
+    if table.digest != delivery.file["digest"]:
+        return None
+    places = np.flatnonzero(np.isin(table.numbers, rows))
+    cells = {name: table.cells.column(name).take(places).to_pandas() for name in table.cells.column_names}
+    return pd.DataFrame(cells, index=range(len(places))).set_axis(table.numbers[places])
 
 
 def as_mapping(mapping: Mapping | str | Path | None) -> Mapping:
@@ -303,6 +337,7 @@ def to_delivery(
         source=name,
         digest=table.digest,
         kind=mapping.kind,
+        language=mapping.language,
         given=given,
         names={column: table.header[at] for column, at in wanted.items()},
         broken=table.broken_frame(),

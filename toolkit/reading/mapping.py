@@ -21,6 +21,7 @@ whether a correction exists, when `toolkit.quality.correct` applies it.
 
     [delivery]
     kind = "full"                   # or "changes"
+    language = "de"                 # of the review sheet: en, de or fr
 
     [corrections]
     trim_spaces = true
@@ -37,11 +38,11 @@ from typing import Any, get_args
 from zoneinfo import available_timezones
 
 from toolkit.errors import MappingError, did_you_mean, wrong_kind
-from toolkit.model import DeliveryKind, pattern_fault
+from toolkit.model import DeliveryKind, Language, pattern_fault
 
 SECTIONS = ("columns", "constants", "format", "delivery", "corrections")
 FORMAT_KEYS = ("encoding", "delimiter", "sheet", "header_row", "datetime", "timezone", "nulls")
-DELIVERY_KEYS = ("kind",)
+DELIVERY_KEYS = ("kind", "language")
 
 NULL_SPELLINGS = ("-", "--", "n/a", "N/A", "#N/A", "NULL", "null", "None", "?")
 """Cells that often mean null; a mapping lists those of its file."""
@@ -72,6 +73,8 @@ class Mapping:
         Cells that mean null besides the empty one, compared exactly.
     kind
         ``full``: customers not in the file are absent. ``changes``: it does not concern the others.
+    language
+        Of the review sheet, for the owner of the data.
     corrections
         Correction to ``true`` or its options, as `correct` takes them.
     path
@@ -98,6 +101,7 @@ class Mapping:
     timezone: str | None = None
     nulls: tuple[str, ...] = ()
     kind: DeliveryKind = "full"
+    language: Language = "en"
     corrections: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
 
@@ -140,6 +144,8 @@ class Mapping:
             self._refuse("nulls", self.nulls, 'write a list of texts, such as ["-", "n/a"]')
         if self.kind not in get_args(DeliveryKind):
             self._refuse("kind", self.kind, "write full or changes")
+        if self.language not in get_args(Language):
+            self._refuse("language", self.language, f"write one of {', '.join(get_args(Language))}")
 
     def _refuse(self, key: str, value: object, advice: str) -> None:
         raise MappingError(f"{self.name}: {key} cannot be {value!r}: {advice}.")
