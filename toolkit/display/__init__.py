@@ -23,4 +23,5 @@ from toolkit.display.components import (
     tally,
     timeline,
     timestamp,
+    visible,
 )
