@@ -45,7 +45,9 @@ def require_equal(found: ValidationReport, report: ValidationReport) -> None:
     for column in (*CUSTOMER.names, "text"):
         assert told[column].astype(str).tolist() == said[column].astype(str).tolist(), column
     for side in ("failures", "warnings"):
-        told, said = (getattr(each, side).drop(columns="other").fillna("").astype(str) for each in (found, report))
+        told, said = (
+            getattr(each, side).drop(columns="other").astype(object).fillna("").astype(str) for each in (found, report)
+        )
         assert sorted(told.itertuples(index=False, name=None)) == sorted(said.itertuples(index=False, name=None))
 
 
