@@ -61,7 +61,7 @@ def push(
     report, changes = compared(file, source)
     planned = tk.plan_push(changes, **sending.chosen())
     require_digest(planned, plan)
-    for line in (repr(planned), *lines_of(planned), *lines_of(report)):
+    for line in (repr(planned), *lines_of(planned), f"  {report.summary()}"):
         say(line)
     result = tk.dry_run(planned) if dry else send(planned, sending)
     return show(result, json, findings=not result.ok or result.n_quarantined)
