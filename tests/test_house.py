@@ -53,6 +53,7 @@ HOME = {
     "urllib3": {"vendor.client"},
     "sqlite3": {"sending.journal"},
     "filelock": {"sending.lock"},
+    "charset_normalizer": {"reading.letters"},
 }
 
 

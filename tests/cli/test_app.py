@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ import pytest
 from openpyxl import load_workbook
 
 import toolkit
+from tests.support.cases import CASES
 from tests.support.clocks import Clock
 from tests.support.workbooks import cells_of
 from toolkit import cli
@@ -31,7 +33,7 @@ from toolkit.model import CustomAttribute
 from toolkit.pushing.runs import dry_run, push, resume
 from toolkit.reading.mapping import Mapping
 from toolkit.sending.records import FATES
-from toolkit.vendor.sandbox import DROPPED, Reply, Request, Sandbox
+from toolkit.vendor.sandbox import DROPPED, Assumptions, Reply, Request, Sandbox
 from toolkit.vendor.schema_check import add_attribute
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +57,7 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox
     with Sandbox(tmp_path / "vendor", token=TOKEN) as server:
         monkeypatch.setenv("TOOLKIT_BASE_URL", server.url)
         monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
+        monkeypatch.setenv("TOOLKIT_TARGET", "acme")  # a tenant behind a loopback address
         yield server
 
 
@@ -84,7 +87,7 @@ def clean(tmp_path: Path) -> Path:
 def test_the_main_job_from_check_to_history(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
     code, checked, err = run("check", *FIRST)
     assert code == 1
-    assert "target sandbox · 127.0.0.1" in err
+    assert "target acme · 127.0.0.1" in err
     assert {"rows", "good", "quarantined", "failures", "warnings", "ok"} <= checked.keys()
     assert checked["good"] + checked["quarantined"] == checked["rows"]
     assert not checked["ok"]
@@ -139,6 +142,14 @@ def test_a_warning_does_not_change_the_exit_code(run: Run, tmp_path: Path) -> No
     code, said, _ = run("check", file)
     assert (code, said["failures"], said["ok"]) == (0, 0, True)
     assert said["warnings"] >= 3
+
+
+@pytest.mark.parametrize("command", ["suggest", "check", "plan", "scan", "profile", "corrections"])
+def test_an_encoding_that_the_letters_speak_against_is_a_warning(run: Run, sandbox: Sandbox, command: str) -> None:
+    _, _, err = run(command, CASES / "F05_cp1250.csv")
+    assert "\n  warning: cp1252 is assumed, but the letters read as words in cp1250." in f"\n{err}"
+    assert 'write encoding = "cp1250" in [format] of the mapping.\n    £ódŸ Œwiat sp. z o.o. → Łódź Świat' in err
+    assert err.count("warning:") == 1
 
 
 def test_set_and_correct_work_over_the_file(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -362,6 +373,33 @@ def test_the_token_is_in_no_file_and_on_no_stream(run: Run, sandbox: Sandbox, cl
     assert any(f.suffix == ".parquet" for f in looked_at)
     for file in looked_at:
         assert TOKEN.encode() not in file.read_bytes(), file
+
+
+def test_a_push_and_a_resume_without_a_required_column_are_held_before_anyone_is_asked(
+    run: Run, sandbox: Sandbox, clean: Path
+) -> None:
+    sandbox.vendor.troubles.extend([None, (True, DROPPED), Reply(401, b"{}")])  # after the schema
+    assert run("push", clean, "--yes")[0] == 2
+    add_attribute(CustomAttribute("region", required=True))
+    n_requests = len(sandbox.requests())
+    code, said, _ = run("resume")
+    assert code == 2
+    assert re.search(r"requires region, .* abandon push \S+, list it as a custom attribute", said["error"])
+    assert run("abandon")[0] == 0
+    code, said, err = run("push", clean, "--yes", "--allow", "older")
+    assert (code, "[y/N]" in err) == (2, False)
+    assert "requires region, which the toolkit does not send" in said["error"]
+    assert sandbox.requests()["method"].tolist()[n_requests:] == ["GET", "GET"]
+
+
+def test_rows_accepted_with_a_warning_are_no_finding_and_are_listed(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "crm.csv"
+    file.write_text(HEADER + "C1,2026-01-01T00:00:00Z,One,Retail,Sub,PL-9,customer\n", encoding="utf-8")
+    sandbox.vendor.assumptions = Assumptions(warnings="list")
+    code, said, _ = run("push", file, "--yes")
+    assert (code, said["accepted"], said["warned"]) == (0, 1, 1)
+    code, said, _ = run("report")
+    assert (code, said["warned"], said["warnings"][0]["category"]) == (0, 1, "foreign_key")
 
 
 def test_an_interrupt_says_how_to_go_on(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import ast
 import os
 import queue
 from collections.abc import Callable, Iterator
@@ -19,7 +19,8 @@ contract = "current"
 solution = "QP_ACME"
 """
 CODE = """
-import keyring, toolkit as tk
+import keyring, toolkit as tk, toolkit.config.project as project
+project.PACKAGE = project.Path("site-packages/toolkit").resolve()  # as if installed: the working folder is the root
 from keyring.backends.fail import Keyring
 keyring.set_keyring(Keyring())
 from toolkit.errors import SettingsError
@@ -49,7 +50,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     client.wait_for_ready(timeout=120)
 
     def run(*answers: str, allowed: bool = True) -> tuple[list[tuple[str, bool]], str]:
-        (config / "customer-toolkit" / "confirmed_hosts.jsonl").unlink(missing_ok=True)
+        (config / "customer-toolkit" / "confirmed_files.jsonl").unlink(missing_ok=True)
         asked: list[tuple[str, bool]] = []
         replies = queue.SimpleQueue[str]()
         for answer in answers:
@@ -63,9 +64,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
             CODE, allow_stdin=allowed, stdin_hook=reply, user_expressions={"answer": "answer"}, timeout=120
         )
         assert done["content"]["status"] == "ok", done["content"]
-        return asked, json.loads(
-            "".join(done["content"]["user_expressions"]["answer"]["data"]["text/plain"]).replace("'", '"')
-        )
+        return asked, ast.literal_eval("".join(done["content"]["user_expressions"]["answer"]["data"]["text/plain"]))
 
     yield run
     client.stop_channels()
@@ -87,4 +86,4 @@ def test_a_no_in_a_notebook_asks_for_no_token(kernel: Asked) -> None:
 def test_a_notebook_that_runs_without_a_person_gets_the_error_with_the_way_out(kernel: Asked) -> None:
     asked, answer = kernel(allowed=False)
     assert asked == []
-    assert "set TOOLKIT_BASE_URL in the environment" in answer
+    assert "run 'toolkit --target acme schema' once at a terminal" in answer

@@ -168,13 +168,14 @@ def test_the_file_in_the_root_holds_from_every_working_folder(project, monkeypat
     assert Settings().ledger == project / "shared"
 
 
-def test_the_nearest_file_holds_alone(project, monkeypatch):
-    write(project, 'solution = "ROOT"\nprefix = "R_"\n')
-    write(project / "notebooks", 'solution = "NEAR"\nhome = "here"\n')
-    monkeypatch.chdir(project / "notebooks" / "deep")
+@pytest.mark.parametrize("folder", ["notebooks", "notebooks/deep", "../downloads"])
+def test_a_file_anywhere_but_in_the_root_is_not_looked_at(project, monkeypatch, folder):
+    (project / folder).mkdir(exist_ok=True)
+    write(project / folder, f'solution = "STRANGE"\nhome = "here"\nbase_url = "{REAL}"\n')
+    monkeypatch.chdir(project / folder)
     settings = Settings()
-    assert (settings.solution, settings.prefix) == ("NEAR", "QP_")
-    assert settings.home == project / "notebooks" / "here"
+    assert (settings.solution, settings.host) == ("QP_OOTB", "embedded sandbox")
+    assert settings.home == project / "data" / "state"
 
 
 def test_a_file_above_the_root_is_not_looked_at(project, monkeypatch):
@@ -496,15 +497,21 @@ def test_the_embedded_sandbox_never_reads_the_analysts_token(monkeypatch):
     assert ring.asked == []
 
 
-def test_a_loopback_host_takes_the_sandboxs_token_without_asking_anyone(monkeypatch):
+@pytest.mark.parametrize("target", ["sandbox", "sandbox-of-acme"])
+def test_the_sandbox_on_loopback_never_gets_the_analysts_token(monkeypatch, target):
     ring = MemoryKeyring()
     keyring.set_keyring(ring)
-    monkeypatch.setattr("sys.stdin", Terminal())
-    settings = Settings(base_url="http://127.0.0.1:8765")
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
+    settings = Settings(base_url="http://127.0.0.1:8765", target=target)
     assert settings.token().get_secret_value() == "sandbox"
     assert ring.asked == []
+    assert "the sandbox's own" in settings.summary()
+
+
+def test_a_loopback_host_that_the_analyst_names_as_a_tenants_gets_the_tenants_token(monkeypatch):
     monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
-    assert settings.token().get_secret_value() == TOKEN
+    monkeypatch.setenv("TOOLKIT_BASE_URL", "http://127.0.0.1:8765")  # a tunnel to the tenant
+    assert Settings(target="acme").token().get_secret_value() == TOKEN
 
 
 @pytest.mark.parametrize("name", ["token", "peak_auth_token", "PEAK_AUTH_TOKEN", "api_key", "toolkit_token"])
@@ -571,7 +578,7 @@ def answer(monkeypatch, capsys):
     return put
 
 
-def test_a_real_host_from_a_file_is_confirmed_once_for_each_file_and_host(project, config, answer, monkeypatch):
+def test_what_a_file_decides_is_confirmed_once_and_again_after_any_change(project, config, answer, monkeypatch):
     monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
     names = "".join(f'{name} = "{value}"\n' for name, value in NAMES.items())
     path = write(project, f'base_url = "{REAL}"\n{names}')
@@ -580,20 +587,66 @@ def test_a_real_host_from_a_file_is_confirmed_once_for_each_file_and_host(projec
     asked = answer.asked()
     assert str(path) in asked
     assert "ingestion.peak.ai" in asked
+    write(project, f'# a remark\nbase_url = "{REAL}"\n{names}')
     assert Settings().token().get_secret_value() == TOKEN
     assert answer.asked() == ""
     (kept,) = config.iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert TOKEN not in kept.read_text()
 
-    answer("yes\nyes\n")
+    changes = [
+        'ledger = "/srv/shared"',
+        'home = "/srv/home"',
+        'path_style = "objects"',
+        'extra_headers = {x-auth = "a"}',
+    ]
+    for change in [*changes, 'extra_headers = {x-auth = "b"}']:
+        answer("yes\n")
+        write(project, f'base_url = "{REAL}"\n{names}{change}\n')
+        Settings().token()
+        asked = answer.asked()
+        assert asked.count("[y/N]") == 1
+        assert change.split(" = ")[1].strip('"') in asked or "x-auth" in asked
+        assert '"b"' not in asked
+    answer("yes\n")
     write(project, f'base_url = "https://ingestion.evil.example"\n{names}')
     Settings().token()
-    write(project / "notebooks", f'base_url = "{REAL}"\n{names}')
-    monkeypatch.chdir(project / "notebooks")
-    Settings().token()
-    assert answer.asked().count("[y/N]") == 2
-    assert len(kept.read_text().splitlines()) == 3
+    assert "evil" in answer.asked()
+
+
+@pytest.mark.parametrize("moved", ['ledger = "/srv/shared"', 'home = "/srv/home"', 'extra_headers = {x-auth = "a"}'])
+def test_a_file_that_names_no_host_is_confirmed_where_it_moves_something_else(project, config, monkeypatch, moved):
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
+    write(project, f"{moved}\n")
+    settings = Settings(base_url=REAL, **NAMES)
+    with pytest.raises(SettingsError, match="not confirmed"):
+        settings.token()
+
+
+def test_a_host_in_the_environment_or_in_code_needs_no_confirmation(project, config, monkeypatch):
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
+    write(project, 'contract = "current"\n')
+    assert Settings(base_url=REAL, **NAMES).token().get_secret_value() == TOKEN
+    monkeypatch.setenv("TOOLKIT_BASE_URL", REAL)
+    assert Settings(**NAMES).token().get_secret_value() == TOKEN
+
+
+@pytest.mark.parametrize("mode", [0o602, 0o620, 0o666])
+def test_a_file_that_another_user_can_write_is_refused(project, monkeypatch, mode):
+    path = write(project, 'solution = "SHARED"\n')
+    path.chmod(mode)
+    if mode == 0o620:
+        os.chown(path, -1, os.getgid() if os.getgid() != os.getuid() else 65534)
+    with pytest.raises(SettingsError, match="another user may write to it"):
+        Settings()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the administrator can give a file away")
+def test_a_file_of_another_user_is_refused(project):
+    path = write(project, 'solution = "SHARED"\n')
+    os.chown(path, 65534, 65534)
+    with pytest.raises(SettingsError, match="belongs to another user"):
+        Settings()
 
 
 @pytest.fixture
@@ -623,10 +676,8 @@ def test_a_host_that_is_not_confirmed_gets_no_token(named_by_file, monkeypatch, 
 def test_without_a_terminal_the_host_of_a_file_is_refused_and_the_way_is_said(named_by_file, monkeypatch):
     monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
     assert Settings().host == "ingestion.peak.ai"  # checking and comparing need no confirmation
-    with pytest.raises(SettingsError, match="set TOOLKIT_BASE_URL in the environment"):
+    with pytest.raises(SettingsError, match=r"run 'toolkit --target [^ ]* schema' once at a terminal"):
         Settings().token()
-    monkeypatch.setenv("TOOLKIT_BASE_URL", REAL)
-    assert Settings().token().get_secret_value() == TOKEN
 
 
 def test_a_pickled_copy_still_wants_its_host_confirmed(named_by_file):
@@ -649,13 +700,16 @@ def test_an_answer_that_cannot_be_stored_is_an_error_with_a_way_out(named_by_fil
     named_by_file.parent.mkdir()
     named_by_file.write_text("a file where the folder should be")
     answer("y\n")
-    with pytest.raises(SettingsError, match="set TOOLKIT_BASE_URL"):
+    with pytest.raises(SettingsError, match="repair or remove it, then run 'toolkit"):
         Settings().confirm()
 
 
-def test_a_loopback_host_of_a_file_needs_no_confirmation(project):
-    write(project, 'base_url = "http://127.0.0.1:8765"\n')
-    assert Settings().token().get_secret_value() == "sandbox"
+@pytest.mark.parametrize("target", ["sandbox", "acme"])
+def test_a_loopback_host_of_a_file_is_confirmed_like_any_other(project, config, monkeypatch, target):
+    monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
+    write(project, f'base_url = "http://127.0.0.1:8765"\ntarget = "{target}"\n')
+    with pytest.raises(SettingsError, match="not confirmed"):
+        Settings().token()
 
 
 @pytest.mark.parametrize("where", ["environment", "keyring", "prompt"])

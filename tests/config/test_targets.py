@@ -184,7 +184,7 @@ def test_the_host_of_a_named_target_is_confirmed_like_any_of_a_file(
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "a-token")
-    with pytest.raises(SettingsError, match=r"not confirmed, .*'toolkit --target acme schema' once at a terminal"):
+    with pytest.raises(SettingsError, match=r"not confirmed this, .*'toolkit --target acme schema' once at a terminal"):
         Settings(target="acme").token()
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)

@@ -119,19 +119,70 @@ def test_all_six_types_arrive_as_they_were_written_and_come_back_from_the_ledger
 
 
 def test_a_push_names_what_the_table_has_and_the_settings_lack_before_it_sends(tenant: Tenant, customers) -> None:
-    settings = Settings(base_url=tenant.sandbox.url)  # lists none of the attributes, of which one is required
-    plan = plan_push(diff(Ledger.of(settings).snapshot(), customers(2)), settings=settings)
+    settings = Settings(base_url=tenant.sandbox.url, attributes=LISTED[:1])  # lists the required one only
+    report = validate(customers(2).assign(region="EU"), settings=settings, rules=())
+    plan = plan_push(diff(Ledger.of(settings).snapshot(), report), settings=settings)
     with pytest.warns(SchemaWarning) as said:
         push(plan, settings=settings, pace=tenant.clock.pace, progress=False)
-    assert [str(w.message).split(" (")[0] for w in said] == [a.name for a in LISTED]
+    assert [str(w.message).split(" (")[0] for w in said] == [a.name for a in LISTED[1:]]
     assert all("only theirs" in str(w.message) and w.filename == __file__ for w in said)
     assert tenant.sandbox.requests()["method"].tolist()[-2:] == ["GET", "POST"]
+
+
+HELD = r"QP_CUSTOMER_OOTB requires region, which .*; nothing {}list it .* \[\[attributes\]\] in toolkit.toml"
+
+
+def test_a_push_without_a_column_that_the_table_requires_is_held_before_anything_is_sent(
+    tenant: Tenant, customers
+) -> None:
+    settings = Settings(base_url=tenant.sandbox.url)  # lists none of the attributes, of which one is required
+    send: dict[str, Any] = {"settings": settings, "pace": tenant.clock.pace, "progress": False}
+    plan = plan_push(diff(Ledger.of(settings).snapshot(), customers(2)), settings=settings)
+    n_requests = len(tenant.sandbox.requests())
+    with pytest.raises(PlanError, match=HELD.format("was sent: ")):
+        push(plan, **send)
+    assert tenant.sandbox.requests()["method"].tolist()[n_requests:] == ["GET"]
+    assert status(settings=settings).pushes.empty  # nothing is left open
+    assert push(plan, **send, schema_check=False).n_refused == 2  # as the vendor would have said
+
+
+def test_a_resume_is_held_if_the_table_requires_a_column_by_now(customers, clock: Clock) -> None:
+    with Sandbox(clock=lambda: clock.now().timestamp()) as sandbox:
+        settings = Settings(base_url=sandbox.url)
+        send: dict[str, Any] = {"settings": settings, "pace": clock.pace, "progress": False}
+        sandbox.vendor.troubles.extend([None, None, Reply(401, b"{}")])  # its schema first
+        with pytest.raises(AuthorizationError) as stop:
+            push(plan_push(diff(Ledger.of(settings).snapshot(), customers(502)), settings=settings), **send)
+        add_attribute(CustomAttribute("staff", "integer"), settings=settings)
+        add_attribute(LISTED[0], settings=settings)
+        with pytest.raises(PlanError, match=HELD.format(f"more was sent: abandon push {stop.value.report.push}, ")):
+            resume(**send)
+        assert len(sandbox.table()) == 500
+        closed = abandon(settings=settings, pace=clock.pace)
+        with pytest.raises(PlanError, match=HELD.format("was sent: ")):  # nor is a repush sent without it
+            push(repush(closed, settings=settings), **send)
+        own = Settings(base_url=sandbox.url, attributes=LISTED[:1])
+        rows = validate(customers(502).assign(region="EU"), settings=own, rules=())
+        plan = plan_push(diff(Ledger.of(own).snapshot(), rows), settings=own, allow="all")
+        with pytest.warns(SchemaWarning, match="staff"):
+            again = push(plan, **send | {"settings": own})
+        assert (closed.n_unsent, again.n_accepted) == (2, 2)
 
 
 def test_a_push_continues_if_the_schema_cannot_be_read(tenant: Tenant, customers) -> None:
     tenant.sandbox.vendor.troubles.append(Reply(403))
     with pytest.warns(SchemaWarning, match="a push is possible without: it is not allowed"):
         assert tenant.push(checked(customers(2).assign(**TEXTS))).n_accepted == 2
+
+
+def test_a_resume_continues_if_the_schema_cannot_be_read(tenant: Tenant, customers) -> None:
+    send: dict[str, Any] = {"settings": tenant.settings, "pace": tenant.clock.pace, "progress": False}
+    tenant.sandbox.vendor.troubles.extend([None, None, Reply(401, b"{}"), Reply(404, b"")])  # its schema first
+    with pytest.raises(AuthorizationError):
+        push(tenant.plan(checked(customers(502).assign(**TEXTS))), **send)
+    with pytest.warns(SchemaWarning, match="a push is possible without: there is no such call") as said:
+        assert resume(**send).n_accepted == 502
+    assert said[0].filename == __file__
 
 
 @pytest.mark.parametrize("ending", [".csv", ".xlsx"])

@@ -32,7 +32,7 @@ from toolkit.pushing.planning import plan_push
 from toolkit.pushing.report import report_of
 from toolkit.pushing.runs import abandon
 from toolkit.sending.journal import Journal
-from toolkit.sending.pacing import Retries
+from toolkit.sending.pacing import Retries, asked_s
 from toolkit.sending.records import FATES
 from toolkit.sending.sender import Sender
 from toolkit.vendor.answers import Answer, Verdict, read_answer
@@ -59,6 +59,14 @@ REAL: list[Any] = [
     },
     {"success": True, "requestId": "r-1", "result": {"failed": [{"rowIndex": "0", "message": "no"}]}},
     {"message": "bad request", "statusCode": 400, "errors": [{"field": "data.1.customer_name"}]},
+    {"failed": [], "warnings": [{"index": 1, "code": "DI_E_00031", "category": "foreign_key", "message": "no list"}]},
+    {"failed": [{"index": 0, "message": "no"}, {"index": 1, "severity": "warn", "message": "no list"}]},
+    {
+        "failed": [{"index": 0, "message": "no"}],
+        "warnings": [{"customer_id": "C00000", "level": "WARN"}],
+        "accepted": 2,
+    },
+    {"results": [{"index": 0, "status": "ok"}, {"index": 1, "type": "warning", "errors": [{"severity": "warn"}]}]},
 ]
 
 
@@ -84,10 +92,11 @@ RAW = {
     "@empty": "",
 }
 NAMES = ["failed", "Failed", "FAILED", "index", "row", "customer_id", "updated_at", "success", "status", "code",
-         "error", "errors", "accepted", "total", "message", "data", "x", ""]  # fmt: skip
+         "error", "errors", "accepted", "total", "message", "data", "x", "",
+         "warnings", "Warning", "severity", "level", "type"]  # fmt: skip
 leaves = (
     st.sampled_from([None, True, False, 0, 1, 2, -1, 1.0, 500, "", "0", "1", "C00000", "C00001", AT, "error", *RAW])
-    | st.sampled_from(["400", "false", "True", "DI_E_00001"])
+    | st.sampled_from(["400", "false", "True", "DI_E_00001", "warn", "WARNING"])
     | st.integers()
     | st.floats()
     | st.text(max_size=4)
@@ -173,14 +182,31 @@ def listed(value: Any, depth: int = 0) -> Iterator[tuple[int, Any]]:
             yield from listed(inner, depth + 1)
 
 
+def only_warns(entry: Any) -> bool:
+    """Whether an entry, or each of the errors in it, says that it is a warning."""
+    if not isinstance(entry, dict):
+        return False
+
+    def warns(said: dict) -> bool:
+        words = {str(v).strip().casefold() for k, v in said.items() if k.casefold() in ("severity", "level", "type")}
+        return bool(words & {"warn", "warning"})
+
+    errors = [v for k, v in entry.items() if k.lower() in ("error", "errors")]
+    each = [e for said in errors for e in (said if isinstance(said, list) else [said])]
+    nested = [warns(e) for e in each if isinstance(e, dict) and e]
+    return warns(entry) or (bool(nested) and all(nested))
+
+
 def require_lawful(answer: Answer, verdict: Verdict, n: int) -> None:
     """What was accepted was not denied anywhere: read once more, by other means."""
-    assert all(0 <= place < n for place in verdict.refused)
-    for refusal in verdict.refused.values():
+    assert all(0 <= place < n for place in (*verdict.refused, *verdict.warned))
+    assert not set(verdict.refused) & set(verdict.warned)
+    for refusal in (*verdict.refused.values(), *verdict.warned.values()):
         assert all(text.isprintable() and len(text) <= 300 for text in vars(refusal).values())
     assert "\ud800" not in verdict.message
     assert verdict.message.isprintable()
     if verdict.kind != "taken":
+        assert not verdict.warned
         return
     assert answer.status is not None
     assert 200 <= answer.status < 300
@@ -194,12 +220,15 @@ def require_lawful(answer: Answer, verdict: Verdict, n: int) -> None:
         inner = [said, *(value for value in said.values() if isinstance(value, dict))]
         assert any(n.lower() == "failed" and isinstance(v, list) for object_ in inner for n, v in object_.items())
     found = list(listed(said))
-    assert bool(found) == bool(verdict.refused)
+    refusing = [e for depth, e in found if depth > 1 or not isinstance(e, list) or not all(map(only_warns, e))]
+    assert bool(refusing) == bool(verdict.refused)
     for depth, entries in found:
         if depth < 2:
             assert isinstance(entries, list)
             for entry in entries:
-                if isinstance(entry, dict) and set(entry) <= {"index", "code", "message", "category"}:
+                if only_warns(entry):
+                    continue
+                if isinstance(entry, dict) and set(entry) <= {"index", "code", "message", "category", "severity"}:
                     assert entry["index"] is not True
                     assert int(entry["index"]) in verdict.refused
                 elif isinstance(entry, str):
@@ -224,6 +253,10 @@ DOUBLED = [
     b'{"data": {"result": {"failed": [{"index": 0}]}}}',
     b'{"a": {"success": false}, "b": {"success": true}}',
     b'{"success": false, "Success": true}',
+    b'{"failed": [{"index": 0}, {"index": 1}], "warnings": [{"index": 0}]}',
+    b'{"failed": [{"index": 0, "severity": "warn"}, {"index": 0}, {"index": 1}]}',
+    b'{"failed": [{"index": 0}, {"index": 1, "severity": "warn", "level": "error"}]}',
+    b'{"results": [{"severity": "warn", "failed": [{"index": 0}]}]}',
 ]
 
 
@@ -304,7 +337,7 @@ def fuzz_the_wire(profile: settings) -> None:
             answer, after = ask(says)
             assert len(answer.body) <= MAX_ANSWER_BYTES
             require_lawful(answer, read_answer(answer, SENT[:n]), n)
-            assert 0 <= Retries().wait_s(1, answer.retry_after, 0.5, Clock().now()) <= 30
+            assert Retries().wait_s(1, asked_s(answer.retry_after, Clock().now()), 0.5) >= 0
             # What was left of one answer is never taken for the next one's.
             assert after.status is None or (after.status, after.body) == (200, b'{"failed": []}')
 

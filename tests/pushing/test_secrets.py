@@ -254,6 +254,8 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         for name in [n for n in os.environ if n.startswith("TOOLKIT_")] + ["API_KEY"]:
             patch.delenv(name, raising=False)
         patch.setenv("PEAK_AUTH_TOKEN", run.token)
+        patch.setenv("TOOLKIT_TARGET", "acme")  # a tenant behind a loopback address: the sandbox gets no token
+        patch.setenv("TOOLKIT_BASE_URL", server.url)
         patch.setattr(client, "MAX_ANSWER_BYTES", 200_000)
         patch.setitem(CONTRACTS, "2026-04", replace(CONTRACTS["2026-04"], max_rows=4))
         patch.setattr(tempfile, "tempdir", str(run.root / "tmp"))
@@ -281,7 +283,7 @@ def test_the_run_met_every_kind_of_fault(run: Run) -> None:
     assert "[token]" in said
     assert '"error": ' in said
     assert "error: " in said
-    with contextlib.closing(sqlite3.connect(run.root / "home" / "targets" / "sandbox" / "journal.sqlite")) as db:
+    with contextlib.closing(sqlite3.connect(run.root / "home" / "targets" / "acme" / "journal.sqlite")) as db:
         answers = db.execute("SELECT status, answer FROM attempt WHERE answer IS NOT NULL").fetchall()
     assert {400, 401, 422, 500, 200} <= {status for status, _ in answers}
     assert max(len(text) for _, text in answers) == MAX_ANSWER_CHARACTERS

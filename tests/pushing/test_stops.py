@@ -39,6 +39,7 @@ def test_a_push_with_a_wrong_token_sends_one_request_and_closes(
     with vendor(clock, token="the-right-one", error_body=error_body, request_id=request_id) as sandbox:
         place = Place(sandbox, clock)
         monkeypatch.setenv("PEAK_AUTH_TOKEN", "a-wrong-one")
+        monkeypatch.setenv("TOOLKIT_TARGET", "acme")
         plan = place.plan(customers(600))
         with pytest.raises(AuthorizationError, match=r"PEAK_AUTH_TOKEN, then push again\.") as error:
             place.push(plan)
@@ -47,6 +48,7 @@ def test_a_push_with_a_wrong_token_sends_one_request_and_closes(
         assert fates(error.value.report) == {"unsent": 600}
         assert (error.value.report.state, error.value.report.waits) == ("abandoned", [])
         monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+        monkeypatch.setenv("TOOLKIT_TARGET", "acme")
         assert fates(place.push(plan)) == {"accepted": 600}
         place.require_agreement()
 
@@ -74,7 +76,7 @@ def test_a_push_to_a_wrong_address_is_closed_and_made_again(place: Place, custom
     place.require_agreement()
 
 
-@pytest.mark.parametrize("rest", [[Reply(401)], [Reply(503)] * 20])
+@pytest.mark.parametrize("rest", [[Reply(401)], [Reply(429)] * 20, [Reply(503, b"", {"Retry-After": "1"})] * 20])
 def test_a_resume_of_a_push_of_which_nothing_was_taken_closes_it_as_well(place: Place, customers, rest: list) -> None:
     mine = place.died(customers(3))
     assert mine.state == "open"
@@ -128,6 +130,7 @@ def test_an_interrupt_before_anything_was_taken_closes_the_push(place: Place, cu
 
 
 def test_an_invalid_token_leaves_no_push_open(place: Place, customers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOOLKIT_TARGET", "acme")
     plan = place.plan(customers(3))
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "two words")
     with pytest.raises(SettingsError, match="PEAK_AUTH_TOKEN"):

@@ -10,12 +10,13 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import CASES
 from tests.support.customer_files import TEXTS, WIDTH, every_column, rows_of
 from toolkit.errors import ReadingError
-from toolkit.reading import Table, csv_file, read_csv
+from toolkit.reading import Table, csv_file, read_csv, read_customers, suggest_mapping
 
 
 def from_text(tmp_path: Path, text: str | bytes, **options: Any) -> Table:
@@ -64,6 +65,8 @@ def test_any_table_of_text_comes_back(
             delimiter=None if quoting == csv.QUOTE_ALL and not stated else delimiter,
         )
     filled = [(number, row) for number, row in enumerate(table, start=2) if any(row)]
+    # A cell that splits into a row is set aside.
+    assume(not any({"\n", "\r"}.intersection(c) and c.count(delimiter) >= WIDTH - 1 for row in table for c in row))
     assert list(zip(read.numbers.tolist(), rows_of(read), strict=True)) == filled
     assert read.broken == ()
     assert read.header == TEXTS
@@ -73,7 +76,26 @@ def test_any_table_of_text_comes_back(
 # --- the two parsers read the same
 
 CARE = patch.object(csv_file._Records, "_in_bulk", lambda self, window: None)
-CHARACTERS = ["a", "ü", "🙈", " ", '"', "|", "|", "|", "\n", "\n", "\r\n", "\r", "\0", "\u2028", "\x1c", "\ufeff"]
+CHARACTERS = [
+    "a",
+    ", ",
+    ' "',
+    "ü",
+    "🙈",
+    " ",
+    '"',
+    "|",
+    "|",
+    "|",
+    "\n",
+    "\n",
+    "\r\n",
+    "\r",
+    "\0",
+    "\u2028",
+    "\x1c",
+    "\ufeff",
+]
 LINES = ["||\n", "1|2|3|4\n", "1|2|3|4\r\n", "1|2|3\n", "1|2|3|4||\n", '""', '|"x"|', '|"x""y"\n', '\n|"x"\ny"|\n']
 PIECES = st.sampled_from([*CHARACTERS, *LINES])
 
@@ -85,7 +107,7 @@ def read_as(path: Path, header_row: int, delimiter: str) -> tuple[Any, ...] | st
             lambda header: {"customer_id": 0, "name": 2},
             encoding="utf-8",
             header_row=header_row,
-            delimiter=delimiter,
+            delimiter=delimiter[0],
         )
     except ReadingError as error:
         return str(error)
@@ -96,7 +118,7 @@ def read_as(path: Path, header_row: int, delimiter: str) -> tuple[Any, ...] | st
 @given(
     st.lists(PIECES, max_size=40),
     st.sampled_from(["id|name|group|note\n", "id|name|group|note||\n", "a title\nid|name|group|note\n"]),
-    st.sampled_from(",;\t|^§"),
+    st.sampled_from([",", ";", "\t", "|", "^", "§", ", "]),
     st.sampled_from([5, 20, csv_file.WINDOW]),
 )
 @example(["1|2|3|4\n", "|||\n", "\n", "|||4\n", "1|2|3\n", "1|2|3|4||\n"], "id|name|group|note\n", ";", 1 << 20)
@@ -270,3 +292,175 @@ def test_a_cell_may_hold_ten_megabytes_and_no_more(tmp_path: Path) -> None:
     assert [row[0] for row in rows_of(table)] == ["1", "3"]
     assert [b.number for b in table.broken] == [3]
     assert "10,000,000 characters" in table.broken[0].reason
+
+
+# --- what people's programs write: the cases, and files like them
+
+
+def customers(source: Path, **options: Any) -> dict[int, str]:
+    return read_customers(source, **options).frame["customer_name"].to_dict()
+
+
+def test_a_record_that_swallowed_another_is_set_aside() -> None:
+    delivery = read_customers(CASES / "F09_two_rows_become_one.csv")
+    assert delivery.frame["customer_id"].to_dict() == {3: "3"}
+    assert delivery.broken["customer_id"].to_dict() == {2: "1"}
+    assert "contains another record: a quote is missing, or is one too many" in delivery.broken["reason"][2]
+    assert delivery.broken["text"][2] == '1;"Acme;2026-01-28T10:00:00Z\n2;TV 5";2026-01-28T10:00:00Z'
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", ", "])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("between", [0, 1, 5])
+def test_swallowed_records_are_set_aside_in_every_form(tmp_path: Path, delimiter: str, end: str, between: int) -> None:
+    lines = ["id,name,group", '1,"Acme,x', *["5,TV,z"] * between, '2,TV 5",y', '3,"Bar",z']
+    table = from_text(tmp_path, end.join(lines).replace(",", delimiter))
+    assert rows_of(table) == [["3", "Bar", "z"]]
+    assert [b.number for b in table.broken] == [2]
+    assert table.numbers.tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "Hauptstr. 1\n10115 Berlin",
+        "Hauptstr. 1, Hof 2\n10115 Berlin, Germany\nEurope",
+        "Hauptstr. 1,\n10115 Berlin,\nGermany",
+        "a,b\nc",
+    ],
+)
+def test_a_genuine_cell_of_several_lines_is_good(tmp_path: Path, cell: str) -> None:
+    table = from_text(tmp_path, f'id,name,group\n1,"{cell}",b\n2,c,d\n')
+    assert rows_of(table) == [["1", cell, "b"], ["2", "c", "d"]]
+    assert table.broken == ()
+
+
+def test_a_lone_return_belongs_to_its_cell() -> None:
+    assert customers(CASES / "F10_lone_return.csv") == {2: "Acme\rGmbH", 3: "Bolt"}
+
+
+any_line = st.text(st.sampled_from('ab \r",;ü\ufdd0'), max_size=6)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(st.lists(any_line, min_size=WIDTH, max_size=WIDTH), min_size=1, max_size=6),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from([5, csv_file.WINDOW]),
+)
+@example([["1", "a\rb", "c"], ["2", "a", "b\r"]], "\r\n", 5)
+def test_lone_returns_come_back_in_files_of_lf_and_crlf(rows: list[list[str]], end: str, window: int) -> None:
+    def quoted(cell: str) -> str:
+        inside = cell.replace('"', '""')
+        return f'"{inside}"' if '"' in cell or ";" in cell or cell.endswith("\r") else cell
+
+    assume(not any("\r" in c and c.count(";") >= WIDTH - 1 for row in rows for c in row))
+    with TemporaryDirectory() as folder, patch.object(csv_file, "WINDOW", window):
+        path = Path(folder, "crm.csv")
+        path.write_bytes("".join(";".join(map(quoted, row)) + end for row in [TEXTS, *rows]).encode())
+        read = read_csv(path, every_column, delimiter=";", header_row=1)
+    filled = [(number, row) for number, row in enumerate(rows, start=2) if any(row)]
+    assert list(zip(read.numbers.tolist(), rows_of(read), strict=True)) == filled
+    assert read.broken == ()
+
+
+def test_a_lone_return_is_kept_in_what_is_set_aside_and_in_the_header(tmp_path: Path) -> None:
+    table = from_text(tmp_path, "id of 3 May\nid,name,a\rgroup\n1\r2,a,b,c\n3,d,e\n4,x,y\n")
+    assert broken(table) == [(3, "1\r2", "1\r2,a,b,c")]
+    assert table.header == ("id", "name", "a group")
+
+
+def test_an_old_mac_file_ends_its_lines_in_returns_whatever_is_in_its_cells(tmp_path: Path) -> None:
+    table = from_text(tmp_path, 'id,name,group\r1,"a\nb\nc",d\r2,"e\nf",g\r3,h,i\r')
+    assert rows_of(table) == [["1", "a\nb\nc", "d"], ["2", "e\nf", "g"], ["3", "h", "i"]]
+
+
+def test_two_ragged_rows_do_not_change_the_delimiter() -> None:
+    delivery = read_customers(CASES / "F14_decimal_comma_two_ragged.csv")
+    assert delivery.notes[1] == "delimiter ';', detected"
+    assert (delivery.n_rows, delivery.broken.index.tolist()) == (40, [42, 43])
+    suggestion = suggest_mapping(CASES / "F14_decimal_comma_two_ragged.csv")
+    assert suggestion.columns["customer_id"] == "customer_id"
+
+
+ROWS = ["Nr;Firma;Umsatz;Stand", *(f"C{n:03};Firma {n};{n},50;2026-01-{n % 28 + 1:02}" for n in range(40))]
+
+
+@pytest.mark.parametrize(
+    ("lines", "delimiter"),
+    [
+        (ROWS, ";"),
+        ([*ROWS, "C1;a;b;c;1,5", "C2;1,5", "C3;2,5"], ";"),
+        (["Kundenliste", "", *ROWS], ";"),
+        ([line.replace(";", "\t") for line in [*ROWS, "C1;a;b;c;1,5"]], "\t"),
+        (["id,name,groups", *(f"{n},Firma,a;b;c;d;e" for n in range(40))], ","),
+        (["id,name,groups", *(f"{n},Firma,a;b;c;d;e" for n in range(40)), "9,Bolt", "8,Bolt,a,b"], ","),
+        (["id|name|tags", *(f"{n}|Firma, Ort|a,b" for n in range(40)), "9|Bolt, x"], "|"),
+    ],
+)
+def test_the_header_and_the_majority_decide_the_delimiter(tmp_path: Path, lines: list[str], delimiter: str) -> None:
+    shown = "tab" if delimiter == "\t" else f"'{delimiter}'"
+    assert from_text(tmp_path, "\n".join(lines)).notes[1] == f"delimiter {shown}, detected"
+
+
+def test_a_space_after_each_delimiter_is_seen() -> None:
+    delivery = read_customers(CASES / "F17_space_before_quote.csv")
+    assert delivery.frame["customer_name"].to_dict() == {2: "Acme, Inc.", 3: "Bolt"}
+    assert "a space after each delimiter, not read as text" in delivery.notes
+    assert delivery.n_broken == 0
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("stated", [True, False])
+def test_spaced_files_are_seen_with_every_delimiter(tmp_path: Path, delimiter: str, stated: bool) -> None:
+    d = delimiter
+    text = f'id{d} name{d} group\n1{d} "Acme{d} Inc."{d} b\n2{d} Bolt{d}   c\n3{d}{d} e\n'
+    table = from_text(tmp_path, text, delimiter=d if stated else None)
+    assert rows_of(table) == [["1", f"Acme{d} Inc.", "b"], ["2", "Bolt", "c"], ["3", "", "e"]]
+    assert table.header == ("id", "name", "group")
+
+
+def test_a_space_before_a_quote_is_seen_where_other_cells_have_none(tmp_path: Path) -> None:
+    table = from_text(tmp_path, 'id,name,group\n1, "Acme, Inc.",b\n2, "Bolt",c\n')
+    assert rows_of(table) == [["1", "Acme, Inc.", "b"], ["2", "Bolt", "c"]]
+
+
+def test_spaces_of_a_few_cells_are_text(tmp_path: Path) -> None:
+    table = from_text(tmp_path, 'id,name,group\n1, a,b\n2," c, d",e\n3,f,g\n')
+    assert rows_of(table) == [["1", " a", "b"], ["2", " c, d", "e"], ["3", "f", "g"]]
+    assert len(table.notes) == 2
+
+
+@pytest.mark.parametrize(("line", "delimiter"), [("sep=;", ";"), ("SEP=^", "^"), ("sep=,", ","), ("sep=\t", "\t")])
+def test_a_line_of_excel_states_the_delimiter(tmp_path: Path, line: str, delimiter: str) -> None:
+    text = "\r\n".join([line, delimiter.join(TEXTS), delimiter.join(["1", "a", "b"])])
+    table = from_text(tmp_path, text)
+    assert (rows_of(table), table.numbers.tolist()) == ([["1", "a", "b"]], [3])
+    shown = "tab" if delimiter == "\t" else f"'{delimiter}'"
+    assert table.notes[1:] == (f"delimiter {shown}, stated in the first line", "header in row 2, found")
+
+
+def test_a_quote_written_with_a_backslash_is_set_aside_with_the_reason(tmp_path: Path) -> None:
+    table = from_text(tmp_path, 'id,name,group\n1,"The \\"Best\\" Ltd",b\n2,c,d\n')
+    assert [b.number for b in table.broken] == [2]
+    assert r"a quote in a cell is written twice, not as \"" in table.broken[0].reason
+
+
+def test_a_column_may_end_each_line_with_a_delimiter(tmp_path: Path) -> None:
+    assert rows_of(from_text(tmp_path, "id;name;group;\n1;a;b;\n2;c;d;\n")) == [["1", "a", "b"], ["2", "c", "d"]]
+    assert rows_of(from_text(tmp_path, "id;name;group\n1;a;b;\n2;c;d;\n")) == [["1", "a", "b"], ["2", "c", "d"]]
+
+
+def test_a_decimal_comma_between_commas_is_set_aside(tmp_path: Path) -> None:
+    table = from_text(tmp_path, "id,name,group\n1,a,3,50\n2,b,4\n")
+    assert (rows_of(table), [b.number for b in table.broken]) == ([["2", "b", "4"]], [2])
+
+
+def test_a_header_may_hold_a_line_break(tmp_path: Path) -> None:
+    table = from_text(tmp_path, 'id,"name\nof it",group\n1,a,b\n')
+    assert (table.header, rows_of(table)) == (("id", "name\nof it", "group"), [["1", "a", "b"]])
+    assert table.numbers.tolist() == [2]
+
+
+def test_a_space_may_be_the_delimiter(tmp_path: Path) -> None:
+    assert rows_of(from_text(tmp_path, 'id name group\n1 "a b" c\n', delimiter=" ")) == [["1", "a b", "c"]]

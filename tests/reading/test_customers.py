@@ -109,7 +109,9 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("source", [None, 42, [Path("a.csv")], {"customer_id": ["1"]}, Mapping(), Settings, Delivery])
 def test_a_source_of_another_kind_is_refused(source: Any) -> None:
-    with pytest.raises(InputError, match="A file, a folder, a frame or an SQLAlchemy connection is wanted here"):
+    with pytest.raises(
+        InputError, match="A file, a folder, a frame, an Arrow table or an SQLAlchemy connection is wanted here"
+    ):
         read_customers(source)
 
 
@@ -158,7 +160,7 @@ def test_an_erp_export_is_read_through_its_mapping(tmp_path: Path) -> None:
     assert delivery.names["updated_at"] == "Geändert am"
     assert (delivery.kind, delivery.corrections, delivery.source) == ("changes", {"trim_spaces": True}, "crm.csv")
     assert delivery.notes == (
-        "cp1252, detected, not UTF-8 at byte 30, line 1",
+        "cp1252, assumed, not UTF-8 at byte 30, line 1",
         "delimiter ';', detected",
         "columns left out: Ort",
     )

@@ -59,6 +59,9 @@ def judged(hostile: Hostile, found: dict) -> list[str]:  # type: ignore[type-arg
             problems.append(f"{what} are {str(found[what])[:200]}")
     if not re.search(hostile.note, " · ".join(found["notes"])):
         problems.append(f"notes are {found['notes']}")
+    warnings = " · ".join(found["warnings"]).replace("\n", " ")
+    if bool(warnings) is not bool(hostile.warning) or not re.search(hostile.warning, warnings):
+        problems.append(f"warnings are {warnings}")
     for name, page in found.get("pages", {}).items():
         if len(page.encode()) > MAX_PAGE:
             problems.append(f"the page of its {name} has {len(page.encode()):,} bytes")

@@ -174,7 +174,9 @@ def test_a_mapping_may_be_its_file_and_custom_attributes_are_looked_for(tmp_path
 
 @pytest.mark.parametrize("source", [None, 42, [], Mapping(), Settings])
 def test_a_source_of_another_kind_is_refused(source: Any) -> None:
-    with pytest.raises(InputError, match="A file, a folder, a frame or an SQLAlchemy connection is wanted here"):
+    with pytest.raises(
+        InputError, match="A file, a folder, a frame, an Arrow table or an SQLAlchemy connection is wanted here"
+    ):
         suggest_mapping(source)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from toolkit.sending.bisection import MOST_FOUND, Bisection
 from toolkit.vendor.answers import Verdict
-from toolkit.vendor.refusals import Refusal
+from toolkit.vendor.refusals import Remark
 
 
 def search(n: int, bad: set[int], *, whole: bool = False) -> tuple[int, list[int], list[int], bool]:
@@ -21,7 +21,7 @@ def search(n: int, bad: set[int], *, whole: bool = False) -> tuple[int, list[int
         if not whole and not bad & set(part.tolist()):
             resolved = cuts.resolve(Verdict("taken"))
         elif len(part) == 1:
-            resolved = cuts.resolve(Verdict("again", {0: Refusal(message="no")}, blamed=True))
+            resolved = cuts.resolve(Verdict("again", {0: Remark(message="no")}, blamed=True))
         else:
             resolved = cuts.resolve(Verdict("split"))
         refused += resolved.refused
@@ -70,6 +70,6 @@ def test_rows_taken_of_another_batch_count_for_a_few_refusals_and_not_for_a_floo
         cuts, refused = Bisection(np.arange(n)), []
         cuts.others_taken = True
         while len(cuts.part) and not cuts.hopeless:
-            alone = Verdict("again", {0: Refusal(message="no")}, blamed=True)
+            alone = Verdict("again", {0: Remark(message="no")}, blamed=True)
             refused += cuts.resolve(alone if len(cuts.part) == 1 else Verdict("split")).refused
         assert (sorted(refused), cuts.hopeless) == (list(range(n_refused)), n_refused == 0)

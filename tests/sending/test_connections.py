@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -136,13 +137,44 @@ def test_an_outage_is_tried_with_one_request_at_a_time_and_given_up(begin: Begin
 
     def vendor(rows: list[dict]) -> Answer:
         n["sent"] += 1
-        return ok() if n["sent"] == 1 else Answer(503)
+        return ok() if n["sent"] == 1 else Answer(429)
 
     client = send(push, vendor)
     assert isinstance(push.error, UnreachableError)
-    assert "in a row" in str(push.error)
+    assert re.search(r"The last \d+ requests failed: HTTP 429, .* Wait a few minutes, then resume", str(push.error))
     assert len(client.bodies) <= 1 + 4 * 2 + 6
     assert push.fates == {"accepted": 500, "unsent": 5_500}
+
+
+def test_a_wait_that_is_asked_for_holds_every_connection(begin: Begin) -> None:
+    push, starts = begin(4_000), []
+
+    def vendor(rows: list[dict]) -> Answer:
+        starts.append(push.clock.seconds)
+        return Answer(429, retry_after="60") if len(starts) == 3 else ok()
+
+    send(push, vendor)
+    assert push.fates == {"accepted": 4_000}
+    (asked,) = [n for n, start in enumerate(starts) if start >= 60][:1]
+    assert 3 <= asked <= 6  # those that were under way, and no other, went before
+    assert all(start >= 60 for start in starts[asked:])
+
+
+def test_a_stop_at_a_wait_that_is_too_long_keeps_what_was_under_way(begin: Begin) -> None:
+    push, sent, lock = begin(4_000, operation="APPEND"), Counter(), threading.Lock()
+
+    def vendor(rows: list[dict]) -> Answer:
+        with lock:
+            sent["requests"] += 1
+            first = sent["requests"] == 1
+        return ok() if first else Answer(429, retry_after="300") if rows[0]["customer_id"] == "C01000" else ok()
+
+    client = send(push, vendor)
+    assert "asks to wait until" in str(push.error)
+    assert len(client.sizes) <= 5
+    assert push.fates == {"accepted": 500 * (len(client.sizes) - 1), "unsent": 4_000 - 500 * (len(client.sizes) - 1)}
+    send(push, lambda rows: ok())
+    assert push.fates == {"accepted": 4_000}
 
 
 def test_an_outage_during_an_append_is_not_walked_through_to_the_end(begin: Begin) -> None:
@@ -169,7 +201,7 @@ def test_retries_are_bounded_over_the_whole_push(begin: Begin) -> None:
     send(push, vendor, connections=1)
     assert isinstance(push.error, UnreachableError)
     assert 20 <= push.report.n_accepted / 500 <= 30
-    assert "Gave up: all retries of this push are used up. The last 1 request failed in a row" in str(push.error)
+    assert "Gave up: all retries of this push are used up. The last request failed: HTTP 429" in str(push.error)
     send(push, lambda rows: ok())
     assert push.fates == {"accepted": 25_000}
 

@@ -122,7 +122,8 @@ def test_a_disk_that_fills_up_loses_no_fate(begin) -> None:
         ([Answer(404)], True),
         ([Answer(302)], True),
         ([NEVER_LEFT] * 6, True),
-        ([Answer(503)] * 6, True),
+        ([Answer(503, retry_after="1")] * 6, True),
+        ([Answer(503)] * 6, False),
         ([LOST] * 6, False),  # it may have been taken
         ([LOST, Answer(401)], False),
         ([Answer(500)] * 6, False),

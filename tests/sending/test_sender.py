@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -66,10 +67,70 @@ def test_passing_trouble_is_tried_again_with_the_same_bytes(begin, trouble: Answ
     assert (push.fates, len(client.bodies), len(set(client.bodies))) == ({"accepted": 3}, 3, 1)
 
 
-def test_retry_after_is_honoured_and_clamped(begin, clock) -> None:
+def test_retry_after_is_honoured_up_to_two_minutes(begin, clock) -> None:
     push = begin(1)
-    push.send(script(Answer(429, retry_after="7"), Answer(503, retry_after="86400")))
-    assert [s for s in clock.slept if s > 1] == pytest.approx([7.5, 30.0])
+    push.send(script(Answer(429, retry_after="7"), Answer(503, retry_after="120"), Answer(500, retry_after="40")))
+    assert [s for s in clock.slept if s > 1] == pytest.approx([7.5, 121.0, 42.0])
+    assert push.fates == {"accepted": 1}
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock shows another time than UTC: an hour later, for it is winter."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("300", "until 01:05:00 CET (00:05:00 UTC), 5 minutes"),
+        ("121", "until 01:02:01 CET (00:02:01 UTC), 3 minutes"),
+        ("86400", "until 2026-11-25 01:00:00 CET (00:00:00 UTC), 24 hours"),
+        ("Tue, 24 Nov 2026 00:05:00 GMT", "until 01:05:00 CET (00:05:00 UTC), 5 minutes"),
+        ("1000000000", "for more than a year"),
+        ("9" * 400, "for more than a year"),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "for more than a year"),
+    ],
+)
+def test_a_push_that_is_asked_to_wait_longer_stops_and_says_until_when(
+    begin, clock, berlin: None, status: int, asked: str, said: str
+) -> None:
+    push = begin(501, operation="APPEND")
+    client = push.send(script(ok(), Answer(status, retry_after=asked)))
+    assert len(client.bodies) == 2  # it is not asked again
+    assert max(clock.slept) < 1
+    assert str(push.error).startswith(f"vendor.test asks to wait {said} (HTTP {status}, ")
+    assert str(push.error).endswith("After that, resume; or abandon the push and push again.")
+    assert push.fates == {"accepted": 500, "unsent": 1}
+    push.send(script())
+    assert push.fates == {"accepted": 501}
+
+
+@pytest.mark.parametrize("asked", ["-5", "-1000000000", "0", "soon", "", "1e3", "Mon, 23 Nov 2026 00:00:00 GMT"])
+def test_a_wait_that_asks_for_nothing_is_as_if_nobody_asked(begin, clock, asked: str) -> None:
+    push = begin(1)
+    push.send(script(Answer(429, retry_after=asked)))
+    assert (push.fates, push.error) == ({"accepted": 1}, None)
+    assert max(clock.slept) <= 0.5
+
+
+@pytest.mark.parametrize(("progress", "asked", "shown"), [(True, "45", 1), (True, "2", 0), (False, "45", 0)])
+def test_a_long_wait_that_the_vendor_asks_for_is_shown_once(
+    begin, clock, berlin: None, capsys: pytest.CaptureFixture[str], progress: bool, asked: str, shown: int
+) -> None:
+    push = begin(1)
+    client = Fake(script(Answer(429, retry_after=asked)))
+    sender = Sender(push.journal, push.journal.load(push.record.id), client, push.plan.envelope, clock.pace,
+                    progress=progress)  # fmt: skip
+    sender.run()
+    said = [line for line in capsys.readouterr().err.splitlines() if "asks to wait" in line]
+    assert said == ["vendor.test asks to wait until 01:00:45 CET (00:00:45 UTC), 45 seconds."] * shown
+    assert push.fates == {"accepted": 1}
 
 
 def test_retry_after_may_be_a_date(begin, clock) -> None:
@@ -86,7 +147,9 @@ def test_retry_after_may_be_a_date(begin, clock) -> None:
         (Answer(200, b"<html>"), {"unknown": 3}, UnreachableError),
         (Answer(500), {"unknown": 3}, UnreachableError),
         (NEVER_LEFT, {"unsent": 3}, UnreachableError),
-        (Answer(503), {"unsent": 3}, UnreachableError),
+        (Answer(503), {"unknown": 3}, UnreachableError),
+        (Answer(503, retry_after="1"), {"unsent": 3}, UnreachableError),
+        (Answer(429), {"unsent": 3}, UnreachableError),
         (Answer(401), {"unsent": 3}, AuthorizationError),
         (Answer(403), {"unsent": 3}, AuthorizationError),
         (Answer(404), {"unsent": 3}, AddressError),
@@ -100,6 +163,7 @@ def test_lasting_trouble_stops_the_push_and_blames_no_row(begin, trouble: Answer
     assert (push.fates, type(push.error)) == (fates, error)
     assert len(client.bodies) == (6 if error is UnreachableError else 1)
     assert ("then push again." if fates == {"unsent": 3} else "then resume; or abandon") in str(push.error)
+    assert ("Wait a few minutes" in str(push.error)) == (trouble.status == 429 or bool(trouble.retry_after))
     push.send(script())  # which sends all of them
     assert push.fates == {"accepted": 3}
 

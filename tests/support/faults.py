@@ -120,6 +120,8 @@ class Recorder:
                 try:
                     self.send_response(503 if busy else 200)
                     self.send_header("Content-Length", "0" if busy else str(len(answer)))
+                    if busy:  # a limiter, which took nothing
+                        self.send_header("Retry-After", "1")
                     self.end_headers()
                     self.wfile.write(b"" if busy else answer)
                 except OSError:

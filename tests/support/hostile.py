@@ -20,6 +20,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,8 @@ class Hostile:
         The (customer_id, customer_name) that must be read, an empty text for null; None if it must be an error.
     error
         A pattern in the one clear error.
-    note, broken
-        A pattern in the notes; the numbers of the records set aside.
+    note, broken, warning
+        A pattern in the notes; the numbers of the records set aside; a pattern in the warnings, empty for none.
     times
         What ``updated_at`` must hold, where that is the point.
     """
@@ -64,6 +65,7 @@ class Hostile:
     note: str = ""
     broken: Sequence[int] = ()
     times: Sequence[str] | None = None
+    warning: str = ""
     mapping: Mapping = field(default_factory=Mapping)
     journey: bool = False
 
@@ -230,7 +232,7 @@ def texts() -> list[Hostile]:
         Hostile("utf-16 cut.csv", data(MULLER.encode("utf-16")[:-1]), error="cannot be decoded"),
         Hostile("utf-32.csv", data(MULLER.encode("utf-32")), error="no header"),
         Hostile("utf-32 stated.csv", data(MULLER.encode("utf-32")), ROWS_MULLER, mapping=Mapping(encoding="utf-32")),
-        Hostile("cp1252.csv", data(MULLER.encode("cp1252")), ROWS_MULLER, note="cp1252, detected, not UTF-8 at byte"),
+        Hostile("cp1252.csv", data(MULLER.encode("cp1252")), ROWS_MULLER, note="cp1252, assumed, not UTF-8 at byte"),
         Hostile(
             "latin-1 stated.csv",
             data(named("Müller").encode("latin-1")),
@@ -254,7 +256,8 @@ def texts() -> list[Hostile]:
             "shift-jis.csv",
             data(named("株式会社").encode("shift-jis")),
             [["1", "Š”Ž®‰ïŽÐ"]],
-            note="cp1252, detected, not UTF-8",
+            note="cp1252, assumed, not UTF-8",
+            warning=r"→ 株式会社",
         ),
         Hostile(
             "shift-jis stated.csv",
@@ -266,7 +269,7 @@ def texts() -> list[Hostile]:
             "lone surrogate.csv",
             data(named("a").encode().replace(b"a\r", b"\xed\xa0\x80\r")),
             [["1", "í\xa0€"]],
-            note="cp1252, detected, not UTF-8",
+            note="cp1252, assumed, not UTF-8",
         ),
         Hostile(
             "overlong.csv", data(named("a").encode().replace(b"a\r", b"\xc0\xaf\r")), [["1", "À¯"]], note="not UTF-8"
@@ -630,7 +633,13 @@ def typed() -> list[Hostile]:
         Hostile("a number.json", data(b"42"), error="contains no records"),
         Hostile("an object.json", data(line.encode()), error="contains no records"),
         Hostile("no records.json", data(b"[]"), error="no header"),
-        Hostile("lines.json", data(f"{line}\n{line}".encode()), error=r"ending \.jsonl"),
+        Hostile("lines.json", data(f"{line}\n{line}".encode()), PLAIN * 2, note="objects one after the other"),
+        Hostile("lines cut.json", data(f"{line}\n{line[:-1]}".encode()), error=r"ending \.jsonl"),
+        Hostile("over lines.jsonl", data(f"{json.dumps(record, indent=2)}\n".encode() * 2), PLAIN * 2),
+        Hostile("array.jsonl", data(f"[{line},\n{line}]".encode()), PLAIN * 2, note="an array"),
+        Hostile("object.jsonl", data(line.encode("utf-8-sig")), PLAIN),
+        Hostile("not objects.jsonl", data(b"[1]\n[2]\n3\n"), error="contains no records"),
+        Hostile("brackets.jsonl", data(b"[\n" * 100_000), error="not JSON from line"),
         Hostile("big number.json", data(f'[{{"customer_id": {"9" * 5000}, "updated_at": "{AT}"}}]'.encode()),
                 [["9" * 5000, ""]]),
         Hostile("floats.json", data(f'[{{"customer_id": 1.50, "updated_at": "{AT}", "customer_name": 1e999}}]'.encode()),
@@ -651,8 +660,38 @@ def typed() -> list[Hostile]:
         Hostile("fine.parquet", parquet(), PLAIN),
         Hostile("numbers.parquet", parquet(customer_id=[7]), [["7", "a"]]),
         Hostile("floats.parquet", parquet(customer_id=[1e20]), [["100000000000000000000", "a"]]),
-        Hostile("list cell.parquet", parquet(customer_name=[["a"]]), error="flatten it"),
-        Hostile("binary cell.parquet", parquet(customer_name=[b"\xff"]), error="flatten it"),
+        Hostile("list cell.parquet", parquet(customer_name=[["a"]]), error="customer_name contains list"),
+        Hostile("binary cell.parquet", parquet(customer_name=[b"\xff"]), error="not UTF-8 in row 1"),
+        Hostile("binary id.parquet", parquet(customer_id=[b"00123"]), [["00123", "a"]]),
+        Hostile("large binary id.parquet", parquet(customer_id=pa.array([b"7"], pa.large_binary())), [["7", "a"]]),
+        Hostile("fixed binary id.parquet", parquet(customer_id=pa.array([b"007"], pa.binary(3))), [["007", "a"]]),
+        Hostile("uuid bytes.parquet", parquet(customer_id=pa.array([bytes(range(240, 256))], pa.binary(16))),
+                error="customer_id contains bytes that are not UTF-8 in row 1"),
+        Hostile("uuid.parquet", parquet(customer_id=pa.array([bytes(range(16))], pa.uuid())),
+                [["00010203-0405-0607-0809-0a0b0c0d0e0f", "a"]]),
+        Hostile("invalid text.parquet", parquet(customer_id=pa.array([b"\xff"]).view(pa.string())),
+                error="customer_id contains bytes that are not UTF-8 in row 1"),
+        Hostile("float32.parquet", parquet(customer_name=pa.array([0.1], pa.float32())), [["1", "0.1"]]),
+        Hostile("float16.parquet", parquet(customer_name=pa.array([0.1], pa.float16())), [["1", "0.1"]]),
+        Hostile("large float32.parquet", parquet(customer_id=pa.array([123456792.0], pa.float32())),
+                [["123456792", "a"]]),
+        Hostile("zero decimal.parquet", parquet(customer_name=pa.array([0], pa.decimal128(12, 8))),
+                [["1", "0.00000000"]]),
+        Hostile("small decimal.parquet", parquet(customer_name=pa.array([Decimal("1E-9")], pa.decimal256(40, 9))),
+                [["1", "0.000000001"]]),
+        Hostile("nan.parquet", parquet(customer_name=[float("nan")]), [["1", ""]]),
+        Hostile("bool.parquet", parquet(customer_name=[True]), [["1", "TRUE"]]),
+        Hostile("far date.parquet", parquet(customer_name=pa.array([3_000_000], pa.date32())), [["1", "10183-09-21"]]),
+        Hostile("clock.parquet", parquet(customer_name=pa.array([36_000_000_000_001], pa.time64("ns"))),
+                [["1", "10:00:00.000000001"]]),
+        Hostile("duration.parquet", parquet(customer_name=pa.array([90], pa.duration("s"))), [["1", "P0DT0H1M30S"]]),
+        Hostile("null column.parquet", parquet(customer_name=pa.nulls(1)), [["1", ""]]),
+        Hostile("categories.parquet", parquet(customer_name=pa.array([b"a"]).dictionary_encode()), PLAIN),
+        Hostile("struct cell.parquet", parquet(customer_name=[{"a": 1}]), error="customer_name contains struct"),
+        Hostile("map cell.parquet", parquet(customer_name=pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int8()))),
+                error="customer_name contains map"),
+        Hostile("unmapped list.parquet", parquet(tags=[["a"]]), PLAIN, note="columns left out: tags"),
+        Hostile("pattern [a]*?.parquet", parquet(), PLAIN),
         Hostile("nanoseconds.parquet", parquet(updated_at=pa.array([1738058400123456789], pa.timestamp("ns", "UTC"))),
                 PLAIN, times=["2025-01-28T10:00:00.123456789Z"]),
         Hostile("other zone.parquet", parquet(updated_at=pa.array([1738058400], pa.timestamp("s", "America/New_York"))),
@@ -664,10 +703,87 @@ def typed() -> list[Hostile]:
     ]  # fmt: skip
 
 
+# --- text that reads, but not as it was meant
+
+
+def odd_texts() -> list[Hostile]:
+    head = ";".join(HEADER)
+    lodz, moscow, wien = "Łódź Świat", "ООО Ромашка", "Müller & Söhne Größe"
+    cities = ["Dvořák a syn", "Kovač", "Nováček"]
+
+    def lines(*rows: str, end: str = "\n", delimiter: str = ";") -> bytes:
+        return (end.join([head, *rows]) + end).replace(";", delimiter).encode()
+
+    def encoded(encoding: str, *names: str) -> Callable[[Path], None]:
+        return data("\n".join([head, *(f"{n};{AT};{name}" for n, name in enumerate(names, start=1))]).encode(encoding))
+
+    def read_as(encoding: str, *names: str) -> list[Row]:
+        return [[str(n), name.encode(encoding).decode("cp1252")] for n, name in enumerate(names, start=1)]
+
+    found = [
+        Hostile(
+            f"{encoding} {n}.csv",
+            encoded(encoding, *names),
+            read_as(encoding, *names),
+            note="cp1252, assumed",
+            warning=f"{proposed}.*→ {names[0]}",
+        )
+        for n, (encoding, proposed, names) in enumerate(
+            [
+                ("cp1250", "cp1250", [lodz, *cities]),
+                ("iso-8859-2", "iso-8859-2", ["Wiśniewski", "Kraków Żabka", "Świat Śląsk"]),
+                ("cp1251", "cp1251", [moscow]),
+                ("cp1253", "cp1253", ["Παπαδόπουλος ΑΕ", "Αθήνα"]),
+                ("cp1254", "cp1254", ["Yıldız", "Şahin", "Doğuş", "Beşiktaş"]),
+                ("mac_roman", "mac_roman", [wien]),
+                ("gbk", "gbk", ["上海贸易有限公司", "张伟"]),
+                ("cp950", "cp950", ["台灣電子", "王小明"]),
+                ("cp949", "cp949", ["삼성전자", "김철수"]),
+                ("iso-8859-15", "iso-8859-15", ["Škoda Žižka", "Œuvre", "Cœur"]),
+            ]
+        )
+    ]
+    found += [
+        Hostile("cp1252 of all the West.csv", encoded("cp1252", wien, "François Lefèvre", "São João", "Søren Ærø", "Peña", "Þór", "Åkerström"), read_as("cp1252", wien, "François Lefèvre", "São João", "Søren Ærø", "Peña", "Þór", "Åkerström")),
+        Hostile("one odd letter.csv", encoded("cp1252", "Müller", "Pawe³czyk", "Weiß"), read_as("cp1252", "Müller", "Pawe³czyk", "Weiß")),
+        Hostile("cp1250 stated.csv", encoded("cp1250", lodz, *cities), [[str(n), name] for n, name in enumerate([lodz, *cities], start=1)], mapping=Mapping(encoding="cp1250")),
+        Hostile("cp1250 not cp1252.csv", encoded("cp1250", "Ťažká", "Kováč a syn"), error='read as words in cp1250.*encoding = "cp1250"'),
+        Hostile("cp932.csv", encoded("cp932", "㈱東京商事", "山田太郎テレビ"), error='read as words in cp932 \\(Shift-JIS\\)'),
+        Hostile("utf-8 with a damaged byte.csv", data("\n".join([head, f"1;{AT};Größe", f"2;{AT};Søn", f"3;{AT};Müller", f"4;{AT};"]).encode() + b"\xff\n"), [*read_as("utf-8", "Größe", "Søn", "Müller"), ["4", "ÿ"]], warning='encoding = "utf-8"'),
+        Hostile("koi8-r.csv", encoded("koi8-r", "Иванов", "Ромашка"), read_as("koi8-r", "Иванов", "Ромашка")),
+        Hostile("cp1250.jsonl", data("".join(json.dumps({"customer_id": "1", "updated_at": AT, "customer_name": name}, ensure_ascii=False) + "\n" for name in cities).encode("cp1250")), [["1", name.encode("cp1250").decode("cp1252")] for name in cities], warning='"cp1250"'),
+        Hostile("cp1250.csv.gz", data(gzip.compress("\n".join([head, *(f"1;{AT};{name}" for name in cities)]).encode("cp1250"))), [["1", name.encode("cp1250").decode("cp1252")] for name in cities], warning="Dvořák"),
+        Hostile("escape in a name.csv", encoded("cp1250", "Dvořák\x1b[2J", "<script>Kovář", "Jiří"), read_as("cp1250", "Dvořák\x1b[2J", "<script>Kovář", "Jiří"), warning="→ Dvořák·"),
+        Hostile("swallowed.csv", data(lines(f'1;"{AT}', f'2;{AT};b', f'3;{AT}";c', f'4;{AT};d')), [["4", "d"]], broken=[2]),
+        Hostile("swallowed.tsv", data(lines(f'1;{AT};"a', f'2;{AT};b"', f'3;{AT};c', end="\r\n", delimiter="\t")), [["3", "c"]], broken=[2]),
+        Hostile("swallowed to the end.csv", data(lines(f'1;{AT};"a', f'2;{AT};b', f'3;{AT};c"')), [], broken=[2]),
+        Hostile("address.csv", data(lines(f'1;{AT};"Weg 1, Hof 2\n10115 Berlin, Germany"', delimiter=";")), [["1", "Weg 1, Hof 2\n10115 Berlin, Germany"]]),
+        Hostile("address with commas.csv", data(f'{",".join(HEADER)}\n1,{AT},"Weg 1, Hof 2,\n10115 Berlin, Germany"\n'.encode()), [["1", "Weg 1, Hof 2,\n10115 Berlin, Germany"]]),
+        Hostile("lone return.csv", data(lines(f"1;{AT};a\rb", f"2;{AT};\rc\r\r")), [["1", "a\rb"], ["2", "\rc\r"]]),
+        Hostile("lone return crlf.tsv", data(lines(f"1;{AT};a\rb", f'2;{AT};"c\rd"', end="\r\n", delimiter="\t")), [["1", "a\rb"], ["2", "c\rd"]]),
+        Hostile("lone return in a ragged line.csv", data(lines(f"1;{AT};a\rb;c", f"2;{AT};d")), [["2", "d"]], broken=[2]),
+        Hostile("noncharacters beside a return.csv", data(lines(f"1;{AT};\ufdd0\r\ufdd1")), [["1", "\ufdd0\r\ufdd1"]]),
+        Hostile("mac with line breaks.csv", data(lines(f'1;{AT};"a\nb\nc"', f"2;{AT};d", end="\r")), [["1", "a\nb\nc"], ["2", "d"]]),
+        Hostile("ragged decimal commas.csv", data(lines(*(f"{n};{AT};1,5" for n in range(9)), "9;1,5", "10;a;b;1,5")), [[str(n), "1,5"] for n in range(9)], note="';', detected", broken=[11, 12]),
+        Hostile("spaced.csv", data(lines(f'1;{AT};"a; b"', f"2;{AT};c", delimiter="; ").replace(b"a;  b", b"a; b")), [["1", "a; b"], ["2", "c"]], note="a space after each delimiter"),
+        Hostile("spaced tabs.tsv", data(lines(f'1;{AT};"a"', f"2;{AT};c", delimiter="\t ")), [["1", "a"], ["2", "c"]], note="a space after each delimiter"),
+        Hostile("space before the quote.csv", data(lines(f'1;{AT}; "a;b"', f'2;{AT}; "c"')), [["1", "a;b"], ["2", "c"]], note="a space after each delimiter"),
+        Hostile("space before the delimiter.csv", data(lines(f'1;{AT};a', f'2;{AT};"b" ')), [["1", "a"]], broken=[3]),
+        Hostile("sep line of a caret.csv", data(b"sep=^\r\n" + lines(f"1;{AT};a", delimiter="^")), PLAIN, note="stated in the first line"),
+        Hostile("sep line of nothing.csv", data(b"sep=\n" + lines(f"1;{AT};a")), PLAIN, note="header in row 2"),
+        Hostile("backslash quotes.csv", data(lines(f'1;{AT};"a \\"b\\" c"', f"2;{AT};d")), [["2", "d"]], broken=[2]),
+        Hostile("delimiter at each end.csv", data((head + ";\n" + f"1;{AT};a;\n2;{AT};b;\n").encode()), [["1", "a"], ["2", "b"]]),
+        Hostile("line break in the header.csv", data(f'customer_id;updated_at;customer_name;"no\nte"\n1;{AT};a;b\n'.encode()), PLAIN),
+        Hostile("a million spaces.csv", data(lines(f"1;{AT};a" + ";".join([" " * 1_000_000] * 2), f"2;{AT};b")), [["2", "b"]], broken=[2]),
+    ]  # fmt: skip
+    return found
+
+
 FAMILIES: dict[str, Callable[[], list[Hostile]]] = {
     "cells": cells,
     "sheet_cells": sheet_cells,
     "texts": texts,
+    "odd_texts": odd_texts,
     "packed": packed,
     "workbooks": workbooks,
     "typed": typed,
@@ -686,6 +802,7 @@ def outcome(hostile: Hostile, path: Path) -> dict[str, Any]:
         "times": frame["updated_at"].map(str).tolist(),
         "broken": delivery.broken.index.tolist(),
         "notes": list(delivery.notes),
+        "warnings": list(delivery.warnings),
     }
     if hostile.journey:
         report = validate(delivery, now=pd.Timestamp("2026-11-25", tz="UTC"))

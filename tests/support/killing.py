@@ -80,7 +80,8 @@ class Run:
     def go(self, plan: PushPlan | None) -> PushReport:
         """Push the plan, or resume where there is none."""
         options: dict[str, Any] = {"settings": self.settings, "pace": Clock().pace, "progress": False}
-        return resume(**options) if plan is None else push(plan, schema_check=False, **options)
+        options["schema_check"] = False
+        return resume(**options) if plan is None else push(plan, **options)
 
     def steps(self, plan: PushPlan | None, kill: Kill | None = None) -> list[str]:
         """Do the same in a process of its own; returns its steps, or the one at which it was killed."""

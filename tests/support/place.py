@@ -60,7 +60,7 @@ class Place:
         return push(made, settings=self.settings, **options)
 
     def resume(self) -> PushReport:
-        return resume(settings=self.settings, pace=self.clock.pace, progress=False)
+        return resume(settings=self.settings, pace=self.clock.pace, progress=False, schema_check=False)
 
     def abandon(self) -> PushReport:
         return abandon(settings=self.settings, pace=self.clock.pace)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolkit.model.contract import CURRENT
+from toolkit.model.contract import CURRENT, Column
 from toolkit.vendor.answers import Answer, Verdict, read_answer
-from toolkit.vendor.refusals import Refusal
+from toolkit.vendor.batches import BodyKeys
+from toolkit.vendor.refusals import Remark
 
 AT = "2025-01-28T10:00:00Z"
 SENT = [("CUST-001", AT), ("CUST-002", AT), ("CUST-003", AT)]
@@ -51,7 +52,7 @@ def answer(status: int, body: object, **more: object) -> Answer:
 def test_an_entry_names_its_row_by_index_key_or_echo(entry: dict, status: int) -> None:
     verdict = read_answer(answer(status, {"failed": [entry]}), SENT)
     assert verdict.kind == "taken"
-    assert verdict.refused == {1: Refusal("DI_E_00002", "validation", "name is missing")}
+    assert verdict.refused == {1: Remark("DI_E_00002", "validation", "name is missing")}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_of_two_versions_the_moment_says_which_is_named() -> None:
 def test_a_row_sent_alone_is_refused_unless_the_key_is_another_ones(status: int) -> None:
     for unreadable in ({"hash": "a7"}, True, ["CUST-001", AT, "Acme"]):
         said = answer(status, {"failed": [{"index": 1, "key": unreadable, "message": "bad"}]})
-        assert read_answer(said, SENT[:1]).refused == {0: Refusal(message="bad")}
+        assert read_answer(said, SENT[:1]).refused == {0: Remark(message="bad")}
     for other in ("CUST-002", ["CUST-002", AT], f"CUST-002|{AT}", {"id": "CUST-002"}):
         verdict = read_answer(answer(status, {"failed": [{"index": 0, "key": other}]}), SENT[:1])
         assert (verdict.kind, verdict.refused) == ("split", {})
@@ -170,7 +171,7 @@ def test_a_key_of_any_length_is_read() -> None:
 
 def test_two_entries_of_one_row_are_one_refusal_with_both_messages() -> None:
     entries = [{"index": 0, "code": "DI_E_1", "message": "first"}, {"index": 0, "message": "second"}]
-    assert read_answer(answer(200, {"failed": entries}), SENT).refused == {0: Refusal("DI_E_1", "", "first; second")}
+    assert read_answer(answer(200, {"failed": entries}), SENT).refused == {0: Remark("DI_E_1", "", "first; second")}
 
 
 @pytest.mark.parametrize("status", [400, 422])
@@ -184,24 +185,31 @@ def test_a_refused_request_takes_nothing_and_the_rest_goes_again(status: int) ->
 def test_what_is_said_of_a_request_of_one_row_is_said_of_the_row() -> None:
     one = SENT[:1]
     assert read_answer(answer(422, {"message": "no such list"}), one).refused == {
-        0: Refusal(message="HTTP 422: no such list")
+        0: Remark(message="HTTP 422: no such list")
     }
     assert list(read_answer(answer(200, {"failed": [{"message": "no"}]}), one).refused) == [0]
     large = read_answer(answer(413, b""), one)
     assert (large.kind, large.blamed) == ("again", True)
-    assert large.refused == {0: Refusal(message="too large for a request (HTTP 413, without a readable answer)")}
+    assert large.refused == {0: Remark(message="too large for a request (HTTP 413, without a readable answer)")}
     assert read_answer(answer(413, b""), SENT) == Verdict("large", message="HTTP 413, without a readable answer")
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(401, "unauthorized"), (403, "unauthorized"), (404, "nowhere"), (413, "large"), (409, "stop"), (302, "stop"),
-     (408, "retry"), (429, "retry"), (503, "retry"), (500, "lost"), (502, "lost"), (504, "lost")],
+     (408, "retry"), (425, "retry"), (429, "retry"), (500, "lost"), (502, "lost"), (503, "lost"), (504, "lost")],
 )  # fmt: skip
 def test_other_answers_blame_no_row(status: int, kind: str) -> None:
     for body in (b"", b"<html>", b'{"failed": [{"index": 0}]}'):
         verdict = read_answer(answer(status, body), SENT)
         assert (verdict.kind, verdict.refused) == (kind, {})
+
+
+@pytest.mark.parametrize(("said", "kind"), [("7", "retry"), ("soon", "retry"), ("", "lost"), (None, "lost")])
+def test_a_503_that_does_not_say_when_to_come_back_may_have_been_taken(said: str | None, kind: str) -> None:
+    assert read_answer(answer(503, b"busy", retry_after=said), SENT).kind == kind
+    assert read_answer(answer(502, b"busy", retry_after=said), SENT).kind == "lost"
+    assert read_answer(answer(503, b"busy", retry_after=said, left=False), SENT).kind == "retry"
 
 
 def test_no_answer_is_lost_if_the_request_left_and_can_go_again_if_not() -> None:
@@ -377,3 +385,152 @@ def test_whatever_an_answer_holds_it_is_read_by_the_rules(status, body, complete
         for text in (refusal.code, refusal.category, refusal.message):
             assert text.isprintable()
             assert len(text) <= 300
+
+
+# Warnings: rows that are accepted all the same ------------------------------------------------------------------------
+
+# What the newest pages suggest, to the letter: an object-level check whose severity is to warn.
+FOREIGN_KEY = {"code": "DI_E_00031", "category": "foreign_key", "message": "no such price list"}
+REMARK = Remark(**FOREIGN_KEY)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"failed": [], "warnings": [{"index": 1, **FOREIGN_KEY}]},
+        {"warnings": [{"customer_id": "CUST-002", "updated_at": AT, **FOREIGN_KEY}]},
+        {"failed": None, "Warnings": [{"CUSTOMER_ID": "CUST-002", **FOREIGN_KEY}]},
+        {"result": {"failed": [], "row_warnings": [{"row": {"customer_id": "CUST-002"}, **FOREIGN_KEY}]}},
+        {"warnings": [{"key": {"customer_id": "CUST-002"}, "errors": [FOREIGN_KEY]}], "accepted": 3, "total": 3},
+        {"failed": [{"index": 1, "severity": "warn", **FOREIGN_KEY}]},
+        {"failed": [{"index": 1, "Severity": "WARNING", **FOREIGN_KEY}], "accepted": 3, "failedCount": 0},
+        {"failed": [{"index": 1, "level": "Warn", **FOREIGN_KEY}], "failedCount": 1},
+        {"failed": [{"index": 1, "type": " warning ", **FOREIGN_KEY}], "success": True},
+        {"failed": [{"index": 1, "errors": [{"severity": "warn", **FOREIGN_KEY}]}]},
+        {"failed": [{"index": 1, "severity": "warn", "errors": [FOREIGN_KEY]}]},
+        {"errors": [{"index": 1, "severity": "warn", **FOREIGN_KEY}], "failed": []},
+        {"results": [{"index": 0, "status": "ok"}, {"index": 1, "severity": "warn", **FOREIGN_KEY}]},
+    ],
+)
+@pytest.mark.parametrize("status", [200, 202])
+def test_an_entry_that_only_warns_accepts_its_row_with_the_vendors_words(said: dict, status: int) -> None:
+    assert read_answer(answer(status, said), SENT) == Verdict("taken", warned={1: REMARK})
+
+
+def test_a_warning_of_one_row_beside_the_refusal_of_another() -> None:
+    entries = [{"index": 0, **REFUSAL}, {"index": 1, "severity": "warn", **FOREIGN_KEY}]
+    for said in ({"failed": entries}, {"failed": entries[:1], "warnings": [{**entries[1]}]}):
+        verdict = read_answer(answer(207, said), SENT)
+        assert (verdict.kind, list(verdict.refused), verdict.warned) == ("taken", [0], {1: REMARK})
+
+
+@pytest.mark.parametrize("status", [200, 207])
+def test_of_a_row_that_is_refused_and_warned_of_the_refusal_counts(status: int) -> None:
+    entries = [{"index": 1, "severity": "warn", **FOREIGN_KEY}, {"index": 1, **REFUSAL}]
+    for said in (
+        {"failed": entries},
+        {"failed": entries[::-1]},
+        {"failed": entries[1:], "warnings": entries[:1]},
+        {"failed": [{"index": 1, "errors": [{"severity": "warn", **FOREIGN_KEY}, REFUSAL]}]},
+        {"failed": [{"index": 1, "errors": [{"severity": "warn", **FOREIGN_KEY}, {"severity": "error"}]}]},
+    ):
+        verdict = read_answer(answer(status, said), SENT)
+        assert (verdict.kind, list(verdict.refused), verdict.warned) == ("taken", [1], {})
+
+
+@pytest.mark.parametrize("word", ["severity", "level", "type"])
+@pytest.mark.parametrize("value", ["error", "info", "warned", "warnings", "WARN-ING", "", None, True, 1, ["warn"], {}])
+def test_an_entry_among_the_failed_of_any_other_severity_refuses_its_row(word: str, value: object) -> None:
+    verdict = read_answer(answer(200, {"failed": [{"index": 1, "message": "no", word: value}]}), SENT)
+    assert (verdict.kind, list(verdict.refused), verdict.warned) == ("taken", [1], {})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"failed": [{"index": 1, "severity": "warn", "level": "error"}]},
+        {"failed": [{"index": 1, "severity": "warn", "status": "failed"}]},
+        {"failed": [{"index": 1, "severity": "warn", "accepted": False}]},
+        {"failed": [{"index": 1, "severity": "warn", "errors": [{"severity": "fatal"}]}]},
+        {"warnings": [{"index": 1, "severity": "error"}]},
+        {"warnings": [{"index": 1, "result": "rejected"}]},
+        {"warnings": [{"index": 1, "success": "false"}], "failed": [{"index": 0}]},
+        {"warnings": [{"index": 99, **FOREIGN_KEY}]},
+        {"warnings": [{"customer_id": "SOMEONE-ELSE", **FOREIGN_KEY}]},
+        {"warnings": [{"index": 1, "key": ["CUST-002", "2020-01-01T00:00:00Z"]}]},
+        {"failed": [{"index": 1, "severity": "warn"}], "accepted": 2},
+        {"failed": [{"index": 0}, {"index": 1, "severity": "warn"}], "accepted": 1},
+        {"failed": [{"index": 1, "severity": "warn"}], "success": False},
+        {"failed": [{"index": 1, "severity": "warn"}], "error": "the table is locked"},
+        {"failed": [{"index": 1, "severity": "warn"}, {"message": "another"}]},
+        {"results": [{"severity": "warn", "failed": [{"index": 1, **REFUSAL}]}]},
+        {"warnings": [{"index": 0, "data": {"failed": [{"index": 1, **REFUSAL}]}}], "failed": []},
+        {"failedWarnings": [{"index": 1, **REFUSAL}]},  # whose list is it?
+        {"errors_and_warnings": [{"index": 1, **REFUSAL}]},
+        {"warnings": {"failed": [{"customer_id": "SOMEONE-ELSE"}]}},
+    ],
+)
+def test_what_both_warns_and_refuses_or_warns_of_another_row_accepts_nothing(said: dict) -> None:
+    verdict = read_answer(answer(200, said), SENT)
+    assert (verdict.kind, verdict.refused, verdict.warned, verdict.torn) == ("split", {}, {}, True)
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_refused_request_takes_nothing_whatever_it_warns_of(status: int) -> None:
+    warns = {"index": 1, "severity": "warn", **FOREIGN_KEY}
+    for said in ({"failed": [{"index": 0}, warns]}, {"failed": [{"index": 0}], "warnings": [warns]}):
+        verdict = read_answer(answer(status, said), SENT)
+        assert (verdict.kind, list(verdict.refused), verdict.warned, verdict.torn) == ("again", [0], {}, False)
+    for sent in (SENT, SENT[:1]):  # the status refuses what the entries accept: it cannot be told
+        verdict = read_answer(answer(status, {"failed": [{**warns, "index": 0}]}), sent)
+        assert (verdict.kind, verdict.refused, verdict.torn) == ("split", {}, True)
+    whole = read_answer(answer(status, {"message": "no such solution", "warnings": [warns]}), SENT)
+    assert (whole.kind, whole.torn) == ("split", False)  # a refusal like any other
+
+
+def test_a_207_needs_its_list_of_failed_rows_beside_warnings_too() -> None:
+    warns = {"index": 1, "severity": "warn", **FOREIGN_KEY}
+    assert read_answer(answer(207, {"failed": [warns]}), SENT) == Verdict("taken", warned={1: REMARK})
+    assert read_answer(answer(207, {"failed": [], "warnings": [warns]}), SENT).kind == "taken"
+    assert read_answer(answer(207, {"warnings": [warns]}), SENT).kind == "split"
+
+
+def test_a_warning_that_names_no_row_is_about_each_row_of_its_request() -> None:
+    said = {"warnings": [FOREIGN_KEY, {"index": 0, "message": "long name"}], "failed": [{"index": 2, **REFUSAL}]}
+    verdict = read_answer(answer(200, said), SENT)
+    assert (verdict.kind, list(verdict.refused)) == ("taken", [2])
+    assert verdict.warned == {0: replace(REMARK, message="long name; no such price list"), 1: REMARK}
+    for text in ("the schema is old", ["the schema is old"], [{"message": "the schema is old"}]):
+        warned = read_answer(answer(200, {"warning": text}), SENT).warned
+        assert warned == dict.fromkeys(range(3), Remark(message="the schema is old"))
+    for nothing in ([], [{}], [None], 0, 2, None, "", {"count": 0}):
+        assert read_answer(answer(200, {"warnings": nothing}), SENT) == Verdict("taken")
+
+
+def test_a_warning_about_the_only_row_of_a_request_may_count_from_anything() -> None:
+    said = {"warnings": [{"index": 1, **FOREIGN_KEY}]}
+    assert read_answer(answer(200, said), SENT[:1]) == Verdict("taken", warned={0: REMARK})
+    assert read_answer(answer(200, said), SENT[:1], contract=replace(CURRENT, first_index=1)).warned == {0: REMARK}
+
+
+def test_a_success_that_names_no_row_does_not_look_at_the_rows() -> None:
+    class Unread(BodyKeys):
+        def __getitem__(self, place: object) -> object:
+            raise AssertionError("the body is parsed for nothing")
+
+    for said in ({"failed": []}, {"warnings": [], "requestId": "r-1"}):
+        assert read_answer(answer(200, said), Unread(b"", 3)).kind == "taken"
+
+
+def test_a_warning_without_a_word_is_one_all_the_same() -> None:
+    for said in ({"warnings": [{"index": 1}]}, {"failed": [{"index": 1, "severity": "warn"}]}):
+        assert read_answer(answer(200, said), SENT).warned == {1: Remark(message="no reason given")}
+    assert read_answer(answer(200, {"warnings": ["CUST-002"]}), SENT).warned == {1: Remark(message="CUST-002")}
+
+
+def test_a_column_of_the_tenant_that_is_called_level_is_not_a_severity() -> None:
+    echoed = {"customer_id": "CUST-002", "updated_at": AT, "level": "warn", "message": "no such price list"}
+    assert read_answer(answer(200, {"failed": [echoed]}), SENT).warned == {1: Remark(message="no such price list")}
+    own = CURRENT.with_columns([Column("level")])
+    verdict = read_answer(answer(200, {"failed": [echoed]}), SENT, contract=own)
+    assert (list(verdict.refused), verdict.warned) == ([1], {})

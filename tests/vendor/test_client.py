@@ -98,6 +98,7 @@ def test_a_real_host_gets_its_token_and_not_the_one_of_netrc(tmp_path: Path, mon
     (tmp_path / ".netrc").write_text("default login someone password else\n", encoding="utf-8")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    monkeypatch.setenv("TOOLKIT_TARGET", "acme")
     left: list[requests.PreparedRequest] = []
 
     def at_the_wire(self: object, request: requests.PreparedRequest, **options: object) -> requests.Response:
@@ -247,6 +248,7 @@ def test_a_token_that_an_answer_echoes_is_taken_out_plain_and_escaped(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, spelled: str, status: int
 ) -> None:
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "t0p/s3cret")
+    monkeypatch.setenv("TOOLKIT_TARGET", "acme")
     long = "x" * 290  # a message that is cut would be cut within the token
     said = b'{"failed": [{"index": 0, "message": "%s %s"}]}' % (long.encode(), spelled.encode())
     sandbox.vendor.troubles.append(Reply(status, said))
@@ -275,6 +277,7 @@ def test_a_header_whose_name_suggests_a_secret_is_taken_out_of_answers(
 ) -> None:
     if token:
         monkeypatch.setenv("PEAK_AUTH_TOKEN", token)
+        monkeypatch.setenv("TOOLKIT_TARGET", "acme")
     sandbox.vendor.troubles.append(Reply(401, f"{token}, {echoed}".encode()))
     answer = send(sandbox, extra_headers={"Accept": "text/plain", name: value})
     assert b"[token]" in answer.body.partition(b", ")[2]
@@ -323,6 +326,7 @@ def test_the_sandboxes_own_token_is_a_word_like_any_other(sandbox: Sandbox) -> N
 
 def test_a_proxy_that_is_not_there_got_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    monkeypatch.setenv("TOOLKIT_TARGET", "acme")
     with Sandbox() as gone:
         monkeypatch.setenv("HTTPS_PROXY", gone.url)
     settings = Settings(base_url="https://vendor.example", target="acme", solution="S", prefix="P_", suffix="_S")
@@ -341,6 +345,7 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    monkeypatch.setenv("TOOLKIT_TARGET", "acme")
     return Settings(base_url="https://vendor.example", target="acme", solution="S", prefix="P_", suffix="_S")
 
 
@@ -404,18 +409,46 @@ def test_a_token_of_unusual_characters_is_taken_out_in_each_form(form: str) -> N
     assert not re.search(rb"k7|tail|Vnl|J4J3l|ieCd5", text, re.IGNORECASE)  # of its base64 too
 
 
-def test_a_text_that_was_cut_ends_before_a_part_of_the_token() -> None:
-    redact = Redaction(SecretStr("the-right-one"))
-    whole = b'{"message": "' + b"x" * 200 + b' no such token: the-right-one"}'
-    for n in range(len(whole)):
-        cut = redact(whole[:n], cut=True)
-        assert whole.startswith(cut)
-        assert b"the-" not in cut
-    assert Redaction()(whole, cut=True) == whole
+def test_the_beginning_of_a_token_is_taken_out_from_eight_characters_on() -> None:
+    token = "pat-7f3a91c2-of-acme"
+    redact = Redaction(SecretStr(token))
+    for n in range(8, len(token) + 1):
+        for tail in ("", "...", "…", "*****"):
+            said = json.loads(redact(json.dumps({"message": f"no such token: {token[:n]}{tail}"}).encode()))["message"]
+            assert said.rstrip("*.…") == "no such token: [token]"
+    quoted = json.dumps({"message": f'no such token "{token[:12]}"'}).encode()
+    assert json.loads(redact(quoted))["message"] == 'no such token "[token]"'
+    shortened = b64encode(token.encode())[:12]
+    assert shortened not in redact(b"Basic " + shortened + b"...")
+    cut = f'{{"message": "no such token: {token[:9]}'.encode()  # the answer ends within the token
+    assert redact(cut) == b'{"message": "no such token: [token]'
+    assert redact(b'"pat-7f3 is no token"') == b'"pat-7f3 is no token"'
+
+
+def test_a_token_that_begins_like_a_column_leaves_the_column_alone() -> None:
+    redact = Redaction(SecretStr("customer_token_4711"))
+    answer = b'{"customer_id": "C1", "message": "customer_name is missing; sent customer_token_4711"}'
+    assert redact(answer) == b'{"customer_id": "C1", "message": "customer_name is missing; sent [token]"}'
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9", "http://127.0.0.2:9", "http://localhost:9", "http://[::1]:9"]
+)
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_no_request_to_this_machine_goes_through_a_proxy(
+    address: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Faulty() as proxy:
+        monkeypatch.setenv(variable, proxy.url)
+        monkeypatch.setenv("NO_PROXY", "elsewhere.example")
+        with Client(Settings(base_url=address)) as client:
+            assert client.ask("/").status is None  # nobody listens there; the proxy would have answered
+        assert not proxy.bodies
 
 
 def test_a_client_is_neither_pickled_nor_copied_nor_shown_with_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    monkeypatch.setenv("TOOLKIT_TARGET", "acme")
     with Client(Settings(base_url="http://127.0.0.1:9")) as client:
         for keep in (pickle.dumps, copy.copy, copy.deepcopy):
             with pytest.raises(TypeError, match="cannot be pickled"):
@@ -435,6 +468,7 @@ def test_an_interrupt_ends_the_wait_for_a_silent_host_and_shows_no_frame_with_th
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    monkeypatch.setenv("TOOLKIT_TARGET", "acme")
 
     def interrupt() -> None:
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
@@ -455,6 +489,7 @@ def test_headers_that_cannot_be_parsed_are_not_logged_and_a_wait_that_is_the_tok
 ) -> None:
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
+    monkeypatch.setenv("TOOLKIT_TARGET", "acme")
     logger = logging.getLogger("urllib3.connection")
     before = list(logger.filters)
     says = b"HTTP/1.1 429 X\r\nRetry-After: the-right-one\r\nContent-Length: 0\r\nno colon: the-right-one\r\n\r\n"

@@ -315,3 +315,48 @@ def test_an_assumption_has_only_its_own_values() -> None:
         Assumptions(partial_status=418)
     with pytest.raises(SandboxError, match="error_body is one of json, text, html, empty, not 'xml'"):
         Assumptions(error_body="xml")
+
+
+WARNING = {"code": "DI_E_00031", "category": "foreign_key",
+           "message": "customer_price_list_id is not among the known price lists"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("none", {"failed": []}),
+        ("list", {"failed": [], "warnings": [{"index": 1, **WARNING}]}),
+        ("failed", {"failed": [{"index": 1, **WARNING, "severity": "warn"}]}),
+    ],
+)
+def test_a_row_that_names_an_unknown_price_list_is_taken_with_a_warning(wall: Wall, where: Any, said: dict) -> None:
+    with Sandbox(clock=wall, assumptions=Assumptions(warnings=where, request_id=False)) as sandbox:
+        sandbox.vendor.price_lists = frozenset({"PL-ENT-001"})
+        unknown = {**ROW, "customer_id": "CUST-002", "customer_price_list_id": "PL-?"}
+        none = {**ROW, "customer_id": "CUST-003", "customer_price_list_id": None}
+        answer = post(sandbox, request(ROW, unknown, none))
+        assert (answer.status_code, answer.json()) == (200, said)
+        assert sandbox.table()["customer_id"].tolist() == ["CUST-001", "CUST-002", "CUST-003"]
+
+
+@pytest.mark.parametrize("where", ["list", "failed"])
+def test_a_row_that_is_refused_is_not_warned_of(wall: Wall, where: Any) -> None:
+    with Sandbox(clock=wall, assumptions=Assumptions(warnings=where)) as sandbox:
+        said = post(sandbox, request({**ROW, "source": "ERP"}, {**ROW, "customer_id": "CUST-002"})).json()
+        entries = [*said["failed"], *said.get("warnings", [])]
+        assert [(e["index"], e["code"]) for e in entries] == [(0, "DI_E_00004"), (1, "DI_E_00031")]
+        assert sandbox.table()["customer_id"].tolist() == ["CUST-002"]
+
+
+def test_the_schema_call_gives_the_validations_of_each_column(sandbox: Sandbox) -> None:
+    checks = [{"type": "required"}, {"type": "nonNull"}]
+    body = {"solutionName": "QP_OOTB", "columnName": "REGION", "dataType": "string", "validations": checks}
+    post(sandbox, body, "/api/v2/schema/QP_CUSTOMER_OOTB/add-attribute")
+    defaulted = {"solutionName": "QP_OOTB", "columnName": "STAFF", "dataType": "integer", "defaultValue": 0}
+    post(sandbox, defaulted, "/api/v2/schema/QP_CUSTOMER_OOTB/add-attribute")
+    answer = requests.get(sandbox.url + "/api/v2/schema?solutionName=QP_OOTB", headers=HEADERS, timeout=10)
+    columns = {c["columnName"]: c for c in answer.json()["tables"][0]["columns"]}
+    assert columns["customer_id"]["validations"] == columns["updated_at"]["validations"] == [{"type": "required"}]
+    assert columns["source"] == {"columnName": "source", "dataType": "string", "validations": [{"type": "optional"}]}
+    assert columns["REGION"] == {"columnName": "REGION", "dataType": "string", "validations": checks}
+    assert columns["STAFF"]["defaultValue"] == 0

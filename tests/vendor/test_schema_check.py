@@ -103,6 +103,7 @@ def test_a_call_that_is_refused_or_absent_is_said_without_the_page_or_the_token(
     trouble: Reply, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "t0k3n-0f-4-t3st")
+    monkeypatch.setenv("TOOLKIT_TARGET", "acme")
     with Sandbox(token="t0k3n-0f-4-t3st") as sandbox:
         sandbox.vendor.troubles.append(trouble)
         check = check_schema(settings=Settings(base_url=sandbox.url))
@@ -122,7 +123,51 @@ def test_a_call_that_is_refused_or_absent_is_said_without_the_page_or_the_token(
     ],
 )  # fmt: skip
 def test_columns_are_read_by_their_words_in_any_shape(body: Any) -> None:
-    assert read_columns(json.dumps(body).encode(), "QP_CUSTOMER_OOTB") == {"region": "string"}
+    assert read_columns(json.dumps(body).encode(), "QP_CUSTOMER_OOTB") == {"region": ("string", False)}
+
+
+@pytest.mark.parametrize(
+    ("column", "required"),
+    [
+        ({"validations": [{"type": "required"}]}, True),
+        ({"validations": [{"type": "required"}, {"type": "nonNull"}, {"type": "maxLength", "value": 3}]}, True),
+        ({"Validations": [{"Type": "REQUIRED"}]}, True),
+        ({"validations": ["required"]}, True),
+        ({"validations": {"required": True}}, True),
+        ({"validations": [{"type": "nonNull"}]}, True),  # it goes with required only
+        ({"required": True}, True),
+        ({"isRequired": "TRUE"}, True),
+        ({"validations": [{"type": "required"}], "defaultValue": "EU"}, False),  # the default fills it
+        ({"validations": [{"type": "required"}, {"type": "nonNull"}], "default": 0}, False),
+        ({"validations": [{"type": "required"}], "defaultValue": None}, True),
+        ({"validations": [{"type": "optional"}]}, False),
+        ({"validations": [{"type": "required", "value": False}]}, False),
+        ({"validations": {"required": False}}, False),
+        ({"validations": [{"type": "maxLength", "value": 3}]}, False),
+        ({"validations": "none", "required": None}, False),
+        ({"nullable": False}, False),  # no word of the documentation: a column that the vendor itself fills may be so
+        ({}, False),
+    ],
+)
+def test_a_column_is_required_if_its_validations_say_so_and_no_default_fills_it(column: dict, required: bool) -> None:
+    table = {"tableName": "QP_CUSTOMER_OOTB", "columns": [{"columnName": "REGION", "dataType": "string", **column}]}
+    assert read_columns(json.dumps([table]).encode(), "QP_CUSTOMER_OOTB") == {"region": ("string", required)}
+
+
+def test_a_required_column_that_is_sent_is_not_held_whatever_its_case(sandbox: Sandbox) -> None:
+    add_attribute(CustomAttribute("region", required=True, non_null=True), settings=at(sandbox))
+    add_attribute(CustomAttribute("zone", required=True, default="N"), settings=at(sandbox))
+    add_attribute(CustomAttribute("staff", "integer"), settings=at(sandbox))
+    check = check_schema(settings=at(sandbox))
+    assert dict(check.differing[["column", "verdict"]].to_numpy().tolist()) == {
+        "region": "required",
+        "zone": "only theirs",  # its default fills it
+        "staff": "only theirs",
+    }
+    assert check.required == ["region"]
+    assert "1 required" in check.body()
+    listed = Settings(base_url=sandbox.url, contract=sandbox.vendor.contract, attributes=(CustomAttribute("region"),))
+    assert check_schema(settings=listed).required == []
 
 
 @pytest.mark.parametrize(
@@ -181,7 +226,7 @@ _JSON = st.recursive(
 @given(st.binary(max_size=60) | _JSON.map(lambda v: json.dumps(v).encode()))
 def test_no_answer_makes_the_reader_fail(body: bytes) -> None:
     found = read_columns(body, "QP_CUSTOMER_OOTB")
-    assert found is None or all(isinstance(v, str) and k == k.casefold() for k, v in found.items())
+    assert found is None or all(isinstance(v.kind, str) and k == k.casefold() for k, v in found.items())
 
 
 def test_each_contract_spells_the_call_as_its_pages_do() -> None:

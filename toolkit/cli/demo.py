@@ -37,8 +37,7 @@ def sandbox(*, port: int = 8765, data: Path | None = None) -> int:
     folder = data or settings.folder("sandbox")
     with tk.Sandbox(folder, port=port, contract=settings.contract) as server:
         print(f"Sandbox at {server.url}, contract {settings.contract}, data in {folder}", flush=True)
-        token = "the one in PEAK_AUTH_TOKEN" if "PEAK_AUTH_TOKEN" in os.environ else "sandbox"
-        print(f"Token: {token}. To work against it: TOOLKIT_BASE_URL={server.url}", flush=True)
+        print(f"Token: sandbox. To work against it: TOOLKIT_BASE_URL={server.url}", flush=True)
         threading.Event().wait()
     return OK
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import toolkit as tk
 from toolkit.cli.app import say
-from toolkit.cli.terminal import AS_IT_IS, Json, Source, compared, read, require_free, say_label, show, validated
+from toolkit.cli.terminal import AS_IT_IS, Json, Source, compared, read, require_free, say_label, show, validated, warn
 from toolkit.quality import RULES, called_for
 
 
@@ -23,6 +23,7 @@ def suggest(
         Replace a mapping that exists.
     """
     proposed = tk.suggest_mapping(file, mapping=source.mapping)
+    warn(proposed.warnings)
     if to:
         written = proposed.to_toml(to, corrections=called_for(proposed.sample), overwrite=overwrite)
         say(f"  written to {written}")
@@ -70,6 +71,7 @@ def scan(
     require_free(good, bad)
     say_label()
     found = tk.validate(file, mapping=mapping, rules=RULES if warnings else (), good=good, bad=bad)
+    warn(found.reading_warnings)
     for path in filter(None, (good, bad)):
         say(f"  written to {path}")
     if mapping and (skipped := tk.Mapping.load(mapping).corrections):

@@ -71,7 +71,7 @@ def resume(*, json: Json = False) -> int:
     """Continue a push that stopped."""
     say_label()
     if not tk.status().open_push:
-        counts = dict.fromkeys(("rows", *FATES, "quarantined", "left_out", "batches", "attempts"), 0)
+        counts = dict.fromkeys(("rows", *FATES, "warned", "quarantined", "left_out", "batches", "attempts"), 0)
         return show_values({"plan": None, **counts}, json, "No push is open: there is nothing to resume.")
     result = tk.resume()
     return show(result, json, findings=not result.ok or result.n_quarantined)

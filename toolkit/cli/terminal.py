@@ -20,6 +20,7 @@ from toolkit.display import Result, plural, visible
 from toolkit.errors import InputError
 from toolkit.ledger import WAYS_IN
 from toolkit.model import ID
+from toolkit.pushing import require_columns
 from toolkit.quality import PATCH, counted, example_lines
 from toolkit.sending import FATES
 
@@ -110,9 +111,17 @@ def require_free(*paths: Path | None) -> None:
 
 
 def read(file: Path, source: Source) -> results.Delivery:
-    """Read the file as `source` says."""
+    """Read the file as `source` says, and print what is probably wrong with how it was read."""
     constants = pairs(source.set, "--set takes column=value, such as source=customer, and one of them has no '='.")
-    return tk.read_customers(file, mapping=source.mapping, constants=constants)
+    delivery = tk.read_customers(file, mapping=source.mapping, constants=constants)
+    warn(delivery.warnings)
+    return delivery
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Print warnings, the further lines of each indented."""
+    for text in warnings:
+        say(f"  warning: {text}".replace("\n", "\n    "))
 
 
 def validated(file: Path, source: Source) -> results.ValidationReport:
@@ -144,6 +153,8 @@ def send(planned: results.PushPlan, sending: Sending) -> results.PushReport:
     ------
     InputError
         If there is no terminal to ask at, or the answer is not yes.
+    PlanError
+        If the vendor's table requires a column that is not sent.
     """
     if planned.n_rows and all(guard.allowed for guard in planned.guards):
         _confirm(planned.n_rows, yes=sending.yes)
@@ -155,7 +166,9 @@ def _confirm(n_rows: int, *, yes: bool) -> None:
         raise InputError(
             "The push needs a confirmation, and there is no terminal to ask at: give --yes to send without one."
         )
-    for line in tk.check_schema().lines:
+    check = tk.check_schema()
+    require_columns(check)
+    for line in check.lines:
         say(f"  {line}")
     if not yes:
         print(f"Send {plural(n_rows, 'row')} to {current().label}? [y/N] ", end="", file=sys.stderr, flush=True)
@@ -255,6 +268,8 @@ def _(result: results.PushReport) -> list[str]:
             f"  To fix them: 'toolkit report {result.push} --excel refused.xlsx', and when the data owner has "
             f"corrected it 'toolkit repush {result.push} --patch refused.xlsx'."
         )
+    form = "accepted with a warning: source_row {source_row}, {id}: {code} {category} {message}"
+    lines += _lines(result.warned, form, "rows accepted with a warning")
     lines += _lines(result.unknown, "unknown, sent without an answer: source_row {source_row}, {id}", "unknown rows")
     lines += _lines(result.overtaken, "{message}: source_row {source_row}, {id}", "rows left out")
     return lines + [f"  {way}" for way in result.waits]

@@ -1,19 +1,20 @@
 """The token: looked up on each call, checked, never stored; and which hosts may receive it.
 
-Nothing here stores a token. What is stored, per user, is that a host named by a ``toolkit.toml`` was confirmed: such
-a file may have come with somebody's project, and must not direct a token to its host without a question.
+Nothing here stores a token. What is stored, per user, is that what a ``toolkit.toml`` decides was confirmed: such a
+file may have come with somebody's project, and must not direct a token or rows anywhere without a question.
 """
 
 from __future__ import annotations
 
 import getpass
+import hashlib
 import ipaddress
 import json
 import os
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -106,7 +107,7 @@ def variable_set(variables: Sequence[str]) -> str | None:
     return next((name for name in variables if name in os.environ), None)
 
 
-def find_token(host: str, variables: Sequence[str], *, fallback: SecretStr | None = None) -> SecretStr:
+def find_token(host: str, variables: Sequence[str]) -> SecretStr:
     """Return the token for `host`: from the environment, else the keyring, else asked for without echo.
 
     Parameters
@@ -115,15 +116,13 @@ def find_token(host: str, variables: Sequence[str], *, fallback: SecretStr | Non
         The host that the token is for; the keyring has one token for each.
     variables
         The environment variables to look in, in this order; any but the first one with a warning.
-    fallback
-        What to use if the environment has none, without a look into the keyring and without a question.
 
     Raises
     ------
     SettingsError
         There is no token and no way to ask for it, or it cannot be used.
     """
-    found = _from_environment(variables) or fallback or _from_keyring(host)
+    found = _from_environment(variables) or _from_keyring(host)
     if found is not None:
         return found
     try:
@@ -139,11 +138,13 @@ def find_token(host: str, variables: Sequence[str], *, fallback: SecretStr | Non
     )
 
 
-def confirm_host(file: Path, host: str, *, otherwise: str) -> None:
-    """Ask once per user whether rows and token may go to a host that `file` names, and store a yes.
+def confirm_file(file: Path, says: Mapping[str, str], *, otherwise: str) -> None:
+    """Ask once per user whether rows and token may go where `file` sends them, and store a yes.
 
     Parameters
     ----------
+    says
+        What the file decides, by its name in the question. The answer holds for exactly this: any change asks again.
     otherwise
         What to do where there is no way to ask, for the messages.
 
@@ -152,26 +153,27 @@ def confirm_host(file: Path, host: str, *, otherwise: str) -> None:
     SettingsError
         The answer was not yes, there is no way to ask, or the answer cannot be stored.
     """
-    memory = user_config_path(SERVICE) / "confirmed_hosts.jsonl"
-    entry = json.dumps([str(file), host])
+    memory = user_config_path(SERVICE) / "confirmed_files.jsonl"
+    digest = hashlib.sha256(json.dumps(dict(says), sort_keys=True).encode()).hexdigest()
+    entry, shown = json.dumps([str(file), digest]), ", ".join(f"{name} {value}" for name, value in says.items())
     try:
         if memory.is_file() and entry in memory.read_text(encoding="utf-8").splitlines():
             return
-        answer = _answer(f"{file} names the host {host}. May your token and customers' rows go there? [y/N] ")
+        answer = _answer(f"{file} decides: {shown}. May your token and customers' rows go there? [y/N] ")
         if answer is None:
             raise SettingsError(
-                f"{file} names the host {host}, which you have not confirmed, and there is no terminal to ask at: "
+                f"{file} decides: {shown}. You have not confirmed this, and there is no terminal to ask at: "
                 f"{otherwise}."
             )
         if answer.strip().casefold() not in {"y", "yes"}:
-            raise SettingsError(f"The host {host}, named by {file}, was not confirmed: nothing was sent.")
+            raise SettingsError(f"What {file} decides was not confirmed: nothing was sent.")
         memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with os.fdopen(os.open(memory, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as lines:
             lines.write(entry + "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"{memory}, where confirmed hosts are stored, cannot be used ({type(error).__name__}): repair or remove "
-            f"it, or {otherwise}."
+            f"{memory}, where confirmed files are stored, cannot be used ({type(error).__name__}): repair or remove "
+            f"it, then {otherwise}."
         ) from error
 
 

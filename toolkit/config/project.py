@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,22 +22,31 @@ def project_root() -> Path:
     """Return the folder that relative paths start from, the same in a notebook as in a shell.
 
     That is this package's checkout; for an installed package the nearest folder, from the working folder
-    upwards, that has a ``toolkit.toml``; else the working folder.
+    upwards, that has a ``toolkit.toml``; else the working folder. A folder above that belongs to somebody else is
+    no project of this user.
     """
     checkout = PACKAGE.parent / "pyproject.toml"
     # Some packages leave a pyproject.toml in site-packages: it must be this project's own.
     if checkout.is_file() and "customer-toolkit" in checkout.read_text(encoding="utf-8"):
         return checkout.parent
     here = Path.cwd()
-    return next((f for f in (here, *here.parents) if (f / FILE_NAME).is_file()), here)
+    return next((f for f in (here, *filter(_is_own, here.parents)) if (f / FILE_NAME).is_file()), here)
 
 
-def find_file(root: Path) -> Path | None:
-    """Find the nearest ``toolkit.toml``: working folder, its parents up to the root, the root."""
-    here = Path.cwd()
-    above = [here, *here.parents]
-    folders = above[: above.index(root) + 1] if root in above else [here, root]
-    return next((f / FILE_NAME for f in folders if (f / FILE_NAME).is_file()), None)
+def find_file() -> Path | None:
+    """Return the ``toolkit.toml`` in the project's root, if there is one."""
+    file = project_root() / FILE_NAME
+    return file if file.is_file() else None
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file or folder belongs to this user, or to the administrator, and nobody else may write to it."""
+    if os.name == "nt":  # no owner and no mode that would say so
+        return True
+    found = path.stat()
+    # Many systems give each user a group of their own, with the user's number.
+    others = 0o002 if found.st_gid == found.st_uid else 0o022
+    return found.st_uid in (os.geteuid(), 0) and (path.is_dir() or not found.st_mode & others)
 
 
 def read_targets(file: Path | None, known: Iterable[str]) -> tuple[Values, dict[str, Values]]:
@@ -52,8 +62,14 @@ def read_targets(file: Path | None, known: Iterable[str]) -> tuple[Values, dict[
     Raises
     ------
     SettingsError
-        If the file is not TOML, or contains something that is not a setting.
+        If the file is not TOML, contains something that is not a setting, or belongs to another user or can be
+        written by one: whoever writes it decides where rows and token go.
     """
+    if file and not _is_own(file):
+        raise SettingsError(
+            f"{file} belongs to another user, or another user may write to it, so it is not used: copy it and keep the "
+            f"copy for yourself (chmod go-w {FILE_NAME})."
+        )
     try:
         default = tomllib.loads(file.read_bytes().decode("utf-8-sig")) if file else {}  # Windows editors write a BOM
     except (OSError, ValueError) as error:

@@ -7,6 +7,8 @@ fields below; in the environment they are upper-case after ``TOOLKIT_``. The tok
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import warnings
@@ -19,7 +21,7 @@ from pydantic import AfterValidator, PrivateAttr, SecretStr, ValidationError, mo
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UndecodableError
 
-from toolkit.config.credentials import checked_address, confirm_host, find_token, is_loopback, variable_set
+from toolkit.config.credentials import checked_address, confirm_file, find_token, is_loopback, variable_set
 from toolkit.config.project import Values, absolute, find_file, is_token, project_root, read_targets, refuse_unknown
 from toolkit.display import Result, heading, table
 from toolkit.errors import SettingsError, did_you_mean, wrong_kind
@@ -30,6 +32,16 @@ SANDBOX = "sandbox"
 """The target of the sandbox, and the token that it accepts."""
 
 _SANDBOX_NAMES = {"solution": "QP_OOTB", "prefix": "QP_", "suffix": "_OOTB"}
+_DECIDES = {
+    "base_url": "the host",
+    "path_style": "the path",
+    "prefix": "the prefix",
+    "suffix": "the suffix",
+    "solution": "the solution",
+    "home": "the home",
+    "ledger": "the ledger",
+}
+"""What moves rows, token or records when a ``toolkit.toml`` gives it, and its name in the question."""
 _OWN_HEADERS = {"authorization", "content-type", "content-length", "host"}
 
 
@@ -124,7 +136,7 @@ class Settings(Result, BaseSettings):
     def __init__(self, **given: Any) -> None:
         refuse_unknown(given, type(self).model_fields, where="Settings(…)")
         root = project_root()
-        file = find_file(root)
+        file = find_file()
         environment = _from_environment()
         layers = _from_file(file, environment, given) | {"environment": environment, "argument": given}
         origin = {name: layer for layer, values in layers.items() for name in values}
@@ -213,31 +225,33 @@ class Settings(Result, BaseSettings):
         return self.documented.url(base, style=self.path_style, prefix=self.prefix, suffix=self.suffix)
 
     def confirm(self) -> None:
-        """Ask once per user whether a real host that a ``toolkit.toml`` names may be used; see `confirm_host`."""
-        where = self._origin.get("base_url", "")
-        if self._file and not self.local and where.startswith(str(self._file)):
-            otherwise = f"set {PREFIX}BASE_URL in the environment"
-            if where != str(self._file):  # a named target: the environment cannot set its host
-                otherwise = f"run 'toolkit --target {self.target} schema' once at a terminal"
-            confirm_host(self._file, self.host, otherwise=otherwise)
+        """Ask once per user whether what the ``toolkit.toml`` decides may be used; see `confirm_file`."""
+        mine = {name for name, where in self._origin.items() if self._file and where.startswith(str(self._file))}
+        if self.embedded or not mine & {*_DECIDES, "extra_headers"}:
+            return
+        says = {word: str(getattr(self, name)) for name, word in _DECIDES.items() if name in mine}
+        if "extra_headers" in mine:
+            digest = hashlib.sha256(json.dumps(self.extra_headers, sort_keys=True).encode()).hexdigest()
+            says["headers"] = f"{' '.join(self.extra_headers)} ({digest[:16]})"  # their values may be secret
+        named = f" --target {self.target}" if self.target != SANDBOX else ""
+        confirm_file(self._file or Path(), says, otherwise=f"run 'toolkit{named} schema' once at a terminal")
 
     def token(self) -> SecretStr:
         """Return the token for this host; each call looks for it, and nothing stores it.
 
-        The embedded sandbox has its own, and the analyst's is not read. Otherwise it comes from the environment;
-        else, on loopback, it is the sandbox's own; elsewhere it comes from the keyring (service
-        ``customer-toolkit``, user the host), else from a prompt. A host from a ``toolkit.toml`` is confirmed first.
+        The sandbox has its own, and the analyst's is not read. Any other host gets the token of the environment, else
+        that of the keyring (service ``customer-toolkit``, user the host), else the answer to a prompt. What a
+        ``toolkit.toml`` decides is confirmed first.
 
         Raises
         ------
         SettingsError
-            The host is not confirmed, or there is no token that can be used.
+            The file is not confirmed, or there is no token that can be used.
         """
-        if self.embedded:
-            return SecretStr(SANDBOX)
         self.confirm()
-        fallback = SecretStr(SANDBOX) if self.local else None
-        return find_token(self.host, self.documented.token_variables, fallback=fallback)
+        if self.local and _of_sandbox(self.target):
+            return SecretStr(SANDBOX)
+        return find_token(self.host, self.documented.token_variables)
 
     def folder(self, *names: str) -> Path:
         """Return `home`, or a folder inside it; created if missing, for this user only (0700)."""
@@ -290,10 +304,10 @@ class Settings(Result, BaseSettings):
         return repr(self)
 
     def _token_source(self) -> str:
-        name = None if self.embedded else variable_set(self.documented.token_variables)
-        if name:
-            return f"set in {name}"
-        return "the sandbox's own" if self.local else "not in the environment: keyring or prompt"
+        if self.local and _of_sandbox(self.target):
+            return "the sandbox's own"
+        name = variable_set(self.documented.token_variables)
+        return f"set in {name}" if name else "not in the environment: keyring or prompt"
 
 
 def _of_sandbox(target: str) -> bool:
@@ -404,7 +418,7 @@ toolkit.toml defines a new one as [targets.NAME].
     """
     global _current
     if isinstance(target, str):
-        default, named = read_targets(find_file(project_root()), Settings.model_fields)
+        default, named = read_targets(find_file(), Settings.model_fields)
         known: list[str] = [_from_environment().get("target") or default.get("target", SANDBOX), *named]
         if target not in known:
             raise unknown_target(target, known)

@@ -7,6 +7,7 @@ from toolkit.display.components import (
     Markup,
     Result,
     Tone,
+    alerts,
     badge,
     badges,
     bar,

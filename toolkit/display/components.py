@@ -150,6 +150,12 @@ def paragraph(*parts: object, soft: bool = False) -> Markup:
     return Markup(f"<p{' class=soft' if soft else ''}>{text}</p>")
 
 
+def alerts(texts: Iterable[str]) -> Markup:
+    """Render warnings, line by line."""
+    parts = ((badge("warning", tone="warn"), *text.splitlines()) for text in texts)
+    return Markup("".join(paragraph(label, first) + "".join(map(paragraph, rest)) for label, first, *rest in parts))
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, more: int = 0) -> Markup:
     """Render rows as a table; `more` is the number of rows that are not shown."""
     rows = list(rows)

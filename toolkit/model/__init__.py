@@ -40,4 +40,5 @@ from toolkit.model.schema import (
     schema_for,
     too_large,
 )
+from toolkit.model.texts import as_text, cell_text, has_text, is_short
 from toolkit.model.times import parse_times, utc_times

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 import pandas as pd
 
-from toolkit.display import Result, badges, frame_table, heading, paragraph, plural
+from toolkit.display import Result, alerts, badges, frame_table, heading, paragraph, plural
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID
 
@@ -55,6 +55,8 @@ class Delivery(Result):
         The named corrections that the mapping chose, with their options.
     notes
         What was detected or decided while reading, for people.
+    warnings
+        What is probably wrong with how the source was read: a first line that says what to do, then examples.
     datetime, timezone
         How the source writes ``updated_at``, according to the mapping.
     parts
@@ -72,6 +74,7 @@ class Delivery(Result):
     n_quarantined: int = 0
     corrections: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     datetime: str | None = None
     timezone: str | None = None
     parts: tuple[tuple[str, int], ...] = ()
@@ -112,6 +115,7 @@ class Delivery(Result):
         parts = [
             heading(self.source, level=3),
             badges([(self.n_rows, ("row", "rows"), "good"), (self.n_broken, ("broken line", "broken lines"), "bad")]),
+            alerts(self.warnings),
             paragraph(" · ".join((f"{self.kind} delivery", *self.notes)), soft=True),
             frame_table(self.frame, index="source_row", limit=8),
         ]
@@ -133,6 +137,7 @@ class Delivery(Result):
             "broken": self.n_broken,
             "given": list(self.given),
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
         }
 
 
@@ -178,7 +183,8 @@ def as_delivery(data: Customers, *, columns: tuple[str, ...] = CUSTOMER.names) -
     delivery = getattr(data, "delivery", None)
     if not isinstance(delivery, Delivery):
         calls = {"snapshot": "Ledger.of().snapshot().frame", "versions": "snapshot.frame"}
-        call = next((call for name, call in calls.items() if hasattr(data, name)), "read_customers(path)")
+        usual = "pd.DataFrame(rows)" if isinstance(data, list | dict) else "read_customers(path)"
+        call = next((call for name, call in calls.items() if hasattr(data, name)), usual)
         raise wrong_kind(data, "a customer frame", call)
     require_key(delivery.frame)
     return delivery

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from toolkit.engine import to_frame
 from toolkit.model.contract import TIME, Column, Kind, Resource, kind_of
+from toolkit.model.texts import as_text
 from toolkit.model.times import utc_times
 
 _PATTERNS: dict[str, str] = {
@@ -67,8 +68,18 @@ def _documented(cells: pd.Series[Any]) -> tuple[pd.Series[Any], Unread]:
     if cells.name == TIME:
         times = utc_times(cells)
         return times, given & times.isna().to_numpy(dtype=bool)
+    texts, refused = _texts(cells)
     is_text = cells.map(lambda cell: isinstance(cell, str)).to_numpy(dtype=bool)
-    return cells.map(str, na_action="ignore").astype("str"), given & ~is_text
+    return texts, given & ~(is_text & ~refused)
+
+
+def _texts(cells: pd.Series[Any]) -> tuple[pd.Series[Any], Unread]:
+    """Return cells as text, null where they are; what has no text is shown as Python writes it, and is unread."""
+    found, refused = as_text(cells)
+    texts = pd.Series(found, cells.index, dtype="str").where(cells.notna())
+    if refused.any():
+        texts[refused] = cells.astype(object)[refused].map(ascii)
+    return texts, refused
 
 
 def cast_column(cells: pd.Series[Any], column: Column) -> tuple[pd.Series[Any], Unread]:
@@ -89,9 +100,9 @@ def cast_column(cells: pd.Series[Any], column: Column) -> tuple[pd.Series[Any], 
         return cells.mask(infinite) if infinite.any() else cells, infinite
     if kind == "datetime" and isinstance(cells.dtype, pd.DatetimeTZDtype):
         return utc_times(cells), none
-    texts = cells.map(_text, na_action="ignore").astype("str")
+    texts, refused = _texts(cells)
     if kind == "string":
-        return texts, none
+        return texts, refused
     read = texts.where(texts.str.fullmatch(_PATTERNS[kind]).fillna(value=False).astype(bool))
     found = _typed(read, kind).astype(dtype)
     return found, (cells.notna() & found.isna()).to_numpy(dtype=bool)
@@ -130,9 +141,3 @@ def _typed(texts: pd.Series[Any], kind: Kind) -> pd.Series[Any]:
         return texts.str.lower().map({"true": True, "false": False})
     moments = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True).dt.as_unit("us")
     return moments if kind == "datetime" else moments.dt.date.astype(object).where(moments.notna(), None)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # pandas makes floats of whole numbers beside nulls
-    return str(value)

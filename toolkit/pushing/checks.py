@@ -17,7 +17,7 @@ from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER, Contract
 from toolkit.pushing.planning import PushPlan
 from toolkit.sending import FATES, Journal, LoadedPush, PushRecord
-from toolkit.vendor import Envelope
+from toolkit.vendor import Envelope, SchemaCheck
 
 
 def require_same_settings(plan: PushPlan, settings: Settings) -> None:
@@ -35,6 +35,23 @@ def require_same_settings(plan: PushPlan, settings: Settings) -> None:
     }
     if found := ", ".join(what for what, differs in differing.items() if differs):
         raise PlanError(f"The plan was made with {found}, but the settings name another: plan again.")
+
+
+def require_columns(check: SchemaCheck, *, begun: str = "") -> None:
+    """Refuse to send rows without a column that the vendor's table requires; `begun` is a push that is resumed.
+
+    Raises
+    ------
+    PlanError
+        If there is such a column. If the columns could not be read, nothing is known against the push.
+    """
+    if check.required:
+        way = f"more was sent: abandon push {begun}, " if begun else "was sent: "
+        raise PlanError(
+            f"{check.table} requires {', '.join(check.required)}, which the toolkit does not send, so the vendor would "
+            f"refuse every row; nothing {way}list it as a custom attribute under [[attributes]] in toolkit.toml, map "
+            "it, and plan again."
+        )
 
 
 def require_version(version: int, planned: int) -> None:

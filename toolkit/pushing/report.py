@@ -53,8 +53,13 @@ def legend() -> Markup:
     return Markup("".join(badge(fate, tone=tone) for fate, tone in _TONES.items()))
 
 
-def verdict(counts: Mapping[str, int], *, dry_run: bool = False) -> str:
+def verdict(counts: Mapping[str, int], *, n_warned: int = 0, dry_run: bool = False) -> str:
     """Say in a sentence what became of all rows, beginning with what needs the analyst.
+
+    Parameters
+    ----------
+    n_warned
+        How many of the accepted rows have a warning.
 
     Examples
     --------
@@ -68,6 +73,7 @@ def verdict(counts: Mapping[str, int], *, dry_run: bool = False) -> str:
         "accepted": "accepted by the vendor's check" if dry_run else "accepted",
     }
     said = [f"{n:,} {'was' if n == 1 else 'were'} {words[fate]}" for fate in words if (n := counts.get(fate, 0))]
+    said += [f"{n_warned:,} of these with a warning"] if n_warned else []
     return f"Of {plural(sum(counts.values()), 'row')}, {', '.join(said)}." if said else "There was nothing to send."
 
 
@@ -93,8 +99,8 @@ class PushReport(Result):
     push, plan
         The name of the push, and the digest of its plan.
     rows
-        The planned rows with their ``fate``, ``code``, ``category`` and ``message``, and the ``column`` that the vendor
-        named, index ``source_row``.
+        The planned rows with their ``fate``, and what the vendor said of a refused row or warned of: ``code``,
+        ``category``, ``message``, and the ``column`` that it named; index ``source_row``.
     n_attempts, n_batches
         Requests made, and batches planned.
     n_left_out, n_quarantined
@@ -155,6 +161,14 @@ class PushReport(Result):
         return self._of("refused").reset_index()[REFUSAL_COLUMNS]
 
     @property
+    def warned(self) -> pd.DataFrame:
+        """The accepted rows with what the vendor warned of; columns as `refused`.
+
+        A warning that named no row is there for each row of its request.
+        """
+        return self._warned.reset_index()[REFUSAL_COLUMNS]
+
+    @property
     def unknown(self) -> pd.DataFrame:
         """The rows that were sent without a readable answer: ``source_row`` and the key."""
         return self._of("unknown").reset_index()[["source_row", *CUSTOMER.key]]
@@ -183,14 +197,15 @@ class PushReport(Result):
     def summary(self) -> str:
         """Say the fates in one line."""
         fates = ", ".join(f"{self.count(f):,} {f}" for f in FATES if self.count(f) or f == "accepted")
+        fates += f" · {len(self._warned):,} with a warning" if len(self._warned) else ""
         return f"{plural(self.n_rows, 'row')}: {fates} · {self.state} · {self.label} · push {self.push}"
 
     def body(self) -> str:
-        """Give the verdict, the refused rows with their cells, what waits, and the time, as an HTML fragment."""
+        """Give the verdict, the refused and the warned rows with their cells, what waits, and the time, as HTML."""
         dry_run = self.state == "dry run"
         parts = [
             heading(f"Push of {self.origin.source}" + (" (dry run: nothing written)" if dry_run else ""), level=3),
-            paragraph(verdict(self.counts, dry_run=dry_run)),
+            paragraph(verdict(self.counts, n_warned=len(self._warned), dry_run=dry_run)),
             *([paragraph(f"Stopped: {self.stopped}")] if self.stopped else []),
             paragraph(fate_bar(self.counts)),
             paragraph(
@@ -201,15 +216,20 @@ class PushReport(Result):
                 soft=True,
             ),
         ]
-        refused = self.refused.assign(cell=self._cells())
+        refused = self._of("refused")
         settled = refused["code"] == SETTLED
-        for some, who in ((refused[~settled], "the vendor"), (refused[settled], "an analyst")):
-            if len(some):
+        for rows, what in (
+            (refused[~settled], "refused by the vendor"),
+            (refused[settled], "refused by an analyst"),
+            (self._warned, "accepted with a warning"),
+        ):
+            if len(rows):
+                some = rows.reset_index().assign(cell=self._cells(rows))
                 why = some.groupby(list(_SAID), sort=False).agg(rows=(TIME, "size"), first_row=("source_row", "first"))
                 counted = why.reset_index().sort_values("rows", ascending=False, kind="stable")
-                parts += [heading(f"Why refused by {who}"), frame_table(counted)]
+                parts += [heading(f"Why {what}"), frame_table(counted)]
                 shown = some[["source_row", *CUSTOMER.key, "column", "cell", "message", "code", "category"]]
-                parts += [heading(f"Refused by {who}"), frame_table(shown)]
+                parts += [heading(what.capitalize()), frame_table(shown)]
         if self.n_refused:
             parts.append(paragraph(HOW_TO_FIX))
         if self.n_unknown:
@@ -263,12 +283,16 @@ class PushReport(Result):
     def _of(self, fate: Fate) -> pd.DataFrame:
         return self.rows[self.rows["fate"] == fate]
 
-    def _cells(self) -> Any:
-        """Return the cells in the columns that the vendor named, one for each refused row."""
-        refused = self._of("refused")
-        cells = pd.Series("", index=refused.index, dtype=object)
-        for column in set(refused["column"]) & set(self.origin.given):
-            cells = cells.mask(refused["column"] == column, refused[column].astype(object))
+    @property
+    def _warned(self) -> pd.DataFrame:
+        accepted = self._of("accepted")
+        return accepted[(accepted[list(_SAID)] != "").any(axis=1) & (accepted["code"] != SETTLED)]
+
+    def _cells(self, rows: pd.DataFrame) -> Any:
+        """Return the cells in the columns that the vendor named, one for each row."""
+        cells = pd.Series("", index=rows.index, dtype=object)
+        for column in set(rows["column"]) & set(self.origin.given):
+            cells = cells.mask(rows["column"] == column, rows[column].astype(object))
         return cells.to_numpy()
 
     def to_frame(self) -> pd.DataFrame:
@@ -276,13 +300,14 @@ class PushReport(Result):
         return self.rows
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the counts, and the keys and reasons of the first 1,000 refused and the first 1,000 unknown rows."""
+        """Give the counts, and the keys and reasons of the first 1,000 refused, unknown and warned rows each."""
         return {
             "plan": self.plan,
             "push": self.push,
             "state": self.state,
             "rows": self.n_rows,
             **self.counts,
+            "warned": len(self._warned),
             "quarantined": self.n_quarantined,
             "left_out": self.n_left_out,
             "batches": self.n_batches,
@@ -290,6 +315,7 @@ class PushReport(Result):
             "allowed": list(self.allowed),
             "unknown_rows": self.unknown.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
             "refusals": self.refused.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
+            "warnings": self.warned.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
         }
 
 

@@ -28,6 +28,7 @@ from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER
 from toolkit.pushing.checks import (
     envelope_of,
+    require_columns,
     require_not_repeated,
     require_resumable,
     require_same_settings,
@@ -58,8 +59,8 @@ def push(
     reason
         Why, for the ledger; instead of the reason that the plan has.
     schema_check
-        Ask for the vendor's columns first, and warn of differences to ours, as `check_schema` does; warn too if the
-        vendor does not answer, and continue.
+        Ask for the vendor's columns first, as `check_schema` does: warn of differences to ours, or if the vendor does
+        not answer; and send nothing if the table requires a column that is not sent.
     progress
         Show a progress bar (in a notebook, or in a terminal).
 
@@ -71,8 +72,9 @@ def push(
         If an earlier push to the target is still open, or another process is pushing; also a push of another analyst
         who shares the ledger.
     PlanError
-        If the plan is for another target, or the ledger has changed since it was made; or if an APPEND would send rows
-        that the ledger has, or whose fate is unknown in an earlier push (settle that push first).
+        If the plan is for another target, or the ledger has changed since it was made; if the vendor's table requires a
+        column that is not sent; or if an APPEND would send rows that the ledger has, or whose fate is unknown in an
+        earlier push (settle that push first).
     GuardError
         If a guard blocks the plan; nothing was sent.
     StoppedError
@@ -97,8 +99,7 @@ def push(
         # Without a token there is no client, and no push is opened.
         with connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:
             if client and schema_check:
-                for line in ask_schema(client, chosen).lines:
-                    warnings.warn(line, SchemaWarning, stacklevel=2)
+                _compare_columns(client, chosen)
             folder = pace_folder(chosen)
             record = journal.open_push(plan.new_push(reason=reason, ledger_version=version))
             begun = journal.load(record.id, rows=plan.rows)
@@ -106,10 +107,17 @@ def push(
             return _send(recorder, begun, client, pace, folder=folder, progress=progress)
 
 
-def resume(*, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True) -> PushReport:
+def resume(
+    *, settings: Settings | None = None, schema_check: bool = True, pace: Pace | None = None, progress: bool = True
+) -> PushReport:
     """Continue the open push: send what is unsent and, under UPSERT, what is unknown.
 
     Rows whose version another push has sent since are left out; the report lists them.
+
+    Parameters
+    ----------
+    schema_check
+        As for `push`.
 
     Raises
     ------
@@ -118,7 +126,7 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
     OpenPushError
         If another process is pushing, or an analyst who shares the ledger began a push after this one.
     PlanError
-        If the push was begun under other settings.
+        If the push was begun under other settings, or without a column that the vendor's table requires now.
     JournalError, LedgerError
         If the journal or the ledger is older than the push.
     StoppedError
@@ -130,6 +138,8 @@ def resume(*, settings: Settings | None = None, pace: Pace | None = None, progre
         recorder = Recorder(journal, ledger)
         require_resumable(journal, begun, ledger, chosen)
         with contextlib.nullcontext() if begun.final.all() else connected(chosen) as client:
+            if client and schema_check:
+                _compare_columns(client, chosen, begun=begun.record.id)
             recorder.resumption(begun.record)  # last: from here only another push can refuse it
             begun = _without_overtaken(journal, begun, ledger)
             return _send(recorder, begun, client, pace, folder=pace_folder(chosen), progress=progress)
@@ -203,6 +213,14 @@ def dry_run(
             stopped = stop
         push = journal.load(push.record.id, rows=push.rows)
         return _reported(report_of(push, state="dry run", stopped=str(stopped or "")), stopped)
+
+
+def _compare_columns(client: Client, settings: Settings, *, begun: str = "") -> None:
+    """Warn of the vendor's columns that differ from ours, and refuse to go on without one that it requires."""
+    check = ask_schema(client, settings)
+    require_columns(check, begun=begun)
+    for line in check.lines:
+        warnings.warn(line, SchemaWarning, stacklevel=3)
 
 
 def _without_overtaken(journal: Journal, push: LoadedPush, ledger: Ledger) -> LoadedPush:

@@ -42,11 +42,13 @@ from toolkit.reading import (
     TEXT,
     Mapping,
     Table,
+    arrow_reader,
     as_mapping,
     choose_columns,
     csv_tables,
     joined_tables,
     kind_of,
+    parquet_fields,
     parquet_tables,
     read_customers,
     stream_tables,
@@ -215,18 +217,14 @@ def _lying(session: Session, files: Sequence[Path], form: Mapping, resource: Res
     queries: list[str | None] = []
     names: dict[str, str] = {}
     n_rows = 0
+    if {kind_of(path) for path in files} != {".parquet"}:
+        return None
     for path in files:
-        try:
-            with pq.ParquetFile(path) as file:
-                schema, metadata = file.schema_arrow, file.metadata
-        except (OSError, pa.ArrowException):
-            return None  # reading it as a stream raises the error that says what is wrong
-        places = choose_columns(schema.names, mapping=form, name=name, resource=resource)
-        fields = {c: schema.field(at) for c, at in places.items()}
+        fields, n = parquet_fields(path, partial(choose_columns, mapping=form, name=name, resource=resource))
         queries.append(_query(path, n_rows + 1, fields, form, resource))
-        n_rows += metadata.num_rows
+        n_rows += n
         names = {column: field.name for column, field in fields.items()}
-    if not queries or None in queries:
+    if None in queries:
         return None
     session.run(f"CREATE TEMP VIEW rows_ AS {' UNION ALL '.join(map(str, queries))}")
     session.register("broken_", pa.schema([("row_", pa.int64()), *_BROKEN]).empty_table())
@@ -270,9 +268,7 @@ def _tables(data: Any, files: Sequence[Path], form: Mapping, resource: Resource,
     """Yield the source's wanted columns as text, some 100,000 rows at a time: small parts each have their cost."""
     choose = partial(choose_columns, mapping=form, name=name, resource=resource)
     if not files:
-        # A DuckDB relation's own reader asks for rows as they are needed; its stream would hold all of them.
-        reader = data.to_arrow_reader(CHUNK) if hasattr(data, "to_arrow_reader") else data
-        parts = stream_tables(pa.RecordBatchReader.from_stream(reader), choose, name)
+        parts = stream_tables(arrow_reader(data), choose, name)
     elif kind_of(files[0]) == ".parquet":
         parts = parquet_tables(files, choose)
     else:

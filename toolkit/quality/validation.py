@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings, current
-from toolkit.display import Markup, Result, badges, details, frame_table, heading, paragraph, plural
+from toolkit.display import Markup, Result, alerts, badges, details, frame_table, heading, paragraph, plural
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import InputError, wrong_kind
 from toolkit.files import replacing
@@ -112,6 +112,11 @@ class ValidationReport(Result):
         return self.delivery.frame
 
     @property
+    def reading_warnings(self) -> tuple[str, ...]:
+        """What is probably wrong with how the source was read, as `Delivery.warnings`."""
+        return self._delivery.warnings
+
+    @property
     def n_good(self) -> int:
         """Rows without a failure."""
         return self.n_rows - self.n_quarantined
@@ -170,6 +175,7 @@ class ValidationReport(Result):
         parts: list[str] = [
             heading(f"Validation of {self._delivery.source}", level=3),
             paragraph(self.verdict),
+            alerts(self.reading_warnings),
             badges(
                 [
                     (self.n_good, "good", "good"),
@@ -211,6 +217,7 @@ class ValidationReport(Result):
         """Return the counts."""
         return {
             "source": self._delivery.source,
+            "reading_warnings": list(self.reading_warnings),
             "contract": self.contract,
             "rows": self.n_rows,
             "good": self.n_good,

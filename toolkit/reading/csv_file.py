@@ -1,7 +1,7 @@
 """Delimited text to a table of text: broken records set aside, every record numbered, bounded memory.
 
 A record is what a spreadsheet shows as a row: a quoted cell may run over several lines. Blank lines, and records
-whose cells are all empty, are counted and skipped.
+whose cells are all empty, are counted and skipped. In a file whose lines end in LF or CRLF, a lone CR is text.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import re
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -36,6 +37,7 @@ MAX_CELL = 10_000_000
 """The most characters in one cell; a quote that is not closed by then counts as a stray one."""
 _CSV_LIMIT = threading.Lock()
 MAX_RECORD = 4 * MAX_CELL
+_LONE_RETURN = re.compile(r"\r(?!\n|\Z)")
 MAX_REREAD = 2_000_000
 """Lines that may be read again because a quote was not closed; after that, each line is a record of its own."""
 
@@ -55,9 +57,9 @@ def csv_tables(
 ) -> Iterator[Table]:
     """Read delimited text some thousand records at a time, in bounded memory; the notes of the last are complete.
 
-    A record is broken, and set aside, if it has more or fewer cells than the header, a NUL, or a quote that does
-    not belong where it is. Cells beyond the header are allowed while they are empty. A quote that is never closed
-    sets aside its own line only.
+    A record is broken, and set aside, if it has more or fewer cells than the header, a NUL, a quote that does not
+    belong where it is, or another record in a quoted cell. Cells beyond the header are allowed while they are empty.
+    A quote that is never closed sets aside its own line only.
 
     Parameters
     ----------
@@ -75,19 +77,24 @@ def csv_tables(
     """
     found = read_encoding(path, encoding)
     notes = [found.note]
-    lines = _sample_lines(path, found.name, header_row)
-    if delimiter is None:
+    lines, newline = _sample_lines(path, found.name, header_row)
+    if delimiter is not None:
+        notes.append(f"delimiter {_shown(delimiter)}, stated by the mapping")
+    elif stated := re.fullmatch(r"sep=(.)\s*", lines[0] if lines else "", re.IGNORECASE):
+        delimiter = stated[1]
+        notes.append(f"delimiter {_shown(delimiter)}, stated in the first line")
+    else:
         delimiter, note = _delimiter(lines, header_row)
         notes.append(note)
-    else:
-        notes.append(f"delimiter {_shown(delimiter)}, stated by the mapping")
     if header_row is None:
         header_row = find_header(_split_records(lines, delimiter), choose)
         if header_row > 1:
             notes.append(f"header in row {header_row}, found")
-    with opened(path), text_of(path, found.name) as text:
-        header = _header(text, delimiter, header_row, path)
-        records = _Records(delimiter, header, header_row, choose(header))
+    if spaced := _is_spaced(lines, delimiter, header_row):
+        notes.append("a space after each delimiter, not read as text")
+    with opened(path), text_of(path, found.name, newline=newline) as text:
+        header = _header(text, delimiter, header_row, path, spaced=spaced)
+        records = _Records(delimiter, header, header_row, choose(header), spaced=spaced, end=newline)
         for cells, numbers, broken in records.windows(text):
             yield Table(
                 header=tuple(header),
@@ -96,27 +103,53 @@ def csv_tables(
                 broken=broken,
                 digest=found.digest,
                 notes=(*notes, *records.notes()),
+                warnings=found.warnings,
+                proposed_encoding=found.proposed,
                 header_row=header_row,
             )
 
 
-def _sample_lines(path: Path, encoding: str, header_row: int | None) -> list[str]:
-    """Return a text file's first lines: enough to detect the delimiter and to find the header."""
+def _sample_lines(path: Path, encoding: str, header_row: int | None) -> tuple[list[str], str]:
+    """Return a text file's first lines, enough to detect the delimiter and to find the header, and what ends a line.
+
+    It is what `open` calls newline: LF, also after CR; or empty, for a lone CR as well, if the first line ends so.
+    """
     with opened(path), text_of(path, encoding) as text:
-        lines = io.StringIO(text.read(WINDOW), newline="").readlines()
-    return lines[: (header_row or 0) + SAMPLE_LINES]
+        sample = text.read(WINDOW)
+    if re.match(r"[^\r\n]*\r(?!\n)", re.sub(r'"[^"]*"', "", sample)):
+        newline = ""
+    else:
+        newline, sample = "\n", _LONE_RETURN.sub(" ", sample)
+    return io.StringIO(sample, newline=newline).readlines()[: (header_row or 0) + SAMPLE_LINES], newline
 
 
 def _delimiter(lines: Sequence[str], header_row: int | None = None) -> tuple[str, str]:
-    """Return the delimiter that splits the first records most evenly, and a note on it.
+    """Return the delimiter that splits the first records into a table, and a note on it.
 
-    A table of one column has none: a comma is assumed.
+    A few ragged records do not decide: those delimiters count that split about as evenly as the best does. Of them
+    the one is taken for which the first record, the header, is as wide as the table; then the one of more columns, for
+    numbers with a decimal comma are fewer. A table of one column has no delimiter: a comma is assumed.
     """
-    scores = {d: _evenness(_split_records(lines, d), header_row) for d in DELIMITERS}
-    best = max(DELIMITERS, key=lambda d: scores[d])
-    if scores[best][1] < 2:
+    tables = {d: found for d in DELIMITERS if (found := _evenness(_split_records(lines, d), header_row))}
+    if not tables:
         return ",", "delimiter , assumed: one column"
+    enough = 0.9 * max(tables.values())[0]
+    best = max(tables, key=lambda d: (tables[d][0] >= enough, *tables[d][1:]))
     return best, f"delimiter {_shown(best)}, detected"
+
+
+def _is_spaced(lines: Sequence[str], delimiter: str, header_row: int) -> bool:
+    """Say whether a space follows nearly each delimiter, or else each that is before a quote."""
+    if delimiter == " ":
+        return False
+    with suppress(csv.Error):
+        records = list(csv.reader(lines, delimiter=delimiter))[header_row - 1 :]
+        cells = [cell for record in records for cell in record[1:] if cell]
+        if cells and sum(cell.startswith(" ") for cell in cells) > 0.9 * len(cells):
+            return True
+    at = re.escape(delimiter)
+    text = "".join(lines)
+    return bool(re.search(f'{at} +"', text)) and not re.search(f'(^|{at})"', text, re.MULTILINE)
 
 
 @contextmanager
@@ -138,27 +171,28 @@ def _split_records(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     """Split lines into records, up to the first that cannot be split."""
     found: list[list[str]] = []
     with suppress(csv.Error):
-        found.extend(csv.reader(lines, delimiter=delimiter))
+        found.extend(csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " "))
     return found
 
 
-def _evenness(records: Sequence[Sequence[str]], header_row: int | None) -> tuple[float, int]:
-    """Return the share of records as wide as the header, and the header's width; zeros for one column."""
+def _evenness(records: Sequence[Sequence[str]], header_row: int | None) -> tuple[float, bool, int] | None:
+    """Return the share of records as wide as the table, whether the first is, and the width; None: one column."""
     widths = [len(record) for record in records[(header_row or 1) - 1 :]]
     filled = [w for w in widths if w]
     # Titles above the table are few, and the header is as wide as what is under it.
     width = widths[0] if header_row and widths else max(filled, key=filled.count, default=0)
-    return (filled.count(width) / len(filled), width) if width > 1 else (0.0, 0)
+    return (filled.count(width) / len(filled), filled[0] == width, width) if width > 1 else None
 
 
-def _header(text: TextIO, delimiter: str, header_row: int, path: Path) -> list[str]:
+def _header(text: TextIO, delimiter: str, header_row: int, path: Path, *, spaced: bool) -> list[str]:
     """Read up to the header, and not a line more; what is above it need not be a table."""
-    lines = iter(text.readline, "")
+    # A return in a line is no end of it, but the csv module would take it for one.
+    lines = (_LONE_RETURN.sub(" ", line) for line in iter(text.readline, ""))
     try:
         above = csv.reader(lines, delimiter=delimiter)
         for _ in range(header_row - 1):
             next(above, None)
-        header = next(csv.reader(lines, delimiter=delimiter, strict=True), [])
+        header = next(csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=spaced), [])
     except csv.Error:
         raise ReadingError(
             f"{path.name} has no readable header in row {header_row}: a quote there does not belong, or is never "
@@ -173,15 +207,17 @@ class _Records:
 
     Two parsers read the same language. pyarrow's is six times as fast, but repairs or drops what is irregular and
     does not say where; the csv module's, in `_carefully`, knows the line of every record and which quote is wrong.
-    So a window goes to pyarrow only if nothing in it can be read in two ways: no NUL, no lone carriage return, and
-    if there are quotes, each opens at the start of a cell and closes at its end in the same line. Then a record is a
-    line. If pyarrow reports that one is ragged, or one may be blank, the window is read again with care, as is every
-    other window. A window begins with a record, so the parser may change with each of them; a property test keeps
-    both equal.
+    So a window goes to pyarrow only if nothing in it can be read in two ways: no NUL, no lone carriage return, no
+    space after each delimiter, and if there are quotes, each opens at the start of a cell and closes at its end in
+    the same line. Then a record is a line. If pyarrow reports that one is ragged, or one may be blank, the window is
+    read again with care, as is every other window. A window begins with a record, so the parser may change with each
+    of them; a property test keeps both equal.
     """
 
-    def __init__(self, delimiter: str, header: Sequence[str], header_row: int, wanted: dict[str, int]) -> None:
-        self._delimiter, self._wanted = delimiter, wanted
+    def __init__(
+        self, delimiter: str, header: Sequence[str], header_row: int, wanted: dict[str, int], *, spaced: bool, end: str
+    ) -> None:
+        self._delimiter, self._wanted, self._spaced, self._newline = delimiter, wanted, spaced, end
         self._width = len(header)
         self._named = max(i for i, name in enumerate(header, start=1) if name.strip())
         self._number = header_row
@@ -189,6 +225,7 @@ class _Records:
         self._broken: list[BrokenLine] = []
         self._reread = MAX_REREAD
         self._n_long = 0
+        self._stand_in = ""  # for the lone returns of this window
         self._longest = (0, 0)  # its number of lines, and its own number, negative: of two the first counts
         d = re.escape(delimiter)
         cell = rf'"(?:[^"\r\n]|"")*"|[^"\r\n{d}][^\r\n{d}]*'
@@ -221,7 +258,9 @@ class _Records:
         """Return the cells of a window as pyarrow reads them; None if the csv module has to."""
         data = window.encode()
         # pyarrow reads no file without a byte, and drops a byte order mark, which is a text here.
-        if not data or len(data) > MAX_CELL or data.startswith(codecs.BOM_UTF8) or not self._delimiter.isascii():
+        if not data or len(data) > MAX_CELL or data.startswith(codecs.BOM_UTF8):
+            return None
+        if self._spaced or not self._delimiter.isascii():
             return None
         if b"\0" in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
             return None
@@ -254,11 +293,21 @@ class _Records:
 
     def _carefully(self, window: str, *, at_end: bool) -> tuple[pa.Table, str]:
         """Return the cells of a window, read with the csv module, and its last lines if their record is still open."""
-        lines = io.StringIO(window, newline="").readlines()
+        self._stand_in = ""
+        if self._newline and _LONE_RETURN.search(window):
+            # The csv module would end a record there: a character that is not in the window stands in for it.
+            self._stand_in = next(c for c in map(chr, range(0xFDD0, sys.maxunicode)) if c not in window)
+            window = _LONE_RETURN.sub(self._stand_in, window)
+        lines = io.StringIO(window, newline=self._newline).readlines()
         cells: list[str] = []
         n_done = self._parse(lines, at_end, "\0" in window, cells)
         columns = [_array(cells[at :: self._width]) for at in self._wanted.values()]
-        return pa.Table.from_arrays(columns, names=list(self._wanted)), "".join(lines[n_done:])
+        if self._stand_in:
+            columns = [pc.replace_substring(column, self._stand_in, "\r") for column in columns]
+        return pa.Table.from_arrays(columns, names=list(self._wanted)), self._as_it_was("".join(lines[n_done:]))
+
+    def _as_it_was(self, text: str) -> str:
+        return text.replace(self._stand_in, "\r") if self._stand_in else text
 
     def _parse(self, window: list[str], at_end: bool, has_nul: bool, cells: list[str]) -> int:
         """Add the cells of the window's records, each as wide as the header; return how many lines are finished."""
@@ -266,15 +315,20 @@ class _Records:
         start = 0
         while start < len(window):
             stop = len(window) if self._reread > 0 else start + 1
-            reader = csv.reader(map(window.__getitem__, range(start, stop)), delimiter=self._delimiter, strict=True)
+            lines = map(window.__getitem__, range(start, stop))
+            reader = csv.reader(lines, delimiter=self._delimiter, strict=True, skipinitialspace=self._spaced)
             ended, number = 0, self._number
             try:
                 for row in reader:
                     number += 1
-                    if reader.line_num != ended + 1:
+                    is_long = reader.line_num != ended + 1
+                    if is_long:
                         self._n_long += 1
                         self._longest = max(self._longest, (reader.line_num - ended, -number))
-                    if len(row) == width and any(row) and not (has_nul and "\0" in "".join(row)):
+                    if is_long and any(map(self._has_record, row)):
+                        reason = "a quoted cell contains another record: a quote is missing, or is one too many"
+                        self._set_aside(number, row, reason, window[start + ended : start + reader.line_num])
+                    elif len(row) == width and any(row) and not (has_nul and "\0" in "".join(row)):
                         cells += row
                     else:
                         self._irregular(number, row, window[start + ended : start + reader.line_num], cells)
@@ -292,6 +346,13 @@ class _Records:
                 self._number = number
                 start = stop
         return len(window)
+
+    def _has_record(self, cell: str) -> bool:
+        """Say whether a cell has a line end and splits into a row; in prose, a space follows each comma."""
+        n = cell.count(self._delimiter)
+        if n < self._width - 1 or not n or not ("\n" in cell or "\r" in cell):
+            return False
+        return self._spaced or n > len(re.findall(rf"{re.escape(self._delimiter)}[ \r\n]", cell))
 
     def _fitted(self, row: list[str]) -> list[str] | None:
         """Return a record at the header's width; None if that would cut off a text or fill in a named column."""
@@ -318,6 +379,8 @@ class _Records:
             reason = f"a cell is longer than {MAX_CELL:,} characters"
         else:
             reason = "text follows a closing quote"
+            if '\\"' in line:
+                reason += r": a quote in a cell is written twice, not as \""
         row = (_split_records([line], self._delimiter) or [[]])[0]
         # The last cell may have swallowed others, so its text means nothing.
         self._set_aside(self._number, row[:-1], reason, [line])
@@ -325,8 +388,9 @@ class _Records:
     def _set_aside(self, number: int, row: list[str], reason: str, lines: list[str]) -> None:
         self._skipped.append(number)
         at = self._wanted.get(ID, len(row))
-        customer_id = row[at] or None if at < len(row) else None
-        self._broken.append(BrokenLine(number, customer_id, reason, "".join(lines).rstrip("\r\n")))
+        customer_id = self._as_it_was(row[at]) or None if at < len(row) else None
+        text = self._as_it_was("".join(lines).rstrip("\r\n"))
+        self._broken.append(BrokenLine(number, customer_id, reason, text))
 
 
 def _array(cells: Sequence[str]) -> pa.Array:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from toolkit.config import Settings, current
 from toolkit.errors import MappingError, ReadingError, did_you_mean, wrong_kind
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, parse_times
-from toolkit.reading.arrow import read_frame, read_parquet, read_query
+from toolkit.reading.arrow import read_frame, read_parquet, read_query, read_stream
 from toolkit.reading.csv_file import read_csv
 from toolkit.reading.json_file import read_json
 from toolkit.reading.mapping import Mapping
@@ -31,7 +31,7 @@ ENDINGS = (*TEXT, *EXCEL, *JSON, *PARQUET)
 """What is read, each of TEXT and JSON packed by gzip as well."""
 
 Source = str | Path | pd.DataFrame | Any
-"""A file, a folder of part-files, a frame, or an SQLAlchemy connection or engine."""
+"""A file, a folder of part-files, a frame, an Arrow stream, or an SQLAlchemy connection or engine."""
 
 
 def read_customers(
@@ -51,7 +51,8 @@ def read_customers(
     ----------
     source
         A file (.csv, .tsv, .txt, .json, .jsonl, each packed by gzip or not; .xlsx, .xls, .ods; .parquet), a folder
-        of part-files, a pandas frame, or an SQLAlchemy connection or engine together with `query`.
+        of part-files, a pandas frame, what gives an Arrow stream (a table or reader of pyarrow, a polars frame, a
+        DuckDB relation), or an SQLAlchemy connection or engine together with `query`.
     mapping
         A `Mapping` or its TOML file. Without one, columns go by their canonical names in any case, and times are
         ISO 8601.
@@ -68,9 +69,9 @@ def read_customers(
     Delivery
         All seven columns: text as ``str``, ``updated_at`` in UTC microseconds, or object where a cell did not
         parse. The index ``source_row`` is the record's number in the file, header and blank lines counted; over the
-        files of a folder it counts on, and `Delivery.place` names the file. Rows of Parquet, of JSON and of a query
-        count from 1, a frame's keep its index. A column that the source does not give is null and not in ``given``.
-        Ragged and broken lines are in ``broken``.
+        files of a folder it counts on, and `Delivery.place` names the file. Rows of Parquet, JSON, Arrow and a
+        query count from 1, a frame's keep its index. A column that the source does not give is null and not in
+        ``given``. Ragged and broken lines are in ``broken``.
 
     Raises
     ------
@@ -122,7 +123,9 @@ def source_name(source: Source) -> str:
     """
     if isinstance(source, str | Path):
         return Path(source).name or str(source)
-    return "frame" if isinstance(source, pd.DataFrame) else "query"
+    if isinstance(source, pd.DataFrame):
+        return "frame"
+    return "table" if hasattr(source, "__arrow_c_stream__") else "query"
 
 
 # --- a source becomes a table of text
@@ -149,9 +152,13 @@ def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any 
     """
     if isinstance(source, pd.DataFrame):
         return read_frame(source, choose)
+    if hasattr(source, "__arrow_c_stream__"):
+        return read_stream(source, choose)
     if not isinstance(source, str | Path):
         if not hasattr(source, "connect") and not hasattr(source, "exec_driver_sql"):
-            raise wrong_kind(source, "a file, a folder, a frame or an SQLAlchemy connection", 'Path("customers.csv")')
+            wanted = "a file, a folder, a frame, an Arrow table or an SQLAlchemy connection"
+            call = "pd.DataFrame(rows)" if isinstance(source, list | dict) else 'Path("customers.csv")'
+            raise wrong_kind(source, wanted, call)
         return read_query(source, query, choose)
     path = Path(source)
     read = partial(_read_file, choose=choose, mapping=mapping)
@@ -292,6 +299,7 @@ def to_delivery(
         timezone=mapping.timezone,
         parts=table.parts,
         corrections=mapping.corrections,
+        warnings=table.warnings,
         notes=(*table.notes, *([f"columns left out: {', '.join(left_out)}"] if left_out else [])),
     )
 

@@ -1,4 +1,4 @@
-"""JSON to a table of text: an array of objects, one object a line, or the body of a request to the API.
+"""JSON to a table of text: an array of objects, objects one after the other, or the body of a request to the API.
 
 A number stays as it is written, ``true`` and ``false`` are text, null is the empty cell.
 """
@@ -6,6 +6,7 @@ A number stays as it is written, ``true`` and ``false`` are text, null is the em
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,13 +17,14 @@ import pyarrow as pa
 from toolkit.errors import ReadingError
 from toolkit.model import ID
 from toolkit.reading.text_encoding import read_encoding, text_of
-from toolkit.reading.text_table import BrokenLine, Choose, Table, opened
+from toolkit.reading.text_table import BrokenLine, Choose, Table, cell_text, opened
 
 MAX_TEXT = 10_000
 """How many characters of a broken record are kept."""
 
 _DATA = "data"
 _BLANK = " \t\r\n"
+_VALUE = re.compile(r"[^ \t\r\n]")
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
 
 
@@ -39,7 +41,8 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
     encoding
         None: detected.
     lines
-        Whether each line is a record, whose number is the line's; otherwise records count from 1.
+        Whether each line should be a record, whose number is then the line's. Otherwise, or if no line is an object,
+        records count from 1.
 
     Raises
     ------
@@ -47,16 +50,15 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
         If the file is not JSON, or contains no records.
     """
     found = read_encoding(path, encoding)
-    notes = [found.note]
     broken: list[BrokenLine] = []
     records: list[tuple[int, dict[str, Any]]] = []
     with opened(path), text_of(path, found.name) as text:
-        if lines:
-            values = _lines(text)
-        else:
-            document, note = _document(text.read(), path)
-            values = enumerate(document, start=1)
-            notes.append(note)
+        start = text.tell()
+        values, note = list(_lines(text)) if lines else [], "JSON, one object a line"
+        if not any(isinstance(value, dict) for _, value in values):
+            text.seek(start)
+            document, note = _document(text.read(), path, lines=lines)
+            values = list(enumerate(document, start=1))
         for number, value in values:
             if isinstance(value, dict):
                 records.append((number, value))
@@ -64,21 +66,27 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
                 broken.append(_set_aside(number, value, "the record is not a JSON object"))
     header = list(dict.fromkeys(name for _, record in records for name in record))
     wanted = {column: header[at] for column, at in choose(header).items()}
-    good: list[tuple[int, dict[str, Any]]] = []
+    numbers: list[int] = []
+    rows: list[list[str]] = []
     for number, record in records:
-        if why := next(filter(None, (_why_not_text(record.get(name)) for name in wanted.values())), ""):
-            broken.append(_set_aside(number, record, why, _text(record.get(wanted.get(ID, "")))))
-        else:
-            good.append((number, record))
+        try:
+            rows.append([_text(record.get(name)) for name in wanted.values()])
+            numbers.append(number)
+        except ValueError as error:
+            is_half = isinstance(error, UnicodeError)
+            why = "half a character (a lone surrogate)" if is_half else "a list or an object"
+            customer_id = record.get(wanted.get(ID, ""))
+            broken.append(_set_aside(number, record, f"a cell contains {why}", customer_id))
+    columns = zip(*rows, strict=True) if rows else [()] * len(wanted)
     return Table(
         header=tuple(header),
-        cells=pa.table(
-            {c: pa.array([_text(r.get(name)) for _, r in good], pa.large_string()) for c, name in wanted.items()}
-        ),
-        numbers=np.array([number for number, _ in good], dtype=np.int64),
+        cells=pa.table({c: pa.array(cells, pa.large_string()) for c, cells in zip(wanted, columns, strict=True)}),
+        numbers=np.array(numbers, dtype=np.int64),
         broken=tuple(sorted(broken, key=lambda line: line.number)),
         digest=found.digest,
-        notes=tuple(notes),
+        notes=(found.note, note),
+        warnings=found.warnings,
+        proposed_encoding=found.proposed,
     )
 
 
@@ -92,41 +100,38 @@ def _lines(text: TextIO) -> Iterator[tuple[int, Any]]:
                 yield number, stripped
 
 
-def _document(text: str, path: Path) -> tuple[list[Any], str]:
-    """Return the records of an array or of a request's body, and what the file is."""
+def _document(text: str, path: Path, *, lines: bool) -> tuple[list[Any], str]:
+    """Return the records of an array, of a request's body or of objects one after the other, and which it is."""
+    values: list[Any] = []
+    at = 0
     try:
-        document = _DECODER.decode(text)
+        while rest := _VALUE.search(text, at):
+            value, at = _DECODER.raw_decode(text, rest.start())
+            values.append(value)
     except (json.JSONDecodeError, RecursionError) as error:
-        lines = getattr(error, "msg", "") == "Extra data" and text.lstrip(_BLANK).startswith("{")
+        ending = "" if lines or not values else ", or give it the ending .jsonl if it holds one object a line"
         raise ReadingError(
             f"{path.name} is not JSON from line {getattr(error, 'lineno', 1):,} on: it was cut short or written by "
-            f"hand. Ask for it again{', or give it the ending .jsonl if it holds one object a line' if lines else ''}."
+            f"hand. Ask for it again{ending}."
         ) from None
-    note = "JSON, an array"
-    if isinstance(document, dict):
-        document, note = document.get(_DATA), f'JSON, a body with "{_DATA}"'
-    if not isinstance(document, list):
-        raise ReadingError(f'{path.name} contains no records: give an array of objects, or a body with "{_DATA}".')
-    return document, note
-
-
-def _why_not_text(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return "a cell contains a list or an object"
-    if isinstance(value, str) and not value.isprintable() and any("\ud800" <= c <= "\udfff" for c in value):
-        return "a cell contains half a character (a lone surrogate)"
-    return ""
+    if len(values) == 1 and isinstance(values[0], list):
+        return values[0], "JSON, an array"
+    if len(values) == 1 and isinstance(values[0], dict) and isinstance(values[0].get(_DATA), list):
+        return values[0][_DATA], f'JSON, a body with "{_DATA}"'
+    if len(values) > (not lines) and all(isinstance(value, dict) for value in values):
+        return values, "JSON, objects one after the other"
+    raise ReadingError(f'{path.name} contains no records: give an array of objects, or a body with "{_DATA}".')
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else ""
+    """Return a value as the file writes it; a number is a text already."""
+    return json.dumps(value) if isinstance(value, bool) else cell_text(value)
 
 
-def _set_aside(number: int, value: Any, reason: str, customer_id: str = "") -> BrokenLine:
+def _set_aside(number: int, value: Any, reason: str, customer_id: Any = None) -> BrokenLine:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return BrokenLine(number, _encodable(customer_id) or None, reason, _encodable(text[:MAX_TEXT]))
+    known = _encodable(customer_id) if isinstance(customer_id, str) else ""
+    return BrokenLine(number, known or None, reason, _encodable(text[:MAX_TEXT]))
 
 
 def _encodable(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,14 +12,14 @@ from typing import Any, Literal
 import pandas as pd
 
 from toolkit.config import Settings, current
-from toolkit.display import Markup, Result, badge, bar, heading, paragraph, plural, table
+from toolkit.display import Markup, Result, alerts, badge, bar, heading, paragraph, plural, table
 from toolkit.errors import MappingError, ReadingError
 from toolkit.model import TIME, Column, Resource
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
 from toolkit.reading.customers import Source, as_mapping, folded, open_source, source_name
 from toolkit.reading.date_patterns import DatePattern
 from toolkit.reading.mapping import NULL_SPELLINGS, Mapping
-from toolkit.reading.text_table import Table
+from toolkit.reading.text_table import NoText, Table
 
 State = Literal["found", "ambiguous", "missing"]
 
@@ -79,6 +79,8 @@ class MappingSuggestion(Result):
         The mapping that was given, for its formats and constants.
     notes
         What was detected, and what a mapping cannot name.
+    warnings, proposed_encoding
+        What is probably wrong with how the source is read, and the encoding to state instead, if it is that.
     """
 
     proposals: tuple[Proposal, ...]
@@ -89,6 +91,8 @@ class MappingSuggestion(Result):
     sample: pd.DataFrame
     stated: Mapping
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    proposed_encoding: str | None = None
 
     @property
     def columns(self) -> dict[str, str]:
@@ -130,6 +134,7 @@ class MappingSuggestion(Result):
         parts = [
             heading(f"Mapping suggested for {self.source}", level=3),
             paragraph(self.summary()),
+            alerts(self.warnings),
             table(["schema column", "file column", "score", "why", "examples", "runners-up"], rows),
         ]
         if self.times is not None:
@@ -149,7 +154,7 @@ class MappingSuggestion(Result):
         return pd.DataFrame(rows, columns=["column", "file_column", "score", "reason", "state"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the proposals and the patterns, without cells."""
+        """Return the proposals, the patterns and the warnings, otherwise without cells."""
         return {
             "source": self.source,
             "rows": self.n_rows,
@@ -158,6 +163,7 @@ class MappingSuggestion(Result):
             "times": self.times and self.times.state,
             "patterns": {r.pattern or "ISO 8601": r.n_cells for r in self.times.readings} if self.times else {},
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
         }  # fmt: skip
 
     def to_toml(self, path: str | Path, *, corrections: dict[str, int] | None = None, overwrite: bool = False) -> Path:
@@ -218,15 +224,19 @@ def suggest_mapping(
     """
     stated = as_mapping(mapping)
     name = source_name(source)
-    read = open_source(source, lambda header: {str(i): i for i in range(len(header))}, mapping=stated, query=query)
+    read = open_source(source, _readable, mapping=stated, query=query)
     spelled = Counter(folded(column) for column in read.header)
-    usable = [i for i, column in enumerate(read.header) if column.strip() and spelled[folded(column)] == 1]
+    usable = [
+        i for i in _readable(read.header).values() if read.header[i].strip() and spelled[folded(read.header[i])] == 1
+    ]
     # A reader's notes call a column as it was asked for: by its place.
     notes = [re.sub(r"^(\d+)(?=: )", lambda at: read.header[int(at[1])], note) for note in read.notes]
     if twice := [column for column, n in spelled.items() if n > 1 and column]:
         notes.append(f"names that two columns have, which a mapping cannot distinguish: {', '.join(twice)}")
     if spelled[""]:
         notes.append(f"{plural(spelled[''], 'column')} without a name, which a mapping cannot name")
+    if nested := [column for column in read.header if isinstance(column, NoText)]:
+        notes.append(f"lists or records, which a mapping cannot use: {', '.join(nested)}")
     if not usable:
         raise ReadingError(f"{name} has no column that a mapping could name: check its header.")
     resource = current(settings).documented.resource
@@ -242,7 +252,12 @@ def suggest_mapping(
     chosen = {p.column: p.chosen.place for p in proposals if p.chosen}
     nulls, sample = _sample(read, chosen, resource)
     times = contents[chosen[TIME]].times if TIME in chosen else None
-    return MappingSuggestion(proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes))
+    doubts = (read.warnings, read.proposed_encoding)
+    return MappingSuggestion(proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes), *doubts)
+
+
+def _readable(header: Sequence[str]) -> dict[str, int]:
+    return {str(i): i for i, column in enumerate(header) if not isinstance(column, NoText)}
 
 
 def _candidate(column: Column, place: int, name: str, content: Content, n_timed: int) -> Candidate:
@@ -329,7 +344,8 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
     """Yield the lines of a mapping; what only the analyst can decide is commented out."""
     mapping, times = suggestion.mapping, suggestion.times
     yield f"# Suggested: {_visible(suggestion.summary())}."
-    yield from (f"# Detected: {_visible(note)}" for note in suggestion.notes)
+    yield from (f"# {_visible(note)}" for note in suggestion.notes)
+    yield from (f"# Warning: {_visible(line)}" for warning in suggestion.warnings for line in warning.splitlines())
     yield from ("# Look through it, and state what is commented out.", "", "[columns]")
     for p in suggestion.proposals:
         if p.chosen is not None:
@@ -347,6 +363,8 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
     for key in ("encoding", "delimiter", "sheet"):
         if (value := getattr(mapping, key)) is not None:
             yield f"{key} = {quote(value)}"
+    if suggestion.proposed_encoding:
+        yield f"# encoding = {quote(suggestion.proposed_encoding)}  # if the names then read right: see the warning"
     if mapping.header_row is not None:
         yield f"header_row = {mapping.header_row}"
     yield from _toml_times(mapping, times)

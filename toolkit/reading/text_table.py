@@ -7,11 +7,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, time
-from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +17,7 @@ import pyarrow as pa
 
 from toolkit.errors import MappingError, ReadingError, did_you_mean
 from toolkit.model import BROKEN_COLUMNS, no_broken_lines
+from toolkit.model import cell_text as cell_text  # noqa: PLC0414 - workbooks know it from here
 
 ZIP = b"PK\x03\x04"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -28,6 +26,12 @@ HEADER_SEARCH = 30
 
 Choose = Callable[[Sequence[str]], dict[str, int]]
 """From a header's cells to the columns that are wanted: schema column to position."""
+
+
+class NoText(str):
+    """The name of a column whose type has no text, such as a list: it is refused if it is wanted."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,11 @@ class Table:
     digest
         SHA-256 of the file's bytes.
     notes
-        What was detected, in plain words.
+        What was detected or assumed, in plain words.
+    warnings
+        What is probably wrong with how the source is read.
+    proposed_encoding
+        What a warning proposes in place of the encoding that was assumed.
     native_times
         Whether times may be ISO 8601 whatever the mapping's pattern says, because the source holds them as times
         and not as text.
@@ -73,6 +81,8 @@ class Table:
     broken: tuple[BrokenLine, ...] = ()
     digest: str = ""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    proposed_encoding: str | None = None
     native_times: bool = False
     header_row: int = 0
     parts: tuple[tuple[str, int], ...] = ()
@@ -152,24 +162,3 @@ def find_header(records: Iterable[Sequence[str]], choose: Choose) -> int:
             continue
         return number
     return wide[0] if wide else 1
-
-
-def cell_text(cell: Any) -> str:
-    """Return a typed value as text: plain digits, ISO 8601, nothing rounded; null is the empty text.
-
-    Examples
-    --------
-    >>> [cell_text(v) for v in (123.0, 0.5, 1e-7, True, date(2025, 1, 28), Decimal("1.50"), None, float("nan"))]
-    ['123', '0.5', '0.0000001', 'TRUE', '2025-01-28', '1.50', '', '']
-    """
-    if isinstance(cell, str):
-        return cell
-    if cell is None or cell != cell:
-        return ""
-    if isinstance(cell, bool):
-        return "TRUE" if cell else "FALSE"
-    if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() else format(Decimal(repr(cell)), "f")
-    if isinstance(cell, Decimal):
-        return format(cell, "f")
-    return cell.isoformat() if isinstance(cell, (date, time)) else str(cell)

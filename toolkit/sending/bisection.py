@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.sending.records import Ranges
-from toolkit.vendor import Refusal, Verdict
+from toolkit.vendor import Remark, Verdict
 
 Places = npt.NDArray[np.int64]
 """Rows of a plan by their position, ascending."""
@@ -38,11 +38,12 @@ _NO_PLACES = np.zeros(0, dtype=np.int64)
 
 @dataclass(frozen=True)
 class Resolved:
-    """The rows that an answer resolved: accepted, refused, or set aside because no answer can resolve them."""
+    """The rows that an answer resolved: accepted (some with a warning), refused, or set aside as unresolvable."""
 
     accepted: Places = field(default_factory=lambda: _NO_PLACES)
-    refused: dict[int, Refusal] = field(default_factory=dict)
+    refused: dict[int, Remark] = field(default_factory=dict)
     aside: Places = field(default_factory=lambda: _NO_PLACES)
+    warned: dict[int, Remark] = field(default_factory=dict)
 
 
 class Bisection:
@@ -65,7 +66,7 @@ class Bisection:
         self._work: list[tuple[Places, bool]] = [(places, False)]  # the next last; is it the left of a refused piece?
         self._patience = 4 * math.ceil(math.log2(len(places) + 1)) + 8
         self._n_fruitless = self._n_found = 0
-        self._blamed: dict[int, Refusal] = {}  # refused alone, before any answer showed that the vendor looks at rows
+        self._blamed: dict[int, Remark] = {}  # refused alone, before any answer showed that the vendor looks at rows
         self._looks_at_rows = False
         self.others_taken = False  # whether the vendor took other rows of the push, and so looks at rows
 
@@ -103,13 +104,14 @@ class Bisection:
             return Resolved(refused=self._released() | refused)
         if left and not refused and len(self.part) > 1:
             self._halve(self._work.pop()[0], refused=True)
-        return Resolved(rest, self._released() | refused)
+        warned = {int(part[place]): remark for place, remark in verdict.warned.items()}
+        return Resolved(rest, self._released() | refused, warned=warned)
 
     def hold(self) -> None:
         """Leave `part` to the analyst: the vendor may have taken it, and it must not be sent again."""
         self._work.pop()
 
-    def _released(self) -> dict[int, Refusal]:
+    def _released(self) -> dict[int, Remark]:
         blamed, self._blamed = self._blamed, {}
         return blamed
 

@@ -24,10 +24,11 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from toolkit.display import plural
 from toolkit.errors import JournalError
 from toolkit.sending.lock import locked
 
@@ -37,6 +38,7 @@ _LOCKED_S = 10.0
 _MADE_UP_S = 0.5
 _MOST_KEPT = 100
 _KEPT_BYTES = 4096
+_YEAR_S = 366 * 86_400.0
 
 
 @dataclass
@@ -126,7 +128,7 @@ def _kept(content: bytes) -> list[float]:
 
 @dataclass(frozen=True)
 class Retries:
-    """How often to try and how long to wait: full jitter over a doubling wait, plus a bounded ``Retry-After``.
+    """How often to try and how long to wait: full jitter over a doubling wait, plus what ``Retry-After`` asks for.
 
     Attributes
     ----------
@@ -134,28 +136,31 @@ class Retries:
         Requests for one body, including the first.
     first_s, longest_s
         The longest wait after the first failure, and after any failure.
+    longest_asked_s
+        The longest wait that a vendor may ask for; a push that is asked to wait longer stops.
     """
 
     attempts: int = 6
     first_s: float = 0.5
     longest_s: float = 30.0
+    longest_asked_s: float = 120.0
 
-    def wait_s(self, attempt: int, retry_after: str | None, jitter: float, now: datetime | None = None) -> float:
+    def wait_s(self, attempt: int, asked_s: float, jitter: float) -> float:
         """Return how long to wait after failed attempt number `attempt` (from 1), in seconds.
 
         Parameters
         ----------
+        asked_s
+            What the vendor asks for, as `asked_s` reads it.
         jitter
             A random number between 0 and 1.
 
         Examples
         --------
-        >>> Retries().wait_s(3, None, 0.5), Retries().wait_s(1, "7", 0.0), Retries().wait_s(1, "9999", 0.0)
-        (1.0, 7.0, 30.0)
+        >>> Retries().wait_s(3, 0.0, 0.5), Retries().wait_s(1, 7.0, 1.0)
+        (1.0, 7.5)
         """
-        backoff = jitter * min(self.longest_s, self.first_s * 2.0 ** (attempt - 1))
-        asked = _asked_s(retry_after, now or datetime.now(UTC))
-        return min(self.longest_s, asked + backoff) if asked is not None else backoff
+        return asked_s + jitter * min(self.longest_s, self.first_s * 2.0 ** (attempt - 1))
 
 
 @dataclass(frozen=True)
@@ -189,7 +194,15 @@ class Pace:
         return Limiter(per_s, clock=self.clock, sleep=self.sleep, path=folder / "pace")
 
 
-def _asked_s(retry_after: str | None, now: datetime) -> float | None:
+def asked_s(retry_after: str | None, now: datetime) -> float:
+    """Return the seconds that a ``Retry-After`` asks to wait; 0 if it asks for nothing, or cannot be read.
+
+    Examples
+    --------
+    >>> noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    >>> asked_s("300", noon), asked_s("Tue, 24 Nov 2026 12:00:20 GMT", noon), asked_s("soon", noon)
+    (300.0, 20.0, 0.0)
+    """
     text = (retry_after or "").strip()
     try:
         if text.lstrip("-").isdecimal():
@@ -197,7 +210,28 @@ def _asked_s(retry_after: str | None, now: datetime) -> float | None:
         when = parsedate_to_datetime(text)
         return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds())
     except (ValueError, TypeError, IndexError, OverflowError):
-        return None
+        return 0.0
+
+
+def until(wait_s: float, now: datetime) -> str:
+    """Say until when a wait lasts, in the zone of `now`, and how long.
+
+    Examples
+    --------
+    >>> until(300, datetime(2026, 11, 24, 14, 30, tzinfo=UTC))
+    'until 14:35:00 UTC, 5 minutes'
+    >>> until(180_000, datetime(2026, 11, 24, 14, 30, tzinfo=UTC))
+    'until 2026-11-26 16:30:00 UTC, 50 hours'
+    >>> until(1e9, datetime(2026, 11, 24, 14, 30, tzinfo=UTC))
+    'for more than a year'
+    """
+    if wait_s > _YEAR_S:
+        return "for more than a year"
+    end = now + timedelta(seconds=math.ceil(wait_s))
+    unit_s, unit = next((s, u) for s, u in ((3600, "hour"), (60, "minute"), (1, "second")) if wait_s >= 2 * s or s == 1)
+    day = f"{end:%Y-%m-%d} " if end.date() != now.date() else ""
+    zone = "" if end.tzname() == "UTC" else f" ({end.astimezone(UTC):%H:%M:%S} UTC)"
+    return f"until {day}{end:%H:%M:%S %Z}{zone}, {plural(math.ceil(wait_s / unit_s), unit)}"
 
 
 @dataclass

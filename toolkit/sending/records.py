@@ -22,7 +22,7 @@ Ranges = list[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Receipt:
-    """What an answer said of some rows of a plan."""
+    """What an answer said of some rows of a plan; of accepted ones too, what it warns of."""
 
     first: int
     stop: int

@@ -24,6 +24,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -36,9 +37,9 @@ from toolkit.display import plural
 from toolkit.errors import AddressError, AuthorizationError, JournalError, PlanError, StoppedError, UnreachableError
 from toolkit.sending.bisection import Bisection, Resolved, ranges
 from toolkit.sending.journal import Journal
-from toolkit.sending.pacing import Breaker, Pace
+from toolkit.sending.pacing import Breaker, Pace, asked_s, until
 from toolkit.sending.records import LoadedPush, Receipt
-from toolkit.vendor import Answer, BodyKeys, Client, Envelope, Verdict, read_answer
+from toolkit.vendor import Answer, BodyKeys, Client, Envelope, Remark, Verdict, read_answer
 
 
 class Connections:
@@ -78,6 +79,8 @@ _GRACE_S = 5.0
 """How long an interrupt waits for the answers that are still to come."""
 _MOST_NAMED = 5
 """Rows that a message names."""
+_NOTICED_S = 5.0
+"""A longer wait that the vendor asks for is shown."""
 
 
 @dataclass
@@ -99,7 +102,7 @@ class Sender:
     Parameters
     ----------
     folder
-        Where the pace lies that all who send to the host share; by default beside the journal.
+        The folder of the rate limit that all who send to the host share; by default the journal's own.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class Sender:
         place, shown = sys.stdout if notebook else sys.stderr, progress and (notebook or sys.stderr.isatty())
         total, name = push.record.n_rows, f"push to {client.host}"
         self._bar = tqdm(total=total, unit=" rows", desc=name, leave=False, file=place, disable=not shown)
+        self._notes = place if progress else None
         self._doubtful = push.has("unknown").copy()  # sent, and perhaps taken
         self._taken = bool(push.has("accepted").any())  # whether the vendor took a row of the push, now or before
         self._waiting: list[_Batch] = []
@@ -259,9 +263,7 @@ class Sender:
             # The refusal is about the request, not the row, and the row may have been taken before.
             verdict = Verdict("split", message=verdict.message)
         resolved = Resolved()
-        # A success that contradicts itself may have taken any row that it does not name.
-        torn = verdict.kind in ("split", "again") and answer.status is not None and answer.status < 300
-        torn = torn and len(verdict.refused) < len(part)
+        torn = verdict.torn and len(verdict.refused) < len(part)
         if torn and not self._repeatable:  # no part of it may be sent again
             resolved = Resolved(refused={int(part[place]): refusal for place, refusal in verdict.refused.items()})
             verdict = Verdict("lost", message=verdict.message)
@@ -280,10 +282,12 @@ class Sender:
 
     def _enter_fates(self, batch: _Batch, answer: Answer, verdict: Verdict, resolved: Resolved) -> None:
         receipts = [
-            Receipt(place, place + 1, "refused", r.code, r.category, r.message, batch=batch.number, column=r.column)
-            for place, r in sorted(resolved.refused.items())
+            Receipt(place, place + 1, "refused", batch=batch.number, **vars(remark))
+            for place, remark in sorted(resolved.refused.items())
         ]
-        receipts += [Receipt(*places, "accepted", batch=batch.number) for places in ranges(resolved.accepted)]
+        for remark, run in groupby(resolved.accepted.tolist(), lambda place: resolved.warned.get(place, Remark())):
+            for first, stop in ranges(np.array(list(run))):
+                receipts.append(Receipt(first, stop, "accepted", batch=batch.number, **vars(remark)))
         text = answer.body.decode("utf-8", "replace") or answer.problem
         self._journal.end(
             self._push, batch.attempt, status=answer.status, verdict=verdict.kind, answer=text, receipts=receipts
@@ -303,26 +307,32 @@ class Sender:
             self._waiting.append(batch)
 
     def _retry(self, batch: _Batch, answer: Answer, verdict: Verdict) -> None:
-        held = verdict.kind == "lost" and not self._repeatable
+        held, now, retries = verdict.kind == "lost" and not self._repeatable, self._pace.now(), self._pace.retries
+        asked = asked_s(answer.retry_after, now)
+        asks = f"{self._client.host} asks to wait {until(asked, now.astimezone())}"
+        if asked > retries.longest_asked_s:
+            raise StoppedError(f"{asks} ({verdict.message}). After that, {self._way_on}.")
         batch.n_tried += 1
-        spent = batch.n_tried < self._pace.retries.attempts and not self._breaker.spend()
-        if batch.n_tried == self._pace.retries.attempts or spent or (held and self._breaker.open):
+        spent = batch.n_tried < retries.attempts and not self._breaker.spend()
+        if batch.n_tried == retries.attempts or spent or (held and self._breaker.open):
             why = (
                 ": all retries of this push are used up" if spent else f" after {plural(batch.n_tried, 'try', 'tries')}"
             )
+            last = "request" if self._breaker.n_failed == 1 else f"{self._breaker.n_failed} requests"
+            look = "Wait a few minutes" if asked or answer.status == 429 else "Check the host and the network"
             raise UnreachableError(
-                f"Gave up{why}. The last {plural(self._breaker.n_failed, 'request')} failed in a row: "
-                f"{verdict.message}. Check the host and the network, then {self._way_on}."
+                f"Gave up{why}. The last {last} failed: {verdict.message}. {look}, then {self._way_on}."
             )
+        start = self._pace.clock()
+        batch.due = start + retries.wait_s(batch.n_tried, asked, self._pace.jitter())
+        if asked or answer.status in (429, 503):  # this concerns all requests
+            if self._notes and asked > _NOTICED_S and start + asked > self._hold:
+                self._bar.write(f"{asks}.", file=self._notes)
+            self._hold = max(self._hold, batch.due)
         if held:  # the analyst has to find out whether it was taken
             batch.cuts.hold()
-            batch.n_tried, batch.body = 0, b""
+            batch.n_tried, batch.due, batch.body = 0, float("-inf"), b""
             self._stop_if_hopeless(batch, verdict.message)
-            return
-        wait_s = self._pace.retries.wait_s(batch.n_tried, answer.retry_after, self._pace.jitter(), self._pace.now())
-        batch.due = self._pace.clock() + wait_s
-        if answer.status in (429, 503):  # this concerns all requests
-            self._hold = max(self._hold, batch.due)
 
     @property
     def _way_on(self) -> str:

@@ -10,6 +10,6 @@ from toolkit.vendor.answers import Answer, Verdict, read_answer
 from toolkit.vendor.batches import Batch, BodyKeys, Envelope
 from toolkit.vendor.client import Client
 from toolkit.vendor.connection import connected, pace_folder
-from toolkit.vendor.refusals import Refusal
+from toolkit.vendor.refusals import Remark
 from toolkit.vendor.sandbox import Sandbox
 from toolkit.vendor.schema_check import SchemaCheck, add_attribute, ask_schema, check_schema

@@ -5,6 +5,10 @@ The rules are design.md's *Answers*. In a ``failed`` entry a key outranks an ind
 contradicts it; otherwise the request is split. A 207 says that rows fared differently, so it must list the failed rows,
 even if the list is empty; without a list the request is split. After 400 or 422, rows that are not named were not taken
 and are sent again without the named ones; if no row is named, the request is split.
+
+An entry that has a severity, level or type of ``warn`` or ``warning``, or is in a list of warnings, only warns of its
+row: it is set apart before the rest is read by the rules above. A row with a warning and a refusal is refused. An entry
+that says both contradicts a success, and so does a warning about a row that was not sent.
 """
 
 from __future__ import annotations
@@ -13,11 +17,11 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from toolkit.model import APRIL_2026, Contract
-from toolkit.vendor.refusals import Refusal, first_message, matched, named_key, objects_in, same_moment, short
+from toolkit.vendor.refusals import Remark, errors_of, first_message, matched, named_key, objects_in, same_moment, short
 
 Kind = Literal[
     "taken",  # rows that are not named are accepted
@@ -33,7 +37,7 @@ Kind = Literal[
 # Names that contradict a success, or give a count: in lower case, without separators.
 _SUCCESS_WORDS = ("success", "ok", "succeeded", "valid", "accepted")
 _STATE_WORDS = ("status", "state", "result", "outcome")
-_FAILED_STATES = ("err", "fail", "reject", "invalid", "partial", "denied")
+_FAILED_STATES = ("err", "fail", "reject", "invalid", "partial", "denied", "fatal", "crit")
 _CODE_WORDS = ("status", "statuscode", "code", "errorcode", "httpstatus")
 _FAILURE_CODE = "di_e_"
 """How the code of each documented failure begins."""
@@ -41,6 +45,9 @@ _TROUBLE_WORDS = ("error", "errors", "failures", "failedrows", "invalid", "inval
 _TAKEN_COUNTS = ("accepted", "acceptedcount", "acceptedrows", "success", "successcount", "succeeded", "successful")
 _FAILED_COUNTS = ("failedcount", "failedrows", "failurecount", "errorcount", "rejected", "rejectedcount")
 _SENT_COUNTS = ("received", "receivedcount", "total", "totalcount", "totalrows", "rowcount")
+_WARNING_LISTS = ("warnings", "warning", "warned", "warnedrows", "warningrows", "rowwarnings", "validationwarnings")
+_SEVERITY_WORDS = ("severity", "level", "type")
+_WARNS = ("warn", "warning")
 _Facts = defaultdict[str, list[Any]]
 
 
@@ -80,12 +87,18 @@ class Verdict:
     ----------
     blamed
         Whether a row is refused only because it was alone in a request that was refused as a whole.
+    warned
+        What it warns of, for rows that are accepted.
+    torn
+        Whether the answer contradicts itself, so that it may have taken each row that it does not name.
     """
 
     kind: Kind
-    refused: dict[int, Refusal] = field(default_factory=dict)
+    refused: dict[int, Remark] = field(default_factory=dict)
     message: str = ""
     blamed: bool = False
+    warned: dict[int, Remark] = field(default_factory=dict)
+    torn: bool = False
 
 
 def read_answer(answer: Answer, keys: Sequence[tuple[str, str]], *, contract: Contract = APRIL_2026) -> Verdict:
@@ -102,7 +115,7 @@ def read_answer(answer: Answer, keys: Sequence[tuple[str, str]], *, contract: Co
     --------
     >>> sent = [("CUST-001", "2025-01-28T10:00:00Z"), ("CUST-002", "2025-01-28T10:00:00Z")]
     >>> read_answer(Answer(200, b'{"failed": [{"index": 1, "code": "DI_E_00002"}]}'), sent).refused
-    {1: Refusal(code='DI_E_00002', category='', message='', column='')}
+    {1: Remark(code='DI_E_00002', category='', message='', column='')}
     >>> read_answer(Answer(200, b""), sent).kind
     'lost'
     """
@@ -119,13 +132,15 @@ def _read(
 ) -> Verdict:
     message = _message(said, answer)
     if status < 200 or status >= 500 or status in (408, 425, 429):
-        # A server that broke down did so before or after it wrote; 503 and the others say that they did not write.
-        lost = answer.left and status not in (408, 425, 429, 503)
-        return Verdict("lost" if lost else "retry", message=message)
+        # A server that broke down, or is behind a proxy that says so, did so before or after it wrote. Only a limiter
+        # that turns requests away says when to come back.
+        turned_away = status in (408, 425, 429) or (status == 503 and answer.retry_after)
+        return Verdict("lost" if answer.left and not turned_away else "retry", message=message)
     if status < 300:
         if said is None or not answer.left:  # an answer to a part of the request is not about all of it
             return Verdict("lost" if answer.left else "retry", message=message)
-        return _read_success(status, said, keys, contract, message)
+        verdict = _read_success(status, said, keys, contract, message)
+        return replace(verdict, torn=verdict.kind in ("split", "again"))
     if status in (400, 422):
         return _read_refusal(said, keys, contract, message)
     if status == 413:
@@ -140,26 +155,34 @@ def _read(
 def _read_success(
     status: int, said: dict[str, Any], keys: Sequence[tuple[str, str]], contract: Contract, message: str
 ) -> Verdict:
+    said, warnings, doubt = _set_apart(said, contract)
     entries = _entries(said, contract)
+    warned = matched(warnings, keys, contract, warnings=True) if warnings else {}
+    if warned is None or doubt:
+        return Verdict("split", message=f"{message}, {doubt or 'but warns of a row that was not sent'}")
     if not entries and entries in (None, [], {}, 0, ""):
-        doubt = _contradiction(said, contract) or _miscounted(said, len(keys), {0})
+        doubt = _contradiction(said, contract) or _miscounted(said, len(keys), {0, len(warnings)})
         if status == 207 and not isinstance(entries, list):
             doubt = doubt or "but does not list the rows that failed"
-        return Verdict("split", message=f"{message}, {doubt}") if doubt else Verdict("taken")
+        return Verdict("split", message=f"{message}, {doubt}") if doubt else Verdict("taken", warned=warned)
     refused = matched(entries, keys, contract)
     if refused is None:
         return _unmatched(entries, keys, first_message(entries))
-    if doubt := _miscounted(said, len(keys) - len(refused), {len(refused), len(entries)}):
+    n_failed = {n + more for n in (len(refused), len(entries)) for more in (0, len(warnings))}
+    if doubt := _miscounted(said, len(keys) - len(refused), n_failed):
         return Verdict("split", message=f"{message}, {doubt}")
     if denied := _denied_word(_facts(_objects(said))):  # rows that it does not name are sent again
         return Verdict("again", refused, f"{message}, but says that {denied} is false")
-    return Verdict("taken", refused)
+    return Verdict("taken", refused, warned={row: remark for row, remark in warned.items() if row not in refused})
 
 
 def _read_refusal(
     said: dict[str, Any] | None, keys: Sequence[tuple[str, str]], contract: Contract, message: str
 ) -> Verdict:
-    entries = _entries(said or {}, contract)
+    rest = _set_apart(said or {}, contract)[0]
+    entries = _entries(rest, contract)
+    if not entries and _entries(said or {}, contract):  # the status refuses the rows that its entries accept
+        return Verdict("split", message=f"{message}, but its entries only warn", torn=True)
     if not entries:
         return _blamed(keys, message) or Verdict("split", message=message)
     refused = matched(entries, keys, contract)
@@ -173,6 +196,41 @@ def _entries(said: dict[str, Any], contract: Contract) -> Any:
     if len(named) > 1:  # what is not a list cannot be combined, and matches no row
         return [e for entries in named for e in entries] if all(isinstance(n, list) for n in named) else [named]
     return (named or found or [None])[0]
+
+
+def _set_apart(said: dict[str, Any], contract: Contract) -> tuple[dict[str, Any], list[Any], str]:
+    """Return the answer without the entries that only warn, these, and a complaint if one of them also refuses."""
+    words = [word for word in _SEVERITY_WORDS if word not in contract.resource.names]  # a row may be echoed
+    warnings: list[Any] = []
+    doubts: list[str] = []
+
+    def rest_of(name: str, value: Any, depth: int = 0) -> Any:
+        if isinstance(value, dict) and depth < 2:
+            return {n: rest_of(n, v, depth + 1) for n, v in value.items()}
+        listed = _plain(name) in _WARNING_LISTS
+        if not isinstance(value, list) and not (listed and isinstance(value, str)):
+            return value
+        rest = []
+        for entry in value if isinstance(value, list) else [value]:
+            warns, fails = _weight(entry, words)
+            if warns or listed:
+                fails = fails or any(found.get(contract.failed_field) for _, found in objects_in(entry))
+                (doubts if fails else warnings).append(entry)
+            if fails or not (warns or listed):
+                rest.append(entry)
+        return rest
+
+    return rest_of("", said), warnings, "but an entry both warns and refuses" if doubts else ""
+
+
+def _weight(entry: Any, words: Sequence[str]) -> tuple[bool, bool]:
+    """Return whether an entry says that it only warns, and whether it, or an error in it, says that the row failed."""
+    if not isinstance(entry, dict):
+        return False, False
+    facts = [_facts([object_]) for object_ in (entry, *errors_of(entry))]
+    own, *inner = (any(value in _WARNS for word in words for value in found[word]) for found in facts)
+    said = [value for found in facts for word in (*words, *_STATE_WORDS) for value in found[word]]
+    return own or (inner != [] and all(inner)), any(map(_denied_word, facts)) or any(map(_is_failed_state, said))
 
 
 def _contradiction(said: dict[str, Any], contract: Contract) -> str:
@@ -221,8 +279,12 @@ def _facts(objects: Iterable[dict[str, Any]]) -> _Facts:
     facts: _Facts = defaultdict(list)
     for object_ in objects:
         for name, value in object_.items():
-            facts[name.lower().replace("_", "").replace("-", "")].append(_value(value))
+            facts[_plain(name)].append(_value(value))
     return facts
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
 
 
 def _value(value: Any) -> Any:
@@ -257,12 +319,12 @@ def _unmatched(entries: Any, keys: Sequence[tuple[str, str]], message: str) -> V
     named = [key for entry in objects if (key := named_key(entry))]
     if any(who != own_id or (time and not same_moment(time, own_time)) for who, time in named):
         return Verdict("split", message=f"an entry names a row that was not sent: {message}")
-    return Verdict("again", {0: Refusal(message=message)})
+    return Verdict("again", {0: Remark(message=message)})
 
 
 def _blamed(keys: Sequence[tuple[str, str]], message: str) -> Verdict | None:
     """Return the verdict that the only row of a request is refused; None if it has several."""
-    return Verdict("again", {0: Refusal(message=message)}, message, blamed=True) if len(keys) == 1 else None
+    return Verdict("again", {0: Remark(message=message)}, message, blamed=True) if len(keys) == 1 else None
 
 
 def _parsed(answer: Answer) -> dict[str, Any] | None:

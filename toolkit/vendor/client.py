@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from toolkit.config import SANDBOX, Settings, current
 from toolkit.lazy import Library
+from toolkit.model import CUSTOMER
 from toolkit.vendor.answers import Answer
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ _TELLTALE = re.compile(r"key(?!word)|token|secret|auth(?!or(?!i))|pass|cookie|cr
 _HARMLESS = re.compile(r".*[-_](?:tenant|user|type|version|scheme|method|realm)", re.IGNORECASE)
 _SHORTEST = 8
 """Characters of the shortest header value that counts as a secret: a shorter one may be any word of an answer."""
+_REST = r"""(?:\\u[0-9a-f]{4}|\\/|[^\s"'<>\\])*"""
+"""What follows the beginning of a secret: to the end of the word, without a quote that JSON escapes."""
 _WORD = re.compile(r"[A-Za-z]?[a-z]+|[0-9]+")
 
 
@@ -83,35 +86,42 @@ def secrets_of(headers: Mapping[str, str]) -> list[SecretStr]:
 
 
 class Redaction:
-    r"""Replace secrets in a text: plain, JSON-escaped, URL-encoded, and in base64.
+    r"""Replace secrets in a text: plain, JSON-escaped, URL-encoded, and in base64; also what only begins one.
+
+    An answer may shorten a token, or be cut within it. A beginning of eight characters or more counts.
 
     Examples
     --------
-    >>> redact = Redaction(SecretStr("t0p/s3cret"))
-    >>> redact(rb'{"sent": "Bearer t0p\u002fs3cret", "was": "T0P%2FS3CRET"}')
+    >>> redact = Redaction(SecretStr("t0p/s3cret-of-acme"))
+    >>> redact(rb'{"sent": "Bearer t0p\u002fs3cret-of-acme", "was": "T0P%2FS3CRET..."}')
     b'{"sent": "Bearer [token]", "was": "[token]"}'
     """
 
     def __init__(self, *secrets: SecretStr) -> None:
         whole_first = sorted(secrets, key=len, reverse=True)  # one may be part of another
         forms = [form for secret in whole_first for form in _forms(secret.get_secret_value())]
-        self._pattern = re.compile("|".join(forms).encode() or b"(?!)", re.IGNORECASE)
-        self._longest = 8 * max(map(len, secrets), default=0)  # bytes of a secret in its longest form
+        whole, begun = map(_escaped, forms), (_escaped(form[:_SHORTEST]) + _REST for form in forms if _is_telling(form))
+        self._pattern = re.compile("|".join([*whole, *begun]).encode() or b"(?!)", re.IGNORECASE)
 
-    def __call__(self, text: bytes, *, cut: bool = False) -> bytes:
-        """Return the text without the secrets; without its end too if it was cut, perhaps within a secret."""
-        text = self._pattern.sub(b"[token]", text)
-        return text[: max(0, len(text) - self._longest)] if cut else text
+    def __call__(self, text: bytes) -> bytes:
+        """Return the text without the secrets."""
+        return self._pattern.sub(b"[token]", text)
 
 
 def _forms(secret: str) -> Iterator[str]:
-    yield _escaped(secret)
+    yield secret
     for encode in (b64encode, urlsafe_b64encode):
         for before in range(3):  # bytes that precede the secret in a group of three
             encoded = encode(bytes(before) + secret.encode()).rstrip(b"=").decode()
             own = encoded[(0, 2, 3)[before] : -1 if (before + len(secret)) % 3 else None]
             if len(own) >= _SHORTEST:
-                yield _escaped(own)
+                yield own
+
+
+def _is_telling(form: str) -> bool:
+    """Whether the beginning of a secret tells something: a column's name is no secret, and answers need it."""
+    begun = form[:_SHORTEST].casefold()
+    return len(form) > _SHORTEST and not any(name.startswith(begun) for name in CUSTOMER.names)
 
 
 def _escaped(text: str) -> str:
@@ -186,7 +196,7 @@ class Client:
         self._headers = {"Content-Type": "application/json", **chosen.extra_headers}
         self._token, self._contract = token, chosen.documented
         # A proxy must not get the sandbox's requests; for other hosts the usual variables hold.
-        proxies = {"no_proxy": "127.0.0.1,localhost,::1"} if chosen.local else {}
+        proxies = {"no_proxy": "127.0.0.0/8,localhost,::1"} if chosen.local else {}
         self._options: dict[str, Any] = {
             **self._session.merge_environment_settings(self.url, proxies, True, None, None),
             "stream": True,
@@ -240,7 +250,7 @@ class Client:
             wait = response.headers.get("Retry-After")
             return Answer(
                 response.status_code,
-                self._redact(text, cut=bool(problem)),
+                self._redact(text),
                 complete=not problem,
                 left=body.left,
                 retry_after=wait and self._redact(wait.encode()).decode(),

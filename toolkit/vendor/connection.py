@@ -1,6 +1,6 @@
 """connected(): a client for the target that the settings name; for the embedded sandbox, one that is started for it.
 
-And pace_folder(): where all processes that send to a host keep their common rate.
+And pace_folder(): where the processes that send to a host keep the rate limit that they share.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from toolkit.config import SANDBOX, Settings
+from toolkit.config import Settings
 from toolkit.vendor.client import Client
 from toolkit.vendor.sandbox import Sandbox
 
@@ -23,15 +23,15 @@ def connected(settings: Settings) -> Iterator[Client]:
     with contextlib.ExitStack() as stack:
         url = None
         if settings.embedded:
-            sandbox = Sandbox(settings.folder("sandbox"), contract=settings.contract, token=SANDBOX)
+            sandbox = Sandbox(settings.folder("sandbox"), contract=settings.contract)
             url = stack.enter_context(sandbox).url
         yield stack.enter_context(Client(settings, base_url=url))
 
 
 def pace_folder(settings: Settings) -> Path:
-    """Return where the pace of a host lies: one for all processes of this user, also with other homes.
+    """Return the folder of the rate limit of a host, which all processes of this user share, whatever their home.
 
-    For a vendor on this machine it lies in the target's own folder. The folder is made when the pace is first kept.
+    For a vendor on this machine it is the target's own folder. It is made when the first request is counted.
     """
     if settings.local:
         return settings.target_folder()

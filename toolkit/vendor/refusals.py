@@ -1,9 +1,9 @@
-"""Which row an entry of a list of failed rows is about, and what it says: read leniently, matched strictly."""
+"""Which row an entry of an answer is about, and what it says: read leniently, matched strictly."""
 
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,8 +27,8 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why the vendor refused a row: its code (``DI_E_XXXXX``), category and message, and the column if it names one."""
+class Remark:
+    """Why the vendor refused a row, or what it warns of: code (``DI_E_XXXXX``), category, message, column if named."""
 
     code: str = ""
     category: str = ""
@@ -36,27 +36,49 @@ class Refusal:
     column: str = ""
 
 
-def matched(entries: Any, keys: Sequence[Key], contract: Contract) -> dict[int, Refusal] | None:
-    """Match every entry to exactly one row, or return None."""
+def matched(
+    entries: Any, keys: Sequence[Key], contract: Contract, *, warnings: bool = False
+) -> dict[int, Remark] | None:
+    """Match every entry to exactly one row, or return None.
+
+    Of `warnings`, one that names no row is about each row of the request.
+    """
     if not isinstance(entries, list):
         return None
     by_key = {key: place for place, key in enumerate(keys)}
     by_id: dict[str, list[int]] = {}
     for place, (customer_id, _) in enumerate(keys):
         by_id.setdefault(customer_id, []).append(place)
-    refused: dict[int, Refusal] = {}
+    found: dict[int, list[Remark]] = defaultdict(list)
+    about_all: list[Remark] = []
     for entry in entries:
         row = _place(entry, keys, by_key, by_id, contract.first_index)
-        if row is None:
+        said = remark_of(entry)
+        if row is not None:
+            found[row].append(Remark(message="no reason given") if warnings and said == Remark() else said)
+        elif not warnings or _names_a_row(entry, len(keys)):
             return None
-        first, new = refused.get(row, Refusal()), refusal_of(entry)
-        refused[row] = Refusal(
-            first.code or new.code,
-            first.category or new.category,
-            short("; ".join(m for m in (first.message, new.message) if m)),
-            first.column or new.column,
-        )
-    return refused
+        else:
+            about_all.append(said)
+    if (common := _joined(about_all)) != Remark():
+        for row in range(len(keys)):
+            found[row].append(common)
+    return {row: _joined(remarks) for row, remarks in found.items()}
+
+
+def _joined(said: Sequence[Remark]) -> Remark:
+    """Return several remarks as one: the first code, category and column, and every message."""
+    code, category, column = (next(filter(None, (getattr(r, part) for r in said)), "")
+                              for part in ("code", "category", "column"))  # fmt: skip
+    return Remark(code, category, short("; ".join(dict.fromkeys(r.message for r in said if r.message))), column)
+
+
+def _names_a_row(entry: Any, n_rows: int) -> bool:
+    """Return whether an entry that matched no row names one; beside a row that was sent alone, an index does not."""
+    if not isinstance(entry, dict) or named_key(entry):
+        return isinstance(entry, dict)
+    lowered = lowered_names(entry)
+    return n_rows > 1 and any(lowered.get(word) is not None for word in (*_KEY_WORDS, *_INDEX_WORDS))
 
 
 def _place(
@@ -150,17 +172,17 @@ def same_moment(one: str, other: str) -> bool:
     return first.replace(tzinfo=first.tzinfo or UTC) == second.replace(tzinfo=second.tzinfo or UTC)
 
 
-def refusal_of(entry: Any) -> Refusal:
+def remark_of(entry: Any) -> Remark:
     """Return what an entry says about its row."""
     if not isinstance(entry, dict):
-        return Refusal(message=short(entry))
+        return Remark(message=short(entry))
     lowered = lowered_names(entry)
-    nested = next((n for n in (_object(lowered.get(w)) for w in _ERROR_WORDS) if n), {})
+    nested = next(iter(errors_of(entry)), {})
     both = {**nested, **{k: v for k, v in lowered.items() if v is not None}}
     message = next((both[w] for w in _MESSAGE_WORDS if both.get(w)), None) or next(
         (lowered[w] for w in _ERROR_WORDS if isinstance(lowered.get(w), str | list)), ""
     )
-    return Refusal(
+    return Remark(
         short(both.get("code") or both.get("errorcode") or both.get("error_code")),
         short(both.get("category") or both.get("type")),
         short(message),
@@ -177,16 +199,18 @@ def _column(named: str, message: str) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def _object(value: Any) -> dict[str, Any]:
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        value = value[0]
-    return lowered_names(value) if isinstance(value, dict) else {}
+def errors_of(entry: dict[Any, Any]) -> list[dict[str, Any]]:
+    """Return the objects that an entry has as its errors."""
+    lowered = lowered_names(entry)
+    values = [lowered.get(word) for word in _ERROR_WORDS]
+    listed = [each for value in values for each in (value if isinstance(value, list) else [value])]
+    return [lowered_names(each) for each in listed if isinstance(each, dict) and each]
 
 
 def first_message(entries: Any) -> str:
     """Return what the first entry says, in words."""
     if isinstance(entries, list) and entries:
-        refusal = refusal_of(entries[0])
+        refusal = remark_of(entries[0])
         return short(" ".join(w for w in (refusal.code, refusal.message) if w))
     return short(entries)
 
@@ -196,7 +220,7 @@ def short(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        value = "; ".join(refusal_of(v).message if isinstance(v, dict) else str(v) for v in value)
+        value = "; ".join(remark_of(v).message if isinstance(v, dict) else str(v) for v in value)
     # A character that does not print might control a terminal, and half a surrogate pair cannot be stored.
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(value).split()))
     return text[:_MESSAGE_LENGTH]

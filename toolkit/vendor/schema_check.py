@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import pandas as pd
 
@@ -16,16 +16,20 @@ from toolkit.model import CUSTOMER, CustomAttribute, Kind, Resource
 from toolkit.vendor.answers import Answer
 from toolkit.vendor.client import Client
 from toolkit.vendor.connection import connected
-from toolkit.vendor.refusals import lowered_names, objects_in, refusal_of, short
+from toolkit.vendor.refusals import lowered_names, objects_in, remark_of, short
 
 _TABLE_WORDS = ("tablename", "objectname", "name", "table", "object")
 _LIST_WORDS = ("columns", "attributes", "fields")
 _NAME_WORDS = ("columnname", "attributename", "name", "column")
 _KIND_WORDS = ("datatype", "type")
 
-SAME, ONLY_THEIRS, ONLY_OURS, OTHER_TYPE = "same", "only theirs", "only ours", "other type"
+_REQUIRED_WORDS = {"required", "isrequired", "is_required", "nonnull", "non_null"}
+_DEFAULT_WORDS = ("defaultvalue", "default_value", "default")
+
+SAME, ONLY_THEIRS, REQUIRED, ONLY_OURS, OTHER_TYPE = "same", "only theirs", "required", "only ours", "other type"
 _WAYS = {
     ONLY_THEIRS: "the table has it and the toolkit does not send it: list it under [[attributes]] in toolkit.toml",
+    REQUIRED: "the table requires it and the toolkit does not send it: list it under [[attributes]] in toolkit.toml",
     ONLY_OURS: "the toolkit sends it and the table lacks it: create it with add_attribute, or remove it from the list",
     OTHER_TYPE: "the data types differ: change it under [[attributes]] in toolkit.toml",
 }
@@ -39,7 +43,8 @@ class SchemaCheck(Result):
     ----------
     columns
         One row per column: ``column, ours, theirs`` (data types, null if the side has no such column), ``verdict``
-        (``same``, ``only theirs``, ``only ours``, ``other type``) and the ``way`` to make both agree.
+        (``same``, ``only theirs``, ``required``, ``only ours``, ``other type``) and the ``way`` to make both agree.
+        ``required`` is a column of theirs alone without which the vendor refuses each row: it has no default.
     problem
         Why the vendor's columns could not be read; empty if they could. A push is possible without them.
     """
@@ -60,6 +65,11 @@ class SchemaCheck(Result):
         return not self.problem and self.differing.empty
 
     @property
+    def required(self) -> list[str]:
+        """The columns that the table requires and the toolkit does not send: they hold a push back."""
+        return self.columns.loc[self.columns["verdict"] == REQUIRED, "column"].tolist()
+
+    @property
     def lines(self) -> list[str]:
         """What to know before sending, one line per column."""
         if self.problem:
@@ -78,8 +88,8 @@ class SchemaCheck(Result):
         """Return the check as an HTML fragment."""
         if self.problem:
             return heading(f"{self.table}: not checked", level=3) + paragraph(self.lines[0])
-        tones: dict[str, Tone] = {SAME: "good", ONLY_THEIRS: "warn", ONLY_OURS: "bad", OTHER_TYPE: "bad"}
-        counted = [(int((self.columns["verdict"] == v).sum()), v, tone) for v, tone in tones.items()]
+        tones: dict[str, Tone] = {SAME: "good", ONLY_THEIRS: "warn"}
+        counted = [(int((self.columns["verdict"] == v).sum()), v, tones.get(v, "bad")) for v in (SAME, *_WAYS)]
         verdict = (
             "The columns agree" if self.ok else f"{plural(len(self.differing), 'column')} to change before sending"
         )
@@ -160,8 +170,15 @@ def add_attribute(attribute: CustomAttribute, *, settings: Settings | None = Non
     raise StoppedError(f"{said} Run check_schema() to see whether it is there, then try again.")
 
 
-def read_columns(body: bytes, table: str) -> dict[str, str] | None:
-    """Return a table's columns from an answer, as lower-case name to data type; None if it has none.
+class Described(NamedTuple):
+    """A column as the vendor describes it: its data type, and whether a row without it is refused."""
+
+    kind: str
+    required: bool = False
+
+
+def read_columns(body: bytes, table: str) -> dict[str, Described] | None:
+    """Return a table's columns from an answer, by their lower-case names; None if it has none.
 
     The shape is not documented, so the words count: an object that names the table and has a list of columns.
 
@@ -169,7 +186,7 @@ def read_columns(body: bytes, table: str) -> dict[str, str] | None:
     --------
     >>> read_columns(b'{"tables": [{"tableName": "A_CUSTOMER", "columns": [{"name": "REGION", "type": "String"}]}]}',
     ...              "A_CUSTOMER")
-    {'region': 'string'}
+    {'region': Described(kind='string', required=False)}
     """
     try:
         said = json.loads(body)
@@ -185,29 +202,42 @@ def read_columns(body: bytes, table: str) -> dict[str, str] | None:
     return None
 
 
-def _columns(listed: Any) -> Iterator[tuple[str, str]]:
+def _columns(listed: Any) -> Iterator[tuple[str, Described]]:
     pairs = listed.items() if isinstance(listed, dict) else (("", entry) for entry in listed)
     for key, entry in pairs:
         facts = lowered_names(entry) if isinstance(entry, dict) else {}
         name = key or (entry if isinstance(entry, str) else next((facts[w] for w in _NAME_WORDS if w in facts), ""))
         kind = next((facts[w] for w in _KIND_WORDS if w in facts), entry if key and isinstance(entry, str) else "")
         if isinstance(name, str) and name:
-            yield name.casefold(), str(kind).casefold()
+            yield name.casefold(), Described(str(kind).casefold(), _is_required(facts))
 
 
-def _compared(ours: Resource, theirs: dict[str, str] | None) -> pd.DataFrame:
+def _is_required(facts: dict[str, Any]) -> bool:
+    """Return whether a column is required, or must not be null, and has no default that would fill it."""
+    if any(facts.get(word) is not None for word in _DEFAULT_WORDS):
+        return False
+    checks = facts.get("validations")
+    flags = facts | lowered_names(checks if isinstance(checks, dict) else {})
+    for check in checks if isinstance(checks, list) else []:
+        said = lowered_names(check if isinstance(check, dict) else {"type": check})
+        flags[str(said.get("type")).casefold()] = said.get("value", True)
+    return any(str(flags.get(word)).casefold() == "true" for word in _REQUIRED_WORDS)
+
+
+def _compared(ours: Resource, theirs: dict[str, Described] | None) -> pd.DataFrame:
     own: dict[str, str] = {c.name: c.kind for c in ours.columns}
     rows = []
     if theirs is None:
-        own = theirs = {}
-    for name in own | theirs:
-        verdict = ONLY_OURS if name not in theirs else ONLY_THEIRS if name not in own else SAME
+        own, theirs = {}, {}
+    for name in dict.fromkeys((*own, *theirs)):
+        kind, required = theirs.get(name, (None, False))
+        verdict = ONLY_OURS if kind is None else SAME if name in own else REQUIRED if required else ONLY_THEIRS
         # Only the documented names of data types are compared; a database's own names say nothing.
-        if verdict == SAME and theirs[name] in get_args(Kind) and theirs[name] != own[name]:
+        if verdict == SAME and kind in get_args(Kind) and kind != own[name]:
             verdict = OTHER_TYPE
         # Compared as it came, and shown as one line that a terminal and a frame can hold.
-        kind = short(theirs[name]) if name in theirs else None
-        rows.append((short(name), own.get(name), kind, verdict, _WAYS.get(verdict, "")))
+        shown = None if kind is None else short(kind)
+        rows.append((short(name), own.get(name), shown, verdict, _WAYS.get(verdict, "")))
     return pd.DataFrame(rows, columns=["column", "ours", "theirs", "verdict", "way"], dtype="str")
 
 
@@ -217,7 +247,7 @@ def _problem(answer: Answer) -> str:
         return answer.problem
     words = {401: "the token is refused", 403: "it is not allowed", 404: "there is no such call or table"}
     try:
-        said = refusal_of(json.loads(answer.body.decode("utf-8", "replace"))).message
+        said = remark_of(json.loads(answer.body.decode("utf-8", "replace"))).message
     except (ValueError, RecursionError):
         said = ""  # a proxy's page does not help an analyst
     word = words.get(answer.status, "the answer is an error")

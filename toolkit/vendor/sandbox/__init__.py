@@ -6,7 +6,6 @@ checks the other. What the pages leave open is a listed assumption that can be s
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -22,6 +21,8 @@ from toolkit.vendor.sandbox.server import Server
 from toolkit.vendor.sandbox.store import Store
 from toolkit.vendor.sandbox.vendor import DROPPED, MAX_ROWS, TABLE, Reply, Request, Vendor
 
+OWN_TOKEN = "sandbox"  # noqa: S105 - it opens nothing but a sandbox
+
 __all__ = ["DROPPED", "Assumptions", "Reply", "Request", "Sandbox", "Vendor"]
 
 
@@ -33,7 +34,7 @@ class Sandbox:
     folder
         Where its one file ``sandbox.sqlite`` lies; None for a folder that is removed when it stops.
     token
-        The token that it accepts, by default the one that a client would send: PEAK_AUTH_TOKEN, else ``sandbox``.
+        The token that it accepts. It is the sandbox's own, whatever the environment has: the analyst's stays away.
     contract
         ``2026-04`` or ``current``: its limits and whether a name may be null.
     clock
@@ -57,7 +58,7 @@ class Sandbox:
         self,
         folder: Path | str | None = None,
         *,
-        token: str | None = None,
+        token: str = OWN_TOKEN,
         contract: str = "2026-04",
         assumptions: Assumptions | None = None,
         clock: Callable[[], float] = time.time,
@@ -65,7 +66,7 @@ class Sandbox:
     ) -> None:
         for given, kind, wanted, call in (
             (folder, str | Path | None, "a folder", 'Sandbox("data/sandbox")'),
-            (token, str | None, "a token", 'Sandbox(token="sandbox")'),
+            (token, str, "a token", 'Sandbox(token="sandbox")'),
             (contract, str, "a contract's name", 'Sandbox(contract="current")'),
             (assumptions, Assumptions | None, "an Assumptions", "Assumptions(partial_status=207)"),
             (port, int, "a port's number", "Sandbox(port=8765)"),
@@ -77,7 +78,6 @@ class Sandbox:
         self._own = folder is None
         self.folder = Path(tempfile.mkdtemp(prefix="sandbox-")) if folder is None else Path(folder)
         self._store = Store(self.folder / "sandbox.sqlite")
-        token = token or os.environ.get("PEAK_AUTH_TOKEN") or "sandbox"
         self.vendor = Vendor(self._store, token=token, contract=contract, assumptions=assumptions, clock=clock)
         self._port = port
         self._server: Server | None = None

@@ -30,6 +30,9 @@ class Assumptions:
         The status of a request with too many rows or bytes.
     dry_run
         Whether ``dryRun`` is honoured; if it is ignored, the rows are written.
+    warnings
+        Where an answer names rows that it took with a warning: nowhere (rows are not checked for them), in a list of
+        their own, or among the ``failed`` with a severity.
     flush_s
         Seconds between two writes of the buffer to the table.
 
@@ -47,6 +50,7 @@ class Assumptions:
     request_id: bool = True
     over_limit_status: Literal[400, 413, 429] = 413
     dry_run: Literal["documented", "ignored"] = "documented"
+    warnings: Literal["none", "list", "failed"] = "none"
     flush_s: float = 1800.0
 
     def __post_init__(self) -> None:

@@ -30,6 +30,14 @@ class Attribute:
     non_null: bool = False
     default: Any = None
 
+    def described(self) -> dict[str, Any]:
+        """Return it as the schema call gives it."""
+        checks = [{"type": "required" if self.required else "optional"}]
+        checks += [{"type": "nonNull"}] if self.non_null else []
+        name = self.name if self.name in COLUMNS else self.name.upper()
+        default = {} if self.default is None else {"defaultValue": self.default}
+        return {"columnName": name, "dataType": self.data_type, "validations": checks, **default}
+
 
 @dataclass(frozen=True)
 class Fault:

@@ -58,6 +58,8 @@ class Reply:
     n_rows: int = 0
 
 
+_UNKNOWN_LIST = Fault("DI_E_00031", "foreign_key", "customer_price_list_id is not among the known price lists")
+"""What an object-level check of this kind says; its severity is to warn."""
 DROPPED = Reply(0, cut=-1)
 """The connection breaks, and no answer comes."""
 
@@ -72,6 +74,8 @@ class Vendor:
         lets a request pass.
     refuse
         Refuses chosen rows: a function from a row to the message, or None.
+    price_lists
+        The price lists that exist: a row that names another one is taken, with a warning if the assumptions have any.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Vendor:
         self.contract, self.assumptions = contract, assumptions or Assumptions()
         self.troubles: deque[Reply | tuple[bool, Reply] | None] = deque()
         self.refuse: Callable[[dict[str, Any]], str | None] | None = None
+        self.price_lists: frozenset[str] = frozenset()
         self._starts: deque[float] = deque(maxlen=MAX_REQUESTS_PER_S)
 
     def answer(self, request: Request) -> Reply:
@@ -152,10 +157,17 @@ class Vendor:
             defaults = {a.name: a.default for a in attributes.values()}
             good = [{**defaults, **row} for n, row in enumerate(lowered) if not all_fail and n not in faults]
             self._store.buffer(name, operation, good, self._clock())
-        return self._json({"failed": [self._entry(n, rows[n], fault) for n, fault in faults.items()]}, status=status)
+        failed = [self._entry(n, rows[n], fault) for n, fault in faults.items()]
+        where, column = self.assumptions.warnings, "customer_price_list_id"
+        checked = [] if where == "none" else [(n, row.get(column)) for n, row in enumerate(lowered) if n not in faults]
+        severity = {"severity": "warn"} if where == "failed" else {}
+        named = [n for n, price_list in checked if price_list not in (None, *self.price_lists)]
+        warnings = [self._entry(n, rows[n], _UNKNOWN_LIST, **severity) for n in named]
+        lists = {"warnings": warnings} if where == "list" else {"failed": failed + warnings}
+        return self._json({"failed": failed, **lists}, status=status)
 
-    def _entry(self, place: int, row: Any, fault: Fault) -> Any:
-        why = {"code": fault.code, "category": fault.category, "message": fault.message}
+    def _entry(self, place: int, row: Any, fault: Fault, **more: str) -> Any:
+        why = {"code": fault.code, "category": fault.category, "message": fault.message, **more}
         names = row.items() if isinstance(row, dict) else ()
         key = {k: v for k, v in names if str(k).lower() in KEY}
         return {
@@ -165,7 +177,7 @@ class Vendor:
             "upper_key": {**{str(k).upper(): v for k, v in key.items()}, **why},
             "echo": {"row": row, **why},
             "nested": {"key": key, "errors": [why]},
-            "text": key.get("customer_id"),
+            "text": {**key, **why} if more else key.get("customer_id"),
             "nothing": why,
         }[self.assumptions.names_row_by]
 
@@ -176,9 +188,9 @@ class Vendor:
         tables = []
         for name in self._store.names() or [TABLE]:
             kinds = {c: "datetime" if c == "updated_at" else "string" for c in COLUMNS}
-            kinds |= {a.name.upper(): a.data_type for a in self._store.attributes(name).values()}
-            columns = [{"columnName": column, "dataType": kind} for column, kind in kinds.items()]
-            tables.append({"tableName": name, "columns": columns})
+            columns = [Attribute(c, kind, required=c in KEY) for c, kind in kinds.items()]
+            columns += self._store.attributes(name).values()
+            tables.append({"tableName": name, "columns": [column.described() for column in columns]})
         return self._json({"solutionName": solution, "tables": tables})
 
     def _add_attribute(self, name: str, request: Request) -> Reply:
