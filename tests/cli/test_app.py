@@ -297,13 +297,13 @@ def test_a_time_that_the_mapping_does_not_read_is_never_sent(
     file, mapping = tmp_path / "crm.csv", tmp_path / "crm.toml"
     file.write_text("customer_id,updated_at\n" + "".join(f"C{i},{t}\n" for i, t in enumerate(times)), encoding="utf-8")
     mapping.write_text('[format]\ndatetime = "%d/%m/%Y %H:%M"\ntimezone = "Europe/Berlin"\n', encoding="utf-8")
-    code, said, _ = run("push", file, "--mapping", mapping, "--yes")
+    code, said, _ = run("push", file, "--mapping", mapping, "--yes", "--allow", "times")
     assert (code, said["accepted"], said["quarantined"]) == (1, 1, 5)
     assert list(sandbox.table()["updated_at"].astype("str")) == ["2026-02-01 09:00:00+00:00"]
     assert run("profile", file, "--mapping", mapping)[0] == 0
     file.write_text("customer_id,updated_at\nC1,25/10/2026 02:30\n", encoding="utf-8")
     assert run("check", file, "--mapping", mapping)[1]["failures_by_reason"] == {
-        "updated_at is not a time as it is written, or one that the clocks skip or repeat": 1
+        "updated_at is not a time as %d/%m/%Y %H:%M, or one that the clocks in Europe/Berlin skip or repeat": 1
     }
     assert not [w for w in recwarn if "dayfirst" in str(w.message)]
 
@@ -492,6 +492,15 @@ def test_a_mapping_is_proposed_and_written_but_never_over_another(run: Run, tmp_
     assert proposed.timezone is None  # never guessed: the analyst states it
     assert run("suggest", file, "--to", made)[0] == 2
     assert run("suggest", file, "--to", made, "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize("command", ["check", "profile", "corrections", "suggest", "diff", "plan", "push", "seed"])
+def test_every_command_that_reads_a_file_takes_the_sheet(run: Run, sandbox: Sandbox, command: str) -> None:
+    more = {"push": ["--yes"], "seed": ["--reason", "sent before"]}.get(command, [])
+    book = CASES / "F06_second_sheet_left_out.xlsx"
+    code, _, err = run(command, book, "--sheet", "N-Y", *more)
+    assert (code, "has no sheet 'N-Y', did you mean 'N-Z'?" in err) == (2, True)
+    assert run(command, book, "--sheet", "N-Z", *more)[0] in (0, 1)
 
 
 def test_what_comes_after_a_push(run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path) -> None:

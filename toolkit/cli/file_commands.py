@@ -22,10 +22,12 @@ def suggest(
     overwrite
         Replace a mapping that exists.
     """
-    proposed = tk.suggest_mapping(file, mapping=source.mapping)
+    source.refuse("set", "correct", "patch", because="suggest proposes a mapping for the file as it is")
+    proposed = tk.suggest_mapping(file, mapping=source.mapping, sheet=source.sheet)
     warn(proposed.warnings)
     if to:
-        written = proposed.to_toml(to, corrections=called_for(proposed.sample), overwrite=overwrite)
+        called = called_for(proposed.sample, before=tk.Ledger.of().snapshot())
+        written = proposed.to_toml(to, corrections=called, overwrite=overwrite)
         say(f"  written to {written}")
     return show(proposed, json)
 
@@ -39,7 +41,7 @@ def check(file: Path, /, *, source: Source = AS_IT_IS, excel: Path | None = None
         Write the quarantined rows as a review sheet for the data owner; 'review' reads it back.
     """
     require_free(excel)
-    report = validated(file, source)
+    report = validated(file, source, before=tk.Ledger.of().snapshot())
     if excel:
         say(f"  review sheet written to {report.to_excel(excel)}")
     return show(report, json, findings=not report.ok)
@@ -81,14 +83,16 @@ def scan(
 
 def profile(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
     """Show what FILE contains, column by column."""
-    return show(tk.profile(read(file, source)), json)
+    delivery = read(file, source)
+    return show(tk.profile(tk.correct(delivery, source.corrections({}))), json)
 
 
 def corrections(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
     """Count what each correction would change in FILE; nothing is changed."""
+    source.refuse("patch", because="corrections tries each correction by itself, on the file as it is")
     delivery = read(file, source)
-    configured = {name: options for name, options in delivery.corrections.items() if not isinstance(options, bool)}
-    found = tk.preview_corrections(delivery, configured)
+    options = {c: o for c, o in source.corrections(delivery.corrections).items() if not isinstance(o, bool)}
+    found = tk.preview_corrections(delivery, options, before=tk.Ledger.of().snapshot())
     return show(found, json, findings=any(found.counts.values()))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
@@ -19,7 +22,7 @@ from toolkit.config import current
 from toolkit.display import Result, plural, visible
 from toolkit.errors import InputError
 from toolkit.ledger import WAYS_IN
-from toolkit.model import ID
+from toolkit.model import ID, TIME
 from toolkit.pushing import require_columns
 from toolkit.quality import PATCH, counted, example_lines
 from toolkit.sending import FATES
@@ -40,15 +43,45 @@ class Source:
     set
         A constant, as column=value, which overrides the mapping; may be repeated.
     correct
-        A correction to apply besides the mapping's; may be repeated.
+        A correction to apply besides the mapping's, as NAME or NAME=VALUE, such as pad_ids=7; may be repeated.
     patch
         A patch to apply after the corrections; may be repeated.
+    sheet
+        The worksheet of a workbook to read.
     """
 
     mapping: Path | None = None
     set: tuple[str, ...] = ()
     correct: tuple[str, ...] = ()
     patch: tuple[str, ...] = ()
+    sheet: str | None = None
+
+    def corrections(self, configured: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the mapping, with what was given besides."""
+        given = (each.partition("=") for each in self.correct)
+        chosen = {**configured, **{name: _option(value) if equals else True for name, equals, value in given}}
+        if self.patch:
+            listed = chosen.get(PATCH, ())
+            chosen[PATCH] = [*([listed] if isinstance(listed, str) else listed), *self.patch]
+        return chosen
+
+    def refuse(self, *options: str, because: str) -> None:
+        """Refuse options that a command would ignore."""
+        for option in options:
+            if getattr(self, option):
+                raise InputError(f"{because}: leave out --{option}.")
+
+
+def _option(value: str) -> Any:
+    """Return a correction's option as a mapping has it; words need no quotes, a list no brackets."""
+    if re.match(r"""[\[{"'\d]|(true|false)$""", value):
+        for written in (value, f"[{value}]"):
+            with suppress(tomllib.TOMLDecodeError):
+                return tomllib.loads(f"option = {written}")["option"]
+    words = value.split(",")
+    if all("=" in word for word in words):
+        return dict(word.split("=", 1) for word in words)
+    return words if words[1:] else value
 
 
 @Parameter(name="*")
@@ -113,7 +146,7 @@ def require_free(*paths: Path | None) -> None:
 def read(file: Path, source: Source) -> results.Delivery:
     """Read the file as `source` says, and print what is probably wrong with how it was read."""
     constants = pairs(source.set, "--set takes column=value, such as source=customer, and one of them has no '='.")
-    delivery = tk.read_customers(file, mapping=source.mapping, constants=constants)
+    delivery = tk.read_customers(file, mapping=source.mapping, constants=constants, sheet=source.sheet)
     warn(delivery.warnings)
     return delivery
 
@@ -124,24 +157,26 @@ def warn(warnings: Iterable[str]) -> None:
         say(f"  warning: {text}".replace("\n", "\n    "))
 
 
-def validated(file: Path, source: Source) -> results.ValidationReport:
-    """Read, correct and check the file, and print what was detected and changed."""
+def corrected(file: Path, source: Source) -> results.Correction:
+    """Read and correct the file, and print what was detected and changed."""
     say_label()
     delivery = read(file, source)
-    chosen: dict[str, Any] = {**delivery.corrections, **dict.fromkeys(source.correct, True)}
-    if source.patch:
-        listed = chosen.get(PATCH, ())
-        chosen[PATCH] = [*([listed] if isinstance(listed, str) else listed), *source.patch]
-    corrected = tk.correct(delivery, chosen)
-    for line in (*delivery.notes, *([corrected.summary()] if corrected.rules else []), *corrected.notes):
+    done = tk.correct(delivery, source.corrections(delivery.corrections))
+    for line in (*delivery.notes, *([done.summary()] if done.rules else []), *done.notes):
         say(f"  {line}")
-    return tk.validate(corrected)
+    return done
+
+
+def validated(file: Path, source: Source, *, before: results.Snapshot | None = None) -> results.ValidationReport:
+    """Read, correct and check the file, against what was sent before if anything was."""
+    return tk.validate(corrected(file, source), before=before if before and before.n_customers else None)
 
 
 def compared(file: Path, source: Source) -> tuple[results.ValidationReport, results.Diff]:
     """Read, correct and check the file, and compare it with what was sent before."""
-    report = validated(file, source)
-    return report, tk.diff(tk.Ledger.of().snapshot(), report)
+    before = tk.Ledger.of().snapshot()
+    report = validated(file, source, before=before)
+    return report, tk.diff(before, report)
 
 
 def send(planned: results.PushPlan, sending: Sending) -> results.PushReport:
@@ -220,12 +255,13 @@ def _(found: results.Profile) -> list[str]:
 def _(proposed: results.MappingSuggestion) -> list[str]:
     chosen = proposed.to_frame().query("state != 'runner-up'")
     lines = _lines(chosen, "{column}: {file_column!r} ({score:.0%}, {reason})", most=len(chosen))
-    return lines + [f"  {note}" for note in proposed.notes]
+    times = proposed.times.notes if proposed.times else ()
+    return lines + [f"  {note}" for note in (*proposed.notes, *(f"{TIME}: {note}" for note in times))]
 
 
 @lines_of.register
 def _(found: results.Preview) -> list[str]:
-    return [f"  {name}: {n:,}" for name, n in found.counts.items()]
+    return [f"  {name}: {n:,}" for name, n in found.choices.items()]
 
 
 @lines_of.register
@@ -235,7 +271,9 @@ def _(report: results.ValidationReport) -> list[str]:
         for found in findings.to_dict("records"):
             lines += [f"  {word}: {found['reason']} ({counted(found)})"]
             lines += [f"      {example}" for example in example_lines(found)]
-    return lines
+    # Where a warning names the rows of rewritten ids, it says what the drift says.
+    told = "rewritten" if "unusual_ids" in set(report.warnings["check"]) else ""
+    return lines + [f"  drift: {line}" for line in (report.drift.lines(but=told) if report.drift else ())]
 
 
 @lines_of.register

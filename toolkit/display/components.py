@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -169,9 +169,22 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, more: int
     return Markup(f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{rest}')
 
 
-def frame_table(frame: pd.DataFrame, *, index: str | None = None, limit: int = MAX_ROWS) -> Markup:
-    """Render the first rows and columns of a frame; its index comes first where `index` gives it a name."""
+def frame_table(
+    frame: pd.DataFrame,
+    *,
+    index: str | None = None,
+    limit: int = MAX_ROWS,
+    show: Mapping[str, Callable[[Any], object]] | None = None,
+) -> Markup:
+    """Render the first rows and columns of a frame; its index comes first where `index` gives it a name.
+
+    The cells of a column in `show` go through its function first.
+    """
     shown = frame.iloc[:limit, :MAX_COLUMNS]
+    for name, function in (show or {}).items():
+        if name in shown:
+            cells = pd.Series(map(function, shown[name]), index=shown.index, dtype=object)
+            shown = shown.assign(**{name: cells})
     columns = [str(c) for c in shown.columns]
     rows: list[tuple[object, ...]] = list(shown.itertuples(index=index is not None, name=None))
     rest = frame.shape[1] - shown.shape[1]

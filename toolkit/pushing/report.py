@@ -202,7 +202,7 @@ class PushReport(Result):
 
     def body(self) -> str:
         """Give the verdict, the refused and the warned rows with their cells, what waits, and the time, as HTML."""
-        dry_run = self.state == "dry run"
+        dry_run, show = self.state == "dry run", self.origin.show
         parts = [
             heading(f"Push of {self.origin.source}" + (" (dry run: nothing written)" if dry_run else ""), level=3),
             paragraph(verdict(self.counts, n_warned=len(self._warned), dry_run=dry_run)),
@@ -229,13 +229,13 @@ class PushReport(Result):
                 counted = why.reset_index().sort_values("rows", ascending=False, kind="stable")
                 parts += [heading(f"Why {what}"), frame_table(counted)]
                 shown = some[["source_row", *CUSTOMER.key, "column", "cell", "message", "code", "category"]]
-                parts += [heading(what.capitalize()), frame_table(shown)]
+                parts += [heading(what.capitalize()), frame_table(shown, show=show)]
         if self.n_refused:
-            parts.append(paragraph(HOW_TO_FIX))
+            parts += [self.origin.about_times, paragraph(HOW_TO_FIX)]
         if self.n_unknown:
-            parts += [heading("Unknown: sent without a readable answer"), frame_table(self.unknown)]
+            parts += [heading("Unknown: sent without a readable answer"), frame_table(self.unknown, show=show)]
         if len(self.overtaken):
-            parts += [heading("Left out of the resume"), frame_table(self.overtaken)]
+            parts += [heading("Left out of the resume"), frame_table(self.overtaken, show=show)]
         return "".join([*parts, *map(paragraph, self.waits)])
 
     @property
@@ -292,7 +292,8 @@ class PushReport(Result):
         """Return the cells in the columns that the vendor named, one for each row."""
         cells = pd.Series("", index=rows.index, dtype=object)
         for column in set(rows["column"]) & set(self.origin.given):
-            cells = cells.mask(rows["column"] == column, rows[column].astype(object))
+            shown = self.origin.as_written(rows[column]) if column == TIME else rows[column]
+            cells = cells.mask(rows["column"] == column, shown.astype(object))
         return cells.to_numpy()
 
     def to_frame(self) -> pd.DataFrame:

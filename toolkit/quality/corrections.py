@@ -93,7 +93,7 @@ def _without_marks(text: str) -> str:
 
 
 def _pad_ids(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    """Give ids of digits the leading zeros that they lost, up to the given width."""
+    """Put leading zeros before ids of digits that are shorter than the given width, but never make one id of two."""
     if not isinstance(option, int) or isinstance(option, bool) or not 1 <= option <= MAX_WIDTH:
         raise CorrectionError(f"The correction pad_ids needs the width of an id, from 1 to {MAX_WIDTH}, such as 7.")
     ids = frame[ID]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,10 @@ _BATCH = 100_000
 _HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64()), ("group_", pa.int64())])
 
 
-def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame | None = None) -> None:
+def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame | None = None) -> list[Condition]:
     """Fill the table ``found_`` with a row for each row of ``rows_`` and each condition that it fails.
+
+    Returns the conditions, with the reasons that were found with them.
 
     ``n`` is the condition's place in `conditions`, ``other_`` a row to compare with, or null, and ``group_`` the first
     row of those that are one finding, or null. The conditions on one row run in one pass over ``rows_``, the others as
@@ -51,28 +54,33 @@ def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame 
                     WHERE {" OR ".join(f"c{n}" for n in where)}) AS failed
                 WHERE n IS NOT NULL"""
         )
+    known = list(conditions)
     for n, condition in enumerate(conditions):
         if n in where:
             continue
         try:
             with session.limited(condition.seconds) if condition.seconds else nullcontext():
-                _find_alone(session, n, condition, typed)
+                known[n] = _find_alone(session, n, condition, typed)
         except TimeoutError:
             raise InputError(
                 f"The rule {condition.check} was stopped after {condition.seconds:g} s: simplify it, or give it more "
                 "time with Rule(…, seconds=…)."
             ) from None
+    return known
 
 
-def _find_alone(session: Session, n: int, condition: Condition, typed: pd.DataFrame | None) -> None:
+def _find_alone(session: Session, n: int, condition: Condition, typed: pd.DataFrame | None) -> Condition:
     query = condition.rows or f"SELECT row_ FROM rows_ WHERE coalesce(({condition.where or 'false'}), false)"
+    reason = condition.reason
     if condition.search is not None or condition.python is not None:
         hits = (
             condition.search(session, condition.options) if condition.search else _in_pandas(session, condition, typed)
         )
+        reason = hits.attrs.get("reason", reason)
         session.register("hits_", to_arrow(hits, _HITS))
         query = "FROM hits_"
     session.run(f"INSERT INTO found_ BY NAME SELECT {n} AS n, * FROM ({query}) AS found")
+    return replace(condition, reason=reason)
 
 
 def _in_pandas(session: Session, condition: Condition, typed: pd.DataFrame | None) -> pd.DataFrame:
@@ -198,14 +206,25 @@ def first_reason(reasons: pd.DataFrame) -> str:
     return f"{reasons['reason'].iloc[0]} ({counted(reasons.iloc[0].to_dict())})"
 
 
-def reasons_table(failures: pd.DataFrame, warnings: pd.DataFrame, *, n_rows: int, names: Mapping[str, str]) -> Markup:
-    """Show reasons as `by_reason` gives them, of `n_rows` rows; `names` are the file's own names of its columns."""
+def reasons_table(
+    failures: pd.DataFrame,
+    warnings: pd.DataFrame,
+    *,
+    n_rows: int,
+    names: Mapping[str, str],
+    show: Mapping[str, Callable[[Any], object]] | None = None,
+) -> Markup:
+    """Show reasons as `by_reason` gives them, of `n_rows` rows; `names` are the file's own names of its columns.
+
+    The cells of a column in `show` go through its function first.
+    """
     shown = [(badge("failure", tone="bad"), f) for f in failures.head(MAX_FINDINGS).to_dict("records")]
     shown += [(badge("warning", tone="warn"), f) for f in warnings.head(MAX_FINDINGS).to_dict("records")]
     groups = [f" ({plural(f['groups'], 'group')})" if f["groups"] else "" for _, f in shown]
     rows = [
         (kind, f["reason"] + n_groups, f["count"], percent(f["count"] / max(n_rows, 1)),
-         names.get(f["column"], f["column"] or ""), Markup("".join(map(_example, f["examples"]))))
+         names.get(f["column"], f["column"] or ""),
+         Markup("".join(_example(e, (show or {}).get(f["column"], _shown)) for e in f["examples"])))
         for (kind, f), n_groups in zip(shown, groups, strict=True)
     ]  # fmt: skip
     head = ["", "what", "count", "share", "column", "seen at source_row"]
@@ -214,14 +233,13 @@ def reasons_table(failures: pd.DataFrame, warnings: pd.DataFrame, *, n_rows: int
     return table(head[one_kind:], [row[one_kind:] for row in rows], more=more)
 
 
-def _example(rows: Sequence[tuple[int, Any]]) -> str:
-    shown = [(row, f"<bdi class=cell>{escape(_shown(cell)) or '&nbsp;'}</bdi>") for row, cell in rows[:MAX_MEMBERS]]
+def _example(rows: Sequence[tuple[int, Any]], show: Callable[[Any], object]) -> str:
+    shown = [
+        (row, f"<bdi class=cell>{escape(_shown(show(cell))) or '&nbsp;'}</bdi>") for row, cell in rows[:MAX_MEMBERS]
+    ]
     first = f'<span class="row"><span class="num">{shown[0][0]}</span> {shown[0][1]}'
-    return (
-        first
-        + "".join(f" <span class=soft>beside {row}</span> {cell}" for row, cell in shown[1:])
-        + f"{_rest(rows)}</span>"
-    )
+    others = "".join(f" <span class=soft>beside {row}</span> {cell}" for row, cell in shown[1:])
+    return f"{first}{others}{_rest(rows)}</span>"
 
 
 def _rest(rows: Sequence[object]) -> str:
@@ -231,5 +249,7 @@ def _rest(rows: Sequence[object]) -> str:
 def _shown(cell: object) -> str:
     if is_null(cell):
         return ""
+    if isinstance(cell, Markup):
+        return cell
     text = timestamp(cell) if isinstance(cell, pd.Timestamp) else visible(str(cell))
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"

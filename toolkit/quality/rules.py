@@ -18,11 +18,15 @@ from pandera.api.function_dispatch import Dispatcher
 from toolkit.engine import Session, quoted
 from toolkit.errors import InputError, did_you_mean
 from toolkit.model import CUSTOMER, ID, TIME
+from toolkit.quality.id_forms import unusual_ids
 from toolkit.quality.similar_names import MAX_COMPARED, equal_names, shared, similar_names
 
 Severity = Literal["failure", "warning"]
 Search = Callable[[Session, Mapping[str, float]], pd.DataFrame]
-"""From a session with ``rows_`` and the rule's options to a frame of findings, with the columns of `Rule.rows`."""
+"""From a session with ``rows_`` and the rule's options to a frame of findings, with the columns of `Rule.rows`.
+
+``attrs["reason"]`` of the frame, if there is one, is said instead of the rule's reason: it may have counts.
+"""
 
 
 @dataclass(frozen=True)
@@ -233,6 +237,7 @@ RULES: tuple[Rule, ...] = (
     Rule("totals_row", ID, "is that of a totals row, not of a customer", where=_TOTALS_ROW, severity="failure"),
     Rule("blank_id", ID, "is blank", where=f"regexp_full_match({ID}, '{_SPACE}*')"),
     Rule("near_ids", ID, "differs from another only by case, spaces or leading zeros", rows=_NEAR_IDS),
+    Rule("unusual_ids", ID, "has another form than the rest", search=unusual_ids),
     *_each(CODES, "spreadsheet_number", "is in scientific notation: a spreadsheet rewrote it, and its digits are lost",
            r"regexp_full_match({column}, '[0-9](\.[0-9]+)?[eE]\+?[0-9]{2,}')"),
     *_each(CODES, "spreadsheet_text", _WRAPPED, f"{_FORMULA} OR {_MARKED}"),

@@ -20,6 +20,8 @@ from toolkit.files import replacing
 from toolkit.model import (
     CUSTOMER,
     ID,
+    NOT_A_TIME,
+    TIME,
     UNIQUE,
     Column,
     Customers,
@@ -30,8 +32,9 @@ from toolkit.model import (
     reason,
 )
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
-from toolkit.quality.drifting import Before, Drift, drift
+from toolkit.quality.drifting import Before, Drift, drift, earlier
 from toolkit.quality.findings import by_reason, find, first_reason, read_findings, reasons_table
+from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
@@ -104,7 +107,10 @@ class ValidationReport(Result):
         ids = self.quarantine[ID].dropna().unique()
         held = frozenset(ids) - frozenset(good[ID][good[ID].isin(ids)])
         n_quarantined = self._delivery.n_quarantined + self.n_quarantined
-        return replace(self._delivery, frame=good, held=self._delivery.held | held, n_quarantined=n_quarantined)
+        failures = self.findings[0]
+        n_unread = self._delivery.n_unread + int(failures["count"][failures["check"] == NOT_A_TIME].sum())
+        held |= self._delivery.held
+        return replace(self._delivery, frame=good, held=held, n_quarantined=n_quarantined, n_unread=n_unread)
 
     @property
     def good(self) -> pd.DataFrame:
@@ -184,12 +190,14 @@ class ValidationReport(Result):
                 ]
             ),
             paragraph(f"checked against the contract {self.contract}", soft=True),
+            self._delivery.about_times,
         ]
         if self.n_failures or self.n_warnings:
-            found = reasons_table(*self.findings, n_rows=self.n_rows, names=self._delivery.names)
+            came = self._delivery
+            found = reasons_table(*self.findings, n_rows=self.n_rows, names=came.names, show=came.show)
             parts += [heading("Findings: failures, then what is allowed but worth a look"), found]
         if not self.ok:
-            parts += [heading("Quarantined rows"), _quarantined(self.quarantine)]
+            parts += [heading("Quarantined rows"), _quarantined(self.quarantine, self._delivery)]
         if self.drift is not None:
             parts.append(self.drift.body())
         if self._rows is not None and self._rows.num_rows:
@@ -310,9 +318,14 @@ def validate(
             *_known([*compile_contract(contract, rows.unread, may_be_oversized=large), *compiled["failure"]], rows),
             *(Condition(None, BROKEN, line) for line in lines["reason"].to_pylist()),
         ]
+        if TIME in rows.unread:
+            n_times = rows.session.scalar(f"SELECT count({TIME}) + count({unread(TIME)}) FROM rows_")
+            said = rows.delivery.not_a_time(n_times)
+            failing = [replace(c, reason=said) if c.check == NOT_A_TIME else c for c in failing]
         conditions = [*failing, *_known([*compiled["warning"], *other_contracts(contract)], rows)]
-        find(rows.session, conditions, rows.typed)
-        _collect_bad(rows.session, failing)
+        rows.session.register("before_", id_table(None if before is None else earlier(before).frame[ID]))
+        conditions = find(rows.session, conditions, rows.typed)
+        _collect_bad(rows.session, conditions[: len(failing)])
         report = _report(rows, conditions, len(failing), contract.name)
         for name, path in targets.items():
             with replacing(path) as part:
@@ -397,7 +410,7 @@ def _counts(reasons: pd.DataFrame) -> dict[str, int]:
     return {str(reason): int(n) for reason, n in zip(ranked["reason"], ranked["count"], strict=True)}
 
 
-def _quarantined(quarantine: pd.DataFrame) -> Markup:
+def _quarantined(quarantine: pd.DataFrame, delivery: Delivery) -> Markup:
     shown = quarantine.dropna(axis="columns", how="all")
     ordered = ["reasons", *(c for c in shown.columns if c != "reasons")]
-    return frame_table(shown[ordered], index="source_row", limit=8)
+    return frame_table(shown[ordered], index="source_row", limit=8, show=delivery.show)

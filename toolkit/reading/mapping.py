@@ -36,10 +36,8 @@ from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import available_timezones
 
-import pandas as pd
-
 from toolkit.errors import MappingError, did_you_mean, wrong_kind
-from toolkit.model import DeliveryKind
+from toolkit.model import DeliveryKind, pattern_fault
 
 SECTIONS = ("columns", "constants", "format", "delivery", "corrections")
 FORMAT_KEYS = ("encoding", "delimiter", "sheet", "header_row", "datetime", "timezone", "nulls")
@@ -64,7 +62,7 @@ class Mapping:
     encoding, delimiter
         Of a text file; None: detected.
     sheet
-        Name of the worksheet; None: the first.
+        Name of the worksheet; None: the first visible one whose header fits.
     header_row
         The record with the header, counted from 1; what is above it is ignored. None: the first with the
         wanted columns.
@@ -135,16 +133,8 @@ class Mapping:
         row = self.header_row
         if row is not None and (not isinstance(row, int) or isinstance(row, bool) or row < 1):
             self._refuse("header_row", row, "write the number of the header's row, 1 for the first")
-        if self.datetime is not None:
-            if "%Z" in self.datetime:
-                self._refuse("datetime", self.datetime, "names of zones are ambiguous; write %z, or state timezone")
-            try:
-                pd.to_datetime(["0"], format=self.datetime, errors="coerce")
-                usable = "%" in self.datetime
-            except ValueError:
-                usable = False
-            if not usable:
-                self._refuse("datetime", self.datetime, 'write a strptime pattern, such as "%d.%m.%Y %H:%M"')
+        if self.datetime is not None and (fault := pattern_fault(self.datetime)):
+            self._refuse("datetime", self.datetime, fault)
         if self.timezone is not None and self.timezone not in available_timezones():
             near = did_you_mean(self.timezone, available_timezones()) or "."
             self._refuse("timezone", self.timezone, f"no zone has this IANA name{near} Write one such as Europe/Berlin")
