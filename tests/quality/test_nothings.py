@@ -55,7 +55,7 @@ def test_ids_that_a_spreadsheet_wrapped_are_found_and_unwrapped() -> None:
     (reason,) = [why for why in report.warning_counts if "spreadsheet" in why]
     assert report.warning_counts[reason] == 2
     assert "correction spreadsheet_text" in reason
-    assert called_for(delivery.frame)["spreadsheet_text"] == 2
+    assert called_for(delivery.frame)["spreadsheet_text = true"] == 2
     after = correct(delivery, ["spreadsheet_text"])
     assert after.frame["customer_id"].tolist() == ["00123", "00124"]
     assert "spreadsheet" not in str(validate(after, now=NOW).warning_counts)
