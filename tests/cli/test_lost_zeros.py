@@ -68,11 +68,8 @@ def test_a_month_without_zeros_is_seen_blocked_with_the_cure_and_goes_through_wi
     assert code == 0
     places = [place + 2 for place, name in enumerate(some) if name[0] != "0"]
     assert len(places) == LOST
-    shown = ", ".join(map(str, places[:3]))
     (line,) = said(out, "digits")
-    assert line.startswith(
-        f"warning: 25 ids have 4 digits where 2,975 have 7: correction pad_ids = 7 (25: source_row {shown}"
-    )
+    assert line.startswith("warning: 25 ids have 4 digits where 2,975 have 7: correction pad_ids = 7 (25 rows)")
     assert "drift" not in out
     assert "pad_ids = 7: 25" in run("corrections", first)[1]
     assert run("push", first, "--yes")[0] == 0
@@ -82,7 +79,7 @@ def test_a_month_without_zeros_is_seen_blocked_with_the_cure_and_goes_through_wi
     _, out, _ = run("check", second)
     assert said(out, "pad_ids") == [
         "warning: 2,975 ids have 4 digits where 2,975 customers sent before have 7; padded, they match 2,975 customers "
-        "sent before: correction pad_ids = 7 (2,975: source_row 2, 3, 4, 5, 6, 7, 8, 10, …)"
+        "sent before: correction pad_ids = 7 (2,975 rows)"
     ]
     assert "pad_ids = 7: 3,000" in run("corrections", second)[1]
     written = tmp_path / "february.toml"

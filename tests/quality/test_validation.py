@@ -81,6 +81,10 @@ def test_both_rows_of_a_key_are_set_aside_and_the_customer_is_held(customers) ->
     assert report.n_duplicate_keys == report.n_failures == 2
     assert list(report.failures["index"]) == [2, 3]
     assert "customer_id and updated_at are in more than one row" in report.failures["reason"][0]
+    assert report.failures["other"].tolist() == [3, 2]  # each names its twin
+    assert report.failures["group"].tolist() == [2, 2]
+    assert report.quarantine["reasons"][3].endswith("in more than one row (see row 2)")
+    assert "beside 3</span>" in report.body()
     assert report.delivery.held == frozenset({"A"})  # reported as held by the diff, not as absent
     newer = frame.assign(updated_at=frame["updated_at"] + pd.to_timedelta([0, 1, 0, 0], unit="h"))
     assert validate(newer, now=NOW).ok  # two versions of one customer
@@ -202,7 +206,7 @@ def test_a_frame_that_cannot_be_checked_says_what_to_do(customers, spoil, words:
 @pytest.mark.parametrize("data", [None, 7, ["rows.csv"], {}, Settings, Mapping(), Ledger, validate])
 @pytest.mark.parametrize("station", [validate, profile])
 def test_what_is_not_customers_says_what_is(data: object, station) -> None:
-    with pytest.raises(InputError, match=r"read_customers|snapshot\(\)"):
+    with pytest.raises(InputError, match=r"read_customers|snapshot\(\)|pd\.DataFrame\(rows\)"):
         station(data)
 
 

@@ -20,12 +20,12 @@ import toolkit as tk
 from toolkit import results
 from toolkit.cli.app import FINDINGS, OK, print_json, say
 from toolkit.config import current
-from toolkit.display import Result, plural
+from toolkit.display import Result, plural, visible
 from toolkit.errors import InputError
 from toolkit.ledger import WAYS_IN
 from toolkit.model import ID, TIME, Language
 from toolkit.pushing import require_columns
-from toolkit.quality import PATCH
+from toolkit.quality import PATCH, counted, example_lines
 from toolkit.sending import FATES
 
 Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
@@ -276,7 +276,7 @@ def show(result: Result, output: Output | bool, *more: Result | str, findings: o
     output
         How; or only whether as JSON.
     more
-        Lines to print after the result's own, or results whose lines to print.
+        Lines to print after the result's own, or results whose counts to print.
     findings
         Whether there is something to report.
     values
@@ -284,7 +284,7 @@ def show(result: Result, output: Output | bool, *more: Result | str, findings: o
     """
     lines = [result.summary(), *lines_of(result)]
     for each in more:
-        lines += [each] if isinstance(each, str) else lines_of(each)
+        lines += [each if isinstance(each, str) else f"  {each.summary()}"]
     if isinstance(output, Output):
         output.write(result)
         output = output.json
@@ -324,10 +324,10 @@ def _(found: results.Preview) -> list[str]:
 @lines_of.register
 def _(report: results.ValidationReport) -> list[str]:
     lines = []
-    for word, findings in (("failure", report.failures), ("warning", report.warnings)):
-        for why, group in findings.groupby("reason", sort=False):
-            places = ", ".join(map(str, group["index"].head(8))) + (", …" if len(group) > 8 else "")
-            lines.append(f"  {word}: {why} ({len(group):,}: source_row {places})")
+    for word, findings in zip(("failure", "warning"), report.findings, strict=True):
+        for found in findings.to_dict("records"):
+            lines += [f"  {word}: {found['reason']} ({counted(found)})"]
+            lines += [f"      {example}" for example in example_lines(found)]
     # Where a warning names the rows of rewritten ids, it says what the drift says.
     told = "rewritten" if "unusual_ids" in set(report.warnings["check"]) else ""
     return lines + [f"  drift: {line}" for line in (report.drift.lines(but=told) if report.drift else ())]
@@ -385,6 +385,8 @@ def _(found: Result) -> list[str]:
 
 def _lines(rows: pd.DataFrame, form: str, what: str = "", *, most: int = 20) -> list[str]:
     """Return the first rows as lines of this form, and how many more of `what` there are."""
-    records = rows.head(most).rename(columns={ID: "id"}).to_dict("records")
-    lines = ["  " + " ".join(form.format_map(row).split()) for row in records]
+    shown = (
+        rows.head(most).rename(columns={ID: "id"}).map(lambda cell: visible(cell) if isinstance(cell, str) else cell)
+    )
+    lines = ["  " + " ".join(form.format_map(row).split()) for row in shown.to_dict("records")]
     return lines + ([f"  and {len(rows) - most:,} more {what}"] if len(rows) > most else [])

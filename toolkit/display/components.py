@@ -57,6 +57,18 @@ def escape(value: object, *, limit: int | None = None) -> Markup:
     return Markup(html.escape(text))
 
 
+def visible(cell: str) -> str:
+    r"""Return a cell's text with what is easily overlooked: outer and doubled spaces, and control characters.
+
+    Examples
+    --------
+    >>> print(visible("  Müller  & Co "), visible("Acme\u200b\n"))
+    ··Müller··& Co· Acme\u200b\n
+    """
+    spaced = re.sub(r"^ +| +$| {2,}", lambda found: "·" * len(found[0]), cell)
+    return "".join(c if c.isprintable() else {"\n": r"\n", "\t": r"\t"}.get(c, f"\\u{ord(c):04x}") for c in spaced)
+
+
 def badge(text: object, *, tone: Tone = "calm") -> Markup:
     """Render a small rounded label."""
     return Markup(f'<span class="badge {tone}">{escape(text)}</span>')
@@ -276,7 +288,7 @@ def _cell(value: object) -> str:
         return f'<td class="num">{value:,}</td>'
     if isinstance(value, Markup):
         return f'<td class="line">{value}</td>'
-    text = str(value)
+    text = visible(str(value))
     size = "long" if len(text) > 32 else "line" if len(text) <= 24 else ""
     return f'<td class="{size}">{escape(text, limit=MAX_CELL)}</td>'
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.display import Result, badges, frame_table, heading, is_null, paragraph, plural, table
+from toolkit.display import Result, badges, frame_table, heading, is_null, paragraph, plural, table, visible
 from toolkit.errors import CorrectionError, did_you_mean
 from toolkit.model import ID, TIME, Customers, Delivery
 from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, usable
@@ -20,7 +20,10 @@ from toolkit.quality.patches import Patch, apply_patch, patch_of
 PATCH = "patch"
 """In place of a correction's name: its option is the path of a patch, or a list of paths."""
 
-_HARMLESS = ("trim_spaces", "unicode_nfc", "invisible_characters", "source_to_customer", "drop_exact_duplicates")
+_HARMLESS = (
+    "trim_spaces", "unicode_nfc", "invisible_characters", "spreadsheet_text", "source_to_customer",
+    "drop_exact_duplicates",
+)  # fmt: skip
 
 Rules = Iterable[str] | Mapping[str, Any]
 """Names of corrections, or names with their options."""
@@ -217,7 +220,8 @@ class Preview(Result):
         for (name, n), choice in sorted(zip(self.counts.items(), self.choices, strict=True), key=lambda c: not c[0][1]):
             first = self.changes[self.changes["rule"] == name].head(2)
             shown = " · ".join(
-                f"row {c['source_row']}: {c['before']} → {'empty' if is_null(c['after']) else c['after']}"
+                f"row {c['source_row']}: {visible(str(c['before']))} → "
+                + ("empty" if is_null(c["after"]) else visible(str(c["after"])))
                 for c in first.to_dict("records")
             )
             rows.append((choice, str(CORRECTIONS[name].__doc__), n, shown))

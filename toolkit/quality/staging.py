@@ -189,7 +189,7 @@ def staged(data: Any, settings: Settings, *, mapping: Any, memory_limit: str) ->
             )
             rows = rows or _streamed(session, tables, form, contract.resource, name, Path(folder, "rows.parquet"))
             if not session.scalar("SELECT (SELECT count(*) FROM rows_) + (SELECT count(*) FROM broken_)"):
-                raise ReadingError(f"{name} has no rows: ask for it again.")
+                raise ReadingError(f"{name} has no rows: ask whoever made it for a new export.")
             yield rows
         return
     if isinstance(data, str | Path):

@@ -60,11 +60,15 @@ class ValidationReport(Result):
         line that could not be parsed, its ``text``.
     failures
         One record per row and check, with pandera's columns: ``column``, ``check``, ``failure_case``, ``index`` (the
-        ``source_row``), and the ``reason`` in plain words. A duplicate key is one record per row.
+        ``source_row``), the ``reason`` in plain words, ``other``, the row to compare with, and ``group``, the first
+        row of those that are one finding, as rows with one key or customers with one name; null where there is none.
     warnings
-        The same columns, for what is allowed but unusual; ``other`` is the row to compare with, if there is one.
+        The same columns, for what is allowed but unusual.
     contract
         Name of the contract that was checked.
+    findings
+        Failures and warnings, each reason once, the most harmful first: its ``count`` of rows, the ``groups`` that
+        they are in (0 where each row is a finding of its own) and three ``examples``.
     drift
         How the delivery as a whole differs from what was sent before; None if that was not given.
 
@@ -80,11 +84,11 @@ class ValidationReport(Result):
     failures: pd.DataFrame
     warnings: pd.DataFrame
     contract: str
+    findings: tuple[pd.DataFrame, pd.DataFrame]
     drift: Drift | None = None
     _delivery: Delivery = field(kw_only=True)
     _typed: pd.DataFrame | None = field(kw_only=True)
     _rows: pa.Table | None = field(kw_only=True)
-    _reasons: tuple[pd.DataFrame, pd.DataFrame] = field(kw_only=True)
 
     @cached_property
     def delivery(self) -> Delivery:
@@ -104,7 +108,7 @@ class ValidationReport(Result):
         ids = self.quarantine[ID].dropna().unique()
         held = frozenset(ids) - frozenset(good[ID][good[ID].isin(ids)])
         n_quarantined = self._delivery.n_quarantined + self.n_quarantined
-        failures = self._reasons[0]
+        failures = self.findings[0]
         n_unread = self._delivery.n_unread + int(failures["count"][failures["check"] == NOT_A_TIME].sum())
         held |= self._delivery.held
         return replace(self._delivery, frame=good, held=held, n_quarantined=n_quarantined, n_unread=n_unread)
@@ -137,12 +141,12 @@ class ValidationReport(Result):
     @property
     def counts(self) -> dict[str, int]:
         """Failures by reason, the most frequent first."""
-        return _counts(self._reasons[0])
+        return _counts(self.findings[0])
 
     @property
     def warning_counts(self) -> dict[str, int]:
         """Warnings by reason, the most frequent first."""
-        return _counts(self._reasons[1])
+        return _counts(self.findings[1])
 
     @property
     def n_duplicate_keys(self) -> int:
@@ -166,7 +170,7 @@ class ValidationReport(Result):
         """What matters most, in one line."""
         if not self.n_rows:
             return "There are no rows."
-        failures, warnings = self._reasons
+        failures, warnings = self.findings
         if self.ok:
             sent = f"{'The row' if self.n_rows == 1 else f'All {self.n_rows:,} rows'} can be sent"
             return f"{sent}; to look at first: {first_reason(warnings)}." if self.n_warnings else f"{sent}."
@@ -191,7 +195,7 @@ class ValidationReport(Result):
         ]
         if self.n_failures or self.n_warnings:
             came = self._delivery
-            found = reasons_table(*self._reasons, n_rows=self.n_rows, names=came.names, show=came.show)
+            found = reasons_table(*self.findings, n_rows=self.n_rows, names=came.names, show=came.show)
             parts += [heading("Findings: failures, then what is allowed but worth a look"), found]
         if not self.ok:
             parts += [heading("Quarantined rows"), _quarantined(self.quarantine, self._delivery)]
@@ -346,10 +350,10 @@ def _collect_bad(session: Session, failing: Sequence[Condition]) -> None:
     """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons."""
     kinds = [{"n": n, "reason": c.reason, "line": c.check == BROKEN} for n, c in enumerate(failing)]
     session.register("kinds_", pa.Table.from_pylist(kinds))
-    session.run("INSERT INTO found_ SELECT n, row_, NULL FROM broken_ JOIN kinds_ USING (reason) WHERE line")
+    session.run("INSERT INTO found_ BY NAME SELECT n, row_ FROM broken_ JOIN kinds_ USING (reason) WHERE line")
     session.run(
         """CREATE OR REPLACE TEMP TABLE bad_ AS
-            SELECT row_, string_agg(reason, '; ' ORDER BY n) AS reasons
+            SELECT row_, string_agg(reason || coalesce(' (see row ' || other_ || ')', ''), '; ' ORDER BY n) AS reasons
             FROM found_ JOIN kinds_ USING (n) GROUP BY row_"""
     )
 
@@ -381,7 +385,7 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
         _delivery=delivery,
         _typed=rows.typed,
         _rows=rows.table,
-        _reasons=(reasons, warned),
+        findings=(reasons, warned),
     )
 
 

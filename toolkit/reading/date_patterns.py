@@ -264,7 +264,7 @@ def _day_patterns(day: str) -> tuple[str, ...]:
         return tuple(sep.join(f"%{c}" for c in order) for order in orders)
     *weekday, month = _WORD.findall(day)
     form = re.sub(r"\d{4}", "%Y", day)
-    form = re.sub(rf"{month}(?!.*{month})", "\0", form)
+    form = "\0".join(form.rsplit(month, 1))
     for word in weekday:
         form = form.replace(word, "%a" if len(word) == 3 else "%A")
     known: list[tuple[str, ...]] = [("%d",)] if "%Y" in form else [("%d", "%y"), ("%y", "%d")]

@@ -44,7 +44,9 @@ SECTIONS = ("columns", "constants", "format", "delivery", "corrections")
 FORMAT_KEYS = ("encoding", "delimiter", "sheet", "header_row", "datetime", "timezone", "nulls")
 DELIVERY_KEYS = ("kind", "language")
 
-NULL_SPELLINGS = ("-", "--", "n/a", "N/A", "#N/A", "NULL", "null", "None", "?")
+NULL_SPELLINGS = (
+    "-", "--", "n/a", "N/A", "#N/A", "NULL", "null", "None", "?", "nan", "NaN", "NaT", "<NA>", r"\N", "(null)",
+)  # fmt: skip
 """Cells that often mean null; a mapping lists those of its file."""
 
 
