@@ -25,7 +25,7 @@ from toolkit.errors import InputError
 from toolkit.ledger import WAYS_IN
 from toolkit.model import ID, TIME, Language
 from toolkit.pushing import require_columns
-from toolkit.quality import PATCH, counted, example_lines
+from toolkit.quality import PATCH
 from toolkit.sending import FATES
 
 Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
@@ -323,14 +323,7 @@ def _(found: results.Preview) -> list[str]:
 
 @lines_of.register
 def _(report: results.ValidationReport) -> list[str]:
-    lines = []
-    for word, findings in zip(("failure", "warning"), report.findings, strict=True):
-        for found in findings.to_dict("records"):
-            lines += [f"  {word}: {found['reason']} ({counted(found)})"]
-            lines += [f"      {example}" for example in example_lines(found)]
-    # Where a warning names the rows of rewritten ids, it says what the drift says.
-    told = "rewritten" if "unusual_ids" in set(report.warnings["check"]) else ""
-    return lines + [f"  drift: {line}" for line in (report.drift.lines(but=told) if report.drift else ())]
+    return [f"  {line}" for line in report.lines()]
 
 
 @lines_of.register

@@ -106,9 +106,9 @@ class Drift(Result):
             ]
         )
 
-    def lines(self, *kinds: str, but: str = "") -> list[str]:
-        """Return each finding in one line, with its values and figures; of these kinds, by default of all but one."""
-        wanted = self.findings["kind"].isin([kind for kind in kinds or KINDS if kind != but])
+    def lines(self, *kinds: str) -> list[str]:
+        """Return each finding in one line, with its values and figures; of these kinds, by default of all."""
+        wanted = self.findings["kind"].isin(kinds or KINDS)
         return [_line(f) for f in self.findings[wanted].to_dict("records")]
 
     def to_frame(self) -> pd.DataFrame:

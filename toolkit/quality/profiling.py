@@ -100,7 +100,7 @@ class Profile(Result):
             ),
         ]
         if len(self.reasons):
-            table = reasons_table(self.reasons.head(0), self.reasons, n_rows=self.n_rows, names=self.names)
+            table = reasons_table(self.reasons.head(0), self.reasons, n_rows=self.n_rows, names=self.names, show={})
             parts += [heading("Customers: worth a look"), table]
         if self.drift is not None:
             parts.append(self.drift.body())

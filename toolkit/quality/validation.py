@@ -33,8 +33,8 @@ from toolkit.model import (
     reason,
 )
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
-from toolkit.quality.drifting import Before, Drift, drift, earlier
-from toolkit.quality.findings import by_reason, find, first_reason, read_findings, reasons_table
+from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
+from toolkit.quality.findings import by_reason, find, finding_lines, first_reason, read_findings, reasons_table
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import RULES, Rule
@@ -45,6 +45,7 @@ from toolkit.reading import Mapping
 BROKEN = "line"
 """Name of the failure of a line that could not be parsed."""
 ENDINGS = (".csv", ".parquet")
+MAX_DRIFTED = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -204,6 +205,21 @@ class ValidationReport(Result):
         if self._rows is not None and self._rows.num_rows:
             parts.append(details("Columns, quarantined rows included", self._columns(self._rows)))
         return "".join(parts)
+
+    def lines(self) -> list[str]:
+        """Return each finding as lines of text, then how the delivery differs from what was sent before."""
+        said = []
+        for kind, reasons in zip(("failure", "warning"), self.findings, strict=True):
+            for found in reasons.to_dict("records"):
+                first, *examples = finding_lines(found, {TIME: self._delivery.written})
+                said += [f"{kind}: {first}", *examples]
+        if self.drift is None:
+            return said
+        # A warning that names the rows says what the drift says of ids that have another form.
+        told = ("rewritten", "form") if "unusual_ids" in set(self.warnings["check"]) else ()
+        drifted = self.drift.lines(*(kind for kind in KINDS if kind not in told))
+        more = [f"and {len(drifted) - MAX_DRIFTED:,} more"] if len(drifted) > MAX_DRIFTED else []
+        return said + [f"drift: {line}" for line in (*drifted[:MAX_DRIFTED], *more)]
 
     def _columns(self, rows: pa.Table) -> Markup:
         """Describe the rows as they came, good and quarantined, but without the lines that could not be parsed."""
