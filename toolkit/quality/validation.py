@@ -363,7 +363,12 @@ def _known(conditions: Sequence[Condition], rows: Staged) -> list[Condition]:
 
 
 def _collect_bad(session: Session, failing: Sequence[Condition]) -> None:
-    """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons."""
+    """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons.
+
+    What else a totals row lacks is no finding: it is no customer.
+    """
+    for n in (n for n, c in enumerate(failing) if c.check == "totals_row"):
+        session.run(f"DELETE FROM found_ WHERE n <> {n} AND row_ IN (SELECT row_ FROM found_ WHERE n = {n})")
     kinds = [{"n": n, "reason": c.reason, "line": c.check == BROKEN} for n, c in enumerate(failing)]
     session.register("kinds_", pa.Table.from_pylist(kinds))
     session.run("INSERT INTO found_ BY NAME SELECT n, row_ FROM broken_ JOIN kinds_ USING (reason) WHERE line")
