@@ -22,7 +22,6 @@ from toolkit.cli.app import FINDINGS, OK, print_json, say
 from toolkit.config import current
 from toolkit.display import Result, plural, visible
 from toolkit.errors import InputError
-from toolkit.ledger import WAYS_IN
 from toolkit.model import ID, TIME, Language
 from toolkit.pushing import require_columns
 from toolkit.quality import PATCH
@@ -337,10 +336,8 @@ def _(planned: results.PushPlan) -> list[str]:
         f"  guard {g.name}: {g.message}" + (" Allowed." if g.allowed else f" To allow it: --allow {g.name}")
         for g in planned.guards
     ]
-    for state, n in planned.left_out.items():
-        if n:
-            kind = "customers held" if state == "held" else f"left out, {state}".replace("_", " ")
-            lines.append(f"  {kind}: {n:,} ({WAYS_IN[state]})")
+    for state, n, way in planned.ways_in:
+        lines.append(f"  {'customers held' if state == 'held' else f'left out, {state}'}: {n:,} ({way})")
     if planned.excluded is not None:  # rows that were named one by one: say why each is left out
         lines += _lines(planned.not_sent, "left out: {id}, {state}: {why}", "rows left out")
     return lines

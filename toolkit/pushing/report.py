@@ -245,17 +245,14 @@ class PushReport(Result):
         if self.n_unknown and self.operation != "UPSERT":
             ways.append(
                 f"It is unknown whether {plural(self.n_unknown, 'row')} arrived, and an {self.operation} must not send "
-                f"a row twice. Look at the vendor's table, then settle({self.push!r}, accepted=…, refused=…, "
-                f"reason=…), or 'toolkit settle {self.push}'."
+                f"a row twice: look at the vendor's table, then settle push {self.push}."
             )
         elif self.n_unknown and self.state == "abandoned":
-            ways.append(f"repush({self.push!r}) sends the unknown rows again; an UPSERT stores each version once.")
+            ways.append(f"repush {self.push} sends the unknown rows again; an UPSERT stores each version once.")
         n_waiting = self.n_unsent + (self.n_unknown if self.operation == "UPSERT" else 0)
         if self.state == "open" and n_waiting:
-            ways.append(
-                f"{plural(n_waiting, 'row waits', 'rows wait')}: resume() sends what has no receipt, abandon() closes "
-                "the push; on the command line 'toolkit resume' and 'toolkit abandon'."
-            )
+            waits = plural(n_waiting, "row waits", "rows wait")
+            ways.append(f"{waits}: resume sends what has no receipt, abandon closes the push.")
         return ways
 
     def to_excel(self, path: str | Path, *, language: Language | None = None) -> Path:
