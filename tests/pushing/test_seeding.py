@@ -13,6 +13,7 @@ from toolkit.errors import InputError, LedgerError
 from toolkit.ledger import Ledger, diff
 from toolkit.pushing import seed
 from toolkit.quality import validate
+from toolkit.reading import read_customers
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -57,6 +58,16 @@ def test_rows_that_fail_validation_enter_nothing(customers) -> None:
         seed(customers(3), reason="")
     assert Ledger.of().version == -1
     assert seed(validate(bad), reason="export") == 2  # the good rows of a report
+
+
+def test_the_report_of_a_file_with_a_broken_line_can_be_seeded(tmp_path: Path) -> None:
+    path = tmp_path / "crm.csv"
+    path.write_text("customer_id,updated_at\nA,2026-01-28T10:00:00Z\nB\n")
+    with pytest.raises(InputError, match="1 row of 2 cannot be seeded"):
+        seed(read_customers(path), reason="export")
+    report = validate(read_customers(path))
+    assert (validate(report).ok, report.delivery.n_quarantined) == (True, 1)
+    assert seed(report, reason="export") == 1
 
 
 @pytest.mark.parametrize("wrong", [None, 7, "old.csv", Path("old.csv"), ["C00000"], Ledger.of, Settings])

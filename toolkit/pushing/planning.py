@@ -28,8 +28,8 @@ from toolkit.sending import FATES, NewPush
 from toolkit.tables import write_sheets
 from toolkit.vendor import Batch, Envelope
 
-_KEPT = ("source", "kind", "n_quarantined", "names", "datetime", "timezone", "language", "file")
-"""What the journal keeps of a delivery, with its digest and its keys."""
+OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file")
+"""What the journal keeps of the delivery's source, for the report."""
 _SHOWN = 1_200
 """Characters of the first body that a page shows."""
 _BODY = '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px">{}</pre>'
@@ -150,7 +150,7 @@ class PushPlan(Result):
             "address": self.address,
             "n_left_out": self.n_left_out,
             "source_digest": self.delivery.digest,
-            **{name: getattr(self.delivery, name) for name in _KEPT},
+            **{name: getattr(self.delivery, name) for name in ("kind", "n_quarantined", *OF_SOURCE)},
             "allowed": [guard.name for guard in self.guards if guard.allowed],
             "reason": reason or self.reason,
             "ledger_version": ledger_version,

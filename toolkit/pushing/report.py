@@ -13,6 +13,7 @@ import pandas as pd
 from toolkit.display import Markup, Result, Tone, badge, escape, frame_table, heading, paragraph, plural
 from toolkit.errors import wrong_kind
 from toolkit.model import CUSTOMER, TIME, Delivery, Language, typed_frame
+from toolkit.pushing.planning import OF_SOURCE
 from toolkit.quality import write_review_sheet
 from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush
 
@@ -337,9 +338,6 @@ def name_of(push: str | PushReport) -> str:
     return push.push
 
 
-_OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file")
-
-
 def report_of(push: LoadedPush, *, state: str = "", stopped: str = "") -> PushReport:
     """Return the report of a push as it was loaded from the journal."""
     record, facts = push.record, push.record.facts
@@ -350,7 +348,7 @@ def report_of(push: LoadedPush, *, state: str = "", stopped: str = "") -> PushRe
         digest=facts["source_digest"] or record.id,
         kind="changes",
         given=tuple(columns),
-        **{name: facts[name] for name in _OF_SOURCE if name in facts},
+        **{name: facts[name] for name in OF_SOURCE if name in facts},
     )
     said: dict[str, Any] = {"fate": pd.Categorical.from_codes(push.fates, dtype=pd.CategoricalDtype(list(FATES)))}
     named = [receipt for receipt in push.receipts if receipt.message or receipt.code or receipt.category]

@@ -30,6 +30,7 @@ from toolkit.model import (
     Resource,
     max_row_bytes,
     may_be_oversized,
+    no_broken_lines,
     reason,
 )
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
@@ -112,7 +113,14 @@ class ValidationReport(Result):
         failures = self.findings[0]
         n_unread = self._delivery.n_unread + int(failures["count"][failures["check"] == NOT_A_TIME].sum())
         held |= self._delivery.held
-        return replace(self._delivery, frame=good, held=held, n_quarantined=n_quarantined, n_unread=n_unread)
+        return replace(
+            self._delivery,
+            frame=good,
+            broken=no_broken_lines(),
+            held=held,
+            n_quarantined=n_quarantined,
+            n_unread=n_unread,
+        )
 
     @property
     def good(self) -> pd.DataFrame:
