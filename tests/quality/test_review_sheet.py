@@ -251,6 +251,7 @@ def test_the_rows_of_a_frame_can_be_corrected_too(tmp_path: Path) -> None:
     delivery = read_customers(frame)
     path = report_of(delivery).to_excel(tmp_path / "out.xlsx")
     book, columns, rows = cells_of(path)
+    assert "could not be read again" not in " ".join(str(c.value) for c in book["how to"]["A"])  # a frame has no file
     book["rows"].cell(rows[1], columns["customer_id"]).value = "B"
     book["rows"].cell(rows[2], columns["drop"]).value = "x"
     book.save(path)
