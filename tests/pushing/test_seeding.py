@@ -74,7 +74,8 @@ def test_the_report_of_a_file_with_a_broken_line_can_be_seeded(tmp_path: Path) -
 def test_what_are_no_customers_is_refused_with_the_call_that_gives_them(wrong: Any) -> None:
     given = wrong() if callable(wrong) else wrong
     with pytest.raises(
-        InputError, match=r"A customer frame is wanted here.*(read_customers\(path\)|snapshot\(\)\.frame|pd\.DataFrame\(rows\))"
+        InputError,
+        match=r"A customer frame is wanted here.*(read_customers\(path\)|snapshot\(\)\.frame|pd\.DataFrame\(rows\))",
     ):
         seed(given, reason="export")
     assert Ledger.of().version == -1
