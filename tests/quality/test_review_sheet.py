@@ -439,7 +439,7 @@ def test_the_mapping_chooses_the_language_and_reasons_are_in_it(tmp_path: Path) 
     sheet = load_workbook(path)["Zeilen"]
     reasons = {sheet.cell(n, 1).value: sheet.cell(n, 2).value for n in range(2, sheet.max_row + 1)}
     assert reasons[3] == "Kundennummer ist leer"
-    assert reasons[2] == "Kundennummer, Geändert am stimmen in mehreren Zeilen überein"
+    assert reasons[2] == "Kundennummer, Geändert am stimmen in mehreren Zeilen überein (siehe Zeile 5)"
     assert reasons[4].startswith("Geändert am ist kein gültiger Zeitpunkt")
     assert "Firma hat Leerzeichen am Anfang" in reasons[4]  # a warning of a row that cannot be sent stands there too
     with pytest.raises(InputError, match="language cannot be 'es'"):
