@@ -12,18 +12,7 @@ from typing import Any, Literal, Protocol
 
 import pandas as pd
 
-from toolkit.display import (
-    Markup,
-    Result,
-    alerts,
-    badges,
-    escape,
-    frame_table,
-    heading,
-    paragraph,
-    plural,
-    timestamp,
-)
+from toolkit.display import Markup, Result, alerts, badges, escape, frame_table, heading, paragraph, plural, timestamp
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID, TIME
 from toolkit.model.times import are_dates, written_times
