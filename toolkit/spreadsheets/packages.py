@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import IO
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element, fromstring, iterparse
 from zipfile import ZipFile
 
 
+@lru_cache(1000)
 def local(name: str) -> str:
     """Return the name of an element or attribute without its namespace: the Strict form has others."""
     return name[name.rfind("}") + 1 :]
