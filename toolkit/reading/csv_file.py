@@ -104,7 +104,6 @@ def csv_tables(
                 digest=found.digest,
                 notes=(*notes, *records.notes()),
                 warnings=found.warnings,
-                proposed_encoding=found.proposed,
                 header_row=header_row,
             )
 

@@ -86,7 +86,6 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
         digest=found.digest,
         notes=(found.note, note),
         warnings=found.warnings,
-        proposed_encoding=found.proposed,
     )
 
 
