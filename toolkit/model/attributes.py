@@ -73,15 +73,10 @@ class CustomAttribute:
     default: Any = None
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name) or self.name in CUSTOMER.names:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name) or self.name in RESERVED.union(CUSTOMER.names):
             raise SettingsError(
                 f"{self.name!r} cannot be a custom attribute: use lower-case letters, digits and '_', and not the name "
-                "of a documented column."
-            )
-        if self.name in RESERVED:
-            raise SettingsError(
-                f"{self.name!r} cannot be a custom attribute, because the toolkit has a column of that name: create "
-                "the vendor's column under another name."
+                "of a documented column or of one of the toolkit's own, such as state."
             )
         if self.data_type not in get_args(Kind):
             raise SettingsError(f"The data_type of {self.name} must be one of {', '.join(get_args(Kind))}.")
