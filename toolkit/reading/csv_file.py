@@ -257,9 +257,8 @@ class _Records:
         """Return the cells of a window as pyarrow reads them; None if the csv module has to."""
         data = window.encode()
         # pyarrow reads no file without a byte, and drops a byte order mark, which is a text here.
-        if not data or len(data) > MAX_CELL or data.startswith(codecs.BOM_UTF8):
-            return None
-        if self._spaced or not self._delimiter.isascii():
+        odd = not data or len(data) > MAX_CELL or data.startswith(codecs.BOM_UTF8)
+        if odd or self._spaced or not self._delimiter.isascii():
             return None
         if b"\0" in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
             return None
@@ -353,20 +352,14 @@ class _Records:
             return False
         return self._spaced or n > len(re.findall(rf"{re.escape(self._delimiter)}[ \r\n]", cell))
 
-    def _fitted(self, row: list[str]) -> list[str] | None:
-        """Return a record at the header's width; None if that would cut off a text or fill in a named column."""
-        if len(row) < self._named or any(row[self._width :]):
-            return None
-        return (row + [""] * self._width)[: self._width]
-
     def _irregular(self, number: int, row: list[str], lines: list[str], cells: list[str]) -> None:
         """Skip a blank record, add one that fits the header, and set aside any other."""
         if not any(row):
             self._skipped.append(number)
         elif "\0" in "".join(row):
             self._set_aside(number, row, "a cell contains a NUL, which no text has", lines)
-        elif fitted := self._fitted(row):
-            cells += fitted
+        elif len(row) >= self._named and not any(row[self._width :]):  # no text is cut off, no named column filled in
+            cells += (row + [""] * self._width)[: self._width]
         else:
             n = plural(len(row), "cell")
             self._set_aside(number, row, f"the line has {n} where the header has {self._width}", lines)
