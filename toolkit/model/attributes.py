@@ -96,14 +96,8 @@ class CustomAttribute:
     @property
     def column(self) -> Column:
         """Its column, as a contract lists it."""
-        return Column(
-            self.name,
-            self.data_type,
-            nullable=not self.non_null,
-            min_length=self.min_length,
-            max_length=self.max_length,
-            default=self.default,
-        )
+        facts: dict[str, Any] = {key: getattr(self, key) for key in ("min_length", "max_length", "default")}
+        return Column(self.name, self.data_type, nullable=not self.non_null, **facts)
 
     def _fits(self, value: Any) -> bool:
         if type(value) not in _TYPES[self.data_type]:  # exactly: Python counts true as an integer, a moment as a date
