@@ -32,6 +32,8 @@ ENDINGS = (*TEXT, *EXCEL, *JSON, ".parquet")
 """What is read, each of TEXT and JSON packed by gzip as well."""
 
 _HOW_OPENED = ("encoding", "delimiter", "sheet", "header_row")
+_KEPT = ("kind", "language", "datetime", "timezone", "corrections")
+"""What a delivery keeps of its mapping."""
 
 Source = str | Path | pd.DataFrame | Any
 """A file, a folder of part-files, a frame, an Arrow stream, or an SQLAlchemy connection or engine."""
@@ -331,19 +333,13 @@ def to_delivery(
     return Delivery(
         frame,
         source=name,
-        digest=table.digest,
-        kind=mapping.kind,
-        language=mapping.language,
         given=given,
         names={column: table.header[at] for column, at in wanted.items()},
         broken=table.broken_frame(),
-        datetime=mapping.datetime,
-        timezone=mapping.timezone,
         other_pattern=other,
-        parts=table.parts,
-        corrections=mapping.corrections,
-        warnings=table.warnings,
         notes=(*table.notes, *([f"columns left out: {', '.join(left_out)}"] if left_out else [])),
+        **{key: getattr(table, key) for key in ("digest", "parts", "warnings")},
+        **{key: getattr(mapping, key) for key in _KEPT},
     )
 
 
