@@ -5,20 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, get_args
 
 from toolkit.errors import SettingsError
-from toolkit.model.contract import CUSTOMER, Column, Kind
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "float": (int, float),
-    "boolean": (bool,),
-    "datetime": (datetime,),
-    "date": (date,),
-}
+from toolkit.model.contract import CUSTOMER, KINDS, Column, Kind
 
 RESERVED = frozenset(
     {
@@ -100,7 +91,7 @@ class CustomAttribute:
         return Column(self.name, self.data_type, nullable=not self.non_null, **facts)
 
     def _fits(self, value: Any) -> bool:
-        if type(value) not in _TYPES[self.data_type]:  # exactly: Python counts true as an integer, a moment as a date
+        if type(value) not in KINDS[self.data_type][1]:  # exactly: Python counts true as an integer, a moment as a date
             return False
         if isinstance(value, str):
             return (self.min_length or 0) <= len(value) and (self.max_length is None or len(value) <= self.max_length)
