@@ -106,6 +106,12 @@ def test_a_totals_row_is_a_failure_with_its_reason(customers, id_: str | None, n
     assert list(report.quarantine.index) == [4]
 
 
+def test_a_total_without_a_time_may_say_in_the_name_what_was_counted(customers) -> None:
+    frame = customers(3, customer_id=["C1", "C2", "Summe"], customer_name=["a", "b", "3002 Kunden"])
+    frame.loc[4, "updated_at"] = None
+    assert validate(frame, now=NOW).counts["customer_id is that of a totals row, not of a customer"] == 1
+
+
 def test_a_customer_whose_name_is_a_total_is_one(customers) -> None:
     names = ["Total SE", "Summe & Partner", "Total", "Total", "Total Energies", "Total SE"]
     frame = customers(6, customer_id=["TOTAL", "C2", "C3", "SUM", "Total Energies", "TOTAL "], customer_name=names)
