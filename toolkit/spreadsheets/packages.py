@@ -17,11 +17,6 @@ def local(name: str) -> str:
     return name[name.rfind("}") + 1 :]
 
 
-def attribute(element: Element, name: str) -> str | None:
-    """Return an attribute by its local name."""
-    return next((value for key, value in element.items() if local(key) == name), None)
-
-
 def elements(file: IO[bytes], *names: str) -> Iterator[Element]:
     """Yield the elements of these local names when they are complete, and clear them afterwards."""
     for _, element in iterparse(file):  # noqa: S314 - this runs in a process with limits, and no entity is loaded

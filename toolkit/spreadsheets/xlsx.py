@@ -9,7 +9,7 @@ from typing import IO
 from xml.etree.ElementTree import Element
 from zipfile import ZipFile
 
-from toolkit.spreadsheets.packages import Package, attribute, elements, local
+from toolkit.spreadsheets.packages import Package, elements, local
 from toolkit.spreadsheets.sheets import DATES, ERROR, LOGICAL, TIMES, UNREAD, Filled, RefusedError, number_text
 
 _FORMATS = {
@@ -43,7 +43,7 @@ def read_xlsx(archive: ZipFile, wanted: str | None) -> Iterator[Filled]:
         if local(each.tag) == "workbookPr":
             from_1904 = each.get("date1904") in ("1", "true")
         else:
-            kind, part = related[attribute(each, "id") or ""]
+            kind, part = related[next(value for key, value in each.items() if local(key) == "id")]
             is_visible = each.get("state", "visible") == "visible"
             sheets.append((Filled(each.get("name", ""), _KINDS.get(kind, ""), is_visible), part))
 
