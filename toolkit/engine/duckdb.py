@@ -148,8 +148,8 @@ def _bounded() -> Iterator[None]:
         yield
     except duckdb.OutOfMemoryException:
         raise InputError(
-            "The engine needs more than its memory_limit: give it more, or leave out rules that look at several rows, "
-            "choose_rules(without=[…])."
+            "The engine has not enough memory: close other programs, raise memory_limit, or leave out rules that look "
+            "at several rows, choose_rules(without=[…]). On the command line, use 'toolkit scan' without --warnings."
         ) from None
 
 

@@ -7,9 +7,11 @@ deltalake.
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import re
+import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,8 @@ _TRIES = 10
 """Appends do not conflict, but two that create the table, or add a column, at once do: one of them tries again."""
 _AGAIN = "repeat the command, or resume the push: what the vendor accepted is in the journal."
 _LOG = "_delta_log"
+_MARGIN = 200_000
+"""More bytes than a commit and a data file take besides the rows."""
 _KEEP_LOGS = PostCommitHookProperties(cleanup_expired_logs=False)  # by default, logs older than 30 days are deleted
 
 
@@ -125,6 +129,9 @@ class Table:
                 return tries > 0  # after a try, it is our own: reported as failed, but it went through
             try:
                 before = self._made()
+                disk = shutil.disk_usage(self.path)  # deltalake panics if it is full; some disks do not know
+                if disk.total and disk.free < rows.nbytes + _MARGIN:
+                    raise OSError(errno.ENOSPC, "No space left on device")
                 write_deltalake(
                     str(self.path),
                     _at_version(rows.cast(self.schema), _version(table) + 1),
@@ -142,9 +149,10 @@ class Table:
                 with contextlib.suppress(LedgerError):
                     if writer and number <= self.through(writer):  # only the checkpoint after it failed
                         return True
+                why = getattr(error, "strerror", type(error).__name__)
                 raise LedgerError(
-                    f"The ledger in {self.path} cannot be written ({type(error).__name__}): free space or fix its "
-                    f"permissions, then {_AGAIN}"
+                    f"The ledger in {self.path} cannot be written ({why}): free space or fix its permissions, then "
+                    f"{_AGAIN}"
                 ) from error
         raise LedgerError(
             f"Somebody else wrote to the ledger in {self.path} at each of {_TRIES} tries: when they are done, {_AGAIN}"

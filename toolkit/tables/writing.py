@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -118,7 +119,9 @@ def write_sheets(sheets: Mapping[str, pd.DataFrame | Sheet], path: Path) -> Path
                 sheet.column_dimensions[openpyxl.utils.get_column_letter(at)].width = width
             for row in content.rows:
                 sheet.append([_written(sheet, value) for value in row])
-        book.save(part)
+        whole = io.BytesIO()  # openpyxl leaves generators that print a traceback if it writes to a full disk
+        book.save(whole)
+        part.write_bytes(whole.getvalue())
     return path
 
 
