@@ -36,7 +36,8 @@ def verdict(dependencies: list[dict[str, Any]]) -> tuple[int, list[str]]:
 def main(pip_audit: str, packages: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
-        command = [pip_audit, "--path", packages, "--format", "json", "--output", str(report), "--progress-spinner", "off"]
+        form = ["--format", "json", "--output", str(report), "--progress-spinner", "off"]
+        command = [pip_audit, "--path", packages, *form]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if not report.is_file():  # it exits with 1 for a vulnerability and for a network that is not there
             why = (ended.stderr.strip().splitlines() or ["no reason given"])[-1]
