@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import re
@@ -47,8 +46,10 @@ def replacing(path: Path) -> Iterator[Path]:
         with _part_of(path) as part:  # pandas, openpyxl and DuckDB write into it, and keep its mode
             yield part
     except OSError as error:
-        cure = "free space" if is_full(error) else "choose another place"
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): {cure}.") from error
+        why = error.strerror or error
+        raise InputError(
+            f"{path} cannot be written ({why}): choose another place, or free space on the disk."
+        ) from error
 
 
 def keep(path: Path, write: Callable[[BinaryIO], object]) -> str:
@@ -114,13 +115,6 @@ def clear_unfinished(folder: Path) -> None:
 
     No other process may be writing there. No link is followed.
     """
-    for inside, _, names in os.walk(folder):
-        for name in names:
-            if name.endswith(_RECORD):
-                with contextlib.suppress(OSError):
-                    _clear(Path(inside, name))
-
-
-def is_full(error: OSError) -> bool:
-    """Whether the disk, or the user's share of it, is full."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    for record in folder.rglob(f"*{_RECORD}"):
+        with contextlib.suppress(OSError):
+            _clear(record)

@@ -77,17 +77,17 @@ def test_a_log_that_names_another_file_is_refused(ledger: Ledger, theirs: Path, 
     inside.mkdir()
     shutil.copy(theirs, inside)
     logged(ledger, form.format(theirs, theirs.name))
-    refused(ledger, "names .* not a file in its folder|it is damaged")
+    refused(ledger, "names .* no file of its folder|it is damaged")
 
 
 def test_a_data_file_that_is_a_link_or_a_pipe_is_refused(ledger: Ledger, theirs: Path) -> None:
     own = newest(ledger)
     own.unlink()
     own.symlink_to(theirs)
-    refused(ledger, "not a file in its folder")
+    refused(ledger, "no file of its folder")
     own.unlink()
     os.mkfifo(own)  # to open it waits for ever
-    refused(ledger, "not a file in its folder")
+    refused(ledger, "no file of its folder")
 
 
 def test_a_log_that_is_a_link_or_has_a_pipe_is_refused(ledger: Ledger, theirs: Path) -> None:

@@ -192,7 +192,7 @@ class Table:
         names = [] if table is None else [unquote(n) for n in pa.table(table.get_add_actions())["path"].to_pylist()]
         for name in names:
             if Path(name).name != name or not name.endswith(".parquet") or is_special(self.path / name):
-                raise self._changed(f"names {name!r}, which is not a file in its folder")
+                raise self._refused(f"names {name!r}, which is no file of its folder: somebody changed it")
         return {glob.escape(str(self.path / name)) for name in names}
 
     def _require_types(self, table: DeltaTable, files: set[str], session: Session) -> None:
@@ -203,10 +203,9 @@ class Table:
                ANTI JOIN (DESCRIBE logged) ON name = column_name AND duckdb_type = column_type WHERE column_id > 0""",
             [sorted(files)],
         ).to_pylist():
-            raise self._changed(f"has {wrong['name']!r} of {wrong['file']} in another data type than its log says")
-
-    def _changed(self, what: str) -> LedgerError:
-        return self._refused(f"{what}: another program changed it")
+            raise self._refused(
+                f"has {wrong['name']!r} of {wrong['file']} in another data type than its log says: somebody changed it"
+            )
 
     def _refused(self, why: str) -> LedgerError:
         return LedgerError(
@@ -219,7 +218,7 @@ class Table:
         try:
             for path in (self.path, log, *log.glob("*")):
                 if is_special(path):
-                    raise self._changed(f"contains a link or a pipe, {path.name!r}")
+                    raise self._refused(f"contains a link or a pipe, {path.name!r}: somebody changed it")
             table = DeltaTable(str(self.path), version=version)
         except TableNotFoundError:
             return None
@@ -234,7 +233,7 @@ class Table:
             return None  # created, and nothing written yet
         self._require_columns(pa.schema(table.schema()))
         if table.protocol().min_reader_version > 1:  # rows may be deleted, or columns renamed, by the log alone
-            raise self._changed("leaves out rows or renames columns")
+            raise self._refused("leaves out rows or renames columns: another program changed it")
         return table
 
     def _require_columns(self, columns: pa.Schema) -> None:
