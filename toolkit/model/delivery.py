@@ -131,10 +131,14 @@ class Delivery(Result):
         """How a page shows the cells of ``updated_at``: as written and, smaller, the UTC moment that is sent."""
         return {TIME: self._show_time}
 
+    def written(self, cell: object) -> object:
+        """Return one cell as `as_written` does."""
+        return self.as_written(pd.Series([cell]))[0] if isinstance(cell, pd.Timestamp) else cell
+
     def _show_time(self, cell: object) -> object:
         if not isinstance(cell, pd.Timestamp):
             return cell
-        [text], utc = self.as_written(pd.Series([cell])), timestamp(cell)
+        text, utc = self.written(cell), timestamp(cell)
         return text if text == utc else Markup(f'{escape(text)} <small class="soft">{utc}</small>')
 
     @property
