@@ -3,26 +3,6 @@
 May import: `errors`, `files`. A result extends `Result`; its page is put together from the components here.
 """
 
-from toolkit.display.components import (
-    Markup,
-    Result,
-    Tone,
-    alerts,
-    badge,
-    badges,
-    bar,
-    details,
-    escape,
-    frame_table,
-    heading,
-    is_null,
-    lines,
-    paragraph,
-    percent,
-    plural,
-    table,
-    tally,
-    timeline,
-    timestamp,
-    visible,
-)
+from toolkit.display.components import Markup, Result, Tone, alerts, badge, badges, bar, details, escape, frame_table
+from toolkit.display.components import heading, is_null, lines, paragraph, percent, plural, table, tally, timeline
+from toolkit.display.components import timestamp, visible

@@ -12,18 +12,7 @@ from typing import Any, Literal, Protocol
 
 import pandas as pd
 
-from toolkit.display import (
-    Markup,
-    Result,
-    alerts,
-    badges,
-    escape,
-    frame_table,
-    heading,
-    paragraph,
-    plural,
-    timestamp,
-)
+from toolkit.display import Markup, Result, alerts, badges, escape, frame_table, heading, paragraph, plural, timestamp
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID, TIME
 from toolkit.model.times import are_dates, written_times
@@ -37,8 +26,7 @@ BROKEN_COLUMNS = (ID, "reason", "text")
 
 def no_broken_lines() -> pd.DataFrame:
     """Return an empty table of broken lines, index ``source_row``."""
-    index = pd.Index([], dtype="int64", name="source_row")
-    return pd.DataFrame({c: pd.Series([], dtype="str", index=index) for c in BROKEN_COLUMNS}, index=index)
+    return pd.DataFrame(columns=list(BROKEN_COLUMNS), index=pd.Index([], dtype="int64", name="source_row"), dtype="str")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -134,8 +134,8 @@ def _files(path: Path) -> list[Path]:
 
 
 @contextmanager
-def staged(data: Any, settings: Settings, *, mapping: Any, memory_limit: str) -> Iterator[Staged]:
-    """Open a session with the customers as its tables.
+def staged(data: Any, settings: Settings, *, mapping: Any, memory_limit: str, writes: bool = False) -> Iterator[Staged]:
+    """Open a session with the customers as its tables; `writes` says whether it will write them to files.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def staged(data: Any, settings: Settings, *, mapping: Any, memory_limit: str) ->
     typed, missed = cast_frame(delivery.frame, contract.resource)
     table = _arrow(delivery.frame, typed, missed, _schema(contract.resource, missed))
     broken = to_arrow(delivery.broken, _BROKEN, index="row_")
-    with Session({"rows_": table, "broken_": broken}) as session:
+    with Session({"rows_": table, "broken_": broken}, files=writes) as session:
         yield Staged(session, delivery, typed, tuple(typed.columns), tuple(missed), table)
 
 

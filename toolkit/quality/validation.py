@@ -344,7 +344,7 @@ def validate(
         severity: [compile_rule(rule, moment, in_memory=in_memory) for rule in rules if rule.severity == severity]
         for severity in ("failure", "warning")
     }
-    with staged(data, chosen, mapping=mapping, memory_limit=memory_limit) as rows:
+    with staged(data, chosen, mapping=mapping, memory_limit=memory_limit, writes=bool(targets)) as rows:
         large = rows.table is None or may_be_oversized(rows.table, max_row_bytes(contract), resource=contract.resource)
         lines = rows.session.table("SELECT reason FROM broken_ GROUP BY reason ORDER BY count(*) DESC, reason")
         failing = [
