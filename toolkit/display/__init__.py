@@ -1,11 +1,12 @@
 """Results as text and HTML: escaped, light and dark, without a script or an outside address.
 
-May import: `errors`, `files`. A result extends `Result`; its page is put together from the components here.
+May import: `characters`, `errors`, `files`. A result extends `Result`; its page is made of the components here.
 """
 
 from toolkit.display.components import (
     Markup,
     Result,
+    ShownFrame,
     Tone,
     alerts,
     badge,
