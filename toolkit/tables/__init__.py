@@ -10,6 +10,8 @@ from toolkit.tables.writing import (
     Sheet,
     cells_as_text,
     fits_cell,
+    inert_sql,
+    original_cells,
     times_as_text,
     write_sheets,
     write_table,
