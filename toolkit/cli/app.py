@@ -21,6 +21,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 import toolkit as tk
+from toolkit.characters import printable
 from toolkit.errors import ToolkitError
 
 OK, FINDINGS, ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -109,12 +110,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def print_json(values: dict[str, Any]) -> None:
     """Print one JSON object on standard output."""
-    print(json.dumps(values, ensure_ascii=False, default=str))
+    print(printable(json.dumps(values, ensure_ascii=False, default=str)))
 
 
 def say(line: str) -> None:
-    """Print a line on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    """Print a line on standard error; a name in it cannot begin another, or move the cursor."""
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def _failed(message: str, as_json: bool, report: Any = None) -> int:

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from platformdirs import user_config_path
 from pydantic import SecretStr
 
+from toolkit.characters import printable
 from toolkit.errors import SettingsError
 from toolkit.lazy import Library
 
@@ -210,6 +211,7 @@ def _from_keyring(host: str) -> SecretStr | None:
 
 def _answer(question: str) -> str | None:
     """Return the answer; None if there is no way to ask."""
+    question = printable(question, keep="\n")
     if at_terminal():
         # Standard output is for results (`--json`), so the question goes to standard error.
         print(question, end="", file=sys.stderr, flush=True)
