@@ -11,6 +11,7 @@ pandas. For the same reason this module imports nothing but the errors and a fac
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -91,6 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    if odd := [each for each in given if re.search("[\0\ud800-\udfff]", each)]:
+        cure = "type it again, or rename the file"
+        return _failed(f"{odd[0]} contains a NUL, or bytes that are no UTF-8 text: {cure}.", as_json)
     try:
         with warnings.catch_warnings():
             warn = cache(lambda text: say(f"warning: {text}"))  # each once, from however many places
@@ -100,6 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(f"{error} See 'toolkit --help'.".replace("\n", " "), as_json)
     except ToolkitError as error:
         return _failed(str(error), as_json, getattr(error, "report", None))
+    except OSError as error:
+        name = error.filename or "A file"
+        return _failed(f"{name} cannot be used ({error.strerror or error}): check its path and permissions.", as_json)
     except KeyboardInterrupt:
         if as_json:
             print_json({"error": "interrupted"})

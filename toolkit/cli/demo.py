@@ -11,7 +11,6 @@ import nbformat
 from nbclient import NotebookClient
 
 import toolkit as tk
-from toolkit.characters import printable
 from toolkit.cli.app import OK
 from toolkit.config import SANDBOX, project_root
 from toolkit.display import plural
@@ -106,7 +105,7 @@ def _run_notebooks(source: Path, place: Path) -> None:
 
 
 def _say(line: str) -> None:
-    print(printable(line, keep="\n"), flush=True)
+    print(line, flush=True)
 
 
 def _read(path: Path) -> Delivery:

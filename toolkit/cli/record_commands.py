@@ -88,6 +88,8 @@ def snapshot(
         Write .csv for a program, every cell as it is.
     """
     require_free(out, overwrite=overwrite, endings=ENDINGS)
+    if raw and not (out and out.suffix.lower() == ".csv"):
+        raise InputError("--raw is for a .csv file: name one with --out, or leave out --raw.")
     say_label()
     found = tk.Ledger.of().snapshot(as_of=as_of, push=push, valid_at=valid_at)
     return show(found, json, *([written(write_table(found.frame, out, raw=raw), raw=raw)] if out else []))

@@ -27,6 +27,7 @@ from toolkit.ledger import WAYS_IN
 from toolkit.model import ID, TIME, Language
 from toolkit.pushing import require_columns
 from toolkit.quality import PATCH, counted, example_lines
+from toolkit.reading import TEXT, kind_of
 from toolkit.sending import FATES
 
 Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
@@ -82,9 +83,9 @@ class Source:
 def _option(value: str) -> Any:
     """Return a correction's option as a mapping has it; words need no quotes, a list no brackets."""
     if re.match(r"""[\[{"'\d]|(true|false)$""", value):
-        for written in (value, f"[{value}]"):
-            with suppress(tomllib.TOMLDecodeError):
-                return tomllib.loads(f"option = {written}")["option"]
+        for each in (value, f"[{value}]"):
+            with suppress(ValueError, RecursionError):  # too many digits, or brackets
+                return tomllib.loads(f"option = {each}")["option"]
     words = value.split(",")
     if all("=" in word for word in words):
         return dict(word.split("=", 1) for word in words)
@@ -198,6 +199,8 @@ AS_TEXT = Output()
 
 def read(file: Path, source: Source) -> results.Delivery:
     """Read the file as `source` says, and print what is probably wrong with how it was read."""
+    if kind_of(file) in TEXT:
+        source.refuse("sheet", because=f"{file.name} is text, and has no sheets")
     constants = pairs(source.set, "--set takes column=value, such as source=customer, and one of them has no '='.")
     delivery = tk.read_customers(file, mapping=source.mapping, constants=constants, sheet=source.sheet)
     warn(delivery.warnings)
@@ -266,8 +269,7 @@ def _confirm(n_rows: int, *, yes: bool) -> None:
     for line in check.lines:
         say(f"  {line}")
     if not yes:
-        question = printable(f"Send {plural(n_rows, 'row')} to {current().label}? [y/N] ")
-        print(question, end="", file=sys.stderr, flush=True)
+        print(f"Send {plural(n_rows, 'row')} to {current().label}? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise InputError("Not confirmed: nothing was sent.")
 
@@ -394,7 +396,7 @@ def _(found: Result) -> list[str]:
 
 def frame_lines(frame: pd.DataFrame, **options: Any) -> list[str]:
     """Return a frame as lines, aligned; `options` are those of `to_string`."""
-    return _visible(frame).to_string(**options).split("\n")
+    return str(_visible(frame).to_string(**options)).split("\n")
 
 
 def _visible(frame: pd.DataFrame) -> pd.DataFrame:

@@ -76,8 +76,9 @@ def is_loopback(address: str) -> bool:
     >>> is_loopback("http://127.0.0.1:8765"), is_loopback("https://127.0.0.1.example.org")
     (True, False)
     """
-    host = urlsplit(address).hostname or ""
+    host = ""
     try:
+        host = urlsplit(address).hostname or ""
         ip = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost"

@@ -252,7 +252,7 @@ class ShownFrame(pd.DataFrame):
 
     def _repr_html_(self) -> str:
         index = None if isinstance(self.index, pd.RangeIndex) else str(self.index.name or "index")
-        return f"{STYLE}{_ROOT}{frame_table(self, index=index, limit=pd.options.display.max_rows)}</div>"
+        return f"{STYLE}{_ROOT}{frame_table(self, index=index, limit=pd.options.display.max_rows or len(self))}</div>"
 
 
 class Result(ABC):

@@ -18,20 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings, current
-from toolkit.display import (
-    Markup,
-    Result,
-    ShownFrame,
-    badge,
-    badges,
-    bar,
-    escape,
-    frame_table,
-    heading,
-    paragraph,
-    plural,
-    table,
-)
+from toolkit.display import Markup, Result, badge, badges, bar, escape, frame_table, heading, paragraph, plural, table
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
 from toolkit.ledger import SENT, STATES, WAYS_IN, Diff, Ledger
@@ -137,12 +124,12 @@ class PushPlan(Result):
         rows = frame.loc[left, [ID, TIME]].reset_index(names="source_row").astype({"source_row": "Int64"})
         parts = [rows.assign(state=states[left].astype("str").to_numpy())]
         if excluded is None:
-            held = pd.DataFrame({ID: sorted(self.delivery.held), "state": "held"})
+            held = type(frame)({ID: sorted(self.delivery.held), "state": "held"})
             parts += [self.changes.absent[[ID, TIME]].assign(state="absent"), held]
         else:
             parts.append(excluded)
         found = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True).reindex(columns=NOT_SENT)
-        return ShownFrame(found.assign(why=found["why"].astype("str").fillna(found["state"].map(WAYS_IN))))
+        return found.assign(why=found["why"].astype("str").fillna(found["state"].map(WAYS_IN)))
 
     def request(self, number: int) -> bytes:
         """Return the body of a request by its number; -1 is the last."""

@@ -311,6 +311,8 @@ def validate(
     for path in targets.values():
         if path.suffix.lower() not in ENDINGS:
             raise InputError(f"{path.name} cannot be written: give a name that ends in {' or '.join(ENDINGS)}.")
+    if len({path.resolve() for path in targets.values()}) < len(targets):
+        raise InputError(f"{good} cannot be written twice: give good and bad names of their own.")
     if not re.fullmatch(r"\d+(\.\d+)? ?[KMG]i?B", memory_limit):
         raise InputError(f"memory_limit cannot be {memory_limit!r}: write a size, such as 1GB or 500MB.")
     if not isinstance(rules, Sequence) or not all(isinstance(rule, Rule) for rule in rules):
@@ -392,12 +394,8 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
 
 
 def _good_rows(rows: Staged, resource: Resource, path: Path) -> str:
-    as_csv = path.suffix.lower() == ".csv"
-    cells = ", ".join(
-        f"{inert_sql(_as_text(c)) if as_csv else quoted(c.name)} AS {quoted(c.name)}"
-        for c in resource.columns
-        if c.name in rows.columns
-    )
+    spell = (lambda c: inert_sql(_as_text(c))) if path.suffix.lower() == ".csv" else lambda c: quoted(c.name)
+    cells = ", ".join(f"{spell(c)} AS {quoted(c.name)}" for c in resource.columns if c.name in rows.columns)
     return f"SELECT {cells} FROM rows_ WHERE row_ NOT IN (SELECT row_ FROM bad_) ORDER BY row_"
 
 

@@ -161,10 +161,8 @@ def original_cells(cells: pa.Table) -> pa.Table:
     ['=1+1', "'-5", "'s-Hertogenbosch", "'007"]
     """
     for at, name in enumerate(cells.column_names):
-        if (
-            pc.any(pc.starts_with(cells[at], "'")).as_py()
-            and pc.any(pc.match_substring_regex(cells[at], _BEFORE)).as_py()
-        ):
+        quoted = pc.any(pc.starts_with(cells[at], "'")).as_py()  # ten times as fast as an expression
+        if quoted and pc.any(pc.match_substring_regex(cells[at], _BEFORE)).as_py():
             cells = cells.set_column(at, name, pc.replace_substring_regex(cells[at], _BEFORE, r"\1"))
     return cells
 
