@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from toolkit.display import ShownFrame
 from toolkit.engine import to_frame
 from toolkit.model.contract import TIME, Column, Kind, Resource, kind_of
 from toolkit.model.texts import as_text
@@ -120,7 +121,7 @@ def typed_frame(table: pa.Table, *, index: str | None = None) -> pd.DataFrame:
     # pandas alone turns a whole column into floats for one null, and long numbers into other numbers.
     frame = to_frame(table, index=index)
     own = [c for c in frame.columns if not (pa.types.is_string(t := table[c].type) or pa.types.is_timestamp(t))]
-    return frame.assign(**{c: to_series(table[c]).set_axis(frame.index) for c in own})
+    return ShownFrame(frame.assign(**{c: to_series(table[c]).set_axis(frame.index) for c in own}))
 
 
 def _typed(texts: pd.Series[Any], kind: Kind) -> pd.Series[Any]:

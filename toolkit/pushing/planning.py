@@ -129,7 +129,7 @@ class PushPlan(Result):
         rows = frame.loc[left, [ID, TIME]].reset_index(names="source_row").astype({"source_row": "Int64"})
         parts = [rows.assign(state=states[left].astype("str").to_numpy())]
         if excluded is None:
-            held = pd.DataFrame({ID: sorted(self.delivery.held), "state": "held"})
+            held = type(frame)({ID: sorted(self.delivery.held), "state": "held"})
             parts += [self.changes.absent[[ID, TIME]].assign(state="absent"), held]
         else:
             parts.append(excluded)

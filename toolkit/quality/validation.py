@@ -42,6 +42,7 @@ from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
 from toolkit.quality.statistics import columns_table, count_columns
 from toolkit.reading import Mapping
+from toolkit.tables import inert_sql
 
 BROKEN = "line"
 """Name of the failure of a line that could not be parsed."""
@@ -305,7 +306,8 @@ def validate(
         The moment from which "in the future" counts, UTC; by default the present.
     good, bad
         Files (.parquet or .csv) for all rows without a failure, and for all rows with one: their ``source_row``, the
-        cells as text, ``reasons``, and ``text``, a line that could not be parsed.
+        cells as text, ``reasons``, and ``text``, a line that could not be parsed. In .csv an apostrophe is put before
+        a cell that a spreadsheet would run; the toolkit's readers remove it.
     memory_limit
         For customers on disk: how much memory the engine uses before it writes to the system's temporary
         folder; Python uses some 300 MB beside it.
@@ -333,6 +335,8 @@ def validate(
     for path in targets.values():
         if path.suffix.lower() not in ENDINGS:
             raise InputError(f"{path.name} cannot be written: give a name that ends in {' or '.join(ENDINGS)}.")
+    if len({path.resolve() for path in targets.values()}) < len(targets):
+        raise InputError(f"{good} cannot be written twice: give good and bad names of their own.")
     if not re.fullmatch(r"\d+(\.\d+)? ?[KMG]i?B", memory_limit):
         raise InputError(f"memory_limit cannot be {memory_limit!r}: write a size, such as 1GB or 500MB.")
     if not isinstance(rules, Sequence) or not all(isinstance(rule, Rule) for rule in rules):
@@ -419,19 +423,22 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
 
 
 def _good_rows(rows: Staged, resource: Resource, path: Path) -> str:
-    spell = _as_text if path.suffix.lower() == ".csv" else lambda column: quoted(column.name)
-    cells = ", ".join(f"{spell(c)} AS {quoted(c.name)}" for c in resource.columns if c.name in rows.columns)
+    given = [c for c in resource.columns if c.name in rows.columns]
+    spelled = [inert_sql(_as_text(c)) if path.suffix.lower() == ".csv" else quoted(c.name) for c in given]
+    cells = ", ".join(f"{sql} AS {quoted(c.name)}" for sql, c in zip(spelled, given, strict=True))
     return f"SELECT {cells} FROM rows_ WHERE row_ NOT IN (SELECT row_ FROM bad_) ORDER BY row_"
 
 
-def _bad_rows(rows: Staged, resource: Resource, _: Path) -> str:
+def _bad_rows(rows: Staged, resource: Resource, path: Path) -> str:
+    spell = inert_sql if path.suffix.lower() == ".csv" else str
     texts = {c.name: [_as_text(c)] for c in resource.columns if c.name in rows.columns}
     for name in rows.unread:
         texts[name].insert(0, unread(name))  # the cell as it was written
     texts[ID].append("line_id")
-    cells = ", ".join(f"coalesce({', '.join(each)}) AS {quoted(name)}" for name, each in texts.items())
+    cells = ", ".join(f"{spell('coalesce(' + ', '.join(each) + ')')} AS {quoted(name)}" for name, each in texts.items())
     return f"""
-        SELECT row_ AS source_row, {cells}, reasons, text FROM bad_ LEFT JOIN rows_ USING (row_)
+        SELECT row_ AS source_row, {cells}, {spell("reasons")} AS reasons, {spell("text")} AS text
+        FROM bad_ LEFT JOIN rows_ USING (row_)
         LEFT JOIN (SELECT row_, {ID} AS line_id, text FROM broken_) AS lines USING (row_) ORDER BY row_"""
 
 

@@ -28,6 +28,7 @@ from toolkit.errors import ReadingError
 from toolkit.model import ID
 from toolkit.reading.text_encoding import read_encoding, text_of
 from toolkit.reading.text_table import BrokenLine, Choose, Table, find_header, joined_tables, opened, require_header
+from toolkit.tables import original_cells
 
 SAMPLE_LINES = 200
 DELIMITERS = ",;\t|"
@@ -38,6 +39,7 @@ MAX_CELL = 10_000_000
 _CSV_LIMIT = threading.Lock()
 MAX_RECORD = 4 * MAX_CELL
 _LONE_RETURN = re.compile(r"\r(?!\n|\Z)")
+_INERT = "an apostrophe before = + - or @, which keeps a spreadsheet from running a cell, not read as text"
 MAX_REREAD = 2_000_000
 """Lines that may be read again because a quote was not closed; after that, each line is a record of its own."""
 
@@ -54,6 +56,7 @@ def csv_tables(
     encoding: str | None = None,
     delimiter: str | None = None,
     header_row: int | None = None,
+    records_in_cells: bool = False,
 ) -> Iterator[Table]:
     """Read delimited text some thousand records at a time, in bounded memory; the notes of the last are complete.
 
@@ -69,6 +72,8 @@ def csv_tables(
         None: detected.
     header_row
         The record with the header, counted from 1. None: the first with the wanted columns.
+    records_in_cells
+        Whether a quoted cell may contain what looks like another record.
 
     Raises
     ------
@@ -95,7 +100,11 @@ def csv_tables(
     with opened(path), text_of(path, found.name, newline=newline) as text:
         header = _header(text, delimiter, header_row, path, spaced=spaced)
         records = _Records(delimiter, header, header_row, choose(header), spaced=spaced, end=newline)
-        for cells, numbers, broken in records.windows(text):
+        records.allow_records_in_cells = records_in_cells
+        for found_cells, numbers, broken in records.windows(text):
+            cells = original_cells(found_cells)
+            if cells is not found_cells and _INERT not in notes:
+                notes.append(_INERT)
             said = ((*notes, *records.notes()), found.warnings)
             yield Table(tuple(header), cells, numbers, broken, found.digest, *said, header_row=header_row)
 
@@ -216,6 +225,7 @@ class _Records:
         self._broken: list[BrokenLine] = []
         self._reread = MAX_REREAD
         self._n_long = 0
+        self.allow_records_in_cells = False
         self._stand_in = ""  # for the lone returns of this window
         self._longest = (0, 0)  # its number of lines, and its own number, negative: of two the first counts
         d = re.escape(delimiter)
@@ -327,7 +337,7 @@ class _Records:
 
     def _has_record(self, cell: str) -> bool:
         """Say whether a cell has a line end and splits into a row; in prose, a space follows each comma."""
-        n = cell.count(self._delimiter)
+        n = 0 if self.allow_records_in_cells else cell.count(self._delimiter)
         if n < self._width - 1 or not n or not ("\n" in cell or "\r" in cell):
             return False
         return self._spaced or n > len(re.findall(rf"{re.escape(self._delimiter)}[ \r\n]", cell))

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings, current
-from toolkit.display import Markup, Result, alerts, badge, bar, heading, paragraph, plural, table
+from toolkit.display import Markup, Result, ShownFrame, alerts, badge, bar, heading, paragraph, plural, table
 from toolkit.errors import MappingError, ReadingError
 from toolkit.model import TIME, Column, Resource
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
@@ -151,7 +151,7 @@ class MappingSuggestion(Result):
             for p in self.proposals
             for c in ([p.chosen] if p.chosen else []) + list(p.others)
         ]
-        return pd.DataFrame(rows, columns=["column", "file_column", "score", "reason", "state"])
+        return ShownFrame(rows, columns=["column", "file_column", "score", "reason", "state"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the proposals, the patterns and the warnings, otherwise without cells."""
