@@ -22,6 +22,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 import toolkit as tk
+from toolkit.characters import printable
 from toolkit.errors import ToolkitError
 
 OK, FINDINGS, ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -103,6 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    if odd := [each for each in given if re.search("[\0\ud800-\udfff]", each)]:
+        cure = "type it again, or rename the file"
+        return _failed(f"{odd[0]} contains a NUL, or bytes that are no UTF-8 text: {cure}.", as_json)
     try:
         with warnings.catch_warnings():
             warn = cache(lambda text: say(f"warning: {text}"))  # each once, from however many places
@@ -112,6 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(f"{error} See 'toolkit --help'.".replace("\n", " "), as_json)
     except ToolkitError as error:
         return _failed(str(error), as_json, getattr(error, "report", None))
+    except OSError as error:
+        name = error.filename or "A file"
+        return _failed(f"{name} cannot be used ({error.strerror or error}): check its path and permissions.", as_json)
     except KeyboardInterrupt:
         if as_json:
             print_json({"error": "interrupted"})
@@ -126,12 +133,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def print_json(values: dict[str, Any]) -> None:
     """Print one JSON object on standard output."""
-    print(json.dumps(values, ensure_ascii=False, default=str))
+    print(printable(json.dumps(values, ensure_ascii=False, default=str)))
 
 
 def say(line: str) -> None:
-    """Print a line on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    """Print a line on standard error; a name in it cannot begin another, or move the cursor."""
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def _used_up(error: BaseException | None) -> str:

@@ -22,10 +22,9 @@ class Server:
         handler = type("Handler", (_Handler,), {"vendor": vendor})
         try:
             self._http = _Http((HOST, port), handler)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             raise SandboxError(
-                f"The sandbox cannot listen on {HOST}:{port} ({error.strerror}): give another port, or "
-                "0 for a free one."
+                f"The sandbox cannot listen on {HOST}:{port} ({error}): give another port, or 0 for a free one."
             ) from error
         self.url = f"http://{HOST}:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
