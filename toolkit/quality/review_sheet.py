@@ -95,7 +95,7 @@ def write_review_sheet(
     more = good.head(MAX_UNUSUAL)
     every = pd.concat([part for part in (rows, more) if len(part)] or [rows])
     cells = _texts(every).map(_fitting)
-    wanted = {*delivery.names, *findings["column"].dropna()}  # though the file may lack them
+    wanted = {*CUSTOMER.key, *delivery.names, *findings["column"].dropna()}  # though the file may lack them
     columns = [str(c) for c in cells if c != _TEXT and (c in wanted or (cells[c] != "").any())]
     shown = cells[columns]
     if TIME in every:
