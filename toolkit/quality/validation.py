@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -394,7 +394,8 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
 
 
 def _good_rows(rows: Staged, resource: Resource, path: Path) -> str:
-    spell = (lambda c: inert_sql(_as_text(c))) if path.suffix.lower() == ".csv" else lambda c: quoted(c.name)
+    as_csv = path.suffix.lower() == ".csv"
+    spell: Callable[[Column], str] = (lambda c: inert_sql(_as_text(c))) if as_csv else lambda c: quoted(c.name)
     cells = ", ".join(f"{spell(c)} AS {quoted(c.name)}" for c in resource.columns if c.name in rows.columns)
     return f"SELECT {cells} FROM rows_ WHERE row_ NOT IN (SELECT row_ FROM bad_) ORDER BY row_"
 
