@@ -103,7 +103,14 @@ def test_a_totals_row_is_a_failure_with_its_reason(customers, id_: str | None, n
         frame.loc[4, "updated_at"] = None
     report = validate(frame, now=NOW)
     assert report.counts["customer_id is that of a totals row, not of a customer"] == 1
+    assert report.n_failures == report.n_quarantined == 1  # that it has no time or id says nothing more
     assert list(report.quarantine.index) == [4]
+
+
+def test_a_total_without_a_time_may_say_in_the_name_what_was_counted(customers) -> None:
+    frame = customers(3, customer_id=["C1", "C2", "Summe"], customer_name=["a", "b", "3002 Kunden"])
+    frame.loc[4, "updated_at"] = None
+    assert validate(frame, now=NOW).counts["customer_id is that of a totals row, not of a customer"] == 1
 
 
 def test_a_customer_whose_name_is_a_total_is_one(customers) -> None:

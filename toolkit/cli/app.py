@@ -26,6 +26,18 @@ from toolkit.characters import printable
 from toolkit.errors import ToolkitError
 
 OK, FINDINGS, ERROR, INTERRUPTED = 0, 1, 2, 130
+_USED_UP = re.compile(
+    r"(?P<disk>No space left|Disk quota exceeded|disk is full)|MemoryError|out ?of ?memory|bad_alloc|failed to map"
+    r"|Cannot allocate memory|start new thread|Resource temporarily unavailable",
+    re.IGNORECASE,
+)
+"""What Python, the system and the libraries say, in types of their own, if there is nothing left."""
+_FULL = "The disk is full: free space, then repeat the command; 'toolkit resume' continues a push that was under way."
+_TOO_LARGE = (
+    "There is not enough memory, or there are too many threads: close other programs, or use a larger machine. "
+    "'toolkit scan' checks a .parquet or .csv file that does not fit in memory; 'toolkit resume' continues a push that "
+    "was under way."
+)
 
 COMMANDS = {
     "file_commands": {
@@ -112,6 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_json({"error": "interrupted"})
         say("Interrupted. If a push was under way, 'toolkit resume' continues it and 'toolkit abandon' closes it.")
         return INTERRUPTED
+    except Exception as error:
+        if not (cure := _used_up(error)):
+            raise
+        return _failed(cure, as_json)
     return code if isinstance(code, int) else OK
 
 
@@ -123,6 +139,16 @@ def print_json(values: dict[str, Any]) -> None:
 def say(line: str) -> None:
     """Print a line on standard error; a name in it cannot begin another, or move the cursor."""
     print(printable(line), file=sys.stderr, flush=True)
+
+
+def _used_up(error: BaseException | None) -> str:
+    """Return what to do if an error, or one that it followed, says that memory, threads or the disk are used up."""
+    while error:
+        kind = f"{type(error).__name__} {error}"
+        if found := _USED_UP.search(kind):
+            return _FULL if found["disk"] else _TOO_LARGE
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _failed(message: str, as_json: bool, report: Any = None) -> int:

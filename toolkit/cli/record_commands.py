@@ -116,7 +116,9 @@ def seed(
     beside_entries
         Record them although the ledger has entries already.
     """
-    n_rows = seeded(validated(file, source), reason=reason, beside_entries=beside_entries)
+    report = validated(file, source)
+    say(f"  {report.summary()}")
+    n_rows = seeded(report, reason=reason, beside_entries=beside_entries)
     text = f"{plural(n_rows, 'row')} recorded in the ledger of {current().target}"
     return show_values({"seeded": n_rows}, json, text)
 

@@ -23,10 +23,9 @@ from toolkit.cli.app import FINDINGS, OK, print_json, say
 from toolkit.config import current
 from toolkit.display import Result, plural, visible
 from toolkit.errors import InputError
-from toolkit.ledger import WAYS_IN
 from toolkit.model import ID, TIME, Language
 from toolkit.pushing import require_columns
-from toolkit.quality import PATCH, counted, example_lines
+from toolkit.quality import PATCH
 from toolkit.reading import TEXT, kind_of
 from toolkit.sending import FATES
 
@@ -334,14 +333,7 @@ def _(found: results.Preview) -> list[str]:
 
 @lines_of.register
 def _(report: results.ValidationReport) -> list[str]:
-    lines = []
-    for word, findings in zip(("failure", "warning"), report.findings, strict=True):
-        for found in findings.to_dict("records"):
-            lines += [f"  {word}: {found['reason']} ({counted(found)})"]
-            lines += [f"      {example}" for example in example_lines(found)]
-    # Where a warning names the rows of rewritten ids, it says what the drift says.
-    told = "rewritten" if "unusual_ids" in set(report.warnings["check"]) else ""
-    return lines + [f"  drift: {line}" for line in (report.drift.lines(but=told) if report.drift else ())]
+    return [f"  {line}" for line in report.lines()]
 
 
 @lines_of.register
@@ -355,10 +347,8 @@ def _(planned: results.PushPlan) -> list[str]:
         f"  guard {g.name}: {g.message}" + (" Allowed." if g.allowed else f" To allow it: --allow {g.name}")
         for g in planned.guards
     ]
-    for state, n in planned.left_out.items():
-        if n:
-            kind = "customers held" if state == "held" else f"left out, {state}".replace("_", " ")
-            lines.append(f"  {kind}: {n:,} ({WAYS_IN[state]})")
+    for state, n, way in planned.ways_in:
+        lines.append(f"  {'customers held' if state == 'held' else f'left out, {state}'}: {n:,} ({way})")
     if planned.excluded is not None:  # rows that were named one by one: say why each is left out
         lines += _lines(planned.not_sent, "left out: {id}, {state}: {why}", "rows left out")
     return lines

@@ -51,8 +51,9 @@ class Rule:
     options
         Thresholds; ``{name}`` in ``where`` and ``rows`` is replaced by the value.
     seconds
-        The time after which a rule of your own is stopped. SQL is stopped between blocks of some 2,000 rows, a check
-        between parts of 100,000 rows; a check that is a function over a whole column is not stopped.
+        The time after which a rule of your own is stopped; None for the toolkit's rules. SQL is stopped between blocks
+        of some 2,000 rows, a check between parts of 100,000 rows; a check that is a function over a whole column is
+        not stopped.
 
     Examples
     --------
@@ -77,7 +78,7 @@ class Rule:
     check: pa.Check | None = field(default=None, repr=False)
     severity: Severity = "warning"
     options: Mapping[str, float] = field(default_factory=dict)
-    seconds: float = 60
+    seconds: float | None = 60
 
     def __post_init__(self) -> None:
         if sum(map(bool, (self.where, self.rows, self.search, self.check))) != 1:
@@ -147,11 +148,6 @@ def choose_rules(
     return tuple(r.with_options(**options[r.name]) if r.name in options else r for r in chosen)
 
 
-def is_ours(rule: Rule) -> bool:
-    """Return whether this is one of the toolkit's rules, whatever its thresholds and severity."""
-    return any((r.where, r.rows, r.search, r.check) == (rule.where, rule.rows, rule.search, rule.check) for r in RULES)
-
-
 def by_cell(check: Any) -> bool:
     """Return whether a pandera check judges each cell by itself, and need not see the whole column."""
     return isinstance(check._check_fn, Dispatcher) or check.element_wise
@@ -191,11 +187,11 @@ _TOTAL = (
 )
 _IS_TOTAL = f"regexp_full_match(lower({{}}), '{_TOTAL}')"
 _NO_NAME = f"(customer_name IS NULL OR regexp_full_match(lower(customer_name), '([^\\pL]*|{_TOTAL})'))"
-# A totals row has the word for its id, and no other word for its name; or the word for its name, and no id. It has no
-# time, or is the last row.
+# A totals row has the word for its id, or the word for its name and no id. It has no time; or it is the last row, and
+# no word for its name.
 _TOTALS_ROW = f"""({TIME} IS NULL OR row_ = (SELECT max(row_) FROM rows_)) AND CASE
     WHEN coalesce(trim({ID}), '') = '' THEN {_IS_TOTAL.format("customer_name")}
-    ELSE {_IS_TOTAL.format(ID)} AND {_NO_NAME} END"""
+    ELSE {_IS_TOTAL.format(ID)} AND ({TIME} IS NULL OR {_NO_NAME}) END"""
 CODES = (ID, "customer_price_list_id")
 """The columns that programs write as numbers."""
 _FORMULA = """starts_with({column}, '="') AND regexp_full_match({column}, '="([^"]|"")+"')"""
@@ -233,7 +229,7 @@ def _each(columns: Sequence[str], name: str, why: str, where: str) -> tuple[Rule
     return tuple(Rule(name, column, why, where=where.replace("{column}", column)) for column in columns)
 
 
-RULES: tuple[Rule, ...] = (
+_RULES: tuple[Rule, ...] = (
     Rule("totals_row", ID, "is that of a totals row, not of a customer", where=_TOTALS_ROW, severity="failure"),
     Rule("blank_id", ID, "is blank", where=f"regexp_full_match({ID}, '{_SPACE}*')"),
     Rule("near_ids", ID, "differs from another only by case, spaces or leading zeros", rows=_NEAR_IDS),
@@ -272,4 +268,5 @@ RULES: tuple[Rule, ...] = (
     *_each(_TEXTS, "stray_spaces", "has leading, trailing or repeated spaces",
            f"regexp_matches({{column}}, '^{_SPACE}+{_OTHER}|{_OTHER}{_SPACE}+$|{_OTHER}{_SPACE}{_SPACE}+{_OTHER}')"),
 )  # fmt: skip
+RULES = tuple(replace(rule, seconds=None) for rule in _RULES)
 """The rules that `validate` uses by default, the most harmful first."""

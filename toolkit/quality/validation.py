@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,11 +30,12 @@ from toolkit.model import (
     Resource,
     max_row_bytes,
     may_be_oversized,
+    no_broken_lines,
     reason,
 )
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
-from toolkit.quality.drifting import Before, Drift, drift, earlier
-from toolkit.quality.findings import by_reason, find, first_reason, read_findings, reasons_table
+from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
+from toolkit.quality.findings import by_reason, find, finding_lines, first_reason, read_findings, reasons_table
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import RULES, Rule
@@ -46,6 +47,7 @@ from toolkit.tables import inert_sql
 BROKEN = "line"
 """Name of the failure of a line that could not be parsed."""
 ENDINGS = (".csv", ".parquet")
+MAX_DRIFTED = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,7 +114,14 @@ class ValidationReport(Result):
         failures = self.findings[0]
         n_unread = self._delivery.n_unread + int(failures["count"][failures["check"] == NOT_A_TIME].sum())
         held |= self._delivery.held
-        return replace(self._delivery, frame=good, held=held, n_quarantined=n_quarantined, n_unread=n_unread)
+        return replace(
+            self._delivery,
+            frame=good,
+            broken=no_broken_lines(),
+            held=held,
+            n_quarantined=n_quarantined,
+            n_unread=n_unread,
+        )
 
     @property
     def good(self) -> pd.DataFrame:
@@ -205,6 +214,21 @@ class ValidationReport(Result):
         if self._rows is not None and self._rows.num_rows:
             parts.append(details("Columns, quarantined rows included", self._columns(self._rows)))
         return "".join(parts)
+
+    def lines(self) -> list[str]:
+        """Return each finding as lines of text, then how the delivery differs from what was sent before."""
+        said = []
+        for kind, reasons in zip(("failure", "warning"), self.findings, strict=True):
+            for found in reasons.to_dict("records"):
+                first, *examples = finding_lines(found, {TIME: self._delivery.written})
+                said += [f"{kind}: {first}", *examples]
+        if self.drift is None:
+            return said
+        # A warning that names the rows says what the drift says of ids that have another form.
+        told = ("rewritten", "form") if "unusual_ids" in set(self.warnings["check"]) else ()
+        drifted = self.drift.lines(*(kind for kind in KINDS if kind not in told))
+        more = [f"and {len(drifted) - MAX_DRIFTED:,} more"] if len(drifted) > MAX_DRIFTED else []
+        return said + [f"drift: {line}" for line in (*drifted[:MAX_DRIFTED], *more)]
 
     def _columns(self, rows: pa.Table) -> Markup:
         """Describe the rows as they came, good and quarantined, but without the lines that could not be parsed."""
@@ -324,7 +348,7 @@ def validate(
         severity: [compile_rule(rule, moment, in_memory=in_memory) for rule in rules if rule.severity == severity]
         for severity in ("failure", "warning")
     }
-    with staged(data, chosen, mapping=mapping, memory_limit=memory_limit) as rows:
+    with staged(data, chosen, mapping=mapping, memory_limit=memory_limit, writes=bool(targets)) as rows:
         large = rows.table is None or may_be_oversized(rows.table, max_row_bytes(contract), resource=contract.resource)
         lines = rows.session.table("SELECT reason FROM broken_ GROUP BY reason ORDER BY count(*) DESC, reason")
         failing = [
@@ -351,7 +375,12 @@ def _known(conditions: Sequence[Condition], rows: Staged) -> list[Condition]:
 
 
 def _collect_bad(session: Session, failing: Sequence[Condition]) -> None:
-    """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons."""
+    """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons.
+
+    What else a totals row lacks is no finding: it is no customer.
+    """
+    for n in (n for n, c in enumerate(failing) if c.check == "totals_row"):
+        session.run(f"DELETE FROM found_ WHERE n <> {n} AND row_ IN (SELECT row_ FROM found_ WHERE n = {n})")
     kinds = [{"n": n, "reason": c.reason, "line": c.check == BROKEN} for n, c in enumerate(failing)]
     session.register("kinds_", pa.Table.from_pylist(kinds))
     session.run("INSERT INTO found_ BY NAME SELECT n, row_ FROM broken_ JOIN kinds_ USING (reason) WHERE line")
@@ -394,9 +423,9 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
 
 
 def _good_rows(rows: Staged, resource: Resource, path: Path) -> str:
-    as_csv = path.suffix.lower() == ".csv"
-    spell: Callable[[Column], str] = (lambda c: inert_sql(_as_text(c))) if as_csv else lambda c: quoted(c.name)
-    cells = ", ".join(f"{spell(c)} AS {quoted(c.name)}" for c in resource.columns if c.name in rows.columns)
+    given = [c for c in resource.columns if c.name in rows.columns]
+    spelled = [inert_sql(_as_text(c)) if path.suffix.lower() == ".csv" else quoted(c.name) for c in given]
+    cells = ", ".join(f"{sql} AS {quoted(c.name)}" for sql, c in zip(spelled, given, strict=True))
     return f"SELECT {cells} FROM rows_ WHERE row_ NOT IN (SELECT row_ FROM bad_) ORDER BY row_"
 
 

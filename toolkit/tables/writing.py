@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -139,7 +140,9 @@ def write_sheets(sheets: Mapping[str, pd.DataFrame | Sheet], path: Path) -> Path
                 n_columns = max(n_columns, len(row))
             if content.filtered:
                 sheet.auto_filter.ref = f"A1:{openpyxl.utils.get_column_letter(n_columns)}{n_rows}"
-        book.save(part)
+        whole = io.BytesIO()  # openpyxl leaves generators that print a traceback if it writes to a full disk
+        book.save(whole)
+        part.write_bytes(whole.getvalue())
     return path
 
 
