@@ -217,6 +217,7 @@ def test_only_what_tools_need_stands_beside_the_folders() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     top = {name.split("/")[0] for name in tracked}
     assert top <= {
+        "docs",
         "notebooks",
         "toolkit",
         "tests",

@@ -30,7 +30,6 @@ from toolkit.model import (
     Resource,
     max_row_bytes,
     may_be_oversized,
-    no_broken_lines,
     reason,
 )
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
@@ -117,7 +116,7 @@ class ValidationReport(Result):
         return replace(
             self._delivery,
             frame=good,
-            broken=no_broken_lines(),
+            broken=self._delivery.broken.head(0),
             held=held,
             n_quarantined=n_quarantined,
             n_unread=n_unread,
