@@ -116,16 +116,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(f"{error} See 'toolkit --help'.".replace("\n", " "), as_json)
     except ToolkitError as error:
         return _failed(str(error), as_json, getattr(error, "report", None))
-    except OSError as error:
-        name = error.filename or "A file"
-        return _failed(f"{name} cannot be used ({error.strerror or error}): check its path and permissions.", as_json)
     except KeyboardInterrupt:
         if as_json:
             print_json({"error": "interrupted"})
         say("Interrupted. If a push was under way, 'toolkit resume' continues it and 'toolkit abandon' closes it.")
         return INTERRUPTED
     except Exception as error:
-        if not (cure := _used_up(error)):
+        if not (cure := _used_up(error)) and isinstance(error, OSError):
+            why = error.strerror or error
+            cure = f"{error.filename or 'A file'} cannot be used ({why}): check its path and permissions."
+        if not cure:
             raise
         return _failed(cure, as_json)
     return code if isinstance(code, int) else OK
