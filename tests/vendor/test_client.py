@@ -376,6 +376,7 @@ def test_what_the_environment_leaves_unusable_is_named_without_its_password_and_
     ("status", "words"),
     [
         (407, "status 407): put a valid user and password there, as in http://USER:PASSWORD@HOST:PORT"),
+        (401, "status 401): put a valid user and password there"),
         (403, "status 403): have whoever runs it allow vendor.example, or list the host in NO_PROXY"),
         (404, "status 404)"),
     ],

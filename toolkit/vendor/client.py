@@ -321,7 +321,7 @@ class Client:
         if refused := isinstance(error, requests.exceptions.ProxyError) and _REFUSED_BY_PROXY.search(str(error)):
             variable = next((name for name in _PROXY_VARIABLES if os.environ.get(name)), "the system's settings")
             cure = f"have whoever runs it allow {self.host}, or list the host in NO_PROXY if it needs no proxy"
-            if refused[1] == "407":
+            if refused[1] in ("401", "407"):  # tinyproxy says 401
                 cure = "put a valid user and password there, as in http://USER:PASSWORD@HOST:PORT"
             return f"the proxy named in {variable} refused the connection (status {refused[1]}): {cure}", True
         below = list(_below(error))
