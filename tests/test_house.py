@@ -28,13 +28,14 @@ BELOW = {
     "lazy": {"errors"},
     "files": {"errors"},
     "engine": {"errors", "lazy", "files"},
+    "spreadsheets": {"errors"},
     "display": {"errors", "lazy", "files"},
     "tables": {"errors", "lazy", "files", "engine"},
 }
 for package, floors in [
     ("model", "display tables"),
     ("config", "model"),
-    ("reading", "config"),
+    ("reading", "config spreadsheets"),
     ("quality", "reading"),
     ("ledger", "config"),
     ("vendor", "config"),
@@ -48,7 +49,8 @@ for package, floors in [
 HOME = {
     "duckdb": {"engine.duckdb"},
     "deltalake": {"ledger.delta"},
-    "openpyxl": {"tables.writing", "reading.workbook"},  # it writes there and reads here
+    "openpyxl": {"tables.writing"},
+    "python_calamine": {"spreadsheets.xls"},
     "requests": {"vendor.client"},
     "urllib3": {"vendor.client"},
     "sqlite3": {"sending.journal"},

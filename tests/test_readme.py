@@ -71,6 +71,8 @@ def test_the_commands_run_one_after_the_other(
             if words[0] == "repush":
                 sandbox.vendor.refuse = None
             pushes = json.loads(printed("pushes", "--json", capsys=capsys))["pushes"] if words[0] != "suggest" else []
+            for corrected in [word for word in words if word.endswith("-corrected.xlsx")]:  # the owner sent it back
+                (tmp_path / corrected.replace("-corrected", "")).rename(tmp_path / corrected)
             names = {"FILE": str(FILE), "PUSH": pushes[0]["push"] if pushes else "", "ID": customer}
             out = printed(*[names.get(word, word) for word in words], capsys=capsys)
             if words[0] == "suggest":
@@ -80,8 +82,8 @@ def test_the_commands_run_one_after_the_other(
             if words[0] == "report":
                 customer = re.search(r"refused: source_row \d+, (\S+):", out).group(1)
         assert len(sandbox.table().query("customer_id == @customer")) == 3  # sent again, amended, reverted
-    assert (tmp_path / "S.xlsx").is_file()
-    assert (tmp_path / "R.xlsx").is_file()
+    assert (tmp_path / "S-corrected.xlsx").is_file()
+    assert (tmp_path / "R-corrected.xlsx").is_file()
     assert [words[1] for words in lines][-1] == "status"
 
 

@@ -30,7 +30,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # its folder may be no folder
+            part.unlink(missing_ok=True)
 
 
 def keep(path: Path, write: Callable[[BinaryIO], object]) -> str:

@@ -313,13 +313,13 @@ def test_a_time_that_the_mapping_does_not_read_is_never_sent(
     file, mapping = tmp_path / "crm.csv", tmp_path / "crm.toml"
     file.write_text("customer_id,updated_at\n" + "".join(f"C{i},{t}\n" for i, t in enumerate(times)), encoding="utf-8")
     mapping.write_text('[format]\ndatetime = "%d/%m/%Y %H:%M"\ntimezone = "Europe/Berlin"\n', encoding="utf-8")
-    code, said, _ = run("push", file, "--mapping", mapping, "--yes")
+    code, said, _ = run("push", file, "--mapping", mapping, "--yes", "--allow", "times")
     assert (code, said["accepted"], said["quarantined"]) == (1, 1, 5)
     assert list(sandbox.table()["updated_at"].astype("str")) == ["2026-02-01 09:00:00+00:00"]
     assert run("profile", file, "--mapping", mapping)[0] == 0
     file.write_text("customer_id,updated_at\nC1,25/10/2026 02:30\n", encoding="utf-8")
     assert run("check", file, "--mapping", mapping)[1]["failures_by_reason"] == {
-        "updated_at is not a time as it is written, or one that the clocks skip or repeat": 1
+        "updated_at is not a time as %d/%m/%Y %H:%M, or one that the clocks in Europe/Berlin skip or repeat": 1
     }
     assert not [w for w in recwarn if "dayfirst" in str(w.message)]
 
@@ -474,26 +474,124 @@ def test_the_sandbox_serves_until_it_is_interrupted(tmp_path: Path, clean: Path)
     assert len(Sandbox(tmp_path / "vendor").table()) == 5
 
 
-def test_the_review_sheet_goes_out_and_comes_back_as_a_patch(run: Run, tmp_path: Path) -> None:
+def test_the_review_sheet_goes_out_and_comes_back_as_a_patch(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
     sheet, patch = tmp_path / "owner.xlsx", tmp_path / "fixed.csv"
     code, before, err = run("check", *FIRST, "--excel", sheet)
     assert (code, before["quarantined"]) == (1, 9)
     assert f"review sheet written to {sheet}" in err
-    book = load_workbook(sheet)
-    rows = book["rows"]
-    columns = {cell.value: cell.column for cell in rows[1]}
-    for at in range(2, rows.max_row + 1):
-        if rows.cell(at, 1).value == "167":
-            rows.cell(at, columns["Kundennummer"]).value = "0009999"
+    assert "--patch owner-corrected.xlsx" in err
+    book, columns, rows = cells_of(sheet)
+    book["rows"].cell(rows[167], columns["Kundennummer"]).value = "0009999"
     book.save(sheet)
-    code, made, _ = run("review", sheet, "--out", patch)
+    code, made, _ = run("review", sheet, "--out", patch, "--who", "Ms Ash")
     assert (code, made) == (0, {"cells": 1, "by_rule": {"data owner": 1}})
-    code, after, err = run("check", *FIRST, "--patch", patch)
-    assert (code, after["quarantined"], after["good"]) == (1, 8, before["good"] + 1)
-    assert "1 applied, 0 done before, 0 stale" in err
+    assert set(pd.read_csv(patch)["who"]) == {"Ms Ash"}
+    for given in (patch, sheet):  # a sheet is as good as the patch that is made of it
+        code, after, err = run("check", *FIRST, "--patch", given)
+        assert (code, after["quarantined"], after["good"]) == (1, 8, before["good"] + 1)
+        assert "1 applied, 0 done before, 0 stale" in err
+        assert run("plan", *FIRST, "--patch", given)[1]["rows"] == after["good"]
     code, found, _ = run("corrections", *FIRST)
     assert (code, found["would_change"]["drop_exact_duplicates"]) == (1, 4)
     assert run("review", sheet, "--out", tmp_path / "x.docx")[0] == 2
+    assert run("check", *FIRST, "--excel", sheet, "--overwrite", "--language", "fr")[0] == 1
+    assert load_workbook(sheet).sheetnames[0] == "lignes"
+
+
+def test_refused_rows_go_out_with_all_columns_and_come_back_with_a_name(
+    run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file, mapping, sheet = tmp_path / "crm.csv", tmp_path / "crm.toml", tmp_path / "refused.xlsx"
+    file.write_text("City,No,Changed\nUlm,A,15.10.2023\nKiel,B,16.10.2023\n", encoding="utf-8")
+    mapping.write_text(
+        '[columns]\ncustomer_id = "No"\nupdated_at = "Changed"\n[constants]\nsource = "customer"\n'
+        '[format]\ndatetime = "%d.%m.%Y"\ntimezone = "Europe/Berlin"\n[delivery]\nlanguage = "de"\n', encoding="utf-8"
+    )  # fmt: skip
+    sandbox.vendor.refuse = lambda row: "updated_at is too old" if row["customer_id"] == "A" else None
+    code, first, _ = run("push", file, "--mapping", mapping, "--yes")
+    assert (code, first["refused"]) == (1, 1)
+    assert run("report", first["push"], "--excel", sheet)[0] == 1
+    book = load_workbook(sheet)
+    rows = [[cell.value for cell in row] for row in book["Zeilen"].iter_rows()]
+    assert [name for name in rows[0] if name in ("No", "Changed", "City")] == ["No", "Changed", "City"]
+    assert {"A", "15.10.2023", "Ulm"} <= set(rows[1])
+    book["Zeilen"].cell(2, rows[0].index("Changed") + 1).value = "17.10.2023"
+    book.save(sheet)
+    sandbox.vendor.refuse = None
+    code, again, _ = run("repush", first["push"], "--patch", sheet, "--who", "Ms Ash", "--yes")
+    assert (code, again["accepted"]) == (0, 1)
+    assert sandbox.table().set_index("customer_id")["updated_at"]["A"] == pd.Timestamp("2023-10-16T22:00:00Z")
+
+
+PAGES = {
+    "suggest": ("Mapping suggested for clean.csv", False), "check": ("Validation of clean.csv", False),
+    "profile": ("Profile of clean.csv", False), "diff": ("What clean.csv changes", False),
+    "plan": ("clean.csv: Ready", False), "push": ("Push of clean.csv", True), "report": ("Push of clean.csv", False),
+    "status": ("Status of target ", False),
+}  # fmt: skip
+
+
+def test_every_result_is_also_a_page(run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path) -> None:
+    for command, (title, yes) in PAGES.items():
+        page = tmp_path / f"{command}.html"
+        about = [] if command in ("report", "status") else [clean]
+        code, _, err = run(command, *about, *["--yes"] * yes, "--html", page)
+        assert code in (0, 1), err
+        assert f"page written to {page}" in err
+        assert re.search(rf"<title>{title}.* · \d{{4}}-\d\d-\d\d \d\d:\d\d</title>", page.read_text(encoding="utf-8"))
+
+
+def test_a_push_that_stops_has_a_page_too(run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path) -> None:
+    sandbox.vendor.troubles.extend([None, *[Reply(503)] * 30])
+    code, stopped, _ = run("push", clean, "--yes", "--html", tmp_path / "push.html")
+    assert (code, "error" in stopped) == (2, True)
+    assert "Stopped: " in (tmp_path / "push.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", PAGES)
+def test_a_page_that_cannot_be_written_is_said_before_any_work(
+    run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "there.html").write_text("precious", encoding="utf-8")
+    about = [] if command in ("report", "status") else [tmp_path / "never looked for.csv"]
+    for page, words in {
+        tmp_path: "is a folder: name a file in it",
+        tmp_path / "there.html": "exists already: give another name, or --overwrite to replace it",
+        tmp_path / "nowhere" / "a.html": "cannot be written (No such file or directory)",
+        clean / "a.html": "cannot be written (Not a directory)",
+        tmp_path / f"{'a' * 300}.html": "cannot be written (File name too long)",
+        tmp_path / "a.xlsx": "give a name that ends in .html or .htm",
+    }.items():
+        code, said, _ = run(command, *about, "--html", page)
+        assert (code, words in said["error"]) == (2, True), said
+        assert said["error"].count(". ") == 0  # one sentence
+    assert (tmp_path / "there.html").read_text(encoding="utf-8") == "precious"
+    assert len(sandbox.requests()) == 0
+
+
+def test_only_overwrite_replaces_a_file_and_never_the_one_that_is_read(
+    run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path
+) -> None:
+    run("push", clean, "--yes")
+    sheet = tmp_path / "sheet.xlsx"
+    assert run("check", clean, "--excel", sheet)[0] == 0
+    for command in (
+        ["suggest", clean, "--to"], ["check", clean, "--excel"], ["scan", clean, "--good"], ["scan", clean, "--bad"],
+        ["review", sheet, "--out"], ["report", "--excel"], ["snapshot", "--out"], ["check", clean, "--html"],
+    ):  # fmt: skip
+        ending = {"--excel": ".xlsx", "--html": ".html", "--to": ".toml"}.get(command[-1], ".csv")
+        file = tmp_path / f"there{ending}"
+        file.write_text("precious", encoding="utf-8")
+        code, said, _ = run(*command, file)
+        assert (code, file.read_text(encoding="utf-8")) == (2, "precious"), command
+        assert "or --overwrite to replace it" in said["error"]
+        assert run(*command, file, "--overwrite")[0] in (0, 1)
+        assert file.read_bytes() != b"precious"
+    before = clean.read_bytes()
+    for command in (["scan", clean, "--good", clean], ["suggest", clean, "--to", clean]):
+        code, said, _ = run(*command, "--overwrite")
+        assert (code, clean.read_bytes()) == (2, before)
+        assert "is the file to read" in said["error"]
 
 
 def test_a_mapping_is_proposed_and_written_but_never_over_another(run: Run, tmp_path: Path) -> None:
@@ -506,6 +604,15 @@ def test_a_mapping_is_proposed_and_written_but_never_over_another(run: Run, tmp_
     assert proposed.timezone is None  # never guessed: the analyst states it
     assert run("suggest", file, "--to", made)[0] == 2
     assert run("suggest", file, "--to", made, "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize("command", ["check", "profile", "corrections", "suggest", "diff", "plan", "push", "seed"])
+def test_every_command_that_reads_a_file_takes_the_sheet(run: Run, sandbox: Sandbox, command: str) -> None:
+    more = {"push": ["--yes"], "seed": ["--reason", "sent before"]}.get(command, [])
+    book = CASES / "F06_second_sheet_left_out.xlsx"
+    code, _, err = run(command, book, "--sheet", "N-Y", *more)
+    assert (code, "has no sheet 'N-Y', did you mean 'N-Z'?" in err) == (2, True)
+    assert run(command, book, "--sheet", "N-Z", *more)[0] in (0, 1)
 
 
 def test_what_comes_after_a_push(run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path) -> None:

@@ -15,7 +15,19 @@ from hypothesis import strategies as st
 
 import toolkit as tk
 from tests.support.clocks import Clock
-from toolkit.display.components import MAX_CELL, Result, badge, badges, bar, escape, frame_table, page, plural, table
+from toolkit.display.components import (
+    MAX_CELL,
+    Result,
+    badge,
+    badges,
+    bar,
+    escape,
+    frame_table,
+    page,
+    plural,
+    table,
+    visible,
+)  # fmt: skip
 from toolkit.model import Delivery
 
 EVIL = '<script>alert("x")</script><img src=http://evil.example/x.png onerror=alert(1)>'
@@ -126,8 +138,8 @@ def test_a_table_shows_any_cell_as_text(value: str, other: object) -> None:
     assert not outline.open
     whole = Outline(str(escape(value))).text
     assert all(c.isprintable() or c in "\n\t" for c in whole)
-    if len(value) <= MAX_CELL and value.isprintable():
-        assert value in outline.text
+    if len(visible(value)) <= MAX_CELL:
+        assert visible(value) in outline.text
 
 
 def test_a_frame_is_shown_from_its_top_and_says_how_much_more_there_is() -> None:
@@ -165,3 +177,11 @@ def test_a_badge_with_a_noun_has_its_singular_too(path: Path) -> None:
             counts = [n.elts[1] for n in ast.walk(call) if isinstance(n, ast.Tuple) and len(n.elts) == 3]
             labels = [label.value for label in counts if isinstance(label, ast.Constant)]
             assert not [label for label in labels if re.match(r"(?!with )(\w+ )*\w+[^s]s\b", label)]
+
+
+def test_outer_and_doubled_spaces_of_a_cell_are_visible() -> None:
+    shown = Outline(table(["before", "after"], [(" Müller  & Co\u00a0", "Müller & Co"), ("Acme ", "Ac\u200bme")])).text
+    assert "·Müller··& Co\\u00a0" in shown
+    assert "Acme·" in shown
+    assert "Ac\\u200bme" in shown
+    assert "Müller & Co" in shown

@@ -81,3 +81,18 @@ def test_a_row_is_found_in_its_part_file() -> None:
         "b.csv row 1",
     ]
     assert Delivery(pd.DataFrame()).place(7) == "row 7"
+
+
+def test_a_delivery_shows_its_times_as_its_source_writes_them() -> None:
+    midnights = pd.Series(pd.to_datetime(["2023-10-14T22:00Z", "2023-12-31T23:00Z"]))
+    berlin = Delivery(pd.DataFrame({"updated_at": midnights}), timezone="Europe/Berlin")
+    assert berlin.as_written(midnights).tolist() == ["2023-10-15", "2024-01-01"]
+    assert replace(berlin, datetime="%d.%m.%Y").as_written(midnights).tolist() == ["15.10.2023", "01.01.2024"]
+    assert replace(berlin, timezone=None).as_written(midnights)[0] == "2023-10-14 22:00:00Z"
+    later = pd.Series(pd.to_datetime(["2023-10-14T22:00Z", "2023-10-15T06:30Z"]))
+    assert berlin.as_written(later).tolist() == ["2023-10-15 00:00:00", "2023-10-15 08:30:00"]
+    clocks = replace(berlin, frame=pd.DataFrame({"updated_at": later}))
+    assert clocks.as_written(midnights)[0] == "2023-10-15 00:00:00"  # one midnight among times of day is no date alone
+    mixed = pd.Series([midnights[0], "15.13.2023", None], dtype=object, index=[4, 5, 9])
+    assert berlin.as_written(mixed).dropna().to_dict() == {4: "2023-10-15", 5: "15.13.2023"}
+    assert berlin.as_written(mixed[:0]).empty

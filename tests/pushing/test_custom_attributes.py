@@ -47,7 +47,7 @@ from toolkit.pushing.repushing import plan_correction, repush, revert
 from toolkit.pushing.runs import abandon, push, resume
 from toolkit.pushing.seeding import seed
 from toolkit.pushing.settling import settle
-from toolkit.quality.review_sheet import read_review_sheet
+from toolkit.quality.patches import read_review_sheet
 from toolkit.quality.validation import ValidationReport, validate
 from toolkit.reading.customers import read_customers
 from toolkit.tables.writing import write_table
@@ -238,6 +238,9 @@ def test_a_new_customer_gets_the_default_of_a_column_that_the_delivery_lacks(ten
         ("active", "yes", "active is not written as boolean"),
         ("seen_at", "2026-01-02T03:04:05", "seen_at is not written as datetime"),
         ("seen_at", "2026-13-02T03:04:05Z", "seen_at is not written as datetime"),
+        ("seen_at", "2026-01-02T03:04:61Z", "seen_at is not written as datetime"),
+        ("seen_at", "2026-01-02T03:04:05.1234567Z", "seen_at is not written as datetime"),
+        ("seen_at", "2026-01-02", "seen_at is not written as datetime"),
         ("since", "02.01.2026", "since is not written as date"),
         ("since", "2026-02-30", "since is not written as date"),
     ],
@@ -598,6 +601,13 @@ def test_a_time_without_a_zone_is_not_guessed_in_any_data_type(dtype: str) -> No
     cells = pd.Series([pd.Timestamp("2026-01-02T03:04:05"), None]).astype(dtype)
     read, unread = cast_column(cells, Column("own", "datetime"))
     assert (read.isna().tolist(), unread.tolist()) == ([True, True], [True, False])
+
+
+def test_a_time_has_every_usual_form_of_its_zone() -> None:
+    forms = ["2026-01-02 03:04:05+00", "2026-01-02T03:04:05+0000", "2026-01-02t03:04:05z", "2026-01-02T04:04:05+01:00"]
+    read, unread = cast_column(pd.Series(forms, index=[5, 6, 8, 9]), Column("own", "datetime"))
+    assert read.to_dict() == dict.fromkeys([5, 6, 8, 9], pd.Timestamp("2026-01-02T03:04:05Z"))
+    assert not unread.any()
 
 
 def test_an_integer_that_64_bits_do_not_hold_is_none() -> None:

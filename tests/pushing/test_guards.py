@@ -31,10 +31,12 @@ from toolkit.pushing.guards import GUARDS, Situation, find_guards, require_allow
 from toolkit.pushing.history import status
 from toolkit.pushing.planning import PushPlan, plan_push
 from toolkit.pushing.runs import dry_run, push
+from toolkit.quality.validation import validate
 from toolkit.tables.writing import write_sheets
 from toolkit.vendor.sandbox import Sandbox
 
 LATER = "2026-02-01T00:00:00Z"
+NOW = pd.Timestamp("2026-03-01T00:00:00Z")
 
 
 def snapshot(frame: pd.DataFrame, last: frozenset[str] | None = None) -> Snapshot:
@@ -103,6 +105,35 @@ def test_absent_blocks_above_a_twentieth_of_the_last_delivery(customers) -> None
     assert not found(diff(snapshot(customers(20), long_gone), customers(18)))
     changes_only = Delivery(customers(3), kind="changes")
     assert not found(diff(snapshot(customers(20)), changes_only))
+
+
+def test_times_blocks_above_a_twentieth_of_times_that_were_not_read(customers) -> None:
+    def unread(n: int) -> Diff:
+        frame = customers(20)
+        frame["updated_at"] = frame["updated_at"].astype(object)
+        frame.iloc[:n, frame.columns.get_loc("updated_at")] = "15/10/2026"
+        came = Delivery(frame, datetime="%m/%d/%Y", timezone="UTC", other_pattern="%d/%m/%Y")
+        return diff(snapshot(empty_frame()), validate(came, now=NOW))
+
+    assert not found(unread(1))
+    said = found(unread(2))["times"]
+    assert said.startswith("2 of 20 times were not read (10.0%, more than 5%). updated_at is not a time as %m/%d/%Y;")
+    assert said.endswith('%d/%m/%Y reads all 20 of them: datetime = "%d/%m/%Y" in [format].')
+    assert not found(unread(2), thresholds={"times": 0.1})
+    assert unread(2).delivery.n_unread == 2
+
+
+def test_future_blocks_a_time_that_is_later_than_the_clock_by_more_than_five_minutes(customers) -> None:
+    def dated(at: str) -> dict[str, str]:
+        changes = diff(snapshot(empty_frame()), pd.concat([customers(1), customers(2, start=1, at=at)]))
+        return {g.name: g.message for g in plan_push(changes, now=NOW).guards}
+
+    assert not dated("2026-03-01T00:05:00Z")
+    said = dated("2026-03-01T00:05:01Z")["future"]
+    assert said.startswith("updated_at is more than five minutes in the future in 2 rows, first in row 3: every later")
+    assert "restamp" in said
+    sent = diff(snapshot(customers(2, at="2027-01-01T00:00:00Z")), customers(2, at="2027-01-01T00:00:00Z"))
+    assert not plan_push(sent, now=NOW).guards  # nothing of it is sent
 
 
 def test_null_column_blocks_if_every_row_of_a_full_delivery_lost_its_value(customers) -> None:
@@ -180,6 +211,28 @@ def test_id_form_blocks_a_form_that_no_id_before_has(customers, before: list, ad
         assert not found(diff(snapshot(was), after), thresholds={"id_form": 1.0})
 
 
+def test_a_guard_names_the_cause_that_the_drift_shows_and_its_cure(customers) -> None:
+    codes = [f"{n:07d}" for n in range(40, 60)]
+    was = customers(20, customer_id=codes, customer_category=["Trade"] * 8 + ["Retail"] * 12)
+    lost = diff(snapshot(was), was.assign(customer_id=[code.lstrip("0") for code in codes]))
+    cure = "customer_id: 20 new ids differ from ids before only by leading zeros: correction pad_ids = 7."
+    said = found(lost)
+    assert said["absent"] == f"20 of 20 customers of the last delivery are gone (100.0%, more than 5%). {cure}"
+    assert said["id_form"].endswith(f": 99; the 20 before are like 9{{7}}. {cure}")
+    later = was.assign(updated_at=pd.Timestamp(LATER))
+    renamed = diff(snapshot(was), later.replace({"customer_category": {"Trade": "Commerce"}}))
+    assert found(renamed)["changed"] == (
+        "8 of 20 customers would change (40.0%, more than 20%). customer_category: a value has another name, "
+        "'Trade' → 'Commerce' (8 before, 8 now)."
+    )
+    emptied = diff(snapshot(was), later.assign(customer_category=[None] * 8 + ["Retail"] * 12))
+    assert found(emptied)["changed"].endswith(" customer_category: is empty more often (0 before, 8 now).")
+    fewer = diff(snapshot(was), was.tail(12))
+    assert found(fewer)["absent"].endswith(" customer_category: a value is gone, 'Trade' (8 before, 0 now).")
+    twice = diff(snapshot(was), lost.delivery.frame.set_axis([2] * 20))  # rows of two sources may have one number
+    assert cure in found(twice)["absent"]
+
+
 def test_a_guard_is_allowed_by_its_name_and_all_of_them_by_all(customers) -> None:
     changes = diff(snapshot(customers(10)), customers(4, at=LATER, customer_name="Other"))
     plan = plan_push(changes)
@@ -254,12 +307,23 @@ def test_only_older_blocks_the_same_delivery_again(n: int, ids: list, nulls: boo
     assert said == ({"older"} if digest else set())
 
 
-def test_there_are_seven_guards_with_these_thresholds() -> None:
-    assert list(GUARDS) == ["first", "changed", "absent", "null_column", "shrunk", "older", "id_form"]
+def test_there_are_nine_guards_with_these_thresholds() -> None:
+    assert list(GUARDS) == [
+        "first",
+        "changed",
+        "absent",
+        "null_column",
+        "shrunk",
+        "older",
+        "id_form",
+        "times",
+        "future",
+    ]
     assert {n: threshold for n, (_, threshold) in GUARDS.items() if threshold} == {
         "changed": 0.2,
         "absent": 0.05,
         "shrunk": 0.5,
+        "times": 0.05,
     }
 
 

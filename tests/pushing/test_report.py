@@ -130,7 +130,7 @@ def test_refused_rows_go_to_a_sheet_with_the_vendors_reason(place: Place, custom
     book, columns, rows = cells_of(report.to_excel(tmp_path / "r.xlsx"))
     sheet = book["rows"]
     assert list(rows) == [3, 6]
-    assert {"source_row", "what is wrong", "Kunde", "Firma", "drop"} <= set(columns)  # in the file's own names
+    assert {"row", "what is wrong", "Kunde", "Firma", "drop"} <= set(columns)  # in the file's own names
     assert not {"state", "fate", "message"} & set(columns)
     assert [sheet.cell(at, columns["Firma"]).value for at in rows.values()] == ["=1+1"] * 2
     assert sheet.cell(rows[3], columns["Firma"]).data_type == "s"

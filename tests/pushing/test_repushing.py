@@ -20,8 +20,7 @@ from toolkit.ledger.ledger import Ledger
 from toolkit.pushing.planning import PushPlan, plan_push
 from toolkit.pushing.repushing import plan_correction, repush, revert
 from toolkit.pushing.runs import dry_run, push
-from toolkit.quality.patches import patch_between
-from toolkit.quality.review_sheet import read_review_sheet
+from toolkit.quality.patches import patch_between, read_review_sheet
 from toolkit.reading.customers import read_customers
 from toolkit.tables.writing import write_table
 from toolkit.vendor.sandbox import DROPPED, Reply
@@ -209,7 +208,7 @@ def test_a_cell_that_the_vendor_misses_is_filled_in_the_sheet_though_the_file_ha
     assert fates(report) == {"refused": 2}
     sheet = report.to_excel(tmp_path / "refused.xlsx")
     book, columns, rows = cells_of(sheet)
-    assert list(columns) == ["source_row", "what is wrong", *names.values(), "customer_price_list_id", "drop"]
+    assert list(columns) == ["row", "what is wrong", "drop", *names.values(), "customer_price_list_id"]
     for row, cell in zip(rows.values(), ("0042", "PL-7"), strict=True):
         missing = book["rows"].cell(row, columns["customer_price_list_id"])
         assert missing.comment.text.endswith("customer_price_list_id is missing")

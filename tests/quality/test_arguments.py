@@ -14,8 +14,7 @@ from toolkit.model.delivery import Delivery
 from toolkit.quality.correcting import correct, preview_corrections
 from toolkit.quality.corrections import CORRECTIONS
 from toolkit.quality.drifting import drift
-from toolkit.quality.patches import Patch, apply_patch, patch_between, read_patch
-from toolkit.quality.review_sheet import read_review_sheet
+from toolkit.quality.patches import Patch, apply_patch, patch_between, read_patch, read_review_sheet
 
 FRAMES = ("without a key", "doubled column", "repeated index")
 

@@ -253,3 +253,8 @@ def test_a_preview_says_what_each_correction_would_change_and_changes_nothing() 
     assert "→" in found.body()
     with pytest.raises(CorrectionError, match="width"):
         preview_corrections(delivery, {"pad_ids": "x"})
+
+
+def test_a_preview_shows_the_spaces_that_would_go(customers) -> None:
+    preview = preview_corrections(customers(2, customer_name=["Müller ", "Acme"]))
+    assert "Müller· → Müller" in preview.body()

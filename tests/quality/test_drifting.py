@@ -17,7 +17,8 @@ from toolkit.engine import Session, to_arrow
 from toolkit.model.contract import CUSTOMER
 from toolkit.model.delivery import Delivery
 from toolkit.model.schema import empty_frame
-from toolkit.quality.drifting import KINDS, drift, new_forms
+from toolkit.quality.drifting import KINDS, drift
+from toolkit.quality.id_forms import new_forms
 from toolkit.quality.profiling import profile
 from toolkit.quality.statistics import count_columns
 
@@ -52,15 +53,34 @@ def test_as_many_other_customers_are_missing_ones(customers) -> None:
     assert findings_of(customers(20), customers(20, start=10)) == [("missing", "customer_id", "", "", 20, 10)]
 
 
-def test_ids_that_lost_their_zeros_are_rewritten_and_of_a_new_form(customers) -> None:
+def test_ids_that_lost_their_zeros_are_one_finding_with_the_cure(customers) -> None:
     before = customers(10, customer_id=[f"{n:05d}" for n in range(100, 110)])
     after = customers(10, customer_id=[str(n) for n in range(100, 110)])
-    found = findings_of(before, after)
-    assert found[1:] == [
-        ("rewritten", "customer_id", "", "", 10, 10),
-        ("form", "customer_id", "", "999", 0, 10),
-        ("form", "customer_id", "9{5}", "", 10, 0),
+    assert findings_of(before, after) == [("rewritten", "customer_id", "", "", 10, 10)]
+    assert drift(before, after).lines() == [
+        "customer_id: 10 new ids differ from ids before only by leading zeros: correction pad_ids = 5"
     ]
+    cured = tk.correct(after, {"pad_ids": 5})
+    assert findings_of(before, cured) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (["007", "008", "A9"], ["7", "8", "a9"],
+         "3 new ids differ from ids before only by case, spaces or leading zeros: correction pad_ids = 3"),
+        (["a9"], ["A9"], "1 new id differs from ids before only by case, spaces or leading zeros"),
+        (["7"], ["007"], "1 new id differs from ids before only by case, spaces or leading zeros"),
+        # padded to five, those that were sent as they are would become others
+        (["00007", "1", "2"], ["7", "1", "2"],
+         "1 new id differs from ids before only by case, spaces or leading zeros"),
+        (["00007", "00008", "1"], ["7", "8", "1"],
+         "2 new ids differ from ids before only by leading zeros: correction pad_ids = 5"),
+    ],
+)  # fmt: skip
+def test_rewritten_ids_say_how_and_what_cures_them(customers, before: list, after: list, said: str) -> None:
+    sides = (customers(len(ids), customer_id=ids) for ids in (before, after))
+    assert drift(*sides).lines("rewritten") == [f"customer_id: {said}"]
 
 
 def test_a_share_of_nulls_that_rises_is_a_finding_and_one_that_falls_is_not(customers) -> None:

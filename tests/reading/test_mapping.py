@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.cases import CASES
 from toolkit.errors import InputError, MappingError
-from toolkit.reading import Mapping
+from toolkit.reading import Mapping, read_customers
 
 WHOLE = """
 [columns]
@@ -79,6 +80,11 @@ def test_an_empty_mapping_is_one_that_states_nothing(tmp_path: Path) -> None:
         ("[format]\nheader_row = true\n", ["header_row"]),
         ("[format]\ndatetime = '%d.%Q'\n", ["strptime"]),
         ("[format]\ndatetime = '%Y-%m-%d %Z'\n", ["%z"]),
+        ("[format]\ndatetime = '%d.%m.'\n", ["'%d.%m.'", "has no year", "add %Y"]),
+        ("[format]\ndatetime = '%m/%d/%Y %H:%M %p'\n", ["AM or PM, goes with %I"]),
+        ("[format]\ndatetime = '%m/%d/%Y %I:%M'\n", ["%I, the hour from 1 to 12, goes with %p"]),
+        ("[format]\ndatetime = '%d.%M.%Y'\n", ["%M is the minute, %m the month"]),
+        ("[format]\ndatetime = '%d.%M.%Y %H:%m'\n", ["%M is the minute, %m the month"]),
         ("[format]\ntimezone = 'Europe/Berln'\n", ["did you mean 'Europe/Berlin'?"]),
         ("[format]\ntimezone = '+01:00'\n", ["IANA"]),
         ("[format]\nnulls = '-'\n", ["a list of texts"]),
@@ -89,6 +95,38 @@ def test_a_mapping_that_cannot_be_meant_says_what_to_write(tmp_path: Path, text:
     with pytest.raises(MappingError) as error:
         load(tmp_path, text)
     assert [f for f in fragments if f not in str(error.value)] == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *["%d.%m.", "%H:%M", "%m/%d/%Y %H:%M:%S %p", "%d.%m.%Y %I:%M", "%d.%M.%Y", "%Y-%m-%d %M", "%Y-%m-%d %S:%M:%H"],
+        *["%Y-%m-%d %Y", "%d.%m.%Y %y", "%b %m %Y", "%d %Y", "%Y-%j-%d", "%d.%m.%Y %H:%M %z %z", "%d.%m.%Y %A %a"],
+        *[
+            "",
+            "%",
+            "%%",
+            "%%Y",
+            "dd.mm.yyyy",
+            "%Y-%m-%d %",
+            "%-d.%m.%Y",
+            "%e.%m.%Y",
+            "%Y %U %w",
+            "%c",
+            "%F",
+            "%Y-%m-%d %Z",
+        ],
+    ],
+)
+def test_a_pattern_that_would_lose_something_is_refused(pattern: str) -> None:
+    with pytest.raises(MappingError, match="datetime cannot be"):
+        Mapping(datetime=pattern)
+
+
+@pytest.mark.parametrize("case", ["F02_pm_dropped", "F04_no_year"])
+def test_a_pattern_from_the_field_that_loses_something_is_refused(case: str) -> None:
+    with pytest.raises(MappingError, match=rf"{case}\.toml: datetime cannot be '%"):
+        read_customers(CASES / f"{case}.csv", mapping=CASES / f"{case}.toml")
 
 
 def test_a_missing_mapping_names_its_neighbour(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import CASES
+from toolkit.cli.terminal import lines_of
 from toolkit.config import Settings
 from toolkit.errors import InputError, MappingError, ReadingError
 from toolkit.model import CUSTOMER, CustomAttribute
@@ -82,7 +84,7 @@ def test_content_decides_where_names_say_nothing() -> None:
             for i in range(60)]  # fmt: skip
     suggestion = suggest_mapping(pd.DataFrame(rows, columns=["f1", "f2", "f3", "f4"]))
     assert suggestion.columns == {"customer_id": "f1", "customer_name": "f2", "updated_at": "f3", "source": "f4"}
-    assert called_for(suggestion.sample) == {"source_to_customer": 60}
+    assert called_for(suggestion.sample) == {"source_to_customer = true": 60}
 
 
 def test_a_lead_source_is_no_source() -> None:
@@ -216,3 +218,32 @@ def test_the_best_pairs_come_first_and_doubt_is_left_to_the_analyst(
     scores: dict[str, dict[str, float]], wanted: dict[str, str | list[str]]
 ) -> None:
     assert assigned(scores) == wanted
+
+
+def test_times_from_the_field_are_proposed_and_read() -> None:
+    suggestion = suggest_mapping(CASES / "F23_time_forms.csv")
+    assert suggestion.columns["updated_at"] == "Last Modified"
+    assert (suggestion.times.state, suggestion.mapping.datetime) == ("found", None)
+    times = read_customers(CASES / "F23_time_forms.csv", mapping=suggestion.mapping).frame["updated_at"]
+    assert times.iloc[0] == pd.Timestamp("2026-05-10T14:35:00Z")
+    assert times.dtype == "datetime64[us, UTC]"
+
+
+@pytest.mark.parametrize("form", ["2026-05-{:02} 14:35:00.1234567", "{:02}.05.2026 14h35", "126-05-{:02}", "1260{:03}"])
+def test_times_that_are_not_read_are_proposed_by_their_name_and_counted(form: str, tmp_path: Path) -> None:
+    names = [f"Firm {n} GmbH" for n in range(1, 29)]
+    times = [form.format(n) for n in range(1, 29)]
+    frame = pd.DataFrame({"Customer No": range(100, 128), "Last Modified": times, "Name": names})
+    suggestion = suggest_mapping(frame)
+    assert suggestion.columns["updated_at"] == "Last Modified"
+    assert suggestion.mapping.datetime is None
+    assert suggestion.times.state == "unreadable"
+    assert suggestion.times.notes[0].startswith("28 of 28 cells cannot be read as times by any pattern: ask for ISO")
+    assert "updated_at's pattern is unreadable" in suggestion.summary()
+    assert "# updated_at: 28 of 28 cells cannot" in suggestion.to_toml(tmp_path / "m.toml").read_text(encoding="utf-8")
+    assert any("updated_at: 28 of 28 cells cannot" in line for line in lines_of(suggestion))
+
+
+def test_a_name_alone_makes_no_time_of_words() -> None:
+    frame = pd.DataFrame({"Customer No": ["7", "8"], "Last Modified": ["by Ann", "by Bob"], "Name": ["Acme", "Bolt"]})
+    assert "updated_at" not in suggest_mapping(frame).columns

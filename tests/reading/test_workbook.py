@@ -6,44 +6,20 @@ import datetime as dt
 import hashlib
 import zipfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 import pytest
 import xlwt
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from odf.opendocument import OpenDocumentSpreadsheet
 from odf.table import CoveredTableCell, Table, TableCell, TableRow
 from openpyxl import Workbook
 
-from tests.support.customer_files import AT, HEADER, ROWS, TEXTS, WIDTH, every_column, ods, ods_text, rows_of
+from tests.support.cases import CASES
+from tests.support.customer_files import AT, HEADER, ROWS, TEXTS, every_column, ods, ods_text, rows_of
 from toolkit.errors import MappingError, ReadingError
-from toolkit.reading import Mapping, read_customers, read_excel
-
-XML_TEXT = st.text(
-    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff") | st.sampled_from("\n\t"),
-    max_size=8,
-).filter(
-    # openpyxl writes "=…" as a formula, and text of spaces alone without saying that they are meant to be kept
-    lambda text: not text.startswith("=") and (not text or text.strip(" \n\t") != "")
-)
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.lists(XML_TEXT, min_size=WIDTH, max_size=WIDTH), min_size=1, max_size=5))
-def test_any_table_of_text_comes_back_from_excel(table: list[list[str]]) -> None:
-    book = Workbook()
-    assert book.active is not None
-    for row in [TEXTS, *table]:
-        book.active.append(list(row))
-        for cell in book.active[book.active.max_row]:
-            cell.data_type = "s" if cell.value else "n"  # a text like "#N/A" is text here, not an error
-    with TemporaryDirectory() as folder:
-        book.save(Path(folder, "crm.xlsx"))
-        read = read_excel(Path(folder, "crm.xlsx"), every_column)
-    assert rows_of(read) == [row for row in table if any(row)]
+from toolkit.quality import validate
+from toolkit.reading import Mapping, read_customers, read_excel, suggest_mapping
 
 
 def workbook(tmp_path: Path, rows: list[list[Any]], *, formats: dict[str, str] | None = None) -> Path:
@@ -83,9 +59,10 @@ def test_excel_values_become_text_without_loss(tmp_path: Path) -> None:
     assert table.digest == hashlib.sha256(path.read_bytes()).hexdigest()
     assert table.notes == (
         "sheet Kunden",
-        "customer_category: dates, read as ISO 8601",
-        "customer_category: logical values, read as TRUE and FALSE",
+        "sheet Other with 1 row was not read",
         "customer_name: numbers shown as #,##0, read as plain digits (first in row 5)",
+        "customer_category: logical values, read as TRUE and FALSE (first in row 2)",
+        "customer_category: dates, read as ISO 8601 (2 cells, first in row 4)",
     )
 
 
@@ -171,20 +148,25 @@ def test_what_an_xls_file_does_not_say_is_noted(tmp_path: Path) -> None:
     delivery = read_customers(tmp_path / "crm.xls", mapping=Mapping(timezone="UTC"))
     assert delivery.frame["customer_id"].tolist() == ["123"]
     assert delivery.frame["updated_at"].tolist() == [pd.Timestamp(AT)]
-    assert "an .xls file: errors such as #N/A are read as empty cells" in delivery.notes
-    assert any(n.startswith("customer_id: 1 number, read as plain digits: .xls") for n in delivery.notes)
+    assert "an .xls file: errors such as #N/A are read as empty cells, hidden rows like the others" in delivery.notes
+    assert any(n.startswith("customer_id: numbers, read as plain digits: .xls") for n in delivery.notes)
 
 
-def test_a_few_stray_cells_far_out_are_refused_before_they_take_the_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["worksheets/sheet1.xml", "worksheets/SHEET1.xml", "worksheets\\sheet1.xml"])
+def test_a_stray_cell_far_out_costs_nothing_and_is_a_row(tmp_path: Path, part: str) -> None:
     book = Workbook()
     sheet = book.active
     assert sheet is not None
     for row in [HEADER, *ROWS]:
         sheet.append(list(row))
     sheet["XFD1048576"] = "x"
-    book.save(tmp_path / "crm.xlsx")
-    with pytest.raises(ReadingError, match="area of 1,048,576 rows and 16,384 columns: delete the stray cells"):
-        read_customers(tmp_path / "crm.xlsx")
+    book.save(tmp_path / "plain.xlsx")
+    with zipfile.ZipFile(tmp_path / "plain.xlsx") as plain, zipfile.ZipFile(tmp_path / "crm.xlsx", "w") as archive:
+        for name in plain.namelist():
+            archive.writestr(zipfile.ZipInfo(name.replace("worksheets/sheet1.xml", part)), plain.read(name))
+    frame = read_customers(tmp_path / "crm.xlsx").frame
+    assert frame.index.tolist() == [2, 3, 1_048_576]  # row 4 has a formula without a result
+    assert frame.iloc[-1].isna().all()
 
 
 def test_an_ods_cell_may_stand_for_many_but_not_for_billions(tmp_path: Path) -> None:
@@ -205,7 +187,7 @@ def test_an_ods_cell_may_stand_for_many_but_not_for_billions(tmp_path: Path) -> 
     bomb.addElement(ods_text("x", numbercolumnsrepeated=16_384))
     table.addElement(bomb)
     document.save(str(tmp_path / "bomb.ods"))
-    with pytest.raises(ReadingError, match="stray cells far to the right"):
+    with pytest.raises(ReadingError, match=r"bomb\.ods has more than 20,000,000 filled cells"):
         read_customers(tmp_path / "bomb.ods")
 
 
@@ -223,24 +205,110 @@ def test_covered_cells_of_an_ods_keep_their_places(tmp_path: Path) -> None:
     assert frame["updated_at"].isna().tolist() == [True, False]
 
 
-@pytest.mark.parametrize(
-    "moved",
-    [
-        {"xl/worksheets/sheet1.xml": "xl/worksheets/SHEET1.xml"},
-        {"xl/worksheets/sheet1.xml": "xl\\worksheets\\sheet1.xml"},
-    ],
-)
-def test_the_area_is_bounded_in_unusual_workbooks_too(tmp_path: Path, moved: dict[str, str]) -> None:
+# --- what Excel opens, and which sheet
+
+
+@pytest.mark.parametrize("form", ["backslashes", "relative_target", "strict", "workbook_at_root"])
+def test_what_excel_opens_is_read(form: str) -> None:
+    delivery = read_customers(CASES / f"F11_{form}.xlsx")
+    assert delivery.frame[["customer_id", "customer_name"]].to_numpy().tolist() == [["00123", "Acme"]]
+    assert delivery.notes[0] == "sheet Sheet"
+
+
+@pytest.mark.parametrize("ending", ["xls", "ods"])
+def test_a_password_is_named_in_every_format(ending: str) -> None:
+    with pytest.raises(ReadingError, match=rf"^F12_password\.{ending} is protected by a password: save it without one"):
+        read_customers(CASES / f"F12_password.{ending}")
+
+
+def test_an_xls_file_with_a_code_page_is_read() -> None:
+    frame = read_customers(CASES / "F13_xls_codepage_1252.xls").frame
+    assert frame[["customer_id", "customer_name"]].to_numpy().tolist() == [["00123", "Acme"]]
+
+
+def test_an_ods_file_keeps_line_breaks_tabs_and_errors() -> None:
+    frame = read_customers(CASES / "F08_line_break_and_tab.ods").frame
+    assert frame["customer_name"].tolist() == ["Acme\nBerlin", "Bolt\tKG"]
+    delivery = read_customers(CASES / "F08_error_cell.ods")
+    assert delivery.frame["customer_name"].tolist() == ["#N/A"]
+    assert "customer_name: the Excel error #N/A (first in row 2)" in delivery.notes
+    assert "excel_error" in validate(delivery).warnings["check"].tolist()  # as in .xlsx
+
+
+def test_a_hidden_sheet_is_read_only_if_it_is_named() -> None:
+    path = CASES / "F06_hidden_first_sheet.xlsx"
+    delivery = read_customers(path)
+    assert delivery.frame["customer_id"].tolist() == ["N1"]
+    assert delivery.notes[:2] == (
+        "sheet Customers, the first visible one whose header fits",
+        "hidden sheet old with 2 rows was not read",
+    )
+    assert read_customers(path, sheet="old").frame["customer_id"].tolist() == ["OLD1"]
+
+
+def test_a_filled_sheet_that_is_not_read_is_named() -> None:
+    path = CASES / "F06_second_sheet_left_out.xlsx"
+    assert read_customers(path).notes[:2] == ("sheet A-M", "sheet N-Z with 2 rows was not read")
+    second = read_customers(path, sheet="N-Z")
+    assert (second.frame["customer_id"].tolist(), second.notes[0]) == (["N2"], "sheet N-Z")
+    assert not [note for note in second.notes if "not read" in note]
+
+
+def test_a_cover_sheet_is_passed_over() -> None:
+    path = CASES / "F16_cover_sheet_first.xlsx"
+    delivery = read_customers(path)
+    assert delivery.frame["customer_id"].tolist() == ["N1"]
+    assert "sheet Cover with 2 rows was not read" in delivery.notes
+    proposed = suggest_mapping(path)
+    assert set(proposed.columns) == {"customer_id", "updated_at", "customer_name"}
+    assert proposed.notes[:2] == (
+        "sheet Customers, the first visible one whose header fits",
+        "sheet Cover with 2 rows was not read",
+    )
+    assert suggest_mapping(path, sheet="Cover").columns == {}
+
+
+def test_a_stated_sheet_outranks_the_mappings_and_one_that_is_missing_names_the_others() -> None:
+    path = CASES / "F06_second_sheet_left_out.xlsx"
+    mapping = Mapping(sheet="A-M")
+    assert read_customers(path, mapping=mapping, sheet="N-Z").frame["customer_id"].tolist() == ["N2"]
+    for read in (read_customers, suggest_mapping):
+        with pytest.raises(MappingError, match=r"has no sheet 'N-Y', did you mean 'N-Z'\? It has A-M, N-Z\."):
+            read(path, mapping=mapping, sheet="N-Y")
+
+
+def test_where_no_header_fits_every_sheet_is_named_with_its_own() -> None:
+    mapping = Mapping(columns={"customer_id": "Nummer", "updated_at": "updated_at"})
+    said = r"'A-M' begins with 'customer_id', 'updated_at'.*; 'N-Z' begins with .*Of 'A-M': .*lacks columns .*'Nummer'"
+    with pytest.raises(ReadingError, match=said):
+        read_customers(CASES / "F06_second_sheet_left_out.xlsx", mapping=mapping)
+
+
+def test_the_sheet_with_the_most_columns_recognised_is_suggested(tmp_path: Path) -> None:
     book = Workbook()
     assert book.active is not None
-    book.active.append(list(HEADER))
-    book.active["XFD1048576"] = "x"
-    book.save(tmp_path / "plain.xlsx")
-    with (
-        zipfile.ZipFile(tmp_path / "plain.xlsx") as plain,
-        zipfile.ZipFile(tmp_path / "crm.xlsx", "w") as archive,
-    ):
-        for name in plain.namelist():
-            archive.writestr(zipfile.ZipInfo(moved.get(name, name)), plain.read(name))
-    with pytest.raises(ReadingError, match="delete the stray cells"):
-        read_customers(tmp_path / "crm.xlsx")
+    book.active.append(["Firma", "Notiz"])
+    book.active.append(["Acme", "x"])
+    book.create_sheet("Stamm").append(["Kundennummer", "Firma", "Geändert am"])
+    book["Stamm"].append(["007", "Acme", AT])
+    book.save(tmp_path / "crm.xlsx")
+    assert set(suggest_mapping(tmp_path / "crm.xlsx").columns) == {"customer_id", "customer_name", "updated_at"}
+
+
+@pytest.mark.parametrize("name", ["a_space_ref.xlsx", "crash_2.xls", "e3_redos_small.xlsx"])
+def test_a_hostile_workbook_is_read_or_refused_in_one_sentence(name: str) -> None:
+    path = CASES / "hostile" / name
+    if name == "a_space_ref.xlsx":
+        assert read_customers(path).frame["customer_id"].dropna().tolist() == ["C1"]
+    else:
+        with pytest.raises(ReadingError, match=rf"^{name} is damaged, not a workbook, or needs more than 2 GB"):
+            read_customers(path)
+
+
+def test_a_formula_in_a_column_that_is_not_wanted_is_no_matter(tmp_path: Path) -> None:
+    book = Workbook()
+    assert book.active is not None
+    book.active.append([*HEADER[:3], "Summe"])
+    book.active.append(["1", AT, "a", "=1+1"])
+    book.save(tmp_path / "crm.xlsx")
+    assert read_customers(tmp_path / "crm.xlsx").frame["customer_id"].tolist() == ["1"]

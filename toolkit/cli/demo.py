@@ -114,9 +114,9 @@ def _read(path: Path) -> Delivery:
 
 def _deliver(path: Path, place: Path, title: str) -> None:
     _say(f"\n{title}: {path.name}")
-    corrected = tk.correct(delivery := _read(path))
-    report = tk.validate(corrected)
-    changes = tk.diff(tk.Ledger.of().snapshot(), report)
+    corrected, before = tk.correct(delivery := _read(path)), tk.Ledger.of().snapshot()
+    report = tk.validate(corrected, before=before)
+    changes = tk.diff(before, report)
     plan = tk.plan_push(changes)
     result = tk.push(plan, reason=title, progress=False)
     refusals = result.refused.itertuples()

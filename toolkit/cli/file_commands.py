@@ -6,31 +6,54 @@ from pathlib import Path
 
 import toolkit as tk
 from toolkit.cli.app import say
-from toolkit.cli.terminal import AS_IT_IS, Json, Source, compared, read, require_free, say_label, show, validated, warn
+from toolkit.cli.terminal import (
+    AS_IT_IS,
+    AS_TEXT,
+    Json,
+    Output,
+    Overwrite,
+    SheetLanguage,
+    Source,
+    Who,
+    compared,
+    read,
+    require_free,
+    say_label,
+    show,
+    validated,
+    warn,
+)
 from toolkit.quality import RULES, called_for
 
 
-def suggest(
-    file: Path, /, *, source: Source = AS_IT_IS, to: Path | None = None, overwrite: bool = False, json: Json = False
-) -> int:
+def suggest(file: Path, /, *, source: Source = AS_IT_IS, to: Path | None = None, output: Output = AS_TEXT) -> int:
     """Propose which column of FILE is which, and how its times are written.
 
     Parameters
     ----------
     to
         Write the proposal as a mapping; what is undecided is in it as comments, for you to state.
-    overwrite
-        Replace a mapping that exists.
     """
-    proposed = tk.suggest_mapping(file, mapping=source.mapping)
+    require_free(to, overwrite=output.overwrite, sources=(file,))
+    source.refuse("set", "correct", "patch", because="suggest proposes a mapping for the file as it is")
+    proposed = tk.suggest_mapping(file, mapping=source.mapping, sheet=source.sheet)
     warn(proposed.warnings)
     if to:
-        written = proposed.to_toml(to, corrections=called_for(proposed.sample), overwrite=overwrite)
+        called = called_for(proposed.sample, before=tk.Ledger.of().snapshot())
+        written = proposed.to_toml(to, corrections=called, overwrite=output.overwrite)
         say(f"  written to {written}")
-    return show(proposed, json)
+    return show(proposed, output)
 
 
-def check(file: Path, /, *, source: Source = AS_IT_IS, excel: Path | None = None, json: Json = False) -> int:
+def check(
+    file: Path,
+    /,
+    *,
+    source: Source = AS_IT_IS,
+    excel: Path | None = None,
+    language: SheetLanguage = None,
+    output: Output = AS_TEXT,
+) -> int:
     """Check FILE against the contract; nothing leaves the machine.
 
     Parameters
@@ -38,11 +61,12 @@ def check(file: Path, /, *, source: Source = AS_IT_IS, excel: Path | None = None
     excel
         Write the quarantined rows as a review sheet for the data owner; 'review' reads it back.
     """
-    require_free(excel)
-    report = validated(file, source)
+    require_free(excel, overwrite=output.overwrite, endings=(".xlsx",), sources=(file,))
+    report = validated(file, source, before=tk.Ledger.of().snapshot())
     if excel:
-        say(f"  review sheet written to {report.to_excel(excel)}")
-    return show(report, json, findings=not report.ok)
+        say(f"  review sheet written to {report.to_excel(excel, language=language)}")
+        say(f"  When it comes back, under another name: --patch {excel.stem}-corrected.xlsx")
+    return show(report, output, findings=not report.ok)
 
 
 def scan(
@@ -53,6 +77,7 @@ def scan(
     good: Path | None = None,
     bad: Path | None = None,
     warnings: bool = False,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
     """Check a FILE that does not fit in memory, .parquet or .csv, by the same rules.
@@ -68,7 +93,7 @@ def scan(
     warnings
         Also run the rules that only warn; this takes more time and memory.
     """
-    require_free(good, bad)
+    require_free(good, bad, overwrite=overwrite, sources=(file,))
     say_label()
     found = tk.validate(file, mapping=mapping, rules=RULES if warnings else (), good=good, bad=bad)
     warn(found.reading_warnings)
@@ -79,20 +104,22 @@ def scan(
     return show(found, json, findings=not found.ok)
 
 
-def profile(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
+def profile(file: Path, /, *, source: Source = AS_IT_IS, output: Output = AS_TEXT) -> int:
     """Show what FILE contains, column by column."""
-    return show(tk.profile(read(file, source)), json)
+    delivery = read(file, source)
+    return show(tk.profile(tk.correct(delivery, source.corrections({}))), output)
 
 
 def corrections(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
     """Count what each correction would change in FILE; nothing is changed."""
+    source.refuse("patch", because="corrections tries each correction by itself, on the file as it is")
     delivery = read(file, source)
-    configured = {name: options for name, options in delivery.corrections.items() if not isinstance(options, bool)}
-    found = tk.preview_corrections(delivery, configured)
+    options = {c: o for c, o in source.corrections(delivery.corrections).items() if not isinstance(o, bool)}
+    found = tk.preview_corrections(delivery, options, before=tk.Ledger.of().snapshot())
     return show(found, json, findings=any(found.counts.values()))
 
 
-def review(sheet: Path, /, *, out: Path, json: Json = False) -> int:
+def review(sheet: Path, /, *, out: Path, who: Who = "", overwrite: Overwrite = False, json: Json = False) -> int:
     """Make a patch of the review sheet that the data owner sent back.
 
     Parameters
@@ -100,16 +127,16 @@ def review(sheet: Path, /, *, out: Path, json: Json = False) -> int:
     out
         The patch, a .csv file: give it to the other commands with --patch.
     """
-    require_free(out)
-    patch = tk.read_review_sheet(sheet)
+    require_free(out, overwrite=overwrite, endings=(".csv",), sources=(sheet,))
+    patch = tk.read_review_sheet(sheet, who=who or None)
     say(f"  written to {patch.write(out)}")
     return show(patch, json, findings=not patch.n_entries)
 
 
-def diff(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False) -> int:
+def diff(file: Path, /, *, source: Source = AS_IT_IS, output: Output = AS_TEXT) -> int:
     """Compare FILE with what was sent before."""
     report, changes = compared(file, source)
     same = changes.n_unchanged == len(changes.states) and not (changes.n_absent or report.n_quarantined)
     keys = changes.n_duplicate_keys + report.n_duplicate_keys
     held = report.n_quarantined
-    return show(changes, json, report, findings=not same, quarantined=held, duplicate_keys=keys)
+    return show(changes, output, report, findings=not same, quarantined=held, duplicate_keys=keys)

@@ -12,12 +12,15 @@ from toolkit.cli.app import say
 from toolkit.cli.terminal import (
     AFTER_ASKING,
     AS_IT_IS,
+    AS_TEXT,
     AS_USUAL,
     Json,
+    Output,
     Planning,
     Reason,
     Sending,
     Source,
+    Who,
     compared,
     lines_of,
     pairs,
@@ -26,17 +29,17 @@ from toolkit.cli.terminal import (
     show,
     show_values,
 )
-from toolkit.errors import InputError
+from toolkit.errors import InputError, StoppedError
 from toolkit.pushing import Named, require_digest
 from toolkit.results import PushPlan
 from toolkit.sending import FATES
 
 
-def plan(file: Path, /, *, source: Source = AS_IT_IS, planning: Planning = AS_USUAL, json: Json = False) -> int:
+def plan(file: Path, /, *, source: Source = AS_IT_IS, planning: Planning = AS_USUAL, output: Output = AS_TEXT) -> int:
     """Plan what to send of FILE; nothing leaves the machine."""
     report, changes = compared(file, source)
     planned = tk.plan_push(changes, **planning.chosen())
-    return show(planned, json, report, findings=planned.n_rows or report.n_quarantined)
+    return show(planned, output, report, findings=planned.n_rows or report.n_quarantined)
 
 
 def push(
@@ -47,7 +50,7 @@ def push(
     plan: str = "",
     dry: Annotated[bool, Parameter(name="--dry-run")] = False,
     sending: Sending = AFTER_ASKING,
-    json: Json = False,
+    output: Output = AS_TEXT,
 ) -> int:
     """Send what FILE changes, and report what became of every row.
 
@@ -61,10 +64,15 @@ def push(
     report, changes = compared(file, source)
     planned = tk.plan_push(changes, **sending.chosen())
     require_digest(planned, plan)
-    for line in (repr(planned), *lines_of(planned), *lines_of(report)):
+    for line in (repr(planned), *lines_of(planned), f"  {report.summary()}"):
         say(line)
-    result = tk.dry_run(planned) if dry else send(planned, sending)
-    return show(result, json, findings=not result.ok or result.n_quarantined)
+    try:
+        result = tk.dry_run(planned) if dry else send(planned, sending)
+    except StoppedError as stopped:  # the page is wanted then most of all
+        if stopped.report is not None:
+            output.write(stopped.report)
+        raise
+    return show(result, output, findings=not result.ok or result.n_quarantined)
 
 
 def resume(*, json: Json = False) -> int:
@@ -107,7 +115,14 @@ def amend(customer_id: str, /, *cells: str, sending: Sending = AFTER_ASKING, jso
 
 
 def repush(
-    name: str, /, *, patch: Path | None = None, whole: bool = False, sending: Sending = AFTER_ASKING, json: Json = False
+    name: str,
+    /,
+    *,
+    patch: Path | None = None,
+    who: Who = "",
+    whole: bool = False,
+    sending: Sending = AFTER_ASKING,
+    json: Json = False,
 ) -> int:
     """Send again the rows of push NAME that were not accepted.
 
@@ -119,8 +134,7 @@ def repush(
         Send the accepted rows as well.
     """
     say_label()
-    read = tk.read_review_sheet if patch and patch.suffix.lower() == ".xlsx" else tk.read_patch
-    fixed = read(patch) if patch else None
+    fixed = tk.read_patch(patch, who=who or None) if patch else None
     planned = tk.repush(name, patch=fixed, whole=whole, reason=sending.reason, **sending.chosen())
     return _sent(planned, sending, json)
 

@@ -6,23 +6,39 @@ from pathlib import Path
 
 import toolkit as tk
 from toolkit.cli.app import say
-from toolkit.cli.terminal import AS_IT_IS, Json, Reason, Source, require_free, say_label, show, show_values, validated
+from toolkit.cli.terminal import (
+    AS_IT_IS,
+    AS_TEXT,
+    Json,
+    Output,
+    Overwrite,
+    Reason,
+    SheetLanguage,
+    Source,
+    require_free,
+    say_label,
+    show,
+    show_values,
+    validated,
+)
 from toolkit.config import current
 from toolkit.display import plural
 from toolkit.errors import InputError
 from toolkit.model import ID, TIME
 from toolkit.pushing import seed as seeded
-from toolkit.tables import write_table
+from toolkit.tables import ENDINGS, write_table
 
 
-def status(*, json: Json = False) -> int:
+def status(*, output: Output = AS_TEXT) -> int:
     """Show where the target stands: its ledger, its pushes, what waits."""
     say_label()
     found = tk.status()
-    return show(found, json, findings=found.open_push)
+    return show(found, output, findings=found.open_push)
 
 
-def report(name: str = "", /, *, excel: Path | None = None, json: Json = False) -> int:
+def report(
+    name: str = "", /, *, excel: Path | None = None, language: SheetLanguage = None, output: Output = AS_TEXT
+) -> int:
     """Report what became of every row of push NAME, by default of the last one.
 
     Parameters
@@ -30,12 +46,12 @@ def report(name: str = "", /, *, excel: Path | None = None, json: Json = False) 
     excel
         Write the refused rows as a review sheet for the data owner; 'repush --patch' reads it back.
     """
-    require_free(excel)
+    require_free(excel, overwrite=output.overwrite, endings=(".xlsx",))
     say_label()
     found = tk.push_report(name)
     if excel:
-        say(f"  refused rows written to {found.to_excel(excel)}")
-    return show(found, json, findings=not found.ok)
+        say(f"  refused rows written to {found.to_excel(excel, language=language)}")
+    return show(found, output, findings=not found.ok)
 
 
 def pushes(*, json: Json = False) -> int:
@@ -50,6 +66,7 @@ def snapshot(
     push: str = "",
     valid_at: str | None = None,
     out: Path | None = None,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
     """Write the customers as the vendor should hold them.
@@ -65,7 +82,7 @@ def snapshot(
     out
         A .csv, .parquet or .xlsx file.
     """
-    require_free(out)
+    require_free(out, overwrite=overwrite, endings=ENDINGS)
     say_label()
     found = tk.Ledger.of().snapshot(as_of=as_of, push=push, valid_at=valid_at)
     return show(found, json, *([f"  written to {write_table(found.frame, out)}"] if out else []))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Any
 
 import pandas as pd
@@ -16,15 +20,20 @@ import toolkit as tk
 from toolkit import results
 from toolkit.cli.app import FINDINGS, OK, print_json, say
 from toolkit.config import current
-from toolkit.display import Result, plural
+from toolkit.display import Result, plural, visible
 from toolkit.errors import InputError
 from toolkit.ledger import WAYS_IN
-from toolkit.model import ID
-from toolkit.quality import PATCH
+from toolkit.model import ID, TIME, Language
+from toolkit.quality import PATCH, counted, example_lines
 from toolkit.sending import FATES
 
 Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
+Overwrite = Annotated[bool, Parameter(help="Replace files that exist.")]
 Reason = Annotated[str, Parameter(help="Why, for the ledger.")]
+SheetLanguage = Annotated[
+    Language | None, Parameter(help="Language of the review sheet: en, de or fr; by default what the mapping says.")
+]
+Who = Annotated[str, Parameter(help="Who made the corrections, for the record; by default you.")]
 
 
 @Parameter(name="*")
@@ -39,15 +48,45 @@ class Source:
     set
         A constant, as column=value, which overrides the mapping; may be repeated.
     correct
-        A correction to apply besides the mapping's; may be repeated.
+        A correction to apply besides the mapping's, as NAME or NAME=VALUE, such as pad_ids=7; may be repeated.
     patch
-        A patch to apply after the corrections; may be repeated.
+        A patch, or a review sheet (.xlsx) that came back, to apply after the corrections; may be repeated.
+    sheet
+        The worksheet of a workbook to read.
     """
 
     mapping: Path | None = None
     set: tuple[str, ...] = ()
     correct: tuple[str, ...] = ()
     patch: tuple[str, ...] = ()
+    sheet: str | None = None
+
+    def corrections(self, configured: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the mapping, with what was given besides."""
+        given = (each.partition("=") for each in self.correct)
+        chosen = {**configured, **{name: _option(value) if equals else True for name, equals, value in given}}
+        if self.patch:
+            listed = chosen.get(PATCH, ())
+            chosen[PATCH] = [*([listed] if isinstance(listed, str) else listed), *self.patch]
+        return chosen
+
+    def refuse(self, *options: str, because: str) -> None:
+        """Refuse options that a command would ignore."""
+        for option in options:
+            if getattr(self, option):
+                raise InputError(f"{because}: leave out --{option}.")
+
+
+def _option(value: str) -> Any:
+    """Return a correction's option as a mapping has it; words need no quotes, a list no brackets."""
+    if re.match(r"""[\[{"'\d]|(true|false)$""", value):
+        for written in (value, f"[{value}]"):
+            with suppress(tomllib.TOMLDecodeError):
+                return tomllib.loads(f"option = {written}")["option"]
+    words = value.split(",")
+    if all("=" in word for word in words):
+        return dict(word.split("=", 1) for word in words)
+    return words if words[1:] else value
 
 
 @Parameter(name="*")
@@ -102,17 +141,63 @@ def pairs(given: Iterable[str], message: str) -> dict[str, str]:
     return {column.strip(): value for column, _, value in parts}
 
 
-def require_free(*paths: Path | None) -> None:
-    """Refuse to overwrite a file: it may be the owner's answers, or the delivery itself."""
-    for path in paths:
-        if path and path.exists():
-            raise InputError(f"{path} exists already: give another name, or move it away first.")
+def require_free(
+    *paths: Path | None, overwrite: bool, endings: tuple[str, ...] = (), sources: tuple[Path, ...] = ()
+) -> None:
+    """Refuse files that cannot be written, before any work is done.
+
+    One that exists may be the owner's answers: only ``--overwrite`` replaces it, and nothing replaces one of `sources`.
+    """
+    for path in filter(None, paths):
+        try:
+            if path.is_dir():
+                raise InputError(f"{path} is a folder: name a file in it.")
+            if endings and path.suffix.lower() not in endings:
+                raise InputError(f"{path} cannot be written: give a name that ends in {' or '.join(endings)}.")
+            if path.exists() and any(source.exists() and path.samefile(source) for source in sources):
+                raise InputError(f"{path} is the file to read: give another name.")
+            if path.exists() and not overwrite:
+                raise InputError(f"{path} exists already: give another name, or --overwrite to replace it.")
+            TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise InputError(f"{path} cannot be written ({error.strerror}): choose another place.") from None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Output:
+    """How the result is given.
+
+    Attributes
+    ----------
+    json
+        Print one JSON object instead of text.
+    html
+        Also write the page that a notebook shows, to be mailed.
+    overwrite
+        Replace files that exist.
+    """
+
+    json: bool = False
+    html: Path | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:  # when the arguments are read, before any work is done
+        require_free(self.html, overwrite=self.overwrite, endings=(".html", ".htm"))
+
+    def write(self, result: Result) -> None:
+        """Write the page, if one is wanted."""
+        if self.html:
+            say(f"  page written to {result.to_html(self.html)}")
+
+
+AS_TEXT = Output()
 
 
 def read(file: Path, source: Source) -> results.Delivery:
     """Read the file as `source` says, and print what is probably wrong with how it was read."""
     constants = pairs(source.set, "--set takes column=value, such as source=customer, and one of them has no '='.")
-    delivery = tk.read_customers(file, mapping=source.mapping, constants=constants)
+    delivery = tk.read_customers(file, mapping=source.mapping, constants=constants, sheet=source.sheet)
     warn(delivery.warnings)
     return delivery
 
@@ -123,24 +208,26 @@ def warn(warnings: Iterable[str]) -> None:
         say(f"  warning: {text}".replace("\n", "\n    "))
 
 
-def validated(file: Path, source: Source) -> results.ValidationReport:
-    """Read, correct and check the file, and print what was detected and changed."""
+def corrected(file: Path, source: Source) -> results.Correction:
+    """Read and correct the file, and print what was detected and changed."""
     say_label()
     delivery = read(file, source)
-    chosen: dict[str, Any] = {**delivery.corrections, **dict.fromkeys(source.correct, True)}
-    if source.patch:
-        listed = chosen.get(PATCH, ())
-        chosen[PATCH] = [*([listed] if isinstance(listed, str) else listed), *source.patch]
-    corrected = tk.correct(delivery, chosen)
-    for line in (*delivery.notes, *([corrected.summary()] if corrected.rules else []), *corrected.notes):
+    done = tk.correct(delivery, source.corrections(delivery.corrections))
+    for line in (*delivery.notes, *([done.summary()] if done.rules else []), *done.notes):
         say(f"  {line}")
-    return tk.validate(corrected)
+    return done
+
+
+def validated(file: Path, source: Source, *, before: results.Snapshot | None = None) -> results.ValidationReport:
+    """Read, correct and check the file, against what was sent before if anything was."""
+    return tk.validate(corrected(file, source), before=before if before and before.n_customers else None)
 
 
 def compared(file: Path, source: Source) -> tuple[results.ValidationReport, results.Diff]:
     """Read, correct and check the file, and compare it with what was sent before."""
-    report = validated(file, source)
-    return report, tk.diff(tk.Ledger.of().snapshot(), report)
+    before = tk.Ledger.of().snapshot()
+    report = validated(file, source, before=before)
+    return report, tk.diff(before, report)
 
 
 def send(planned: results.PushPlan, sending: Sending) -> results.PushReport:
@@ -175,13 +262,15 @@ def say_label() -> None:
     say(current().label)
 
 
-def show(result: Result, as_json: bool, *more: Result | str, findings: object = False, **values: Any) -> int:
+def show(result: Result, output: Output | bool, *more: Result | str, findings: object = False, **values: Any) -> int:
     """Print a result on standard output, as its summary and lines or as one JSON object; returns the exit code.
 
     Parameters
     ----------
+    output
+        How; or only whether as JSON.
     more
-        Lines to print after the result's own, or results whose lines to print.
+        Lines to print after the result's own, or results whose counts to print.
     findings
         Whether there is something to report.
     values
@@ -189,8 +278,11 @@ def show(result: Result, as_json: bool, *more: Result | str, findings: object = 
     """
     lines = [result.summary(), *lines_of(result)]
     for each in more:
-        lines += [each] if isinstance(each, str) else lines_of(each)
-    return show_values(result.to_dict() | values, as_json, "\n".join(lines), findings=findings)
+        lines += [each if isinstance(each, str) else f"  {each.summary()}"]
+    if isinstance(output, Output):
+        output.write(result)
+        output = output.json
+    return show_values(result.to_dict() | values, output, "\n".join(lines), findings=findings)
 
 
 def show_values(values: dict[str, Any], as_json: bool, text: str, *, findings: object = False) -> int:
@@ -214,22 +306,25 @@ def _(found: results.Profile) -> list[str]:
 def _(proposed: results.MappingSuggestion) -> list[str]:
     chosen = proposed.to_frame().query("state != 'runner-up'")
     lines = _lines(chosen, "{column}: {file_column!r} ({score:.0%}, {reason})", most=len(chosen))
-    return lines + [f"  {note}" for note in proposed.notes]
+    times = proposed.times.notes if proposed.times else ()
+    return lines + [f"  {note}" for note in (*proposed.notes, *(f"{TIME}: {note}" for note in times))]
 
 
 @lines_of.register
 def _(found: results.Preview) -> list[str]:
-    return [f"  {name}: {n:,}" for name, n in found.counts.items()]
+    return [f"  {name}: {n:,}" for name, n in found.choices.items()]
 
 
 @lines_of.register
 def _(report: results.ValidationReport) -> list[str]:
     lines = []
-    for word, findings in (("failure", report.failures), ("warning", report.warnings)):
-        for why, group in findings.groupby("reason", sort=False):
-            places = ", ".join(map(str, group["index"].head(8))) + (", …" if len(group) > 8 else "")
-            lines.append(f"  {word}: {why} ({len(group):,}: source_row {places})")
-    return lines
+    for word, findings in zip(("failure", "warning"), report.findings, strict=True):
+        for found in findings.to_dict("records"):
+            lines += [f"  {word}: {found['reason']} ({counted(found)})"]
+            lines += [f"      {example}" for example in example_lines(found)]
+    # Where a warning names the rows of rewritten ids, it says what the drift says.
+    told = "rewritten" if "unusual_ids" in set(report.warnings["check"]) else ""
+    return lines + [f"  drift: {line}" for line in (report.drift.lines(but=told) if report.drift else ())]
 
 
 @lines_of.register
@@ -259,8 +354,8 @@ def _(result: results.PushReport) -> list[str]:
     )
     if result.n_refused and result.state != "dry run":
         lines.append(
-            f"  To fix them: 'toolkit report {result.push} --excel refused.xlsx', and when the data owner has "
-            f"corrected it 'toolkit repush {result.push} --patch refused.xlsx'."
+            f"  To fix them: 'toolkit report {result.push} --excel refused.xlsx', and when the data owner has sent it "
+            f"back 'toolkit repush {result.push} --patch refused-corrected.xlsx'."
         )
     form = "accepted with a warning: source_row {source_row}, {id}: {code} {category} {message}"
     lines += _lines(result.warned, form, "rows accepted with a warning")
@@ -284,6 +379,8 @@ def _(found: Result) -> list[str]:
 
 def _lines(rows: pd.DataFrame, form: str, what: str = "", *, most: int = 20) -> list[str]:
     """Return the first rows as lines of this form, and how many more of `what` there are."""
-    records = rows.head(most).rename(columns={ID: "id"}).to_dict("records")
-    lines = ["  " + " ".join(form.format_map(row).split()) for row in records]
+    shown = (
+        rows.head(most).rename(columns={ID: "id"}).map(lambda cell: visible(cell) if isinstance(cell, str) else cell)
+    )
+    lines = ["  " + " ".join(form.format_map(row).split()) for row in shown.to_dict("records")]
     return lines + ([f"  and {len(rows) - most:,} more {what}"] if len(rows) > most else [])

@@ -24,4 +24,5 @@ from toolkit.display.components import (
     tally,
     timeline,
     timestamp,
+    visible,
 )

@@ -10,7 +10,8 @@ from __future__ import annotations
 import html
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +55,18 @@ def escape(value: object, *, limit: int | None = None) -> Markup:
     # Control and direction characters would move the text around them, so their code is shown instead.
     text = "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
     return Markup(html.escape(text))
+
+
+def visible(cell: str) -> str:
+    r"""Return a cell's text with what is easily overlooked: outer and doubled spaces, and control characters.
+
+    Examples
+    --------
+    >>> print(visible("  Müller  & Co "), visible("Acme\u200b\n"))
+    ··Müller··& Co· Acme\u200b\n
+    """
+    spaced = re.sub(r"^ +| +$| {2,}", lambda found: "·" * len(found[0]), cell)
+    return "".join(c if c.isprintable() else {"\n": r"\n", "\t": r"\t"}.get(c, f"\\u{ord(c):04x}") for c in spaced)
 
 
 def badge(text: object, *, tone: Tone = "calm") -> Markup:
@@ -157,9 +170,22 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, more: int
     return Markup(f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{rest}')
 
 
-def frame_table(frame: pd.DataFrame, *, index: str | None = None, limit: int = MAX_ROWS) -> Markup:
-    """Render the first rows and columns of a frame; its index comes first where `index` gives it a name."""
+def frame_table(
+    frame: pd.DataFrame,
+    *,
+    index: str | None = None,
+    limit: int = MAX_ROWS,
+    show: Mapping[str, Callable[[Any], object]] | None = None,
+) -> Markup:
+    """Render the first rows and columns of a frame; its index comes first where `index` gives it a name.
+
+    The cells of a column in `show` go through its function first.
+    """
     shown = frame.iloc[:limit, :MAX_COLUMNS]
+    for name, function in (show or {}).items():
+        if name in shown:
+            cells = pd.Series(map(function, shown[name]), index=shown.index, dtype=object)
+            shown = shown.assign(**{name: cells})
     columns = [str(c) for c in shown.columns]
     rows: list[tuple[object, ...]] = list(shown.itertuples(index=index is not None, name=None))
     rest = frame.shape[1] - shown.shape[1]
@@ -239,9 +265,11 @@ class Result(ABC):
         InputError
             If the file cannot be written; an earlier file of that name is then unharmed.
         """
-        target = Path(path)
+        target, body = Path(path), self.body()
+        headings = [*re.findall("<h3>(.*?)</h3>", body, re.DOTALL), type(self).__name__]
+        title = f"{html.unescape(headings[0])} · {datetime.now():%Y-%m-%d %H:%M}"
         with replacing(target) as part:
-            part.write_text(page(type(self).__name__, self.body()), encoding="utf-8")
+            part.write_text(page(title, body), encoding="utf-8")
         return target
 
     def __repr__(self) -> str:
@@ -260,7 +288,7 @@ def _cell(value: object) -> str:
         return f'<td class="num">{value:,}</td>'
     if isinstance(value, Markup):
         return f'<td class="line">{value}</td>'
-    text = str(value)
+    text = visible(str(value))
     size = "long" if len(text) > 32 else "line" if len(text) <= 24 else ""
     return f'<td class="{size}">{escape(text, limit=MAX_CELL)}</td>'
 

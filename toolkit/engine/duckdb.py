@@ -8,6 +8,7 @@ blocks the next statement.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -98,6 +99,24 @@ class Session:
     def scalar(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """Run a query and return the one value of its one row."""
         return self.table(sql, parameters).column(0)[0].as_py()
+
+    @contextmanager
+    def limited(self, seconds: float) -> Iterator[None]:
+        """Stop the query that runs after so many seconds.
+
+        Raises
+        ------
+        TimeoutError
+            If one was stopped.
+        """
+        timer = threading.Timer(seconds, self._connection.interrupt)
+        timer.start()
+        try:
+            yield
+        except duckdb.InterruptException:
+            raise TimeoutError from None
+        finally:
+            timer.cancel()
 
     def append(self, name: str, table: pa.Table) -> None:
         """Add rows to a table in the session's folder, columns by name; the first call creates the table."""

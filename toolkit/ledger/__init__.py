@@ -6,6 +6,6 @@ May import: `config` and what is below.
 from toolkit.ledger.deliveries import WITHDRAWN
 from toolkit.ledger.diffing import SENT, WAYS_IN, Diff, diff
 from toolkit.ledger.entries import ACCEPTED, RETRACTED, STANDS, entry_schema, required, rows_of
-from toolkit.ledger.ledger import Ledger
+from toolkit.ledger.ledger import LISTED, Ledger
 from toolkit.ledger.snapshot import Snapshot
 from toolkit.ledger.states import STATES

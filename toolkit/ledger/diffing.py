@@ -108,17 +108,19 @@ class Diff(Result):
 
     def body(self) -> str:
         """Give the counts, the changed fields, the added and absent customers as an HTML fragment."""
+        show = self.delivery.show
         parts = [
             heading(f"What {self.delivery.source} changes", level=3),
             badges((self.count(s), s.replace("_", " "), tone) for tone, states in _TONES.items() for s in states),
             paragraph(self.before.label, soft=True),
+            self.delivery.about_times,
         ]
         if len(self.fields):
-            parts += [heading("Changed fields"), frame_table(self.fields)]
+            parts += [heading("Changed fields"), frame_table(self.fields, show=show)]
         if self.n_added:
-            parts += [heading("Added"), frame_table(self.rows("added"), index="source_row", limit=5)]
+            parts += [heading("Added"), frame_table(self.rows("added"), index="source_row", limit=5, show=show)]
         if self.n_absent:
-            parts += [heading("Absent: reported and kept"), frame_table(self.absent, limit=5)]
+            parts += [heading("Absent: reported and kept"), frame_table(self.absent, limit=5, show=show)]
         return "".join(parts)
 
     def to_frame(self) -> pd.DataFrame:

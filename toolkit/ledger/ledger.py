@@ -39,6 +39,9 @@ from toolkit.ledger.snapshot import Snapshot
 from toolkit.model import CUSTOMER, Resource, typed_frame
 from toolkit.tables import author
 
+LISTED = "see 'toolkit pushes', or push_history()"
+"""Where the names of the pushes are, for a message."""
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -252,14 +255,12 @@ class Ledger:
         begun = self.deliveries().set_index("push")["recorded_at"].get(push)
         moment = self.query(brought_in, push)[0][0].as_py() or begun
         if moment is None:
-            raise LedgerError(f"The ledger of target {self.target} has no push {push!r}: see push_history().")
+            raise LedgerError(f"The ledger of target {self.target} has no push {push!r}: {LISTED}.")
         return pd.Timestamp(moment)
 
     def _rows_of_push(self, push: str) -> pa.Table:
         accepted = f"FROM entries e WHERE entry <> '{RETRACTED}' AND push = $2 AND {STANDS}"
         found = self.query(f"SELECT {quoted(*CUSTOMER.key)} {accepted}", push)
         if not found.num_rows:
-            raise LedgerError(
-                f"The ledger of target {self.target} has no row of push {push!r} left: see push_history()."
-            )
+            raise LedgerError(f"The ledger of target {self.target} has no row of push {push!r} left: {LISTED}.")
         return found

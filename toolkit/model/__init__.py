@@ -23,6 +23,7 @@ from toolkit.model.delivery import (
     Customers,
     Delivery,
     DeliveryKind,
+    Language,
     as_delivery,
     no_broken_lines,
     require_key,
@@ -41,4 +42,4 @@ from toolkit.model.schema import (
     too_large,
 )
 from toolkit.model.texts import as_text, cell_text, has_text, is_short
-from toolkit.model.times import parse_times, utc_times
+from toolkit.model.times import are_dates, parse_times, pattern_fault, utc_times, written_times

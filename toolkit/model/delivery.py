@@ -5,16 +5,32 @@ Every station takes a plain frame, a `Delivery`, or the result of the station be
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import pandas as pd
 
-from toolkit.display import Result, alerts, badges, frame_table, heading, paragraph, plural
+from toolkit.display import (
+    Markup,
+    Result,
+    alerts,
+    badges,
+    escape,
+    frame_table,
+    heading,
+    paragraph,
+    plural,
+    timestamp,
+)
 from toolkit.errors import InputError, wrong_kind
-from toolkit.model.contract import CUSTOMER, ID
+from toolkit.model.contract import CUSTOMER, ID, TIME
+from toolkit.model.times import are_dates, written_times
 
 DeliveryKind = Literal["full", "changes"]
+Language = Literal["en", "de", "fr"]
+"""Of what is written for the owner of the data."""
 
 BROKEN_COLUMNS = (ID, "reason", "text")
 
@@ -59,8 +75,16 @@ class Delivery(Result):
         What is probably wrong with how the source was read: a first line that says what to do, then examples.
     datetime, timezone
         How the source writes ``updated_at``, according to the mapping.
+    other_pattern
+        A pattern that reads every time of the source where `datetime` does not, empty for ISO 8601; None: unknown.
+    n_unread
+        Times quarantined because they could not be read.
     parts
         For a folder of part-files: each file, and the number of rows before it.
+    language
+        Of what is written for the owner of the data.
+    file
+        How to read the file again: its path, its digest, and what the mapping says of its format. Empty for a frame.
     """
 
     frame: pd.DataFrame
@@ -77,7 +101,11 @@ class Delivery(Result):
     warnings: tuple[str, ...] = ()
     datetime: str | None = None
     timezone: str | None = None
+    other_pattern: str | None = None
+    n_unread: int = 0
     parts: tuple[tuple[str, int], ...] = ()
+    language: Language = "en"
+    file: dict[str, Any] = field(default_factory=dict)
 
     @property
     def delivery(self) -> Delivery:
@@ -94,6 +122,64 @@ class Delivery(Result):
         """
         file, start = next(((f, s) for f, s in reversed(self.parts) if s < source_row), ("", 0))
         return f"{file} row {source_row - start}".strip()
+
+    def as_written(self, times: pd.Series[Any]) -> pd.Series[Any]:
+        """Return times as the source writes them: in the mapping's pattern and zone, as text; null stays null.
+
+        Without a pattern they are ISO 8601 in the zone, and dates alone if every time of the delivery and of `times`
+        is a midnight there. A moment that this form cannot hold is ISO 8601 in UTC; a text that is not a time is kept.
+
+        Examples
+        --------
+        >>> times = pd.Series(pd.to_datetime(["2023-10-14T22:00Z"]))
+        >>> Delivery(pd.DataFrame(), datetime="%d.%m.%Y", timezone="Europe/Berlin").as_written(times).tolist()
+        ['15.10.2023']
+        """
+        dates = self.timezone is not None and self._has_dates and are_dates(times, self.timezone)
+        return written_times(times, pattern=self.datetime, timezone=self.timezone, dates=dates)
+
+    @property
+    def show(self) -> dict[str, Callable[[Any], object]]:
+        """How a page shows the cells of ``updated_at``: as written and, smaller, the UTC moment that is sent."""
+        return {TIME: self._show_time}
+
+    def _show_time(self, cell: object) -> object:
+        if not isinstance(cell, pd.Timestamp):
+            return cell
+        [text], utc = self.as_written(pd.Series([cell])), timestamp(cell)
+        return text if text == utc else Markup(f'{escape(text)} <small class="soft">{utc}</small>')
+
+    @property
+    def about_times(self) -> Markup:
+        """Explain how a page shows times; empty where they are shown in UTC only."""
+        if not (self.datetime or self.timezone):
+            return Markup("")
+        zone = f" ({self.timezone})" if self.timezone else ""
+        return paragraph(
+            f"{TIME} as the source writes it{zone}; small beside it, the UTC moment that is sent", soft=True
+        )
+
+    def not_a_time(self, n_times: int) -> str:
+        """Return what it means that a cell of ``updated_at`` is not a time; the source has `n_times`.
+
+        Examples
+        --------
+        >>> Delivery(pd.DataFrame(), datetime="%m/%d/%Y", other_pattern="%d/%m/%Y").not_a_time(3000)
+        'updated_at is not a time as %m/%d/%Y; %d/%m/%Y reads all 3,000 of them: datetime = "%d/%m/%Y" in [format]'
+        """
+        text = f"{TIME} is not a time as {self.datetime or 'ISO 8601, such as 2025-01-28T10:00:00Z'}"
+        if "%f" in (self.datetime or "%f"):
+            text += ", with at most 6 digits of a fraction"
+        if self.timezone not in (None, "UTC"):
+            text += f", or one that the clocks in {self.timezone} skip or repeat"
+        if self.other_pattern is None:
+            return text
+        advice = f'datetime = "{self.other_pattern}"' if self.other_pattern else "leave out datetime"
+        return f"{text}; {self.other_pattern or 'ISO 8601'} reads all {n_times:,} of them: {advice} in [format]"
+
+    @cached_property
+    def _has_dates(self) -> bool:
+        return TIME not in self.frame or are_dates(self.frame[TIME], str(self.timezone))
 
     @property
     def n_rows(self) -> int:
@@ -117,7 +203,8 @@ class Delivery(Result):
             badges([(self.n_rows, ("row", "rows"), "good"), (self.n_broken, ("broken line", "broken lines"), "bad")]),
             alerts(self.warnings),
             paragraph(" · ".join((f"{self.kind} delivery", *self.notes)), soft=True),
-            frame_table(self.frame, index="source_row", limit=8),
+            frame_table(self.frame, index="source_row", limit=8, show=self.show),
+            self.about_times,
         ]
         if self.n_broken:
             parts += [heading("Broken lines, set aside"), frame_table(self.broken, index="source_row")]

@@ -15,14 +15,13 @@ import pyarrow as pa
 from toolkit.engine import to_frame
 from toolkit.model.contract import TIME, Column, Kind, Resource, kind_of
 from toolkit.model.texts import as_text
-from toolkit.model.times import utc_times
+from toolkit.model.times import parse_times, utc_times
 
 _PATTERNS: dict[str, str] = {
     "integer": r"[+-]?[0-9]{1,19}",
     "float": r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?",
     "boolean": "(?i:true|false)",
-    # A time without a zone is not read: only the analyst knows which zone it is in.
-    "datetime": r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{5,8}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:?[0-9]{2})",
+    "datetime": ".*",
     "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00:00)?",  # a worksheet gives a date with its midnight
 }
 DTYPES: dict[str, Any] = {
@@ -139,5 +138,8 @@ def _typed(texts: pd.Series[Any], kind: Kind) -> pd.Series[Any]:
         return numbers.where(np.isfinite(numbers)).astype(pd.Float64Dtype())
     if kind == "boolean":
         return texts.str.lower().map({"true": True, "false": False})
-    moments = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True).dt.as_unit("us")
+    # A time without a zone is not read: only the analyst knows which zone it is in.
+    zone = "UTC" if kind == "date" else None
+    moments = parse_times(pa.chunked_array([pa.array(texts, pa.large_string())]), timezone=zone).values
+    moments = moments.set_axis(texts.index)
     return moments if kind == "datetime" else moments.dt.date.astype(object).where(moments.notna(), None)

@@ -86,7 +86,7 @@ def reason(check: str, column: str) -> str:
     if check.startswith("dtype"):
         return f"{column} is not a string"
     if check == NOT_A_TIME:
-        return f"{column} is not a time as it is written, or one that the clocks skip or repeat"
+        return f"{column} is not a time"
     if check.startswith("isin"):
         return f"{column} is not one of {', '.join(CUSTOMER.column(column).values)}"
     if check == UNIQUE:

@@ -7,7 +7,8 @@ target would cause: many changed customers, missing ones, an emptied column, an 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import pandas as pd
@@ -19,9 +20,11 @@ from toolkit.engine import Session
 from toolkit.errors import GuardError, PlanError, did_you_mean
 from toolkit.ledger import Diff
 from toolkit.model import ID, TIME
-from toolkit.quality import count_columns, new_forms
+from toolkit.quality import Drift, count_columns, drift, new_forms
 
 ALL = "all"
+_AHEAD = pd.Timedelta(minutes=5)  # how far two clocks may differ
+MAX_CAUSES = 3
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Situation:
         The host, if it is a real one; else empty.
     ledger_is_empty
         Whether the target never accepted anything.
+    now
+        The moment from which the future counts, UTC.
     """
 
     changes: Diff
@@ -54,6 +59,7 @@ class Situation:
     deliveries: pd.DataFrame
     real_host: str
     ledger_is_empty: bool
+    now: pd.Timestamp = field(default_factory=partial(pd.Timestamp.now, "UTC"))
 
     @property
     def last(self) -> pd.Series[Any] | None:
@@ -64,6 +70,15 @@ class Situation:
             of_kind &= self.deliveries["digest"] != ""
         found = self.deliveries[of_kind]
         return found.iloc[0] if len(found) else None
+
+    def cause(self, said: str, *kinds: str) -> str:
+        """Return what a guard says, if anything, with what the drift from before shows of these kinds."""
+        return said and " ".join([said, *(f"{line}." for line in self._drift.lines(*kinds)[:MAX_CAUSES])])
+
+    @cached_property
+    def _drift(self) -> Drift:
+        delivery = self.changes.delivery
+        return drift(self.changes.before, replace(delivery, frame=delivery.frame.reset_index(drop=True)))
 
 
 def chosen_names(given: str | Iterable[str] | None, option: str, noun: str, known: Iterable[str]) -> list[str]:
@@ -152,12 +167,13 @@ def _changed(at: Situation, most: float) -> str:
     differs = pc.invert(pc.is_in(at.rows["state"], pa.array(["added", "touched"])))
     n_changed = pc.count_distinct(at.rows[ID].filter(differs)).as_py()
     n_before = pc.count_distinct(at.changes.before.versions[ID]).as_py()
-    return _beyond(n_changed, n_before, most, "customers would change")
+    return at.cause(_beyond(n_changed, n_before, most, "customers would change"), "renamed", "nulls")
 
 
 def _absent(at: Situation, most: float) -> str:
     n_last = len(at.changes.before.last_keys or ())
-    return _beyond(at.changes.n_newly_absent, n_last, most, "customers of the last delivery are gone")
+    said = _beyond(at.changes.n_newly_absent, n_last, most, "customers of the last delivery are gone")
+    return at.cause(said, "rewritten", "form", "gone")
 
 
 def _null_column(at: Situation, _: float) -> str:
@@ -192,9 +208,10 @@ def _older(at: Situation, _: float) -> str:
     newest = delivery.frame[TIME].max()
     if last is None or not newest < last["newest"]:  # an unknown time cannot be compared
         return ""
+    written = delivery.as_written(pd.Series([newest, last["newest"]]))
     return (
-        f"the newest {TIME} of {delivery.source} is {timestamp(newest)}, and the last delivery "
-        f"({last['source_file']}) went up to {timestamp(last['newest'])}."
+        f"the newest {TIME} of {delivery.source} is {written[0]}, and the last delivery "
+        f"({last['source_file']}) went up to {written[1]}."
     )
 
 
@@ -208,7 +225,29 @@ def _id_form(at: Situation, most: float) -> str:
     n_found = round(sum(share for _, share in found) * len(added))
     said = _beyond(n_found, len(added), most, "added customers have ids of a new form")
     shown = ", ".join(pattern for pattern, _ in found[:3])
-    return said and f"{said[:-1]}: {shown}; the {known['distinct']:,} before are like {known['patterns'][0][0]}."
+    usual = f"the {known['distinct']:,} before are like {known['patterns'][0][0]}"
+    return said and at.cause(f"{said[:-1]}: {shown}; {usual}.", "rewritten")
+
+
+def _times(at: Situation, most: float) -> str:
+    delivery = at.changes.delivery
+    n_rows = delivery.n_rows + delivery.n_quarantined
+    said = _beyond(delivery.n_unread, n_rows, most, "times were not read")
+    return said and f"{said} {delivery.not_a_time(n_rows)}."
+
+
+def _future(at: Situation, _: float) -> str:
+    delivery, late = at.changes.delivery, at.now + _AHEAD
+    rows = at.rows.filter(pc.greater(at.rows[TIME], pa.scalar(late, at.rows.schema.field(TIME).type)))
+    if not rows.num_rows:
+        return ""
+    first = min(rows["source_row"].to_pylist())
+    return (
+        f"{TIME} is more than five minutes in the future in {plural(rows.num_rows, 'row')}, first in "
+        f"{delivery.place(first)}: every later delivery of these customers would be held back until then. Fix the "
+        "dates in the source, state datetime and timezone as the source writes them, or give the rows the present "
+        "time with the correction restamp."
+    )
 
 
 def _beyond(n: int, of: int, most: float, what: str) -> str:
@@ -225,5 +264,7 @@ GUARDS: dict[str, tuple[Callable[[Situation, float], str], float | None]] = {
     "shrunk": (_shrunk, 0.5),  # fewer than this share of the last delivery's rows
     "older": (_older, None),  # a file that was delivered before, or is older than the last one
     "id_form": (_id_form, 0.0),  # more than this share of the added customers have ids of a new form
+    "times": (_times, 0.05),  # more than this share of the delivery's times could not be read
+    "future": (_future, None),  # a time later than the plan's clock
 }
 """Every guard by its name: what it looks for (empty if it finds nothing), and its default threshold, if it has one."""

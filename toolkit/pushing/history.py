@@ -70,7 +70,8 @@ class Status(Result):
 
     def body(self) -> str:
         """Give the pushes as an HTML fragment."""
-        parts = [heading("Status", level=3), paragraph(self.summary(), soft=True), frame_table(self.pushes)]
+        title = heading(f"Status of {self.label}", level=3)
+        parts = [title, paragraph(self.summary(), soft=True), frame_table(self.pushes)]
         if len(self.targets) > 1:
             parts += [heading("All targets"), frame_table(self.targets)]
         return "".join(parts)

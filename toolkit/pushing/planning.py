@@ -28,7 +28,7 @@ from toolkit.sending import FATES, NewPush
 from toolkit.tables import write_sheets
 from toolkit.vendor import Batch, Envelope
 
-_KEPT = ("source", "kind", "n_quarantined", "names", "datetime", "timezone")
+_KEPT = ("source", "kind", "n_quarantined", "names", "datetime", "timezone", "language", "file")
 """What the journal keeps of a delivery, with its digest and its keys."""
 _SHOWN = 1_200
 """Characters of the first body that a page shows."""
@@ -169,14 +169,16 @@ class PushPlan(Result):
 
     def body(self) -> str:
         """Give the plan as an HTML fragment: the verdict, the guards, what is sent, what is left out."""
+        show = self.delivery.show
         parts = [
-            heading(self.verdict, level=3),
+            heading(f"{self.delivery.source}: {self.verdict}", level=3),
             badges([(n, state, "good") for state, n in self.counts.items()]),
             paragraph(
                 f"{self.label} · {self.envelope.operation} to {self.address} · {plural(self.n_batches, 'request')}, "
                 f"{self.n_bytes:,} bytes, {self._takes()}"
             ),
             paragraph(self._bound_to(), soft=True),
+            self.delivery.about_times,
             *([paragraph(f"Reason: {self.reason}")] if self.reason else []),
         ]
         if self.guards:
@@ -186,7 +188,7 @@ class PushPlan(Result):
             said = [(state.replace("_", " "), n, WAYS_IN[state]) for state, n in self.left_out.items() if n]
             parts += [heading("Left out"), table(["state", "count", "way in"], said)]
         if self.excluded is not None and self.n_left_out:
-            parts += [heading("Rows left out"), frame_table(self.not_sent)]
+            parts += [heading("Rows left out"), frame_table(self.not_sent, show=show)]
         fields = self.fields
         if len(fields):
             counts = fields["column"].value_counts()
@@ -194,12 +196,13 @@ class PushPlan(Result):
             parts += [
                 heading(f"What changes: {plural(len(fields), 'field')}"),
                 table(["column", "rows", "of those sent"], shares),
-                frame_table(fields),
+                frame_table(fields, show=show),
             ]
         if self.n_rows:
+            first = typed_frame(self.rows.slice(0, 8), index="source_row")
             parts += [
                 heading("Sent, oldest first"),
-                frame_table(typed_frame(self.rows.slice(0, 8)).set_index("source_row"), index="source_row", limit=8),
+                frame_table(first, index="source_row", limit=8, show=show),
                 heading("First body"),
                 Markup(_BODY.format(escape(self.request(0).decode(), limit=_SHOWN))),
             ]
@@ -252,8 +255,11 @@ class PushPlan(Result):
             *((f"guard {g.name}", f"{g.message}{' Allowed.' if g.allowed else ''}") for g in self.guards),
         ]  # fmt: skip
         summary, rows = pd.DataFrame(facts, columns=["what", "value"], dtype="str"), self.to_frame().reset_index()
-        sheets = {"summary": summary, "rows to send": rows, "field changes": self.fields, "left out": self.not_sent}
-        return write_sheets(sheets, Path(path))
+        sheets = {"rows to send": rows, "field changes": self.fields, "left out": self.not_sent}
+        if self.delivery.about_times:
+            sheets = {t: each.assign(**{TIME: self.delivery.as_written(each[TIME])}) for t, each in sheets.items()}
+            sheets["rows to send"][f"{TIME} in UTC, as sent"] = rows[TIME]
+        return write_sheets({"summary": summary, **sheets}, Path(path))
 
     def _takes(self) -> str:
         return f"at least {self.least_s:,.0f} s" if self.least_s >= 1 else "less than a second at the contract's rate"
@@ -277,6 +283,7 @@ def plan_push(
     include: str | Iterable[str] | None = (),
     allow: str | Iterable[str] | None = (),
     thresholds: Mapping[str, float] | None = None,
+    now: pd.Timestamp | None = None,
 ) -> PushPlan:
     """Plan what to send of a diff: added and changed rows, oldest first.
 
@@ -289,6 +296,8 @@ def plan_push(
     thresholds
         Name of a guard to the share, 0 to 1, above which it blocks: ``{"changed": 0.3}``. The defaults are in
         `toolkit.pushing.guards.GUARDS`.
+    now
+        The moment from which the guard ``future`` counts, UTC; by default the present.
 
     Raises
     ------
@@ -328,9 +337,8 @@ def plan_push(
     address = chosen.url()
     bound_to = (chosen.target, address, chosen.contract, chosen.operation, changes.before.version)
     left_out = {s: changes.count(s) for s in (*STATES, "absent", "held") if s not in wanted}
-    situation = Situation(
-        changes, rows, ledger.deliveries(), "" if chosen.local else chosen.host, ledger_is_empty=ledger.version < 0
-    )
+    host, moment = "" if chosen.local else chosen.host, now or pd.Timestamp.now("UTC")
+    situation = Situation(changes, rows, ledger.deliveries(), host, ledger_is_empty=ledger.version < 0, now=moment)
     return PushPlan(
         digest=hashlib.sha256(json.dumps([*bound_to, *(b.digest for b in batches)]).encode()).hexdigest(),
         rows=rows,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from toolkit.display import Markup, Result, Tone, badge, escape, frame_table, heading, paragraph, plural
 from toolkit.errors import wrong_kind
-from toolkit.model import CUSTOMER, TIME, Delivery, typed_frame
+from toolkit.model import CUSTOMER, TIME, Delivery, Language, typed_frame
 from toolkit.quality import write_review_sheet
 from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush
 
@@ -202,7 +202,7 @@ class PushReport(Result):
 
     def body(self) -> str:
         """Give the verdict, the refused and the warned rows with their cells, what waits, and the time, as HTML."""
-        dry_run = self.state == "dry run"
+        dry_run, show = self.state == "dry run", self.origin.show
         parts = [
             heading(f"Push of {self.origin.source}" + (" (dry run: nothing written)" if dry_run else ""), level=3),
             paragraph(verdict(self.counts, n_warned=len(self._warned), dry_run=dry_run)),
@@ -229,13 +229,13 @@ class PushReport(Result):
                 counted = why.reset_index().sort_values("rows", ascending=False, kind="stable")
                 parts += [heading(f"Why {what}"), frame_table(counted)]
                 shown = some[["source_row", *CUSTOMER.key, "column", "cell", "message", "code", "category"]]
-                parts += [heading(what.capitalize()), frame_table(shown)]
+                parts += [heading(what.capitalize()), frame_table(shown, show=show)]
         if self.n_refused:
-            parts.append(paragraph(HOW_TO_FIX))
+            parts += [self.origin.about_times, paragraph(HOW_TO_FIX)]
         if self.n_unknown:
-            parts += [heading("Unknown: sent without a readable answer"), frame_table(self.unknown)]
+            parts += [heading("Unknown: sent without a readable answer"), frame_table(self.unknown, show=show)]
         if len(self.overtaken):
-            parts += [heading("Left out of the resume"), frame_table(self.overtaken)]
+            parts += [heading("Left out of the resume"), frame_table(self.overtaken, show=show)]
         return "".join([*parts, *map(paragraph, self.waits)])
 
     @property
@@ -258,11 +258,16 @@ class PushReport(Result):
             )
         return ways
 
-    def to_excel(self, path: str | Path) -> Path:
+    def to_excel(self, path: str | Path, *, language: Language | None = None) -> Path:
         """Write the refused rows as a review sheet for the data owner; returns its path.
 
         The cells that the vendor named are coloured, with its reason as a comment; the columns have the names of the
         source. `read_review_sheet` makes a patch of the sheet that comes back: for `repush`, and for the next delivery.
+
+        Parameters
+        ----------
+        language
+            ``en``, ``de`` or ``fr``; None: what the delivery's mapping says.
 
         Raises
         ------
@@ -278,7 +283,7 @@ class PushReport(Result):
                 "reason": [said or "refused without a reason" for said in reasons],
             }
         )
-        return write_review_sheet(refused[columns], findings, path, delivery=self.origin)
+        return write_review_sheet(refused[columns], findings, path, delivery=self.origin, language=language)
 
     def _of(self, fate: Fate) -> pd.DataFrame:
         return self.rows[self.rows["fate"] == fate]
@@ -292,7 +297,8 @@ class PushReport(Result):
         """Return the cells in the columns that the vendor named, one for each row."""
         cells = pd.Series("", index=rows.index, dtype=object)
         for column in set(rows["column"]) & set(self.origin.given):
-            cells = cells.mask(rows["column"] == column, rows[column].astype(object))
+            shown = self.origin.as_written(rows[column]) if column == TIME else rows[column]
+            cells = cells.mask(rows["column"] == column, shown.astype(object))
         return cells.to_numpy()
 
     def to_frame(self) -> pd.DataFrame:
@@ -334,6 +340,9 @@ def name_of(push: str | PushReport) -> str:
     return push.push
 
 
+_OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file")
+
+
 def report_of(push: LoadedPush, *, state: str = "", stopped: str = "") -> PushReport:
     """Return the report of a push as it was loaded from the journal."""
     record, facts = push.record, push.record.facts
@@ -344,7 +353,7 @@ def report_of(push: LoadedPush, *, state: str = "", stopped: str = "") -> PushRe
         digest=facts["source_digest"] or record.id,
         kind="changes",
         given=tuple(columns),
-        **{name: facts[name] for name in ("source", "names", "datetime", "timezone")},
+        **{name: facts[name] for name in _OF_SOURCE if name in facts},
     )
     said: dict[str, Any] = {"fate": pd.Categorical.from_codes(push.fates, dtype=pd.CategoricalDtype(list(FATES)))}
     named = [receipt for receipt in push.receipts if receipt.message or receipt.code or receipt.category]

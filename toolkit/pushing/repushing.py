@@ -17,7 +17,7 @@ from toolkit.config import Settings, current
 from toolkit.display import plural
 from toolkit.engine import Session, quoted, to_arrow, to_frame
 from toolkit.errors import CorrectionError, InputError, LedgerError, OpenPushError, did_you_mean, wrong_kind
-from toolkit.ledger import RETRACTED, STANDS, Ledger, Snapshot, diff, required
+from toolkit.ledger import LISTED, RETRACTED, STANDS, Ledger, Snapshot, diff, required
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, typed_frame
 from toolkit.pushing.guards import ALL, GUARDS, chosen_names
 from toolkit.pushing.planning import NOT_SENT, PushPlan, plan_push
@@ -186,7 +186,7 @@ def revert(
         pairs = session.table(_pairs(ledger.resource))
     touched = to_frame(ledger.query(_TOUCHED, name), index="source_row")
     if touched.empty:
-        raise LedgerError(f"The ledger of target {chosen.target} has no row of push {name!r}: look at push_history().")
+        raise LedgerError(f"The ledger of target {chosen.target} has no row of push {name!r}: {LISTED}.")
     found = touched.merge(typed_frame(pairs), how="left", on=ID).set_axis(touched.index)
     why = pd.Series("", index=found.index)
     for words, applies in (

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
-from pandera.api.function_dispatch import Dispatcher
 
 from toolkit.engine import Session, quoted, text, to_frame
 from toolkit.errors import InputError
@@ -34,7 +32,7 @@ from toolkit.model import (
     schema_for,
     too_large,
 )
-from toolkit.quality.rules import Rule, Search
+from toolkit.quality.rules import Rule, Search, by_cell, is_ours
 
 MAX_SORTED = 25_000_000
 """Rows up to which the hashes of the keys are sorted in memory."""
@@ -56,6 +54,8 @@ class Condition:
         A function over the session, with its options.
     python
         A pandera check, which runs in pandas.
+    seconds
+        The time after which it is stopped; None for the contract's checks and the toolkit's rules.
     """
 
     column: str | None
@@ -66,6 +66,7 @@ class Condition:
     search: Search | None = None
     python: pandera.Check | None = None
     options: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
 
 
 def unread(column: str) -> str:
@@ -147,8 +148,10 @@ def _repeated(key: tuple[str, ...], session: Session, _: Mapping[str, float]) ->
     found = session.table(
         f"""WITH suspect AS (
                 SELECT row_, {names} FROM rows_ WHERE {known} AND hash({names}) IN (SELECT h FROM suspects_)),
-            repeated AS (SELECT {names} FROM suspect GROUP BY {names} HAVING count(*) > 1)
-            SELECT row_ FROM suspect JOIN repeated USING ({names})"""
+            repeated AS (SELECT {names}, min(row_) AS group_, min(row_, 2)[2] AS second
+                         FROM suspect GROUP BY {names} HAVING count(*) > 1)
+            SELECT row_, CASE WHEN row_ = group_ THEN second ELSE group_ END AS other_, group_
+            FROM suspect JOIN repeated USING ({names})"""
     )
     return to_frame(found)
 
@@ -176,12 +179,12 @@ def compile_rule(rule: Rule, now: pd.Timestamp, *, in_memory: bool = True) -> Co
     InputError
         If its check is a function over a whole column and the rows are not in memory.
     """
-    check: Any = rule.check
-    if check is not None and not in_memory and not isinstance(check._check_fn, Dispatcher) and not check.element_wise:
+    if rule.check is not None and not in_memory and not by_cell(rule.check):
         raise InputError(
             f"The rule {rule.name} cannot check customers that stay on disk: its check is a function over a column. "
             f"Write it with where= or element_wise=True, leave it out with choose_rules(without=[{rule.name!r}]), or "
             "validate(read_customers(…))."
         )
     where, rows = rule.filled(rule.where, now), rule.filled(rule.rows, now)
-    return Condition(rule.column, rule.name, rule.reason, where, rows, rule.search, check, rule.options)
+    seconds = None if is_ours(rule) else rule.seconds
+    return Condition(rule.column, rule.name, rule.reason, where, rows, rule.search, rule.check, rule.options, seconds)

@@ -9,16 +9,21 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.display import Result, badges, frame_table, heading, is_null, paragraph, plural, table
+from toolkit.display import Result, badges, frame_table, heading, is_null, paragraph, plural, table, visible
 from toolkit.errors import CorrectionError, did_you_mean
 from toolkit.model import ID, TIME, Customers, Delivery
 from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, usable
+from toolkit.quality.drifting import Before, earlier
+from toolkit.quality.id_forms import fitting_width
 from toolkit.quality.patches import Patch, apply_patch, patch_of
 
 PATCH = "patch"
 """In place of a correction's name: its option is the path of a patch, or a list of paths."""
 
-_HARMLESS = ("trim_spaces", "unicode_nfc", "invisible_characters", "source_to_customer", "drop_exact_duplicates")
+_HARMLESS = (
+    "trim_spaces", "unicode_nfc", "invisible_characters", "spreadsheet_text", "source_to_customer",
+    "drop_exact_duplicates",
+)  # fmt: skip
 
 Rules = Iterable[str] | Mapping[str, Any]
 """Names of corrections, or names with their options."""
@@ -185,6 +190,8 @@ class Preview(Result):
     ----------
     counts
         Correction to the number of cells that it would change; a dropped row counts as one.
+    options
+        The options that were tried, by correction.
     changes
         The cells, as `Correction.changes` lists them: each correction alone, on the delivery as it is.
     needs
@@ -193,24 +200,31 @@ class Preview(Result):
 
     source: str
     counts: dict[str, int]
+    options: dict[str, Any]
     changes: pd.DataFrame
     needs: dict[str, str]
 
+    @property
+    def choices(self) -> dict[str, int]:
+        """The counts by what to choose: the correction's name, with the option that was tried."""
+        return {f"{c} = {self.options[c]}" if c in self.options else c: n for c, n in self.counts.items()}
+
     def summary(self) -> str:
         """Return in one line which corrections would find something."""
-        found = _listed({name: n for name, n in self.counts.items() if n})
+        found = _listed({choice: n for choice, n in self.choices.items() if n})
         return f"{self.source}: {found or 'no correction would change a cell'}"
 
     def body(self) -> str:
         """Return each correction with its count and its first cells as an HTML fragment."""
         rows = []
-        for name, n in sorted(self.counts.items(), key=lambda pair: not pair[1]):
+        for (name, n), choice in sorted(zip(self.counts.items(), self.choices, strict=True), key=lambda c: not c[0][1]):
             first = self.changes[self.changes["rule"] == name].head(2)
             shown = " · ".join(
-                f"row {c['source_row']}: {c['before']} → {'empty' if is_null(c['after']) else c['after']}"
+                f"row {c['source_row']}: {visible(str(c['before']))} → "
+                + ("empty" if is_null(c["after"]) else visible(str(c["after"])))
                 for c in first.to_dict("records")
             )
-            rows.append((name, str(CORRECTIONS[name].__doc__), n, shown))
+            rows.append((choice, str(CORRECTIONS[name].__doc__), n, shown))
         return "".join(
             [
                 heading(f"Corrections that could be chosen for {self.source}", level=3),
@@ -226,21 +240,36 @@ class Preview(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts."""
-        return {"source": self.source, "would_change": self.counts}
+        return {"source": self.source, "would_change": self.counts, "options": self.options}
 
 
-def called_for(sample: pd.DataFrame) -> dict[str, int]:
-    """Count the cells that each harmless correction would change in the first rows of a file."""
-    return {rule: n for rule, n in correct(sample, _HARMLESS).counts.items() if n}
+def called_for(sample: pd.DataFrame, *, before: Before | None = None) -> dict[str, int]:
+    """Return which lines of ``[corrections]`` the first rows of a file call for, and how many cells each would change.
+
+    Parameters
+    ----------
+    before
+        What was sent before, as `drift` takes it, of which the width of the ids is known.
+    """
+    options = dict.fromkeys(_HARMLESS, True) | _fitting(sample, before)
+    counts = correct(sample, options).counts
+    return {f"{rule} = {str(option).lower()}": counts[rule] for rule, option in options.items() if counts[rule]}
 
 
-def preview_corrections(data: Customers, rules: Rules | None = None) -> Preview:
+def _fitting(frame: pd.DataFrame, before: Before | None) -> dict[str, Any]:
+    width = fitting_width(frame[ID], None if before is None else earlier(before).frame[ID])
+    return {"pad_ids": width} if width else {}
+
+
+def preview_corrections(data: Customers, rules: Rules | None = None, *, before: Before | None = None) -> Preview:
     """Return what each correction would change, each by itself; none is applied.
 
     Parameters
     ----------
     rules
-        Options to try, by correction; the other corrections are tried without options.
+        Options to try, by correction; the others are tried with what the content calls for, or without an option.
+    before
+        What was sent before, as `drift` takes it, of which the width of the ids is known.
 
     Raises
     ------
@@ -257,7 +286,8 @@ def preview_corrections(data: Customers, rules: Rules | None = None) -> Preview:
     {'trim_spaces': 1, 'source_to_customer': 1}
     """
     delivery = usable(data)
-    given = _options({} if rules is None else rules)
+    fitting = _fitting(delivery.frame, before)
+    given = fitting | _options({} if rules is None else rules)
     found: dict[str, Correction] = {}
     needs: dict[str, str] = {}
     for name in CORRECTIONS:
@@ -271,4 +301,5 @@ def preview_corrections(data: Customers, rules: Rules | None = None) -> Preview:
             needs[name] = str(error)
     changes = [done.changes for done in found.values() if done.n_changes] or [pd.DataFrame(columns=CHANGE_COLUMNS)]
     counts = {name: done.n_changes for name, done in found.items()}
-    return Preview(delivery.source, counts, pd.concat(changes, ignore_index=True), needs)
+    options = {name: given[name] for name in found if not isinstance(given.get(name, True), bool)}
+    return Preview(delivery.source, counts, options, pd.concat(changes, ignore_index=True), needs)

@@ -15,7 +15,7 @@ import pandas as pd
 from toolkit.errors import CorrectionError, InputError, did_you_mean
 from toolkit.lazy import Library
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, as_delivery
-from toolkit.quality.rules import text_columns
+from toolkit.quality.rules import CODES, text_columns
 from toolkit.reading import NULL_SPELLINGS
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ _SPACES = r"[\s\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+"
 _INVISIBLE = r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 # What does not distinguish two spellings: separators within, and punctuation at the ends. One separator between two
 # digits is kept (1-10 is not 110), and a sign at the end, which may be a grade (A, A-, A+).
-_SEPARATORS = re.compile(r"(?<=\d)\s*([-_/.,:\s])\s*(?=\d)|(?<=\w)[-_/.,:;&'’`´\"()\s]+(?=\w)|[.,:;'’`´\"()\s]+")
+_SEPARATORS = re.compile(
+    r"(?<=\d)(?=[-_/.,:\s])\s*+([-_/.,:]?)\s*+(?=\d)|(?<=\w)[-_/.,:;&'’`´\"()\s]+(?=\w)|[.,:;'’`´\"()\s]+"
+)
 _CATEGORIES = ("customer_category", "customer_subcategory")
 
 Apply = Callable[[pd.DataFrame, Any, pd.Timestamp], pd.DataFrame]
@@ -70,8 +72,28 @@ def _invisible_characters(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> 
     return _texts(frame, option, lambda cells: cells.str.replace(_INVISIBLE, "", regex=True))
 
 
+def _spreadsheet_text(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
+    """Unwrap cells such as ="00123", and ids such as '00123 or 123.0; digits that a spreadsheet cut are lost."""
+    columns = text_columns(frame) if option is True else _words("spreadsheet_text", option)
+    frame = _texts(frame, columns, lambda cells: cells.map(_without_formula).astype("str"))
+    return _texts(frame, [c for c in columns if c in CODES], lambda cells: cells.map(_without_marks).astype("str"))
+
+
+def _without_formula(text: str) -> str:
+    inner = text[2:-1]
+    wrapped = inner and text.startswith('="') and text.endswith('"') and '"' not in inner.replace('""', "")
+    return inner.replace('""', '"') if wrapped else text
+
+
+def _without_marks(text: str) -> str:
+    if re.fullmatch(r"[0-9]+\.0", text):
+        return text.removesuffix(".0")
+    bare = text.removeprefix("'").removesuffix("'")
+    return bare if "'" not in bare and re.search("[0-9]", bare) else text
+
+
 def _pad_ids(frame: pd.DataFrame, option: Any, _: pd.Timestamp) -> pd.DataFrame:
-    """Give ids of digits the leading zeros that they lost, up to the given width."""
+    """Put leading zeros before ids of digits that are shorter than the given width, but never make one id of two."""
     if not isinstance(option, int) or isinstance(option, bool) or not 1 <= option <= MAX_WIDTH:
         raise CorrectionError(f"The correction pad_ids needs the width of an id, from 1 to {MAX_WIDTH}, such as 7.")
     ids = frame[ID]
@@ -194,6 +216,7 @@ CORRECTIONS: dict[str, Apply] = {
     "merge_spellings": _merge_spellings,
     "map_source": _map_source,
     "source_to_customer": _source_to_customer,
+    "spreadsheet_text": _spreadsheet_text,
     "pad_ids": _pad_ids,
     "drop_exact_duplicates": _drop_exact_duplicates,
     "keep_last": _keep_last,

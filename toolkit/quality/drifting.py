@@ -6,10 +6,9 @@ column that became empty, a category under a new name.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pandas as pd
@@ -17,10 +16,11 @@ import pandas as pd
 from toolkit.display import Markup, Result, details, heading, lines, paragraph, percent, plural, table, tally
 from toolkit.engine import Session, quoted, to_arrow
 from toolkit.errors import InputError
-from toolkit.model import CUSTOMER, ID, TIME, Customers, utc_times
+from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, utc_times
 from toolkit.quality.corrections import usable
+from toolkit.quality.id_forms import find_unlike, new_forms
 from toolkit.quality.rules import FOLDED_ID
-from toolkit.quality.statistics import MAX_PATTERNS, count_columns
+from toolkit.quality.statistics import count_columns
 
 KINDS = ("fewer", "missing", "rewritten", "form", "nulls", "renamed", "gone", "new")
 """What may have drifted, the most harmful first."""
@@ -106,6 +106,11 @@ class Drift(Result):
             ]
         )
 
+    def lines(self, *kinds: str, but: str = "") -> list[str]:
+        """Return each finding in one line, with its values and figures; of these kinds, by default of all but one."""
+        wanted = self.findings["kind"].isin([kind for kind in kinds or KINDS if kind != but])
+        return [_line(f) for f in self.findings[wanted].to_dict("records")]
+
     def to_frame(self) -> pd.DataFrame:
         """Return the findings."""
         return self.findings
@@ -143,9 +148,7 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
     >>> drift(old, old.assign(customer_category="Shops")).findings[["kind", "value_before", "value_after"]].values
     array([['renamed', 'Retail', 'Shops']], dtype=object)
     """
-    frame = None if hasattr(before, "delivery") else getattr(before, "frame", None)  # a snapshot's
-    old = usable(before if frame is None else frame)  # type: ignore[arg-type]  # usable refuses what is not customers
-    new = usable(after)
+    old, new = earlier(before), usable(after)
     given = [c for c in CUSTOMER.names if c in old.frame.columns and c in new.given and c in new.frame.columns]
     with Session({"old_": _typed(old.frame), "new_": _typed(new.frame)}) as session:
         sizes = _newest(session, "old_", "before_"), _newest(session, "new_", "after_")
@@ -155,7 +158,7 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
         whole = new.kind == "full"
         found = [
             *_customers(session, sizes, fall, whole=whole),
-            *_forms(columns, sizes, whole=whole),
+            *_forms(session, whole=whole),
             *_nulls(columns, jump),
             *(f for c in given for f in _categories(session, c, whole=whole)),
         ]
@@ -165,37 +168,21 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
     for side, size in zip(("before", "after"), sizes, strict=True):
         findings[f"share_{side}"] = findings[f"n_{side}"] / max(size, 1)
     kept = ["column", "null_before", "null_after", "distinct_before", "distinct_after"]
-    name = old.source if frame is None else f"the {type(before).__name__.lower()}"
-    return Drift(findings, columns[kept], *sizes, name, new.source)
+    return Drift(findings, columns[kept], *sizes, old.source, new.source)
 
 
-def new_forms(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> list[tuple[str, float]]:
-    """Return the patterns of the ids of `after` that have another form than the ids of `before`, with their shares.
+def earlier(before: Before) -> Delivery:
+    """Return the earlier table, as `drift` takes it, as a delivery.
 
-    A form is a pattern without the lengths of its runs: ``C-9{7}`` and ``C-99`` have the form ``C-9``. Ids of a form
-    that was seen in one length only, such as 0000123, are new in another length. Ids of very many forms, such as
-    names, have no form that a new one could break.
-
-    Parameters
-    ----------
-    before, after
-        The ids' row of `count_columns`.
-
-    Examples
-    --------
-    >>> old = {"patterns": [("9{7}", 1.0)], "distinct": 40}
-    >>> new_forms(old, {"patterns": [("9{7}", 0.9), ("999", 0.1)], "distinct": 40})
-    [('999', 0.1)]
+    Raises
+    ------
+    InputError
+        If it is not a table of customers with their key.
     """
-    known = [pattern for pattern, _ in before["patterns"]]
-    lengths = Counter(_form(pattern) for pattern in known)
-    if len(known) >= MAX_PATTERNS or len(lengths) > 1 + before["distinct"] / 10:
-        return []
-    return [(p, share) for p, share in after["patterns"] if p not in known and lengths[_form(p)] < 2]
-
-
-def _form(pattern: str) -> str:
-    return re.sub(r"([aA9])(\1|\{\d+\})*", r"\1", pattern)
+    frame = None if hasattr(before, "delivery") else getattr(before, "frame", None)
+    if not isinstance(frame, pd.DataFrame):
+        return usable(before)  # type: ignore[arg-type]  # it refuses what is not customers
+    return replace(usable(frame.reset_index(drop=True)), source=f"the {type(before).__name__.lower()}")
 
 
 Finding = tuple[str, str, str, str, str, int, int]
@@ -229,29 +216,46 @@ def _customers(session: Session, sizes: Sizes, fall: float, *, whole: bool) -> l
             f"""CREATE TEMP TABLE only_{one} AS SELECT {ID} AS id, {FOLDED_ID} AS folded
                 FROM {one}_ ANTI JOIN {other}_ USING ({ID})"""
         )
-    missing = session.scalar("SELECT count(*) FROM only_before")
-    pairs = "FROM only_before AS b JOIN only_after AS a USING (folded) WHERE folded <> ''"
-    lost, rewritten = (int(session.scalar(f"SELECT count(DISTINCT {s}.id) {pairs}")) for s in "ba")
+    session.run(
+        """CREATE TEMP TABLE pairs_ AS SELECT b.id AS before_id, a.id AS after_id
+            FROM only_before AS b JOIN only_after AS a USING (folded) WHERE folded <> ''"""
+    )
     n_before, n_after = sizes
+    lost, rewritten = (int(session.scalar(f"SELECT count(DISTINCT {s}_id) FROM pairs_")) for s in ("before", "after"))
+    missing = int(session.scalar("SELECT count(*) FROM only_before")) - lost
     found: list[Finding] = []
     if whole and n_after < n_before * (1 - fall):
         found.append(("fewer", ID, "there are fewer customers", "", "", n_before, n_after))
     elif whole and missing > n_before * fall:
         found.append(("missing", ID, "many customers are no longer there", "", "", n_before, n_before - missing))
     if rewritten:
-        what = "ids are those of before except for case, spaces or leading zeros"
-        found.append(("rewritten", ID, what, "", "", lost, rewritten))
+        found.append(("rewritten", ID, _rewritten(session, rewritten), "", "", lost, rewritten))
     return found
 
 
-def _forms(columns: pd.DataFrame, sizes: Sizes, *, whole: bool) -> list[Finding]:
-    (ids,) = columns[columns["column"] == ID].to_dict("records")
-    old, new = ({name: ids[f"{name}_{side}"] for name in ("patterns", "distinct")} for side in ("before", "after"))
-    come = [(p, round(share * sizes[1])) for p, share in new_forms(old, new) if share >= MIN_FORM_SHARE]
-    gone = [(p, round(share * sizes[0])) for p, share in new_forms(new, old) if share >= MIN_FORM_SHARE and whole]
+def _rewritten(session: Session, n: int) -> str:
+    """Say how `n` new ids differ from ids before, and which correction cures them."""
+    session.run("CREATE TEMP VIEW rows_ AS FROM after_")
+    found, padded = find_unlike(session), 0
+    if found and found.width:
+        lost = f"length(after_id) < {found.width} AND lpad(after_id, {found.width}, '0') = before_id"
+        padded = session.scalar(f"SELECT count(*) FROM pairs_ WHERE {lost}")
+    how = "leading zeros" if padded == n else "case, spaces or leading zeros"
+    cure = f": correction pad_ids = {found.width}" if found and padded else ""
+    return f"{plural(n, 'new id differs', 'new ids differ')} from ids before only by {how}{cure}"
+
+
+def _forms(session: Session, *, whole: bool) -> list[Finding]:
+    # Rewritten ids are a finding of their own.
+    left = (f"(SELECT {ID} FROM {side}_ ANTI JOIN pairs_ ON {ID} = {side}_id)" for side in ("before", "after"))
+    old, new = (count_columns(session, [ID], rows=rows).to_dict("records")[0] for rows in left)
+    come = [(p, round(share * new["distinct"])) for p, share in new_forms(old, new) if share >= MIN_FORM_SHARE]
+    gone = [(p, round(share * old["distinct"])) for p, share in new_forms(new, old) if share >= MIN_FORM_SHARE]
+    if whole and len(come) == len(gone) == 1:
+        return [("form", ID, "ids have another form", gone[0][0], come[0][0], gone[0][1], come[0][1])]
     return [
-        *(("form", ID, "ids of a new form", "", pattern, 0, n) for pattern, n in come),
-        *(("form", ID, "a form of ids is gone", pattern, "", n, 0) for pattern, n in gone),
+        *(("form", ID, "ids of a new form", "", pattern, 0, n) for pattern, n in come if old["distinct"]),
+        *(("form", ID, "a form of ids is gone", pattern, "", n, 0) for pattern, n in gone if new["distinct"] and whole),
     ]
 
 
@@ -301,6 +305,13 @@ def _renamed(session: Session, column: str, before: dict[str, int], gone: set[st
         if free and move["n"] * 2 >= before[move["a"]]:
             pairs[move["a"]] = move["b"]
     return pairs
+
+
+def _line(finding: Mapping[Any, Any]) -> str:
+    f = finding
+    values = " → ".join(repr(f[side]) for side in ("value_before", "value_after") if f[side])
+    figures = "" if f["kind"] == "rewritten" else f" ({f['n_before']:,} before, {f['n_after']:,} now)"
+    return f"{f['column']}: {f['what']}{values and f', {values}'}{figures}"
 
 
 def _side(finding: Mapping[Any, Any], side: str) -> Markup:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,21 +14,24 @@ import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
 
-from toolkit.display import Markup, badge, escape, is_null, percent, plural, table, timestamp
+from toolkit.display import Markup, badge, escape, is_null, percent, plural, table, timestamp, visible
 from toolkit.engine import Session, quoted, to_arrow, to_frame
 from toolkit.errors import InputError
 from toolkit.quality.compiling import Condition
-from toolkit.quality.rules import RULES
+from toolkit.quality.rules import RULES, by_cell
 
 _BATCH = 100_000
-_HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64())])
+_HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64()), ("group_", pa.int64())])
 
 
-def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame | None = None) -> None:
+def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame | None = None) -> list[Condition]:
     """Fill the table ``found_`` with a row for each row of ``rows_`` and each condition that it fails.
 
-    ``n`` is the condition's place in `conditions`, ``other_`` a row to compare with, or null. The conditions on one
-    row run in one pass over ``rows_``, the others as a query each.
+    Returns the conditions, with the reasons that were found with them.
+
+    ``n`` is the condition's place in `conditions`, ``other_`` a row to compare with, or null, and ``group_`` the first
+    row of those that are one finding, or null. The conditions on one row run in one pass over ``rows_``, the others as
+    a query each.
 
     Parameters
     ----------
@@ -34,39 +41,60 @@ def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame 
     Raises
     ------
     InputError
-        If such a check does not give a result for each cell.
+        If such a check does not give a result for each cell, or an analyst's rule takes longer than it may.
     """
-    session.run("CREATE OR REPLACE TEMP TABLE found_ (n INTEGER, row_ BIGINT, other_ BIGINT)")
-    where = {n: c.where for n, c in enumerate(conditions) if c.where}
+    session.run("CREATE OR REPLACE TEMP TABLE found_ (n INTEGER, row_ BIGINT, other_ BIGINT, group_ BIGINT)")
+    where = {n: c.where for n, c in enumerate(conditions) if c.where and c.seconds is None}
     if where:
         held = ", ".join(f"coalesce(({sql}), false) AS c{n}" for n, sql in where.items())
         listed = ", ".join(f"CASE WHEN c{n} THEN {n} END" for n in where)
         session.run(
-            f"""INSERT INTO found_ SELECT n, row_, NULL FROM (
+            f"""INSERT INTO found_ BY NAME SELECT n, row_ FROM (
                     SELECT row_, unnest([{listed}]) AS n FROM (SELECT row_, {held} FROM rows_) AS checked
                     WHERE {" OR ".join(f"c{n}" for n in where)}) AS failed
                 WHERE n IS NOT NULL"""
         )
+    known = list(conditions)
     for n, condition in enumerate(conditions):
-        query = condition.rows
-        if condition.search is not None:
-            session.register("hits_", to_arrow(condition.search(session, condition.options), _HITS))
-        elif condition.python is not None:
-            session.register("hits_", to_arrow(_in_pandas(session, condition, typed), _HITS))
-        elif not query:
+        if n in where:
             continue
-        session.run(f"INSERT INTO found_ SELECT {n}, row_, other_ FROM ({query or 'SELECT * FROM hits_'}) AS found")
+        try:
+            with session.limited(condition.seconds) if condition.seconds else nullcontext():
+                known[n] = _find_alone(session, n, condition, typed)
+        except TimeoutError:
+            raise InputError(
+                f"The rule {condition.check} was stopped after {condition.seconds:g} s: simplify it, or give it more "
+                "time with Rule(…, seconds=…)."
+            ) from None
+    return known
+
+
+def _find_alone(session: Session, n: int, condition: Condition, typed: pd.DataFrame | None) -> Condition:
+    query = condition.rows or f"SELECT row_ FROM rows_ WHERE coalesce(({condition.where or 'false'}), false)"
+    reason = condition.reason
+    if condition.search is not None or condition.python is not None:
+        hits = (
+            condition.search(session, condition.options) if condition.search else _in_pandas(session, condition, typed)
+        )
+        reason = hits.attrs.get("reason", reason)
+        session.register("hits_", to_arrow(hits, _HITS))
+        query = "FROM hits_"
+    session.run(f"INSERT INTO found_ BY NAME SELECT {n} AS n, * FROM ({query}) AS found")
+    return replace(condition, reason=reason)
 
 
 def _in_pandas(session: Session, condition: Condition, typed: pd.DataFrame | None) -> pd.DataFrame:
-    name = str(condition.column)
+    name, end = str(condition.column), time.monotonic() + (condition.seconds or math.inf)
     if typed is not None:
-        parts = iter([typed[name]])
+        n_rows = _BATCH if by_cell(condition.python) else max(len(typed), 1)
+        parts = (typed[name].iloc[at : at + n_rows] for at in range(0, len(typed), n_rows))
     else:
         batches = session.batches(f"SELECT row_, {quoted(name)} FROM rows_", _BATCH)
         parts = (to_frame(pa.Table.from_batches([batch]), index="row_")[name] for batch in batches)
     found = [pd.Series(dtype="int64")]
     for cells in parts:
+        if time.monotonic() > end:
+            raise TimeoutError
         try:
             pandera.SeriesSchema(checks=condition.python, nullable=True).validate(cells, lazy=True)
         except pandera.errors.SchemaErrors as error:
@@ -95,10 +123,10 @@ def read_findings(
     Returns
     -------
     pandas.DataFrame
-        ``column``, ``check``, ``failure_case`` (the cell), ``index`` (its ``source_row``), ``reason`` and ``other``
-        (the ``source_row`` to compare with, or null).
+        ``column``, ``check``, ``failure_case`` (the cell), ``index`` (its ``source_row``), ``reason``, ``other`` (the
+        ``source_row`` to compare with, or null) and ``group`` (the first ``source_row`` of one finding, or null).
     """
-    found = session.table(f"SELECT n, row_, other_ FROM found_ WHERE {which} ORDER BY row_, n {limit}")
+    found = session.table(f"SELECT n, row_, other_, group_ FROM found_ WHERE {which} ORDER BY row_, n {limit}")
     texts = {
         name: pd.Series(pa.array([getattr(c, name) for c in conditions], pa.string()).take(found["n"]), dtype="str")
         for name in ("column", "check", "reason")
@@ -107,15 +135,17 @@ def read_findings(
     places, cases = cells.index.get_indexer(pd.Index(index)), np.empty(len(found), dtype=object)
     for column, at in texts["column"].groupby(texts["column"]).indices.items():
         cases[at] = cells[column].iloc[places[at]].to_numpy(dtype=object)
-    other = found["other_"].to_pandas(types_mapper=lambda _: pd.Int64Dtype())
+    other, group = (found[c].to_pandas(types_mapper=lambda _: pd.Int64Dtype()) for c in ("other_", "group_"))
     return pd.DataFrame(
         {"column": texts["column"], "check": texts["check"], "failure_case": cases, "index": index,
-         "reason": texts["reason"], "other": other}
+         "reason": texts["reason"], "other": other, "group": group}
     )  # fmt: skip
 
 
 MAX_FINDINGS = 30
 MAX_EXAMPLES = 3
+MAX_MEMBERS = 5
+"""The most rows of one group that are shown."""
 _CELL = 40
 _HARM = {rule.name: place for place, rule in enumerate(RULES)} | {"other_contract": len(RULES)}
 
@@ -138,35 +168,64 @@ def by_reason(
     Returns
     -------
     pandas.DataFrame
-        ``reason, column, check, count`` and ``examples``: list of (row, cell, other row, other cell), at most three.
+        ``reason, column, check, count``, ``groups`` (how many findings the rows are, 0 where each row is one) and
+        ``examples``: at most three findings, each a list of (row, cell), the rows of a group or a row and its other.
     """
-    counted = session.table(f"SELECT n, count(*) AS rows FROM found_ WHERE {which} GROUP BY n ORDER BY n").to_pylist()
-    counts = [(conditions[c["n"]], c["rows"]) for c in counted]
-    counts.sort(key=lambda pair: (_HARM.get(pair[0].check, -1), -pair[1]))
-    reasons = [condition.reason for condition, _ in counts]
-    examples: dict[str, list[tuple[int, Any, int | None, Any]]] = {reason: [] for reason in reasons}
-    first = found[found["reason"].isin(reasons[:MAX_FINDINGS])].groupby("reason", sort=False).head(MAX_EXAMPLES)
+    per_reason = session.table(
+        f"SELECT n, count(*) AS rows, count(DISTINCT group_) AS groups FROM found_ WHERE {which} GROUP BY n ORDER BY n"
+    ).to_pylist()
+    counts = [(conditions[c["n"]], c["rows"], c["groups"]) for c in per_reason]
+    counts.sort(key=lambda each: (_HARM.get(each[0].check, -1), -each[1]))
+    examples: dict[str, list[list[tuple[int, Any]]]] = {condition.reason: [] for condition, *_ in counts}
+    shown = found[found["reason"].isin(list(examples)[:MAX_FINDINGS])]
+    once = shown[shown["group"].isna() | ~shown.duplicated(["reason", "group"])]
+    first = once.groupby("reason", sort=False).head(MAX_EXAMPLES)
+    members = shown[shown["group"].isin(first["group"].dropna())].groupby(["reason", "group"])["index"]
     for f in first.to_dict("records"):
-        known = not pd.isna(f["other"])
-        beside = (int(f["other"]), cells.at[f["other"], f["column"]]) if known else (None, None)
-        examples[f["reason"]].append((f["index"], f["failure_case"], *beside))
-    rows = [(c.reason, c.column, c.check, n, examples[c.reason]) for c, n in counts]
-    return pd.DataFrame(rows, columns=["reason", "column", "check", "count", "examples"])
+        rows = [f["index"], f["other"]] if pd.isna(f["group"]) else members.get_group((f["reason"], f["group"]))
+        others = [(int(row), cells.at[row, f["column"]]) for row in rows[1:] if not pd.isna(row)]
+        examples[f["reason"]].append([(f["index"], f["failure_case"]), *others])
+    listed = [(c.reason, c.column, c.check, *n, examples[c.reason]) for c, *n in counts]
+    return pd.DataFrame(listed, columns=["reason", "column", "check", "count", "groups", "examples"])
+
+
+def counted(finding: Mapping[Any, Any]) -> str:
+    """Return how many rows a finding of `by_reason` concerns, and in how many groups of rows."""
+    groups = f" in {plural(int(finding['groups']), 'group')}" if finding["groups"] else ""
+    return plural(int(finding["count"]), "row") + groups
+
+
+def example_lines(finding: Mapping[Any, Any]) -> list[str]:
+    """Return the examples of a finding of `by_reason` as lines of text."""
+    return ["row " + ", with row ".join(f"{row} {_shown(cell)}".strip() for row, cell in e[:MAX_MEMBERS]) + _rest(e)
+            for e in finding["examples"]]  # fmt: skip
 
 
 def first_reason(reasons: pd.DataFrame) -> str:
     """Return the first of the reasons that `by_reason` gives, with its count."""
-    return f"{reasons['reason'].iloc[0]} ({plural(int(reasons['count'].iloc[0]), 'row')})"
+    return f"{reasons['reason'].iloc[0]} ({counted(reasons.iloc[0].to_dict())})"
 
 
-def reasons_table(failures: pd.DataFrame, warnings: pd.DataFrame, *, n_rows: int, names: Mapping[str, str]) -> Markup:
-    """Show reasons as `by_reason` gives them, of `n_rows` rows; `names` are the file's own names of its columns."""
+def reasons_table(
+    failures: pd.DataFrame,
+    warnings: pd.DataFrame,
+    *,
+    n_rows: int,
+    names: Mapping[str, str],
+    show: Mapping[str, Callable[[Any], object]] | None = None,
+) -> Markup:
+    """Show reasons as `by_reason` gives them, of `n_rows` rows; `names` are the file's own names of its columns.
+
+    The cells of a column in `show` go through its function first.
+    """
     shown = [(badge("failure", tone="bad"), f) for f in failures.head(MAX_FINDINGS).to_dict("records")]
     shown += [(badge("warning", tone="warn"), f) for f in warnings.head(MAX_FINDINGS).to_dict("records")]
+    groups = [f" ({plural(f['groups'], 'group')})" if f["groups"] else "" for _, f in shown]
     rows = [
-        (kind, f["reason"], f["count"], percent(f["count"] / max(n_rows, 1)),
-         names.get(f["column"], f["column"] or ""), Markup("".join(_example(*e) for e in f["examples"])))
-        for kind, f in shown
+        (kind, f["reason"] + n_groups, f["count"], percent(f["count"] / max(n_rows, 1)),
+         names.get(f["column"], f["column"] or ""),
+         Markup("".join(_example(e, (show or {}).get(f["column"], _shown)) for e in f["examples"])))
+        for (kind, f), n_groups in zip(shown, groups, strict=True)
     ]  # fmt: skip
     head = ["", "what", "count", "share", "column", "seen at source_row"]
     one_kind = failures.empty
@@ -174,13 +233,23 @@ def reasons_table(failures: pd.DataFrame, warnings: pd.DataFrame, *, n_rows: int
     return table(head[one_kind:], [row[one_kind:] for row in rows], more=more)
 
 
-def _example(row: int, cell: object, other: int | None, beside: object) -> str:
-    first = f'<span class="row"><span class="num">{row}</span> {_cell(cell)}'
-    return f"{first}{'' if other is None else f' <span class=soft>beside {other}</span> {_cell(beside)}'}</span>"
+def _example(rows: Sequence[tuple[int, Any]], show: Callable[[Any], object]) -> str:
+    shown = [
+        (row, f"<bdi class=cell>{escape(_shown(show(cell))) or '&nbsp;'}</bdi>") for row, cell in rows[:MAX_MEMBERS]
+    ]
+    first = f'<span class="row"><span class="num">{shown[0][0]}</span> {shown[0][1]}'
+    others = "".join(f" <span class=soft>beside {row}</span> {cell}" for row, cell in shown[1:])
+    return f"{first}{others}{_rest(rows)}</span>"
 
 
-def _cell(cell: object) -> str:
+def _rest(rows: Sequence[object]) -> str:
+    return f" and {len(rows) - MAX_MEMBERS:,} more" if len(rows) > MAX_MEMBERS else ""
+
+
+def _shown(cell: object) -> str:
     if is_null(cell):
         return ""
-    shown = timestamp(cell) if isinstance(cell, pd.Timestamp) else str(cell)
-    return f"<bdi class=cell>{escape(shown, limit=_CELL) or '&nbsp;'}</bdi>"
+    if isinstance(cell, Markup):
+        return cell
+    text = timestamp(cell) if isinstance(cell, pd.Timestamp) else visible(str(cell))
+    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from toolkit.display import Result, Tone, badges, frame_table, heading, plural
 from toolkit.errors import CorrectionError, InputError, wrong_kind
-from toolkit.model import ID, TIME, Customers, Delivery, parse_times
+from toolkit.model import ID, TIME, Customers, Delivery
 from toolkit.quality.corrections import WHOLE_ROW, changes_between, usable
+from toolkit.quality.review_sheet import as_times, changes_in
 from toolkit.reading import read_csv
 from toolkit.tables import author, cells_as_text, times_as_text, write_table
 
@@ -133,21 +133,28 @@ def patch_of(
     return Patch(_typed(entries))
 
 
-def read_patch(path: str | Path) -> Patch:
-    """Read a patch that `Patch.write` wrote, or that a person wrote as .csv.
+def read_patch(path: str | Path, *, who: str | None = None) -> Patch:
+    """Read a patch that `Patch.write` wrote, or that a person wrote as .csv; or a review sheet (.xlsx) that came back.
 
-    Only the columns ``customer_id, column, before, after`` have to be there.
+    Of a .csv, only the columns ``customer_id, column, before, after`` have to be there.
+
+    Parameters
+    ----------
+    who
+        Who made it, where the file does not say so; for a review sheet by default the present user.
 
     Raises
     ------
     ReadingError
-        If there is no such file, or it is not a readable .csv.
+        If there is no such file, or it is not a readable .csv or workbook.
     CorrectionError
-        If it lacks a column, or has a row that cannot be read.
+        If it lacks a column, or has a row that cannot be read; for a review sheet as `read_review_sheet` says.
     """
     if not isinstance(path, str | Path):
         raise wrong_kind(path, "a patch, or the path of one", "patch_between(before, after)")
     path = Path(path)
+    if path.suffix.lower() == ".xlsx":
+        return read_review_sheet(path, who=who)
     # A spreadsheet may have saved it again, with its own delimiter and encoding.
     table = read_csv(path, lambda header: {name: at for at, name in enumerate(header)}, header_row=1)
     if table.broken:
@@ -155,10 +162,37 @@ def read_patch(path: str | Path) -> Patch:
         raise CorrectionError(f"{path.name}: row {line.number:,} cannot be read, {line.reason}. Correct it by hand.")
     if lacking := [c for c in PATCH_COLUMNS[:4] if c not in table.header]:
         raise CorrectionError(f"{path.name} is not a patch: it lacks the columns {', '.join(lacking)}.")
-    defaults = {"rule": path.stem, "who": "", "when": "", "source_row": "", "delivery": ""}
+    defaults = {"rule": path.stem, "who": who or "", "when": "", "source_row": "", "delivery": ""}
     entries = table.cells.to_pandas().astype("str")
     entries = entries.mask(entries == "")
     return Patch(_typed(entries.assign(**{c: v for c, v in defaults.items() if c not in entries}).fillna(defaults)))
+
+
+def read_review_sheet(path: str | Path, *, who: str | None = None, when: datetime | None = None) -> Patch:
+    """Read a review sheet that came back, as a patch of the cells that were changed in it.
+
+    The data owner may move rows and columns, and add others; a row that is deleted stays as it was. A time is read
+    as the source's times are, so it may be written as in the source.
+
+    Parameters
+    ----------
+    who, when
+        By default the present user and moment; another moment names its zone.
+
+    Raises
+    ------
+    ReadingError
+        If there is no such file, or it is not a readable workbook.
+    MappingError
+        If a sheet of it has another name or is gone.
+    CorrectionError
+        If it is not a workbook that `ValidationReport.to_excel` wrote, lacks a column, or has a row twice or one that
+        was not sent out.
+    """
+    if not isinstance(path, str | Path):
+        raise wrong_kind(path, "the path of a review sheet", 'validate(data).to_excel("review.xlsx")')
+    changes, ids, delivery = changes_in(Path(path))
+    return patch_of(changes, ids, delivery=delivery, who=who, when=when)
 
 
 def _typed(entries: pd.DataFrame) -> pd.DataFrame:
@@ -296,16 +330,6 @@ def _patched(cells: pd.Series[Any], some: pd.DataFrame, status: pd.Series[Any], 
 
 def _same(one: Any, other: Any) -> Any:
     return (one == other) | (pd.isna(one) & pd.isna(other))
-
-
-def as_times(texts: pd.Series[Any], delivery: Delivery) -> pd.Series[Any]:
-    """Read texts as the delivery's source writes times, or as ISO 8601; a text that is not a time stays a text."""
-    if texts.empty:
-        return texts
-    cells = pa.chunked_array([pa.array(texts, pa.string(), from_pandas=True)])
-    read = parse_times(cells, pattern=delivery.datetime, timezone=delivery.timezone, iso_too=True)
-    unread = (read.unparsed | read.naive).set_axis(texts.index)
-    return read.values.astype(object).set_axis(texts.index).mask(unread, texts.astype(object))
 
 
 def _with_filled_lines(delivery: Delivery, own: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -1,58 +1,78 @@
-"""The review sheet: rows to correct go to the data owner as a workbook, and the workbook comes back as a patch."""
+"""The review sheet: rows to correct go to the data owner as a workbook, and the workbook comes back as changes.
+
+Its words are in ``review_sheet.toml``, by language. A hidden sheet keeps the rows as they were, and the names of the
+sheets and columns, so that the workbook can be read back whatever its language is.
+"""
 
 from __future__ import annotations
 
 import json
+import tomllib
+import warnings
 from collections.abc import Container, Iterator, Mapping, Sequence
-from datetime import datetime
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
+from importlib.resources import files
+from itertools import chain
 from pathlib import Path
+from typing import Any, get_args
 
 import pandas as pd
+import pyarrow as pa
 
-from toolkit.errors import CorrectionError, MappingError, wrong_kind
-from toolkit.model import CUSTOMER, ID, TIME, Delivery
+from toolkit.errors import CorrectionError, InputError, MappingError
+from toolkit.model import CUSTOMER, ID, TIME, Delivery, Language, parse_times
 from toolkit.quality.corrections import changes_between
-from toolkit.quality.patches import Patch, as_times, patch_of
-from toolkit.reading import Table, read_excel
+from toolkit.reading import Table, read_again, read_excel
 from toolkit.tables import Cell, Sheet, cells_as_text, fits_cell, times_as_text, write_sheets
 
-ROWS, HOW, KEPT = "rows", "how", "kept"
+KEPT = "kept"
 MAX_COMMENTS = 5_000
 """Cells that get their reason as a comment; beyond this number the reasons are in their column only."""
+MAX_UNUSUAL = 1_000
+"""Rows that can be sent but look unusual: no owner reads more of them."""
 CUT = " … (cut)"
 """Ends a text that was too long for a cell. A patch of such a cell is stale, since the source has the whole text."""
 
-_ROW, _REASONS, _TEXT, _DROP = "source_row", "what is wrong", "raw text", "drop"
-_OURS = (_ROW, _REASONS, _TEXT, _DROP)
 _FACTS = ("source", "digest", "datetime", "timezone")
-_WIDTHS = {_ROW: 11, _REASONS: 44, _TEXT: 60, _DROP: 7}
+_OWN = ("row", "wrong", "drop")
+_ROW, _WRONG, _DROP = _OWN
+_MOMENT = "moment"
+_FINDING = ["index", "column", "check", "reason", "other"]
+_TEXT = "text"
+_CHUNK = 4_000  # characters of JSON, which fit in a cell even if each is escaped
 _YES = ("x", "yes", "y", "ja", "oui", "drop")
-_BAD, _HEAD = "FFC7CE", "E8ECF1"
-_HELP = (
-    "Each row of the sheet 'rows' is a row of {source} that cannot be sent as it is.",
-    "Correct the coloured cells; the comment on a cell, and the column 'what is wrong', say why.",
-    "If a row should not be there at all, write x in its column 'drop'.",
-    "Rows that you delete here, or leave as they are, stay as they were in the source.",
-    "You may move rows and columns; leave the column 'source_row' as it is.",
-    "Save the workbook and send it back.",
-)
+_BAD, _UNUSUAL, _TWIN, _HEAD, _PALE = "FFC7CE", "FFE699", "FFF5D6", "D6DFEA", "F3F5F7"
 
 
-def write_review_sheet(rows: pd.DataFrame, findings: pd.DataFrame, path: str | Path, *, delivery: Delivery) -> Path:
+def write_review_sheet(
+    rows: pd.DataFrame,
+    findings: pd.DataFrame,
+    path: str | Path,
+    *,
+    delivery: Delivery,
+    unusual: pd.DataFrame | None = None,
+    language: Language | None = None,
+) -> Path:
     """Write rows as a workbook for the data owner: the bad cells coloured, each with its reason as a comment.
 
-    Every cell is text, whatever it looks like. The columns have the names of the delivery's source. A hidden sheet
-    keeps the rows as they were, so that the changes can be found when the workbook comes back.
+    Every cell is text, whatever it looks like. Columns and times are as in the delivery's source, whose other columns
+    are read again from its file, so that the owner recognises the customers. Rows of one customer, and rows that a
+    finding compares, are below each other.
 
     Parameters
     ----------
     rows
         The rows to correct, index ``source_row``; ``text`` is the raw text of a line that could not be parsed.
     findings
-        One row for each bad cell: ``index`` (a ``source_row``), ``column`` (null for the whole row) and ``reason``.
+        One row for each bad cell: ``index`` (a ``source_row``), ``column`` (null for the whole row) and ``reason``;
+        ``check`` and ``other`` (a ``source_row`` to compare with) if they are known.
     delivery
         Where the rows come from.
+    unusual
+        Findings about rows that can be sent: those of the delivery's rows are on a sheet of their own, at most 1,000.
+    language
+        ``en``, ``de`` or ``fr``; None: what the delivery's mapping says.
 
     Returns
     -------
@@ -62,70 +82,204 @@ def write_review_sheet(rows: pd.DataFrame, findings: pd.DataFrame, path: str | P
     Raises
     ------
     InputError
-        If the file cannot be written, or its name does not end in .xlsx.
+        If the file cannot be written, its name does not end in .xlsx, or there is no such language.
     """
-    texts = _texts(rows)
+    words = _words(language or delivery.language)
+    found = pd.concat([
+        part.reindex(columns=_FINDING).assign(color=color)
+        for part, color in ((findings, _BAD), (unusual, _UNUSUAL)) if part is not None
+    ])  # fmt: skip
+    named = found.loc[found["color"] == _UNUSUAL, ["index", "other"]].to_numpy().ravel()
+    good = delivery.frame[delivery.frame.index.isin(named) & ~delivery.frame.index.isin(rows.index)]
+    rows, good = _twins_together(rows, found), _twins_together(good, found)
+    more = good.head(MAX_UNUSUAL)
+    every = pd.concat([part for part in (rows, more) if len(part)] or [rows])
+    cells = _texts(every).map(_fitting)
     wanted = {*delivery.names, *findings["column"].dropna()}  # though the file may lack them
-    columns = [str(c) for c in texts if c != "text" and (c in wanted or texts[c].notna().any())]
-    names = _headers(columns, delivery.names)
-    shown = [*columns, "text"] if "text" in texts and texts["text"].notna().any() else columns
-    header = [_ROW, _REASONS, *names, *([_TEXT] if shown != columns else []), _DROP]
-    facts = {name: getattr(delivery, name) for name in _FACTS} | {"columns": columns, "names": names}
-    cells = texts.map(_fitting)
-    kept = [(str(row), *values) for row, *values in cells[columns].itertuples(name=None)]
-    sheets = {
-        ROWS: Sheet(
-            [[Cell(name, color=_HEAD, bold=True) for name in header], *_review_rows(cells[shown], findings)],
-            widths=[_WIDTHS.get(name, 24) for name in header],
-            freeze="C2",
-        ),
-        HOW: Sheet([[line.format(source=delivery.source)] for line in _HELP], widths=[110], freeze=None),
-        KEPT: Sheet([[json.dumps(facts), *columns], *kept], hidden=True),
-    }
+    columns = [str(c) for c in cells if c != _TEXT and (c in wanted or (cells[c] != "").any())]
+    shown = cells[columns]
+    if TIME in every:
+        shown = shown.assign(**{TIME: delivery.as_written(every[TIME]).fillna("")})
+    others = read_again(delivery, every.index)
+    if delivery.file and others is None:
+        warnings.warn(words["mapped_only"].format(source=delivery.source), stacklevel=2)
+    beside = pd.DataFrame(index=every.index) if others is None else others.reindex(every.index).fillna("").map(_fitting)
+    if _TEXT in cells and (cells[_TEXT] != "").any():
+        beside.insert(0, words["raw"], cells[_TEXT], allow_duplicates=True)
+    page = _Page(words, delivery.names, shown, beside, *_marks(found, shown, words, delivery.names))
+    parts = [("rows", rows), *([("warnings", more)] if len(more) else [])]
+    sheets = {words[name]: page.sheet(part.index) for name, part in parts}
+    facts = {name: getattr(delivery, name) for name in _FACTS}
+    facts |= {name: words[name] for name in _OWN} | {"columns": columns, "sheets": list(sheets)}
+    facts["names"] = page.headings[0]
+    kept = json.dumps([facts, *zip(map(int, cells.index), *(shown[c] for c in columns), cells[TIME], strict=True)])
+    sheets[words["how"]] = _help(words, delivery.source, cut=(len(more), len(good)), mapped_only=others is None)
+    sheets[KEPT] = Sheet([[kept[at : at + _CHUNK]] for at in range(0, len(kept), _CHUNK)], hidden=True)
     return write_sheets(sheets, Path(path))
 
 
-def read_review_sheet(path: str | Path, *, who: str | None = None, when: datetime | None = None) -> Patch:
-    """Read a review sheet that came back, as a patch of the cells that were changed in it.
-
-    The data owner may move rows and columns, and add others; a row that is deleted stays as it was. A time is read
-    as the source's times are, so it may be written as in the source.
+def changes_in(path: Path) -> tuple[pd.DataFrame, pd.Series[Any], Delivery]:
+    """Return what was changed in a review sheet that came back: the changes, the ids before them, and the delivery.
 
     Raises
     ------
     ReadingError
         If there is no such file, or it is not a readable workbook.
     CorrectionError
-        If it is not a workbook that `ValidationReport.to_excel` wrote, lacks a column, or has a row twice or one that
-        was not sent out.
+        If it is not a review sheet, lacks a column, or has a row twice or one that was not sent out.
     """
-    if not isinstance(path, str | Path):
-        raise wrong_kind(path, "the path of a review sheet", 'validate(data).to_excel("review.xlsx")')
-    path = Path(path)
     try:
         kept = read_excel(path, _places, sheet=KEPT, header_row=1)
-        facts = json.loads(kept.header[0])
-        names = dict(zip([_ROW, *facts["names"], _DROP], [_ROW, *facts["columns"], _DROP], strict=True))
-        # Columns that the owner added, and ours that nobody corrects, may contain anything: they are not read.
-        sheet = read_excel(path, partial(_places, names=names), sheet=ROWS, header_row=1)
-    except (MappingError, ValueError):
+        facts, *rows = json.loads("".join([kept.header[0], *kept.cells["0"].to_pylist()]))
+        names = dict(zip([facts[_ROW], *facts["names"], facts[_DROP]], [_ROW, *facts["columns"], _DROP], strict=True))
+    except (MappingError, ValueError, LookupError, TypeError):
         raise CorrectionError(f"{path.name} is not a workbook that to_excel wrote, or lost a sheet of it.") from None
-    if sheet.broken:
-        line = sheet.broken[0]
-        raise CorrectionError(f"{path.name}, row {line.number:,} of the sheet: {line.reason}.")
-    if lacking := [name for name in names if sheet.header.count(name) != 1 and name != _DROP]:
-        raise CorrectionError(f"{path.name} has no column {lacking[0]!r}, or two: put its header back.")
-    before = _frame(kept, {column: at for at, column in enumerate([_ROW, *facts["columns"]])})
-    after = _frame(sheet, {names[name]: at for at, name in enumerate(sheet.header) if name in names})
-    _require_rows(after, before, sheet, path)
-    delivery = Delivery(before, **{name: facts[name] for name in _FACTS})
-    changes = _changes(before, after.loc[after.index.isin(before.index)], delivery)
-    return patch_of(changes, before[ID], delivery=delivery, who=who, when=when)
+    before = _by_row(pd.DataFrame(rows, columns=[_ROW, *facts["columns"], _MOMENT], dtype="str"))
+    # Columns that the owner added, and those that are not sent, may contain anything: they are not read.
+    sheets = {s: read_excel(path, partial(_places, names=names), sheet=s, header_row=1) for s in facts["sheets"]}
+    after = pd.concat([_frame(sheet, names, f"{path.name}, sheet {title!r}") for title, sheet in sheets.items()])
+    unknown = ~after.index.isin(before.index) & after.notna().any(axis="columns").to_numpy()  # empty rows do not count
+    wrong = unknown | (after.index.duplicated() & (after.index >= 0))
+    if wrong.any():
+        places = [f"row {n:,} of the sheet {title!r}" for title, sheet in sheets.items() for n in sheet.numbers]
+        raise CorrectionError(
+            f"{path.name}, {places[wrong.argmax()]}: its {facts[_ROW]!r} is there twice, or is not one of those that "
+            "were sent out. Put back the number that was there, or delete the row."
+        )
+    delivery = Delivery(pd.DataFrame(), **{name: facts[name] for name in _FACTS})
+    return _changes(before, after.loc[after.index.isin(before.index)], delivery, facts[_DROP]), before[ID], delivery
 
 
-def _places(header: Sequence[str], names: Container[str] | None = None) -> dict[str, int]:
-    """Return the places of the columns with these names, or of all, each under its own place."""
-    return {str(at): at for at, name in enumerate(header) if names is None or name in names}
+def as_times(texts: pd.Series[Any], delivery: Delivery) -> pd.Series[Any]:
+    """Read texts as the delivery's source writes times, or as ISO 8601; a text that is not a time stays a text."""
+    if texts.empty:
+        return texts
+    cells = pa.chunked_array([pa.array(texts, pa.string(), from_pandas=True)])
+    read = parse_times(cells, pattern=delivery.datetime, timezone=delivery.timezone, iso_too=True)
+    unread = (read.unparsed | read.naive).set_axis(texts.index)
+    return read.values.astype(object).set_axis(texts.index).mask(unread, texts.astype(object))
+
+
+# --- what is written
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What the sheets of rows have in common.
+
+    Attributes
+    ----------
+    names
+        The file's names of its columns.
+    shown, beside
+        By row, the cells that are sent, and what is beside them so that the owner recognises the customer.
+    reasons, marks
+        By row, what is wrong, and its colour; by row and column, the colour and the comment of a cell.
+    """
+
+    words: Mapping[str, Any]
+    names: Mapping[str, str]
+    shown: pd.DataFrame
+    beside: pd.DataFrame
+    reasons: Mapping[int, tuple[str, str]]
+    marks: Mapping[tuple[int, str], tuple[str, str]]
+
+    @cached_property
+    def headings(self) -> tuple[list[str], list[str]]:
+        """The headings of the columns that are sent, and of those beside: each once, so that it is found again."""
+        own, given = [self.words[name] for name in _OWN], [self.names.get(c, c) for c in map(str, self.shown)]
+        sent = [f"{n} ({c})" if given.count(n) > 1 or n in own else n for n, c in zip(given, self.shown, strict=True)]
+        beside: list[str] = []
+        for at, name in enumerate(map(str, self.beside), start=1):
+            beside.append(f"{name} ({at})" if name in (*own, *sent, *beside) else name)
+        return sent, beside
+
+    def sheet(self, rows: pd.Index[Any]) -> Sheet:
+        """Return a sheet of these rows."""
+        sent, beside = self.headings
+        head = [Cell(name, _HEAD, bold=True) for name in (*(self.words[name] for name in _OWN), *sent)]
+        widths = [9, 44, 10, *[22] * len(sent), *(60 if name == self.words["raw"] else 18 for name in beside)]
+        heading: list[object] = [*head, *(Cell(name, _PALE) for name in beside)]
+        return Sheet(chain([heading], self._lines(rows)), widths=widths, freeze="D2", filtered=True)
+
+    def _lines(self, rows: pd.Index[Any]) -> Iterator[list[object]]:
+        cells, beside, n_comments = self.shown.loc[rows], self.beside.loc[rows].to_numpy(), 0
+        for (row, *texts), others in zip(cells.itertuples(name=None), beside, strict=True):
+            reason, color = self.reasons.get(row, ("", ""))
+            line: list[object] = [Cell(int(row)), Cell(reason, color, wrap=True), ""]
+            for column, text in zip(map(str, cells), texts, strict=True):
+                color, comment = self.marks.get((row, column), ("", ""))
+                n_comments += bool(comment)
+                line.append(Cell(text, color, comment if n_comments <= MAX_COMMENTS else "") if color else text)
+            yield [*line, *others]
+
+
+def _marks(
+    found: pd.DataFrame, shown: pd.DataFrame, words: Mapping[str, Any], names: Mapping[str, str]
+) -> tuple[dict[int, tuple[str, str]], dict[tuple[int, str], tuple[str, str]]]:
+    """Return the reasons of each row, coloured if they are about no one cell, and the mark of each cell."""
+    reasons: dict[int, tuple[str, str]] = {}
+    marks: dict[tuple[int, str], tuple[str, str]] = {}
+    for finding in found[found["index"].isin(shown.index)].to_dict("records"):
+        row, column, said = finding["index"], finding["column"], _said(finding, words, names)
+        before, color = reasons.get(row, ("", ""))
+        if column in shown:
+            own, comment = marks.get((row, column), (finding["color"], ""))
+            marks[row, column] = own, _joined(comment, said)
+        else:
+            color = color or finding["color"]
+        reasons[row] = _joined(before, said), color
+    twins = shown.groupby([shown[c].where(shown[c] != "") for c in CUSTOMER.key])
+    for column in map(str, shown):
+        for row in shown.index[twins[column].transform("nunique") > 1]:
+            marks.setdefault((row, column), (_TWIN, ""))
+    return reasons, marks
+
+
+def _joined(before: str, said: str) -> str:
+    return before if said in before.split("; ") else f"{before}; {said}".removeprefix("; ")
+
+
+def _said(finding: Mapping[Any, Any], words: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Return a finding in the sheet's language, with the file's own names of columns."""
+    column, said = finding["column"], str(finding["reason"])
+    known = words["why"].get(str(finding["check"]).partition("(")[0])
+    if known:
+        values = CUSTOMER.column(column).values if column in CUSTOMER.names else ()
+        key = ", ".join(names.get(c, c) for c in CUSTOMER.key)
+        said = known.format(column=names.get(column, column), key=key, values=", ".join(values), reason=said)
+    elif column in names and said.startswith(f"{column} "):
+        said = names[column] + said.removeprefix(column)
+    return said if pd.isna(finding["other"]) else f"{said} ({words['beside'].format(row=int(finding['other']))})"
+
+
+def _twins_together(rows: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows in their order, but rows of one customer, and those that a finding compares, together."""
+    numbers = rows.index.to_series()
+    first = numbers.groupby(rows[ID]).transform("min").fillna(numbers).to_dict()
+    for row, other in found.dropna(subset="other")[["index", "other"]].itertuples(index=False):
+        if row in first and other in first:
+            first[row] = first[other] = min(first[row], first[other])
+    return rows.loc[sorted(rows.index, key=lambda row: (first[row], row))]
+
+
+def _help(words: Mapping[str, Any], source: str, *, cut: tuple[int, int], mapped_only: bool) -> Sheet:
+    """Return the sheet that says what to do, and what the colours mean."""
+    shown, n_all = cut
+    notes = [*words["help"], *([words["cut"]] * (n_all > shown)), *([words["mapped_only"]] * mapped_only)]
+    fills = {**words, "source": source, "shown": f"{shown:,}", "all": f"{n_all:,}"}
+    legend = [Cell(words[name], color) for name, color in (("bad", _BAD), ("unusual", _UNUSUAL), ("twin", _TWIN))]
+    lines = [*(Cell(note.format(**fills), wrap=True) for note in notes), "", *legend]
+    return Sheet([[line] for line in lines], widths=[100], freeze=None)
+
+
+def _words(language: str) -> dict[str, Any]:
+    """Return all that a sheet says in a language."""
+    if language not in get_args(Language):
+        raise InputError(f"language cannot be {language!r}: write one of {', '.join(get_args(Language))}.")
+    every = tomllib.loads(files(__package__).joinpath("review_sheet.toml").read_text(encoding="utf-8"))
+    words: dict[str, Any] = every[language]
+    return words
 
 
 def _texts(rows: pd.DataFrame) -> pd.DataFrame:
@@ -140,57 +294,44 @@ def _fitting(cell: str | None) -> str:
     return text if fits_cell(text) else text[:4_000] + CUT
 
 
-def _headers(columns: Sequence[str], names: Mapping[str, str]) -> list[str]:
-    """Return the source's names of columns; one that is there twice, or is one of the sheet's own, is made unique."""
-    own = [names.get(c, c) for c in columns]
-    return [f"{n} ({c})" if own.count(n) > 1 or n in _OURS else n for n, c in zip(own, columns, strict=True)]
+# --- what came back
 
 
-def _review_rows(cells: pd.DataFrame, findings: pd.DataFrame) -> Iterator[list[Cell | str]]:
-    reasons = findings.groupby("index", sort=False)["reason"].agg(lambda each: "; ".join(dict.fromkeys(each)))
-    bad = findings.dropna(subset="column").groupby(["index", "column"], sort=False)["reason"].agg("; ".join).to_dict()
-    n_bad = 0
-    for row, *texts in cells.itertuples(name=None):
-        line: list[Cell | str] = [str(row), Cell(str(reasons.get(row, "")), wrap=True)]
-        for column, text in zip(cells.columns, texts, strict=True):
-            reason = bad.get((row, column))
-            n_bad += reason is not None
-            comment = reason if reason and n_bad <= MAX_COMMENTS else ""
-            line.append(text if reason is None else Cell(text, color=_BAD, comment=comment))
-        yield [*line, ""]
+def _places(header: Sequence[str], names: Container[str] | None = None) -> dict[str, int]:
+    """Return the places of the columns with these names, or of all, each under its own place."""
+    return {str(at): at for at, name in enumerate(header) if names is None or name in names}
 
 
-def _frame(table: Table, places: dict[str, int]) -> pd.DataFrame:
+def _frame(sheet: Table, names: Mapping[str, str], where: str) -> pd.DataFrame:
     """Return a sheet's columns as text, index ``source_row``; an empty cell is null."""
-    cells = {column: table.cells.column(str(at)).to_pandas().astype("str") for column, at in places.items()}
-    frame = pd.DataFrame({column: texts.mask(texts == "") for column, texts in cells.items()})
-    numbers = pd.to_numeric(frame.pop(_ROW), errors="coerce").fillna(-1).astype("int64")
-    return frame.set_axis(pd.Index(numbers, name=_ROW))
+    if sheet.broken:
+        raise CorrectionError(f"{where}, row {sheet.broken[0].number:,}: {sheet.broken[0].reason}.")
+    lacking = [n for n, c in names.items() if sheet.header.count(n) != 1 and (c != _DROP or n in sheet.header)]
+    if lacking:
+        raise CorrectionError(f"{where} has no column {lacking[0]!r}, or two: put its header back.")
+    columns = {names[name]: str(at) for at, name in enumerate(sheet.header) if name in names}
+    return _by_row(pd.DataFrame({c: sheet.cells.column(at).to_pandas().astype("str") for c, at in columns.items()}))
 
 
-def _require_rows(after: pd.DataFrame, before: pd.DataFrame, sheet: Table, path: Path) -> None:
-    """Refuse a row without the number by which it is found again; empty rows do not count."""
-    unknown = ~after.index.isin(before.index) & after.notna().any(axis="columns").to_numpy()
-    wrong = unknown | (after.index.duplicated() & (after.index >= 0))
-    if wrong.any():
-        raise CorrectionError(
-            f"{path.name}, row {sheet.numbers[wrong.argmax()]:,} of the sheet: its {_ROW} is there twice, or is not "
-            "one of those that were sent out. Put back the number that was there, or delete the row."
-        )
+def _by_row(texts: pd.DataFrame) -> pd.DataFrame:
+    """Return the texts by their row; an empty text is null, and a number that is none is -1."""
+    numbers = pd.to_numeric(texts.pop(_ROW), errors="coerce").fillna(-1).astype("int64")
+    return texts.mask(texts == "").set_axis(pd.Index(numbers, name="source_row"))
 
 
-def _changes(before: pd.DataFrame, after: pd.DataFrame, delivery: Delivery) -> pd.DataFrame:
+def _changes(before: pd.DataFrame, after: pd.DataFrame, delivery: Delivery, marked: str) -> pd.DataFrame:
     nothing = pd.Series(None, index=after.index, dtype="str")
     drop = after.pop(_DROP).str.strip().str.casefold() if _DROP in after else nothing
     if (unclear := drop.notna() & ~drop.isin(_YES)).any():
         raise CorrectionError(
-            f"source_row {unclear.idxmax()}: its cell {_DROP!r} is neither x nor empty. Write x to drop the row, or "
-            "empty the cell."
+            f"Row {unclear.idxmax()}: its cell {marked!r} is neither x nor empty. Write x to drop the row, or empty "
+            "the cell."
         )
-    was, now = before.loc[before.index.isin(after.index), after.columns].sort_index(), after[drop.isna()].sort_index()
-    if TIME in now:
-        times = now[TIME]
-        moved = times.notna() & (times != was[TIME].reindex(times.index)).fillna(value=True).astype(bool)
-        read = times_as_text(as_times(times[moved], delivery))
-        now = now.assign(**{TIME: times.mask(moved, read.astype("str"))})
-    return changes_between(was, now, "data owner")
+    was, now = before.loc[before.index.isin(after.index)].sort_index(), after[drop.isna()].sort_index()
+    moments = was.pop(_MOMENT)
+    if TIME in now:  # a time that was not touched is the moment that it was, though its text may not say all of it
+        texts, shown = now[TIME], was[TIME].reindex(now.index)
+        same = (texts == shown) | (texts.isna() & shown.isna())
+        read = times_as_text(as_times(texts, delivery)).astype("str")
+        now, was = now.assign(**{TIME: read.mask(same, moments)}), was.assign(**{TIME: moments})
+    return changes_between(was[after.columns], now, "data owner")

@@ -9,19 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import pandera.pandas as pa
+from pandera.api.function_dispatch import Dispatcher
 
 from toolkit.engine import Session, quoted
 from toolkit.errors import InputError, did_you_mean
 from toolkit.model import CUSTOMER, ID, TIME
-from toolkit.quality.similar_names import equal_names, similar_names
+from toolkit.quality.id_forms import unusual_ids
+from toolkit.quality.similar_names import MAX_COMPARED, equal_names, shared, similar_names
 
 Severity = Literal["failure", "warning"]
 Search = Callable[[Session, Mapping[str, float]], pd.DataFrame]
-"""From a session with ``rows_`` and the rule's options to a frame of ``row_`` and ``other_``, a row to compare with."""
+"""From a session with ``rows_`` and the rule's options to a frame of findings, with the columns of `Rule.rows`.
+
+``attrs["reason"]`` of the frame, if there is one, is said instead of the rule's reason: it may have counts.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,8 @@ class Rule:
     where
         An SQL condition on one row.
     rows
-        An SQL query for what only several rows show: ``row_`` of each finding and ``other_``, a row to compare
-        with, or null.
+        An SQL query for what only several rows show: ``row_`` of each finding and, if there is one, ``other_``, a
+        row to compare with. Findings with one ``group_``, the first of their rows, are shown as one.
     search
         A function for what SQL cannot express.
     check
@@ -45,6 +50,9 @@ class Rule:
         ``warning``: allowed, and worth a look. ``failure``: the row is quarantined.
     options
         Thresholds; ``{name}`` in ``where`` and ``rows`` is replaced by the value.
+    seconds
+        The time after which a rule of your own is stopped. SQL is stopped between blocks of some 2,000 rows, a check
+        between parts of 100,000 rows; a check that is a function over a whole column is not stopped.
 
     Examples
     --------
@@ -69,6 +77,7 @@ class Rule:
     check: pa.Check | None = field(default=None, repr=False)
     severity: Severity = "warning"
     options: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 60
 
     def __post_init__(self) -> None:
         if sum(map(bool, (self.where, self.rows, self.search, self.check))) != 1:
@@ -125,8 +134,8 @@ def choose_rules(
     Examples
     --------
     >>> chosen = choose_rules(without=["similar_names"], failures=["blank_id"], single_category={"min_customers": 100})
-    >>> len(RULES) - len(chosen), {r.name for r in chosen if r.severity == "failure"}
-    (1, {'blank_id'})
+    >>> len(RULES) - len(chosen), [r.name for r in chosen if r.severity == "failure"]
+    (1, ['totals_row', 'blank_id'])
     """
     every = (*RULES, *rules)
     names = {rule.name for rule in every}
@@ -138,6 +147,16 @@ def choose_rules(
     return tuple(r.with_options(**options[r.name]) if r.name in options else r for r in chosen)
 
 
+def is_ours(rule: Rule) -> bool:
+    """Return whether this is one of the toolkit's rules, whatever its thresholds and severity."""
+    return any((r.where, r.rows, r.search, r.check) == (rule.where, rule.rows, rule.search, rule.check) for r in RULES)
+
+
+def by_cell(check: Any) -> bool:
+    """Return whether a pandera check judges each cell by itself, and need not see the whole column."""
+    return isinstance(check._check_fn, Dispatcher) or check.element_wise
+
+
 def text_columns(frame: pd.DataFrame) -> list[str]:
     """Return the names of the contract's text columns that the frame has."""
     return [c for c in _TEXTS if c in frame.columns]
@@ -147,6 +166,7 @@ _TEXTS = tuple(c.name for c in CUSTOMER.columns if c.kind == "string")
 _FREE = tuple(c.name for c in CUSTOMER.columns if c.kind == "string" and not c.values)
 # In RE2, \s matches only the spaces of ASCII.
 _SPACE = r"[\s\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
+_OTHER = f"[^{_SPACE[1:]}"
 # The correction of this name removes these characters. The joiners U+200C and U+200D stay: some scripts need them.
 _INVISIBLE = (
     r"[\x{00}-\x{08}\x{0e}-\x{1f}\x{7f}-\x{84}\x{86}-\x{9f}\x{ad}"
@@ -159,20 +179,38 @@ _MOJIBAKE = (
 )
 _PLACEHOLDERS = (
     "'test','tests','testkunde','test customer','xx','xxx','xxxx','n/a','na','tbd','todo','dummy','asdf','unknown',"
-    "'unbekannt','inconnu','sconosciuto','desconocido','onbekend','none','null','nil','k.a.','-','--','.','?','???'"
+    "'unbekannt','inconnu','sconosciuto','desconocido','onbekend','none','null','nil','k.a.','-','--','.','?','???',"
+    # What Python, databases, JavaScript and Excel write for nothing.
+    r"'nan','-nan','<na>','nat','\n','(null)','[null]','<null>','(none)','undefined','(blank)','(leer)','(vide)'"
 )
+# A total, in the words of spreadsheets, with a number, a colon or what was counted. "Total SE" is no such cell.
+_TOTAL = (
+    r"[^\pL]*(grand |sub|zwischen|gesamt|end|eind|overall )?(totals?|totale|totali|totaal|totaux|totalt|summen?|sum"
+    "|suma|somma|somme|soma|gesamt|ergebnis|razem|celkem|итого|всего)( général| generale?| geral| complessivo| ogółem)?"
+    r"[^\pL]*(kunden|customers|clients|clientes|clienti|klanten|rows|records|zeilen)?[^\pL]*"
+)
+_IS_TOTAL = f"regexp_full_match(lower({{}}), '{_TOTAL}')"
+_NO_NAME = f"(customer_name IS NULL OR regexp_full_match(lower(customer_name), '([^\\pL]*|{_TOTAL})'))"
+# A totals row has the word for its id, or the word for its name and no id. It has no time; or it is the last row, and
+# no word for its name.
+_TOTALS_ROW = f"""({TIME} IS NULL OR row_ = (SELECT max(row_) FROM rows_)) AND CASE
+    WHEN coalesce(trim({ID}), '') = '' THEN {_IS_TOTAL.format("customer_name")}
+    ELSE {_IS_TOTAL.format(ID)} AND ({TIME} IS NULL OR {_NO_NAME}) END"""
+CODES = (ID, "customer_price_list_id")
+"""The columns that programs write as numbers."""
+_FORMULA = """starts_with({column}, '="') AND regexp_full_match({column}, '="([^"]|"")+"')"""
+_MARKED = (
+    "(contains({column}, '''') OR ends_with({column}, '.0')) AND regexp_full_match({column}, "
+    r"'[0-9]+\.0|''[^'']*[0-9][^'']*''?|[^'']*[0-9][^'']*''')"
+)
+_WRAPPED = "was rewritten by a spreadsheet; the correction spreadsheet_text unwraps it"
 _EXCEL_ERRORS = r"#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|NV|WERT!|BEZUG!)"
 _BLANKS = " \t\r\n\u00a0\u202f\u200b"
 FOLDED_ID = f"ltrim(lower(translate({ID}, '{_BLANKS}', '')), '0')"
 """SQL for an id without what spreadsheets and people change in it: case, spaces, leading zeros."""
 
 
-# Ids that a person would call the same; each is shown with the first row of another spelling.
-_NEAR_IDS = f"""
-    WITH folded AS (SELECT row_, {ID} AS id, {FOLDED_ID} AS key FROM rows_ WHERE {ID} IS NOT NULL),
-    suspect AS (SELECT key, min(id) AS least, max(id) AS most, arg_min(row_, id) AS a, arg_max(row_, id) AS b
-                FROM folded GROUP BY key HAVING min(id) <> max(id))
-    SELECT row_, CASE WHEN id = least THEN b ELSE a END AS other_ FROM folded JOIN suspect USING (key)"""
+_NEAR_IDS = shared(f"SELECT row_, {ID} AS id, {FOLDED_ID} AS key, '' AS form FROM rows_ WHERE {ID} IS NOT NULL")
 
 # One finding for each less frequent category of a subcategory, at its first row: else half of a table could be found.
 _TWO_CATEGORIES = """
@@ -186,7 +224,7 @@ _TWO_CATEGORIES = """
 
 def _single(column: str) -> str:
     return f"""
-    SELECT min(row_) AS row_, CAST(NULL AS BIGINT) AS other_ FROM rows_ WHERE {column} IS NOT NULL
+    SELECT min(row_) AS row_ FROM rows_ WHERE {column} IS NOT NULL
         AND (SELECT approx_count_distinct({ID}) FROM rows_) >= {{min_customers}}
     GROUP BY {column} HAVING min({ID}) = max({ID})"""
 
@@ -196,14 +234,17 @@ def _each(columns: Sequence[str], name: str, why: str, where: str) -> tuple[Rule
 
 
 RULES: tuple[Rule, ...] = (
+    Rule("totals_row", ID, "is that of a totals row, not of a customer", where=_TOTALS_ROW, severity="failure"),
     Rule("blank_id", ID, "is blank", where=f"regexp_full_match({ID}, '{_SPACE}*')"),
     Rule("near_ids", ID, "differs from another only by case, spaces or leading zeros", rows=_NEAR_IDS),
-    *_each(
-        (ID, "customer_price_list_id"),
-        "spreadsheet_number",
-        "looks like a number that a spreadsheet rewrote",
-        r"regexp_full_match({column}, '[0-9]+\.0|[0-9](\.[0-9]+)?[eE]\+?[0-9]{2,}')",
-    ),
+    Rule("unusual_ids", ID, "has another form than the rest", search=unusual_ids),
+    *_each(CODES, "spreadsheet_number", "is in scientific notation: a spreadsheet rewrote it, and its digits are lost",
+           r"regexp_full_match({column}, '[0-9](\.[0-9]+)?[eE]\+?[0-9]{2,}')"),
+    *_each(CODES, "spreadsheet_text", _WRAPPED, f"{_FORMULA} OR {_MARKED}"),
+    *_each([c for c in _FREE if c not in CODES], "spreadsheet_text", _WRAPPED, _FORMULA),
+    *_each([c for c in _FREE if c != ID], "blank", "is blank", f"regexp_full_match({{column}}, '{_SPACE}+')"),
+    *_each(_TEXTS, "long_cell", f"is longer than {MAX_COMPARED:,} characters",
+           f"strlen({{column}}) > {MAX_COMPARED} AND length({{column}}) > {MAX_COMPARED}"),
     Rule("future_time", TIME, "is in the future", where=f"{TIME} > {{now}}"),
     Rule("early_time", TIME, "is before 2000", where=f"{TIME} < TIMESTAMPTZ '2000-01-01 00:00:00+00'"),
     *_each(_FREE, "mojibake", "contains wrongly decoded letters, such as MÃ¼ller for Müller",
@@ -211,14 +252,14 @@ RULES: tuple[Rule, ...] = (
     *_each(_FREE, "invisible_characters", "contains control or zero-width characters",
            f"regexp_matches({{column}}, '{_INVISIBLE}')"),
     *_each(_FREE, "placeholder", "is a placeholder, not a value",
-           f"length({{column}}) < 20 AND lower(trim({{column}})) IN ({_PLACEHOLDERS})"),
+           f"strlen({{column}}) < 24 AND lower(trim({{column}})) IN ({_PLACEHOLDERS})"),
     *_each(_FREE, "excel_error", "is an Excel error, such as #N/A or #REF!",
            f"starts_with({{column}}, '#') AND regexp_full_match({{column}}, '{_EXCEL_ERRORS}')"),
     Rule("equal_names", "customer_name",
-         "equals another customer's name except for case, spaces, accents, legal form or look-alike letters",
+         "is shared by several customers, apart from case, spaces, accents, signs and look-alike letters",
          search=equal_names),
-    Rule("similar_names", "customer_name", "is nearly the same as another customer's name", search=similar_names,
-         options={"similarity": 0.92, "window": 3}),
+    Rule("similar_names", "customer_name", "is nearly the same for several customers: a typing error or another order",
+         search=similar_names, options={"known": 3}),
     Rule("personal_data", "customer_name", "contains an e-mail address",
          where=r"contains(customer_name, '@') AND regexp_matches(customer_name, '[^\s@]+@[^\s@]+\.[a-zA-Z]{2,}')"),
     Rule("orphan_subcategory", "customer_subcategory", "has no category",
@@ -229,6 +270,6 @@ RULES: tuple[Rule, ...] = (
     Rule("single_price_list", "customer_price_list_id", "is used by one customer only",
          rows=_single("customer_price_list_id"), options={"min_customers": 20}),
     *_each(_TEXTS, "stray_spaces", "has leading, trailing or repeated spaces",
-           f"regexp_matches({{column}}, '^{_SPACE}|{_SPACE}$|{_SPACE}{_SPACE}')"),
+           f"regexp_matches({{column}}, '^{_SPACE}+{_OTHER}|{_OTHER}{_SPACE}+$|{_OTHER}{_SPACE}{_SPACE}+{_OTHER}')"),
 )  # fmt: skip
 """The rules that `validate` uses by default, the most harmful first."""

@@ -189,7 +189,7 @@ def staged(data: Any, settings: Settings, *, mapping: Any, memory_limit: str) ->
             )
             rows = rows or _streamed(session, tables, form, contract.resource, name, Path(folder, "rows.parquet"))
             if not session.scalar("SELECT (SELECT count(*) FROM rows_) + (SELECT count(*) FROM broken_)"):
-                raise ReadingError(f"{name} has no rows: ask for it again.")
+                raise ReadingError(f"{name} has no rows: ask whoever made it for a new export.")
             yield rows
         return
     if isinstance(data, str | Path):
@@ -229,7 +229,8 @@ def _lying(session: Session, files: Sequence[Path], form: Mapping, resource: Res
     session.run(f"CREATE TEMP VIEW rows_ AS {' UNION ALL '.join(map(str, queries))}")
     session.register("broken_", pa.schema([("row_", pa.int64()), *_BROKEN]).empty_table())
     columns = tuple(c for c in resource.names if c in CUSTOMER.names or c in names or c in form.constants)
-    return Staged(session, Delivery(empty_frame(), source=name, names=names), None, columns, (TIME,))
+    delivery = Delivery(empty_frame(), source=name, names=names, datetime=form.datetime, timezone=form.timezone)
+    return Staged(session, delivery, None, columns, (TIME,))
 
 
 def _query(path: Path, first: int, fields: dict[str, pa.Field], form: Mapping, resource: Resource) -> str | None:
@@ -290,12 +291,14 @@ def _streamed(
     """Type a stream part by part into a Parquet file, and make the tables from that."""
     missed = tuple(c.name for c in resource.columns if c.name == TIME or c in resource.custom)
     schema = pa.schema([*_schema(resource, missed), *((f"{c}_", pa.string()) for c in _LINE)])
-    delivery = Delivery(empty_frame(), source=name)
+    delivery, others = Delivery(empty_frame(), source=name), set()
     with pq.ParquetWriter(kept, pa.schema([("row_", pa.int64()), *schema])) as writer:
         for part in tables:
             places = choose_columns(part.header, mapping=form, name=name, resource=resource)
             delivery = to_delivery(part, places, form, name, resource=resource)
-            writer.write_table(_arrow(delivery.frame, *cast_frame(delivery.frame, resource), schema))
+            typed, unread_cells = cast_frame(delivery.frame, resource)
+            others |= {delivery.other_pattern} if TIME in unread_cells else set()
+            writer.write_table(_arrow(delivery.frame, typed, unread_cells, schema))
             lines = delivery.broken.rename(columns={c: f"{c}_" for c in _LINE})
             writer.write_table(to_arrow(lines, schema, index="row_"))
     source = f"FROM read_parquet({text(str(kept))}) WHERE reason_ IS"
@@ -304,5 +307,6 @@ def _streamed(
     session.run(f"CREATE TEMP VIEW broken_ AS SELECT row_, {ID}, reason_ AS reason, text_ AS text {source} NOT NULL")
     broken = to_frame(session.table(f"SELECT * FROM broken_ ORDER BY row_ LIMIT {SHOWN_ROWS}"), index="row_")
     columns = tuple(delivery.frame.columns)
-    delivery = replace(delivery, frame=empty_frame(), broken=broken.rename_axis("source_row"))
+    other = others.pop() if len(others) == 1 else None
+    delivery = replace(delivery, frame=empty_frame(), broken=broken.rename_axis("source_row"), other_pattern=other)
     return Staged(session, delivery, None, columns, missed)

@@ -22,6 +22,7 @@ COLUMNS = ["column", "nulls", "null_share", "distinct", "shortest", "median", "l
 
 SAMPLE = 10_000
 """Distinct values above which patterns are first looked for in a sample of about this size."""
+EVERY = "true"
 MAX_PATTERNS = 20
 _COMMON = 0.2
 SHAPED = 60
@@ -83,27 +84,35 @@ def _lengths(session: Session) -> dict[str, int]:
 
 def _patterns(session: Session, distinct: int) -> tuple[list[tuple[str, float]], bool]:
     """Find the patterns of all values, or of a sample if there are many and they have little in common."""
+    shape, which = shaping(session, distinct)
+    return [(pattern_of(shape), share) for shape, share in _shapes(session, shape, which)], which != EVERY
+
+
+def shaping(session: Session, distinct: int) -> tuple[str, str]:
+    """Return the SQL for the shape of a value of ``values_``, and the condition which of them to shape.
+
+    That is `EVERY`, or a sample if there are many and they have little in common.
+    """
     if distinct <= SAMPLE:
-        return _shapes(session, _SHAPE, "true"), False
+        return _SHAPE, EVERY
     part = f"hash(value) % {distinct // SAMPLE} = 0"  # the same values each time
-    sampled = _shapes(session, _SHAPE, part, raw=True)
-    common = [(shape, share) for shape, share in sampled[:3] if len(shape) < SHAPED]
+    common = [(shape, share) for shape, share in _shapes(session, _SHAPE, part)[:3] if len(shape) < SHAPED]
     if sum(share for _, share in common) < 0.9:
-        return [(_pattern(shape), share) for shape, share in sampled], True
+        return _SHAPE, part
     # A match is much faster than a shape. Values that match no common shape are shaped, so that none is missed.
     when = " ".join(f"WHEN regexp_full_match(value, '{_expression(s)}') THEN {text(s)}" for s, _ in common)
-    return _shapes(session, f"CASE {when} ELSE {_SHAPE} END", "true"), False
+    return f"CASE {when} ELSE {_SHAPE} END", EVERY
 
 
-def _shapes(session: Session, shape: str, where: str, *, raw: bool = False) -> list[tuple[str, float]]:
+def _shapes(session: Session, shape: str, which: str) -> list[tuple[str, float]]:
     found = session.table(
-        f"""SELECT {shape} AS shape, sum(n) / sum(sum(n)) OVER () AS share FROM values_ WHERE {where}
+        f"""SELECT {shape} AS shape, sum(n) / sum(sum(n)) OVER () AS share FROM values_ WHERE {which}
             GROUP BY 1 ORDER BY share DESC, shape LIMIT {MAX_PATTERNS}"""
     ).to_pylist()
-    return [(s["shape"] if raw else _pattern(s["shape"]), s["share"]) for s in found]
+    return [(s["shape"], s["share"]) for s in found]
 
 
-def _pattern(shape: str) -> str:
+def pattern_of(shape: str) -> str:
     """Shorten runs of five and more: ``AAAAA-9999`` is ``A{5}-9999``."""
     short = re.sub(r"([aA9])\1{4,}", lambda run: f"{run[1]}{{{len(run[0])}}}", shape)
     return short + ("…" if len(shape) == SHAPED else "")

@@ -20,18 +20,22 @@ from toolkit.files import replacing
 from toolkit.model import (
     CUSTOMER,
     ID,
+    NOT_A_TIME,
+    TIME,
     UNIQUE,
     Column,
     Customers,
     Delivery,
+    Language,
     Resource,
     max_row_bytes,
     may_be_oversized,
     reason,
 )
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
-from toolkit.quality.drifting import Before, Drift, drift
+from toolkit.quality.drifting import Before, Drift, drift, earlier
 from toolkit.quality.findings import by_reason, find, first_reason, read_findings, reasons_table
+from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
@@ -56,11 +60,15 @@ class ValidationReport(Result):
         line that could not be parsed, its ``text``.
     failures
         One record per row and check, with pandera's columns: ``column``, ``check``, ``failure_case``, ``index`` (the
-        ``source_row``), and the ``reason`` in plain words. A duplicate key is one record per row.
+        ``source_row``), the ``reason`` in plain words, ``other``, the row to compare with, and ``group``, the first
+        row of those that are one finding, as rows with one key or customers with one name; null where there is none.
     warnings
-        The same columns, for what is allowed but unusual; ``other`` is the row to compare with, if there is one.
+        The same columns, for what is allowed but unusual.
     contract
         Name of the contract that was checked.
+    findings
+        Failures and warnings, each reason once, the most harmful first: its ``count`` of rows, the ``groups`` that
+        they are in (0 where each row is a finding of its own) and three ``examples``.
     drift
         How the delivery as a whole differs from what was sent before; None if that was not given.
 
@@ -76,11 +84,11 @@ class ValidationReport(Result):
     failures: pd.DataFrame
     warnings: pd.DataFrame
     contract: str
+    findings: tuple[pd.DataFrame, pd.DataFrame]
     drift: Drift | None = None
     _delivery: Delivery = field(kw_only=True)
     _typed: pd.DataFrame | None = field(kw_only=True)
     _rows: pa.Table | None = field(kw_only=True)
-    _reasons: tuple[pd.DataFrame, pd.DataFrame] = field(kw_only=True)
 
     @cached_property
     def delivery(self) -> Delivery:
@@ -100,7 +108,10 @@ class ValidationReport(Result):
         ids = self.quarantine[ID].dropna().unique()
         held = frozenset(ids) - frozenset(good[ID][good[ID].isin(ids)])
         n_quarantined = self._delivery.n_quarantined + self.n_quarantined
-        return replace(self._delivery, frame=good, held=self._delivery.held | held, n_quarantined=n_quarantined)
+        failures = self.findings[0]
+        n_unread = self._delivery.n_unread + int(failures["count"][failures["check"] == NOT_A_TIME].sum())
+        held |= self._delivery.held
+        return replace(self._delivery, frame=good, held=held, n_quarantined=n_quarantined, n_unread=n_unread)
 
     @property
     def good(self) -> pd.DataFrame:
@@ -130,12 +141,12 @@ class ValidationReport(Result):
     @property
     def counts(self) -> dict[str, int]:
         """Failures by reason, the most frequent first."""
-        return _counts(self._reasons[0])
+        return _counts(self.findings[0])
 
     @property
     def warning_counts(self) -> dict[str, int]:
         """Warnings by reason, the most frequent first."""
-        return _counts(self._reasons[1])
+        return _counts(self.findings[1])
 
     @property
     def n_duplicate_keys(self) -> int:
@@ -159,7 +170,7 @@ class ValidationReport(Result):
         """What matters most, in one line."""
         if not self.n_rows:
             return "There are no rows."
-        failures, warnings = self._reasons
+        failures, warnings = self.findings
         if self.ok:
             sent = f"{'The row' if self.n_rows == 1 else f'All {self.n_rows:,} rows'} can be sent"
             return f"{sent}; to look at first: {first_reason(warnings)}." if self.n_warnings else f"{sent}."
@@ -180,12 +191,14 @@ class ValidationReport(Result):
                 ]
             ),
             paragraph(f"checked against the contract {self.contract}", soft=True),
+            self._delivery.about_times,
         ]
         if self.n_failures or self.n_warnings:
-            found = reasons_table(*self._reasons, n_rows=self.n_rows, names=self._delivery.names)
+            came = self._delivery
+            found = reasons_table(*self.findings, n_rows=self.n_rows, names=came.names, show=came.show)
             parts += [heading("Findings: failures, then what is allowed but worth a look"), found]
         if not self.ok:
-            parts += [heading("Quarantined rows"), _quarantined(self.quarantine)]
+            parts += [heading("Quarantined rows"), _quarantined(self.quarantine, self._delivery)]
         if self.drift is not None:
             parts.append(self.drift.body())
         if self._rows is not None and self._rows.num_rows:
@@ -202,12 +215,20 @@ class ValidationReport(Result):
         """Return the failures."""
         return self.failures
 
-    def to_excel(self, path: str | Path) -> Path:
+    def to_excel(self, path: str | Path, *, language: Language | None = None) -> Path:
         """Write the quarantined rows as a review sheet for the data owner; returns its path.
 
-        Bad cells are coloured, each with its reason as a comment. The columns have the file's own names.
+        Bad cells are coloured, each with its reason as a comment. Columns and times are as in the file, and its other
+        columns are there too. Good rows with a warning are on a second sheet, if the customers are in memory.
+
+        Parameters
+        ----------
+        language
+            ``en``, ``de`` or ``fr``; None: what the mapping says.
         """
-        return write_review_sheet(self.quarantine, self.failures, path, delivery=self._delivery)
+        return write_review_sheet(
+            self.quarantine, self.failures, path, delivery=self._delivery, unusual=self.warnings, language=language
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts."""
@@ -306,9 +327,14 @@ def validate(
             *_known([*compile_contract(contract, rows.unread, may_be_oversized=large), *compiled["failure"]], rows),
             *(Condition(None, BROKEN, line) for line in lines["reason"].to_pylist()),
         ]
+        if TIME in rows.unread:
+            n_times = rows.session.scalar(f"SELECT count({TIME}) + count({unread(TIME)}) FROM rows_")
+            said = rows.delivery.not_a_time(n_times)
+            failing = [replace(c, reason=said) if c.check == NOT_A_TIME else c for c in failing]
         conditions = [*failing, *_known([*compiled["warning"], *other_contracts(contract)], rows)]
-        find(rows.session, conditions, rows.typed)
-        _collect_bad(rows.session, failing)
+        rows.session.register("before_", id_table(None if before is None else earlier(before).frame[ID]))
+        conditions = find(rows.session, conditions, rows.typed)
+        _collect_bad(rows.session, conditions[: len(failing)])
         report = _report(rows, conditions, len(failing), contract.name)
         for name, path in targets.items():
             with replacing(path) as part:
@@ -324,10 +350,10 @@ def _collect_bad(session: Session, failing: Sequence[Condition]) -> None:
     """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons."""
     kinds = [{"n": n, "reason": c.reason, "line": c.check == BROKEN} for n, c in enumerate(failing)]
     session.register("kinds_", pa.Table.from_pylist(kinds))
-    session.run("INSERT INTO found_ SELECT n, row_, NULL FROM broken_ JOIN kinds_ USING (reason) WHERE line")
+    session.run("INSERT INTO found_ BY NAME SELECT n, row_ FROM broken_ JOIN kinds_ USING (reason) WHERE line")
     session.run(
         """CREATE OR REPLACE TEMP TABLE bad_ AS
-            SELECT row_, string_agg(reason, '; ' ORDER BY n) AS reasons
+            SELECT row_, string_agg(reason || coalesce(' (see row ' || other_ || ')', ''), '; ' ORDER BY n) AS reasons
             FROM found_ JOIN kinds_ USING (n) GROUP BY row_"""
     )
 
@@ -359,7 +385,7 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
         _delivery=delivery,
         _typed=rows.typed,
         _rows=rows.table,
-        _reasons=(reasons, warned),
+        findings=(reasons, warned),
     )
 
 
@@ -393,7 +419,7 @@ def _counts(reasons: pd.DataFrame) -> dict[str, int]:
     return {str(reason): int(n) for reason, n in zip(ranked["reason"], ranked["count"], strict=True)}
 
 
-def _quarantined(quarantine: pd.DataFrame) -> Markup:
+def _quarantined(quarantine: pd.DataFrame, delivery: Delivery) -> Markup:
     shown = quarantine.dropna(axis="columns", how="all")
     ordered = ["reasons", *(c for c in shown.columns if c != "reasons")]
-    return frame_table(shown[ordered], index="source_row", limit=8)
+    return frame_table(shown[ordered], index="source_row", limit=8, show=delivery.show)

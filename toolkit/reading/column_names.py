@@ -40,6 +40,7 @@ _SHORTEST = 6
 _CODE = re.compile(r"^[^\s,;@]{1,40}$")
 _LETTER = re.compile(r"[^\W\d_]")
 _AMOUNT = re.compile(r"^-?\d+[.,]\d{2}$")
+_DIGITS = re.compile(r"\d\D*\d\D*\d")
 _LEGAL_FORM = re.compile(rf"(?i)\b(?:{_WORDS['legal_forms']})\b\.?")
 _SYSTEMS = {"erp", "sap", "crm"}
 """What exports write where the schema has a closed list of who created a row; a correction replaces them."""
@@ -209,6 +210,8 @@ def match_content(content: Content, column: Column) -> Match:
 def _match_times(content: Content) -> Match:
     times = content.times
     if times is None or times.state == "none":
-        return Match(0.0, "its cells are no times", against="its cells are no times")
+        n_times = 0 if times is None else times.n_times
+        said = f"{n_times:,} of {plural(content.n_filled, 'cell')} can be read as times"
+        return Match(0.0, said, against="" if content.share(_DIGITS) >= 0.5 else said)
     share = times.share * (0.6 if times.state == "unreadable" else 1.0)
     return Match(share, f"{times.n_times:,} of {times.n_cells:,} cells are times", alone=0.55)

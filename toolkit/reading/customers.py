@@ -8,20 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config import Settings, current
-from toolkit.errors import MappingError, ReadingError, did_you_mean, wrong_kind
+from toolkit.errors import InputError, MappingError, ReadingError, did_you_mean, wrong_kind
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, parse_times
 from toolkit.reading.arrow import read_frame, read_parquet, read_query, read_stream
 from toolkit.reading.csv_file import read_csv
+from toolkit.reading.date_patterns import other_pattern
 from toolkit.reading.json_file import read_json
 from toolkit.reading.mapping import Mapping
 from toolkit.reading.part_files import kind_of, read_parts
 from toolkit.reading.text_table import OLE, ZIP, Choose, Table, opened
-from toolkit.reading.workbook import read_excel
+from toolkit.reading.workbook import Fit, read_excel
 
 TEXT = (".csv", ".tsv", ".txt")
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
@@ -29,6 +31,8 @@ JSON = (".json", ".jsonl", ".ndjson")
 PARQUET = (".parquet",)
 ENDINGS = (*TEXT, *EXCEL, *JSON, *PARQUET)
 """What is read, each of TEXT and JSON packed by gzip as well."""
+
+_HOW_OPENED = ("encoding", "delimiter", "sheet", "header_row")
 
 Source = str | Path | pd.DataFrame | Any
 """A file, a folder of part-files, a frame, an Arrow stream, or an SQLAlchemy connection or engine."""
@@ -40,6 +44,7 @@ def read_customers(
     mapping: Mapping | str | Path | None = None,
     constants: dict[str, str] | None = None,
     query: Any = None,
+    sheet: str | None = None,
     settings: Settings | None = None,
 ) -> Delivery:
     r"""Read customers from wherever they come; every cell is text until the schema types it.
@@ -60,6 +65,8 @@ def read_customers(
         Schema column to the value of every row, over the mapping.
     query
         SQL in the database's dialect, or an SQLAlchemy ``text()`` or ``select()``.
+    sheet
+        The worksheet of a workbook, over the mapping. None: the first visible one whose header fits.
     settings
         Their custom attributes are read too, as text that validation types. None: the settings that `toolkit.use`
         chose, otherwise the environment's.
@@ -97,13 +104,46 @@ def read_customers(
     rules = as_mapping(mapping)
     if constants:
         rules = rules.with_constants(constants)
+    if sheet is not None:
+        rules = replace(rules, sheet=sheet)
     name = source_name(source)
     resource = current(settings).documented.resource
     choose = partial(choose_columns, mapping=rules, name=name, resource=resource)
     table = open_source(source, choose, mapping=rules, query=query)
     if not len(table.numbers) and not table.broken:
         raise ReadingError(f"{name} has a header and no rows below it: ask for the file again.")
-    return to_delivery(table, choose(table.header), rules, name, resource=resource)
+    delivery = to_delivery(table, choose(table.header), rules, name, resource=resource)
+    if not isinstance(source, str | Path):
+        return delivery
+    how = {key: getattr(rules, key) for key in _HOW_OPENED}
+    return replace(delivery, file={"path": str(Path(source).absolute()), "digest": table.digest, **how})
+
+
+def read_again(delivery: Delivery, rows: pd.Index[Any]) -> pd.DataFrame | None:
+    """Return the columns of a delivery's file that are not customers' columns, for some rows, index ``source_row``.
+
+    None if the delivery has no file, or the file is gone or has changed since.
+    """
+    if not delivery.file:
+        return None
+    mapped = set(delivery.names.values())
+
+    def others(header: Sequence[str]) -> dict[str, int]:
+        if not mapped.issubset(header):
+            raise MappingError("The header is another one.")
+        rest = [(at, name) for at, name in enumerate(header) if name.strip() and name not in mapped]
+        return {f"{name} ({at + 1})" if header.count(name) > 1 else name: at for at, name in rest}
+
+    how = {key: delivery.file[key] for key in _HOW_OPENED}
+    try:
+        table = open_source(delivery.file["path"], others, mapping=Mapping(**how))
+    except InputError:
+        return None
+    if table.digest != delivery.file["digest"]:
+        return None
+    places = np.flatnonzero(np.isin(table.numbers, rows))
+    cells = {name: table.cells.column(name).take(places).to_pandas() for name in table.cells.column_names}
+    return pd.DataFrame(cells, index=range(len(places))).set_axis(table.numbers[places])
 
 
 def as_mapping(mapping: Mapping | str | Path | None) -> Mapping:
@@ -131,7 +171,9 @@ def source_name(source: Source) -> str:
 # --- a source becomes a table of text
 
 
-def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any = None) -> Table:
+def open_source(
+    source: Source, choose: Choose, *, mapping: Mapping, query: Any = None, fit: Fit | None = None
+) -> Table:
     """Read the wanted columns of a source as text.
 
     The content of a file outranks its ending: a workbook named .csv is read as a workbook, and a note says so.
@@ -144,6 +186,8 @@ def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any 
         For what the source alone does not say: encoding, delimiter, sheet, the header's row.
     query
         SQL, where the source is a connection.
+    fit
+        How well the header of a workbook's sheet fits, as `read_excel` takes it.
 
     Raises
     ------
@@ -161,18 +205,18 @@ def open_source(source: Source, choose: Choose, *, mapping: Mapping, query: Any 
             raise wrong_kind(source, wanted, call)
         return read_query(source, query, choose)
     path = Path(source)
-    read = partial(_read_file, choose=choose, mapping=mapping)
+    read = partial(_read_file, choose=choose, mapping=mapping, fit=fit)
     return read_parts(path, ENDINGS, read) if path.is_dir() else read(path)
 
 
-def _read_file(path: Path, choose: Choose, mapping: Mapping) -> Table:
+def _read_file(path: Path, choose: Choose, mapping: Mapping, fit: Fit | None) -> Table:
     kind, note = _kind(path)
     if kind in TEXT:
         table = read_csv(
             path, choose, encoding=mapping.encoding, delimiter=mapping.delimiter, header_row=mapping.header_row
         )
     elif kind in EXCEL:
-        table = read_excel(path, choose, sheet=mapping.sheet, header_row=mapping.header_row)
+        table = read_excel(path, choose, sheet=mapping.sheet, header_row=mapping.header_row, fit=fit)
     elif kind in JSON:
         table = read_json(path, choose, encoding=mapping.encoding, lines=kind != ".json")
     else:
@@ -275,11 +319,12 @@ def to_delivery(
     given = tuple(c for c in resource.names if c in wanted or c in mapping.constants)
     index = pd.Index(table.numbers, dtype="int64", name="source_row")
     columns: dict[str, pd.Series[Any]] = {}
+    other = None
     for column in resource.names:
         if column in mapping.constants:
             columns[column] = _constant(column, mapping, len(index))
         elif column == TIME:
-            columns[column] = _times(_with_nulls(table.cells.column(column), mapping), table, mapping, name)
+            columns[column], other = _times(_with_nulls(table.cells.column(column), mapping), table, mapping, name)
         elif column in wanted:
             columns[column] = _text(_with_nulls(table.cells.column(column), mapping))
         elif column in CUSTOMER.names:
@@ -292,11 +337,13 @@ def to_delivery(
         source=name,
         digest=table.digest,
         kind=mapping.kind,
+        language=mapping.language,
         given=given,
         names={column: table.header[at] for column, at in wanted.items()},
         broken=table.broken_frame(),
         datetime=mapping.datetime,
         timezone=mapping.timezone,
+        other_pattern=other,
         parts=table.parts,
         corrections=mapping.corrections,
         warnings=table.warnings,
@@ -319,7 +366,8 @@ def _constant(column: str, mapping: Mapping, n_rows: int) -> pd.Series[Any]:
     cell = _with_nulls(pa.array([mapping.constants[column]], pa.large_string()), mapping)
     if column != TIME:
         return _text(pa.repeat(cell[0], n_rows))
-    times = parse_times(cell, pattern=mapping.datetime, timezone=mapping.timezone, iso_too=True)
+    stated = pa.chunked_array([cell])
+    times = parse_times(stated, pattern=mapping.datetime, timezone=mapping.timezone, iso_too=True)
     if times.naive[0]:
         raise MappingError(
             f"{mapping.name}: the constant {column} names no time zone: end it in Z for UTC, or write "
@@ -330,7 +378,8 @@ def _constant(column: str, mapping: Mapping, n_rows: int) -> pd.Series[Any]:
     return times.values.repeat(n_rows).reset_index(drop=True)
 
 
-def _times(cells: pa.ChunkedArray, table: Table, mapping: Mapping, name: str) -> pd.Series[Any]:
+def _times(cells: pa.ChunkedArray, table: Table, mapping: Mapping, name: str) -> tuple[pd.Series[Any], str | None]:
+    """Return a column as times, with its unread cells as text, and another pattern if that reads all of them."""
     times = parse_times(cells, pattern=mapping.datetime, timezone=mapping.timezone, iso_too=table.native_times)
     if times.naive.any():
         row = table.numbers[int(times.naive.argmax())]
@@ -339,7 +388,7 @@ def _times(cells: pa.ChunkedArray, table: Table, mapping: Mapping, name: str) ->
             'timezone = "Europe/Berlin" (or your zone) in the mapping\'s [format].'
         )
     if not times.unparsed.any():
-        return times.values
+        return times.values, None
     values = times.values.astype(object)
     values[times.unparsed] = _text(cells)[times.unparsed].astype(object)
-    return values
+    return values, other_pattern(cells, times.unparsed, mapping.timezone)

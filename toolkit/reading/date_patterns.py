@@ -28,6 +28,8 @@ DOMINANT = 0.95
 """Share of a column's times from which on their pattern is the column's, and other patterns are strays."""
 LEAST = 0.5
 """Share of a column's cells that have to look like times."""
+FEW = 3
+"""Cells that a stated pattern may leave unread before another one is looked for."""
 _LETTERS = r"\p{L}+\.?"
 _DAY = "|".join(
     [
@@ -39,7 +41,7 @@ _DAY = "|".join(
     ]
 )
 _DAY_AND_REST = rf"^(?P<day>{_DAY})(?P<rest>(?:$|\D|\d{{4}}(?:\d\d)?$).*)$"
-_ZONE = r"(?: ?(?:Z|[+-]\d\d:?\d\d|UTC|GMT))?"
+_ZONE = r"(?: ?(?:[Zz]|[+-]\d\d(?::?\d\d)?|UTC|GMT))?"
 _CLOCK = (
     rf"^(?:(?:,? |T| - )(?:[01]?\d|2[0-3])[:.][0-5]\d(?:[:.][0-5]\d(?:[.,]\d{{1,6}})?)?{_ZONE}(?: Uhr)?"
     r"|(?:,? |T)(?:0?[1-9]|1[0-2]):[0-5]\d(?::[0-5]\d)? [AaPp][Mm]"
@@ -146,6 +148,28 @@ def infer_pattern(cells: pa.ChunkedArray, *, iso_too: bool = False) -> DatePatte
     return _counted(cells) or _from_forms(_forms(cells), n)
 
 
+def other_pattern(cells: pa.ChunkedArray, unread: pd.Series[bool], timezone: str | None) -> str | None:
+    """Return the one pattern that reads every cell where the stated one leaves more than a few unread.
+
+    Empty for ISO 8601; None if no pattern does, or several do.
+
+    Examples
+    --------
+    >>> days = [f"{day}/05/2026" for day in range(1, 32)]
+    >>> other_pattern(pa.chunked_array([days]), pd.Series([day > 12 for day in range(1, 32)]), "UTC")
+    '%d/%m/%Y'
+    """
+    if unread.sum() <= FEW:
+        return None
+    inferred = infer_pattern(cells.filter(pa.array(unread)))
+    read = [
+        r.pattern
+        for r in inferred.readings
+        if not parse_times(cells, pattern=r.pattern or None, timezone=timezone).unparsed.any()
+    ]
+    return read[0] if len(read) == 1 else None
+
+
 def _counted(cells: pa.ChunkedArray) -> DatePattern | None:
     """Recognise times that are counted from an epoch."""
     n = len(cells)
@@ -169,7 +193,7 @@ class _Form:
 
 def _forms(cells: pa.ChunkedArray) -> list[_Form]:
     """Group the cells that look like times by how they are written."""
-    parts = pc.extract_regex(cells, _DAY_AND_REST)
+    parts = pc.extract_regex(pc.replace_substring_regex(cells, "[\u00a0\u202f]", " "), _DAY_AND_REST)
     table = pa.table({"day": pc.struct_field(parts, "day"), "clock": pc.struct_field(parts, "rest")}).drop_null()
     table = table.filter(pc.match_substring_regex(table["clock"], _CLOCK))
     table = table.set_column(1, "clock", pc.replace_substring_regex(table["clock"], r"\d", "0"))
@@ -225,7 +249,7 @@ def _from_forms(forms: list[_Form], n: int) -> DatePattern:
 
 
 def _days(days: pd.Series[Any], pattern: str) -> pd.Series[Any]:
-    parsed = pd.to_datetime(days, format=pattern, errors="coerce")
+    parsed = parse_times(pa.chunked_array([pa.array(days, pa.large_string())]), pattern=pattern, timezone="UTC").values
     # Eight digits in a row are only a day if their year is plausible.
     return parsed.where(parsed.dt.year.between(*((1900, 2100) if pattern in _COMPACT else (1, 9999))))
 
@@ -240,7 +264,7 @@ def _day_patterns(day: str) -> tuple[str, ...]:
         return tuple(sep.join(f"%{c}" for c in order) for order in orders)
     *weekday, month = _WORD.findall(day)
     form = re.sub(r"\d{4}", "%Y", day)
-    form = re.sub(rf"{month}(?!.*{month})", "\0", form)
+    form = "\0".join(form.rsplit(month, 1))
     for word in weekday:
         form = form.replace(word, "%a" if len(word) == 3 else "%A")
     known: list[tuple[str, ...]] = [("%d",)] if "%Y" in form else [("%d", "%y"), ("%y", "%d")]
@@ -256,7 +280,7 @@ def _filled_in(digits: str, fields: Iterable[str], form: str) -> str:
 
 def _clock_pattern(clock: str) -> str:
     """Turn what follows a day, its digits all 0, into a pattern."""
-    clock = re.sub(r"(?:Z|[+-]00:?00)$", "%z", clock)
+    clock = re.sub(r"(?:[Zz]|[+-]00(?::?00)?)$", "%z", clock)
     if re.fullmatch(r"T?0{4}(?:00)?(?: ?(?:%z|UTC|GMT))?", clock):
         return clock.replace("0000", "%H%M").replace("00", "%S")
     clock = re.sub(r"[AaPp][Mm]$", "%p", clock)

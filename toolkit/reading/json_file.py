@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.errors import ReadingError
-from toolkit.model import ID
+from toolkit.model import ID, cell_text
 from toolkit.reading.text_encoding import read_encoding, text_of
-from toolkit.reading.text_table import BrokenLine, Choose, Table, cell_text, opened
+from toolkit.reading.text_table import BrokenLine, Choose, Table, opened
 
 MAX_TEXT = 10_000
 """How many characters of a broken record are kept."""

@@ -21,6 +21,7 @@ whether a correction exists, when `toolkit.quality.correct` applies it.
 
     [delivery]
     kind = "full"                   # or "changes"
+    language = "de"                 # of the review sheet: en, de or fr
 
     [corrections]
     trim_spaces = true
@@ -36,16 +37,16 @@ from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import available_timezones
 
-import pandas as pd
-
 from toolkit.errors import MappingError, did_you_mean, wrong_kind
-from toolkit.model import DeliveryKind
+from toolkit.model import DeliveryKind, Language, pattern_fault
 
 SECTIONS = ("columns", "constants", "format", "delivery", "corrections")
 FORMAT_KEYS = ("encoding", "delimiter", "sheet", "header_row", "datetime", "timezone", "nulls")
-DELIVERY_KEYS = ("kind",)
+DELIVERY_KEYS = ("kind", "language")
 
-NULL_SPELLINGS = ("-", "--", "n/a", "N/A", "#N/A", "NULL", "null", "None", "?")
+NULL_SPELLINGS = (
+    "-", "--", "n/a", "N/A", "#N/A", "NULL", "null", "None", "?", "nan", "NaN", "NaT", "<NA>", r"\N", "(null)",
+)  # fmt: skip
 """Cells that often mean null; a mapping lists those of its file."""
 
 
@@ -62,7 +63,7 @@ class Mapping:
     encoding, delimiter
         Of a text file; None: detected.
     sheet
-        Name of the worksheet; None: the first.
+        Name of the worksheet; None: the first visible one whose header fits.
     header_row
         The record with the header, counted from 1; what is above it is ignored. None: the first with the
         wanted columns.
@@ -74,6 +75,8 @@ class Mapping:
         Cells that mean null besides the empty one, compared exactly.
     kind
         ``full``: customers not in the file are absent. ``changes``: it does not concern the others.
+    language
+        Of the review sheet, for the owner of the data.
     corrections
         Correction to ``true`` or its options, as `correct` takes them.
     path
@@ -100,6 +103,7 @@ class Mapping:
     timezone: str | None = None
     nulls: tuple[str, ...] = ()
     kind: DeliveryKind = "full"
+    language: Language = "en"
     corrections: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
 
@@ -133,16 +137,8 @@ class Mapping:
         row = self.header_row
         if row is not None and (not isinstance(row, int) or isinstance(row, bool) or row < 1):
             self._refuse("header_row", row, "write the number of the header's row, 1 for the first")
-        if self.datetime is not None:
-            if "%Z" in self.datetime:
-                self._refuse("datetime", self.datetime, "names of zones are ambiguous; write %z, or state timezone")
-            try:
-                pd.to_datetime(["0"], format=self.datetime, errors="coerce")
-                usable = "%" in self.datetime
-            except ValueError:
-                usable = False
-            if not usable:
-                self._refuse("datetime", self.datetime, 'write a strptime pattern, such as "%d.%m.%Y %H:%M"')
+        if self.datetime is not None and (fault := pattern_fault(self.datetime)):
+            self._refuse("datetime", self.datetime, fault)
         if self.timezone is not None and self.timezone not in available_timezones():
             near = did_you_mean(self.timezone, available_timezones()) or "."
             self._refuse("timezone", self.timezone, f"no zone has this IANA name{near} Write one such as Europe/Berlin")
@@ -150,6 +146,8 @@ class Mapping:
             self._refuse("nulls", self.nulls, 'write a list of texts, such as ["-", "n/a"]')
         if self.kind not in get_args(DeliveryKind):
             self._refuse("kind", self.kind, "write full or changes")
+        if self.language not in get_args(Language):
+            self._refuse("language", self.language, f"write one of {', '.join(get_args(Language))}")
 
     def _refuse(self, key: str, value: object, advice: str) -> None:
         raise MappingError(f"{self.name}: {key} cannot be {value!r}: {advice}.")

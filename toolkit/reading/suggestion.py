@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
 
 from toolkit.config import Settings, current
 from toolkit.display import Markup, Result, alerts, badge, bar, heading, paragraph, plural, table
@@ -17,7 +18,7 @@ from toolkit.errors import MappingError, ReadingError
 from toolkit.model import TIME, Column, Resource
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
 from toolkit.reading.customers import Source, as_mapping, folded, open_source, source_name
-from toolkit.reading.date_patterns import DatePattern
+from toolkit.reading.date_patterns import DatePattern, infer_pattern
 from toolkit.reading.mapping import NULL_SPELLINGS, Mapping
 from toolkit.reading.text_table import NoText, Table
 
@@ -172,8 +173,8 @@ class MappingSuggestion(Result):
         Parameters
         ----------
         corrections
-            Corrections to propose, as comments, and how many cells each would change:
-            ``toolkit.quality.called_for(suggestion.sample)`` counts them.
+            Lines of ``[corrections]`` to propose, as comments, and how many cells each would change:
+            ``toolkit.quality.called_for(suggestion.sample)`` gives them.
 
         Raises
         ------
@@ -193,7 +194,12 @@ class MappingSuggestion(Result):
 
 
 def suggest_mapping(
-    source: Source, *, mapping: Mapping | str | Path | None = None, query: Any = None, settings: Settings | None = None
+    source: Source,
+    *,
+    mapping: Mapping | str | Path | None = None,
+    query: Any = None,
+    sheet: str | None = None,
+    settings: Settings | None = None,
 ) -> MappingSuggestion:
     """Propose which column of a source is which schema column, from names and content.
 
@@ -203,6 +209,8 @@ def suggest_mapping(
         A file, a folder of part-files, a frame, or an SQLAlchemy connection with its `query`.
     mapping
         What is known already: encoding, sheet, header row, constants. A `Mapping` or its TOML file.
+    sheet
+        The worksheet of a workbook, over the mapping. None: the visible one with the most columns recognised.
     settings
         Their columns are looked for, custom attributes included. None: the settings that `toolkit.use` chose, otherwise
         the environment's.
@@ -223,12 +231,18 @@ def suggest_mapping(
     {'customer_id': 'Kunden-Nr.', 'customer_name': 'Firma'}
     """
     stated = as_mapping(mapping)
+    if sheet is not None:
+        stated = replace(stated, sheet=sheet)
     name = source_name(source)
-    read = open_source(source, _readable, mapping=stated, query=query)
+    resource = current(settings).documented.resource
+    wanted = [c for c in resource.columns if c.name not in stated.constants]
+
+    def n_recognised(header: Sequence[str]) -> int:
+        return sum(any(match_name(cell, c.name).score >= THRESHOLD for cell in header[:MOST]) for c in wanted)
+
+    read = open_source(source, _readable, mapping=stated, query=query, fit=n_recognised)
     spelled = Counter(folded(column) for column in read.header)
-    usable = [
-        i for i in _readable(read.header).values() if read.header[i].strip() and spelled[folded(read.header[i])] == 1
-    ]
+    usable = [i for i in _readable(read.header).values() if spelled[folded(read.header[i])] == 1]
     # A reader's notes call a column as it was asked for: by its place.
     notes = [re.sub(r"^(\d+)(?=: )", lambda at: read.header[int(at[1])], note) for note in read.notes]
     if twice := [column for column, n in spelled.items() if n > 1 and column]:
@@ -239,8 +253,6 @@ def suggest_mapping(
         notes.append(f"lists or records, which a mapping cannot use: {', '.join(nested)}")
     if not usable:
         raise ReadingError(f"{name} has no column that a mapping could name: check its header.")
-    resource = current(settings).documented.resource
-    wanted = [c for c in resource.columns if c.name not in stated.constants]
     if len(usable) > MOST:
         notes.append(f"{len(usable):,} columns: only the {MOST} whose names fit best were looked at")
         scores = {i: max(match_name(read.header[i], c.name).score for c in wanted) for i in usable}
@@ -251,13 +263,26 @@ def suggest_mapping(
     proposals = tuple(_assign(scored))
     chosen = {p.column: p.chosen.place for p in proposals if p.chosen}
     nulls, sample = _sample(read, chosen, resource)
-    times = contents[chosen[TIME]].times if TIME in chosen else None
+    times = _times(read.cells.column(str(chosen[TIME])), contents[chosen[TIME]].times) if TIME in chosen else None
     doubts = (read.warnings, read.proposed_encoding)
     return MappingSuggestion(proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes), *doubts)
 
 
 def _readable(header: Sequence[str]) -> dict[str, int]:
-    return {str(i): i for i, column in enumerate(header) if not isinstance(column, NoText)}
+    return {str(i): i for i, column in enumerate(header) if column.strip() and not isinstance(column, NoText)}
+
+
+def _times(cells: pa.ChunkedArray, found: DatePattern | None) -> DatePattern:
+    """Return how the chosen column writes its times; if it was chosen by its name alone, how many are not read."""
+    if found is not None and found.state != "none":
+        return found
+    found = infer_pattern(cells)
+    n = found.n_cells - found.n_times
+    note = (
+        f"{n:,} of {plural(found.n_cells, 'cell')} cannot be read as times by any pattern: ask for ISO 8601, such as "
+        "2025-01-28T10:00:00Z, with at most 6 digits of a fraction"
+    )
+    return replace(found, state="unreadable", notes=(note,))
 
 
 def _candidate(column: Column, place: int, name: str, content: Content, n_timed: int) -> Candidate:
@@ -374,7 +399,7 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
         counts = ", ".join(f"{plural(n, 'time')} {_visible(cell)}" for cell, n in suggestion.nulls.items())
         yield f"# nulls = [{', '.join(map(quote, suggestion.nulls))}]  # {counts}: state it if they mean nothing"
     yield from ("", "[delivery]", f"kind = {quote(mapping.kind)}", "", "[corrections]")
-    yield from (f"# {rule} = true  # would change {n:,}" for rule, n in corrections.items())
+    yield from (f"# {line}  # would change {n:,}" for line, n in corrections.items())
 
 
 def _toml_times(mapping: Mapping, times: DatePattern | None) -> Iterator[str]:

@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from toolkit.errors import MappingError, ReadingError, did_you_mean
 from toolkit.model import BROKEN_COLUMNS, no_broken_lines
-from toolkit.model import cell_text as cell_text  # noqa: PLC0414 - workbooks know it from here
 
 ZIP = b"PK\x03\x04"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -156,7 +156,9 @@ class Journal:
         NothingOpenError
             If the journal has no such push.
         """
-        return self._one("id = ?", push, f"The journal of target {self._target} has no push {push}.")
+        return self._one(
+            "id = ?", push, f"The journal of target {self._target} has no push {push}: see 'toolkit pushes'."
+        )
 
     def pushes(self) -> list[PushRecord]:
         """Return every push, newest first."""
@@ -168,7 +170,7 @@ class Journal:
         return list(self._pushes(where, SETTLED))
 
     def last(self) -> PushRecord:
-        """Return the newest push.
+        """Return the newest push that had rows to send.
 
         Raises
         ------
@@ -176,7 +178,7 @@ class Journal:
             If there is none.
         """
         none = f"Nothing was pushed to target {self._target} from here yet."
-        return self._one("target = ? ORDER BY rowid DESC LIMIT 1", self._target, none)
+        return self._one("target = ? AND n_rows > 0 ORDER BY rowid DESC LIMIT 1", self._target, none)
 
     def require_open(self) -> PushRecord:
         """Return the open push.

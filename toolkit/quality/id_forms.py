@@ -1,0 +1,225 @@
+"""The forms of ids: which ids have another form than those before, or than the rest, and which lost leading zeros.
+
+A form is a pattern without the lengths of its runs: ``C-9{7}`` and ``C-99`` have the form ``C-9``. Numbers that count
+up (1 to 5000) have one form in several lengths that follow each other, and none begins with a zero. Where ids of one
+length begin with a zero, their length is fixed: a shorter id that does not begin with a zero lost its zeros.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from toolkit.display import plural
+from toolkit.engine import Session, text, to_arrow, to_frame
+from toolkit.model import ID
+from toolkit.quality.statistics import EVERY, MAX_PATTERNS, pattern_of, shaping
+
+RARE = 0.05
+"""Share of the ids up to which a form is unlike the rest."""
+MIN_IDS = 20
+"""Ids of which the usual form is known; leading zeros show it of fewer."""
+_MOST = 1_000
+# Words, spaces and what a spreadsheet writes for a number are findings of other rules.
+_CODE = re.compile(r"[aA9_/-]*9[aA9_/-]*")
+
+Forms = Counter[tuple[str, bool]]
+"""How many ids have a shape, and whether they begin with a zero."""
+
+
+def new_forms(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> list[tuple[str, float]]:
+    """Return the patterns of the ids of `after` that have another form than the ids of `before`, with their shares.
+
+    Ids of a form that was seen in one length only, such as 0000123, are new in another length. Ids of very many forms,
+    such as names, have no form that a new one could break.
+
+    Parameters
+    ----------
+    before, after
+        The ids' row of `count_columns`.
+
+    Examples
+    --------
+    >>> old = {"patterns": [("9{7}", 1.0)], "distinct": 40}
+    >>> new_forms(old, {"patterns": [("9{7}", 0.9), ("999", 0.1)], "distinct": 40})
+    [('999', 0.1)]
+    """
+    known = [pattern for pattern, _ in before["patterns"]]
+    lengths = Counter(_form(pattern) for pattern in known)
+    if len(known) >= MAX_PATTERNS or len(lengths) > 1 + before["distinct"] / 10:
+        return []
+    return [(p, share) for p, share in after["patterns"] if p not in known and lengths[_form(p)] < 2]
+
+
+def _form(pattern: str) -> str:
+    return re.sub(r"([aA9])(\1|\{\d+\})*", r"\1", pattern)
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """Ids that are unlike the rest.
+
+    Attributes
+    ----------
+    usual
+        The shape of the rest, such as ``9999999``.
+    shapes
+        The shapes of the unlike ids; none of them begins with a zero if it is shorter than the usual one.
+    width
+        To which width leading zeros would cure them; None if they would not.
+    """
+
+    usual: str
+    shapes: tuple[tuple[str, bool], ...]
+    width: int | None
+
+
+def unlike(known: Forms, ids: Forms, new: Forms) -> Unlike | None:
+    """Return which of the forms of `new` are unlike those of `known`; None if no form is.
+
+    Parameters
+    ----------
+    known
+        The ids that show what is usual: those sent before, or those of the table.
+    ids, new
+        All ids of the table, and those of them that were not sent before.
+
+    Examples
+    --------
+    >>> forms = Counter({("9999999", True): 3_000, ("9999999", False): 15, ("99999", False): 25})
+    >>> unlike(forms, forms, forms).width
+    7
+    >>> counted = Counter({("9", False): 9, ("99", False): 90, ("999", False): 900})
+    >>> unlike(counted, counted, counted) is None
+    True
+    """
+    shapes, by_form = Counter[str](), Counter[str]()
+    for (shape, _), n in known.items():
+        shapes[shape] += n
+        by_form[_form(shape)] += n
+    if not shapes:
+        return None
+    form, n_form = by_form.most_common(1)[0]
+    same = [key for key in new if _form(key[0]) == form]
+    usual, width = max((s for s in shapes if _form(s) == form), key=lambda s: shapes[s]), None
+    found = set[tuple[str, bool]]()
+    if zeros := {s: n for (s, zero), n in known.items() if zero and _form(s) == form}:
+        fixed = max(zeros, key=lambda s: zeros[s])
+        short = {key for key in same if len(key[0]) < len(fixed) and not key[1]}
+        n_new, n_short = (sum(side[key] for key in short) for side in (new, ids))
+        # One zero among numbers that count up is no evidence; and the cure must not harm more ids than it cures.
+        enough = zeros[fixed] >= min(n_short, max(2, n_form / 10)) and n_new * 2 > n_short
+        if enough and zeros[fixed] >= (1 - RARE) * sum(zeros.values()):
+            usual, found, width = fixed, short, len(fixed) if form == "9" else None
+    if known.total() >= MIN_IDS and "9" in form and n_form >= (1 - RARE) * known.total():
+        found |= {key for key in new.keys() - same if _CODE.fullmatch(key[0])}
+        lengths = {len(s) for s, _ in (*known, *new) if _form(s) == form}
+        for key in same:
+            least, most = sorted((len(key[0]), len(usual)))
+            if shapes[key[0]] <= RARE * known.total() and not lengths.issuperset(range(least, most)):
+                found.add(key)
+    return Unlike(usual, tuple(sorted(found)), width) if found else None
+
+
+def unusual_ids(session: Session, _: Mapping[str, float]) -> pd.DataFrame:
+    """Find the ids that are unlike those sent before, or else unlike the rest; the reason is in ``attrs``.
+
+    An id that was sent before as it is is not unusual, and ids that differ from another row's only by leading zeros
+    are a finding of ``near_ids``.
+    """
+    found = find_unlike(session)
+    if found is None:
+        return pd.DataFrame({"row_": [], "other_": []}, dtype="Int64")
+    rows = to_frame(session.table(f"SELECT row_, NULL::BIGINT AS other_ FROM rows_ JOIN odd_ ON {ID} = value"))
+    rows.attrs["reason"] = _said(session, found)
+    return rows
+
+
+def fitting_width(ids: pd.Series[Any], before: pd.Series[Any] | None = None) -> int | None:
+    """Return the width to which ids that lost leading zeros can be padded; None if none did, or their width is unknown.
+
+    Examples
+    --------
+    >>> fitting_width(pd.Series(["0000123", "0000124", "125"]))
+    7
+    """
+    with Session({"rows_": id_table(ids), "before_": id_table(before)}) as session:
+        found = find_unlike(session)
+    return found.width if found else None
+
+
+def id_table(ids: pd.Series[Any] | None) -> pa.Table:
+    """Return ids as a table with the one column ``customer_id``."""
+    return to_arrow(pd.DataFrame({ID: [] if ids is None else ids}), pa.schema([(ID, pa.string())]))
+
+
+def find_unlike(session: Session) -> Unlike | None:
+    """Return how ids of ``rows_`` are unlike those of ``before_``, or the rest; fill the table ``odd_`` with them."""
+    sent, rows = (_forms(session, f"{side}_") for side in ("before", "rows"))
+    session.run("CREATE OR REPLACE TEMP VIEW unsent_ AS FROM forms_rows_ ANTI JOIN forms_before_ USING (value)")
+    new = _counted(session, "unsent_")
+    for known in (sent, rows):
+        found = unlike(known, rows, new)
+        if found is None:
+            continue
+        width, (shapes, zeros) = len(found.usual), zip(*found.shapes, strict=True)
+        session.register("unlike_", pa.table({"shape": shapes, "zero": zeros}))
+        session.run(
+            f"""CREATE OR REPLACE TEMP TABLE odd_ AS SELECT value, shape, lpad(value, {width}, '0') AS padded
+                FROM unsent_ JOIN unlike_ USING (shape, zero)
+                WHERE length(value) >= {width} OR padded NOT IN (SELECT value FROM forms_rows_)"""
+        )
+        if session.scalar("SELECT count(*) FROM odd_"):
+            return found
+    return None
+
+
+def _forms(session: Session, rows: str) -> Forms:
+    """Fill the table ``forms_<rows>`` with the shape of each id, null if they have little in common; count them."""
+    session.run(
+        f"""CREATE OR REPLACE TEMP TABLE values_ AS
+            SELECT {ID} AS value, 1 AS n FROM {rows} WHERE {ID} IS NOT NULL GROUP BY 1"""
+    )
+    shape, which = shaping(session, session.scalar("SELECT count(*) FROM values_"))
+    session.run(
+        f"""CREATE OR REPLACE TEMP TABLE forms_{rows} AS
+            SELECT value, {shape if which == EVERY else "NULL::VARCHAR"} AS shape,
+                   regexp_matches(value, '^[^0-9]*0[0-9]') AS zero FROM values_"""
+    )
+    return _counted(session, f"forms_{rows}")
+
+
+def _counted(session: Session, forms: str) -> Forms:
+    found = session.table(
+        f"""SELECT shape, zero, count(*) AS n FROM {forms} WHERE shape IS NOT NULL
+            GROUP BY 1, 2 ORDER BY n DESC, 1 LIMIT {_MOST}"""
+    )
+    return Forms({(f["shape"], f["zero"]): f["n"] for f in found.to_pylist()})
+
+
+def _said(session: Session, found: Unlike) -> str:
+    """Say how many ids have which shapes, which one the others have, and what cures them."""
+    odd = session.table("SELECT shape, count(*) AS n FROM odd_ GROUP BY 1 ORDER BY n DESC, 1").to_pylist()
+    n, shapes = sum(f["n"] for f in odd), [f["shape"] for f in odd]
+    count = f"SELECT count(*) FROM {{}} WHERE shape = {text(found.usual)}"
+    here, before = (session.scalar(count.format(f"forms_{side}_")) for side in ("rows", "before"))
+    if digits := {*found.usual, *"".join(shapes)} == {"9"}:
+        least, most = min(map(len, shapes)), max(map(len, shapes))
+        sizes = f"{least} to {most} digits" if least < most else plural(least, "digit")
+        what, usual = f"{'has' if n == 1 else 'have'} {sizes}", f"have {len(found.usual)}"
+    else:
+        some = " or ".join(pattern_of(shape) for shape in shapes[:3]) + (" or others" if shapes[3:] else "")
+        what, usual = f"{'is' if n == 1 else 'are'} like {some}", f"are like {pattern_of(found.usual)}"
+    others = f"{before:,} customers sent before" if here < min(n, before) else f"{here:,}"
+    said = f"{plural(n, 'id')} {what} where {others} {usual}"
+    if digits and before:
+        padded = session.scalar("SELECT count(*) FROM odd_ WHERE padded IN (SELECT value FROM forms_before_)")
+        said += f"; padded, they match {plural(padded, 'customer')} sent before"
+    cured = found.width and any({*shape} == {"9"} and len(shape) < found.width for shape in shapes)
+    return said + (f": correction pad_ids = {found.width}" if cured else "")
