@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -212,6 +214,18 @@ def test_it_is_said_that_the_vendor_limits_the_rate_and_to_what_and_the_pace_is_
     noted(other, vendor, tmp_path, capsys)
     assert vendor.n_turned_away <= 2
     assert other.fates == {"accepted": 10_000}
+
+
+def test_the_progress_shows_the_pace_that_the_vendor_allows(
+    begin, clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    noted(begin(10_000), Strict(clock, 5, spaced=True, retry_after=None), tmp_path, capsys)
+    shown = [float(pace) for pace in re.findall(r"the vendor limits the rate: (\S+) requests/s", terminal.getvalue())]
+    assert 20 < shown[0] < 30
+    assert min(shown) < 5
 
 
 def test_who_gives_up_says_to_what_the_vendor_limits_the_rate(begin) -> None:

@@ -207,7 +207,9 @@ class Settings(Result, BaseSettings):
     @property
     def documented(self) -> Contract:
         """The contract that applies, with the custom attributes of the tenant and the rate of the settings."""
-        contract = replace(Contract.named(self.contract), max_requests_per_s=self.max_requests_per_s)
+        contract = Contract.named(self.contract)
+        if self.max_requests_per_s < contract.max_requests_per_s:
+            contract = replace(contract, max_requests_per_s=self.max_requests_per_s)
         return contract.with_columns(a.column for a in self.attributes)
 
     @property

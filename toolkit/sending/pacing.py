@@ -17,13 +17,14 @@ the pace is halved instead, and regained in small steps, so a vendor with a lowe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -98,24 +99,21 @@ class Limiter:
         """Wait for the next start, of `n` that follow each other: all `n` are reserved at once."""
         now = self.clock()
         if not self._own or now - self._own[0] > self._gap_s:  # delayed: late starts must not go all at once
-            self._change(lambda: self._reserve(n))
+            with self._shared():
+                self._own = [self._next() for _ in range(n)]
         if (gap := self._own.pop(0) - self.clock()) > 0:
             self.sleep(gap)
 
     def slow(self) -> None:
         """Halve the pace: the vendor turned a request away."""
-        self._change(lambda: self._allow(self.pace / 2))
+        with self._shared():
+            self._allowed = self.pace / 2
 
     def regain(self) -> None:
         """Raise a lowered pace a little: a request got through."""
         if self.slowed:
-            self._change(lambda: self._allow(self.pace + _REGAINED_PER_S))
-
-    def _allow(self, per_s: float) -> None:
-        self._allowed = per_s
-
-    def _reserve(self, n: int) -> None:
-        self._own = [self._next() for _ in range(n)]
+            with self._shared():
+                self._allowed = self.pace + _REGAINED_PER_S
 
     def _next(self) -> float:
         now = self.clock()
@@ -129,11 +127,12 @@ class Limiter:
         self._starts = [*[*kept, start][-_MOST_KEPT:], due]
         return start
 
-    def _change(self, change: Callable[[], None]) -> None:
-        self._shared(self.path, change) if self.path else change()
-
-    def _shared(self, path: Path, change: Callable[[], None]) -> None:
+    @contextlib.contextmanager
+    def _shared(self) -> Iterator[None]:
         """Change what all share: nobody else reads or writes it meanwhile."""
+        if (path := self.path) is None:
+            yield
+            return
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with (
@@ -143,7 +142,7 @@ class Limiter:
                 self._allowed, *self._starts = _kept(file.read(_KEPT_BYTES)) or [math.inf]
                 if self._starts and max(self._starts) > self.clock() + _STALE_S:
                     self._starts = []
-                change()
+                yield
                 file.seek(0)  # overwritten in place: a shorter file could make the file system sync it each time
                 file.write(json.dumps([self._allowed, *self._starts]).encode().ljust(_KEPT_BYTES))
         except OSError as error:
@@ -270,9 +269,7 @@ def until(wait_s: float, now: datetime) -> str:
 
 @dataclass
 class Room:
-    """How large a body may be, as far as refusals as too large show it; inf until there were `few` of them.
-
-    What passes is kept for the push, and grows slowly, in case the vendor allows more again.
+    """How large a body may be, as far as refusals as too large show it; `few` of them are not taken for a limit.
 
     Examples
     --------
@@ -293,10 +290,6 @@ class Room:
     def refuse(self, n_bytes: int) -> None:
         """Count a body that was refused as too large."""
         self._n_refused, self._most = self._n_refused + 1, min(self._most, 0.6 * n_bytes)  # halves differ a little
-
-    def take(self) -> None:
-        """Count a body that was not."""
-        self._most *= 1.01
 
 
 @dataclass

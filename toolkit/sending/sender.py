@@ -320,8 +320,6 @@ class Sender:
                 self._room.refuse(len(batch.body))
             elif answer.status == 413:  # it was about a row, not about the size of requests
                 self._room = Room()
-            else:
-                self._room.take()
             batch.n_tried, batch.due, batch.body = 0, float("-inf"), b""
         slowed = f"the vendor limits the rate: {self._limiter.pace:.2g} requests/s" if self._limiter.slowed else ""
         self._bar.set_postfix_str("the vendor fails: one request at a time" if self._breaker.open else slowed)

@@ -273,10 +273,10 @@ class Client:
             try:
                 answers.put(self._answer(method, url, body))
             except Exception as error:
-                problem, lasting = self._problem(error)
-                answer = Answer(None, left=body.left and not lasting, problem=problem, lasting=lasting)
-                if answer.lasting:
-                    self._fault = answer
+                problem, lasts = self._problem(error)
+                lasts &= not (content and body.left)  # for a row that may have arrived is not known to be unsent
+                answer = Answer(None, left=body.left, problem=problem, lasting=lasts)
+                self._fault = self._fault or (answer if lasts else None)
                 answers.put(answer)
             finally:
                 body.moved.set()
