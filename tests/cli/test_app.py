@@ -201,15 +201,31 @@ def test_what_the_analyst_has_to_fix_is_said_in_one_line(
     assert sandbox.requests().empty
 
 
-def test_a_push_says_how_the_columns_differ_before_it_asks(
+def test_no_request_is_made_before_the_answer_and_then_the_columns_are_compared_first(
     run: Run, sandbox: Sandbox, clean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_attribute(CustomAttribute("region"), settings=Settings())
-    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
-    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    n_requests, asked_at = len(sandbox.requests()), []
+
+    class Terminal(io.StringIO):
+        def readline(self, *_: int) -> str:
+            asked_at.append(len(sandbox.requests()))
+            return super().readline()
+
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     code, said, err = run("push", clean)
     assert (code, said["error"]) == (2, "Not confirmed: nothing was sent.")
-    assert err.index("region (only theirs): the table has it") < err.index("Send 5 rows")
+    assert "Send 5 rows" in err
+    assert len(sandbox.requests()) == n_requests
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    code, said, err = run("push", clean)
+    assert (code, said["accepted"]) == (0, 5)
+    assert err.index("Send 5 rows") < err.index("region (only theirs): the table has it")
+    assert asked_at == [n_requests] * 2
+    assert sandbox.requests()["method"].tolist()[n_requests:] == ["GET", "POST"]
 
 
 def test_a_dry_run_asks_the_vendor_and_writes_nothing(
@@ -375,9 +391,7 @@ def test_the_token_is_in_no_file_and_on_no_stream(run: Run, sandbox: Sandbox, cl
         assert TOKEN.encode() not in file.read_bytes(), file
 
 
-def test_a_push_and_a_resume_without_a_required_column_are_held_before_anyone_is_asked(
-    run: Run, sandbox: Sandbox, clean: Path
-) -> None:
+def test_a_push_and_a_resume_without_a_required_column_are_held(run: Run, sandbox: Sandbox, clean: Path) -> None:
     sandbox.vendor.troubles.extend([None, (True, DROPPED), Reply(401, b"{}")])  # after the schema
     assert run("push", clean, "--yes")[0] == 2
     add_attribute(CustomAttribute("region", required=True))

@@ -8,6 +8,7 @@ import stat
 import sys
 import traceback
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import keyring
@@ -120,16 +121,29 @@ def test_every_setting_can_be_given_in_the_environment(project, monkeypatch):
         "HOME": str(project / "h"),
         "LEDGER": str(project / "l"),
         "EXTRA_HEADERS": '{"x-auth-tenant": "acme"}',
+        "MAX_REQUESTS_PER_S": "4.5",
     }
     for name, value in given_.items():
         monkeypatch.setenv(f"TOOLKIT_{name}", value)
     settings = Settings()
     assert settings.url() == "https://ingestion.eu.peak.ai/api/v2/object/P_CUSTOMER_S"
     assert settings.label == "target acme · ingestion.eu.peak.ai · contract current"
-    assert settings.documented is Contract.named("current")
+    assert settings.documented == replace(Contract.named("current"), max_requests_per_s=4.5)
     assert settings.operation == "APPEND"
     assert (settings.home, settings.ledger) == (project / "h", project / "l")
     assert settings.extra_headers == {"x-auth-tenant": "acme"}
+
+
+def test_a_lower_rate_is_chosen_in_the_file_and_the_contracts_own_is_the_default(project):
+    assert (Settings().max_requests_per_s, Settings().documented) == (50, Contract.named("2026-04"))
+    write(project, "max_requests_per_s = 0.5\n")
+    assert Settings().documented.max_requests_per_s == 0.5
+
+
+@pytest.mark.parametrize("rate", [0, -1, 51, 50.5, float("inf"), float("nan"), "many"])
+def test_a_rate_that_is_none_or_above_the_contracts_is_refused(rate):
+    with pytest.raises(SettingsError, match=r"max_requests_per_s"):
+        Settings(max_requests_per_s=rate)
 
 
 def test_extra_headers_may_be_a_table_in_the_file(project):

@@ -196,12 +196,12 @@ def test_retries_are_bounded_over_the_whole_push(begin: Begin) -> None:
 
     def vendor(rows: list[dict]) -> Answer:  # of each batch, the first try fails: half of all requests
         n[rows[0]["customer_id"]] += 1
-        return ok() if n[rows[0]["customer_id"]] == 2 else Answer(429)
+        return ok() if n[rows[0]["customer_id"]] == 2 else Answer(500)
 
     send(push, vendor, connections=1)
     assert isinstance(push.error, UnreachableError)
     assert 20 <= push.report.n_accepted / 500 <= 30
-    assert "Gave up: all retries of this push are used up. The last request failed: HTTP 429" in str(push.error)
+    assert "Gave up: all retries of this push are used up. The last request failed: HTTP 500" in str(push.error)
     send(push, lambda rows: ok())
     assert push.fates == {"accepted": 25_000}
 

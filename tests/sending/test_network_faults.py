@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
 import gzip
-import ipaddress
 import json
 import re
 import socket
 import ssl
+import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from urllib3.connection import HTTPConnection
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from tests.support.certificates import make_certificate
 from tests.support.clocks import Clock
 from tests.support.faulty import OK, Fault, Faulty, drip, http
 from tests.support.sending import Push
@@ -182,13 +179,10 @@ def test_there_are_as_many_faults_as_were_asked_for() -> None:
 @pytest.fixture
 def narrow(monkeypatch) -> None:
     """A system with small buffers: what its reader did not take has not left."""
-    options = HTTPConnection.default_socket_options
-    monkeypatch.setattr(
-        HTTPConnection.__init__,
-        "__kwdefaults__",
-        {**HTTPConnection.__init__.__kwdefaults__,
-         "socket_options": [*options, (socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)]},
-    )  # fmt: skip
+    options = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)]
+    for kind in (HTTPConnection, HTTPSConnection):
+        defaults = {**kind.__init__.__kwdefaults__, "socket_options": options}
+        monkeypatch.setattr(kind.__init__, "__kwdefaults__", defaults)
 
 
 @named(NOT_LEFT + LATER + FINE)
@@ -302,32 +296,57 @@ def test_a_host_that_is_not_there_got_nothing(begin, url: str, words: str, monke
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory) -> tuple[ssl.SSLContext, Path]:
     """A certificate of one's own for 127.0.0.1: the server's context, and the file that makes it trusted."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "faulty")])
-    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), start,
-                                start.replace(year=2099))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("tls")
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return context, folder / "cert.pem"
+    made = make_certificate(tmp_path_factory.mktemp("tls"))
+    return made.context, made.path
 
 
 def test_a_host_with_an_unknown_certificate_gets_nothing(begin, certificate) -> None:
     with Faulty(tls=certificate[0]) as server:
         push = begin(server, "APPEND")
         error = push.send()
-        assert "certificate of 127.0.0.1" in str(error)
+        assert str(error).startswith("Nothing can be sent: the certificate of 127.0.0.1")
+        assert "set REQUESTS_CA_BUNDLE" in str(error)
+        assert len(push.journal.attempts(push.record.id)) == 1
         assert (push.fates, server.headers) == ({"unsent": N}, [])  # the token did not leave
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("reads", ["headers", "part"])
+def test_an_encrypted_answer_before_the_body_was_read_is_read(
+    begin, certificate, monkeypatch, narrow: None, version: ssl.TLSVersion, reads: str
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[1]))
+    certificate[0].minimum_version = certificate[0].maximum_version = version
+    early = [
+        Fault("413", reads=reads, says=(http(413),)),
+        Fault("503", reads=reads, says=(http(503, b"", "Retry-After: 7"),)),
+        Fault("401", reads=reads, says=(http(401, b'{"message": "who are you"}'),)),
+    ]
+    with Faulty(tls=certificate[0], window=SMALL) as server:
+        push = begin(server, "APPEND")
+        server.faults.extend(early)
+        error = push.send()
+        assert "who are you" in str(error)
+        attempts = push.journal.attempts(push.record.id)
+        assert attempts["status"].tolist() == [413, 503, 401]
+        assert any(7 <= s < 8 for s in push.clock.slept)
+        assert push.send() is None
+        assert push.fates == {"accepted": N}
+
+
+def test_an_encrypted_connection_whose_write_timed_out_carries_no_other_request(
+    begin, certificate, monkeypatch, narrow: None
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[1]))
+    gone = threading.Event()
+    with Faulty(tls=certificate[0], window=SMALL) as server:
+        push = begin(server, "APPEND")
+        push.timeouts["timeout_s"] = (0.5, 20.0)
+        server.faults.append(Fault("413", reads="headers", says=(http(413),), after=gone.wait, ends="linger"))
+        assert push.send() is None  # it begins another connection
+        gone.set()
+        assert push.fates == {"accepted": N}
+        assert len(server.taken) == N
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])

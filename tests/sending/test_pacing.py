@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import threading
 from datetime import UTC, datetime
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +78,52 @@ def test_those_who_share_a_file_share_the_rate(clock: Clock, tmp_path: Path) -> 
     assert all(later - earlier >= 1 for earlier, later in zip(starts, starts[50:], strict=False))
 
 
+def test_a_pace_that_was_halved_is_kept_for_all_who_share_it_and_regained_in_small_steps(
+    clock: Clock, tmp_path: Path
+) -> None:
+    first, second = (clock.pace.limiter(50, tmp_path) for _ in range(2))
+    first.wait()
+    first.slow()
+    first.slow()
+    second.wait()
+    assert (first.pace, second.pace, second.slowed) == (12.5, 12.5, True)
+    second.regain()
+    later = clock.pace.limiter(50, tmp_path)  # of the next push
+    later.wait()
+    assert later.pace == pytest.approx(12.6)
+    for _ in range(1_000):
+        later.regain()
+    assert (later.pace, later.slowed) == (50, False)
+    first.wait()
+    assert first.pace == 50
+
+
+def test_starts_at_a_lowered_pace_are_evenly_spaced_and_make_up_for_no_delay(clock: Clock) -> None:
+    limiter = Limiter(50, clock=clock.clock, sleep=clock.sleep)
+    for _ in range(3):
+        limiter.slow()
+    starts = []
+    for n in range(40):
+        limiter.wait()
+        starts.append(clock.seconds)
+        clock.seconds += 0.4 if n % 5 == 0 else 0
+    assert min(later - earlier for earlier, later in pairwise(starts)) >= 1 / 6.25
+    for _ in range(40):
+        limiter.slow()
+    assert limiter.pace == 0.1  # and no less
+
+
+def test_a_lower_rate_than_that_of_the_others_is_kept_to_and_slows_nobody_else(clock: Clock, tmp_path: Path) -> None:
+    ours, theirs = clock.pace.limiter(2, tmp_path), clock.pace.limiter(50, tmp_path)
+    starts = []
+    for _ in range(10):
+        ours.wait()
+        starts.append(clock.seconds)
+        theirs.wait()
+    assert min(later - earlier for earlier, later in zip(starts, starts[2:], strict=False)) >= 1
+    assert (theirs.pace, theirs.slowed) == (50, False)
+
+
 NAMES = {"target": "acme", "solution": "QP", "prefix": "QP_", "suffix": "_OOTB"}
 
 
@@ -96,7 +142,7 @@ def test_the_pace_of_a_host_is_one_for_all_homes_of_a_user_and_that_of_a_sandbox
     assert {stat.S_IMODE(path.stat().st_mode) for path in first.iterdir()} == {0o600}
 
 
-@pytest.mark.parametrize("kept", ["", "nonsense", "[1e9, 1e9]", "{}", "[null]", "[" * 100_000, "[NaN]"])
+@pytest.mark.parametrize("kept", ["", "nonsense", "[1e9, 1e9]", "[NaN, 1e9]", "{}", "[null]", "[" * 100_000, "[NaN]"])
 def test_a_file_that_is_damaged_or_from_before_a_restart_delays_nothing(clock: Clock, tmp_path: Path, kept) -> None:
     (tmp_path / "pace").write_text(kept)
     limiter = clock.pace.limiter(50, tmp_path)
@@ -171,7 +217,7 @@ def test_connections_send_at_once_and_give_back_answers_and_errors() -> None:
 
     connections = Connections(send)
     for n in range(3):
-        connections.start(_Batch(n, Bisection(np.arange(1)), str(n).encode()))
+        connections.start(_Batch(n, Bisection(np.arange(1)), body=str(n).encode()))
     received = {}
     while len(received) < 3:
         received |= {batch.number: answer for batch, answer in connections.finished(patience_s=20)}

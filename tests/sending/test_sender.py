@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -131,6 +134,132 @@ def test_a_long_wait_that_the_vendor_asks_for_is_shown_once(
     said = [line for line in capsys.readouterr().err.splitlines() if "asks to wait" in line]
     assert said == ["vendor.test asks to wait until 01:00:45 CET (00:00:45 UTC), 45 seconds."] * shown
     assert push.fates == {"accepted": 1}
+
+
+class Strict:
+    """A vendor that takes so many requests a second, evenly spaced or in each second of the clock."""
+
+    def __init__(self, clock: Clock, per_s: float, *, spaced: bool, status: int = 429, retry_after: str | None) -> None:
+        self._clock, self._per_s, self._spaced = clock, per_s, spaced
+        self._answer = Answer(status, retry_after=retry_after)
+        self.taken: list[float] = []
+        self.n_turned_away = 0
+
+    def __call__(self, rows: list[dict]) -> Answer:
+        now = self._clock.seconds
+        recent = [at for at in self.taken if at > now - (1 / self._per_s if self._spaced else 1) + 1e-9]
+        if len(recent) >= (1 if self._spaced else self._per_s):
+            self.n_turned_away += 1
+            return self._answer
+        self.taken.append(now)
+        return ok()
+
+
+@pytest.mark.parametrize("spaced", [True, False])
+@pytest.mark.parametrize(("status", "retry_after"), [(429, None), (429, "1"), (503, "1"), (503, None)])
+@pytest.mark.parametrize("operation", ["UPSERT", "APPEND"])
+def test_a_push_ends_by_itself_at_the_pace_that_the_vendor_allows(
+    begin, clock, spaced: bool, status: int, retry_after: str | None, operation: str
+) -> None:
+    push = begin(20_000, operation=operation)
+    vendor = Strict(clock, 5, spaced=spaced, status=status, retry_after=retry_after)
+    push.send(vendor)
+    assert push.error is None
+    held = 500 * vendor.n_turned_away if (status, retry_after, operation) == (503, None, "APPEND") else 0
+    assert push.fates == {"accepted": 20_000 - held} | ({"unknown": held} if held else {})
+    assert vendor.n_turned_away <= 8
+    assert clock.seconds < 40 / 5 * 3
+
+
+def test_a_long_push_to_a_strict_vendor_stays_near_its_limit(begin, clock) -> None:
+    push = begin(60_000)
+    vendor = Strict(clock, 5, spaced=True, retry_after=None)
+    push.send(vendor)
+    assert (push.fates, push.error) == ({"accepted": 60_000}, None)
+    assert vendor.n_turned_away <= 12
+    assert clock.seconds < 120 / 5 * 1.6
+
+
+def noted(
+    push: Push, vendor: Callable[[list[dict]], Answer], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> list[str]:
+    limiter = push.clock.pace.limiter(50, folder)
+    sender = Sender(push.journal, push.journal.load(push.record.id), Fake(vendor), push.plan.envelope,
+                    push.clock.pace, progress=True, limiter=limiter)  # fmt: skip
+    push.error = None
+    try:
+        sender.run()
+    except StoppedError as error:
+        push.error = error
+    return capsys.readouterr().err.splitlines()
+
+
+def test_it_is_said_that_the_vendor_limits_the_rate_and_to_what_and_the_pace_is_kept(
+    begin, clock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    push = begin(10_000)
+    vendor = Strict(clock, 5, spaced=True, retry_after=None)
+    first, last = noted(push, vendor, tmp_path, capsys)
+    assert first.startswith("vendor.test limits the rate to fewer than 50 requests a second (HTTP 429).")
+    found = re.fullmatch(
+        r"vendor.test limits the rate to fewer than (\S+) requests a second \(HTTP 429\). "
+        r"The next push begins at (\S+)\.",
+        last,
+    )
+    assert found
+    assert 5 < float(found[1]) < 10
+    assert 2.5 <= float(found[2]) < 7
+    other = Push(tmp_path / "other", push.plan, clock)
+    vendor.n_turned_away = 0
+    noted(other, vendor, tmp_path, capsys)
+    assert vendor.n_turned_away <= 2
+    assert other.fates == {"accepted": 10_000}
+
+
+def test_the_progress_shows_the_pace_that_the_vendor_allows(
+    begin, clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    noted(begin(10_000), Strict(clock, 5, spaced=True, retry_after=None), tmp_path, capsys)
+    shown = [float(pace) for pace in re.findall(r"the vendor limits the rate: (\S+) requests/s", terminal.getvalue())]
+    assert 20 < shown[0] < 30
+    assert min(shown) < 5
+
+
+def test_who_gives_up_says_to_what_the_vendor_limits_the_rate(begin) -> None:
+    push, n = begin(2_000), iter(range(100))
+    push.send(lambda rows: ok() if next(n) < 2 else Answer(429))
+    assert "limits the rate to fewer than 50 requests a second (HTTP 429). Wait a few minutes" in str(push.error)
+    assert push.fates == {"accepted": 1_000, "unsent": 1_000}
+
+
+@pytest.mark.parametrize("trouble", [Answer(500), LOST, NEVER_LEFT, Answer(503), Answer(429)])
+def test_a_batchs_tries_do_not_count_while_others_get_through(begin, trouble: Answer) -> None:
+    push, n_bad = begin(15_000), iter(range(100))
+
+    def vendor(rows: list[dict]) -> Answer:
+        if rows[0]["customer_id"] == "C00500" and next(n_bad) < 9:
+            return trouble
+        push.clock.seconds += 2
+        return ok()
+
+    pace = replace(push.clock.pace, connections=2)  # others go while it waits
+    Sender(push.journal, push.journal.load(push.record.id), Fake(vendor), push.plan.envelope, pace,
+           progress=False).run()  # fmt: skip
+    assert push.fates == {"accepted": 15_000}
+
+
+def test_a_fault_that_lasts_stops_at_the_first_answer(begin) -> None:
+    push = begin(1_200)
+    fault = Answer(None, left=False, problem="the proxy wants a password: set HTTPS_PROXY", lasting=True)
+    client = push.send(lambda rows: fault)
+    assert len(client.bodies) == 1
+    assert str(push.error) == ("Nothing can be sent: the proxy wants a password: set HTTPS_PROXY, then push again.")
+    push.send(script(ok(), fault))
+    assert str(push.error).endswith("then resume; or abandon the push and push again.")
+    assert push.fates == {"accepted": 500, "unsent": 700}
 
 
 def test_retry_after_may_be_a_date(begin, clock) -> None:
@@ -286,6 +415,26 @@ def test_a_request_that_is_too_large_is_halved_and_blames_no_row(begin) -> None:
     push = begin(8)
     client = push.send(lambda rows: Answer(413) if len(rows) > 2 else ok())
     assert (push.fates, max(client.sizes[-1:])) == ({"accepted": 8}, 2)
+
+
+@pytest.mark.parametrize(("most", "n_rows"), [(300, 200), (3_000, 1_600), (30_000, 6_000)])
+def test_a_size_that_passes_is_kept_for_the_push(begin, most: int, n_rows: int) -> None:
+    push = begin(n_rows)
+    client = Fake(lambda rows: ok())
+    client.send = lambda body: Answer(413) if len(body) > most else Fake.send(client, body)
+    assert push.run(client) is None
+    assert push.fates == {"accepted": n_rows}
+    n_refused = (push.journal.attempts(push.record.id)["status"] == 413).sum()
+    assert n_refused <= 12 + 0.02 * len(client.sizes)
+    assert max(client.sizes) >= max(1, 0.3 * most / 250)
+
+
+def test_rows_that_are_too_large_alone_do_not_keep_the_requests_small(begin) -> None:
+    push, large = begin(20_000), {"C00007", "C00707", "C01207"}
+    client = push.send(lambda rows: Answer(413) if large & {r["customer_id"] for r in rows} else ok())
+    assert (push.fates, push.error) == ({"accepted": 19_997, "refused": 3}, None)
+    assert client.sizes[-1] == 500
+    assert len(client.sizes) < 1_000
 
 
 def test_a_vendor_that_refuses_everything_without_a_name_is_not_the_rows_fault(begin) -> None:

@@ -38,6 +38,7 @@ class Fault:
     ends: str = "close"  # close, reset, keep, linger: stay silent until the client goes
     pause_s: float = 0.0
     acts: Callable[[], object] = lambda: None  # once the request was read
+    after: Callable[[], object] = lambda: None  # once the answer was sent
 
 
 @dataclass
@@ -111,6 +112,7 @@ class Faulty:
         for piece in fault.says:
             sock.sendall(piece)
             time.sleep(fault.pause_s)
+        fault.after()
         if fault.ends == "keep":
             return True
         self._end(sock, fault)

@@ -375,6 +375,90 @@ def test_what_the_environment_leaves_unusable_is_named_without_its_password_and_
 
 
 @pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (407, "status 407): put a valid user and password there, as in http://USER:PASSWORD@HOST:PORT"),
+        (401, "status 401): put a valid user and password there"),
+        (403, "status 403): have whoever runs it allow vendor.example, or list the host in NO_PROXY"),
+        (404, "status 404)"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_that_refuses_is_asked_once_and_its_variable_is_named(
+    vendor: Settings, monkeypatch: pytest.MonkeyPatch, status: int, words: str, variable: str
+) -> None:
+    with Faulty() as proxy:
+        monkeypatch.setenv(variable, proxy.url.replace("//", "//me:hidden@"))
+        proxy.faults.extend([Fault("no", says=(http(status, b"<html>no</html>"),))] * 2)
+        with Client(vendor) as client:
+            answers = [client.ask("/schema"), client.send(EXAMPLE), client.send(EXAMPLE)]
+    assert len(proxy.headers) == 1
+    assert proxy.headers[0].startswith(b"CONNECT vendor.example:443")
+    assert b"the-right-one" not in proxy.headers[0]
+    assert answers[0] == answers[1] == answers[2]
+    assert (answers[0].status, answers[0].left, answers[0].lasting) == (None, False, True)
+    assert f"the proxy named in {variable} refused the connection ({words}" in answers[0].problem
+    assert "hidden" not in answers[0].problem
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+def test_a_proxy_that_may_let_it_through_later_is_asked_again(
+    vendor: Settings, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    with Faulty() as proxy, Client(vendor):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        proxy.faults.extend([Fault("no", says=(http(status),))] * 2)
+        with Client(vendor) as client:
+            answers = [client.send(EXAMPLE), client.send(EXAMPLE)]
+    assert len(proxy.headers) == 2
+    assert not any(answer.lasting for answer in answers)
+
+
+@pytest.mark.parametrize(("number", "lasting"), [(socket.EAI_NONAME, True), (socket.EAI_AGAIN, False)])
+def test_a_name_that_nobody_knows_lasts_and_a_resolver_that_is_away_does_not(
+    vendor: Settings, monkeypatch: pytest.MonkeyPatch, number: int, lasting: bool
+) -> None:
+    asked = []
+
+    def unknown(*host: object, **_: object) -> list:
+        asked.append(host[0])
+        raise socket.gaierror(number, "not now")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with Client(vendor) as client:
+        answers = [client.send(EXAMPLE), client.send(EXAMPLE)]
+    assert [answer.lasting for answer in answers] == [lasting] * 2
+    assert len(asked) == (1 if lasting else 2)
+    assert "check TOOLKIT_BASE_URL" in answers[0].problem
+
+
+def test_a_name_that_was_known_before_may_be_known_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(Settings(base_url=sandbox.url)) as client:
+        assert client.send(EXAMPLE).status == 200
+        sandbox.stop()
+
+        def unknown(*_: object, **__: object) -> list:
+            raise socket.gaierror(socket.EAI_NONAME, "not now")
+
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+        answers = [client.send(EXAMPLE) for _ in range(3)]
+    assert not any(answer.lasting for answer in answers)
+    assert "cannot be resolved" in answers[-1].problem
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem"), ("HTTPS_PROXY", "ftp://proxy.example:21")],
+)
+def test_an_environment_that_is_wrong_lasts(
+    vendor: Settings, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with Client(vendor) as client:
+        assert client.send(EXAMPLE).lasting
+
+
+@pytest.mark.parametrize(
     "location", [b"/\xff", b"http://[::bad", b"http://127.0.0.1:9/", b"/" + b"x" * 9_000], ids=lambda text: text[:12]
 )
 def test_a_redirect_is_neither_prepared_nor_read_to_any_length(location: bytes) -> None:

@@ -23,7 +23,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 import toolkit as tk
 from toolkit.characters import printable
-from toolkit.errors import ToolkitError
+from toolkit.errors import SchemaWarning, ToolkitError
 
 OK, FINDINGS, ERROR, INTERRUPTED = 0, 1, 2, 130
 _USED_UP = re.compile(
@@ -110,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warn = cache(lambda text: say(f"warning: {text}"))  # each once, from however many places
+            warnings.simplefilter("always", SchemaWarning)
             warnings.showwarning = lambda message, *_, **__: warn(str(message))
             code = app.meta(given, exit_on_error=False, print_error=False)
     except CycloptsError as error:

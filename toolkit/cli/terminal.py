@@ -24,7 +24,6 @@ from toolkit.config import current
 from toolkit.display import Result, plural, visible
 from toolkit.errors import InputError
 from toolkit.model import ID, TIME, Language
-from toolkit.pushing import require_columns
 from toolkit.quality import PATCH
 from toolkit.reading import TEXT, kind_of
 from toolkit.sending import FATES
@@ -242,9 +241,9 @@ def compared(file: Path, source: Source) -> tuple[results.ValidationReport, resu
 
 
 def send(planned: results.PushPlan, sending: Sending) -> results.PushReport:
-    """Push what is planned, after printing how the vendor's columns differ, and after a confirmation.
+    """Push what is planned, after a confirmation: no request is made before it, not even for the vendor's columns.
 
-    A push that a guard blocks goes to `push` directly, which refuses it: no request is made, and nobody is asked.
+    A push that a guard blocks goes to `push` directly, which refuses it, and nobody is asked.
 
     Raises
     ------
@@ -253,24 +252,19 @@ def send(planned: results.PushPlan, sending: Sending) -> results.PushReport:
     PlanError
         If the vendor's table requires a column that is not sent.
     """
-    if planned.n_rows and all(guard.allowed for guard in planned.guards):
-        _confirm(planned.n_rows, yes=sending.yes)
-    return tk.push(planned, reason=sending.reason, schema_check=False)
+    if planned.n_rows and not sending.yes and all(guard.allowed for guard in planned.guards):
+        _confirm(planned.n_rows)
+    return tk.push(planned, reason=sending.reason)
 
 
-def _confirm(n_rows: int, *, yes: bool) -> None:
-    if not (yes or sys.stdin.isatty()):
+def _confirm(n_rows: int) -> None:
+    if not sys.stdin.isatty():
         raise InputError(
             "The push needs a confirmation, and there is no terminal to ask at: give --yes to send without one."
         )
-    check = tk.check_schema()
-    require_columns(check)
-    for line in check.lines:
-        say(f"  {line}")
-    if not yes:
-        print(f"Send {plural(n_rows, 'row')} to {current().label}? [y/N] ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise InputError("Not confirmed: nothing was sent.")
+    print(f"Send {plural(n_rows, 'row')} to {current().label}? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise InputError("Not confirmed: nothing was sent.")
 
 
 def say_label() -> None:

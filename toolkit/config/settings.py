@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import pandas as pd
-from pydantic import AfterValidator, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UndecodableError
 
@@ -94,6 +96,9 @@ class Settings(Result, BaseSettings):
         name suggests a key, a token or similar is removed from the vendor's answers too.
     attributes
         The custom attributes of the tenant's table, each an ``[[attributes]]`` in ``toolkit.toml``.
+    max_requests_per_s
+        Requests a second, by default the contract's limit, which a setting may only lower: for a tenant with a lower
+        limit, or behind a proxy that holds requests back and passes them on together.
 
     Raises
     ------
@@ -129,6 +134,7 @@ class Settings(Result, BaseSettings):
     ledger: Path = Path()
     extra_headers: Annotated[dict[str, str], AfterValidator(_headers)] = {}
     attributes: Annotated[tuple[CustomAttribute, ...], AfterValidator(_attributes)] = ()
+    max_requests_per_s: Annotated[float, Field(gt=0)] = math.inf
 
     _origin: dict[str, str] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)
@@ -164,8 +170,15 @@ class Settings(Result, BaseSettings):
 
     @model_validator(mode="after")
     def _complete(self) -> Settings:
-        contract = self.documented
-        defaults = {"path_style": contract.path_style, "ledger": self.home / "ledger"}
+        contract = Contract.named(self.contract)
+        allowed = contract.max_requests_per_s
+        if "max_requests_per_s" in self.model_fields_set and self.max_requests_per_s > allowed:
+            raise SettingsError(
+                f"max_requests_per_s is {self.max_requests_per_s:g}, and contract {contract.name} allows {allowed:g}: "
+                f"set {PREFIX}MAX_REQUESTS_PER_S to {allowed:g} or less."
+            )
+        defaults: Values = {"path_style": contract.path_style, "ledger": self.home / "ledger"}
+        defaults["max_requests_per_s"] = allowed
         for name, value in (defaults | (_SANDBOX_NAMES if self.local else {})).items():
             if name not in self.model_fields_set:
                 object.__setattr__(self, name, value)  # the only way in a frozen model
@@ -193,8 +206,11 @@ class Settings(Result, BaseSettings):
 
     @property
     def documented(self) -> Contract:
-        """The contract that applies, with the custom attributes of the tenant."""
-        return Contract.named(self.contract).with_columns(a.column for a in self.attributes)
+        """The contract that applies, with the custom attributes of the tenant and the rate of the settings."""
+        contract = Contract.named(self.contract)
+        if self.max_requests_per_s < contract.max_requests_per_s:
+            contract = replace(contract, max_requests_per_s=self.max_requests_per_s)
+        return contract.with_columns(a.column for a in self.attributes)
 
     @property
     def embedded(self) -> bool:

@@ -130,7 +130,7 @@ class Contract:
     max_bytes: int
     dry_run: bool
     affixes_required: bool
-    max_requests_per_s: int = 50
+    max_requests_per_s: float = 50
     token_variables: tuple[str, ...] = ("PEAK_AUTH_TOKEN", "API_KEY")
     failed_field: str = "failed"
     first_index: int = 0

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +38,7 @@ from toolkit.pushing.guards import require_allowed
 from toolkit.pushing.planning import PushPlan, as_dry_run
 from toolkit.pushing.recording import Recorder
 from toolkit.pushing.report import PushReport, report_of
-from toolkit.sending import FATES, OVERTAKEN, Journal, LoadedPush, Pace, Receipt, Sender, only_pusher
+from toolkit.sending import FATES, OVERTAKEN, Journal, Limiter, LoadedPush, Pace, Receipt, Sender, only_pusher
 from toolkit.vendor import Client, ask_schema, connected, pace_folder
 
 
@@ -100,11 +99,11 @@ def push(
         with connected(chosen) if plan.n_rows else contextlib.nullcontext() as client:
             if client and schema_check:
                 _compare_columns(client, chosen)
-            folder = pace_folder(chosen)
+            limiter = _limiter(chosen, pace)
             record = journal.open_push(plan.new_push(reason=reason, ledger_version=version))
             begun = journal.load(record.id, rows=plan.rows)
             recorder.start(begun)
-            return _send(recorder, begun, client, pace, folder=folder, progress=progress)
+            return _send(recorder, begun, client, pace, limiter=limiter, progress=progress)
 
 
 def resume(
@@ -142,7 +141,7 @@ def resume(
                 _compare_columns(client, chosen, begun=begun.record.id)
             recorder.resumption(begun.record)  # last: from here only another push can refuse it
             begun = _without_overtaken(journal, begun, ledger)
-            return _send(recorder, begun, client, pace, folder=pace_folder(chosen), progress=progress)
+            return _send(recorder, begun, client, pace, limiter=_limiter(chosen, pace), progress=progress)
 
 
 def abandon(*, settings: Settings | None = None, pace: Pace | None = None, rows_lost: bool = False) -> PushReport:
@@ -208,7 +207,8 @@ def dry_run(
         push = journal.load(journal.open_push(checked.new_push()).id, rows=checked.rows)
         stopped: StoppedError | None = None
         try:
-            Sender(journal, push, client, checked.envelope, pace, progress=progress, folder=pace_folder(chosen)).run()
+            limiter = _limiter(chosen, pace)
+            Sender(journal, push, client, checked.envelope, pace, progress=progress, limiter=limiter).run()
         except StoppedError as stop:
             stopped = stop
         push = journal.load(push.record.id, rows=push.rows)
@@ -234,8 +234,12 @@ def _without_overtaken(journal: Journal, push: LoadedPush, ledger: Ledger) -> Lo
     return journal.load(push.record.id, rows=push.rows)
 
 
+def _limiter(settings: Settings, pace: Pace) -> Limiter:
+    return pace.limiter(settings.documented.max_requests_per_s, pace_folder(settings))
+
+
 def _send(
-    recorder: Recorder, push: LoadedPush, client: Client | None, pace: Pace, *, folder: Path, progress: bool
+    recorder: Recorder, push: LoadedPush, client: Client | None, pace: Pace, *, limiter: Limiter, progress: bool
 ) -> PushReport:
     """Send what waits, record what was accepted, and close the push if nothing of it waits or nothing was taken."""
     journal = recorder.journal
@@ -243,7 +247,7 @@ def _send(
     try:
         if client is not None:
             envelope = envelope_of(push.record, recorder.ledger)
-            Sender(journal, push, client, envelope, pace, progress=progress, folder=folder).run()
+            Sender(journal, push, client, envelope, pace, progress=progress, limiter=limiter).run()
     except (StoppedError, KeyboardInterrupt) as stop:
         stopped = stop
     finally:  # also after an unexpected error

@@ -8,6 +8,6 @@ May import: `vendor` and what is below.
 
 from toolkit.sending.journal import Journal
 from toolkit.sending.lock import only_pusher
-from toolkit.sending.pacing import Pace
+from toolkit.sending.pacing import Limiter, Pace
 from toolkit.sending.records import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush, NewPush, PushRecord, Receipt
 from toolkit.sending.sender import Sender

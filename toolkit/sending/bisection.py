@@ -107,6 +107,10 @@ class Bisection:
         warned = {int(part[place]): remark for place, remark in verdict.warned.items()}
         return Resolved(rest, self._released() | refused, warned=warned)
 
+    def halve(self) -> None:
+        """Send the halves of `part` instead: as a whole it would be too large."""
+        self._halve(self._work.pop()[0], refused=False)
+
     def hold(self) -> None:
         """Leave `part` to the analyst: the vendor may have taken it, and it must not be sent again."""
         self._work.pop()

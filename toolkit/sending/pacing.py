@@ -11,18 +11,20 @@ first answer, and more requests would only repeat it. After an answer it is *clo
 are connections. After `threshold` failures in a row it is *open*: the vendor is probably down, so one request at a time
 tests it until an answer comes. There is no timed half-open state: the waits between attempts (`Retries`) already
 space the tests. The budget bounds retries over the whole push, so that a vendor that fails every second request cannot
-double the traffic for hours; successes earn retries back slowly.
+double the traffic for hours; successes earn retries back slowly. A request that is turned away (429, 503) costs none:
+the pace is halved instead, and regained in small steps, so a vendor with a lower limit gets about what it allows.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -39,6 +41,9 @@ _MADE_UP_S = 0.5
 _MOST_KEPT = 100
 _KEPT_BYTES = 4096
 _YEAR_S = 366 * 86_400.0
+_SLOWEST_PER_S = 0.1
+_REGAINED_PER_S = 0.1
+"""What each request that got through adds to a lowered pace: about one request in 25 is turned away by a limit of 5."""
 
 
 @dataclass
@@ -46,7 +51,8 @@ class Limiter:
     """Keep the starts of requests apart, so that no second has more than `per_s` of them over all processes.
 
     After a short delay the next starts follow faster, up to the rate. The rate is lowered by two percent, because the
-    network may bring requests closer together.
+    network may bring requests closer together. A vendor may allow less: `slow` and `regain` move the pace below the
+    rate, for all who share it and for their next pushes; then starts are evenly spaced and make up for no delay.
 
     Attributes
     ----------
@@ -73,50 +79,77 @@ class Limiter:
     path: Path | None = None
     _starts: list[float] = field(default_factory=list, init=False)  # the last ones, and when the next one is due
     _own: list[float] = field(default_factory=list, init=False)  # reserved starts that were not used yet
+    _allowed: float = field(default=math.inf, init=False)  # requests a second that the vendor seems to allow
 
     def __post_init__(self) -> None:
         self._gap_s = 1 / (0.98 * self.per_s)
         self._n = math.ceil(min(self.per_s, _MOST_KEPT))
 
+    @property
+    def pace(self) -> float:
+        """Requests a second at present, at most `per_s`."""
+        return min(self.per_s, max(self._allowed, _SLOWEST_PER_S))
+
+    @property
+    def slowed(self) -> bool:
+        """Whether the vendor allows less than the rate, as far as is known."""
+        return self.pace < self.per_s
+
     def wait(self, n: int = 1) -> None:
         """Wait for the next start, of `n` that follow each other: all `n` are reserved at once."""
         now = self.clock()
         if not self._own or now - self._own[0] > self._gap_s:  # delayed: late starts must not go all at once
-            self._own = self._reserved_by_all(self.path, n) if self.path else [self._next() for _ in range(n)]
+            with self._shared():
+                self._own = [self._next() for _ in range(n)]
         if (gap := self._own.pop(0) - self.clock()) > 0:
             self.sleep(gap)
+
+    def slow(self) -> None:
+        """Halve the pace: the vendor turned a request away."""
+        with self._shared():
+            self._allowed = self.pace / 2
+
+    def regain(self) -> None:
+        """Raise a lowered pace a little: a request got through."""
+        if self.slowed:
+            with self._shared():
+                self._allowed = self.pace + _REGAINED_PER_S
 
     def _next(self) -> float:
         now = self.clock()
         *kept, due = self._starts or [now]
-        start = max(now, due)
+        start, gap = max(now, due), 1 / (0.98 * self.pace)
         if kept:
-            start = max(start, kept[-1] + self._gap_s / 4)
-        if len(kept) == self._n:
-            start = max(start, kept[0] + self._n * self._gap_s)
-        due = (due if now - due < _MADE_UP_S else now) + self._gap_s
-        self._starts = [*[*kept, start][-self._n :], due]
+            start = max(start, kept[-1] + (gap if self.slowed else gap / 4))
+        if len(kept) >= self._n:
+            start = max(start, kept[-self._n] + self._n * self._gap_s)
+        due = (due if now - due < _MADE_UP_S and not self.slowed else now) + gap
+        self._starts = [*[*kept, start][-_MOST_KEPT:], due]
         return start
 
-    def _reserved_by_all(self, path: Path, n: int) -> list[float]:
+    @contextlib.contextmanager
+    def _shared(self) -> Iterator[None]:
+        """Change what all share: nobody else reads or writes it meanwhile."""
+        if (path := self.path) is None:
+            yield
+            return
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with (
                 locked(path.with_suffix(".lock"), wait_s=_LOCKED_S),
                 os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file,
             ):
-                self._starts = _kept(file.read(_KEPT_BYTES))
+                self._allowed, *self._starts = _kept(file.read(_KEPT_BYTES)) or [math.inf]
                 if self._starts and max(self._starts) > self.clock() + _STALE_S:
                     self._starts = []
-                starts = [self._next() for _ in range(n)]
+                yield
                 file.seek(0)  # overwritten in place: a shorter file could make the file system sync it each time
-                file.write(json.dumps(self._starts).encode().ljust(_KEPT_BYTES))
+                file.write(json.dumps([self._allowed, *self._starts]).encode().ljust(_KEPT_BYTES))
         except OSError as error:
             raise JournalError(
                 f"The pace that all requests to the host share cannot be kept in {path} ({error}): free disk "
                 "space, or fix the folder's permissions. Nothing more was sent."
             ) from error
-        return starts
 
 
 def _kept(content: bytes) -> list[float]:
@@ -235,6 +268,31 @@ def until(wait_s: float, now: datetime) -> str:
 
 
 @dataclass
+class Room:
+    """How large a body may be, as far as refusals as too large show it; `few` of them are not taken for a limit.
+
+    Examples
+    --------
+    >>> room = Room()
+    >>> for n_bytes in (1000, 500, 250): room.refuse(n_bytes)
+    >>> room.fits(200), room.fits(100)
+    (False, True)
+    """
+
+    few: int = 3
+    _n_refused: int = field(default=0, init=False)
+    _most: float = field(default=math.inf, init=False)
+
+    def fits(self, n_bytes: float) -> bool:
+        """Whether to send a body of about this size, rather than its halves."""
+        return self._n_refused < self.few or n_bytes <= self._most
+
+    def refuse(self, n_bytes: int) -> None:
+        """Count a body that was refused as too large."""
+        self._n_refused, self._most = self._n_refused + 1, min(self._most, 0.6 * n_bytes)  # halves differ a little
+
+
+@dataclass
 class Breaker:
     """Decide how many requests may be under way, and whether a retry is left; see the module for its states.
 
@@ -242,6 +300,8 @@ class Breaker:
     ----------
     threshold
         Failures in a row that open it.
+    n_failed, n_succeeded
+        Failures in a row, and all successes.
     budget
         Retries left; each success adds `earned`, up to the number at the start.
 
@@ -258,7 +318,7 @@ class Breaker:
     budget: float = 20.0
     earned: float = 0.2
     n_failed: int = field(default=0, init=False)
-    _proven: bool = field(default=False, init=False)
+    n_succeeded: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self._full = self.budget
@@ -270,11 +330,11 @@ class Breaker:
 
     def slots(self, connections: int) -> int:
         """Return how many requests may be under way."""
-        return connections if self._proven and not self.open else 1
+        return connections if self.n_succeeded and not self.open else 1
 
     def succeed(self) -> None:
         """Count an answer that could be read."""
-        self.n_failed, self._proven = 0, True
+        self.n_failed, self.n_succeeded = 0, self.n_succeeded + 1
         self.budget = min(self._full, self.budget + self.earned)
 
     def fail(self) -> None:

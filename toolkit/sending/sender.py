@@ -8,9 +8,9 @@ together with the fates that it gives. A crash between any two leaves an attempt
 
 An answer is entered before anything is decided from it, also when the push stops: `_enter_answer`, then `_continue`.
 A verdict falls in one of three groups. *Later* (retry, lost): the same bytes go again after a wait, within the limits
-of `Retries` and `Breaker`; a lost APPEND is held. *Resolved* (taken, again, split, large): `Bisection` says what is
-left to send. *Useless to continue* (unauthorized, nowhere, stop, a hopeless bisection): the push stops, and no row is
-blamed.
+of `Retries` and `Breaker`; a batch's tries count only while nothing else gets through. A lost APPEND is held.
+*Resolved* (taken, again, split, large): `Bisection` says what is left to send. *Useless to continue* (unauthorized,
+nowhere, stop, a fault that lasts, a hopeless bisection): the push stops, and no row is blamed.
 
 When it stops, the answers still in flight are awaited and entered, so that as few rows as possible end as unknown;
 after an interrupt only for a short time.
@@ -25,7 +25,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import numpy as np
@@ -37,7 +36,7 @@ from toolkit.display import plural
 from toolkit.errors import AddressError, AuthorizationError, JournalError, PlanError, StoppedError, UnreachableError
 from toolkit.sending.bisection import Bisection, Resolved, ranges
 from toolkit.sending.journal import Journal
-from toolkit.sending.pacing import Breaker, Pace, asked_s, until
+from toolkit.sending.pacing import Breaker, Limiter, Pace, Room, asked_s, until
 from toolkit.sending.records import LoadedPush, Receipt
 from toolkit.vendor import Answer, BodyKeys, Client, Envelope, Remark, Verdict, read_answer
 
@@ -81,6 +80,8 @@ _MOST_NAMED = 5
 """Rows that a message names."""
 _NOTICED_S = 5.0
 """A longer wait that the vendor asks for is shown."""
+_TURNED_AWAY = (429, 503)
+"""Statuses of a vendor, or of a proxy before it, that gets more requests than it takes."""
 
 
 @dataclass
@@ -89,9 +90,12 @@ class _Batch:
 
     number: int
     cuts: Bisection
+    row_bytes: float = 0.0  # of a row on average
     body: bytes = b""
     digest: str = ""
     n_tried: int = 0
+    n_vain: int = 0  # tries since another request got through
+    n_before: int = 0  # requests that had got through by then
     due: float = float("-inf")
     attempt: int = 0
 
@@ -101,8 +105,8 @@ class Sender:
 
     Parameters
     ----------
-    folder
-        The folder of the rate limit that all who send to the host share; by default the journal's own.
+    limiter
+        The rate limit that all who send to the host share; by default one in the journal's folder.
     """
 
     def __init__(
@@ -114,12 +118,12 @@ class Sender:
         pace: Pace,
         *,
         progress: bool,
-        folder: Path | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         self._journal, self._push, self._client = journal, push.record.id, client
         self._envelope, self._pace = envelope, pace
-        self._limiter = pace.limiter(envelope.contract.max_requests_per_s, folder or journal.path.parent)
-        self._breaker = Breaker()
+        self._limiter = limiter or pace.limiter(envelope.contract.max_requests_per_s, journal.path.parent)
+        self._breaker, self._room = Breaker(), Room()
         self._repeatable = envelope.operation == "UPSERT" or envelope.dry_run  # sent twice has the same effect as once
         self._rows, self._final = push.rows, push.final
         notebook = type(sys.stdout).__module__.startswith("ipykernel.")  # it shows standard error as a fault
@@ -132,6 +136,8 @@ class Sender:
         self._waiting: list[_Batch] = []
         self._n_flying = 0
         self._hold = float("-inf")  # the vendor asked for no request until then
+        self._slowed_at = 0  # successes before the pace was last halved
+        self._limit = ""  # what is known of the vendor's rate limit, in words
         self._aside: list[int] = []  # rows that no answer resolves, although they were alone in a request
         self._aside_for = ""
 
@@ -154,6 +160,8 @@ class Sender:
             except BaseException as error:
                 self._drain(connections, None if isinstance(error, StoppedError) else _GRACE_S)
                 raise
+        if self._limit and self._limiter.slowed:
+            self._note(f"{self._limit}. The next push begins at {self._limiter.pace:.2g}.")
         if self._aside:
             self._stop_for_unresolved()
 
@@ -171,7 +179,7 @@ class Sender:
                 )
             whole = waiting[first:stop].all()
             cuts = Bisection(np.flatnonzero(waiting[first:stop]) + first)
-            yield _Batch(number, cuts, body if whole else b"", digest if whole else "")
+            yield _Batch(number, cuts, len(body) / (stop - first), body if whole else b"", digest if whole else "")
 
     def _drive(self, batches: Iterator[_Batch], connections: Connections) -> None:
         """Keep the connections busy until nothing waits; as many batches as connections are begun at once."""
@@ -179,6 +187,7 @@ class Sender:
             while len(self._waiting) + self._n_flying < self._pace.connections:
                 if (batch := next(batches, None)) is None:
                     break
+                batch.due = self._pace.clock()  # so that one that was tried before has its turn
                 self._waiting.append(batch)
             if not self._waiting and not self._n_flying:
                 return
@@ -194,6 +203,8 @@ class Sender:
         room = self._breaker.slots(self._pace.connections) - self._n_flying
         if room <= 0 or not self._waiting:
             return [], None
+        if self._limiter.slowed:  # starts are far apart: answers are read in between
+            room = 1
         # While the vendor fails, one and the same batch is tried, so that its attempts come to an end.
         order = sorted(self._waiting, key=lambda b: (0 if self._breaker.open else b.due, b.number))[:room]
         now = self._pace.clock()
@@ -223,6 +234,9 @@ class Sender:
             raise
 
     def _enter_attempt(self, batch: _Batch) -> None:
+        while len(batch.cuts.part) > 1 and not self._room.fits(batch.row_bytes * len(batch.cuts.part)):
+            batch.cuts.halve()
+            batch.body = b""
         if not batch.body:
             batch.body = self._envelope.body(self._rows.take(pa.array(batch.cuts.part)))
             batch.digest = hashlib.sha256(batch.body).hexdigest()
@@ -300,39 +314,69 @@ class Sender:
             self._retry(batch, answer, verdict)
         else:
             self._breaker.succeed()
+            self._limiter.regain()
             self._stop_if_useless(batch, verdict)
+            if verdict.kind == "large":
+                self._room.refuse(len(batch.body))
+            elif answer.status == 413:  # it was about a row, not about the size of requests
+                self._room = Room()
             batch.n_tried, batch.due, batch.body = 0, float("-inf"), b""
-        self._bar.set_postfix_str("the vendor fails: one request at a time" if self._breaker.open else "")
+        slowed = f"the vendor limits the rate: {self._limiter.pace:.2g} requests/s" if self._limiter.slowed else ""
+        self._bar.set_postfix_str("the vendor fails: one request at a time" if self._breaker.open else slowed)
         if len(batch.cuts.part):
             self._waiting.append(batch)
 
     def _retry(self, batch: _Batch, answer: Answer, verdict: Verdict) -> None:
         held, now, retries = verdict.kind == "lost" and not self._repeatable, self._pace.now(), self._pace.retries
-        asked = asked_s(answer.retry_after, now)
+        asked, turned_away = asked_s(answer.retry_after, now), answer.status in _TURNED_AWAY
         asks = f"{self._client.host} asks to wait {until(asked, now.astimezone())}"
+        if answer.lasting:
+            raise UnreachableError(f"Nothing can be sent: {verdict.message}, then {self._way_on}.")
+        if turned_away:
+            self._slow(answer)
         if asked > retries.longest_asked_s:
             raise StoppedError(f"{asks} ({verdict.message}). After that, {self._way_on}.")
-        batch.n_tried += 1
-        spent = batch.n_tried < retries.attempts and not self._breaker.spend()
-        if batch.n_tried == retries.attempts or spent or (held and self._breaker.open):
+        if batch.n_before != self._breaker.n_succeeded:
+            batch.n_before, batch.n_vain = self._breaker.n_succeeded, 0
+        batch.n_tried, batch.n_vain = batch.n_tried + 1, batch.n_vain + 1
+        spent = not turned_away and batch.n_vain < retries.attempts and not self._breaker.spend()
+        if batch.n_vain == retries.attempts or spent or (held and self._breaker.open):
             why = (
                 ": all retries of this push are used up" if spent else f" after {plural(batch.n_tried, 'try', 'tries')}"
             )
             last = "request" if self._breaker.n_failed == 1 else f"{self._breaker.n_failed} requests"
             look = "Wait a few minutes" if asked or answer.status == 429 else "Check the host and the network"
+            limit = f" {self._limit}." if self._limit and turned_away else ""
             raise UnreachableError(
-                f"Gave up{why}. The last {last} failed: {verdict.message}. {look}, then {self._way_on}."
+                f"Gave up{why}. The last {last} failed: {verdict.message}.{limit} {look}, then {self._way_on}."
             )
         start = self._pace.clock()
-        batch.due = start + retries.wait_s(batch.n_tried, asked, self._pace.jitter())
-        if asked or answer.status in (429, 503):  # this concerns all requests
-            if self._notes and asked > _NOTICED_S and start + asked > self._hold:
-                self._bar.write(f"{asks}.", file=self._notes)
+        # The pace holds back who was turned away; the waits grow only if nothing gets through.
+        n_tried = batch.n_vain if turned_away else batch.n_tried
+        batch.due = start + retries.wait_s(n_tried, asked, self._pace.jitter())
+        if asked or turned_away:  # this concerns all requests
+            if asked > _NOTICED_S and start + asked > self._hold:
+                self._note(f"{asks}.")
             self._hold = max(self._hold, batch.due)
         if held:  # the analyst has to find out whether it was taken
             batch.cuts.hold()
             batch.n_tried, batch.due, batch.body = 0, float("-inf"), b""
             self._stop_if_hopeless(batch, verdict.message)
+
+    def _slow(self, answer: Answer) -> None:
+        """Halve the pace, unless nothing got through since it was halved last: then the vendor is down, or has been."""
+        if self._breaker.n_succeeded == self._slowed_at:
+            return
+        self._slowed_at, first, pace = self._breaker.n_succeeded, not self._limit, self._limiter.pace
+        self._limiter.slow()
+        host, status = self._client.host, answer.status
+        self._limit = f"{host} limits the rate to fewer than {pace:.2g} requests a second (HTTP {status})"
+        if first:
+            self._note(f"{self._limit}. The push goes on at half of it, and faster as requests get through.")
+
+    def _note(self, text: str) -> None:
+        if self._notes:
+            self._bar.write(text, file=self._notes)
 
     @property
     def _way_on(self) -> str:
@@ -348,13 +392,15 @@ class Sender:
 
     def _stop_if_useless(self, batch: _Batch, verdict: Verdict) -> None:
         host, message = self._client.host, verdict.message
+        proxy = message.startswith("HTTP 407")
+        cure = "put a valid user and password into HTTPS_PROXY" if proxy else "ask the vendor what it means"
         names = "TOOLKIT_BASE_URL, TOOLKIT_PATH_STYLE, TOOLKIT_PREFIX and TOOLKIT_SUFFIX"
         stops: dict[str, tuple[type[StoppedError], str]] = {
             "unauthorized": (AuthorizationError, f"{host} refused the token ({message}): set a valid PEAK_AUTH_TOKEN"),
             "nowhere": (AddressError, f"There is nothing at {self._client.url} ({message}): check {names}"),
             "stop": (
                 StoppedError,
-                f"{host} gave an answer that names no row ({message}): ask the vendor what it means",
+                f"{host} gave an answer that names no row ({message}): {cure}",
             ),
         }
         if verdict.kind in stops:

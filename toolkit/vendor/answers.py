@@ -69,6 +69,8 @@ class Answer:
         The header of this name, as it came.
     problem
         What went wrong on the way, in words; empty for an answer.
+    lasting
+        Whether it will go wrong again until somebody changes something; `problem` says what.
     """
 
     status: int | None
@@ -77,6 +79,7 @@ class Answer:
     left: bool = True
     retry_after: str | None = None
     problem: str = ""
+    lasting: bool = False
 
 
 @dataclass(frozen=True)

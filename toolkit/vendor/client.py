@@ -7,7 +7,9 @@ have reached the vendor. Retrying, reading and recording answers is not done her
 from __future__ import annotations
 
 import logging
+import os
 import re
+import socket
 import ssl
 import threading
 from base64 import b64encode, urlsafe_b64encode
@@ -25,6 +27,8 @@ from toolkit.vendor.answers import Answer
 
 if TYPE_CHECKING:
     import requests
+    import urllib3
+    import urllib3.connection
     import urllib3.exceptions
 else:
     requests, urllib3 = Library("requests"), Library("urllib3")
@@ -44,25 +48,63 @@ _REST = r"""(?:\\u[0-9a-f]{4}|\\/|[^\s"'<>\\])*"""
 _WORD = re.compile(r"[A-Za-z]?[a-z]+|[0-9]+")
 
 
+_PROXY_VARIABLES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_REFUSED_BY_PROXY = re.compile(r"Tunnel connection failed: (4(?!08|25|29)[0-9]{2})")
+"""What http.client says of a proxy's answer to CONNECT; of these statuses, 408, 425 and 429 may pass."""
+_CA = "set REQUESTS_CA_BUNDLE to a file with the certificate of the authority that your company or the vendor uses"
+
+
 @cache
-def _problems() -> tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]:
-    """Return what an error below means, the first that fits; its own words may repeat a password or the token."""
+def _problems() -> tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str, bool], ...]:
+    """Return what an error below means, the first that fits, and whether it lasts.
+
+    Its own words may repeat a password or the token.
+    """
     errors = requests.exceptions
-    proxy = (errors.ProxyError, errors.InvalidURL, errors.InvalidSchema)
-    unresolved = urllib3.exceptions.NameResolutionError
+    proxy, unresolved = (errors.InvalidURL, errors.InvalidSchema), urllib3.exceptions.NameResolutionError
+    unusable = "the proxy cannot be reached or used: check HTTPS_PROXY, ALL_PROXY and NO_PROXY"
     return (
-        (ssl.SSLCertVerificationError, "the certificate of {host} cannot be verified"),
-        (errors.SSLError, "the encrypted connection to {host} failed"),
-        (proxy, "the proxy cannot be reached or used: check HTTPS_PROXY, ALL_PROXY and NO_PROXY"),
-        (errors.ConnectTimeout, "{host} did not answer within {connect_s:g} s"),
-        (errors.ReadTimeout, "{host} took the request and was silent for {read_s:g} s"),
-        (unresolved, "the name {host} cannot be resolved: check TOOLKIT_BASE_URL and the network"),
-        (urllib3.exceptions.NewConnectionError, "{host} cannot be reached"),
-        (errors.ConnectionError, "{host} broke the connection"),
-        (errors.RequestException, "the request failed on the way ({kind})"),
-        (OSError, "the trusted certificates cannot be read: check REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE"),
-        (Exception, "the request failed on the way ({kind})"),
+        (ssl.SSLCertVerificationError, "the certificate of {host} cannot be verified ({why}): " + _CA, True),
+        (errors.SSLError, "the encrypted connection to {host} failed", False),
+        (proxy, unusable, True),
+        (errors.ProxyError, unusable, False),
+        (errors.ConnectTimeout, "{host} did not answer within {connect_s:g} s", False),
+        (errors.ReadTimeout, "{host} took the request and was silent for {read_s:g} s", False),
+        (unresolved, "the name {host} cannot be resolved: check TOOLKIT_BASE_URL and the network", True),
+        (urllib3.exceptions.NewConnectionError, "{host} cannot be reached", False),
+        (errors.ConnectionError, "{host} broke the connection", False),
+        (errors.RequestException, "the request failed on the way ({kind})", False),
+        (OSError, "the trusted certificates cannot be read: check REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE", True),
+        (Exception, "the request failed on the way ({kind})", False),
     )
+
+
+@cache
+def _adapter() -> type[requests.adapters.HTTPAdapter]:
+    """Return the adapter of requests, but with connections that look for an early answer over TLS too.
+
+    A proxy may refuse a request by its headers, answer, and close. The write of the body fails then, although the
+    answer has arrived. urllib3 reads it after the errors of a plain socket, not after those of TLS.
+    """
+
+    class Connection(urllib3.connection.HTTPSConnection):
+        def send(self, data: Any) -> None:
+            try:
+                super().send(data)
+            except OSError as error:
+                # After a timeout the connection would still be used for the next request, amid the body of this one.
+                if self.sock is None or isinstance(error, TimeoutError):
+                    raise
+                raise BrokenPipeError from error  # after which urllib3 reads
+
+    class Adapter(requests.adapters.HTTPAdapter):
+        def get_connection_with_tls_context(self, *args: Any, **more: Any) -> Any:
+            pool = super().get_connection_with_tls_context(*args, **more)
+            if isinstance(pool, urllib3.HTTPSConnectionPool):
+                pool.ConnectionCls = Connection
+            return pool
+
+    return Adapter
 
 
 def secrets_of(headers: Mapping[str, str]) -> list[SecretStr]:
@@ -193,6 +235,9 @@ class Client:
         secrets = [*([] if public else [token]), *secrets_of(chosen.extra_headers)]
         self._redact = Redaction(*secrets)
         self._session = requests.Session()
+        self._session.mount("https://", _adapter()())
+        self._answered = False  # whether the host answered any request
+        self._fault: Answer | None = None
         self._headers = {"Content-Type": "application/json", **chosen.extra_headers}
         self._token, self._contract = token, chosen.documented
         # A proxy must not get the sandbox's requests; for other hosts the usual variables hold.
@@ -214,17 +259,25 @@ class Client:
     def _exchange(self, method: str, url: str, content: bytes) -> Answer:
         """Send one request, and wait for its answer at most until the deadline.
 
+        After a fault that lasts, no other is sent: a proxy may lock an account after a few wrong passwords.
+
         Timeouts bound the wait for the next byte, not for the last one. So a thread carries out the request, and is
         abandoned at the deadline. The deadline counts from the moment when the body has left: a request that was given
         up earlier could still arrive, and would be sent again.
         """
+        if self._fault:
+            return self._fault
         body, answers = _Body(content), SimpleQueue[Answer]()
 
         def carry_out() -> None:
             try:
                 answers.put(self._answer(method, url, body))
             except Exception as error:
-                answers.put(Answer(None, left=body.left, problem=self._problem(error)))
+                problem, lasts = self._problem(error)
+                lasts &= not (content and body.left)  # for a row that may have arrived is not known to be unsent
+                answer = Answer(None, left=body.left, problem=problem, lasting=lasts)
+                self._fault = self._fault or (answer if lasts else None)
+                answers.put(answer)
             finally:
                 body.moved.set()
 
@@ -244,6 +297,7 @@ class Client:
         # stays with its host.
         adapter = self._session.get_adapter(url)
         with adapter.send(request, **self._options) as response:
+            self._answered = True
             if response.status_code < 200:  # the final answer may follow, and must not be taken for the next one's
                 return Answer(response.status_code, complete=False, problem="the answer is not final")
             text, problem = _read(response)
@@ -262,11 +316,23 @@ class Client:
         request.headers.update(self._contract.header(self._token.get_secret_value()))
         return request
 
-    def _problem(self, error: Exception) -> str:
+    def _problem(self, error: Exception) -> tuple[str, bool]:
+        """Return what an error means, and whether it lasts: the host's name or certificate may fail for a while."""
+        if refused := isinstance(error, requests.exceptions.ProxyError) and _REFUSED_BY_PROXY.search(str(error)):
+            variable = next((name for name in _PROXY_VARIABLES if os.environ.get(name)), "the system's settings")
+            cure = f"have whoever runs it allow {self.host}, or list the host in NO_PROXY if it needs no proxy"
+            if refused[1] in ("401", "407"):  # tinyproxy says 401
+                cure = "put a valid user and password there, as in http://USER:PASSWORD@HOST:PORT"
+            return f"the proxy named in {variable} refused the connection (status {refused[1]}): {cure}", True
         below = list(_below(error))
-        problem = next(text for kind, text in _problems() if any(isinstance(e, kind) for e in below))
+        problem, lasts = next(
+            (text, lasts) for kind, text, lasts in _problems() if any(isinstance(e, kind) for e in below)
+        )
+        why = next((e.verify_message for e in below if hasattr(e, "verify_message")), "no reason given")
         connect_s, read_s = self._timeout_s
-        return problem.format(host=self.host, connect_s=connect_s, read_s=read_s, kind=type(error).__name__)
+        lasts = lasts and not self._answered and all(getattr(e, "errno", 0) != socket.EAI_AGAIN for e in below)
+        kind = type(error).__name__
+        return problem.format(host=self.host, connect_s=connect_s, read_s=read_s, kind=kind, why=why), lasts
 
     def __enter__(self) -> Self:
         # urllib3 logs headers that it cannot parse, and a vendor may echo the token in them.
@@ -300,4 +366,5 @@ def _below(error: object) -> Iterator[BaseException]:
     while isinstance(error, BaseException):
         yield error
         reason = getattr(error, "reason", None)
-        error = reason if isinstance(reason, BaseException) else next(iter(error.args), None)
+        inner = reason if isinstance(reason, BaseException) else next(iter(error.args), None)
+        error = inner if isinstance(inner, BaseException) else error.__cause__
