@@ -51,8 +51,11 @@ def test_a_notebook_is_a_story_in_short_cells_without_outputs(name: str) -> None
     assert not any("settings=" in c.source for c in code)
 
 
-def test_the_demo_describes_the_main_job_and_runs_every_notebook(tmp_path: Path, capsys) -> None:
-    demo(folder=tmp_path / "demo")
+def test_the_demo_describes_the_main_job_and_runs_every_notebook(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    demo(folder=Path("demo"))  # everything is in this folder, the sandbox's state too
+    assert (tmp_path / "demo" / "sandbox" / "state" / "ledger").is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
     story = capsys.readouterr().out
     assert "target sandbox · 127.0.0.1" in story.splitlines()[0]
     for words in ("First delivery", "1 refused", "DI_E_00017 price list is not known", "Second delivery", "39 accepted",

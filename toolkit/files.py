@@ -5,11 +5,32 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from toolkit.errors import InputError
+
+_RECORD = ".unfinished"
+_PART = re.compile(r"\.[0-9a-f]{16}\.part(\.[^/\\]*)?")
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path is a link, a pipe or a device: to read it is to read something else, or to wait for ever."""
+    return path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir()))
+
+
+def create(path: Path) -> None:
+    """Create an empty file that only its user can read.
+
+    Raises
+    ------
+    FileExistsError
+        If there is anything of this name, a link included: it is not followed.
+    """
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600))
 
 
 @contextlib.contextmanager
@@ -21,17 +42,14 @@ def replacing(path: Path) -> Iterator[Path]:
     InputError
         If the file cannot be written; an earlier file of that name is then unharmed.
     """
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        part.unlink(missing_ok=True)  # a crash may have left one, with another mode
-        part.touch(mode=0o600)  # pandas, openpyxl and DuckDB write into it, and keep its mode
-        yield part
-        part.replace(path)
+        with _part_of(path) as part:  # pandas, openpyxl and DuckDB write into it, and keep its mode
+            yield part
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
-    finally:
-        with contextlib.suppress(OSError):  # its folder may be no folder
-            part.unlink(missing_ok=True)
+        why = error.strerror or error
+        raise InputError(
+            f"{path} cannot be written ({why}): choose another place, or free space on the disk."
+        ) from error
 
 
 def keep(path: Path, write: Callable[[BinaryIO], object]) -> str:
@@ -42,21 +60,43 @@ def keep(path: Path, write: Callable[[BinaryIO], object]) -> str:
     OSError
         If it cannot be written; an earlier file of that name is then unharmed.
     """
-    part = path.with_suffix(".part")
-    try:
-        with open(part, "w+b", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        part.replace(path)
-    except BaseException:  # it contains customers' rows, and the next attempt uses another name
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
+    with _part_of(path) as part, part.open("r+b") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     sync_folder(path.parent)
     return digest
+
+
+# A temporary file contains customers' rows, and a killed process leaves it. Its name is random, so that nobody can put
+# a link or a file there beforehand; so a record beside it, whose name follows from that of the file to write, says
+# which one it is. Only what a record names is removed.
+@contextlib.contextmanager
+def _part_of(path: Path) -> Iterator[Path]:
+    record = path.with_name(f".{path.name}{_RECORD}")
+    part = path.with_name(f".{secrets.token_hex(8)}.part{path.suffix}")
+    _clear(record)
+    create(record)
+    try:
+        record.write_text(part.name, encoding="utf-8")
+        create(part)
+        yield part
+        part.replace(path)
+    finally:
+        with contextlib.suppress(OSError):  # its folder may be gone
+            part.unlink(missing_ok=True)
+            record.unlink(missing_ok=True)
+
+
+def _clear(record: Path) -> None:
+    """Remove a record that a killed process left, and the file that it names, which is beside it."""
+    if record.is_file() and not record.is_symlink():
+        name = record.read_bytes()[:300].decode(errors="replace")
+        if _PART.fullmatch(name):
+            record.with_name(name).unlink(missing_ok=True)
+    record.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -73,8 +113,8 @@ def sync_folder(folder: Path) -> None:
 def clear_unfinished(folder: Path) -> None:
     """Delete what killed processes left half written below a folder, since it contains customers' rows.
 
-    No other process may be writing there.
+    No other process may be writing there. No link is followed.
     """
-    for part in folder.rglob("*.part"):
+    for record in folder.rglob(f"*{_RECORD}"):
         with contextlib.suppress(OSError):
-            part.unlink()
+            _clear(record)

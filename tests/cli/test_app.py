@@ -273,7 +273,7 @@ def test_a_file_that_is_no_customer_table_gets_one_clear_message(
         assert "\n" not in said["error"]
         assert "Traceback" not in err
     assert sandbox.requests().empty
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.part*"))
     code, stands, _ = run("status")
     assert (code, stands["pushes"], stands["open_push"]) == (0, [], "")
 

@@ -57,3 +57,13 @@ def test_what_comes_after_a_check_shows_its_counts_only(file: Path, capsys, comm
     said = shown(capsys, command, str(file))
     assert "9 rows: 7 good, 2 quarantined (2 failures)" in said
     assert "placeholder" not in said
+
+
+def test_times_are_shown_as_the_file_writes_them(tmp_path: Path, capsys) -> None:
+    (tmp_path / "crm.csv").write_text("Nr;Stand\nC1;01.02.1999\n")
+    (tmp_path / "crm.toml").write_text(
+        '[columns]\ncustomer_id = "Nr"\nupdated_at = "Stand"\n'
+        '[format]\ndatetime = "%d.%m.%Y"\ntimezone = "Europe/Berlin"\n'
+    )
+    said = shown(capsys, "check", str(tmp_path / "crm.csv"), "--mapping", str(tmp_path / "crm.toml"))
+    assert "row 2 01.02.1999\n" in said  # not 1999-01-31T23:00:00Z

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,6 +20,7 @@ from tests.support.clocks import Clock
 from toolkit.display.components import (
     MAX_CELL,
     Result,
+    ShownFrame,
     badge,
     badges,
     bar,
@@ -28,6 +31,8 @@ from toolkit.display.components import (
     table,
     visible,
 )  # fmt: skip
+from toolkit.errors import InputError
+from toolkit.ledger import Diff
 from toolkit.model import Delivery
 
 EVIL = '<script>alert("x")</script><img src=http://evil.example/x.png onerror=alert(1)>'
@@ -108,6 +113,37 @@ def test_every_kind_of_result_has_the_same_faces(results: dict[str, Result], tmp
         written = result.to_html(tmp_path / f"{name}.html").read_text(encoding="utf-8")
         assert result.body() in written
         assert len(written) < 300_000
+
+
+def frames_of(result: Result) -> dict[str, pd.DataFrame]:
+    """Every frame that a result hands out, by the attribute or the call."""
+    names = [n for n in dir(type(result)) if not n.startswith(("_", "model_"))] + list(getattr(result, "__dict__", ()))
+    found = {"to_frame()": result.to_frame()}
+    for name in dict.fromkeys(names):
+        with contextlib.suppress(InputError):  # rows that stay on disk
+            found[name] = getattr(result, name)
+    if isinstance(result, Diff):
+        found["rows()"] = result.rows("added", "changed")
+    return {name: frame for name, frame in found.items() if isinstance(frame, pd.DataFrame)}
+
+
+def test_nothing_that_is_shown_is_typeset_or_moves_the_text_around_it(results: dict[str, Result]) -> None:
+    shown: dict[str, Any] = dict(results)
+    for name, result in results.items():
+        shown |= {f"{name}.{attribute}": frame for attribute, frame in frames_of(result).items()}
+    assert len(shown) > 3 * len(results)
+    plain = [name for name, each in shown.items() if not isinstance(each, Result | ShownFrame)]
+    assert not plain
+    for name, each in shown.items():
+        fragment = each._repr_html_() if isinstance(each, pd.DataFrame) else each._repr_mimebundle_()["text/html"]
+        root = re.match(r'<style>[^<]*</style><div class="([^"]*)">', fragment)
+        assert root, name
+        assert {"tex2jax_ignore", "mathjax_ignore"} <= set(root[1].split()), name
+        outline = Outline(fragment)
+        assert not outline.open, name
+        assert not outline.tags & {"script", "img"}, name
+        for text in (outline.text, repr(each)):
+            assert all(c.isprintable() or c in "\n\t\xa0" for c in text), name  # an empty cell is &nbsp;
 
 
 def test_every_cell_is_escaped_and_nothing_comes_from_outside(results: dict[str, Result]) -> None:

@@ -72,6 +72,42 @@ def test_no_extension_is_installed_or_loaded(tmp_path: Path, in_a_file: bool) ->
             session.table("FROM read_xlsx('customers.xlsx')")
 
 
+REACHES_OUT = [
+    "FROM read_text('{0}')",
+    "FROM read_csv('{0}')",
+    "FROM read_blob('{0}')",
+    "FROM glob('/*')",
+    "FROM '{0}'",
+    "COPY (SELECT 1) TO '{0}.csv'",
+    "ATTACH '{0}.duckdb'",
+    "INSTALL excel",
+    "LOAD excel",
+    "SET enable_external_access = true",
+    "SET allow_community_extensions = true",
+    "EXPORT DATABASE '{0}_folder'",
+]
+
+
+@pytest.mark.parametrize("sql", REACHES_OUT)
+def test_a_session_of_tables_reads_and_writes_no_file(tmp_path: Path, sql: str) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("a,b", encoding="utf-8")
+    with Session(files=True) as before:  # another session of this process may: it says so
+        assert before.scalar(f"SELECT content FROM read_text('{outside}')") == "a,b"
+    with Session({"rows_": ROWS}) as session, pytest.raises(EngineError):
+        session.run(sql.format(outside))
+    assert [path.name for path in tmp_path.iterdir()] == ["outside"]
+
+
+@pytest.mark.parametrize("session", [{}, {"files": True}, {"folder": None}], ids=["tables", "files", "folder"])
+def test_no_session_takes_a_community_extension(tmp_path: Path, session: dict[str, Any]) -> None:
+    with Session(**{key: value or tmp_path for key, value in session.items()}) as opened:
+        settings = (
+            "SELECT value FROM duckdb_settings() WHERE name LIKE 'allow_%ed_extensions' OR name LIKE 'allow_comm%'"
+        )
+        assert opened.table(settings)["value"].to_pylist() == ["false", "false"]
+
+
 @pytest.mark.parametrize("text", ["O'Neill", 'a "b"', "NUL \0 inside", "\\", "ß\u200b"])
 def test_texts_and_names_reach_the_engine_as_they_are(text: str) -> None:
     name = text.replace("\0", "")  # which no column can have

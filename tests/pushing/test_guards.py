@@ -372,7 +372,7 @@ def test_a_plan_says_what_changes_what_stays_and_the_way_in(reviewed: PushPlan) 
 
 def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) -> None:
     body = reviewed.body()
-    assert body.startswith("<h3>Blocked by 1 guard: absent</h3>")
+    assert body.startswith("<h3>crm.csv: Blocked by 1 guard: absent</h3>")
     assert "3 of 6 customers of the last delivery are gone" in body
     assert body.count("id_form, allowed") == 1
     assert "1 of 1 added customers have ids of a new form (100.0%): " in body

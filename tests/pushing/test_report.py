@@ -104,7 +104,7 @@ def test_unknown_rows_and_the_reason_of_the_stop_are_shown(place: Place, custome
     assert "Stopped: Gave up after" in body
     assert "Unknown: sent without a readable answer" in body
     assert "C00500" in body
-    assert "resume()" in body
+    assert "resume sends" in body
 
 
 def test_the_report_shows_the_time_the_retries_and_the_waiting(place: Place, customers) -> None:

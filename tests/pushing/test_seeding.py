@@ -13,6 +13,7 @@ from toolkit.errors import InputError, LedgerError
 from toolkit.ledger import Ledger, diff
 from toolkit.pushing import seed
 from toolkit.quality import validate
+from toolkit.reading import read_customers
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -59,11 +60,22 @@ def test_rows_that_fail_validation_enter_nothing(customers) -> None:
     assert seed(validate(bad), reason="export") == 2  # the good rows of a report
 
 
+def test_the_report_of_a_file_with_a_broken_line_can_be_seeded(tmp_path: Path) -> None:
+    path = tmp_path / "crm.csv"
+    path.write_text("customer_id,updated_at\nA,2026-01-28T10:00:00Z\nB\n")
+    with pytest.raises(InputError, match="1 row of 2 cannot be seeded"):
+        seed(read_customers(path), reason="export")
+    report = validate(read_customers(path))
+    assert (validate(report).ok, report.delivery.n_quarantined) == (True, 1)
+    assert seed(report, reason="export") == 1
+
+
 @pytest.mark.parametrize("wrong", [None, 7, "old.csv", Path("old.csv"), ["C00000"], Ledger.of, Settings])
 def test_what_are_no_customers_is_refused_with_the_call_that_gives_them(wrong: Any) -> None:
     given = wrong() if callable(wrong) else wrong
     with pytest.raises(
-        InputError, match=r"A customer frame is wanted here.*(read_customers\(path\)|snapshot\(\)\.frame)"
+        InputError,
+        match=r"A customer frame is wanted here.*(read_customers\(path\)|snapshot\(\)\.frame|pd\.DataFrame\(rows\))",
     ):
         seed(given, reason="export")
     assert Ledger.of().version == -1

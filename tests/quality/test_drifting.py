@@ -70,10 +70,9 @@ def test_ids_that_lost_their_zeros_are_one_finding_with_the_cure(customers) -> N
         (["007", "008", "A9"], ["7", "8", "a9"],
          "3 new ids differ from ids before only by case, spaces or leading zeros: correction pad_ids = 3"),
         (["a9"], ["A9"], "1 new id differs from ids before only by case, spaces or leading zeros"),
-        (["7"], ["007"], "1 new id differs from ids before only by case, spaces or leading zeros"),
+        (["7"], ["007"], "1 new id differs from ids before only by leading zeros"),
         # padded to five, those that were sent as they are would become others
-        (["00007", "1", "2"], ["7", "1", "2"],
-         "1 new id differs from ids before only by case, spaces or leading zeros"),
+        (["00007", "1", "2"], ["7", "1", "2"], "1 new id differs from ids before only by leading zeros"),
         (["00007", "00008", "1"], ["7", "8", "1"],
          "2 new ids differ from ids before only by leading zeros: correction pad_ids = 5"),
     ],
@@ -247,3 +246,21 @@ def test_whatever_the_sides_the_figures_are_theirs(old: list[tuple], new: list[t
     assert (found.findings[["n_before", "n_after"]] >= 0).all(axis=None)
     assert found.findings[["share_before", "share_after"]].max(axis=None) <= 1 or found.findings.empty
     assert "\x00" not in found.body()
+
+
+def test_a_report_says_the_worst_of_a_drift_and_how_much_more_there_is(customers) -> None:
+    before, after = (customers(40, customer_category=[f"{name}{n % 10}" for n in range(40)]) for name in "ab")
+    lines = [line for line in tk.validate(after, before=before).lines() if line.startswith("drift: ")]
+    assert len(lines) == 9
+    assert lines[-1] == "drift: and 2 more"
+    assert len(tk.drift(before, after).findings) == 10
+
+
+def test_ids_that_a_warning_names_are_not_in_the_drift_again(customers) -> None:
+    before = customers(20, customer_id=[f"{n:05d}" for n in range(100, 120)])
+    report = tk.validate(customers(20, customer_id=[str(n) for n in range(100, 120)]), before=before)
+    assert set(report.drift.findings["kind"]) == {"rewritten"}
+    assert [line for line in report.lines() if "pad_ids" in line] == [
+        "warning: 20 ids have 3 digits where 20 customers sent before have 5; padded, they match 20 customers sent "
+        "before: correction pad_ids = 5 (20 rows)"
+    ]

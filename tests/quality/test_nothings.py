@@ -103,6 +103,7 @@ def test_a_totals_row_is_a_failure_with_its_reason(customers, id_: str | None, n
         frame.loc[4, "updated_at"] = None
     report = validate(frame, now=NOW)
     assert report.counts["customer_id is that of a totals row, not of a customer"] == 1
+    assert report.n_failures == report.n_quarantined == 1  # that it has no time or id says nothing more
     assert list(report.quarantine.index) == [4]
 
 

@@ -251,6 +251,7 @@ def test_the_rows_of_a_frame_can_be_corrected_too(tmp_path: Path) -> None:
     delivery = read_customers(frame)
     path = report_of(delivery).to_excel(tmp_path / "out.xlsx")
     book, columns, rows = cells_of(path)
+    assert "could not be read again" not in " ".join(str(c.value) for c in book["how to"]["A"])  # a frame has no file
     book["rows"].cell(rows[1], columns["customer_id"]).value = "B"
     book["rows"].cell(rows[2], columns["drop"]).value = "x"
     book.save(path)
@@ -438,7 +439,7 @@ def test_the_mapping_chooses_the_language_and_reasons_are_in_it(tmp_path: Path) 
     sheet = load_workbook(path)["Zeilen"]
     reasons = {sheet.cell(n, 1).value: sheet.cell(n, 2).value for n in range(2, sheet.max_row + 1)}
     assert reasons[3] == "Kundennummer ist leer"
-    assert reasons[2] == "Kundennummer, Geändert am stimmen in mehreren Zeilen überein"
+    assert reasons[2] == "Kundennummer, Geändert am stimmen in mehreren Zeilen überein (siehe Zeile 5)"
     assert reasons[4].startswith("Geändert am ist kein gültiger Zeitpunkt")
     assert "Firma hat Leerzeichen am Anfang" in reasons[4]  # a warning of a row that cannot be sent stands there too
     with pytest.raises(InputError, match="language cannot be 'es'"):

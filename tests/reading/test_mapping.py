@@ -81,7 +81,7 @@ def test_an_empty_mapping_is_one_that_states_nothing(tmp_path: Path) -> None:
         ("[format]\ndatetime = '%d.%Q'\n", ["strptime"]),
         ("[format]\ndatetime = '%Y-%m-%d %Z'\n", ["%z"]),
         ("[format]\ndatetime = '%d.%m.'\n", ["'%d.%m.'", "has no year", "add %Y"]),
-        ("[format]\ndatetime = '%m/%d/%Y %H:%M %p'\n", ["AM or PM, goes with %I"]),
+        ("[format]\ndatetime = '%m/%d/%Y %H:%M %p'\n", ["goes with %p, AM or PM: write both, or %H"]),
         ("[format]\ndatetime = '%m/%d/%Y %I:%M'\n", ["%I, the hour from 1 to 12, goes with %p"]),
         ("[format]\ndatetime = '%d.%M.%Y'\n", ["%M is the minute, %m the month"]),
         ("[format]\ndatetime = '%d.%M.%Y %H:%m'\n", ["%M is the minute, %m the month"]),

@@ -124,10 +124,10 @@ def test_the_warning_is_seen_wherever_the_delivery_is(case: str, tmp_path: Path)
         assert [result.body().count(escape(line)) for line in both_ways] == [1] * len(both_ways)
     written = suggestion.to_toml(tmp_path / "crm.toml")
     text = written.read_text(encoding="utf-8")
-    assert f'\n# encoding = "{encoding}"  #' in text
+    assert f'write encoding = "{encoding}"' in text.partition("\n[format]\n")[2]
     assert "detected: " not in text.lower()
     assert all(f"# Warning: {line}" in text for line in both_ways)
-    written.write_text(text.replace("# encoding", "encoding"), encoding="utf-8")
+    written.write_text(text.replace("[format]\n", f'[format]\nencoding = "{encoding}"\n'), encoding="utf-8")
     assert read_customers(CASES / case, mapping=written).warnings == ()
 
 
@@ -166,4 +166,5 @@ def test_a_cell_in_a_warning_is_short_and_shows_no_control_character(tmp_path: P
 def test_packed_and_long_files_are_doubted_by_their_first_such_lines(tmp_path: Path) -> None:
     rows = "1;plain;text\n" * 50_000 + "2;Łódź Świat;Jiří Dvořák\n"
     table = from_bytes(tmp_path, gzip.compress(("id;name;group\n" + rows).encode("cp1250"), mtime=0))
-    assert table.proposed_encoding == "cp1250"
+    (warning,) = table.warnings
+    assert 'encoding = "cp1250"' in warning

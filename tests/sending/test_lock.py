@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.errors import JournalError, OpenPushError
+from toolkit.files import keep
 from toolkit.sending.lock import only_pusher
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -18,8 +19,7 @@ PROCESSES = multiprocessing.get_context("forkserver")
 
 def push_and_die(folder: Path) -> None:
     with only_pusher(folder, "acme"):
-        (folder / "rows.part").write_text("half of the customers' rows")
-        os.kill(os.getpid(), signal.SIGKILL)
+        keep(folder / "rows.parquet", lambda file: os.kill(os.getpid(), signal.SIGKILL))
 
 
 def test_two_processes_cannot_push_to_a_target_at_once(tmp_path: Path) -> None:
@@ -43,9 +43,9 @@ def test_a_killed_process_leaves_no_lock_and_no_half_written_rows(tmp_path: Path
     child.start()
     child.join(60)
     assert child.exitcode == -signal.SIGKILL
-    assert {path.name for path in tmp_path.iterdir()} == {"pusher.lock", "pusher.json", "rows.part"}
+    assert len(list(tmp_path.glob(".*.part.parquet"))) == 1
     with only_pusher(tmp_path, "acme"):
-        assert not (tmp_path / "rows.part").exists()
+        assert {path.name for path in tmp_path.iterdir()} == {"pusher.lock", "pusher.json"}
     assert {path.name for path in tmp_path.iterdir()} == {"pusher.lock"}
 
 

@@ -56,9 +56,10 @@ def test_what_is_written_is_for_its_user_alone(customers, tmp_path: Path, name: 
     file, frame = tmp_path / name, customers(2)
     umask = os.umask(0o022)
     try:
-        if left_behind:  # an earlier file, and a part of one that was killed
-            for path in (file, tmp_path / f".out.part{file.suffix}"):
-                path.write_text("earlier", encoding="utf-8")
+        if left_behind:  # an earlier file, and what a killed process left of one
+            part = tmp_path / f".{'0' * 16}.part{file.suffix}"
+            for path, text in ((file, "earlier"), (part, "half"), (tmp_path / f".{name}.unfinished", part.name)):
+                path.write_text(text, encoding="utf-8")
         validate(frame).to_html(file) if name.endswith("html") else write_table(frame, file)
     finally:
         os.umask(umask)

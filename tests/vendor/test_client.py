@@ -245,14 +245,15 @@ SPELLINGS = [
 @pytest.mark.parametrize("spelled", SPELLINGS)
 @pytest.mark.parametrize("status", [200, 400, 503])
 def test_a_token_that_an_answer_echoes_is_taken_out_plain_and_escaped(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, spelled: str, status: int
+    monkeypatch: pytest.MonkeyPatch, spelled: str, status: int
 ) -> None:
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "t0p/s3cret")
     monkeypatch.setenv("TOOLKIT_TARGET", "acme")
     long = "x" * 290  # a message that is cut would be cut within the token
     said = b'{"failed": [{"index": 0, "message": "%s %s"}]}' % (long.encode(), spelled.encode())
-    sandbox.vendor.troubles.append(Reply(status, said))
-    answer = send(sandbox)
+    with Sandbox(token="t0p/s3cret") as sandbox:
+        sandbox.vendor.troubles.append(Reply(status, said))
+        answer = send(sandbox)
     verdict = read_answer(answer, SENT)
     assert b"[token]" in answer.body
     assert not [text for text in (f"{answer}", f"{verdict}") if "s3cret" in text or "t0p" in text]
@@ -273,13 +274,14 @@ def test_a_token_that_an_answer_echoes_is_taken_out_plain_and_escaped(
 )
 @pytest.mark.parametrize("token", [None, "the-right-one"])
 def test_a_header_whose_name_suggests_a_secret_is_taken_out_of_answers(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str, value: str, echoed: str, token: str | None
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, echoed: str, token: str | None
 ) -> None:
     if token:
         monkeypatch.setenv("PEAK_AUTH_TOKEN", token)
         monkeypatch.setenv("TOOLKIT_TARGET", "acme")
-    sandbox.vendor.troubles.append(Reply(401, f"{token}, {echoed}".encode()))
-    answer = send(sandbox, extra_headers={"Accept": "text/plain", name: value})
+    with Sandbox(token=token or "sandbox") as sandbox:
+        sandbox.vendor.troubles.append(Reply(401, f"{token}, {echoed}".encode()))
+        answer = send(sandbox, extra_headers={"Accept": "text/plain", name: value})
     assert b"[token]" in answer.body.partition(b", ")[2]
     assert not re.search(rb"s3cret|%73|cret-v|1234|horse|right", answer.body)
 

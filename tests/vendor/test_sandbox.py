@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +16,7 @@ import requests
 
 from toolkit.config import Settings
 from toolkit.errors import InputError, SandboxError
-from toolkit.vendor.sandbox import Assumptions, Sandbox
+from toolkit.vendor.sandbox import Assumptions, Reply, Sandbox
 
 # The contract page's example, to the letter.
 EXAMPLE = """{"solutionName": "QP_OOTB",
@@ -360,3 +361,64 @@ def test_the_schema_call_gives_the_validations_of_each_column(sandbox: Sandbox) 
     assert columns["source"] == {"columnName": "source", "dataType": "string", "validations": [{"type": "optional"}]}
     assert columns["REGION"] == {"columnName": "REGION", "dataType": "string", "validations": checks}
     assert columns["STAFF"]["defaultValue"] == 0
+
+
+def raw(sandbox: Sandbox, head: str, body: bytes = b"") -> bytes:
+    """Send bytes as they are; return all that comes back."""
+    port = int(sandbox.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+TOKEN = "Authorization: sandbox\n"
+JSON = f"Content-Type: application/json\nContent-Length: {len(EXAMPLE)}\n"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8765", "127.9.9.9", "localhost", "LOCALHOST:1", "[::1]:8765"])
+def test_a_request_to_a_loopback_name_is_answered(sandbox: Sandbox, host: str) -> None:
+    assert b"200 OK" in raw(sandbox, f"POST {PATH} HTTP/1.1\nHost: {host}\n{TOKEN}{JSON}", EXAMPLE.encode())
+    assert len(sandbox.table()) == 1
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    ["", "Host: evil.example\n", "Host: evil.example:8765\n", "Host: 127.0.0.1.evil.example\n", "Host: 0.0.0.0\n",
+     "Host: localhost.evil.example\n", "Host: \n", "Host: 127.0.0.1\nHost: evil.example\n", "Host: 192.168.0.1\n",
+     "Host: evil.example#127.0.0.1\n", "Host: evil@127.0.0.1\n", "Host: [::2]\n", "Host: 1270.0.0.1\n"],
+)  # fmt: skip
+@pytest.mark.parametrize("token", [TOKEN, ""])
+def test_a_request_to_another_name_is_not_answered(sandbox: Sandbox, hosts: str, token: str) -> None:
+    sandbox.vendor.troubles.append(Reply(503))
+    answer = raw(sandbox, f"POST {PATH} HTTP/1.1\n{hosts}{token}{JSON}", EXAMPLE.encode())
+    assert answer.startswith(b"HTTP/1.1 421 ")
+    assert b"token" not in answer
+    assert sandbox.table().empty
+    assert sandbox.requests().empty
+    assert len(sandbox.vendor.troubles) == 1
+
+
+@pytest.mark.parametrize("length", ["99999999999999", "-1", "ten", str(len(EXAMPLE)), "1000000"])
+@pytest.mark.parametrize("token", ["", "Authorization: wrong\n", "Authorization: Bearer sandbox\n", "authorization:\n"])
+def test_the_token_is_checked_before_anything_else(sandbox: Sandbox, wall: Wall, token: str, length: str) -> None:
+    assert post(sandbox, EXAMPLE).status_code == 200
+    wall.seconds += 3_600  # the buffer is due
+    sandbox.vendor.troubles.append(Reply(503))
+    head = f"POST {PATH} HTTP/1.1\nHost: localhost\nContent-Length: {length}\n{token}"
+    assert raw(sandbox, head, EXAMPLE.encode()).startswith(b"HTTP/1.1 401 ")
+    assert len(sandbox.vendor.troubles) == 1
+    assert sandbox._store.oldest_in_buffer() is not None
+
+
+def test_the_answer_to_a_large_body_without_the_token_arrives(sandbox: Sandbox) -> None:
+    for _ in range(5):
+        assert post(sandbox, b"x" * 30_000_000, Authorization="wrong").status_code == 401
+
+
+def test_a_relative_folder_is_one_of_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Sandbox("here") as sandbox:
+        monkeypatch.chdir("/")
+        assert Settings(**sandbox.settings()).home == tmp_path / "here" / "state"
+    assert (tmp_path / "here" / "sandbox.sqlite").exists()

@@ -11,6 +11,7 @@ pandas. For the same reason this module imports nothing but the errors and a fac
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -21,9 +22,22 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 import toolkit as tk
+from toolkit.characters import printable
 from toolkit.errors import SchemaWarning, ToolkitError
 
 OK, FINDINGS, ERROR, INTERRUPTED = 0, 1, 2, 130
+_USED_UP = re.compile(
+    r"(?P<disk>No space left|Disk quota exceeded|disk is full)|MemoryError|out ?of ?memory|bad_alloc|failed to map"
+    r"|Cannot allocate memory|start new thread|Resource temporarily unavailable",
+    re.IGNORECASE,
+)
+"""What Python, the system and the libraries say, in types of their own, if there is nothing left."""
+_FULL = "The disk is full: free space, then repeat the command; 'toolkit resume' continues a push that was under way."
+_TOO_LARGE = (
+    "There is not enough memory, or there are too many threads: close other programs, or use a larger machine. "
+    "'toolkit scan' checks a .parquet or .csv file that does not fit in memory; 'toolkit resume' continues a push that "
+    "was under way."
+)
 
 COMMANDS = {
     "file_commands": {
@@ -90,6 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    if odd := [each for each in given if re.search("[\0\ud800-\udfff]", each)]:
+        cure = "type it again, or rename the file"
+        return _failed(f"{odd[0]} contains a NUL, or bytes that are no UTF-8 text: {cure}.", as_json)
     try:
         with warnings.catch_warnings():
             warn = cache(lambda text: say(f"warning: {text}"))  # each once, from however many places
@@ -105,17 +122,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_json({"error": "interrupted"})
         say("Interrupted. If a push was under way, 'toolkit resume' continues it and 'toolkit abandon' closes it.")
         return INTERRUPTED
+    except Exception as error:
+        if not (cure := _used_up(error)) and isinstance(error, OSError):
+            why = error.strerror or error
+            cure = f"{error.filename or 'A file'} cannot be used ({why}): check its path and permissions."
+        if not cure:
+            raise
+        return _failed(cure, as_json)
     return code if isinstance(code, int) else OK
 
 
 def print_json(values: dict[str, Any]) -> None:
     """Print one JSON object on standard output."""
-    print(json.dumps(values, ensure_ascii=False, default=str))
+    print(printable(json.dumps(values, ensure_ascii=False, default=str)))
 
 
 def say(line: str) -> None:
-    """Print a line on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    """Print a line on standard error; a name in it cannot begin another, or move the cursor."""
+    print(printable(line), file=sys.stderr, flush=True)
+
+
+def _used_up(error: BaseException | None) -> str:
+    """Return what to do if an error, or one that it followed, says that memory, threads or the disk are used up."""
+    while error:
+        kind = f"{type(error).__name__} {error}"
+        if found := _USED_UP.search(kind):
+            return _FULL if found["disk"] else _TOO_LARGE
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _failed(message: str, as_json: bool, report: Any = None) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import shutil
 import threading
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from toolkit.cli.app import OK
 from toolkit.config import SANDBOX, project_root
 from toolkit.display import plural
 from toolkit.errors import InputError
+from toolkit.files import is_special, keep
 from toolkit.model import ID
 from toolkit.results import Delivery
 
@@ -49,21 +50,45 @@ def demo(*, folder: Path | None = None) -> int:
     ----------
     folder
         Where the demo writes its state and the executed notebooks, by default ``data/state/demo`` in the project's
-        root. It is emptied first if an earlier demo created it.
+        root. What an earlier demo wrote there is removed first.
 
     Raises
     ------
     InputError
-        If the folder contains anything else.
+        If the folder contains anything else, or a file was changed since.
     """
-    # Two deliveries go to a sandbox that refuses a row; then the notebooks run.
     root = project_root()
-    place = folder or root / "data" / "state" / "demo"
-    if place.exists() and not (place / MADE_HERE).exists() and (place.is_file() or any(place.iterdir())):
-        raise InputError(f"{place} contains files that no demo created, and is not changed: name a new folder.")
-    shutil.rmtree(place, ignore_errors=True)
+    place = (folder or root / "data" / "state" / "demo").absolute()
+    list_ = place / MADE_HERE
+    listed = list_.read_text(encoding="utf-8").splitlines() if list_.is_file() else []
+    found = _files(place)
+    other = next((path for path, line in found.items() if line not in listed), place if place.is_file() else None)
+    if other:
+        raise InputError(
+            f"{other} was not written by a demo, or was changed since, and the demo replaces nothing of yours: name a "
+            "new folder with --folder, or move it away."
+        )
+    for path in found:
+        path.unlink()
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (place / MADE_HERE).touch()
+    try:
+        _run(root, place)
+    finally:
+        keep(list_, lambda file: file.write("\n".join(_files(place).values()).encode()))
+    return OK
+
+
+def _files(place: Path) -> dict[Path, str]:
+    """Return every file below a folder, and its line in the list: its digest and its name."""
+    files = [
+        path for path in place.rglob("*") if path != place / MADE_HERE and (path.is_symlink() or not path.is_dir())
+    ]
+    digests = ["" if is_special(path) else hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    return {path: f"{digest} {path.relative_to(place)}" for path, digest in zip(files, digests, strict=True)}
+
+
+def _run(root: Path, place: Path) -> None:
+    # Two deliveries go to a sandbox that refuses a row; then the notebooks run.
     first, second = (root / "data" / name for name in DELIVERIES)
     with tk.Sandbox(place / "sandbox") as server:
         _say(f"Working against {tk.use(server).label}: a local server that follows the vendor's contract.")
@@ -89,7 +114,6 @@ def demo(*, folder: Path | None = None) -> int:
         )
     _run_notebooks(root / "notebooks", place / "notebooks")
     _say(f"\nReports, to open in a browser: {place}")
-    return OK
 
 
 def _run_notebooks(source: Path, place: Path) -> None:

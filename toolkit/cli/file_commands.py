@@ -22,6 +22,7 @@ from toolkit.cli.terminal import (
     show,
     validated,
     warn,
+    written,
 )
 from toolkit.quality import RULES, called_for
 
@@ -40,8 +41,7 @@ def suggest(file: Path, /, *, source: Source = AS_IT_IS, to: Path | None = None,
     warn(proposed.warnings)
     if to:
         called = called_for(proposed.sample, before=tk.Ledger.of().snapshot())
-        written = proposed.to_toml(to, corrections=called, overwrite=output.overwrite)
-        say(f"  written to {written}")
+        say(f"  written to {proposed.to_toml(to, corrections=called, overwrite=output.overwrite)}")
     return show(proposed, output)
 
 
@@ -98,7 +98,7 @@ def scan(
     found = tk.validate(file, mapping=mapping, rules=RULES if warnings else (), good=good, bad=bad)
     warn(found.reading_warnings)
     for path in filter(None, (good, bad)):
-        say(f"  written to {path}")
+        say(written(path))
     if mapping and (skipped := tk.Mapping.load(mapping).corrections):
         say(f"  not corrected: {', '.join(skipped)}. 'check' makes the mapping's corrections first.")
     return show(found, json, findings=not found.ok)
@@ -129,7 +129,7 @@ def review(sheet: Path, /, *, out: Path, who: Who = "", overwrite: Overwrite = F
     """
     require_free(out, overwrite=overwrite, endings=(".csv",), sources=(sheet,))
     patch = tk.read_review_sheet(sheet, who=who or None)
-    say(f"  written to {patch.write(out)}")
+    say(written(patch.write(out)))
     return show(patch, json, findings=not patch.n_entries)
 
 

@@ -64,7 +64,7 @@ def push(
     report, changes = compared(file, source)
     planned = tk.plan_push(changes, **sending.chosen())
     require_digest(planned, plan)
-    for line in (repr(planned), *lines_of(planned), f"  {report.summary()}"):
+    for line in (planned.summary(), *lines_of(planned), f"  {report.summary()}"):
         say(line)
     try:
         result = tk.dry_run(planned) if dry else send(planned, sending)

@@ -15,11 +15,13 @@ from toolkit.cli.terminal import (
     Reason,
     SheetLanguage,
     Source,
+    frame_lines,
     require_free,
     say_label,
     show,
     show_values,
     validated,
+    written,
 )
 from toolkit.config import current
 from toolkit.display import plural
@@ -66,6 +68,7 @@ def snapshot(
     push: str = "",
     valid_at: str | None = None,
     out: Path | None = None,
+    raw: bool = False,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
@@ -80,12 +83,16 @@ def snapshot(
     valid_at
         The version that was current on that date.
     out
-        A .csv, .parquet or .xlsx file.
+        A .csv, .parquet or .xlsx file. In .csv an apostrophe is put before a cell that a spreadsheet would run.
+    raw
+        Write .csv for a program, every cell as it is.
     """
     require_free(out, overwrite=overwrite, endings=ENDINGS)
+    if raw and not (out and out.suffix.lower() == ".csv"):
+        raise InputError("--raw is for a .csv file: name one with --out, or leave out --raw.")
     say_label()
     found = tk.Ledger.of().snapshot(as_of=as_of, push=push, valid_at=valid_at)
-    return show(found, json, *([f"  written to {write_table(found.frame, out)}"] if out else []))
+    return show(found, json, *([written(write_table(found.frame, out, raw=raw), raw=raw)] if out else []))
 
 
 def history(customer_id: str, /, *, json: Json = False) -> int:
@@ -93,10 +100,10 @@ def history(customer_id: str, /, *, json: Json = False) -> int:
     say_label()
     found = tk.Ledger.of().history(customer_id)
     cells = found.astype({TIME: "str", "recorded_at": "str"}).astype(object)
-    text = cells.where(found.notna(), "").drop(columns=ID).T.to_string(header=False)
+    lines = frame_lines(cells.where(found.notna(), "").drop(columns=ID).T, header=False)
     if found.empty:
-        text = f"The ledger of target {current().target} has no entry of this customer."
-    return show_values({ID: customer_id, "entries": cells.where(found.notna(), None).to_dict("records")}, json, text)
+        lines = [f"The ledger of target {current().target} has no entry of this customer."]
+    return show_values({ID: customer_id, "entries": cells.where(found.notna(), None).to_dict("records")}, json, *lines)
 
 
 def seed(
@@ -109,7 +116,9 @@ def seed(
     beside_entries
         Record them although the ledger has entries already.
     """
-    n_rows = seeded(validated(file, source), reason=reason, beside_entries=beside_entries)
+    report = validated(file, source)
+    say(f"  {report.summary()}")
+    n_rows = seeded(report, reason=reason, beside_entries=beside_entries)
     text = f"{plural(n_rows, 'row')} recorded in the ledger of {current().target}"
     return show_values({"seeded": n_rows}, json, text)
 

@@ -18,13 +18,14 @@ from cyclopts import Parameter
 
 import toolkit as tk
 from toolkit import results
+from toolkit.characters import printable
 from toolkit.cli.app import FINDINGS, OK, print_json, say
 from toolkit.config import current
 from toolkit.display import Result, plural, visible
 from toolkit.errors import InputError
-from toolkit.ledger import WAYS_IN
 from toolkit.model import ID, TIME, Language
-from toolkit.quality import PATCH, counted, example_lines
+from toolkit.quality import PATCH
+from toolkit.reading import TEXT, kind_of
 from toolkit.sending import FATES
 
 Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
@@ -80,9 +81,9 @@ class Source:
 def _option(value: str) -> Any:
     """Return a correction's option as a mapping has it; words need no quotes, a list no brackets."""
     if re.match(r"""[\[{"'\d]|(true|false)$""", value):
-        for written in (value, f"[{value}]"):
-            with suppress(tomllib.TOMLDecodeError):
-                return tomllib.loads(f"option = {written}")["option"]
+        for each in (value, f"[{value}]"):
+            with suppress(ValueError, RecursionError):  # too many digits, or brackets
+                return tomllib.loads(f"option = {each}")["option"]
     words = value.split(",")
     if all("=" in word for word in words):
         return dict(word.split("=", 1) for word in words)
@@ -196,16 +197,25 @@ AS_TEXT = Output()
 
 def read(file: Path, source: Source) -> results.Delivery:
     """Read the file as `source` says, and print what is probably wrong with how it was read."""
+    if kind_of(file) in TEXT:
+        source.refuse("sheet", because=f"{file.name} is text, and has no sheets")
     constants = pairs(source.set, "--set takes column=value, such as source=customer, and one of them has no '='.")
     delivery = tk.read_customers(file, mapping=source.mapping, constants=constants, sheet=source.sheet)
     warn(delivery.warnings)
     return delivery
 
 
+def written(path: Path, *, raw: bool = False) -> str:
+    """Return the line on a file that was written, and on what it has for a spreadsheet."""
+    inert = "; an apostrophe is before each cell that a spreadsheet would run, and the toolkit reads it without"
+    return f"  written to {path}{inert if path.suffix.lower() == '.csv' and not raw else ''}"
+
+
 def warn(warnings: Iterable[str]) -> None:
     """Print warnings, the further lines of each indented."""
     for text in warnings:
-        say(f"  warning: {text}".replace("\n", "\n    "))
+        for line in f"  warning: {text}".replace("\n", "\n    ").split("\n"):
+            say(line)
 
 
 def corrected(file: Path, source: Source) -> results.Correction:
@@ -282,12 +292,12 @@ def show(result: Result, output: Output | bool, *more: Result | str, findings: o
     if isinstance(output, Output):
         output.write(result)
         output = output.json
-    return show_values(result.to_dict() | values, output, "\n".join(lines), findings=findings)
+    return show_values(result.to_dict() | values, output, *lines, findings=findings)
 
 
-def show_values(values: dict[str, Any], as_json: bool, text: str, *, findings: object = False) -> int:
-    """Print values as one JSON object, or the text that stands for them; returns the exit code."""
-    print_json(values) if as_json else print(text)
+def show_values(values: dict[str, Any], as_json: bool, *lines: str, findings: object = False) -> int:
+    """Print values as one JSON object, or the lines that stand for them; returns the exit code."""
+    print_json(values) if as_json else print(*map(printable, lines), sep="\n")
     return FINDINGS if findings else OK
 
 
@@ -317,14 +327,7 @@ def _(found: results.Preview) -> list[str]:
 
 @lines_of.register
 def _(report: results.ValidationReport) -> list[str]:
-    lines = []
-    for word, findings in zip(("failure", "warning"), report.findings, strict=True):
-        for found in findings.to_dict("records"):
-            lines += [f"  {word}: {found['reason']} ({counted(found)})"]
-            lines += [f"      {example}" for example in example_lines(found)]
-    # Where a warning names the rows of rewritten ids, it says what the drift says.
-    told = "rewritten" if "unusual_ids" in set(report.warnings["check"]) else ""
-    return lines + [f"  drift: {line}" for line in (report.drift.lines(but=told) if report.drift else ())]
+    return [f"  {line}" for line in report.lines()]
 
 
 @lines_of.register
@@ -338,10 +341,8 @@ def _(planned: results.PushPlan) -> list[str]:
         f"  guard {g.name}: {g.message}" + (" Allowed." if g.allowed else f" To allow it: --allow {g.name}")
         for g in planned.guards
     ]
-    for state, n in planned.left_out.items():
-        if n:
-            kind = "customers held" if state == "held" else f"left out, {state}".replace("_", " ")
-            lines.append(f"  {kind}: {n:,} ({WAYS_IN[state]})")
+    for state, n, way in planned.ways_in:
+        lines.append(f"  {'customers held' if state == 'held' else f'left out, {state}'}: {n:,} ({way})")
     if planned.excluded is not None:  # rows that were named one by one: say why each is left out
         lines += _lines(planned.not_sent, "left out: {id}, {state}: {why}", "rows left out")
     return lines
@@ -374,13 +375,20 @@ def _(found: results.Status) -> list[str]:
 @lines_of.register(results.PushHistory)
 @lines_of.register(results.SchemaCheck)
 def _(found: Result) -> list[str]:
-    return [f"  {line}" for line in found.to_frame().to_string(index=False).splitlines()]
+    return [f"  {line}" for line in frame_lines(found.to_frame(), index=False)]
+
+
+def frame_lines(frame: pd.DataFrame, **options: Any) -> list[str]:
+    """Return a frame as lines, aligned; `options` are those of `to_string`."""
+    return str(_visible(frame).to_string(**options)).split("\n")
+
+
+def _visible(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.map(lambda cell: visible(cell) if isinstance(cell, str) else cell)
 
 
 def _lines(rows: pd.DataFrame, form: str, what: str = "", *, most: int = 20) -> list[str]:
     """Return the first rows as lines of this form, and how many more of `what` there are."""
-    shown = (
-        rows.head(most).rename(columns={ID: "id"}).map(lambda cell: visible(cell) if isinstance(cell, str) else cell)
-    )
+    shown = _visible(rows.head(most).rename(columns={ID: "id"}))
     lines = ["  " + " ".join(form.format_map(row).split()) for row in shown.to_dict("records")]
     return lines + ([f"  and {len(rows) - most:,} more {what}"] if len(rows) > most else [])

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from platformdirs import user_config_path
 from pydantic import SecretStr
 
+from toolkit.characters import printable
 from toolkit.errors import SettingsError
 from toolkit.lazy import Library
 
@@ -75,8 +76,9 @@ def is_loopback(address: str) -> bool:
     >>> is_loopback("http://127.0.0.1:8765"), is_loopback("https://127.0.0.1.example.org")
     (True, False)
     """
-    host = urlsplit(address).hostname or ""
+    host = ""
     try:
+        host = urlsplit(address).hostname or ""
         ip = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost"
@@ -210,6 +212,7 @@ def _from_keyring(host: str) -> SecretStr | None:
 
 def _answer(question: str) -> str | None:
     """Return the answer; None if there is no way to ask."""
+    question = printable(question, keep="\n")
     if at_terminal():
         # Standard output is for results (`--json`), so the question goes to standard error.
         print(question, end="", file=sys.stderr, flush=True)

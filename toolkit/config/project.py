@@ -72,7 +72,7 @@ def read_targets(file: Path | None, known: Iterable[str]) -> tuple[Values, dict[
         )
     try:
         default = tomllib.loads(file.read_bytes().decode("utf-8-sig")) if file else {}  # Windows editors write a BOM
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         why = error if isinstance(error, tomllib.TOMLDecodeError) else type(error).__name__
         raise SettingsError(f"{file} cannot be read as TOML: {why}") from None
     named = default.pop("targets", {})

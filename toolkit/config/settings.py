@@ -25,7 +25,7 @@ from pydantic_settings.exceptions import SettingsError as UndecodableError
 
 from toolkit.config.credentials import checked_address, confirm_file, find_token, is_loopback, variable_set
 from toolkit.config.project import Values, absolute, find_file, is_token, project_root, read_targets, refuse_unknown
-from toolkit.display import Result, heading, table
+from toolkit.display import Result, ShownFrame, heading, table
 from toolkit.errors import SettingsError, did_you_mean, wrong_kind
 from toolkit.model import Contract, CustomAttribute, Operation, PathStyle
 
@@ -304,7 +304,7 @@ class Settings(Result, BaseSettings):
         values = {name: "" if value is None else str(value) for name, value in self.to_dict().items()}
         index = pd.Index(list(values), name="setting")
         origins = [self._origin.get(name, "default" if name in type(self).model_fields else "") for name in values]
-        return pd.DataFrame({"value": list(values.values()), "from": origins}, index=index, dtype="str")
+        return ShownFrame({"value": list(values.values()), "from": origins}, index=index, dtype="str")
 
     def to_dict(self) -> dict[str, Any]:
         """Give the settings and what follows from them, ready for JSON; of extra headers only the names."""

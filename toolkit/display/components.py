@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from toolkit.characters import printable
 from toolkit.files import replacing
 
 Tone = Literal["good", "bad", "warn", "calm"]
@@ -29,6 +30,10 @@ MAX_HEADING = 200
 MAX_PARAGRAPH = 1_500
 
 STYLE = f"<style>{files(__package__).joinpath('style.css').read_text(encoding='utf-8')}</style>"
+
+
+# JupyterLab would typeset what is between dollar signs: "$5 and $6" lost them, and TeX forged text.
+_ROOT = '<div class="tk tex2jax_ignore mathjax_ignore">'
 
 
 class Markup(str):
@@ -52,9 +57,7 @@ def escape(value: object, *, limit: int | None = None) -> Markup:
     text = str(value)
     if limit is not None and len(text) > limit:
         text = text[: limit - 1] + "…"
-    # Control and direction characters would move the text around them, so their code is shown instead.
-    text = "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
-    return Markup(html.escape(text))
+    return Markup(html.escape(printable(text, keep="\n\t")))
 
 
 def visible(cell: str) -> str:
@@ -65,8 +68,7 @@ def visible(cell: str) -> str:
     >>> print(visible("  Müller  & Co "), visible("Acme\u200b\n"))
     ··Müller··& Co· Acme\u200b\n
     """
-    spaced = re.sub(r"^ +| +$| {2,}", lambda found: "·" * len(found[0]), cell)
-    return "".join(c if c.isprintable() else {"\n": r"\n", "\t": r"\t"}.get(c, f"\\u{ord(c):04x}") for c in spaced)
+    return printable(re.sub(r"^ +| +$| {2,}", lambda found: "·" * len(found[0]), cell))
 
 
 def badge(text: object, *, tone: Tone = "calm") -> Markup:
@@ -229,7 +231,7 @@ def page(title: str, body: str) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width">{STYLE}'
         "<style>body{color-scheme:light dark;margin:24px;background:light-dark(#fff,#0d1117)}</style></head>"
-        f'<body><div class="tk">{body}</div></body></html>'
+        f"<body>{_ROOT}{body}</div></body></html>"
     )
 
 
@@ -238,8 +240,28 @@ def is_null(value: object) -> bool:
     return value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value)
 
 
+class ShownFrame(pd.DataFrame):
+    """A frame that shows itself as results do; what is derived from it, such as its head, does so too."""
+
+    @property
+    def _constructor(self) -> Callable[..., ShownFrame]:
+        return ShownFrame
+
+    def __repr__(self) -> str:
+        return printable(super().__repr__(), keep="\n")
+
+    def _repr_html_(self) -> str:
+        index = None if isinstance(self.index, pd.RangeIndex) else str(self.index.name or "index")
+        return f"{STYLE}{_ROOT}{frame_table(self, index=index, limit=pd.options.display.max_rows or len(self))}</div>"
+
+
 class Result(ABC):
     """What every result offers: one line, an HTML fragment, a frame, a dictionary, a page."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, pd.DataFrame):
+                object.__setattr__(self, name, ShownFrame(value))
 
     @abstractmethod
     def summary(self) -> str:
@@ -273,10 +295,10 @@ class Result(ABC):
         return target
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.summary()}>"
+        return printable(f"<{type(self).__name__}: {self.summary()}>")
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002 - IPython's signature
-        return {"text/plain": repr(self), "text/html": f'{STYLE}<div class="tk">{self.body()}</div>'}
+        return {"text/plain": repr(self), "text/html": f"{STYLE}{_ROOT}{self.body()}</div>"}
 
 
 def _cell(value: object) -> str:

@@ -27,15 +27,16 @@ EngineError = duckdb.Error
 _CLOSED: dict[str, Any] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
+    "allow_community_extensions": False,
     "python_enable_replacements": False,
 }
 """SQL sees only what it is given: no downloaded extension, no Python variable in the place of a missing table."""
 
 
 @cache
-def _database(_process: int) -> duckdb.DuckDBPyConnection:
+def _database(_process: int, *, files: bool) -> duckdb.DuckDBPyConnection:
     """Return this process's database in memory: making one takes 20 ms. A fork has none of its parent's threads."""
-    return duckdb.connect(config=_CLOSED)
+    return duckdb.connect(config=_CLOSED | {"enable_external_access": files})
 
 
 class Session:
@@ -45,8 +46,11 @@ class Session:
     ----------
     tables
         Name to Arrow table; each can be named in SQL.
+    files
+        Whether SQL may read and write files; if not, it sees the tables alone.
     folder
-        For a database in a file there, which what does not fit in memory is written to; None: in memory only.
+        For a database in a file there, which what does not fit in memory is written to, and SQL may read and write
+        files; None: in memory only.
     memory_limit
         With a folder: how much memory the engine uses before it writes to it, as ``1GB``.
 
@@ -58,10 +62,15 @@ class Session:
     """
 
     def __init__(
-        self, tables: Mapping[str, pa.Table] | None = None, *, folder: Path | None = None, memory_limit: str = "1GB"
+        self,
+        tables: Mapping[str, pa.Table] | None = None,
+        *,
+        files: bool = False,
+        folder: Path | None = None,
+        memory_limit: str = "1GB",
     ) -> None:
         if folder is None:
-            self._connection = _database(os.getpid()).cursor()
+            self._connection = _database(os.getpid(), files=files).cursor()
         else:
             # Rows carry their number, so the engine need not keep their order, which takes memory.
             self._connection = duckdb.connect(
@@ -158,8 +167,8 @@ def _bounded() -> Iterator[None]:
         yield
     except duckdb.OutOfMemoryException:
         raise InputError(
-            "The engine needs more than its memory_limit: give it more, or leave out rules that look at several rows, "
-            "choose_rules(without=[…])."
+            "The engine has not enough memory: close other programs, raise memory_limit, or leave out rules that look "
+            "at several rows, choose_rules(without=[…]). On the command line, use 'toolkit scan' without --warnings."
         ) from None
 
 

@@ -7,9 +7,12 @@ deltalake.
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import re
+import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from toolkit.engine import EngineError, Session
 from toolkit.errors import LedgerError
-from toolkit.files import sync_folder
+from toolkit.files import is_special, sync_folder
 from toolkit.model import kind_of
 
 VERSION = "ledger_version"
@@ -31,6 +34,9 @@ _UNUSABLE = re.compile(r"[\[\]^|\\]|%[0-9A-Fa-f]{2}")
 _TRIES = 10
 """Appends do not conflict, but two that create the table, or add a column, at once do: one of them tries again."""
 _AGAIN = "repeat the command, or resume the push: what the vendor accepted is in the journal."
+_LOG = "_delta_log"
+_MARGIN = 200_000
+"""More bytes than a commit and a data file take besides the rows."""
 _KEEP_LOGS = PostCommitHookProperties(cleanup_expired_logs=False)  # by default, logs older than 30 days are deleted
 
 
@@ -62,7 +68,8 @@ class Table:
     schema
         Its columns. A column that older files lack is null, one that newer files add is left alone.
     private
-        Whether only this user can read the folders that it creates.
+        Whether only this user can read the folders and files that it creates; if not, they get the mode of the folder
+        that the tables of all targets are in.
     """
 
     path: Path
@@ -88,8 +95,11 @@ class Table:
         if files and after >= 0:
             files -= self._files(self._open(after))
         source = "FROM read_parquet($1, union_by_name=true)" if files else "FROM nothing WHERE $1 IS NULL"
-        with Session({"nothing": self.schema.empty_table()}) as session:  # for the columns that older files lack
+        # `nothing` has the columns that older files lack.
+        with Session({"nothing": self.schema.empty_table()}, files=True) as session:
             try:
+                if table and files:
+                    self._require_types(table, files, session)
                 return session.table(
                     f"WITH entries AS ({source} UNION ALL BY NAME FROM nothing) {sql}",
                     [sorted(files) or None, *parameters],
@@ -97,11 +107,8 @@ class Table:
             except EngineError as error:  # its own words may contain a customer's values
                 if (damaged := _unreadable(files, session)) is None:
                     raise
-                raise LedgerError(
-                    f"The ledger in {self.path} cannot be read: its file {damaged} is lost or damaged "
-                    f"({type(error).__name__}). Restore the folder from a copy, or choose another one with "
-                    "TOOLKIT_LEDGER."
-                ) from None
+                why = f"has the file {damaged}, which is lost or damaged ({type(error).__name__})"
+                raise self._refused(why) from None
 
     def through(self, writer: str) -> int:
         """Return the number of this writer's last append; -1 for none."""
@@ -121,9 +128,10 @@ class Table:
             if writer and number <= _last_number(table, writer):
                 return tries > 0  # after a try, it is our own: reported as failed, but it went through
             try:
-                for folder in reversed([self.path, *self.path.parents]):  # mkdir's mode is not applied to parents
-                    folder.mkdir(mode=0o700 if self.private else 0o777, exist_ok=True)
-                before = set(self.path.glob("*.parquet"))
+                before = self._made()
+                disk = shutil.disk_usage(self.path)  # deltalake panics if it is full; some disks do not know
+                if disk.total and disk.free < rows.nbytes + _MARGIN:
+                    raise OSError(errno.ENOSPC, "No space left on device")
                 write_deltalake(
                     str(self.path),
                     _at_version(rows.cast(self.schema), _version(table) + 1),
@@ -141,38 +149,81 @@ class Table:
                 with contextlib.suppress(LedgerError):
                     if writer and number <= self.through(writer):  # only the checkpoint after it failed
                         return True
+                why = getattr(error, "strerror", type(error).__name__)
                 raise LedgerError(
-                    f"The ledger in {self.path} cannot be written ({type(error).__name__}): free space or fix its "
-                    f"permissions, then {_AGAIN}"
+                    f"The ledger in {self.path} cannot be written ({why}): free space or fix its permissions, then "
+                    f"{_AGAIN}"
                 ) from error
         raise LedgerError(
             f"Somebody else wrote to the ledger in {self.path} at each of {_TRIES} tries: when they are done, {_AGAIN}"
         )
 
+    def _made(self) -> set[Path]:
+        """Make the folders that are missing, and return the files that are there."""
+        for folder in reversed([self.path / _LOG, self.path, *self.path.parents]):
+            if not folder.exists():  # mkdir's mode is not applied to parents
+                folder.mkdir(mode=0o700 if self.private else 0o777, exist_ok=True)
+                if folder.is_relative_to(self.path.parent):
+                    self._permit(folder)
+        return self._inside()
+
+    def _inside(self) -> set[Path]:
+        return {path for kind in ("*.parquet", f"{_LOG}/*.json", f"{_LOG}/*.parquet") for path in self.path.glob(kind)}
+
+    def _permit(self, path: Path) -> None:
+        """Give a new file or folder its mode: deltalake and the umask would choose another one."""
+        mode = 0o700 if self.private else stat.S_IMODE(self.path.parent.parent.stat().st_mode)
+        with contextlib.suppress(OSError):  # a colleague's, who wrote at the same moment; or the disk knows no modes
+            path.chmod(mode if path.is_dir() else mode & 0o666)
+
     def _sync(self, before: set[Path]) -> None:
         """Bring a commit to the disk, which deltalake does not do: the journal closes a push once its rows are here."""
-        log = self.path / "_delta_log"
-        for path in [*(set(self.path.glob("*.parquet")) - before), max(log.glob("*.json"))]:
-            with path.open("rb") as file:
+        for path in self._inside() - before:
+            self._permit(path)
+            with contextlib.suppress(PermissionError), path.open("rb") as file:  # a colleague's
                 os.fsync(file.fileno())
+        self._permit(self.path / _LOG / "_last_checkpoint")
         sync_folder(self.path)
-        sync_folder(log)
+        sync_folder(self.path / _LOG)
 
     def _files(self, table: DeltaTable | None) -> set[str]:
-        # Escaped, since the engine reads a path as a pattern.
-        names = [] if table is None else pa.table(table.get_add_actions())["path"].to_pylist()
-        return {glob.escape(str(self.path / unquote(name))) for name in names}
+        """Return the table's files, escaped, since the engine reads a path as a pattern."""
+        # The log may name any file of the machine, another tenant's ledger too.
+        names = [] if table is None else [unquote(n) for n in pa.table(table.get_add_actions())["path"].to_pylist()]
+        for name in names:
+            if Path(name).name != name or not name.endswith(".parquet") or is_special(self.path / name):
+                raise self._refused(f"names {name!r}, which is no file of its folder: somebody changed it")
+        return {glob.escape(str(self.path / name)) for name in names}
+
+    def _require_types(self, table: DeltaTable, files: set[str], session: Session) -> None:
+        """Refuse a file that has a column in another data type than the log says: the engine would convert it."""
+        session.register("logged", pa.schema(table.schema()).empty_table())
+        for wrong in session.table(
+            """SELECT parse_filename(file_name) AS file, name FROM parquet_schema($1)
+               ANTI JOIN (DESCRIBE logged) ON name = column_name AND duckdb_type = column_type WHERE column_id > 0""",
+            [sorted(files)],
+        ).to_pylist():
+            raise self._refused(
+                f"has {wrong['name']!r} of {wrong['file']} in another data type than its log says: somebody changed it"
+            )
+
+    def _refused(self, why: str) -> LedgerError:
+        return LedgerError(
+            f"The ledger in {self.path} cannot be read: it {why}. Restore the folder from a copy, or choose another "
+            "one with TOOLKIT_LEDGER."
+        )
 
     def _open(self, version: int | None = None) -> DeltaTable | None:
+        log = self.path / _LOG
         try:
+            for path in (self.path, log, *log.glob("*")):
+                if is_special(path):
+                    raise self._refused(f"contains a link or a pipe, {path.name!r}: somebody changed it")
             table = DeltaTable(str(self.path), version=version)
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
-            raise LedgerError(
-                f"The ledger in {self.path} cannot be read ({type(error).__name__}): restore it from a copy, or choose "
-                "another one with TOOLKIT_LEDGER."
-            ) from error
+            raise self._refused(f"is damaged, or you may not read it ({type(error).__name__})") from error
         if table.metadata().name != self.target:
             raise LedgerError(
                 f"The ledger in {self.path} belongs to target {table.metadata().name!r}, not to "
@@ -181,6 +232,8 @@ class Table:
         if not pa.table(table.get_add_actions()).num_rows:
             return None  # created, and nothing written yet
         self._require_columns(pa.schema(table.schema()))
+        if table.protocol().min_reader_version > 1:  # rows may be deleted, or columns renamed, by the log alone
+            raise self._refused("leaves out rows or renames columns: another program changed it")
         return table
 
     def _require_columns(self, columns: pa.Schema) -> None:

@@ -162,6 +162,8 @@ def moment_of(value: Any, name: str) -> pd.Timestamp | None:
     if not isinstance(value, int | float | np.number):  # pandas takes a number as nanoseconds since 1970
         with contextlib.suppress(ValueError, TypeError):
             moment = pd.Timestamp(value)
-    if not isinstance(moment, pd.Timestamp):  # pandas makes NaT of an empty text
-        raise LedgerError(f"{name} is not a time: write it as 2026-09-01 or 2026-09-01T10:00:00Z.")
-    return moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
+    if isinstance(moment, pd.Timestamp):  # pandas makes NaT of an empty text
+        moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
+        if 1 <= moment.year <= 9999:  # Python has no others
+            return moment
+    raise LedgerError(f"{name} is not a time: write it as 2026-09-01 or 2026-09-01T10:00:00Z.")

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings, current
-from toolkit.display import timestamp
+from toolkit.display import ShownFrame, timestamp
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import LedgerError
 from toolkit.ledger.deliveries import DELIVERY, Deliveries
@@ -142,12 +142,11 @@ class Ledger:
 
         Columns: ``push, first_at, last_at, rows, customers, operation, author, reason, source_file``.
         """
-        return to_frame(
-            self.query(f"""SELECT push, min(recorded_at) AS first_at, max(recorded_at) AS last_at,
+        found = self.query(f"""SELECT push, min(recorded_at) AS first_at, max(recorded_at) AS last_at,
                 count(*) AS rows, count(DISTINCT customer_id) AS customers, any_value(operation) AS operation,
                 any_value(author) AS author, any_value(reason) AS reason, any_value(source_file) AS source_file
                 FROM entries WHERE entry <> '{RETRACTED}' GROUP BY push ORDER BY last_at DESC, push""")
-        )
+        return ShownFrame(to_frame(found))
 
     def query(self, sql: str, *parameters: Any) -> pa.Table:
         """Run SQL over the table ``entries``; its parameters are ``$2``, ``$3`` and so on."""
@@ -225,7 +224,7 @@ class Ledger:
 
     def deliveries(self) -> pd.DataFrame:
         """Return the recorded deliveries, newest first, without those that were withdrawn."""
-        return self.claims.to_frame()
+        return ShownFrame(self.claims.to_frame())
 
     @property
     def claims(self) -> Deliveries:

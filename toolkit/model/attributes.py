@@ -5,20 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, get_args
 
 from toolkit.errors import SettingsError
-from toolkit.model.contract import CUSTOMER, Column, Kind
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "float": (int, float),
-    "boolean": (bool,),
-    "datetime": (datetime,),
-    "date": (date,),
-}
+from toolkit.model.contract import CUSTOMER, KINDS, Column, Kind
 
 RESERVED = frozenset(
     {
@@ -73,15 +64,10 @@ class CustomAttribute:
     default: Any = None
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name) or self.name in CUSTOMER.names:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name) or self.name in RESERVED.union(CUSTOMER.names):
             raise SettingsError(
                 f"{self.name!r} cannot be a custom attribute: use lower-case letters, digits and '_', and not the name "
-                "of a documented column."
-            )
-        if self.name in RESERVED:
-            raise SettingsError(
-                f"{self.name!r} cannot be a custom attribute, because the toolkit has a column of that name: create "
-                "the vendor's column under another name."
+                "of a documented column or of one of the toolkit's own, such as state."
             )
         if self.data_type not in get_args(Kind):
             raise SettingsError(f"The data_type of {self.name} must be one of {', '.join(get_args(Kind))}.")
@@ -101,17 +87,11 @@ class CustomAttribute:
     @property
     def column(self) -> Column:
         """Its column, as a contract lists it."""
-        return Column(
-            self.name,
-            self.data_type,
-            nullable=not self.non_null,
-            min_length=self.min_length,
-            max_length=self.max_length,
-            default=self.default,
-        )
+        facts: dict[str, Any] = {key: getattr(self, key) for key in ("min_length", "max_length", "default")}
+        return Column(self.name, self.data_type, nullable=not self.non_null, **facts)
 
     def _fits(self, value: Any) -> bool:
-        if type(value) not in _TYPES[self.data_type]:  # exactly: Python counts true as an integer, a moment as a date
+        if type(value) not in KINDS[self.data_type][1]:  # exactly: Python counts true as an integer, a moment as a date
             return False
         if isinstance(value, str):
             return (self.min_length or 0) <= len(value) and (self.max_length is None or len(value) <= self.max_length)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -21,15 +22,15 @@ Kind = Literal["string", "datetime", "integer", "float", "boolean", "date"]
 Operation = Literal["UPSERT", "APPEND"]
 PathStyle = Literal["ingest/object", "objects", "object"]
 
-_ARROW = {
-    "string": pa.string(),
-    "datetime": pa.timestamp("us", tz="UTC"),
-    "integer": pa.int64(),
-    "float": pa.float64(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
+KINDS: dict[str, tuple[pa.DataType, tuple[type, ...]]] = {
+    "string": (pa.string(), (str,)),
+    "datetime": (pa.timestamp("us", tz="UTC"), (datetime,)),
+    "integer": (pa.int64(), (int,)),
+    "float": (pa.float64(), (int, float)),
+    "boolean": (pa.bool_(), (bool,)),
+    "date": (pa.date32(), (date,)),
 }
-"""The Arrow types, which carry each data type without loss."""
+"""Each data type: the Arrow type that carries it without loss, and Python's types of its values."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Column:
 
 def kind_of(arrow: pa.DataType) -> str:
     """Return the data type of the vendor for an Arrow type; for any other type, the name that Arrow gives it."""
-    return next((kind for kind, its in _ARROW.items() if its == arrow), str(arrow))
+    return next((kind for kind, (its, _) in KINDS.items() if its == arrow), str(arrow))
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Resource:
 
     def arrow_schema(self) -> pa.Schema:
         """Return the explicit Arrow schema: a null column keeps its type."""
-        return pa.schema([pa.field(c.name, _ARROW[c.kind]) for c in self.columns])
+        return pa.schema([pa.field(c.name, KINDS[c.kind][0]) for c in self.columns])
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,7 @@ from typing import Any, Literal, Protocol
 
 import pandas as pd
 
-from toolkit.display import (
-    Markup,
-    Result,
-    alerts,
-    badges,
-    escape,
-    frame_table,
-    heading,
-    paragraph,
-    plural,
-    timestamp,
-)
+from toolkit.display import Markup, Result, alerts, badges, escape, frame_table, heading, paragraph, plural, timestamp
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID, TIME
 from toolkit.model.times import are_dates, written_times
@@ -37,8 +26,7 @@ BROKEN_COLUMNS = (ID, "reason", "text")
 
 def no_broken_lines() -> pd.DataFrame:
     """Return an empty table of broken lines, index ``source_row``."""
-    index = pd.Index([], dtype="int64", name="source_row")
-    return pd.DataFrame({c: pd.Series([], dtype="str", index=index) for c in BROKEN_COLUMNS}, index=index)
+    return pd.DataFrame(columns=list(BROKEN_COLUMNS), index=pd.Index([], dtype="int64", name="source_row"), dtype="str")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -143,10 +131,14 @@ class Delivery(Result):
         """How a page shows the cells of ``updated_at``: as written and, smaller, the UTC moment that is sent."""
         return {TIME: self._show_time}
 
+    def written(self, cell: object) -> object:
+        """Return one cell as `as_written` does."""
+        return self.as_written(pd.Series([cell]))[0] if isinstance(cell, pd.Timestamp) else cell
+
     def _show_time(self, cell: object) -> object:
         if not isinstance(cell, pd.Timestamp):
             return cell
-        [text], utc = self.as_written(pd.Series([cell])), timestamp(cell)
+        text, utc = self.written(cell), timestamp(cell)
         return text if text == utc else Markup(f'{escape(text)} <small class="soft">{utc}</small>')
 
     @property

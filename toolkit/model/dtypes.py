@@ -12,26 +12,23 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from toolkit.display import ShownFrame
 from toolkit.engine import to_frame
 from toolkit.model.contract import TIME, Column, Kind, Resource, kind_of
 from toolkit.model.texts import as_text
 from toolkit.model.times import parse_times, utc_times
 
-_PATTERNS: dict[str, str] = {
-    "integer": r"[+-]?[0-9]{1,19}",
-    "float": r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?",
-    "boolean": "(?i:true|false)",
-    "datetime": ".*",
-    "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00:00)?",  # a worksheet gives a date with its midnight
+_KINDS: dict[str, tuple[Any, str]] = {
+    "string": (pd.StringDtype(na_value=np.nan), ".*"),
+    "integer": (pd.Int64Dtype(), r"[+-]?[0-9]{1,19}"),
+    "float": (pd.Float64Dtype(), r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"),
+    "boolean": (pd.BooleanDtype(), "(?i:true|false)"),
+    "datetime": (pd.DatetimeTZDtype("us", "UTC"), ".*"),
+    # A worksheet gives a date with its midnight.
+    "date": (pd.ArrowDtype(pa.date32()), r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00:00)?"),
 }
-DTYPES: dict[str, Any] = {
-    "string": pd.StringDtype(na_value=np.nan),
-    "integer": pd.Int64Dtype(),
-    "float": pd.Float64Dtype(),
-    "boolean": pd.BooleanDtype(),
-    "datetime": pd.DatetimeTZDtype("us", "UTC"),
-    "date": pd.ArrowDtype(pa.date32()),
-}
+"""Each data type: its dtype, and the texts that are read as it."""
+DTYPES = {kind: dtype for kind, (dtype, _) in _KINDS.items()}
 """The dtype of each data type in a frame; each allows nulls and loses nothing."""
 
 Unread = npt.NDArray[np.bool_]
@@ -102,7 +99,7 @@ def cast_column(cells: pd.Series[Any], column: Column) -> tuple[pd.Series[Any], 
     texts, refused = _texts(cells)
     if kind == "string":
         return texts, refused
-    read = texts.where(texts.str.fullmatch(_PATTERNS[kind]).fillna(value=False).astype(bool))
+    read = texts.where(texts.str.fullmatch(_KINDS[kind][1]).fillna(value=False).astype(bool))
     found = _typed(read, kind).astype(dtype)
     return found, (cells.notna() & found.isna()).to_numpy(dtype=bool)
 
@@ -124,7 +121,7 @@ def typed_frame(table: pa.Table, *, index: str | None = None) -> pd.DataFrame:
     # pandas alone turns a whole column into floats for one null, and long numbers into other numbers.
     frame = to_frame(table, index=index)
     own = [c for c in frame.columns if not (pa.types.is_string(t := table[c].type) or pa.types.is_timestamp(t))]
-    return frame.assign(**{c: to_series(table[c]).set_axis(frame.index) for c in own})
+    return ShownFrame(frame.assign(**{c: to_series(table[c]).set_axis(frame.index) for c in own}))
 
 
 def _typed(texts: pd.Series[Any], kind: Kind) -> pd.Series[Any]:

@@ -183,10 +183,8 @@ def pattern_fault(pattern: str) -> str:
         return 'write a strptime pattern, such as "%d.%m.%Y %H:%M"'
     if not {"Y", "y"}.intersection(fields):
         return "it has no year, so every time would be in 1900: add %Y"
-    if "p" in fields and "I" not in fields:
-        return "%p, AM or PM, goes with %I, the hour from 1 to 12: with %H the afternoon would be lost"
-    if "I" in fields and "p" not in fields:
-        return "%I, the hour from 1 to 12, goes with %p, AM or PM: write %H for an hour from 0 to 23"
+    if ("p" in fields) != ("I" in fields):
+        return "%I, the hour from 1 to 12, goes with %p, AM or PM: write both, or %H for an hour from 0 to 23 alone"
     if not re.fullmatch("([HI](M(Sf?)?)?)?", clock):
         return "write hour, minute, second and fraction in this order, as %H:%M:%S.%f; %M is the minute, %m the month"
     once = ("Yy", "mbBj", "dj", "p", "z", "aA")

@@ -72,8 +72,11 @@ class Situation:
         return found.iloc[0] if len(found) else None
 
     def cause(self, said: str, *kinds: str) -> str:
-        """Return what a guard says, if anything, with what the drift from before shows of these kinds."""
-        return said and " ".join([said, *(f"{line}." for line in self._drift.lines(*kinds)[:MAX_CAUSES])])
+        """Return what a guard says, if anything, with what the drift from before shows of the first of these kinds."""
+        if not said:
+            return ""
+        causes = next(filter(None, map(self._drift.lines, kinds)), [])
+        return " ".join([said, *(f"{line}." for line in causes[:MAX_CAUSES])])
 
     @cached_property
     def _drift(self) -> Drift:

@@ -28,8 +28,8 @@ from toolkit.sending import FATES, NewPush
 from toolkit.tables import write_sheets
 from toolkit.vendor import Batch, Envelope
 
-_KEPT = ("source", "kind", "n_quarantined", "names", "datetime", "timezone", "language", "file")
-"""What the journal keeps of a delivery, with its digest and its keys."""
+OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file")
+"""What the journal keeps of the delivery's source, for the report."""
 _SHOWN = 1_200
 """Characters of the first body that a page shows."""
 _BODY = '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px">{}</pre>'
@@ -100,6 +100,11 @@ class PushPlan(Result):
         return n_excluded + sum(n for state, n in self.left_out.items() if state in STATES)
 
     @property
+    def ways_in(self) -> list[tuple[str, int, str]]:
+        """The states that are left out, each with its number and how to send it all the same."""
+        return [(state.replace("_", " "), n, WAYS_IN[state]) for state, n in self.left_out.items() if n]
+
+    @property
     def least_s(self) -> float:
         """Seconds that the push takes at least, at the contract's rate."""
         return self.n_batches / self.envelope.contract.max_requests_per_s
@@ -124,7 +129,7 @@ class PushPlan(Result):
         rows = frame.loc[left, [ID, TIME]].reset_index(names="source_row").astype({"source_row": "Int64"})
         parts = [rows.assign(state=states[left].astype("str").to_numpy())]
         if excluded is None:
-            held = pd.DataFrame({ID: sorted(self.delivery.held), "state": "held"})
+            held = type(frame)({ID: sorted(self.delivery.held), "state": "held"})
             parts += [self.changes.absent[[ID, TIME]].assign(state="absent"), held]
         else:
             parts.append(excluded)
@@ -145,7 +150,7 @@ class PushPlan(Result):
             "address": self.address,
             "n_left_out": self.n_left_out,
             "source_digest": self.delivery.digest,
-            **{name: getattr(self.delivery, name) for name in _KEPT},
+            **{name: getattr(self.delivery, name) for name in ("kind", "n_quarantined", *OF_SOURCE)},
             "allowed": [guard.name for guard in self.guards if guard.allowed],
             "reason": reason or self.reason,
             "ledger_version": ledger_version,
@@ -184,9 +189,8 @@ class PushPlan(Result):
         if self.guards:
             tags = [badge(f"{g.name}, allowed") if g.allowed else badge(g.name, tone="bad") for g in self.guards]
             parts += [heading("Guards"), *(paragraph(t, g.message) for t, g in zip(tags, self.guards, strict=True))]
-        if any(self.left_out.values()):
-            said = [(state.replace("_", " "), n, WAYS_IN[state]) for state, n in self.left_out.items() if n]
-            parts += [heading("Left out"), table(["state", "count", "way in"], said)]
+        if self.ways_in:
+            parts += [heading("Left out"), table(["state", "count", "way in"], self.ways_in)]
         if self.excluded is not None and self.n_left_out:
             parts += [heading("Rows left out"), frame_table(self.not_sent, show=show)]
         fields = self.fields
@@ -250,8 +254,7 @@ class PushPlan(Result):
             ("address", f"{self.envelope.operation} to {self.address}"),
             ("requests", f"{self.n_batches:,} ({self.n_bytes:,} bytes), {self._takes()}"),
             *((f"rows {state}", f"{n:,}") for state, n in self.counts.items()),
-            *((f"left out: {state.replace('_', ' ')}", f"{n:,} ({WAYS_IN[state]})")
-              for state, n in self.left_out.items() if n),
+            *((f"left out: {state}", f"{n:,} ({way})") for state, n, way in self.ways_in),
             *((f"guard {g.name}", f"{g.message}{' Allowed.' if g.allowed else ''}") for g in self.guards),
         ]  # fmt: skip
         summary, rows = pd.DataFrame(facts, columns=["what", "value"], dtype="str"), self.to_frame().reset_index()

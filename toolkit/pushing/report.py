@@ -13,6 +13,7 @@ import pandas as pd
 from toolkit.display import Markup, Result, Tone, badge, escape, frame_table, heading, paragraph, plural
 from toolkit.errors import wrong_kind
 from toolkit.model import CUSTOMER, TIME, Delivery, Language, typed_frame
+from toolkit.pushing.planning import OF_SOURCE
 from toolkit.quality import write_review_sheet
 from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush
 
@@ -245,17 +246,14 @@ class PushReport(Result):
         if self.n_unknown and self.operation != "UPSERT":
             ways.append(
                 f"It is unknown whether {plural(self.n_unknown, 'row')} arrived, and an {self.operation} must not send "
-                f"a row twice. Look at the vendor's table, then settle({self.push!r}, accepted=…, refused=…, "
-                f"reason=…), or 'toolkit settle {self.push}'."
+                f"a row twice: look at the vendor's table, then settle push {self.push}."
             )
         elif self.n_unknown and self.state == "abandoned":
-            ways.append(f"repush({self.push!r}) sends the unknown rows again; an UPSERT stores each version once.")
+            ways.append(f"repush {self.push} sends the unknown rows again; an UPSERT stores each version once.")
         n_waiting = self.n_unsent + (self.n_unknown if self.operation == "UPSERT" else 0)
         if self.state == "open" and n_waiting:
-            ways.append(
-                f"{plural(n_waiting, 'row waits', 'rows wait')}: resume() sends what has no receipt, abandon() closes "
-                "the push; on the command line 'toolkit resume' and 'toolkit abandon'."
-            )
+            waits = plural(n_waiting, "row waits", "rows wait")
+            ways.append(f"{waits}: resume sends what has no receipt, abandon closes the push.")
         return ways
 
     def to_excel(self, path: str | Path, *, language: Language | None = None) -> Path:
@@ -340,9 +338,6 @@ def name_of(push: str | PushReport) -> str:
     return push.push
 
 
-_OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file")
-
-
 def report_of(push: LoadedPush, *, state: str = "", stopped: str = "") -> PushReport:
     """Return the report of a push as it was loaded from the journal."""
     record, facts = push.record, push.record.facts
@@ -353,7 +348,7 @@ def report_of(push: LoadedPush, *, state: str = "", stopped: str = "") -> PushRe
         digest=facts["source_digest"] or record.id,
         kind="changes",
         given=tuple(columns),
-        **{name: facts[name] for name in _OF_SOURCE if name in facts},
+        **{name: facts[name] for name in OF_SOURCE if name in facts},
     )
     said: dict[str, Any] = {"fate": pd.Categorical.from_codes(push.fates, dtype=pd.CategoricalDtype(list(FATES)))}
     named = [receipt for receipt in push.receipts if receipt.message or receipt.code or receipt.category]

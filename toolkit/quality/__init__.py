@@ -5,7 +5,6 @@ May import: `reading` and what is below.
 
 from toolkit.quality.correcting import PATCH, Correction, Preview, called_for, correct, preview_corrections
 from toolkit.quality.drifting import Drift, drift
-from toolkit.quality.findings import counted, example_lines
 from toolkit.quality.id_forms import new_forms
 from toolkit.quality.patches import Patch, Patched, apply_patch, patch_between, read_patch, read_review_sheet
 from toolkit.quality.profiling import Profile, profile

@@ -32,7 +32,7 @@ from toolkit.model import (
     schema_for,
     too_large,
 )
-from toolkit.quality.rules import Rule, Search, by_cell, is_ours
+from toolkit.quality.rules import Rule, Search, by_cell
 
 MAX_SORTED = 25_000_000
 """Rows up to which the hashes of the keys are sorted in memory."""
@@ -95,7 +95,7 @@ def compile_contract(
     ['customer_id is empty', 'updated_at is empty']
     """
     schema, resource = schema_for(contract), contract.resource
-    found = [Condition(ID, UNIQUE, reason(UNIQUE, ID), search=partial(_repeated, resource.key))]
+    found = [Condition(ID, UNIQUE, reason(UNIQUE, ID), search=partial(repeated, resource.key))]
     for name, column in schema.columns.items():
         checks = []
         if not column.nullable:
@@ -131,7 +131,7 @@ def compile_check(check: pandera.Check, cell: str) -> str:
     raise InputError(f"The check {check.name} of the contract has no counterpart in SQL: write one in compile_check.")
 
 
-def _repeated(key: tuple[str, ...], session: Session, _: Mapping[str, float]) -> pd.DataFrame:
+def repeated(key: tuple[str, ...], session: Session, _: Mapping[str, float]) -> pd.DataFrame:
     """Find the rows whose key another row has.
 
     Keys with equal hashes are the suspects, of which the keys themselves are compared. To sort the hashes takes a
@@ -186,5 +186,6 @@ def compile_rule(rule: Rule, now: pd.Timestamp, *, in_memory: bool = True) -> Co
             "validate(read_customers(…))."
         )
     where, rows = rule.filled(rule.where, now), rule.filled(rule.rows, now)
-    seconds = None if is_ours(rule) else rule.seconds
-    return Condition(rule.column, rule.name, rule.reason, where, rows, rule.search, rule.check, rule.options, seconds)
+    return Condition(
+        rule.column, rule.name, rule.reason, where, rows, rule.search, rule.check, rule.options, rule.seconds
+    )

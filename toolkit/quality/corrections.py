@@ -281,7 +281,7 @@ def _pairs(name: str, option: Any) -> dict[str, str]:
     return dict(option)
 
 
-def usable(data: Customers) -> Delivery:
+def usable(data: Customers, *, columns: tuple[str, ...] = CUSTOMER.names) -> Delivery:
     """Return the delivery that `data` carries, as `as_delivery` does, if its changes can be led back to their rows.
 
     Raises
@@ -289,13 +289,29 @@ def usable(data: Customers) -> Delivery:
     InputError
         If `data` has no customers with their key, or two rows have the same number in the index.
     """
-    delivery = as_delivery(data)
+    delivery = as_delivery(data, columns=columns)
     if not delivery.frame.index.is_unique:
         raise InputError(
-            "The frame's index gives two rows the same number, so a change could not be led back to its row: call "
-            "reset_index(drop=True) first."
+            "The frame's index gives two rows the same number, so a finding or a change could not be led back to its "
+            "row: call reset_index(drop=True) first."
         )
     return delivery
+
+
+def require_times(frame: pd.DataFrame) -> None:
+    """Refuse a frame whose times have no zone, or are not times.
+
+    Raises
+    ------
+    InputError
+        Naming what the column contains.
+    """
+    dtype = frame[TIME].dtype
+    if not (isinstance(dtype, pd.DatetimeTZDtype) or pd.api.types.is_object_dtype(dtype)):
+        raise InputError(
+            f"{TIME} is a column of {dtype}, not of times with a time zone: read the file with read_customers, or "
+            "convert the column with pd.to_datetime(…) and .dt.tz_localize('Europe/Berlin')."
+        )
 
 
 def changes_between(before: pd.DataFrame, after: pd.DataFrame, rule: str) -> pd.DataFrame:

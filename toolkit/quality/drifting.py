@@ -15,9 +15,8 @@ import pandas as pd
 
 from toolkit.display import Markup, Result, details, heading, lines, paragraph, percent, plural, table, tally
 from toolkit.engine import Session, quoted, to_arrow
-from toolkit.errors import InputError
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, utc_times
-from toolkit.quality.corrections import usable
+from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.id_forms import find_unlike, new_forms
 from toolkit.quality.rules import FOLDED_ID
 from toolkit.quality.statistics import count_columns
@@ -106,9 +105,9 @@ class Drift(Result):
             ]
         )
 
-    def lines(self, *kinds: str, but: str = "") -> list[str]:
-        """Return each finding in one line, with its values and figures; of these kinds, by default of all but one."""
-        wanted = self.findings["kind"].isin([kind for kind in kinds or KINDS if kind != but])
+    def lines(self, *kinds: str) -> list[str]:
+        """Return each finding in one line, with its values and figures; of these kinds, by default of all."""
+        wanted = self.findings["kind"].isin(kinds or KINDS)
         return [_line(f) for f in self.findings[wanted].to_dict("records")]
 
     def to_frame(self) -> pd.DataFrame:
@@ -192,12 +191,7 @@ Sizes = tuple[int, int]
 
 
 def _typed(frame: pd.DataFrame) -> Any:
-    dtype = frame[TIME].dtype
-    if not (isinstance(dtype, pd.DatetimeTZDtype) or pd.api.types.is_object_dtype(dtype)):
-        raise InputError(
-            f"{TIME} is a column of {dtype}, not of times with a zone: read the file with read_customers, or convert "
-            "the column with pd.to_datetime(…) and .dt.tz_localize('Europe/Berlin')."
-        )
+    require_times(frame)
     return to_arrow(frame.assign(**{TIME: utc_times(frame[TIME])}), CUSTOMER.arrow_schema())
 
 
@@ -236,12 +230,10 @@ def _customers(session: Session, sizes: Sizes, fall: float, *, whole: bool) -> l
 def _rewritten(session: Session, n: int) -> str:
     """Say how `n` new ids differ from ids before, and which correction cures them."""
     session.run("CREATE TEMP VIEW rows_ AS FROM after_")
-    found, padded = find_unlike(session), 0
-    if found and found.width:
-        lost = f"length(after_id) < {found.width} AND lpad(after_id, {found.width}, '0') = before_id"
-        padded = session.scalar(f"SELECT count(*) FROM pairs_ WHERE {lost}")
-    how = "leading zeros" if padded == n else "case, spaces or leading zeros"
-    cure = f": correction pad_ids = {found.width}" if found and padded else ""
+    found = find_unlike(session)
+    zeros = session.scalar("SELECT bool_and(ltrim(before_id, '0') = ltrim(after_id, '0')) FROM pairs_")
+    how = "leading zeros" if zeros else "case, spaces or leading zeros"
+    cure = f": correction pad_ids = {found.width}" if found and found.width else ""
     return f"{plural(n, 'new id differs', 'new ids differ')} from ids before only by {how}{cure}"
 
 

@@ -147,6 +147,8 @@ MAX_EXAMPLES = 3
 MAX_MEMBERS = 5
 """The most rows of one group that are shown."""
 _CELL = 40
+Show = Mapping[str, Callable[[Any], object]]
+"""Functions that the cells of a column go through before they are shown."""
 _HARM = {rule.name: place for place, rule in enumerate(RULES)} | {"other_contract": len(RULES)}
 
 
@@ -189,43 +191,37 @@ def by_reason(
     return pd.DataFrame(listed, columns=["reason", "column", "check", "count", "groups", "examples"])
 
 
-def counted(finding: Mapping[Any, Any]) -> str:
-    """Return how many rows a finding of `by_reason` concerns, and in how many groups of rows."""
-    groups = f" in {plural(int(finding['groups']), 'group')}" if finding["groups"] else ""
-    return plural(int(finding["count"]), "row") + groups
-
-
-def example_lines(finding: Mapping[Any, Any]) -> list[str]:
-    """Return the examples of a finding of `by_reason` as lines of text."""
-    return ["row " + ", with row ".join(f"{row} {_shown(cell)}".strip() for row, cell in e[:MAX_MEMBERS]) + _rest(e)
-            for e in finding["examples"]]  # fmt: skip
+def finding_lines(finding: Mapping[Any, Any], show: Show) -> list[str]:
+    """Return a finding of `by_reason` as text: what it is and how many rows, then its examples, indented."""
+    column = finding["column"]
+    return [_said(finding), *(
+        "    row " + ", with row ".join(f"{row} {_shown(cell, column, show)}".rstrip() for row, cell in e[:MAX_MEMBERS])
+        + _rest(e) for e in finding["examples"])]  # fmt: skip
 
 
 def first_reason(reasons: pd.DataFrame) -> str:
     """Return the first of the reasons that `by_reason` gives, with its count."""
-    return f"{reasons['reason'].iloc[0]} ({counted(reasons.iloc[0].to_dict())})"
+    return _said(reasons.iloc[0].to_dict())
+
+
+def _said(finding: Mapping[Any, Any]) -> str:
+    return f"{finding['reason']} ({plural(finding['count'], 'row')}{_groups(finding, ' in {}')})"
+
+
+def _groups(finding: Mapping[Any, Any], form: str) -> str:
+    return form.format(plural(finding["groups"], "group")) if finding["groups"] else ""
 
 
 def reasons_table(
-    failures: pd.DataFrame,
-    warnings: pd.DataFrame,
-    *,
-    n_rows: int,
-    names: Mapping[str, str],
-    show: Mapping[str, Callable[[Any], object]] | None = None,
+    failures: pd.DataFrame, warnings: pd.DataFrame, *, n_rows: int, names: Mapping[str, str], show: Show
 ) -> Markup:
-    """Show reasons as `by_reason` gives them, of `n_rows` rows; `names` are the file's own names of its columns.
-
-    The cells of a column in `show` go through its function first.
-    """
-    shown = [(badge("failure", tone="bad"), f) for f in failures.head(MAX_FINDINGS).to_dict("records")]
-    shown += [(badge("warning", tone="warn"), f) for f in warnings.head(MAX_FINDINGS).to_dict("records")]
-    groups = [f" ({plural(f['groups'], 'group')})" if f["groups"] else "" for _, f in shown]
+    """Show reasons as `by_reason` gives them, of `n_rows` rows; `names` are the file's own names of its columns."""
+    kinds = ((badge("failure", tone="bad"), failures), (badge("warning", tone="warn"), warnings))
     rows = [
-        (kind, f["reason"] + n_groups, f["count"], percent(f["count"] / max(n_rows, 1)),
+        (kind, f["reason"] + _groups(f, " ({})"), f["count"], percent(f["count"] / max(n_rows, 1)),
          names.get(f["column"], f["column"] or ""),
-         Markup("".join(_example(e, (show or {}).get(f["column"], _shown)) for e in f["examples"])))
-        for (kind, f), n_groups in zip(shown, groups, strict=True)
+         Markup("".join(_example(e, f["column"], show) for e in f["examples"])))
+        for kind, reasons in kinds for f in reasons.head(MAX_FINDINGS).to_dict("records")
     ]  # fmt: skip
     head = ["", "what", "count", "share", "column", "seen at source_row"]
     one_kind = failures.empty
@@ -233,20 +229,19 @@ def reasons_table(
     return table(head[one_kind:], [row[one_kind:] for row in rows], more=more)
 
 
-def _example(rows: Sequence[tuple[int, Any]], show: Callable[[Any], object]) -> str:
-    shown = [
-        (row, f"<bdi class=cell>{escape(_shown(show(cell))) or '&nbsp;'}</bdi>") for row, cell in rows[:MAX_MEMBERS]
-    ]
-    first = f'<span class="row"><span class="num">{shown[0][0]}</span> {shown[0][1]}'
-    others = "".join(f" <span class=soft>beside {row}</span> {cell}" for row, cell in shown[1:])
-    return f"{first}{others}{_rest(rows)}</span>"
+def _example(rows: Sequence[tuple[int, Any]], column: str, show: Show) -> str:
+    cells = [escape(_shown(cell, column, show)) or "&nbsp;" for _, cell in rows[:MAX_MEMBERS]]
+    (first, cell), *others = [(r, f"<bdi class=cell>{c}</bdi>") for (r, _), c in zip(rows, cells, strict=False)]
+    beside = "".join(f" <span class=soft>beside {row}</span> {other}" for row, other in others)
+    return f'<span class="row"><span class="num">{first}</span> {cell}{beside}{_rest(rows)}</span>'
 
 
 def _rest(rows: Sequence[object]) -> str:
     return f" and {len(rows) - MAX_MEMBERS:,} more" if len(rows) > MAX_MEMBERS else ""
 
 
-def _shown(cell: object) -> str:
+def _shown(cell: object, column: str, show: Show) -> str:
+    cell = show[column](cell) if column in show else cell
     if is_null(cell):
         return ""
     if isinstance(cell, Markup):

@@ -156,7 +156,7 @@ def read_patch(path: str | Path, *, who: str | None = None) -> Patch:
     if path.suffix.lower() == ".xlsx":
         return read_review_sheet(path, who=who)
     # A spreadsheet may have saved it again, with its own delimiter and encoding.
-    table = read_csv(path, lambda header: {name: at for at, name in enumerate(header)}, header_row=1)
+    table = read_csv(path, lambda names: {n: at for at, n in enumerate(names)}, header_row=1, records_in_cells=True)
     if table.broken:
         line = table.broken[0]
         raise CorrectionError(f"{path.name}: row {line.number:,} cannot be read, {line.reason}. Correct it by hand.")

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from toolkit.display import Result, badges, heading, paragraph, plural, timeline
 from toolkit.engine import Session, to_arrow, to_frame
-from toolkit.model import CUSTOMER, ID, TIME, Customers, as_delivery, cast_frame
-from toolkit.quality.compiling import compile_rule
+from toolkit.model import CUSTOMER, ID, TIME, Customers, cast_frame
+from toolkit.quality.compiling import compile_rule, repeated
+from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.drifting import Before, Drift, drift
 from toolkit.quality.findings import by_reason, find, first_reason, read_findings, reasons_table
 from toolkit.quality.rules import RULES, Rule
-from toolkit.quality.staging import require_usable
 from toolkit.quality.statistics import SHAPED, columns_table, count_columns
 
 MAX_BARS = 40
 """The most bars of the time line; rows outside it are counted in a bar at each end."""
 _SIZES = (1, 3, 12, 120, 1_200, 12_000)  # months of a period; the last covers all years
 
-_TWINS = f"""
-    WITH keys AS (SELECT {ID}, {TIME}, min(row_) AS a, max(row_) AS b FROM rows_ WHERE {ID} IS NOT NULL
-                  AND {TIME} IS NOT NULL GROUP BY {ID}, {TIME} HAVING count(*) > 1)
-    SELECT row_, CASE WHEN row_ = a THEN b ELSE a END AS other_ FROM rows_ JOIN keys USING ({ID}, {TIME})"""
 # The rules about customers that take less than a second for a million rows.
 _KEPT = ("near_ids", "future_time", "early_time", "equal_names", "orphan_subcategory", "two_categories")
 CUSTOMER_RULES = (
     Rule("no_id", ID, "is empty", where=f"{ID} IS NULL"),
-    Rule("twin_keys", ID, f"and {TIME} are those of another row", rows=_TWINS),
+    Rule("twin_keys", ID, f"and {TIME} are those of another row", search=partial(repeated, CUSTOMER.key)),
     *(rule for rule in RULES if rule.name in _KEPT),
 )
 """The rules whose findings a profile shows; the others are left to `validate`."""
@@ -100,7 +97,7 @@ class Profile(Result):
             ),
         ]
         if len(self.reasons):
-            table = reasons_table(self.reasons.head(0), self.reasons, n_rows=self.n_rows, names=self.names)
+            table = reasons_table(self.reasons.head(0), self.reasons, n_rows=self.n_rows, names=self.names, show={})
             parts += [heading("Customers: worth a look"), table]
         if self.drift is not None:
             parts.append(self.drift.body())
@@ -158,8 +155,8 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
     >>> columns["null_share"]["customer_category"], columns["patterns"]["customer_id"]
     (np.float64(0.5), [('A-9', 1.0)])
     """
-    delivery = as_delivery(data)
-    require_usable(delivery.frame)
+    delivery = usable(data)
+    require_times(delivery.frame)
     frame = cast_frame(delivery.frame, CUSTOMER)[0]
     with Session({"rows_": to_arrow(frame, CUSTOMER.arrow_schema(), index="row_")}) as session:
         columns = count_columns(session, [c for c in CUSTOMER.names if c in frame.columns])

@@ -95,13 +95,15 @@ def write_review_sheet(
     more = good.head(MAX_UNUSUAL)
     every = pd.concat([part for part in (rows, more) if len(part)] or [rows])
     cells = _texts(every).map(_fitting)
-    wanted = {*delivery.names, *findings["column"].dropna()}  # though the file may lack them
+    wanted = {*CUSTOMER.key, *delivery.names, *findings["column"].dropna()}  # though the file may lack them
     columns = [str(c) for c in cells if c != _TEXT and (c in wanted or (cells[c] != "").any())]
     shown = cells[columns]
     if TIME in every:
         shown = shown.assign(**{TIME: delivery.as_written(every[TIME]).fillna("")})
     others = read_again(delivery, every.index)
+    notes = [*words["help"], *([words["cut"]] if len(more) < len(good) else [])]
     if delivery.file and others is None:
+        notes.append(words["mapped_only"])
         warnings.warn(words["mapped_only"].format(source=delivery.source), stacklevel=2)
     beside = pd.DataFrame(index=every.index) if others is None else others.reindex(every.index).fillna("").map(_fitting)
     if _TEXT in cells and (cells[_TEXT] != "").any():
@@ -113,7 +115,8 @@ def write_review_sheet(
     facts |= {name: words[name] for name in _OWN} | {"columns": columns, "sheets": list(sheets)}
     facts["names"] = page.headings[0]
     kept = json.dumps([facts, *zip(map(int, cells.index), *(shown[c] for c in columns), cells[TIME], strict=True)])
-    sheets[words["how"]] = _help(words, delivery.source, cut=(len(more), len(good)), mapped_only=others is None)
+    fills = {**words, "source": delivery.source, "shown": f"{len(more):,}", "all": f"{len(good):,}"}
+    sheets[words["how"]] = _help([note.format(**fills) for note in notes], words)
     sheets[KEPT] = Sheet([[kept[at : at + _CHUNK]] for at in range(0, len(kept), _CHUNK)], hidden=True)
     return write_sheets(sheets, Path(path))
 
@@ -263,13 +266,10 @@ def _twins_together(rows: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     return rows.loc[sorted(rows.index, key=lambda row: (first[row], row))]
 
 
-def _help(words: Mapping[str, Any], source: str, *, cut: tuple[int, int], mapped_only: bool) -> Sheet:
+def _help(notes: Sequence[str], words: Mapping[str, Any]) -> Sheet:
     """Return the sheet that says what to do, and what the colours mean."""
-    shown, n_all = cut
-    notes = [*words["help"], *([words["cut"]] * (n_all > shown)), *([words["mapped_only"]] * mapped_only)]
-    fills = {**words, "source": source, "shown": f"{shown:,}", "all": f"{n_all:,}"}
     legend = [Cell(words[name], color) for name, color in (("bad", _BAD), ("unusual", _UNUSUAL), ("twin", _TWIN))]
-    lines = [*(Cell(note.format(**fills), wrap=True) for note in notes), "", *legend]
+    lines = [*(Cell(note, wrap=True) for note in notes), "", *legend]
     return Sheet([[line] for line in lines], widths=[100], freeze=None)
 
 

@@ -51,8 +51,9 @@ class Rule:
     options
         Thresholds; ``{name}`` in ``where`` and ``rows`` is replaced by the value.
     seconds
-        The time after which a rule of your own is stopped. SQL is stopped between blocks of some 2,000 rows, a check
-        between parts of 100,000 rows; a check that is a function over a whole column is not stopped.
+        The time after which a rule of your own is stopped; None for the toolkit's rules. SQL is stopped between blocks
+        of some 2,000 rows, a check between parts of 100,000 rows; a check that is a function over a whole column is
+        not stopped.
 
     Examples
     --------
@@ -77,7 +78,7 @@ class Rule:
     check: pa.Check | None = field(default=None, repr=False)
     severity: Severity = "warning"
     options: Mapping[str, float] = field(default_factory=dict)
-    seconds: float = 60
+    seconds: float | None = 60
 
     def __post_init__(self) -> None:
         if sum(map(bool, (self.where, self.rows, self.search, self.check))) != 1:
@@ -145,11 +146,6 @@ def choose_rules(
             raise InputError(f"No rule is named {name!r}{did_you_mean(name, names) or '.'}")
     chosen = (replace(r, severity="failure") if r.name in failures else r for r in every if r.name not in without)
     return tuple(r.with_options(**options[r.name]) if r.name in options else r for r in chosen)
-
-
-def is_ours(rule: Rule) -> bool:
-    """Return whether this is one of the toolkit's rules, whatever its thresholds and severity."""
-    return any((r.where, r.rows, r.search, r.check) == (rule.where, rule.rows, rule.search, rule.check) for r in RULES)
 
 
 def by_cell(check: Any) -> bool:
@@ -233,7 +229,7 @@ def _each(columns: Sequence[str], name: str, why: str, where: str) -> tuple[Rule
     return tuple(Rule(name, column, why, where=where.replace("{column}", column)) for column in columns)
 
 
-RULES: tuple[Rule, ...] = (
+_RULES: tuple[Rule, ...] = (
     Rule("totals_row", ID, "is that of a totals row, not of a customer", where=_TOTALS_ROW, severity="failure"),
     Rule("blank_id", ID, "is blank", where=f"regexp_full_match({ID}, '{_SPACE}*')"),
     Rule("near_ids", ID, "differs from another only by case, spaces or leading zeros", rows=_NEAR_IDS),
@@ -272,4 +268,5 @@ RULES: tuple[Rule, ...] = (
     *_each(_TEXTS, "stray_spaces", "has leading, trailing or repeated spaces",
            f"regexp_matches({{column}}, '^{_SPACE}+{_OTHER}|{_OTHER}{_SPACE}+$|{_OTHER}{_SPACE}{_SPACE}+{_OTHER}')"),
 )  # fmt: skip
+RULES = tuple(replace(rule, seconds=None) for rule in _RULES)
 """The rules that `validate` uses by default, the most harmful first."""

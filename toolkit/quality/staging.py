@@ -32,12 +32,12 @@ from toolkit.model import (
     Delivery,
     Resource,
     Unread,
-    as_delivery,
     cast_frame,
     empty_frame,
     typed_frame,
 )
 from toolkit.quality.compiling import unread
+from toolkit.quality.corrections import require_times, usable
 from toolkit.reading import (
     TEXT,
     Mapping,
@@ -118,33 +118,6 @@ def pick(frame: pd.DataFrame, rows: pd.Index[Any], *, others: bool = False) -> p
     return pd.DataFrame({name: frame[name].array[kept] for name in frame}, index=frame.index[kept], copy=False)
 
 
-def require_usable(frame: pd.DataFrame) -> None:
-    """Refuse a frame that `as_delivery` takes and that cannot be checked row by row.
-
-    Raises
-    ------
-    InputError
-        If an index entry is there twice, or ``updated_at`` has no time zone or is not a time.
-    """
-    if not frame.index.is_unique:
-        raise InputError(
-            "The frame's index has some values more than once, so a failure could not be traced to its row: "
-            "call reset_index(drop=True) first."
-        )
-    times = frame[TIME].dtype
-    if isinstance(times, pd.DatetimeTZDtype) or pd.api.types.is_object_dtype(times):
-        return
-    if pd.api.types.is_datetime64_dtype(times):
-        raise InputError(
-            f"{TIME} has no time zone: state it with "
-            f"frame['{TIME}'].dt.tz_localize('Europe/Berlin').dt.tz_convert('UTC')."
-        )
-    raise InputError(
-        f"{TIME} contains {times}, not times: parse it with pd.to_datetime(…, utc=True), "
-        "or read the file with read_customers."
-    )
-
-
 def stays_on_disk(data: Any) -> bool:
     """Return whether `data` is checked without reading all of it into memory: a text file, Parquet, an Arrow stream."""
     if isinstance(data, str | Path):
@@ -161,8 +134,8 @@ def _files(path: Path) -> list[Path]:
 
 
 @contextmanager
-def staged(data: Any, settings: Settings, *, mapping: Any, memory_limit: str) -> Iterator[Staged]:
-    """Open a session with the customers as its tables.
+def staged(data: Any, settings: Settings, *, mapping: Any, memory_limit: str, writes: bool = False) -> Iterator[Staged]:
+    """Open a session with the customers as its tables; `writes` says whether it will write them to files.
 
     Raises
     ------
@@ -194,12 +167,12 @@ def staged(data: Any, settings: Settings, *, mapping: Any, memory_limit: str) ->
         return
     if isinstance(data, str | Path):
         data = read_customers(data, mapping=form, settings=settings)
-    delivery = as_delivery(data, columns=contract.resource.names)
-    require_usable(delivery.frame)
+    delivery = usable(data, columns=contract.resource.names)
+    require_times(delivery.frame)
     typed, missed = cast_frame(delivery.frame, contract.resource)
     table = _arrow(delivery.frame, typed, missed, _schema(contract.resource, missed))
     broken = to_arrow(delivery.broken, _BROKEN, index="row_")
-    with Session({"rows_": table, "broken_": broken}) as session:
+    with Session({"rows_": table, "broken_": broken}, files=writes) as session:
         yield Staged(session, delivery, typed, tuple(typed.columns), tuple(missed), table)
 
 

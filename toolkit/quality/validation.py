@@ -33,18 +33,20 @@ from toolkit.model import (
     reason,
 )
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
-from toolkit.quality.drifting import Before, Drift, drift, earlier
-from toolkit.quality.findings import by_reason, find, first_reason, read_findings, reasons_table
+from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
+from toolkit.quality.findings import by_reason, find, finding_lines, first_reason, read_findings, reasons_table
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
 from toolkit.quality.statistics import columns_table, count_columns
 from toolkit.reading import Mapping
+from toolkit.tables import inert_sql
 
 BROKEN = "line"
 """Name of the failure of a line that could not be parsed."""
 ENDINGS = (".csv", ".parquet")
+MAX_DRIFTED = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,7 +113,14 @@ class ValidationReport(Result):
         failures = self.findings[0]
         n_unread = self._delivery.n_unread + int(failures["count"][failures["check"] == NOT_A_TIME].sum())
         held |= self._delivery.held
-        return replace(self._delivery, frame=good, held=held, n_quarantined=n_quarantined, n_unread=n_unread)
+        return replace(
+            self._delivery,
+            frame=good,
+            broken=self._delivery.broken.head(0),
+            held=held,
+            n_quarantined=n_quarantined,
+            n_unread=n_unread,
+        )
 
     @property
     def good(self) -> pd.DataFrame:
@@ -205,6 +214,21 @@ class ValidationReport(Result):
             parts.append(details("Columns, quarantined rows included", self._columns(self._rows)))
         return "".join(parts)
 
+    def lines(self) -> list[str]:
+        """Return each finding as lines of text, then how the delivery differs from what was sent before."""
+        said = []
+        for kind, reasons in zip(("failure", "warning"), self.findings, strict=True):
+            for found in reasons.to_dict("records"):
+                first, *examples = finding_lines(found, {TIME: self._delivery.written})
+                said += [f"{kind}: {first}", *examples]
+        if self.drift is None:
+            return said
+        # A warning that names the rows says what the drift says of ids that have another form.
+        told = ("rewritten", "form") if "unusual_ids" in set(self.warnings["check"]) else ()
+        drifted = self.drift.lines(*(kind for kind in KINDS if kind not in told))
+        more = [f"and {len(drifted) - MAX_DRIFTED:,} more"] if len(drifted) > MAX_DRIFTED else []
+        return said + [f"drift: {line}" for line in (*drifted[:MAX_DRIFTED], *more)]
+
     def _columns(self, rows: pa.Table) -> Markup:
         """Describe the rows as they came, good and quarantined, but without the lines that could not be parsed."""
         with Session({"rows_": rows}) as session:
@@ -281,7 +305,8 @@ def validate(
         The moment from which "in the future" counts, UTC; by default the present.
     good, bad
         Files (.parquet or .csv) for all rows without a failure, and for all rows with one: their ``source_row``, the
-        cells as text, ``reasons``, and ``text``, a line that could not be parsed.
+        cells as text, ``reasons``, and ``text``, a line that could not be parsed. In .csv an apostrophe is put before
+        a cell that a spreadsheet would run; the toolkit's readers remove it.
     memory_limit
         For customers on disk: how much memory the engine uses before it writes to the system's temporary
         folder; Python uses some 300 MB beside it.
@@ -309,6 +334,8 @@ def validate(
     for path in targets.values():
         if path.suffix.lower() not in ENDINGS:
             raise InputError(f"{path.name} cannot be written: give a name that ends in {' or '.join(ENDINGS)}.")
+    if len({path.resolve() for path in targets.values()}) < len(targets):
+        raise InputError(f"{good} cannot be written twice: give good and bad names of their own.")
     if not re.fullmatch(r"\d+(\.\d+)? ?[KMG]i?B", memory_limit):
         raise InputError(f"memory_limit cannot be {memory_limit!r}: write a size, such as 1GB or 500MB.")
     if not isinstance(rules, Sequence) or not all(isinstance(rule, Rule) for rule in rules):
@@ -320,7 +347,7 @@ def validate(
         severity: [compile_rule(rule, moment, in_memory=in_memory) for rule in rules if rule.severity == severity]
         for severity in ("failure", "warning")
     }
-    with staged(data, chosen, mapping=mapping, memory_limit=memory_limit) as rows:
+    with staged(data, chosen, mapping=mapping, memory_limit=memory_limit, writes=bool(targets)) as rows:
         large = rows.table is None or may_be_oversized(rows.table, max_row_bytes(contract), resource=contract.resource)
         lines = rows.session.table("SELECT reason FROM broken_ GROUP BY reason ORDER BY count(*) DESC, reason")
         failing = [
@@ -347,7 +374,12 @@ def _known(conditions: Sequence[Condition], rows: Staged) -> list[Condition]:
 
 
 def _collect_bad(session: Session, failing: Sequence[Condition]) -> None:
-    """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons."""
+    """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons.
+
+    What else a totals row lacks is no finding: it is no customer.
+    """
+    for n in (n for n, c in enumerate(failing) if c.check == "totals_row"):
+        session.run(f"DELETE FROM found_ WHERE n <> {n} AND row_ IN (SELECT row_ FROM found_ WHERE n = {n})")
     kinds = [{"n": n, "reason": c.reason, "line": c.check == BROKEN} for n, c in enumerate(failing)]
     session.register("kinds_", pa.Table.from_pylist(kinds))
     session.run("INSERT INTO found_ BY NAME SELECT n, row_ FROM broken_ JOIN kinds_ USING (reason) WHERE line")
@@ -390,19 +422,22 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
 
 
 def _good_rows(rows: Staged, resource: Resource, path: Path) -> str:
-    spell = _as_text if path.suffix.lower() == ".csv" else lambda column: quoted(column.name)
-    cells = ", ".join(f"{spell(c)} AS {quoted(c.name)}" for c in resource.columns if c.name in rows.columns)
+    given = [c for c in resource.columns if c.name in rows.columns]
+    spelled = [inert_sql(_as_text(c)) if path.suffix.lower() == ".csv" else quoted(c.name) for c in given]
+    cells = ", ".join(f"{sql} AS {quoted(c.name)}" for sql, c in zip(spelled, given, strict=True))
     return f"SELECT {cells} FROM rows_ WHERE row_ NOT IN (SELECT row_ FROM bad_) ORDER BY row_"
 
 
-def _bad_rows(rows: Staged, resource: Resource, _: Path) -> str:
+def _bad_rows(rows: Staged, resource: Resource, path: Path) -> str:
+    spell = inert_sql if path.suffix.lower() == ".csv" else str
     texts = {c.name: [_as_text(c)] for c in resource.columns if c.name in rows.columns}
     for name in rows.unread:
         texts[name].insert(0, unread(name))  # the cell as it was written
     texts[ID].append("line_id")
-    cells = ", ".join(f"coalesce({', '.join(each)}) AS {quoted(name)}" for name, each in texts.items())
+    cells = ", ".join(f"{spell('coalesce(' + ', '.join(each) + ')')} AS {quoted(name)}" for name, each in texts.items())
     return f"""
-        SELECT row_ AS source_row, {cells}, reasons, text FROM bad_ LEFT JOIN rows_ USING (row_)
+        SELECT row_ AS source_row, {cells}, {spell("reasons")} AS reasons, {spell("text")} AS text
+        FROM bad_ LEFT JOIN rows_ USING (row_)
         LEFT JOIN (SELECT row_, {ID} AS line_id, text FROM broken_) AS lines USING (row_) ORDER BY row_"""
 
 

@@ -28,6 +28,7 @@ from toolkit.errors import ReadingError
 from toolkit.model import ID
 from toolkit.reading.text_encoding import read_encoding, text_of
 from toolkit.reading.text_table import BrokenLine, Choose, Table, find_header, joined_tables, opened, require_header
+from toolkit.tables import original_cells
 
 SAMPLE_LINES = 200
 DELIMITERS = ",;\t|"
@@ -38,6 +39,7 @@ MAX_CELL = 10_000_000
 _CSV_LIMIT = threading.Lock()
 MAX_RECORD = 4 * MAX_CELL
 _LONE_RETURN = re.compile(r"\r(?!\n|\Z)")
+_INERT = "an apostrophe before = + - or @, which keeps a spreadsheet from running a cell, not read as text"
 MAX_REREAD = 2_000_000
 """Lines that may be read again because a quote was not closed; after that, each line is a record of its own."""
 
@@ -54,6 +56,7 @@ def csv_tables(
     encoding: str | None = None,
     delimiter: str | None = None,
     header_row: int | None = None,
+    records_in_cells: bool = False,
 ) -> Iterator[Table]:
     """Read delimited text some thousand records at a time, in bounded memory; the notes of the last are complete.
 
@@ -69,6 +72,8 @@ def csv_tables(
         None: detected.
     header_row
         The record with the header, counted from 1. None: the first with the wanted columns.
+    records_in_cells
+        Whether a quoted cell may contain what looks like another record.
 
     Raises
     ------
@@ -95,18 +100,13 @@ def csv_tables(
     with opened(path), text_of(path, found.name, newline=newline) as text:
         header = _header(text, delimiter, header_row, path, spaced=spaced)
         records = _Records(delimiter, header, header_row, choose(header), spaced=spaced, end=newline)
-        for cells, numbers, broken in records.windows(text):
-            yield Table(
-                header=tuple(header),
-                cells=cells,
-                numbers=numbers,
-                broken=broken,
-                digest=found.digest,
-                notes=(*notes, *records.notes()),
-                warnings=found.warnings,
-                proposed_encoding=found.proposed,
-                header_row=header_row,
-            )
+        records.allow_records_in_cells = records_in_cells
+        for found_cells, numbers, broken in records.windows(text):
+            cells = original_cells(found_cells)
+            if cells is not found_cells and _INERT not in notes:
+                notes.append(_INERT)
+            said = ((*notes, *records.notes()), found.warnings)
+            yield Table(tuple(header), cells, numbers, broken, found.digest, *said, header_row=header_row)
 
 
 def _sample_lines(path: Path, encoding: str, header_row: int | None) -> tuple[list[str], str]:
@@ -225,6 +225,7 @@ class _Records:
         self._broken: list[BrokenLine] = []
         self._reread = MAX_REREAD
         self._n_long = 0
+        self.allow_records_in_cells = False
         self._stand_in = ""  # for the lone returns of this window
         self._longest = (0, 0)  # its number of lines, and its own number, negative: of two the first counts
         d = re.escape(delimiter)
@@ -258,9 +259,8 @@ class _Records:
         """Return the cells of a window as pyarrow reads them; None if the csv module has to."""
         data = window.encode()
         # pyarrow reads no file without a byte, and drops a byte order mark, which is a text here.
-        if not data or len(data) > MAX_CELL or data.startswith(codecs.BOM_UTF8):
-            return None
-        if self._spaced or not self._delimiter.isascii():
+        odd = not data or len(data) > MAX_CELL or data.startswith(codecs.BOM_UTF8)
+        if odd or self._spaced or not self._delimiter.isascii():
             return None
         if b"\0" in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
             return None
@@ -269,20 +269,14 @@ class _Records:
             return None
         names = [str(at) for at in range(self._width)]
         places = [names[at] for at in self._wanted.values()]
+        types, once = dict.fromkeys(names, pa.large_string()), list(dict.fromkeys(places))
+        read = arrow_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names)
+        parse = arrow_csv.ParseOptions(
+            delimiter=self._delimiter, quote_char='"' if quoted else False, ignore_empty_lines=False
+        )
+        convert = arrow_csv.ConvertOptions(check_utf8=False, column_types=types, include_columns=once)
         try:
-            table = arrow_csv.read_csv(
-                pa.BufferReader(data),
-                read_options=arrow_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
-                parse_options=arrow_csv.ParseOptions(
-                    delimiter=self._delimiter, quote_char='"' if quoted else False, ignore_empty_lines=False
-                ),
-                convert_options=arrow_csv.ConvertOptions(
-                    check_utf8=False,
-                    column_types=dict.fromkeys(names, pa.large_string()),
-                    include_columns=list(dict.fromkeys(places)),
-                    strings_can_be_null=False,
-                ),
-            )
+            table = arrow_csv.read_csv(pa.BufferReader(data), read, parse, convert)
         except pa.ArrowInvalid:  # a record is wider or narrower than the header
             return None
         empty = [pc.equal(pc.binary_length(column), 0).to_numpy() for column in table.columns]
@@ -321,14 +315,8 @@ class _Records:
             try:
                 for row in reader:
                     number += 1
-                    is_long = reader.line_num != ended + 1
-                    if is_long:
-                        self._n_long += 1
-                        self._longest = max(self._longest, (reader.line_num - ended, -number))
-                    if is_long and any(map(self._has_record, row)):
-                        reason = "a quoted cell contains another record: a quote is missing, or is one too many"
-                        self._set_aside(number, row, reason, window[start + ended : start + reader.line_num])
-                    elif len(row) == width and any(row) and not (has_nul and "\0" in "".join(row)):
+                    is_short = reader.line_num == ended + 1
+                    if is_short and len(row) == width and any(row) and not (has_nul and "\0" in "".join(row)):
                         cells += row
                     else:
                         self._irregular(number, row, window[start + ended : start + reader.line_num], cells)
@@ -349,25 +337,25 @@ class _Records:
 
     def _has_record(self, cell: str) -> bool:
         """Say whether a cell has a line end and splits into a row; in prose, a space follows each comma."""
-        n = cell.count(self._delimiter)
+        n = 0 if self.allow_records_in_cells else cell.count(self._delimiter)
         if n < self._width - 1 or not n or not ("\n" in cell or "\r" in cell):
             return False
         return self._spaced or n > len(re.findall(rf"{re.escape(self._delimiter)}[ \r\n]", cell))
 
-    def _fitted(self, row: list[str]) -> list[str] | None:
-        """Return a record at the header's width; None if that would cut off a text or fill in a named column."""
-        if len(row) < self._named or any(row[self._width :]):
-            return None
-        return (row + [""] * self._width)[: self._width]
-
     def _irregular(self, number: int, row: list[str], lines: list[str], cells: list[str]) -> None:
         """Skip a blank record, add one that fits the header, and set aside any other."""
+        if len(lines) > 1:
+            self._n_long += 1
+            self._longest = max(self._longest, (len(lines), -number))
         if not any(row):
             self._skipped.append(number)
+        elif len(lines) > 1 and any(map(self._has_record, row)):
+            reason = "a quoted cell contains another record: a quote is missing, or is one too many"
+            self._set_aside(number, row, reason, lines)
         elif "\0" in "".join(row):
             self._set_aside(number, row, "a cell contains a NUL, which no text has", lines)
-        elif fitted := self._fitted(row):
-            cells += fitted
+        elif len(row) >= self._named and not any(row[self._width :]):  # no text is cut off, no named column filled in
+            cells += (row + [""] * self._width)[: self._width]
         else:
             n = plural(len(row), "cell")
             self._set_aside(number, row, f"the line has {n} where the header has {self._width}", lines)

@@ -28,11 +28,12 @@ from toolkit.reading.workbook import Fit, read_excel
 TEXT = (".csv", ".tsv", ".txt")
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 JSON = (".json", ".jsonl", ".ndjson")
-PARQUET = (".parquet",)
-ENDINGS = (*TEXT, *EXCEL, *JSON, *PARQUET)
+ENDINGS = (*TEXT, *EXCEL, *JSON, ".parquet")
 """What is read, each of TEXT and JSON packed by gzip as well."""
 
 _HOW_OPENED = ("encoding", "delimiter", "sheet", "header_row")
+_KEPT = ("kind", "language", "datetime", "timezone", "corrections")
+"""What a delivery keeps of its mapping."""
 
 Source = str | Path | pd.DataFrame | Any
 """A file, a folder of part-files, a frame, an Arrow stream, or an SQLAlchemy connection or engine."""
@@ -101,11 +102,9 @@ def read_customers(
     >>> delivery.notes
     ('UTF-8, detected', "delimiter ';', detected")
     """
-    rules = as_mapping(mapping)
+    rules = as_mapping(mapping, sheet=sheet)
     if constants:
         rules = rules.with_constants(constants)
-    if sheet is not None:
-        rules = replace(rules, sheet=sheet)
     name = source_name(source)
     resource = current(settings).documented.resource
     choose = partial(choose_columns, mapping=rules, name=name, resource=resource)
@@ -134,23 +133,22 @@ def read_again(delivery: Delivery, rows: pd.Index[Any]) -> pd.DataFrame | None:
         rest = [(at, name) for at, name in enumerate(header) if name.strip() and name not in mapped]
         return {f"{name} ({at + 1})" if header.count(name) > 1 else name: at for at, name in rest}
 
-    how = {key: delivery.file[key] for key in _HOW_OPENED}
     try:
-        table = open_source(delivery.file["path"], others, mapping=Mapping(**how))
+        form = Mapping(**{key: delivery.file[key] for key in _HOW_OPENED})
+        table = open_source(delivery.file["path"], others, mapping=form)
+        if table.digest != delivery.file["digest"]:
+            return None
     except InputError:
-        return None
-    if table.digest != delivery.file["digest"]:
         return None
     places = np.flatnonzero(np.isin(table.numbers, rows))
     cells = {name: table.cells.column(name).take(places).to_pandas() for name in table.cells.column_names}
     return pd.DataFrame(cells, index=range(len(places))).set_axis(table.numbers[places])
 
 
-def as_mapping(mapping: Mapping | str | Path | None) -> Mapping:
-    """Return the mapping, or that of a TOML file; without one, a mapping that states nothing."""
-    if isinstance(mapping, Mapping):
-        return mapping
-    return Mapping() if mapping is None else Mapping.load(mapping)
+def as_mapping(mapping: Mapping | str | Path | None, *, sheet: str | None = None) -> Mapping:
+    """Return the mapping, or that of a TOML file, with this sheet; without one, a mapping that states nothing else."""
+    found = mapping if isinstance(mapping, Mapping) else Mapping() if mapping is None else Mapping.load(mapping)
+    return found if sheet is None else replace(found, sheet=sheet)
 
 
 def source_name(source: Source) -> str:
@@ -335,19 +333,13 @@ def to_delivery(
     return Delivery(
         frame,
         source=name,
-        digest=table.digest,
-        kind=mapping.kind,
-        language=mapping.language,
         given=given,
         names={column: table.header[at] for column, at in wanted.items()},
         broken=table.broken_frame(),
-        datetime=mapping.datetime,
-        timezone=mapping.timezone,
         other_pattern=other,
-        parts=table.parts,
-        corrections=mapping.corrections,
-        warnings=table.warnings,
         notes=(*table.notes, *([f"columns left out: {', '.join(left_out)}"] if left_out else [])),
+        **{key: getattr(table, key) for key in ("digest", "parts", "warnings")},
+        **{key: getattr(mapping, key) for key in _KEPT},
     )
 
 

@@ -161,12 +161,8 @@ def other_pattern(cells: pa.ChunkedArray, unread: pd.Series[bool], timezone: str
     """
     if unread.sum() <= FEW:
         return None
-    inferred = infer_pattern(cells.filter(pa.array(unread)))
-    read = [
-        r.pattern
-        for r in inferred.readings
-        if not parse_times(cells, pattern=r.pattern or None, timezone=timezone).unparsed.any()
-    ]
+    patterns = [r.pattern for r in infer_pattern(cells.filter(pa.array(unread))).readings]
+    read = [p for p in patterns if not parse_times(cells, pattern=p or None, timezone=timezone).unparsed.any()]
     return read[0] if len(read) == 1 else None
 
 

@@ -78,16 +78,10 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
             customer_id = record.get(wanted.get(ID, ""))
             broken.append(_set_aside(number, record, f"a cell contains {why}", customer_id))
     columns = zip(*rows, strict=True) if rows else [()] * len(wanted)
-    return Table(
-        header=tuple(header),
-        cells=pa.table({c: pa.array(cells, pa.large_string()) for c, cells in zip(wanted, columns, strict=True)}),
-        numbers=np.array(numbers, dtype=np.int64),
-        broken=tuple(sorted(broken, key=lambda line: line.number)),
-        digest=found.digest,
-        notes=(found.note, note),
-        warnings=found.warnings,
-        proposed_encoding=found.proposed,
-    )
+    cells = pa.table({c: pa.array(texts, pa.large_string()) for c, texts in zip(wanted, columns, strict=True)})
+    set_aside = tuple(sorted(broken, key=lambda line: line.number))
+    places = np.array(numbers, dtype=np.int64)
+    return Table(tuple(header), cells, places, set_aside, found.digest, (found.note, note), found.warnings)
 
 
 def _lines(text: TextIO) -> Iterator[tuple[int, Any]]:

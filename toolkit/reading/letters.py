@@ -51,7 +51,7 @@ def better_encodings(sample: bytes, assumed: str) -> list[str]:
     []
     """
     against = unread_words(sample.decode(assumed, "replace"), assumed)
-    if _few(against):
+    if len(against) < 2 and sum(not c.isascii() for word in against for c in word) < 4:  # perhaps one misspelled word
         return []
     found: dict[str, tuple[int, str]] = {}  # of two that give one text, the first
     for encoding in (*_languages(), *_COMMON):
@@ -69,11 +69,6 @@ def better_encodings(sample: bytes, assumed: str) -> list[str]:
 def unread_words(text: str, encoding: str) -> set[str]:
     """Return the words with letters beyond ASCII that no language of the encoding has."""
     return {word for word in _words(text) if not _reads(word, encoding)}
-
-
-def _few(words: set[str]) -> bool:
-    """Say whether the words may be one misspelled one."""
-    return len(words) < 2 and sum(not c.isascii() for word in words for c in word) < 4
 
 
 def _words(text: str) -> set[str]:

@@ -48,6 +48,8 @@ NULL_SPELLINGS = (
     "-", "--", "n/a", "N/A", "#N/A", "NULL", "null", "None", "?", "nan", "NaN", "NaT", "<NA>", r"\N", "(null)",
 )  # fmt: skip
 """Cells that often mean null; a mapping lists those of its file."""
+MAX_HEADER_ROW = 1_048_576
+"""The last row of a worksheet."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +132,12 @@ class Mapping:
         if self.encoding is not None:
             try:
                 "".encode(self.encoding)
-            except LookupError:
+            except (LookupError, ValueError):
                 self._refuse("encoding", self.encoding, "write utf-8, utf-16, cp1252, or another that Python knows")
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n\0 '):
             self._refuse("delimiter", self.delimiter, 'write one character, such as ";" or "\\t"')
         row = self.header_row
-        if row is not None and (not isinstance(row, int) or isinstance(row, bool) or row < 1):
+        if row is not None and (not isinstance(row, int) or isinstance(row, bool) or not 1 <= row <= MAX_HEADER_ROW):
             self._refuse("header_row", row, "write the number of the header's row, 1 for the first")
         if self.datetime is not None and (fault := pattern_fault(self.datetime)):
             self._refuse("datetime", self.datetime, fault)
@@ -248,7 +250,7 @@ def _toml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise MappingError(f"{path.name} is not UTF-8 in line {line}: save it as UTF-8.") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise MappingError(f"{path.name} is not TOML: {error}. Put texts in quotes.") from None
 
 

@@ -58,7 +58,6 @@ def read_parts(folder: Path, endings: Sequence[str], read: ReadPart) -> Table:
         digest=hashlib.sha256("\n".join(table.digest for table in tables).encode()).hexdigest(),
         notes=tuple(notes),
         warnings=tuple(f"{path.name}: {warning}" for path, table, _ in parts for warning in table.warnings)[:_SHOWN],
-        proposed_encoding=next((t.proposed_encoding for _, t, _ in parts if t.proposed_encoding), None),
         parts=tuple((path.name, start) for path, _, start in parts),
     )
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings, current
-from toolkit.display import Markup, Result, alerts, badge, bar, heading, paragraph, plural, table
+from toolkit.display import Markup, Result, ShownFrame, alerts, badge, bar, heading, paragraph, plural, table
 from toolkit.errors import MappingError, ReadingError
 from toolkit.model import TIME, Column, Resource
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
@@ -80,8 +80,8 @@ class MappingSuggestion(Result):
         The mapping that was given, for its formats and constants.
     notes
         What was detected, and what a mapping cannot name.
-    warnings, proposed_encoding
-        What is probably wrong with how the source is read, and the encoding to state instead, if it is that.
+    warnings
+        What is probably wrong with how the source is read, and what to state instead.
     """
 
     proposals: tuple[Proposal, ...]
@@ -93,7 +93,6 @@ class MappingSuggestion(Result):
     stated: Mapping
     notes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
-    proposed_encoding: str | None = None
 
     @property
     def columns(self) -> dict[str, str]:
@@ -152,7 +151,7 @@ class MappingSuggestion(Result):
             for p in self.proposals
             for c in ([p.chosen] if p.chosen else []) + list(p.others)
         ]
-        return pd.DataFrame(rows, columns=["column", "file_column", "score", "reason", "state"])
+        return ShownFrame(rows, columns=["column", "file_column", "score", "reason", "state"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the proposals, the patterns and the warnings, otherwise without cells."""
@@ -230,9 +229,7 @@ def suggest_mapping(
     >>> suggest_mapping(frame).columns
     {'customer_id': 'Kunden-Nr.', 'customer_name': 'Firma'}
     """
-    stated = as_mapping(mapping)
-    if sheet is not None:
-        stated = replace(stated, sheet=sheet)
+    stated = as_mapping(mapping, sheet=sheet)
     name = source_name(source)
     resource = current(settings).documented.resource
     wanted = [c for c in resource.columns if c.name not in stated.constants]
@@ -264,8 +261,8 @@ def suggest_mapping(
     chosen = {p.column: p.chosen.place for p in proposals if p.chosen}
     nulls, sample = _sample(read, chosen, resource)
     times = _times(read.cells.column(str(chosen[TIME])), contents[chosen[TIME]].times) if TIME in chosen else None
-    doubts = (read.warnings, read.proposed_encoding)
-    return MappingSuggestion(proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes), *doubts)
+    n_rows, said = len(read.numbers), (tuple(notes), read.warnings)
+    return MappingSuggestion(proposals, times, n_rows, name, nulls, sample, stated, *said)
 
 
 def _readable(header: Sequence[str]) -> dict[str, int]:
@@ -370,7 +367,6 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
     mapping, times = suggestion.mapping, suggestion.times
     yield f"# Suggested: {_visible(suggestion.summary())}."
     yield from (f"# {_visible(note)}" for note in suggestion.notes)
-    yield from (f"# Warning: {_visible(line)}" for warning in suggestion.warnings for line in warning.splitlines())
     yield from ("# Look through it, and state what is commented out.", "", "[columns]")
     for p in suggestion.proposals:
         if p.chosen is not None:
@@ -385,11 +381,10 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
             example = "2026-01-31T00:00:00Z" if p.column == TIME else ""
             yield f"# {p.column} = {quote(example)}  # if all rows have one value"
     yield from ("", "[format]")
+    yield from (f"# Warning: {_visible(line)}" for warning in suggestion.warnings for line in warning.splitlines())
     for key in ("encoding", "delimiter", "sheet"):
         if (value := getattr(mapping, key)) is not None:
             yield f"{key} = {quote(value)}"
-    if suggestion.proposed_encoding:
-        yield f"# encoding = {quote(suggestion.proposed_encoding)}  # if the names then read right: see the warning"
     if mapping.header_row is not None:
         yield f"header_row = {mapping.header_row}"
     yield from _toml_times(mapping, times)

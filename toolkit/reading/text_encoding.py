@@ -47,16 +47,14 @@ class Encoding:
         SHA-256 of the bytes, unpacked.
     note
         The encoding and how it is known, in words.
-    proposed
-        The encoding in which the letters read as words, if they do not in the one that was assumed.
     warnings
-        That proposal in words, with a few cells both ways.
+        The encoding in which the letters read as words, if they do not in the one that was assumed: what to state, and
+        a few cells both ways.
     """
 
     name: str
     digest: str
     note: str
-    proposed: str | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -82,7 +80,7 @@ def read_encoding(path: Path, stated: str | None = None) -> Encoding:
             shown = _NAMES.get(name, name)
             if failed_at is None:
                 note = ", ".join([shown, how, *(f"not {place}" for place in failures)])
-                return Encoding(name, digest, note, *(_doubts(path) if how == "assumed" else ()))
+                return Encoding(name, digest, note, _doubts(path) if how == "assumed" else ())
             failures.append(f"{shown} at byte {failed_at:,}, line {_line(path, failed_at):,}")
     advice = 'Ask how the file was written, and state it in the mapping: encoding in [format], such as "cp850".'
     if len(candidates) > 1 and (better := better_encodings(_high_lines(path), ASSUMED)):
@@ -142,15 +140,15 @@ def _high_lines(path: Path) -> bytes:
     return b"".join(lines)
 
 
-def _doubts(path: Path) -> tuple[str | None, tuple[str, ...]]:
-    """Return the encoding in which the letters read as words, and the warning; nothing if they do as assumed."""
+def _doubts(path: Path) -> tuple[str, ...]:
+    """Return a warning that proposes the encoding in which the letters read as words; none if they do as assumed."""
     sample = _high_lines(path)
     if not (better := better_encodings(sample, ASSUMED)):
-        return None, ()
+        return ()
     cells = dict.fromkeys(re.split(rb"[\r\n,;\t]", sample))
     doubted = [cell for cell in cells if unread_words(cell.decode(ASSUMED, "replace"), ASSUMED)][:_SHOWN]
     both_ways = [f"{_cut(cell, ASSUMED)} → {_cut(cell, better[0])}" for cell in doubted]
-    return better[0], ("\n".join([f"{ASSUMED} is assumed, but {_proposal(better)}", *both_ways]),)
+    return ("\n".join([f"{ASSUMED} is assumed, but {_proposal(better)}", *both_ways]),)
 
 
 def _proposal(encodings: list[str]) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.errors import MappingError, ReadingError, did_you_mean
-from toolkit.model import BROKEN_COLUMNS, no_broken_lines
+from toolkit.model import BROKEN_COLUMNS
 
 ZIP = b"PK\x03\x04"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -63,8 +63,6 @@ class Table:
         What was detected or assumed, in plain words.
     warnings
         What is probably wrong with how the source is read.
-    proposed_encoding
-        What a warning proposes in place of the encoding that was assumed.
     native_times
         Whether times may be ISO 8601 whatever the mapping's pattern says, because the source holds them as times
         and not as text.
@@ -81,17 +79,14 @@ class Table:
     digest: str = ""
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    proposed_encoding: str | None = None
     native_times: bool = False
     header_row: int = 0
     parts: tuple[tuple[str, int], ...] = ()
 
     def broken_frame(self) -> pd.DataFrame:
         """Return the records that were set aside, as `Delivery.broken` has them."""
-        if not self.broken:
-            return no_broken_lines()
-        frame = pd.DataFrame(list(self.broken)).set_index("number").rename_axis("source_row")
-        return frame[list(BROKEN_COLUMNS)].astype("str")
+        frame = pd.DataFrame(list(self.broken), columns=["number", *BROKEN_COLUMNS]).astype({"number": "int64"})
+        return frame.set_index("number").rename_axis("source_row").astype("str")
 
 
 def joined_tables(tables: Sequence[Table]) -> Table:

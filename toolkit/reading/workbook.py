@@ -60,9 +60,7 @@ def read_excel(
     found = _named(sheets, sheet, path) if sheet is not None else _fitting(sheets, choose, header_row, fit, path)
     at, header = _header(found, choose, header_row)
     require_header(header, path, at)
-    notes = [*_choice(found, sheets, sheet)]
-    if header_row is None and at > 1:
-        notes.append(f"header in row {at}, found")
+    notes = [*_choice(found, sheets, sheet), *([f"header in row {at}, found"] if header_row is None and at > 1 else [])]
     wanted = choose(header)
     columns = {at: column for column, at in wanted.items()}
     below = found.cells.filter(pc.field("row") >= at)
@@ -70,17 +68,10 @@ def read_excel(
     unread = shown.filter(pc.field("remark") == UNREAD)
     filled = below.filter(pc.field("text") != "")["row"].to_numpy()
     kept = np.setdiff1d(filled, unread["row"].to_numpy())
-    cells = {column: _column(shown, kept, place) for column, place in wanted.items()}
-    return Table(
-        header=tuple(header),
-        cells=pa.table(cells),
-        numbers=kept.astype(np.int64) + 1,
-        broken=tuple(_broken(shown, unread, columns, wanted)),
-        digest=digest,
-        notes=(*notes, *_notes(found, shown, columns, at)),
-        native_times=True,
-        header_row=at,
-    )
+    cells = pa.table({column: _column(shown, kept, place) for column, place in wanted.items()})
+    numbers, broken = kept.astype(np.int64) + 1, tuple(_broken(shown, unread, columns, wanted))
+    said = (*notes, *_notes(found, shown, columns, at))
+    return Table(tuple(header), cells, numbers, broken, digest, said, native_times=True, header_row=at)
 
 
 # --- which sheet, and where its header is

@@ -116,7 +116,8 @@ class Journal:
                     raise sqlite3.DatabaseError("another version of the toolkit wrote it")
             except (sqlite3.Error, OSError) as error:
                 raise JournalError(
-                    f"The journal {self.path} cannot be opened ({error}): fix the folder's permissions, or {_WAY_OUT}."
+                    f"The journal {self.path} cannot be opened ({error}): free disk space, fix the folder's "
+                    f"permissions, or {_WAY_OUT}."
                 ) from error
             stack.pop_all()
 

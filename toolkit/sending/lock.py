@@ -65,8 +65,8 @@ def only_pusher(
             ) from None
         except OSError as error:
             raise JournalError(
-                f"The folder {folder} cannot be used ({error}): fix the folder's permissions, or set TOOLKIT_HOME to a "
-                "folder on a local disk. Nothing was sent."
+                f"The folder {folder} cannot be used ({error}): free disk space, fix the folder's permissions, or set "
+                "TOOLKIT_HOME to a folder on a local disk. Nothing was sent."
             ) from error
         try:
             yield

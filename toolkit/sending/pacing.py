@@ -147,8 +147,8 @@ class Limiter:
                 file.write(json.dumps([self._allowed, *self._starts]).encode().ljust(_KEPT_BYTES))
         except OSError as error:
             raise JournalError(
-                f"The pace that all requests to the host share cannot be kept in {path} ({error}): fix the folder's "
-                "permissions, or remove the file and its lock. Nothing more was sent."
+                f"The pace that all requests to the host share cannot be kept in {path} ({error}): free disk "
+                "space, or fix the folder's permissions. Nothing more was sent."
             ) from error
 
 

@@ -87,10 +87,8 @@ def _cell(cell: Element) -> tuple[str, str]:
         return shown, ERROR + shown[:20]
     if kind == "string":
         return cell.get(f"{_OFFICE}string-value", shown), ""
-    if kind == "date":
-        return cell.get(f"{_OFFICE}date-value", shown), DATES
-    if kind == "time":
-        return cell.get(f"{_OFFICE}time-value", shown), TIMES
+    if kind in ("date", "time"):
+        return cell.get(f"{_OFFICE}{kind}-value", shown), DATES if kind == "date" else TIMES
     if kind == "boolean":
         return cell.get(f"{_OFFICE}boolean-value", shown).upper(), LOGICAL
     return _number(cell.get(f"{_OFFICE}value", shown), shown)

@@ -16,7 +16,7 @@ from typing import IO
 import pyarrow as pa
 
 from toolkit.errors import ReadingError
-from toolkit.spreadsheets.sheets import REFUSED
+from toolkit.spreadsheets.sheets import REFUSED, Facts
 
 MAX_BYTES = 2 << 30
 """Memory that opening a workbook may take; Windows and macOS do not limit it."""
@@ -27,30 +27,10 @@ _AT_LIMIT = -getattr(signal, "SIGXCPU", 0)
 _CHILD = "import sys; sys.modules['numpy'] = None; from toolkit.spreadsheets.child import main; sys.exit(main())"
 
 
-@dataclass(frozen=True, eq=False)
-class Sheet:
-    """A sheet of a workbook.
+@dataclass(eq=False, kw_only=True)
+class Sheet(Facts):
+    """A sheet of a workbook: its facts, and its filled cells, of `toolkit.spreadsheets.sheets.SCHEMA`."""
 
-    Attributes
-    ----------
-    kind
-        What it is if it is no worksheet, such as "a chart"; it has no cells then.
-    cells
-        The filled cells, of `toolkit.spreadsheets.sheets.SCHEMA`.
-    hidden
-        Rows that are hidden and filled, from 0.
-    merged
-        First and last row, first and last column of each merged area, from 0.
-    note
-        What the file's format does not record.
-    """
-
-    name: str
-    kind: str
-    is_visible: bool
-    hidden: list[int]
-    merged: list[tuple[int, int, int, int]]
-    note: str
     cells: pa.Table
 
     @property

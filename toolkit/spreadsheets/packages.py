@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import IO
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element, fromstring, iterparse
 from zipfile import ZipFile
 
 
+@lru_cache(1000)
 def local(name: str) -> str:
     """Return the name of an element or attribute without its namespace: the Strict form has others."""
     return name[name.rfind("}") + 1 :]
-
-
-def attribute(element: Element, name: str) -> str | None:
-    """Return an attribute by its local name."""
-    return next((value for key, value in element.items() if local(key) == name), None)
 
 
 def elements(file: IO[bytes], *names: str) -> Iterator[Element]:

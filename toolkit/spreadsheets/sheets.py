@@ -38,19 +38,19 @@ class RefusedError(Exception):
 
 
 @dataclass
-class Filled:
-    """The filled cells of a sheet while it is read, and its facts for JSON.
+class Facts:
+    """What is known of a sheet beside its cells.
 
     Attributes
     ----------
     kind
-        What it is, empty for a worksheet.
+        What it is if it is no worksheet, such as "a chart"; it has no cells then.
     hidden
         Rows that are hidden and filled, from 0.
     merged
-        First and last row, first and last column of each merged area.
+        First and last row, first and last column of each merged area, from 0.
     note
-        What the format does not record.
+        What the file's format does not record.
     """
 
     name: str
@@ -59,6 +59,11 @@ class Filled:
     hidden: list[int] = field(default_factory=list)
     merged: list[tuple[int, int, int, int]] = field(default_factory=list)
     note: str = ""
+
+
+@dataclass
+class Filled(Facts):
+    """The filled cells of a sheet while it is read."""
 
     def __post_init__(self) -> None:
         self.rows: array[int] = array("i")

@@ -1,15 +1,15 @@
-"""An .xlsx or .xlsm file, read from its XML as it streams by, so that an unfilled area costs nothing."""
+"""An .xlsx or .xlsm file, read row by row from its XML, so that an unfilled area costs nothing."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import IO
 from xml.etree.ElementTree import Element
-from xml.parsers import expat
 from zipfile import ZipFile
 
-from toolkit.spreadsheets.packages import Package, attribute, local
+from toolkit.spreadsheets.packages import Package, elements, local
 from toolkit.spreadsheets.sheets import DATES, ERROR, LOGICAL, TIMES, UNREAD, Filled, RefusedError, number_text
 
 _FORMATS = {
@@ -21,7 +21,8 @@ _FORMATS = {
 _KINDS = {"chartsheet": "a chart", "dialogsheet": "a dialog", "xlMacrosheet": "a macro sheet (Excel 4)",
           "xlIntlMacrosheet": "a macro sheet (Excel 4)"}  # fmt: skip
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
-_BLOCK = 1 << 18
+Number = Callable[[str, str], tuple[str, str]]
+"""From a number's digits and its style to the cell's text and remark."""
 
 
 def read_xlsx(archive: ZipFile, wanted: str | None) -> Iterator[Filled]:
@@ -42,7 +43,7 @@ def read_xlsx(archive: ZipFile, wanted: str | None) -> Iterator[Filled]:
         if local(each.tag) == "workbookPr":
             from_1904 = each.get("date1904") in ("1", "true")
         else:
-            kind, part = related[attribute(each, "id") or ""]
+            kind, part = related[next(value for key, value in each.items() if local(key) == "id")]
             is_visible = each.get("state", "visible") == "visible"
             sheets.append((Filled(each.get("name", ""), _KINDS.get(kind, ""), is_visible), part))
 
@@ -82,110 +83,63 @@ def unescaped(text: str) -> str:
     >>> unescaped("a_x000D_b_x005F_x"), unescaped("_xD83D__xDE00_")
     ('a\rb_x', '😀')
     """
+    if "_x" not in text:  # nearly every text
+        return text
     text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _read_sheet(
-    file: IO[bytes], sheet: Filled, texts: list[str], number: Callable[[str, str], tuple[str, str]]
-) -> None:
-    """Fill a sheet from its XML. A row or cell that names no place follows the one before it.
-
-    Expat calls two functions for each element, which share their variables here: a tree of elements would take longer,
-    and methods as well.
-
-    Parameters
-    ----------
-    number
-        From a number's digits and its style to the cell's text and remark.
-    """
-    parser = expat.ParserCreate()
-    pieces: list[str] = []
-    add_row, add_column, add_text, add_remark, clear = (
-        sheet.rows.append, sheet.columns.append, sheet.texts.append, sheet.remarks.append, pieces.clear)  # fmt: skip
-    letters: dict[str, int] = {}
-    prefix = kind = style = ""
-    row = column = -1
-    n_before = n_kept = 0
-    has_formula = is_hidden = False
-
-    def place(reference: str) -> tuple[int, int]:
-        """Return row and column of a cell such as B7, from 0."""
-        name = reference.rstrip("0123456789")
-        if name not in letters:
-            at = 0
-            for letter in name.strip()[:4]:
-                at = at * 26 + int(letter, 36) - 9
-            letters[name] = at - 1
-        return int(reference[len(name) :]) - 1, letters[name]
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal row, column, kind, style, n_kept, has_formula, is_hidden, n_before
-        if prefix:
-            name = name.removeprefix(prefix)
-        if name == "c":
-            if "r" in attributes:
-                row, column = place(attributes["r"])
-            else:
-                column += 1
-            kind, style = attributes.get("t", "n"), attributes.get("s", "")
-            n_kept, has_formula = 0, False
-            clear()
-        elif name == "t" or name == "v":
-            del pieces[n_kept:]
-        elif name == "row":
-            row, column = int(attributes["r"]) - 1 if "r" in attributes else row + 1, -1
-            is_hidden, n_before = attributes.get("hidden") in ("1", "true"), len(sheet.rows)
-        elif name == "mergeCell":
-            first, _, last = attributes["ref"].partition(":")
-            (top, left), (bottom, right) = place(first), place(last or first)
+def _read_sheet(file: IO[bytes], sheet: Filled, texts: list[str], number: Number) -> None:
+    """Fill a sheet from its XML. A row or cell that names no place follows the one before it."""
+    row = -1
+    for each in elements(file, "row", "mergeCell"):
+        if local(each.tag) == "mergeCell":
+            first, _, last = each.get("ref", "").partition(":")
+            (top, left), (bottom, right) = _place(first), _place(last or first)
             sheet.merged.append((top, bottom, left, right))
-
-    def end(name: str) -> None:
-        nonlocal n_kept, has_formula
-        if prefix:
-            name = name.removeprefix(prefix)
-        if name == "t" or name == "v":
-            n_kept = len(pieces)
-        elif name == "c":
-            del pieces[n_kept:]
-            value, remark = "".join(pieces), ""
-            if kind == "s":
-                value = texts[int(value)] if value else ""
-            elif kind == "inlineStr" or kind == "str":
-                value = unescaped(value) if "_x" in value else value
-            elif value or has_formula:
-                value, remark = typed(value.strip())
-            if value or remark:
-                add_row(row)
-                add_column(column)
-                add_text(value)
-                add_remark(remark)
-        elif name == "f":
-            has_formula = True
-        elif name == "row" and is_hidden and len(sheet.rows) > n_before:
+            continue
+        row, column, n_before = int(each.get("r", row + 2)) - 1, -1, len(sheet.rows)
+        for cell in each:
+            reference = cell.get("r")
+            row, column = _place(reference) if reference else (row, column + 1)
+            sheet.add(row, column, *_cell(cell, texts, number))
+        if each.get("hidden") in ("1", "true") and len(sheet.rows) > n_before:
             sheet.hidden.append(row)
 
-    def typed(value: str) -> tuple[str, str]:
-        if not value:
-            return "", UNREAD if has_formula else ""
-        if kind == "n":
-            return number(value, style)
-        if kind == "b":
-            return "FALSE" if value in ("0", "false") else "TRUE", LOGICAL
-        return (value, ERROR + value[:20]) if kind == "e" else (value, DATES if "-" in value else TIMES)
 
-    def root(name: str, _: dict[str, str]) -> None:
-        nonlocal prefix
-        prefix = name[: name.rfind(":") + 1]
-        parser.StartElementHandler, parser.EndElementHandler = start, end
-
-    parser.buffer_text = True
-    parser.StartElementHandler, parser.CharacterDataHandler, parser.EntityDeclHandler = root, pieces.append, _refuse
-    while block := file.read(_BLOCK):
-        parser.Parse(block)
-    parser.Parse(b"", True)
+def _place(reference: str) -> tuple[int, int]:
+    """Return row and column of a cell such as B7, from 0."""
+    letters = reference.rstrip("0123456789")
+    return int(reference[len(letters) :]) - 1, _column(letters)
 
 
-def _refuse(*_: object) -> None:
-    raise ValueError("a sheet that declares entities")
+@cache
+def _column(letters: str) -> int:
+    at = 0
+    for letter in letters.strip()[:4]:
+        at = at * 26 + int(letter, 36) - 9
+    return at - 1
+
+
+def _cell(cell: Element, texts: list[str], number: Number) -> tuple[str, str]:
+    """Return the text and the remark of a cell."""
+    kind, value, has_formula = cell.get("t", "n"), "", False
+    for each in cell:
+        name = local(each.tag)
+        if name == "v":
+            value = each.text or ""
+        elif name == "is":
+            value = _string(each)
+        has_formula = has_formula or name == "f"
+    if kind == "s":
+        return texts[int(value)] if value else "", ""
+    if kind in ("str", "inlineStr"):
+        return unescaped(value) if kind == "str" else value, ""
+    value = value.strip()
+    if not value:
+        return "", UNREAD if has_formula else ""
+    if kind == "n":
+        return number(value, cell.get("s", ""))
+    if kind == "b":
+        return "FALSE" if value in ("0", "false") else "TRUE", LOGICAL
+    return (value, ERROR + value[:20]) if kind == "e" else (value, DATES if "-" in value else TIMES)

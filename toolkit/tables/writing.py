@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from toolkit.engine import text as quote
 from toolkit.errors import InputError
 from toolkit.files import replacing
 from toolkit.lazy import Library
@@ -35,6 +39,11 @@ ENDINGS = (".csv", ".parquet", ".xlsx")
 # such an escape (ECMA-376, part 1, 22.9.2.19: ST_Xstring). Excel and calamine undo it.
 _ESCAPED = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# The start of a cell that a spreadsheet would run, also in full-width characters, or of one that has the apostrophe
+# already: so that removing one gives back what was there. For `re`, Arrow and DuckDB alike.
+_RUNS = "('*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
+_BEFORE = f"^'{_RUNS}"
+_INERT = (f"^{_RUNS}", r"'\1")
 
 
 @dataclass(frozen=True)
@@ -71,10 +80,11 @@ class Sheet:
     filtered: bool = False
 
 
-def write_table(frame: pd.DataFrame, path: Path) -> Path:
+def write_table(frame: pd.DataFrame, path: Path, *, raw: bool = False) -> Path:
     """Write a frame as .csv (UTF-8), .parquet or .xlsx, without its index; times as ISO 8601 in UTC with ``Z``.
 
-    Returns `path`. See `write_sheets` for .xlsx.
+    Returns `path`. See `write_sheets` for .xlsx. In .csv an apostrophe is put before a cell that a spreadsheet would
+    run; the toolkit's readers remove it. With `raw`, which is for programs, every cell is written as it is.
 
     Raises
     ------
@@ -91,7 +101,8 @@ def write_table(frame: pd.DataFrame, path: Path) -> Path:
             frame.to_parquet(part, index=False)
         else:
             # With another line end, pandas would not quote a cell that contains a carriage return.
-            _with_times_as_text(frame).to_csv(part, index=False, lineterminator="\r\n")
+            written = _with_times_as_text(frame)
+            (written if raw else written.map(_inert)).to_csv(part, index=False, lineterminator="\r\n")
     return path
 
 
@@ -129,8 +140,34 @@ def write_sheets(sheets: Mapping[str, pd.DataFrame | Sheet], path: Path) -> Path
                 n_columns = max(n_columns, len(row))
             if content.filtered:
                 sheet.auto_filter.ref = f"A1:{openpyxl.utils.get_column_letter(n_columns)}{n_rows}"
-        book.save(part)
+        whole = io.BytesIO()  # openpyxl leaves generators that print a traceback if it writes to a full disk
+        book.save(whole)
+        part.write_bytes(whole.getvalue())
     return path
+
+
+def _inert(cell: Any) -> Any:
+    return re.sub(*_INERT, cell) if isinstance(cell, str) else cell
+
+
+def inert_sql(sql: str) -> str:
+    """Return the SQL for a text as `write_table` writes it to .csv."""
+    return f"regexp_replace({sql}, {', '.join(map(quote, _INERT))})"
+
+
+def original_cells(cells: pa.Table) -> pa.Table:
+    """Return a table of text without the apostrophes that `write_table` puts before cells; itself if it has none.
+
+    Examples
+    --------
+    >>> original_cells(pa.table({"name": ["'=1+1", "''-5", "'s-Hertogenbosch", "'007"]}))["name"].to_pylist()
+    ['=1+1', "'-5", "'s-Hertogenbosch", "'007"]
+    """
+    for at, name in enumerate(cells.column_names):
+        quoted = pc.any(pc.starts_with(cells[at], "'")).as_py()  # ten times as fast as an expression
+        if quoted and pc.any(pc.match_substring_regex(cells[at], _BEFORE)).as_py():
+            cells = cells.set_column(at, name, pc.replace_substring_regex(cells[at], _BEFORE, r"\1"))
+    return cells
 
 
 def _sheet_of(frame: pd.DataFrame, where: str) -> Sheet:

@@ -76,7 +76,7 @@ class Sandbox:
         if contract not in MAX_ROWS:
             raise SandboxError(f"The sandbox knows the contracts {' and '.join(MAX_ROWS)}, not {contract!r}.")
         self._own = folder is None
-        self.folder = Path(tempfile.mkdtemp(prefix="sandbox-")) if folder is None else Path(folder)
+        self.folder = Path(tempfile.mkdtemp(prefix="sandbox-")) if folder is None else Path(folder).absolute()
         self._store = Store(self.folder / "sandbox.sqlite")
         self.vendor = Vendor(self._store, token=token, contract=contract, assumptions=assumptions, clock=clock)
         self._port = port

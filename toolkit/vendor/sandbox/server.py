@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,7 @@ from toolkit.vendor.sandbox.vendor import Reply, Request, Vendor
 
 HOST = "127.0.0.1"
 MAX_READ_BYTES = 50_000_000
+_LOOPBACK = re.compile(r"(127(\.\d{1,3}){3}|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
 class Server:
@@ -20,10 +22,9 @@ class Server:
         handler = type("Handler", (_Handler,), {"vendor": vendor})
         try:
             self._http = _Http((HOST, port), handler)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             raise SandboxError(
-                f"The sandbox cannot listen on {HOST}:{port} ({error.strerror}): give another port, or "
-                "0 for a free one."
+                f"The sandbox cannot listen on {HOST}:{port} ({error}): give another port, or 0 for a free one."
             ) from error
         self.url = f"http://{HOST}:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -59,16 +60,29 @@ class _Handler(BaseHTTPRequestHandler):
         """Log nothing: the store keeps the log."""
 
     def do_POST(self) -> None:
-        """Answer a request."""
-        length = self.headers.get("Content-Length", "0")
-        if not length.isdigit() or int(length) > MAX_READ_BYTES:
-            self._reply(Reply(413, b"", {}))
-            self.close_connection = True
-            return
+        """Answer a request; of one that is not for this machine, or has no token, the body is read and dropped."""
         headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self.rfile.read(int(length))
-        self.vendor.flush_if_due()
-        self._reply(self.vendor.answer(Request(self.command, self.path, headers, body)))
+        length = self.headers.get("Content-Length", "0")
+        readable = length.isdigit() and int(length) <= MAX_READ_BYTES
+        # A page in a browser can reach loopback under a name of its own, which its host resolves to 127.0.0.1.
+        ours = all(_LOOPBACK.fullmatch(host) for host in self.headers.get_all("Host", [""]))
+        if not ours:
+            reply = Reply(421, b"")
+        elif not self.vendor.knows(headers):
+            reply = self.vendor.answer(Request(self.command, self.path, headers))
+        elif not readable:
+            reply = Reply(413, b"")
+        else:
+            body = self.rfile.read(int(length))
+            self.vendor.flush_if_due()
+            self._reply(self.vendor.answer(Request(self.command, self.path, headers, body)))
+            return
+        self._reply(reply)
+        self.close_connection |= not readable
+        # To close before the body was read would reset the connection, and the answer would be lost.
+        left = int(length) if readable else MAX_READ_BYTES
+        while left > 0 and (read := self.rfile.read1(min(left, 65_536))):
+            left -= len(read)
 
     do_GET = do_POST  # noqa: N815 - the name that http.server calls
 

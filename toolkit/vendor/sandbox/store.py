@@ -38,7 +38,7 @@ class Store:
             self._db.executescript(_TABLES)
         except (sqlite3.Error, OSError) as error:
             raise SandboxError(
-                f"The sandbox's file {path} cannot be opened ({error}): remove it, or choose another folder."
+                f"The sandbox's file {path} cannot be opened ({error}): free disk space, or choose another folder."
             ) from error
 
     def buffer(self, name: str, operation: str, rows: Iterable[dict[str, Any]], at: float) -> None:

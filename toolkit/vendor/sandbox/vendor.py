@@ -90,7 +90,7 @@ class Vendor:
 
     def answer(self, request: Request) -> Reply:
         """Answer one request, and log it."""
-        trouble = self.troubles.popleft() if self.troubles else None
+        trouble = self.troubles.popleft() if self.troubles and self.knows(request.headers) else None
         if trouble is None:
             reply = self._answer(request)
         elif isinstance(trouble, tuple):
@@ -101,6 +101,10 @@ class Vendor:
         self._store.log(self._clock(), request.method, request.path, reply.status, reply.n_rows, digest)
         return reply
 
+    def knows(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request has the token."""
+        return headers.get("authorization") == self._token
+
     def flush_if_due(self) -> None:
         """Write the buffer if its oldest row has waited long enough."""
         oldest = self._store.oldest_in_buffer()
@@ -108,7 +112,7 @@ class Vendor:
             self._store.flush()
 
     def _answer(self, request: Request) -> Reply:
-        if request.headers.get("authorization") != self._token:
+        if not self.knows(request.headers):
             return self._error(401, "the token is not valid")
         if self._too_fast():
             return self._error(429, f"more than {MAX_REQUESTS_PER_S} requests a second")
