@@ -275,7 +275,7 @@ class Client:
             except Exception as error:
                 problem, lasts = self._problem(error)
                 lasts &= not (content and body.left)  # for a row that may have arrived is not known to be unsent
-                answer = Answer(None, left=body.left, problem=problem, lasting=lasts)
+                answer = Answer(None, left=body.left and not lasts, problem=problem, lasting=lasts)
                 self._fault = self._fault or (answer if lasts else None)
                 answers.put(answer)
             finally:
