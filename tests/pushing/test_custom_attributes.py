@@ -502,8 +502,8 @@ def test_attributes_are_listed_in_the_projects_file_and_in_the_environment(tmp_p
         "default = 2026-01-02\n",
         encoding="utf-8",
     )
+    monkeypatch.setattr("toolkit.config.project.PACKAGE", tmp_path / "site-packages" / "toolkit")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").touch()
     listed = Settings().attributes
     assert listed == (
         CustomAttribute("region", max_length=3),

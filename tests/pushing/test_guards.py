@@ -395,7 +395,7 @@ def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) ->
         ["touched", "1"], ["restated", "1"], ["absent", "3"], ["held", "1"]
     ]  # fmt: skip
     ready = replace(reviewed, guards=tuple(replace(g, allowed=True) for g in reviewed.guards))
-    assert ready.body().startswith("<h3>Ready: 2 rows in 1 request, less than a second")
+    assert ready.body().startswith("<h3>crm.csv: Ready: 2 rows in 1 request, less than a second")
 
 
 def test_the_first_body_is_shown_and_of_a_long_one_its_beginning(customers) -> None:
