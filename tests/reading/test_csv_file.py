@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -67,7 +68,10 @@ def test_any_table_of_text_comes_back(
     filled = [(number, row) for number, row in enumerate(table, start=2) if any(row)]
     # A cell that splits into a row is set aside.
     assume(not any({"\n", "\r"}.intersection(c) and c.count(delimiter) >= WIDTH - 1 for row in table for c in row))
-    assert list(zip(read.numbers.tolist(), rows_of(read), strict=True)) == filled
+    # An apostrophe that keeps a spreadsheet from running a cell is not read as text, which a note says.
+    kept = [(number, [re.sub("^'('*[=+\\-@\t\r\n＝＋－＠])", r"\1", cell) for cell in row]) for number, row in filled]
+    assert list(zip(read.numbers.tolist(), rows_of(read), strict=True)) == kept
+    assert any("apostrophe" in note for note in read.notes) == (kept != filled)
     assert read.broken == ()
     assert read.header == TEXTS
     assert read.digest == hashlib.sha256(data).hexdigest()
