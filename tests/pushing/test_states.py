@@ -196,8 +196,7 @@ class Traffic(RuleBasedStateMachine):
         done = revert(name, settings=self.places[who].settings, now=self.now())
         sent = set(done.to_frame()["customer_id"])
         assert sent | set(done.not_sent["customer_id"]) == {c for c, _ in theirs}
-        self.send(who, done, trouble)
-        if who not in self.open:
+        if self.send(who, done, trouble):
             assert {c: n for c, n in self.shown().items() if c in sent} == {c: before[c] for c in sent}
 
     @precondition(lambda self: self.model and not self.open)
@@ -207,8 +206,7 @@ class Traffic(RuleBasedStateMachine):
         cells = {customer: {"customer_name": name}}
         done = plan_correction(cells, reason="by hand", settings=self.places[who].settings, now=self.now())
         assert done.n_rows == (self.shown_by_model()[customer] != name)
-        self.send(who, done, trouble)
-        if who not in self.open:
+        if self.send(who, done, trouble):
             assert self.shown()[customer] == name
 
     @precondition(lambda self: self.mine and not self.open)
@@ -247,8 +245,10 @@ class Traffic(RuleBasedStateMachine):
         for claim in refused_by:
             self.ledger.claims.release(claim["push"], reason="the machine is lost")
 
-    def send(self, who: str, done: PushPlan, trouble: tuple[str, int]) -> None:
-        self.run(who, lambda: self.places[who].push(done), trouble, set(), None)
+    def send(self, who: str, done: PushPlan, trouble: tuple[str, int]) -> bool:
+        """Push, and return whether all of it went; a push of which nothing was taken closes by itself."""
+        report = self.run(who, lambda: self.places[who].push(done), trouble, set(), None)
+        return who not in self.open and report is not None and report.counts["accepted"] == report.n_rows
 
     def run(
         self, who: str, verb: Callable[[], PushReport], trouble: tuple[str, int], refused: set[str], crash: Any
