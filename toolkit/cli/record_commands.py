@@ -59,7 +59,7 @@ def report(
 def pushes(*, json: Json = False) -> int:
     """List every push to the target, including those of colleagues on a shared ledger."""
     say_label()
-    return show(tk.push_history(), json)
+    return show(tk.push_history(), Output(json))
 
 
 def snapshot(
@@ -92,7 +92,7 @@ def snapshot(
         raise InputError("--raw is for a .csv file: name one with --out, or leave out --raw.")
     say_label()
     found = tk.Ledger.of().snapshot(as_of=as_of, push=push, valid_at=valid_at)
-    return show(found, json, *([written(write_table(found.frame, out, raw=raw), raw=raw)] if out else []))
+    return show(found, Output(json), *([written(write_table(found.frame, out, raw=raw), raw=raw)] if out else []))
 
 
 def history(customer_id: str, /, *, json: Json = False) -> int:
@@ -152,4 +152,4 @@ def schema(*, json: Json = False) -> int:
     """Compare the vendor's columns with ours; nothing is written."""
     say_label()
     found = tk.check_schema()
-    return show(found, json, findings=not found.ok)
+    return show(found, Output(json), findings=not found.ok)

@@ -272,13 +272,11 @@ def say_label() -> None:
     say(current().label)
 
 
-def show(result: Result, output: Output | bool, *more: Result | str, findings: object = False, **values: Any) -> int:
+def show(result: Result, output: Output, *more: Result | str, findings: object = False, **values: Any) -> int:
     """Print a result on standard output, as its summary and lines or as one JSON object; returns the exit code.
 
     Parameters
     ----------
-    output
-        How; or only whether as JSON.
     more
         Lines to print after the result's own, or results whose counts to print.
     findings
@@ -289,10 +287,8 @@ def show(result: Result, output: Output | bool, *more: Result | str, findings: o
     lines = [result.summary(), *lines_of(result)]
     for each in more:
         lines += [each if isinstance(each, str) else f"  {each.summary()}"]
-    if isinstance(output, Output):
-        output.write(result)
-        output = output.json
-    return show_values(result.to_dict() | values, output, *lines, findings=findings)
+    output.write(result)
+    return show_values(result.to_dict() | values, output.json, *lines, findings=findings)
 
 
 def show_values(values: dict[str, Any], as_json: bool, *lines: str, findings: object = False) -> int:
