@@ -315,7 +315,7 @@ class Sender:
         else:
             self._breaker.succeed()
             self._limiter.regain()
-            self._stop_if_useless(batch, verdict)
+            self._stop_if_useless(batch, answer, verdict)
             if verdict.kind == "large":
                 self._room.refuse(len(batch.body))
             elif answer.status == 413:  # it was about a row, not about the size of requests
@@ -390,18 +390,15 @@ class Sender:
         settle = f"look into the vendor's table, record it with 'toolkit settle {self._push}' and " if look else ""
         return f"{settle}resume; or abandon the push and push again"
 
-    def _stop_if_useless(self, batch: _Batch, verdict: Verdict) -> None:
+    def _stop_if_useless(self, batch: _Batch, answer: Answer, verdict: Verdict) -> None:
         host, message = self._client.host, verdict.message
-        proxy = message.startswith("HTTP 407")
-        cure = "put a valid user and password into HTTPS_PROXY" if proxy else "ask the vendor what it means"
+        proxy = "put a valid user and password into HTTPS_PROXY"
+        cure = proxy if answer.status == 407 else "ask the vendor what it means"
         names = "TOOLKIT_BASE_URL, TOOLKIT_PATH_STYLE, TOOLKIT_PREFIX and TOOLKIT_SUFFIX"
         stops: dict[str, tuple[type[StoppedError], str]] = {
             "unauthorized": (AuthorizationError, f"{host} refused the token ({message}): set a valid PEAK_AUTH_TOKEN"),
             "nowhere": (AddressError, f"There is nothing at {self._client.url} ({message}): check {names}"),
-            "stop": (
-                StoppedError,
-                f"{host} gave an answer that names no row ({message}): {cure}",
-            ),
+            "stop": (StoppedError, f"{host} gave an answer that names no row ({message}): {cure}"),
         }
         if verdict.kind in stops:
             error, text = stops[verdict.kind]
