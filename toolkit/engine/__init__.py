@@ -3,4 +3,4 @@
 May import: `errors`, `files`. Other packages give it tables and SQL and never use DuckDB itself.
 """
 
-from toolkit.engine.duckdb import EngineError, Session, quoted, text, to_array, to_arrow, to_frame
+from toolkit.engine.duckdb import EngineError, Session, quoted, text, to_arrow, to_frame

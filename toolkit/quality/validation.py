@@ -359,14 +359,15 @@ def validate(
             said = rows.delivery.not_a_time(n_times)
             failing = [replace(c, reason=said) if c.check == NOT_A_TIME else c for c in failing]
         conditions = [*failing, *_known([*compiled["warning"], *other_contracts(contract)], rows)]
-        rows.session.register("before_", id_table(None if before is None else earlier(before).frame[ID]))
+        sent = None if before is None else earlier(before)
+        rows.session.register("before_", id_table(sent.frame[ID] if sent else None))
         conditions = find(rows.session, conditions, rows.typed)
         _collect_bad(rows.session, conditions[: len(failing)])
         report = _report(rows, conditions, len(failing), contract.name)
         for name, path in targets.items():
             with replacing(path) as part:
                 rows.session.write((_good_rows if name == "good" else _bad_rows)(rows, contract.resource, path), part)
-    return report if before is None else replace(report, drift=drift(before, rows.delivery))
+    return replace(report, drift=drift(sent, rows.delivery)) if sent else report
 
 
 def _known(conditions: Sequence[Condition], rows: Staged) -> list[Condition]:

@@ -8,4 +8,4 @@ May import: `errors`.
 """
 
 from toolkit.spreadsheets.opening import Sheet, open_workbook
-from toolkit.spreadsheets.sheets import DATES, ERROR, TIMES, UNREAD
+from toolkit.spreadsheets.sheets import ERROR, TIMES, UNREAD
