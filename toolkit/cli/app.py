@@ -117,10 +117,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(f"{error} See 'toolkit --help'.".replace("\n", " "), as_json)
     except ToolkitError as error:
         return _failed(str(error), as_json, getattr(error, "report", None))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if as_json:
-            print_json({"error": "interrupted"})
-        say("Interrupted. If a push was under way, 'toolkit resume' continues it and 'toolkit abandon' closes it.")
+            report = getattr(error, "report", None)
+            print_json({**(report.to_dict() if report else {}), "error": "interrupted"})
+        said = re.sub(r"tk\.(\w+)\(\)", r"'toolkit \1'", str(error))
+        say(said or "Interrupted. If a push was under way, 'toolkit resume' continues it; 'toolkit abandon' closes it.")
         return INTERRUPTED
     except Exception as error:
         if not (cure := _used_up(error)) and isinstance(error, OSError):

@@ -22,9 +22,10 @@ import pyarrow as pa
 
 from toolkit.config import Settings, current
 from toolkit.display import plural
-from toolkit.errors import InputError, JournalError, SchemaWarning, StoppedError
+from toolkit.errors import InputError, Interrupted, JournalError, SchemaWarning, StoppedError
 from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER
+from toolkit.progress import step
 from toolkit.pushing.checks import (
     envelope_of,
     require_columns,
@@ -41,7 +42,10 @@ from toolkit.pushing.report import PushReport, report_of
 from toolkit.sending import FATES, OVERTAKEN, Journal, Limiter, LoadedPush, Pace, Receipt, Sender, only_pusher
 from toolkit.vendor import Client, ask_schema, connected, pace_folder
 
+_LOOK = "tk.status() says whether a push is open; if so, tk.resume() goes on."
 
+
+@step("Pushing", then=_LOOK, bar=False)
 def push(
     plan: PushPlan,
     *,
@@ -106,6 +110,7 @@ def push(
             return _send(recorder, begun, client, pace, limiter=limiter, progress=progress)
 
 
+@step("Pushing", then=_LOOK, bar=False)
 def resume(
     *, settings: Settings | None = None, schema_check: bool = True, pace: Pace | None = None, progress: bool = True
 ) -> PushReport:
@@ -182,6 +187,7 @@ def abandon(*, settings: Settings | None = None, pace: Pace | None = None, rows_
         return report_of(journal.load(record.id, rows=begun.rows), stopped=stopped)
 
 
+@step("The dry run", then="Nothing was written.", bar=False)
 def dry_run(
     plan: PushPlan, *, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True
 ) -> PushReport:
@@ -243,13 +249,15 @@ def _send(
 ) -> PushReport:
     """Send what waits, record what was accepted, and close the push if nothing of it waits or nothing was taken."""
     journal = recorder.journal
-    stopped: StoppedError | KeyboardInterrupt | None = None
+    stopped: StoppedError | Interrupted | None = None
     try:
         if client is not None:
             envelope = envelope_of(push.record, recorder.ledger)
             Sender(journal, push, client, envelope, pace, progress=progress, limiter=limiter).run()
-    except (StoppedError, KeyboardInterrupt) as stop:
+    except StoppedError as stop:
         stopped = stop
+    except KeyboardInterrupt:
+        stopped = Interrupted()
     finally:  # also after an unexpected error
         push = journal.load(push.record.id, rows=push.rows)
         recorder.accepted(push)
@@ -258,14 +266,29 @@ def _send(
     else:
         recorder.close_if_done(push)
     state = journal.push(push.record.id).state
+    if isinstance(stopped, Interrupted):
+        stopped.args = (_interrupted(journal, push, state),)
     return _reported(report_of(push, state=state, stopped=str(stopped or "")), stopped)
 
 
-def _reported(report: PushReport, stopped: StoppedError | KeyboardInterrupt | None) -> PushReport:
+def _interrupted(journal: Journal, push: LoadedPush, state: str) -> str:
+    """Return what an interrupted push says; the command line puts its own command in place of ``tk.resume()``."""
+    unknown = push.has("unknown")
+    n_unknown = sum(bool(unknown[first:stop].any()) for _, first, stop, _ in journal.batches(push.record.id))
+    requests = f", {plural(n_unknown, 'request')} unknown" if n_unknown else ""
+    ways = {
+        "open": "tk.resume() goes on.",
+        "done": "The push is complete.",
+        "abandoned": "Nothing is open: push again.",
+    }
+    n_accepted = int(push.has("accepted").sum())
+    return f"Interrupted: {n_accepted:,} of {plural(push.record.n_rows, 'row')} accepted{requests}. {ways[state]}"
+
+
+def _reported(report: PushReport, stopped: StoppedError | Interrupted | None) -> PushReport:
     """Return the report, or raise what stopped the push, with its report."""
-    if isinstance(stopped, StoppedError):
-        stopped.report = report
     if stopped is not None:
+        stopped.report = report
         raise stopped
     return report
 

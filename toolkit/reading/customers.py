@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from toolkit.config import Settings, current
 from toolkit.errors import InputError, MappingError, ReadingError, did_you_mean, wrong_kind
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, parse_times
+from toolkit.progress import step
 from toolkit.reading.arrow import read_frame, read_parquet, read_query, read_stream
 from toolkit.reading.csv_file import read_csv
 from toolkit.reading.date_patterns import other_pattern
@@ -39,6 +40,7 @@ Source = str | Path | pd.DataFrame | Any
 """A file, a folder of part-files, a frame, an Arrow stream, or an SQLAlchemy connection or engine."""
 
 
+@step("Reading")
 def read_customers(
     source: Source,
     *,

@@ -16,6 +16,7 @@ from toolkit.config import Settings, current
 from toolkit.display import Result, ShownFrame, badge, heading, meter, notes, paragraph, plural, table
 from toolkit.errors import MappingError, ReadingError
 from toolkit.model import TIME, Column, Resource
+from toolkit.progress import step
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
 from toolkit.reading.customers import Source, as_mapping, folded, open_source, source_name
 from toolkit.reading.date_patterns import DatePattern, infer_pattern
@@ -192,6 +193,7 @@ class MappingSuggestion(Result):
         return target
 
 
+@step("Reading")
 def suggest_mapping(
     source: Source,
     *,

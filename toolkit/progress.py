@@ -1,0 +1,174 @@
+"""Progress of what takes longer than two seconds, in a notebook or a terminal; and what an interrupt of it says.
+
+In a notebook it is a widget if ipywidgets is installed, else text. It is gone at the end, and a notebook that is saved
+afterwards has no trace of it. Where neither a notebook nor a terminal shows it, nothing is written.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import update_wrapper
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
+
+from toolkit.errors import Interrupted
+from toolkit.lazy import Library
+
+if TYPE_CHECKING:
+    import IPython.display as ipython
+    import tqdm.notebook as widgets
+    import tqdm.std as texts
+else:
+    ipython, widgets, texts = Library("IPython.display"), Library("tqdm.notebook"), Library("tqdm.std")
+
+SHOWN_AFTER_S = 2.0
+_EVERY_S = 0.5
+_busy = threading.Lock()
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def place() -> TextIO:
+    """Return where progress and notes go: a notebook shows standard error as a fault."""
+    return sys.stdout if _notebook() else sys.stderr
+
+
+def _notebook() -> bool:
+    return type(sys.stdout).__module__.startswith("ipykernel.")
+
+
+class Progress:
+    """A bar that is drawn only when `draw` is called, and not in the first two seconds.
+
+    Parameters
+    ----------
+    what
+        What is done, such as ``Reading``.
+    total, unit
+        How many there are to do, and of what; None: only the time is shown.
+    n
+        How many were done before.
+    clock
+        Seconds; it decides when to show the bar.
+    wanted
+        Whether to show it at all.
+
+    Attributes
+    ----------
+    n, note
+        How many are done, and words to show beside the bar.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        total: int | None = None,
+        unit: str = "",
+        n: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        wanted: bool = True,
+    ) -> None:
+        self._form: dict[str, Any] = {"desc": what, "total": total, "unit": f" {unit}", "initial": n, "leave": False}
+        if total is None:
+            self._form["bar_format"] = "{desc}, {elapsed}"
+        self._clock, self._start, self._drawn_at = clock, clock(), float("-inf")
+        self.shown = wanted and (_notebook() or sys.stderr.isatty())
+        self.n, self.note = n, ""
+        self._bar: Any = None
+        self._output: Any = None
+
+    def draw(self) -> None:
+        """Show how far it is, if two seconds have passed; not amid a transaction, for a screen can fail or be slow."""
+        now = self._clock()
+        if not self.shown or now - self._start < SHOWN_AFTER_S or now - self._drawn_at < _EVERY_S:
+            return
+        self._drawn_at = now
+        if self._bar is None:
+            self._bar = self._opened()
+            self._bar.start_t -= now - self._start
+        self._bar.n = self.n
+        self._bar.set_postfix_str(self.note)  # draws it too
+        if self._output and not hasattr(self._bar, "container"):
+            self._output.update({"text/plain": str(self._bar)}, raw=True)
+
+    def _opened(self) -> Any:
+        if not _notebook():
+            return texts.tqdm(**self._form, file=sys.stderr)
+        bar: Any = None
+        with suppress(ImportError):  # without ipywidgets
+            bar = widgets.tqdm(**self._form, display=False)
+        shown = {"raw": True} if bar is None else {}
+        bar = bar or texts.tqdm(**self._form, file=io.StringIO())
+        self._output = ipython.display(getattr(bar, "container", {}), display_id=True, **shown)  # type: ignore[no-untyped-call]
+        return bar
+
+    def say(self, text: str) -> None:
+        """Print a line that stays, above the bar."""
+        texts.tqdm.write(text, file=place())
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+        if self._output is not None:  # what it shows is saved with the notebook, and names a widget that is gone
+            self._output.update({}, raw=True)
+
+
+def step(what: str, *, then: str = "Nothing was changed.", bar: bool = True) -> Callable[[_F], _F]:
+    """Decorate what may take long: it shows that it works, and an interrupt is one line.
+
+    Of steps within steps the outermost is shown.
+
+    Parameters
+    ----------
+    what
+        What it does, such as ``Reading``.
+    then
+        What the analyst must know after an interrupt.
+    bar
+        Whether it is shown; False for what has a bar of its own.
+    """
+    working = _working  # no name of this module may stand in `run`
+
+    def decorate(function: _F) -> _F:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with working(what, then, bar=bar):
+                return function(*args, **kwargs)
+
+        # doctest finds a function's examples by its globals.
+        made = FunctionType(run.__code__, function.__globals__, function.__name__, None, run.__closure__)
+        return cast(_F, update_wrapper(made, function))
+
+    return decorate
+
+
+@contextmanager
+def _working(what: str, then: str, *, bar: bool) -> Iterator[None]:
+    progress, over = Progress(what, wanted=bar), threading.Event()
+    outermost = progress.shown and _busy.acquire(blocking=False)
+    thread = threading.Thread(target=_watch, args=(progress, over), daemon=True)
+    try:
+        if outermost:
+            thread.start()
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"Interrupted: {what[0].lower()}{what[1:]} was stopped. {then}") from error
+    finally:
+        if outermost:
+            over.set()
+            thread.join()
+            progress.close()
+            _busy.release()
+
+
+def _watch(progress: Progress, over: threading.Event) -> None:
+    with suppress(Exception):  # nobody would see it, and the step goes on
+        while not over.wait(_EVERY_S):
+            progress.draw()
