@@ -67,6 +67,7 @@ COMMANDS = {
         "history": "Show every entry of one customer in the ledger, oldest first.",
         "seed": "Record in the ledger the customers of FILE, which were sent without the toolkit; nothing is sent.",
         "retract": "Record that a version, or those of a push, did not arrive: the next diff lists them again.",
+        "explain": "Show what CODE of the vendor has meant and what helped, or write it down.",
         "release": "Let others push to a shared ledger again after push NAME was left open on a lost machine.",
         "schema": "Compare the vendor's columns with ours; nothing is written.",
     },

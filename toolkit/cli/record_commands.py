@@ -148,6 +148,19 @@ def release(name: str, /, *, reason: Reason, json: Json = False) -> int:
     return show_values({"released": name}, json, f"push {name} released")
 
 
+def explain(code: str = "", /, *, means: str | None = None, do: str | None = None, json: Json = False) -> int:
+    """Show what CODE of the vendor has meant and what helped, or write it down; without CODE, show all.
+
+    Parameters
+    ----------
+    means
+        What it meant.
+    do
+        What helped.
+    """
+    return show(tk.explain(code, means=means, do=do), Output(json))
+
+
 def schema(*, json: Json = False) -> int:
     """Compare the vendor's columns with ours; nothing is written."""
     say_label()

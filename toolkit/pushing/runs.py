@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,7 @@ from toolkit.pushing.checks import (
     require_version,
     rows_among,
 )
+from toolkit.pushing.explaining import Explanation, explanations
 from toolkit.pushing.guards import require_allowed
 from toolkit.pushing.planning import PushPlan, as_dry_run
 from toolkit.pushing.recording import Recorder
@@ -85,6 +86,7 @@ def push(
         continues the push; else the push is closed, and the plan can be pushed again.
     """
     chosen, pace = current(settings), pace or Pace()
+    codes = explanations(chosen)  # first: a damaged catalogue must not hide what was sent
     require_same_settings(plan, chosen)
     if not isinstance(reason, str):  # the ledger would refuse it, after the rows were sent
         raise InputError(f"The reason of a push is a text, not {type(reason).__name__}. Nothing was sent.")
@@ -107,7 +109,7 @@ def push(
             record = journal.open_push(plan.new_push(reason=reason, ledger_version=version))
             begun = journal.load(record.id, rows=plan.rows)
             recorder.start(begun)
-            return _send(recorder, begun, client, pace, limiter=limiter, progress=progress)
+            return _send(recorder, begun, client, pace, limiter=limiter, progress=progress, codes=codes)
 
 
 @step("Pushing", then=_LOOK, bar=False)
@@ -137,6 +139,7 @@ def resume(
         As `push`.
     """
     chosen, pace = current(settings), pace or Pace()
+    codes = explanations(chosen)
     with alone(chosen, pace) as journal:
         begun, ledger = journal.load(journal.require_open().id), Ledger.of(chosen)
         recorder = Recorder(journal, ledger)
@@ -146,7 +149,7 @@ def resume(
                 _compare_columns(client, chosen, begun=begun.record.id)
             recorder.resumption(begun.record)  # last: from here only another push can refuse it
             begun = _without_overtaken(journal, begun, ledger)
-            return _send(recorder, begun, client, pace, limiter=_limiter(chosen, pace), progress=progress)
+            return _send(recorder, begun, client, pace, limiter=_limiter(chosen, pace), progress=progress, codes=codes)
 
 
 def abandon(*, settings: Settings | None = None, pace: Pace | None = None, rows_lost: bool = False) -> PushReport:
@@ -205,6 +208,7 @@ def dry_run(
         If it stopped before its end; its `report` says what was checked.
     """
     chosen, pace = current(settings), pace or Pace()
+    codes = explanations(chosen)  # first: a damaged catalogue must not hide what was sent
     require_same_settings(plan, chosen)
     if plan.n_rows:
         require_allowed(plan.guards)
@@ -218,7 +222,7 @@ def dry_run(
         except StoppedError as stop:
             stopped = stop
         push = journal.load(push.record.id, rows=push.rows)
-        return _reported(report_of(push, state="dry run", stopped=str(stopped or "")), stopped)
+        return _reported(report_of(push, state="dry run", stopped=str(stopped or ""), codes=codes), stopped)
 
 
 def _compare_columns(client: Client, settings: Settings, *, begun: str = "") -> None:
@@ -245,7 +249,14 @@ def _limiter(settings: Settings, pace: Pace) -> Limiter:
 
 
 def _send(
-    recorder: Recorder, push: LoadedPush, client: Client | None, pace: Pace, *, limiter: Limiter, progress: bool
+    recorder: Recorder,
+    push: LoadedPush,
+    client: Client | None,
+    pace: Pace,
+    *,
+    limiter: Limiter,
+    progress: bool,
+    codes: Mapping[str, Explanation],
 ) -> PushReport:
     """Send what waits, record what was accepted, and close the push if nothing of it waits or nothing was taken."""
     journal = recorder.journal
@@ -268,7 +279,7 @@ def _send(
     state = journal.push(push.record.id).state
     if isinstance(stopped, Interrupted):
         stopped.args = (_interrupted(journal, push, state),)
-    return _reported(report_of(push, state=state, stopped=str(stopped or "")), stopped)
+    return _reported(report_of(push, state=state, stopped=str(stopped or ""), codes=codes), stopped)
 
 
 def _interrupted(journal: Journal, push: LoadedPush, state: str) -> str:
