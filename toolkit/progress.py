@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import update_wrapper
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from toolkit.errors import Interrupted
 from toolkit.lazy import Library
@@ -29,12 +29,8 @@ else:
 SHOWN_AFTER_S = 2.0
 _EVERY_S = 0.5
 _busy = threading.Lock()
+Clock = Callable[[], float]
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def place() -> TextIO:
-    """Return where progress and notes go: a notebook shows standard error as a fault."""
-    return sys.stdout if _notebook() else sys.stderr
 
 
 def _notebook() -> bool:
@@ -48,8 +44,8 @@ class Progress:
     ----------
     what
         What is done, such as ``Reading``.
-    total, unit
-        How many there are to do, and of what; None: only the time is shown.
+    total
+        How many rows there are; None: only the time is shown.
     n
         How many were done before.
     clock
@@ -64,18 +60,10 @@ class Progress:
     """
 
     def __init__(
-        self,
-        what: str,
-        *,
-        total: int | None = None,
-        unit: str = "",
-        n: int = 0,
-        clock: Callable[[], float] = time.monotonic,
-        wanted: bool = True,
+        self, what: str, *, total: int | None = None, n: int = 0, clock: Clock = time.monotonic, wanted: bool = True
     ) -> None:
-        self._form: dict[str, Any] = {"desc": what, "total": total, "unit": f" {unit}", "initial": n, "leave": False}
-        if total is None:
-            self._form["bar_format"] = "{desc}, {elapsed}"
+        form = "{desc}, {elapsed}" if total is None else None
+        self._form: dict[str, Any] = dict(desc=what, total=total, unit=" rows", initial=n, leave=False, bar_format=form)  # noqa: C408
         self._clock, self._start, self._drawn_at = clock, clock(), float("-inf")
         self.shown = wanted and (_notebook() or sys.stderr.isatty())
         self.n, self.note = n, ""
@@ -109,7 +97,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a line that stays, above the bar."""
-        texts.tqdm.write(text, file=place())
+        texts.tqdm.write(text, file=sys.stdout if _notebook() else sys.stderr)  # red in a notebook
 
     def close(self) -> None:
         """Take the bar away."""

@@ -12,7 +12,7 @@ import pandas as pd
 
 from toolkit.config import Settings, current
 from toolkit.display import Result, frame_table, heading, paragraph, plural
-from toolkit.errors import InputError, did_you_mean
+from toolkit.errors import InputError
 from toolkit.files import keep
 from toolkit.sending import Journal, Pace
 
@@ -41,7 +41,6 @@ class Codes(Result):
 
     frame: pd.DataFrame
     asked: str = ""
-    near: str = ""
 
     def summary(self) -> str:
         """Say what is known of the code, or how many codes are known."""
@@ -53,15 +52,11 @@ class Codes(Result):
         seen = f"seen in {plural(int(found['rows']), 'row')}" if found.get("rows") else "not seen in a push"
         if said:
             return f"{self.asked}: {said} · {seen}"
-        return (
-            f"{self.asked} is not explained yet ({seen}){self.near}: "
-            f"tk.explain({self.asked!r}, means='…', do='…') adds it."
-        )
+        return f"{self.asked} is not explained yet ({seen}): tk.explain({self.asked!r}, means='…', do='…') adds it."
 
     def body(self) -> str:
         """Give the codes as an HTML table."""
-        title = heading(f"The vendor's code {self.asked}" if self.asked else "The vendor's codes", level=3)
-        return "".join([title, paragraph(self.summary()), frame_table(self.frame) if len(self.frame) else ""])
+        return heading("The vendor's codes", level=3) + paragraph(self.summary()) + frame_table(self.frame)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per code."""
@@ -111,12 +106,10 @@ def explain(
     <Codes: DI_E_00017: the row is older than the stored one · send a newer one · not seen in a push>
     """
     chosen = current(settings)
-    if not all(isinstance(text, str) for text in (code, means or "", do or "")):
-        raise InputError("A code, what it means and what to do are texts: explain('DI_E_00017', means='…', do='…').")
     known = explanations(chosen)
     if means is not None or do is not None:
-        if not code.strip():
-            raise InputError("What is explained needs a code: explain('DI_E_00017', means='…', do='…').")
+        if not code or not all(isinstance(text, str) for text in (code, means or "", do or "")):
+            raise InputError("What is explained is a code and texts: explain('DI_E_00017', means='…', do='…').")
         old = known.get(code, Explanation())
         known[code] = Explanation(old.means if means is None else means, old.do if do is None else do)
         text = json.dumps({name: vars(known[name]) for name in sorted(known)}, ensure_ascii=False, indent=1)
@@ -130,7 +123,7 @@ def explain(
         [(c, *vars(known.get(c, Explanation())).values(), rows.get(c, 0), " | ".join(texts.get(c, ()))) for c in shown],
         columns=["code", "means", "do", "rows", "texts"],
     )
-    return Codes(frame, code, "" if shown else did_you_mean(code, {*known, *rows}))
+    return Codes(frame, code)
 
 
 def _path(settings: Settings) -> Path:

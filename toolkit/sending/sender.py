@@ -129,7 +129,7 @@ class Sender:
         # What may have arrived must not be sent again, unless that has no effect.
         self._open = ~push.final if self._repeatable else ~push.final & ~self._doubtful
         total, n_before, name = len(self._open), int((~self._open).sum()), f"push to {client.host}"
-        self._bar = Progress(name, total=total, unit="rows", n=n_before, clock=pace.clock, wanted=progress)
+        self._bar = Progress(name, total=total, n=n_before, clock=pace.clock, wanted=progress)
         self._noting = progress
         self._n_retries = 0
         self._taken = bool(push.has("accepted").any())  # whether the vendor took a row of the push, now or before
