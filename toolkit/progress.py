@@ -1,11 +1,12 @@
 """Progress of what takes longer than two seconds, in a notebook or a terminal; and what an interrupt of it says.
 
-In a notebook it is a widget if ipywidgets is installed, else text. It is gone at the end, and a notebook that is saved
-afterwards has no trace of it. Where neither a notebook nor a terminal shows it, nothing is written.
+In a notebook it is an output that is drawn again, and emptied at the end: no widget, whose state would be saved with
+the notebook. Where neither a notebook nor a terminal shows it, nothing is written.
 """
 
 from __future__ import annotations
 
+import html
 import io
 import sys
 import threading
@@ -21,10 +22,9 @@ from toolkit.lazy import Library
 
 if TYPE_CHECKING:
     import IPython.display as ipython
-    import tqdm.notebook as widgets
     import tqdm.std as texts
 else:
-    ipython, widgets, texts = Library("IPython.display"), Library("tqdm.notebook"), Library("tqdm.std")
+    ipython, texts = Library("IPython.display"), Library("tqdm.std")
 
 SHOWN_AFTER_S = 2.0
 _EVERY_S = 0.5
@@ -81,19 +81,15 @@ class Progress:
             self._bar.start_t -= now - self._start
         self._bar.n = self.n
         self._bar.set_postfix_str(self.note)  # draws it too
-        if self._output and not hasattr(self._bar, "container"):
-            self._output.update({"text/plain": str(self._bar)}, raw=True)
+        if self._output:
+            text, ends = str(self._bar), f'max="{self._bar.total}" value="{self.n}"' if self._bar.total else ""
+            page = f"<progress {ends}></progress> {html.escape(text)}"
+            self._output.update({"text/plain": text, "text/html": page}, raw=True)
 
     def _opened(self) -> Any:
-        if not _notebook():
-            return texts.tqdm(**self._form, file=sys.stderr)
-        bar: Any = None
-        with suppress(ImportError):  # without ipywidgets
-            bar = widgets.tqdm(**self._form, display=False)
-        shown = {"raw": True} if bar is None else {}
-        bar = bar or texts.tqdm(**self._form, file=io.StringIO())
-        self._output = ipython.display(getattr(bar, "container", {}), display_id=True, **shown)  # type: ignore[no-untyped-call]
-        return bar
+        if _notebook():
+            self._output = ipython.display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        return texts.tqdm(**self._form, file=io.StringIO() if self._output else sys.stderr)
 
     def say(self, text: str) -> None:
         """Print a line that stays, above the bar."""
@@ -103,7 +99,7 @@ class Progress:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
-        if self._output is not None:  # what it shows is saved with the notebook, and names a widget that is gone
+        if self._output:  # what it shows would be saved with the notebook
             self._output.update({}, raw=True)
 
 
