@@ -149,7 +149,7 @@ def release(name: str, /, *, reason: Reason, json: Json = False) -> int:
 
 
 def explain(code: str = "", /, *, means: str | None = None, do: str | None = None, json: Json = False) -> int:
-    """Show what CODE of the vendor has meant and what helped, or write it down; without CODE, show all.
+    """Show what CODE of the vendor has meant and what helped, or write it down.
 
     Parameters
     ----------
