@@ -233,6 +233,8 @@ def _kind(path: Path) -> tuple[str, str]:
         If it is missing, empty, not permitted, or of a kind that is not read.
     """
     kind = kind_of(path)
+    if path.exists() and not path.is_file():
+        raise ReadingError(f"{path.name} is a pipe or a device: save its content in a file, and give that.")
     with opened(path), path.open("rb") as file:
         start = file.read(512)
     if kind not in ENDINGS:
