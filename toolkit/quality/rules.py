@@ -188,8 +188,8 @@ _TOTAL = (
 _IS_TOTAL = f"regexp_full_match(lower({{}}), '{_TOTAL}')"
 _NO_NAME = f"(customer_name IS NULL OR regexp_full_match(lower(customer_name), '([^\\pL]*|{_TOTAL})'))"
 # A totals row has the word for its id, or the word for its name and no id. It has no time; or it is the last row, and
-# no word for its name.
-_TOTALS_ROW = f"""({TIME} IS NULL OR row_ = (SELECT max(row_) FROM rows_)) AND CASE
+# no word for its name. Or its numbers add up.
+_TOTALS_ROW = f"""row_ IN (SELECT row_ FROM sums_) OR ({TIME} IS NULL OR row_ = (SELECT max(row_) FROM rows_)) AND CASE
     WHEN coalesce(trim({ID}), '') = '' THEN {_IS_TOTAL.format("customer_name")}
     ELSE {_IS_TOTAL.format(ID)} AND ({TIME} IS NULL OR {_NO_NAME}) END"""
 CODES = (ID, "customer_price_list_id")

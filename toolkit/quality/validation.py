@@ -40,6 +40,7 @@ from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
 from toolkit.quality.statistics import columns_table, count_columns
+from toolkit.quality.totals import summed_rows
 from toolkit.reading import Mapping
 from toolkit.tables import inert_sql
 
@@ -361,6 +362,8 @@ def validate(
         conditions = [*failing, *_known([*compiled["warning"], *other_contracts(contract)], rows)]
         sent = None if before is None else earlier(before)
         rows.session.register("before_", id_table(sent.frame[ID] if sent else None))
+        summed = summed_rows(rows.delivery) if in_memory else []
+        rows.session.register("sums_", pa.table({"row_": pa.array(summed, pa.int64())}))
         conditions = find(rows.session, conditions, rows.typed)
         _collect_bad(rows.session, conditions[: len(failing)])
         report = _report(rows, conditions, len(failing), contract.name)
