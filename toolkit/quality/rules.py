@@ -206,7 +206,9 @@ FOLDED_ID = f"ltrim(lower(translate({ID}, '{_BLANKS}', '')), '0')"
 """SQL for an id without what spreadsheets and people change in it: case, spaces, leading zeros."""
 
 
-_NEAR_IDS = shared(f"SELECT row_, {ID} AS id, {FOLDED_ID} AS key, '' AS form FROM rows_ WHERE {ID} IS NOT NULL")
+_NEAR_IDS = shared(
+    f"SELECT row_, {ID} AS id, {FOLDED_ID} AS key, '' AS form FROM rows_ WHERE translate({ID}, '{_BLANKS}', '') <> ''"
+)
 
 # One finding for each less frequent category of a subcategory, at its first row: else half of a table could be found.
 _TWO_CATEGORIES = """
@@ -268,5 +270,13 @@ _RULES: tuple[Rule, ...] = (
     *_each(_TEXTS, "stray_spaces", "has leading, trailing or repeated spaces",
            f"regexp_matches({{column}}, '^{_SPACE}+{_OTHER}|{_OTHER}{_SPACE}+$|{_OTHER}{_SPACE}{_SPACE}+{_OTHER}')"),
 )  # fmt: skip
+_NOTHING = ("blank_id", "blank", "placeholder", "excel_error")
+_SPELLING = (*_NOTHING, "stray_spaces", "mojibake", "invisible_characters", "spreadsheet_text", "spreadsheet_number")
+CAUSES = {
+    **dict.fromkeys(("near_ids", "equal_names", "similar_names"), _NOTHING),
+    **dict.fromkeys(("two_categories", "single_price_list"), _SPELLING),
+    "single_category": (*_SPELLING, "two_categories"),
+}
+"""A finding of several rows, and those of the same cell that say why it is there: then it is left out."""
 RULES = tuple(replace(rule, seconds=None) for rule in _RULES)
 """The rules that `validate` uses by default, the most harmful first."""
