@@ -19,7 +19,7 @@ from openpyxl import load_workbook
 
 from tests.support.clocks import Clock
 from toolkit.config.settings import Settings
-from toolkit.display.components import escape, page
+from toolkit.display import escape, page
 from toolkit.engine.duckdb import to_arrow
 from toolkit.errors import GuardError, InputError, PlanError
 from toolkit.ledger.diffing import WAYS_IN, Diff, diff

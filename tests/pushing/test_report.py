@@ -14,7 +14,7 @@ from tests.support.clocks import Clock
 from tests.support.place import BAD, Place, refuse_bad, vendor
 from tests.support.workbooks import cells_of
 from toolkit.cli.terminal import lines_of
-from toolkit.display.components import page
+from toolkit.display import page
 from toolkit.errors import InputError
 from toolkit.model.delivery import Delivery
 from toolkit.pushing.history import push_history, status

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolkit.display.components import page
+from toolkit.display import page
 from toolkit.errors import InputError
 from toolkit.model.delivery import Delivery
 from toolkit.model.schema import empty_frame

@@ -1,8 +1,10 @@
-"""Results as text and HTML: escaped, light and dark, without a script or an outside address.
+"""Results as text and HTML: escaped, light and dark, complete tables, nothing from outside.
 
-May import: `characters`, `errors`, `files`. A result extends `Result`; its page is made of the components here.
+May import: `characters`, `errors`, `files`. A result extends `Result`; its page is made of the pieces and grids here.
 """
 
-from toolkit.display.components import Markup, Result, ShownFrame, Tone, alerts, badge, badges, bar, details, escape
-from toolkit.display.components import frame_table, heading, is_null, lines, paragraph, percent, plural, table, tally
-from toolkit.display.components import timeline, timestamp, visible
+from toolkit.display.texts import Markup, escape, is_null, percent, plural, timestamp, visible
+from toolkit.display.pieces import Part, Tone, badge, badges, card, cards, code, fold, headline, heading, joined, key
+from toolkit.display.pieces import lines, meter, notes, paragraph, pick, section, stack, symbol, tally, timeline
+from toolkit.display.grid import MAX_ROWS, Cell, Column, Unit, frame_table, grid, table
+from toolkit.display.result import Result, ShownFrame, fragment, page

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 import pandas as pd
 
-from toolkit.display import Markup, Result, alerts, badges, escape, frame_table, heading, paragraph, plural, timestamp
+from toolkit.display import Markup, Result, badges, escape, frame_table, heading, notes, paragraph, plural, timestamp
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID, TIME
 from toolkit.model.times import are_dates, written_times
@@ -193,7 +193,7 @@ class Delivery(Result):
         parts = [
             heading(self.source, level=3),
             badges([(self.n_rows, ("row", "rows"), "good"), (self.n_broken, ("broken line", "broken lines"), "bad")]),
-            alerts(self.warnings),
+            notes(self.warnings),
             paragraph(" · ".join((f"{self.kind} delivery", *self.notes)), soft=True),
             frame_table(self.frame, index="source_row", limit=8, show=self.show),
             self.about_times,

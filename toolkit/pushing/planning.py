@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings, current
-from toolkit.display import Markup, Result, badge, badges, bar, escape, frame_table, heading, paragraph, plural, table
+from toolkit.display import Markup, Result, badge, badges, escape, frame_table, heading, meter, paragraph, plural, table
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
 from toolkit.ledger import SENT, STATES, WAYS_IN, Diff, Ledger
@@ -196,7 +196,7 @@ class PushPlan(Result):
         fields = self.fields
         if len(fields):
             counts = fields["column"].value_counts()
-            shares = [(column, n, bar(n / self.n_rows)) for column, n in counts.items()]
+            shares = [(column, n, meter(n / self.n_rows)) for column, n in counts.items()]
             parts += [
                 heading(f"What changes: {plural(len(fields), 'field')}"),
                 table(["column", "rows", "of those sent"], shares),

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from toolkit.display import Markup, Result, details, heading, lines, paragraph, percent, plural, table, tally
+from toolkit.display import Markup, Result, fold, heading, lines, paragraph, percent, plural, table, tally
 from toolkit.engine import Session, quoted, to_arrow
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, utc_times
 from toolkit.quality.corrections import require_times, usable
@@ -98,7 +98,7 @@ class Drift(Result):
                 heading(f"Drift from {self.before} to {self.after}"),
                 paragraph(f"{self.summary()}."),
                 table(["column", "what", "before", "now"], rows, more=self.n_findings - len(shown)) if rows else "",
-                details(
+                fold(
                     "Every column, both sides",
                     table(["column", "null before", "null now", "distinct before", "distinct now"], sides),
                 ),

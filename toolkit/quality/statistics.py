@@ -155,7 +155,7 @@ def _values(c: Mapping[Any, Any], n_rows: int) -> Markup:
         rest = n_rows - c["nulls"] - sum(n for _, n in c["top"])
         more = c["distinct"] - len(c["top"])
         others = [(plural(more, "other"), rest / n_rows)] if more else []
-        return tally([(value, n / n_rows) for value, n in c["top"]], others)
+        return tally([*((value, n / n_rows) for value, n in c["top"]), *others])
     if not filled:
         return Markup("")
     note = "each in one row" if c["distinct"] == filled else "none in 1 % of the rows"

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings, current
-from toolkit.display import Markup, Result, alerts, badges, details, frame_table, heading, paragraph, plural
+from toolkit.display import Markup, Result, badges, fold, frame_table, heading, notes, paragraph, plural
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import InputError, wrong_kind
 from toolkit.files import replacing
@@ -192,7 +192,7 @@ class ValidationReport(Result):
         parts: list[str] = [
             heading(f"Validation of {self._delivery.source}", level=3),
             paragraph(self.verdict),
-            alerts(self.reading_warnings),
+            notes(self.reading_warnings),
             badges(
                 [
                     (self.n_good, "good", "good"),
@@ -212,7 +212,7 @@ class ValidationReport(Result):
         if self.drift is not None:
             parts.append(self.drift.body())
         if self._rows is not None and self._rows.num_rows:
-            parts.append(details("Columns, quarantined rows included", self._columns(self._rows)))
+            parts.append(fold("Columns, quarantined rows included", self._columns(self._rows)))
         return "".join(parts)
 
     def lines(self) -> list[str]:

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings, current
-from toolkit.display import Markup, Result, ShownFrame, alerts, badge, bar, heading, paragraph, plural, table
+from toolkit.display import Result, ShownFrame, badge, heading, meter, notes, paragraph, plural, table
 from toolkit.errors import MappingError, ReadingError
 from toolkit.model import TIME, Column, Resource
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
@@ -129,12 +129,12 @@ class MappingSuggestion(Result):
         for p in self.proposals:
             others = " · ".join(f"{c.name} ({c.score:.2f})" for c in p.others)
             c = p.chosen or Candidate("", 0.0, p.state)
-            score = Markup(f"{bar(c.score)} {c.score:.2f}") if p.chosen else badge(p.state, tone="warn")
+            score = meter(c.score, f"{c.score:.2f}") if p.chosen else badge(p.state, tone="warn")
             rows.append((p.column, c.name, score, c.reason, " · ".join(c.examples), others))
         parts = [
             heading(f"Mapping suggested for {self.source}", level=3),
             paragraph(self.summary()),
-            alerts(self.warnings),
+            notes(self.warnings),
             table(["schema column", "file column", "score", "why", "examples", "runners-up"], rows),
         ]
         if self.times is not None:

@@ -1,0 +1,132 @@
+"""What a page of a result says, read from its HTML: the headline, its parts, the grids with their rows and facets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+
+@dataclass
+class Grid:
+    """One table with search and filters.
+
+    Attributes
+    ----------
+    heads, rows
+        Texts as they are shown; a marked cell's reason follows its value.
+    units
+        The facets of each unit: key to values.
+    facets
+        Key to label.
+    marked
+        The marked cells: (row, head, tone).
+    """
+
+    heads: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    units: list[dict[str, list[str]]] = field(default_factory=list)
+    facets: dict[str, str] = field(default_factory=dict)
+    marked: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+class Page(HTMLParser):
+    """A result's fragment or page, by meaning.
+
+    Attributes
+    ----------
+    name, verdict, sections
+        The texts of the headings.
+    pictures
+        What each picture says to a screen reader.
+    parts
+        The figures of the headline, by their words.
+    grids
+        By name.
+    code
+        The lines of code that can be copied.
+    tags, attributes, text
+        Everything that occurs.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.name = self.verdict = self.text = ""
+        self.sections: list[str] = []
+        self.pictures: list[str] = []
+        self.parts: dict[str, int] = {}
+        self.grids: dict[str, Grid] = {}
+        self.code: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self._open: list[tuple[str, dict[str, str]]] = []
+        self._grid: Grid | None = None
+        self._figure = ""
+        self.feed(text)
+        self.close()
+        assert not self._open, f"{self._open} are not closed"
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attributes}
+        self.tags.add(tag)
+        self.attributes |= set(given)
+        if tag in ("meta", "br", "input", "path", "rect", "use"):
+            return
+        self._open.append((tag, given))
+        if given.get("role") == "img":
+            self.pictures.append(given["aria-label"])
+        if "data-grid" in given:
+            labels = (pair.split("=", 1) for pair in given["data-facets"].split("\n") if pair)
+            self._grid = self.grids[given["data-grid"]] = Grid(facets=dict(map(tuple, labels)))  # type: ignore[arg-type]
+        elif self._grid is not None and tag == "tbody":
+            self._grid.units.append({k[5:]: v.split("\n") for k, v in given.items() if k.startswith("data-")})
+        elif self._grid is not None and tag == "th" and self._in("thead"):
+            self._grid.heads.append("")
+        elif self._grid is not None and tag == "tr" and self._in("tbody") and given.get("class") != "grp":
+            self._grid.rows.append([])
+        elif self._grid is not None and tag in ("td", "th") and not self._in_group():
+            self._grid.rows[-1].append("")
+            classes = given.get("class", "").split()
+            if "mark" in classes:
+                place = len(self._grid.rows[-1]) - 1
+                self._grid.marked.append((len(self._grid.rows) - 1, self._grid.heads[place], classes[-1]))
+
+    def handle_endtag(self, tag: str) -> None:
+        name, _ = self._open.pop()
+        assert name == tag, f"</{tag}> closes <{name}>"
+        if tag == "table":
+            self._grid = None
+
+    def handle_data(self, data: str) -> None:
+        tag, given = self._open[-1] if self._open else ("", {})
+        if any(t in ("style", "script", "title") for t, _ in self._open):
+            return
+        self.text += data
+        classes = given.get("class", "").split()
+        if self._within("kick"):
+            self.name += data
+        elif self._within("verdict"):
+            self.verdict += data
+        elif "title" in classes:
+            self.sections.append(data.strip())
+        elif tag == "code" and self._within("cmd"):
+            self.code.append(data)
+        elif self._within("key") and tag == "b":
+            self._figure = data
+        elif self._within("key") and tag == "bdi":
+            self.parts[data] = int(self._figure.replace(",", ""))
+        if self._grid is None or self._in_group():
+            return
+        if self._in("thead"):
+            self._grid.heads[-1] += data if tag == "th" else ""
+        elif self._grid.rows and self._grid.rows[-1]:
+            joint = " " if self._grid.rows[-1][-1] and tag not in ("del", "ins", "mark") else ""
+            self._grid.rows[-1][-1] += (joint if tag in ("em", "small") else "") + data
+
+    def _in(self, tag: str) -> bool:
+        return any(t == tag for t, _ in self._open)
+
+    def _within(self, name: str) -> bool:
+        return any(name in given.get("class", "").split() for _, given in self._open)
+
+    def _in_group(self) -> bool:
+        return any(tag == "tr" and given.get("class") == "grp" for tag, given in self._open)

@@ -1,0 +1,223 @@
+"""Tables that are complete: all rows up to 5,000, which the page's script searches, filters, sorts and copies.
+
+A grid is drawn from data: columns, and units of rows. A unit is one row, or several that stay together, such as twins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from toolkit.display.pieces import SYMBOLS, Tone, paragraph
+from toolkit.display.texts import Markup, escape, is_null, plural, timestamp, visible
+
+MAX_ROWS = 5_000
+MAX_COLUMNS = 16
+MAX_CELL = 120
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's head: the file's own name large, ours small; `right` for numbers, which are sorted as such."""
+
+    title: str
+    small: str = ""
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell that needs more than its value.
+
+    Attributes
+    ----------
+    value
+        What is copied, and sorted by unless `sort` is given.
+    shown
+        What is shown instead of it.
+    tone, why
+        Marks the cell, with the reason in it.
+    sort
+        What it is sorted by: a time in UTC under a date as written.
+    soft
+        A line below, small: the name under an id.
+    """
+
+    value: object
+    shown: Markup | str | None = None
+    tone: Tone | None = None
+    why: str = ""
+    sort: object = None
+    soft: object = ""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Rows that stay together when the grid is sorted or filtered.
+
+    Attributes
+    ----------
+    rows
+        Their cells: values, `Cell` or `Markup`.
+    facets
+        The unit's values by facet, by which the grid is filtered: ``{"column": ["customer_id"]}``.
+    tone
+        The edge's colour.
+    head
+        A line above the rows.
+    why
+        The reason, which a copy has as its last column.
+    """
+
+    rows: Sequence[Sequence[object]]
+    facets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tone: Tone | None = None
+    head: object = ""
+    why: str = ""
+
+
+def grid(
+    name: str,
+    columns: Sequence[Column | str],
+    units: Iterable[Unit | Sequence[object]],
+    *,
+    facets: Mapping[str, str] | None = None,
+    unit: str = "rows",
+    more: int = 0,
+    way: object = "",
+) -> Markup:
+    """Render a grid.
+
+    Parameters
+    ----------
+    name
+        What it shows, for a screen reader and as the name of the file that is downloaded: ``Quarantined rows``.
+    columns, units
+        Heads and rows; a row alone is a unit without facets.
+    facets
+        The label of each facet that gets buttons, or a list where it has more than five values.
+    unit
+        What is counted.
+    more, way
+        How many rows are not among the units, and how one gets them.
+    """
+    heads = [c if isinstance(c, Column) else Column(c) for c in columns]
+    every = [u if isinstance(u, Unit) else Unit([u]) for u in units]
+    firsts = [row for u in every for row in u.rows]
+    right = [c.right or _numeric(row[n] for row in firsts) for n, c in enumerate(heads)]
+    head = "".join(_head(c, number) for c, number in zip(heads, right, strict=True))
+    body = "".join(_unit(u, right) for u in every)
+    rest = paragraph(f"and {more:,} more {unit}", way, soft=True) if more else ""
+    labels = escape("\n".join(f"{k}={label}" for k, label in (facets or {}).items()))
+    return Markup(
+        f'<div class=wrap tabindex=0 role=region aria-label="{escape(name)}"><table data-grid="{escape(name)}" '
+        f'data-unit="{escape(unit)}" data-facets="{labels}"><thead><tr>{head}</tr></thead>{body}</table></div>{rest}'
+    )
+
+
+def table(columns: Sequence[Column | str], rows: Iterable[Sequence[object]], *, more: int = 0) -> Markup:
+    """Render a few rows as a plain table, without search and filters; `more` is the number of rows not shown."""
+    heads, every = [c if isinstance(c, Column) else Column(c) for c in columns], list(rows)
+    right = [c.right or _numeric(row[n] for row in every) for n, c in enumerate(heads)]
+    head = "".join(_head(c, number) for c, number in zip(heads, right, strict=True))
+    body = "".join(_row(row, right) for row in every)
+    name = escape(", ".join(c.title for c in heads if c.title))
+    return Markup(
+        f'<div class=wrap tabindex=0 role=region aria-label="{name}"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>{paragraph(f'and {more:,} more', soft=True) if more else ''}"
+    )
+
+
+def frame_table(
+    frame: pd.DataFrame,
+    *,
+    name: str = "Rows",
+    index: str | None = None,
+    limit: int = MAX_ROWS,
+    show: Mapping[str, Callable[[Any], object]] | None = None,
+    names: Mapping[str, str] | None = None,
+    unit: str = "rows",
+) -> Markup:
+    """Render the rows and the first columns of a frame as a grid; its index comes first where `index` names it.
+
+    The cells of a column in `show` go through its function first; `names` are the file's own names of columns.
+    """
+    seen, show, names = frame.iloc[:limit, :MAX_COLUMNS], show or {}, names or {}
+    cells = [[_shown(v, show.get(str(c))) for v in seen[c].astype(object)] for c in seen.columns]
+    heads = [Column(names[str(c)], str(c)) if str(c) in names else Column(str(c)) for c in seen.columns]
+    if index:
+        cells.insert(0, list(seen.index))
+        heads.insert(0, Column(index, right=True))
+    rest = frame.shape[1] - seen.shape[1]
+    note = paragraph(f"and {plural(rest, 'more column')}", soft=True) if rest else ""
+    return Markup(grid(name, heads, zip(*cells, strict=True), unit=unit, more=len(frame) - len(seen)) + note)
+
+
+def _shown(value: object, function: Callable[[Any], object] | None) -> object:
+    if function is None or is_null(value):
+        return value
+    shown = function(value)
+    return Cell(value, shown if isinstance(shown, Markup) else str(shown), sort=value)
+
+
+def _numeric(cells: Iterable[object]) -> bool:
+    values = [c.value if isinstance(c, Cell) else c for c in cells]
+    return bool(values) and all(_is_number(v) for v in values)
+
+
+def _head(column: Column, right: bool) -> str:
+    small = f"<small>{escape(column.small, limit=MAX_CELL)}</small>" if column.small else ""
+    title, kind = escape(column.title, limit=MAX_CELL), " class=r data-s=n" if right else " data-s=t"
+    return f'<th scope=col{kind if title else ""} data-t="{escape(column.title)}">{title}{small}</th>'
+
+
+def _unit(unit: Unit, right: Sequence[bool]) -> str:
+    facets = "".join(f' data-{key}="{escape(_lines(values))}"' for key, values in unit.facets.items())
+    why = f' data-why="{escape(unit.why)}"' if unit.why else ""
+    head = f"<tr class=grp><td colspan={len(right)}>{escape(unit.head)}</td></tr>" if unit.head else ""
+    edge = f' class="edge {unit.tone}"' if unit.tone else ""
+    return f"<tbody{facets}{why}>{head}{''.join(_row(row, right, edge) for row in unit.rows)}</tbody>"
+
+
+def _lines(values: Iterable[str]) -> str:
+    return "\n".join(" ".join(value.split()) for value in values)
+
+
+def _row(row: Sequence[object], right: Sequence[bool], edge: str = "") -> str:
+    return f"<tr{edge}>{''.join(_cell(value, number) for value, number in zip(row, right, strict=True))}</tr>"
+
+
+def _cell(value: object, number: bool) -> str:
+    cell = value if isinstance(value, Cell) else Cell(value)
+    text, raw = _said(cell.value)
+    shown = cell.shown if cell.shown is not None else cell.value if isinstance(cell.value, Markup) else None
+    classes = ["r"] if number else []
+    if shown is None:
+        shown = Markup("<span class=nil>empty</span>") if is_null(cell.value) else escape(text, limit=MAX_CELL)
+        classes += ["nw"] if len(text) <= 24 and not number else []
+    # The script copies `data-t`, and sorts by `data-v`, where they are not what is shown.
+    told = "" if isinstance(cell.value, Markup) or escape(raw) == shown else f' data-t="{escape(raw)}"'
+    told += "" if cell.sort is None else f' data-v="{escape(_said(cell.sort)[1])}"'
+    classes += ["mark", cell.tone] if cell.tone else []
+    why = f"<em class=why>{SYMBOLS[cell.tone or 'bad']} {escape(cell.why)}</em>" if cell.why else ""
+    soft = f"<small class=b>{escape(cell.soft, limit=MAX_CELL)}</small>" if cell.soft else ""
+    classed = f' class="{" ".join(classes)}"' if classes else ""
+    return f"<td{classed}{told}>{escape(shown)}{soft}{why}</td>"
+
+
+def _said(value: object) -> tuple[str, str]:
+    """Return a value as it is shown, and as it is copied."""
+    if is_null(value):
+        return "", ""
+    if isinstance(value, pd.Timestamp):
+        return (timestamp(value),) * 2
+    if _is_number(value):
+        return f"{value:,}", str(value)
+    return visible(str(value)), str(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not is_null(value)

@@ -1,0 +1,212 @@
+"""The pieces of a page, each drawn from plain data and escaped: headline, section, card, meter, code.
+
+A colour never stands alone: a symbol and a number or a word are beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from toolkit.display.texts import Markup, escape, percent, plural
+
+Tone = Literal["good", "bad", "warn", "unknown", "changed", "calm"]
+SYMBOLS: dict[Tone, str] = {"good": "✓", "bad": "✕", "warn": "!", "unknown": "?", "changed": "~", "calm": "="}
+
+MAX_HEADING = 200
+MAX_PARAGRAPH = 1_500
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a whole, in a headline or a small bar.
+
+    Attributes
+    ----------
+    n
+        How many; a part of zero is not shown.
+    words
+        What they are: ``accepted``.
+    tone
+        What it means.
+    note
+        A line below, soft.
+    sign
+        The symbol; by default that of the tone.
+    warned
+        Draw it as good with a warning: these rows can be sent.
+    """
+
+    n: int
+    words: str
+    tone: Tone
+    note: str = ""
+    sign: str = ""
+    warned: bool = False
+
+
+def joined(*parts: object) -> Markup:
+    """Return parts one after the other, escaped unless they are `Markup`."""
+    return Markup("".join(escape(part) for part in parts))
+
+
+def symbol(tone: Tone, sign: str = "") -> Markup:
+    """Render the symbol of a tone, which a screen reader skips: the words beside it say it."""
+    return Markup(f'<span class="sy {tone}" aria-hidden=true>{escape(sign or SYMBOLS[tone])}</span>')
+
+
+def badge(text: object, *, tone: Tone = "calm") -> Markup:
+    """Render a small label."""
+    return Markup(f'<span class="tag {tone}">{escape(text)}</span>')
+
+
+def stack(parts: Iterable[Part], *, small: bool = False) -> Markup:
+    """Render parts as one bar, each as wide as its share of them all.
+
+    Examples
+    --------
+    >>> stack([Part(3, "good", "good"), Part(0, "bad", "bad")], small=True)
+    '<div class="bar small" role=img aria-label="3 good"><i class="good" style="flex:3 0 0"></i></div>'
+    """
+    shown = [part for part in parts if part.n]
+    said = escape(", ".join(f"{part.n:,} {part.words}" for part in shown) or "none")
+    drawn = (f'<i class="{"good warn" if p.warned else p.tone}" style="flex:{p.n} 0 0"></i>' for p in shown)
+    return Markup(f'<div class="bar{" small" if small else ""}" role=img aria-label="{said}">{"".join(drawn)}</div>')
+
+
+def key(parts: Iterable[Part]) -> Markup:
+    """Render the figures of parts, each with its symbol, its words and its note."""
+    items = (
+        f'<li class="{p.tone}"><b>{p.n:,}</b><span>{symbol(p.tone, p.sign)}<bdi>{escape(p.words)}</bdi></span>'
+        f"{f'<small>{escape(p.note)}</small>' if p.note else ''}</li>"
+        for p in parts
+        if p.n
+    )
+    return Markup(f"<ul class=key>{''.join(items)}</ul>")
+
+
+def headline(name: object, verdict: object, *lead: object, parts: Sequence[Part] = ()) -> Markup:
+    """Render the head of a result: its name, the verdict in one sentence, what to know first, and a picture.
+
+    Parameters
+    ----------
+    name
+        What this is, small: ``Validation of crm.csv``. It is the title of the exported page.
+    verdict
+        What matters most.
+    lead
+        Sentences below it, each a paragraph; an empty one is left out.
+    parts
+        What the whole consists of, drawn as one bar with its figures.
+    """
+    picture = stack(parts) + key(parts) if any(part.n for part in parts) else ""
+    return Markup(
+        f"<header><h3 class=kick>{escape(name, limit=MAX_HEADING)}</h3>"
+        f"<h4 class=verdict>{escape(verdict, limit=MAX_PARAGRAPH)}</h4>"
+        f"{''.join(paragraph(text) for text in lead if text)}{picture}</header>"
+    )
+
+
+def section(title: object, *parts: object, note: object = "") -> Markup:
+    """Render a part of the page with its title, and a soft note beside it."""
+    beside = f" <small>{escape(note)}</small>" if note else ""
+    head = f"<h5 class=title>{escape(title, limit=MAX_HEADING)}{beside}</h5>"
+    return Markup(f"<section>{head}{joined(*parts)}</section>")
+
+
+def fold(summary: object, *parts: object, tone: Tone | None = None) -> Markup:
+    """Render parts that the reader can unfold below their summary."""
+    sign = symbol(tone) + " " if tone else ""
+    return Markup(f"<details class=fold><summary>{sign}{escape(summary)}</summary>{joined(*parts)}</details>")
+
+
+def paragraph(*parts: object, soft: bool = False) -> Markup:
+    """Render one paragraph; the parts are joined by a space."""
+    text = " ".join(escape(p, limit=MAX_PARAGRAPH) for p in parts)
+    return Markup(f"<p{' class=soft' if soft else ''}>{text}</p>")
+
+
+def notes(texts: Iterable[str], *, tone: Tone = "warn") -> Markup:
+    """Render texts that must be seen, each in a box, line by line."""
+    boxes = ("".join(map(paragraph, text.splitlines())) for text in texts)
+    return Markup("".join(f'<div class="note {tone}">{box}</div>' for box in boxes))
+
+
+def code(*lines: str) -> Markup:
+    """Render lines of code that the reader can copy, each by itself."""
+    return Markup("".join(f"<div class=cmd><code>{escape(line)}</code></div>" for line in lines))
+
+
+def card(title: object, *parts: object, tone: Tone | None = None, pick: tuple[str, str] | None = None) -> Markup:
+    """Render a box: its title, then its parts; `tone` colours its edge and puts the symbol before the title.
+
+    `pick` makes the whole box a button that filters the grids by a facet: its key and its value.
+    """
+    edged, sign = (f" edged {tone}", symbol(tone) + " ") if tone else ("", "")
+    chosen = f' data-pick="{_pair(*pick)}"' if pick else ""
+    return Markup(f'<div class="card{edged}"{chosen}><b>{sign}{escape(title)}</b>{joined(*parts)}</div>')
+
+
+def cards(boxes: Iterable[Markup], *, tiles: bool = False) -> Markup:
+    """Render boxes side by side, as many as fit; tiles are small ones."""
+    items = "".join(f"<li>{box}</li>" for box in boxes)
+    return Markup(f'<ul class="cards{" tiles" if tiles else ""}">{items}</ul>')
+
+
+def pick(text: object, facet: str, value: str) -> Markup:
+    """Render a text that filters the grids by a facet when it is clicked; without the script it is plain text."""
+    return Markup(f'<span class=link data-pick="{_pair(facet, value)}">{escape(text)}</span>')
+
+
+def meter(share: float, text: object = None, *, tone: Tone | None = None) -> Markup:
+    """Render a share as a small bar with a text, by default its percentage; below 0 it is empty, above 1 full."""
+    width = max(0.0, min(1.0, share))
+    filled = f'<i style="width:{width:.1%}"></i>' if width else ""
+    beside = escape(percent(share) if text is None else text)
+    return Markup(f'<span class="meter {tone or ""}"><u>{filled}</u><span class=n>{beside}</span></span>')
+
+
+def tally(shares: Iterable[tuple[object, float]]) -> Markup:
+    """Render texts, each with its share between 0 and 1 as a bar and as a percentage."""
+    items = (f"<li><bdi>{escape(text, limit=48)}</bdi>{meter(share)}</li>" for text, share in shares)
+    return Markup(f"<ul class=tally>{''.join(items)}</ul>")
+
+
+def timeline(counts: Sequence[tuple[str, int]]) -> Markup:
+    """Render counts by period as upright bars; the first and the last period are named below."""
+    most = max((n for _, n in counts), default=1) or 1
+    wide = f"max-width:{max(18 * len(counts), 160)}px"
+    bars = "".join(
+        f'<i style="height:{max(n / most * 100, 2 if n else 0):.0f}%" title="{escape(period)}: {n:,}"></i>'
+        for period, n in counts
+    )
+    said = escape(", ".join(f"{period}: {n:,}" for period, n in counts))
+    named = dict.fromkeys(period for period, _ in (*counts[:1], *counts[-1:]))
+    ends = "".join(f"<span>{escape(period)}</span>" for period in named)
+    return Markup(
+        f'<div class="over" style="{wide}" role=img aria-label="{said}">{bars}</div>'
+        f'<div class="ends" style="{wide}" aria-hidden=true>{ends}</div>'
+    )
+
+
+def heading(text: object, *, level: Literal[3, 4] = 4) -> Markup:
+    """Render a heading."""
+    head = ("h3", "verdict") if level == 3 else ("h5", "title")
+    return Markup(f'<{head[0]} class="{head[1]}">{escape(text, limit=MAX_HEADING)}</{head[0]}>')
+
+
+def badges(counts: Iterable[tuple[int, str | tuple[str, str], Tone]]) -> Markup:
+    """Render counts as labels; zero is left out."""
+    forms = ((n, (words, words) if isinstance(words, str) else words, tone) for n, words, tone in counts)
+    return Markup("".join(badge(plural(n, *words), tone=tone) for n, words, tone in forms if n))
+
+
+def lines(texts: Iterable[object]) -> Markup:
+    """Render the first text and, below it and softer, the others."""
+    rows = (escape(text, limit=60) for text in texts)
+    return Markup("".join(f'<span class="b{" soft" if n else ""}">{row}</span>' for n, row in enumerate(rows)))
+
+
+def _pair(facet: str, value: str) -> str:
+    return f"{facet}\n{escape(' '.join(value.split()))}"
