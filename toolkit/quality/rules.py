@@ -278,5 +278,7 @@ CAUSES = {
     "single_category": (*_SPELLING, "two_categories"),
 }
 """A finding of several rows, and those of the same cell that say why it is there: then it is left out."""
+CAUSING = {"two_categories": "customer_category"}
+"""The column of the cell that says why, if it is not the rule's own."""
 RULES = tuple(replace(rule, seconds=None) for rule in _RULES)
 """The rules that `validate` uses by default, the most harmful first."""

@@ -37,7 +37,7 @@ from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
 from toolkit.quality.findings import by_reason, find, finding_lines, first_reason, read_findings, reasons_table
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
-from toolkit.quality.rules import CAUSES, RULES, Rule
+from toolkit.quality.rules import CAUSES, CAUSING, RULES, Rule
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
 from toolkit.quality.statistics import columns_table, count_columns
 from toolkit.quality.totals import summed_rows
@@ -381,8 +381,7 @@ def _known(conditions: Sequence[Condition], rows: Staged) -> list[Condition]:
 def _leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
     """Delete what several rows show only because of a cell that another finding is about."""
     for n, c in enumerate(conditions):
-        of = "customer_category" if c.check == "two_categories" else c.column
-        why = CAUSES.get(c.check, ())
+        of, why = CAUSING.get(c.check, c.column), CAUSES.get(c.check, ())
         if causes := [
             str(m) for m, o in enumerate(conditions)
             if o.check in why and (o.column == of or o.check == "two_categories")
