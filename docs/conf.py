@@ -20,6 +20,7 @@ source_suffix = {".md": "markdown", ".ipynb": "markdown"}
 include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/README.md", "docs/**.md", "notebooks/*.ipynb"]
 exclude_patterns = [".*", "build", "tests", "toolkit", "data/state", "notebooks/scratch"]
 default_role = "py:obj"  # `diff` in a docstring is a link if the reference has it
+suppress_warnings = ["ref.python"]  # several results have `n_rows`
 myst_heading_anchors = 3
 napoleon_google_docstring = False
 napoleon_use_rtype = False

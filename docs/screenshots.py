@@ -53,9 +53,8 @@ def main(folder: Path) -> None:
             page.goto(result.to_html(Path(place, f"{name}.html")).as_uri())
             picture = folder / f"{name}.png"
             content = page.locator("main").bounding_box() or {"height": HEIGHT}
-            page.screenshot(
-                path=picture, clip={"x": 0, "y": 0, "width": WIDTH, "height": min(content["height"], HEIGHT)}
-            )
+            height = min(content["height"], HEIGHT)
+            page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": WIDTH, "height": height})
             if picture.stat().st_size > MAX_BYTES:
                 raise SystemExit(f"{picture} has {picture.stat().st_size:,} bytes, more than {MAX_BYTES:,}.")
         browser.close()
