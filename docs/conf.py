@@ -105,7 +105,7 @@ def reference(comment: str) -> str:
     kind, names, where = re.fullmatch(r"(every name|the names|the docstring)(.*) of ([\w.]+)", comment).groups()  # type: ignore[union-attr]
     module = importlib.import_module(where)
     if kind == "the docstring":
-        return fenced("text", module.__doc__.partition("::")[2].strip("\n"))
+        return fenced("{eval-rst}", module.__doc__.strip())
     chosen = names.replace(",", "").split() or module.__all__
     if where != "toolkit":
         return _directives(where, chosen)
