@@ -76,6 +76,23 @@ def test_a_picture_is_of_moderate_size_and_each_is_used() -> None:
     assert all(picture.stat().st_size < 250_000 for picture in pictures)
 
 
+@pytest.mark.slow
+def test_the_pictures_can_be_made_again(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    home = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "TOOLKIT_HOME": str(tmp_path / "state")}
+    subprocess.run([sys.executable, "-m", "docs.screenshots", made], cwd=ROOT, check=True, env=home)
+    assert {picture.name for picture in made.iterdir()} == {p.name for p in (ROOT / "docs" / "images").iterdir()}
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_changelog_has_the_form_and_says_nothing_twice() -> None:
+    text = words_of(ROOT / "CHANGELOG.md")
+    assert re.findall(r"^##+ (.+)$", text, re.MULTILINE) == [
+        "[Unreleased]", "Added", "Changed", "Fixed", "Removed", "Security"]  # fmt: skip
+    entries = re.findall(r"^- .+$", text, re.MULTILINE)
+    assert len(entries) == len(set(entries)) > 40
+
+
 # --- the command line ---
 
 
