@@ -12,6 +12,7 @@ import pandas as pd
 from toolkit.display import Result, badges, frame_table, heading, is_null, paragraph, plural, table, visible
 from toolkit.errors import CorrectionError, did_you_mean
 from toolkit.model import ID, TIME, Customers, Delivery
+from toolkit.progress import step
 from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, usable
 from toolkit.quality.drifting import Before, earlier
 from toolkit.quality.id_forms import fitting_width
@@ -104,6 +105,7 @@ class Correction(Result):
         return {"changes": self.n_changes, "by_rule": self.counts}
 
 
+@step("Correcting")
 def correct(data: Customers, rules: Rules | None = None, *, now: pd.Timestamp | None = None) -> Correction:
     """Apply named corrections, in the order given.
 
@@ -261,6 +263,7 @@ def _fitting(frame: pd.DataFrame, before: Before | None) -> dict[str, Any]:
     return {"pad_ids": width} if width else {}
 
 
+@step("Correcting")
 def preview_corrections(data: Customers, rules: Rules | None = None, *, before: Before | None = None) -> Preview:
     """Return what each correction would change, each by itself; none is applied.
 

@@ -32,14 +32,16 @@ from toolkit.model import (
     may_be_oversized,
     reason,
 )
+from toolkit.progress import step
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
 from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
 from toolkit.quality.findings import by_reason, find, finding_lines, first_reason, read_findings, reasons_table
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
-from toolkit.quality.rules import RULES, Rule
+from toolkit.quality.rules import CAUSES, CAUSING, RULES, Rule
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
 from toolkit.quality.statistics import columns_table, count_columns
+from toolkit.quality.totals import summed_rows
 from toolkit.reading import Mapping
 from toolkit.tables import inert_sql
 
@@ -272,6 +274,7 @@ class ValidationReport(Result):
         }
 
 
+@step("Validation")
 def validate(
     data: Customers | str | Path | Any,
     *,
@@ -361,7 +364,10 @@ def validate(
         conditions = [*failing, *_known([*compiled["warning"], *other_contracts(contract)], rows)]
         sent = None if before is None else earlier(before)
         rows.session.register("before_", id_table(sent.frame[ID] if sent else None))
+        summed = summed_rows(rows.delivery) if in_memory else []
+        rows.session.register("sums_", pa.table({"row_": pa.array(summed, pa.int64())}))
         conditions = find(rows.session, conditions, rows.typed)
+        _leave_out_consequences(rows.session, conditions)
         _collect_bad(rows.session, conditions[: len(failing)])
         report = _report(rows, conditions, len(failing), contract.name)
         for name, path in targets.items():
@@ -372,6 +378,18 @@ def validate(
 
 def _known(conditions: Sequence[Condition], rows: Staged) -> list[Condition]:
     return [c for c in conditions if c.column in rows.columns]
+
+
+def _leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
+    """Delete what several rows show only because of a cell that another finding is about."""
+    for n, c in enumerate(conditions):
+        of, why = CAUSING.get(c.check, c.column), CAUSES.get(c.check, ())
+        if causes := [
+            str(m) for m, o in enumerate(conditions)
+            if o.check in why and (o.column == of or o.check == "two_categories")
+        ]:  # fmt: skip
+            found = f"SELECT row_ FROM found_ WHERE n IN ({', '.join(causes)})"
+            session.run(f"DELETE FROM found_ WHERE n = {n} AND row_ IN ({found})")
 
 
 def _collect_bad(session: Session, failing: Sequence[Condition]) -> None:

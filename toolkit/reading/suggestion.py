@@ -16,6 +16,7 @@ from toolkit.config import Settings, current
 from toolkit.display import Result, ShownFrame, badge, heading, meter, notes, paragraph, plural, table
 from toolkit.errors import MappingError, ReadingError
 from toolkit.model import TIME, Column, Resource
+from toolkit.progress import step
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
 from toolkit.reading.customers import Source, as_mapping, folded, open_source, source_name
 from toolkit.reading.date_patterns import DatePattern, infer_pattern
@@ -192,6 +193,7 @@ class MappingSuggestion(Result):
         return target
 
 
+@step("Reading")
 def suggest_mapping(
     source: Source,
     *,
@@ -229,7 +231,7 @@ def suggest_mapping(
     >>> suggest_mapping(frame).columns
     {'customer_id': 'Kunden-Nr.', 'customer_name': 'Firma'}
     """
-    stated = as_mapping(mapping, sheet=sheet)
+    stated = as_mapping(mapping, sheet=sheet, source=source)
     name = source_name(source)
     resource = current(settings).documented.resource
     wanted = [c for c in resource.columns if c.name not in stated.constants]
