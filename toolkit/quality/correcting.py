@@ -9,13 +9,30 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.display import Result, badges, frame_table, heading, is_null, paragraph, plural, table, visible
+from toolkit.display import (
+    Markup,
+    Part,
+    Result,
+    card,
+    cards,
+    code,
+    escape,
+    fold,
+    headline,
+    joined,
+    marked_change,
+    paragraph,
+    pick,
+    plural,
+    section,
+)
 from toolkit.errors import CorrectionError, did_you_mean
 from toolkit.model import ID, TIME, Customers, Delivery
 from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, usable
 from toolkit.quality.drifting import Before, earlier
 from toolkit.quality.id_forms import fitting_width
 from toolkit.quality.patches import Patch, apply_patch, patch_of
+from toolkit.quality.showing import NAME, changes_grid
 
 PATCH = "patch"
 """In place of a correction's name: its option is the path of a patch, or a list of paths."""
@@ -76,13 +93,21 @@ class Correction(Result):
 
     def body(self) -> str:
         """Return the changed cells as an HTML fragment."""
-        return "".join(
-            [
-                heading(f"Corrections of {self.delivery.source}", level=3),
-                badges((n, (f"cell by {rule}", f"cells by {rule}"), "warn") for rule, n in self.counts.items()),
-                *(paragraph(note) for note in self.notes),
-                frame_table(self.changes) if self.n_changes else paragraph("No cell was changed.", soft=True),
-            ]
+        came = self.delivery
+        parts = [Part(n, f"by {rule}", "changed") for rule, n in self.counts.items()]
+        changed = plural(self.n_changes, "cell was changed", "cells were changed")
+        names = came.frame[NAME] if NAME in came.frame else self.ids.head(0)
+        table = changes_grid("Changed cells", self.changes, names=came.names, written=came.written,
+                             ids=dict(self.ids.items()), labels=dict(names.items()))  # fmt: skip
+        return joined(
+            headline(
+                f"Corrections of {came.source}",
+                f"{changed if self.n_changes else 'No cell was changed'}.",
+                *self.notes,
+                parts=parts,
+            ),
+            section("Changed cells", table) if self.n_changes else "",
+            section("Ways on", code("report = tk.validate(corrected)", 'corrected.patch().write("patch.csv")')),
         )
 
     def patch(self, *, who: str | None = None, when: datetime | None = None) -> Patch:
@@ -216,22 +241,33 @@ class Preview(Result):
 
     def body(self) -> str:
         """Return each correction with its count and its first cells as an HTML fragment."""
-        rows = []
-        for (name, n), choice in sorted(zip(self.counts.items(), self.choices, strict=True), key=lambda c: not c[0][1]):
-            first = self.changes[self.changes["rule"] == name].head(2)
-            shown = " · ".join(
-                f"row {c['source_row']}: {visible(str(c['before']))} → "
-                + ("empty" if is_null(c["after"]) else visible(str(c["after"])))
-                for c in first.to_dict("records")
-            )
-            rows.append((choice, str(CORRECTIONS[name].__doc__), n, shown))
-        return "".join(
-            [
-                heading(f"Corrections that could be chosen for {self.source}", level=3),
-                paragraph("Nothing is changed: choose by name, in correct(…) or in [corrections].", soft=True),
-                table(["correction", "what it does", "cells", "the first"], rows),
-                table(["needs an option", ""], list(self.needs.items())) if self.needs else "",
-            ]
+        helpful = {name: n for name, n in self.counts.items() if n}
+        verdict = f"{plural(len(helpful), 'correction') if helpful else 'No correction'} would change something"
+        first = self.changes.groupby("rule", sort=False).head(2).groupby("rule")
+        boxes = [
+            card(choice, paragraph(CORRECTIONS[name].__doc__),
+                 *(_example(c) for c in first.get_group(name).to_dict("records")),
+                 paragraph(pick(plural(n, "cell"), "rule", name)))
+            for name, choice in zip(self.counts, self.choices, strict=True) if (n := self.counts[name])
+        ]  # fmt: skip
+        idle, needs = (
+            [paragraph(Markup(f"<b>{escape(name)}</b>"), why) for name, why in texts.items()]
+            for texts in ({c: CORRECTIONS[c].__doc__ for c in self.counts if c not in helpful}, self.needs)
+        )
+        chosen = ", ".join(f'"{name}": {self.options.get(name, True)!r}' for name in helpful)
+        return joined(
+            headline(
+                f"Corrections that could be chosen for {self.source}",
+                f"{verdict}.",
+                "Nothing is changed yet: choose by name, in correct(…) or in [corrections] of the mapping.",
+            ),
+            section("What each would do", cards(boxes)) if boxes else "",
+            section("Cells that would change", changes_grid("Cells that would change", self.changes)) if boxes else "",
+            fold(f"{plural(len(idle), 'correction')} would change nothing", *idle) if idle else "",
+            fold(plural(len(needs), "correction needs an option", "corrections need an option"), *needs)
+            if needs
+            else "",
+            section("Ways on", code(f"corrected = tk.correct(delivery, {{{chosen}}})")) if boxes else "",
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -241,6 +277,12 @@ class Preview(Result):
     def to_dict(self) -> dict[str, Any]:
         """Return the counts."""
         return {"source": self.source, "would_change": self.counts, "options": self.options}
+
+
+def _example(change: Mapping[Any, Any]) -> Markup:
+    before, after = marked_change(change["before"], change["after"])
+    shown = Markup(f"<span class=bad>{before}</span> → <span class=good>{after}</span>")
+    return paragraph(f"row {change['source_row']}:", shown)
 
 
 def called_for(sample: pd.DataFrame, *, before: Before | None = None) -> dict[str, int]:

@@ -13,12 +13,28 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings, current
-from toolkit.display import Markup, Result, badges, fold, frame_table, heading, notes, paragraph, plural
+from toolkit.display import (
+    Markup,
+    Part,
+    Result,
+    Tone,
+    card,
+    cards,
+    code,
+    escape,
+    fold,
+    headline,
+    notes,
+    paragraph,
+    plural,
+    section,
+    stack,
+    symbol,
+)
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import InputError, wrong_kind
 from toolkit.files import replacing
 from toolkit.model import (
-    CUSTOMER,
     ID,
     NOT_A_TIME,
     TIME,
@@ -34,12 +50,12 @@ from toolkit.model import (
 )
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
 from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
-from toolkit.quality.findings import by_reason, find, finding_lines, first_reason, read_findings, reasons_table
+from toolkit.quality.findings import by_reason, find, finding_lines, first_reason, read_findings
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import RULES, Rule
+from toolkit.quality.showing import WHOLE_LINE, file_order, findings_grid, in_words, rows_grid
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
-from toolkit.quality.statistics import columns_table, count_columns
 from toolkit.reading import Mapping
 from toolkit.tables import inert_sql
 
@@ -90,7 +106,9 @@ class ValidationReport(Result):
     drift: Drift | None = None
     _delivery: Delivery = field(kw_only=True)
     _typed: pd.DataFrame | None = field(kw_only=True)
-    _rows: pa.Table | None = field(kw_only=True)
+    _checks: Sequence[Condition] = field(kw_only=True)
+    _columns: dict[str, tuple[int, int]] = field(kw_only=True)  # rows with a failure, and with only a warning
+    _n_warned: int = field(kw_only=True)
 
     @cached_property
     def delivery(self) -> Delivery:
@@ -179,40 +197,75 @@ class ValidationReport(Result):
         """What matters most, in one line."""
         if not self.n_rows:
             return "There are no rows."
-        failures, warnings = self.findings
+        worst = self._worst
+        return (
+            f"{self._sendable}; {'worst' if self.n_quarantined else 'to look at first'}: {worst}."
+            if worst
+            else (f"{self._sendable}.")
+        )
+
+    @property
+    def _sendable(self) -> str:
         if self.ok:
-            sent = f"{'The row' if self.n_rows == 1 else f'All {self.n_rows:,} rows'} can be sent"
-            return f"{sent}; to look at first: {first_reason(warnings)}." if self.n_warnings else f"{sent}."
+            return f"{'The row' if self.n_rows == 1 else f'All {self.n_rows:,} rows'} can be sent"
         held = f"{self.n_quarantined:,} {'is' if self.n_quarantined == 1 else 'are'} quarantined"
-        return f"{self.n_good:,} of {plural(self.n_rows, 'row')} can be sent; {held}; worst: {first_reason(failures)}."
+        return f"{self.n_good:,} of {plural(self.n_rows, 'row')} can be sent; {held}"
+
+    @property
+    def _worst(self) -> str:
+        return next((first_reason(found) for found in self.findings if len(found)), "")
 
     def body(self) -> str:
-        """Return the report as an HTML fragment: verdict, findings, quarantined rows, drift, columns."""
-        parts: list[str] = [
-            heading(f"Validation of {self._delivery.source}", level=3),
-            paragraph(self.verdict),
-            notes(self.reading_warnings),
-            badges(
-                [
-                    (self.n_good, "good", "good"),
-                    (self.n_quarantined, "quarantined", "bad"),
-                    (self.n_warnings, ("warning", "warnings"), "warn"),
-                ]
+        """Return the report as an HTML fragment: verdict, columns, findings, rows, drift, what to do next."""
+        came, names = self._delivery, self._delivery.names
+        parts = [
+            Part(self.n_good - self._n_warned, "nothing found", "good"),
+            Part(self._n_warned, "can be sent, worth a look", "warn", warned=True),
+            Part(
+                self.n_quarantined,
+                "quarantined",
+                "bad",
+                "not sent until they are corrected; their customers count as held",
             ),
-            paragraph(f"checked against the contract {self.contract}", soft=True),
-            self._delivery.about_times,
         ]
-        if self.n_failures or self.n_warnings:
-            came = self._delivery
-            found = reasons_table(*self.findings, n_rows=self.n_rows, names=came.names, show=came.show)
-            parts += [heading("Findings: failures, then what is allowed but worth a look"), found]
+        first = f"{'Worst' if self.n_quarantined else 'To look at first'}: {in_words(self._worst, names)}."
+        name = f"Validation of {came.source} · contract {self.contract}"
+        verdict = f"{self._sendable}." if self.n_rows else self.verdict
+        shown: list[str] = [
+            headline(name, verdict, first if self._worst else "", parts=parts),
+            notes(self.reading_warnings),
+        ]
+        if self.n_rows:
+            shown += [section("Columns", self._tiles(), note="in the file's order; choose one to filter what follows")]
+            shown.append(self._found())
+        good = self._warned_rows()
         if not self.ok:
-            parts += [heading("Quarantined rows"), _quarantined(self.quarantine, self._delivery)]
+            way = Markup("in <code>report.quarantine</code>, and in the workbook of <code>report.to_excel</code>")
+            rows = rows_grid(
+                "Quarantined rows",
+                self.quarantine,
+                pd.concat([self.failures, good[1]]),
+                delivery=came,
+                tone="bad",
+                n_rows=self.n_quarantined,
+                way=way,
+            )
+            shown.append(section("Quarantined rows", rows, note="as they stand in the file, twins together"))
+        if len(good[0]):
+            rows = rows_grid(
+                "Rows to look at",
+                good[0],
+                self.warnings,
+                delivery=came,
+                tone="warn",
+                n_rows=self._n_warned,
+                way=Markup("in <code>report.warnings</code>"),
+            )
+            said = "row can be sent, and is worth a look", "rows can be sent, and are worth a look"
+            shown.append(fold(plural(self._n_warned, *said), came.about_times, rows, tone="warn"))
         if self.drift is not None:
-            parts.append(self.drift.body())
-        if self._rows is not None and self._rows.num_rows:
-            parts.append(fold("Columns, quarantined rows included", self._columns(self._rows)))
-        return "".join(parts)
+            shown.append(self.drift.part())
+        return "".join([*shown, self._ways_on() if self.n_rows else ""])
 
     def lines(self) -> list[str]:
         """Return each finding as lines of text, then how the delivery differs from what was sent before."""
@@ -229,11 +282,68 @@ class ValidationReport(Result):
         more = [f"and {len(drifted) - MAX_DRIFTED:,} more"] if len(drifted) > MAX_DRIFTED else []
         return said + [f"drift: {line}" for line in (*drifted[:MAX_DRIFTED], *more)]
 
-    def _columns(self, rows: pa.Table) -> Markup:
-        """Describe the rows as they came, good and quarantined, but without the lines that could not be parsed."""
-        with Session({"rows_": rows}) as session:
-            given = [c for c in CUSTOMER.names if c in self._delivery.frame.columns]
-            return columns_table(count_columns(session, given), rows.num_rows, self._delivery.names)
+    def _tiles(self) -> Markup:
+        """Draw each column with its failing, warned and fine rows; a tile filters the grids."""
+        names, tiles = self._delivery.names, []
+        for column in (*file_order((c for c in self._columns if c), names), *(c for c in self._columns if not c)):
+            bad, warned = self._columns[column]
+            own = names.get(column, column) or WHOLE_LINE
+            parts = (
+                Part(bad, "failing", "bad"),
+                Part(warned, "with a warning", "warn"),
+                Part(self.n_rows - bad - warned, "fine", "good"),
+            )
+            small = Markup(f"<small class='b m'>{escape(column)}</small>") if own != column and column else ""
+            said = [f"{symbol(p.tone)} {p.n:,} " for p in parts[:2] if p.n]
+            fine = Markup(f"<span>{''.join(said) or symbol('good') + ' fine'}</span>")
+            tiles.append(card(own, small, stack(parts, small=True), fine, pick=("column", own) if said else None))
+        return cards(tiles, tiles=True)
+
+    def _found(self) -> Markup:
+        """Draw what was found, and fold what found nothing."""
+        names, found = self._delivery.names, set(self.counts) | set(self.warning_counts)
+        passed: dict[tuple[str, str], list[str]] = {}
+        for check in self._checks:
+            if check.reason not in found and check.check != BROKEN:
+                why = in_words(check.reason.removeprefix(f"{check.column} "), names)
+                passed.setdefault((why, check.check), []).append(names.get(check.column or "", check.column or ""))
+        kept = [paragraph(symbol("good"), why, Markup(f"<small>{escape(f'{name} · ' + ', '.join(where))}</small>"))
+                for (why, name), where in passed.items()]  # fmt: skip
+        n_passed, n = sum(map(len, passed.values())), len(self._checks)
+        cells = self.quarantine if self._typed is None else self._delivery.frame
+        sides: list[tuple[Tone, pd.DataFrame]] = [("bad", self.findings[0]), ("warn", self.findings[1])]
+        table = findings_grid(sides, n_rows=self.n_rows, names=names, show=self._delivery.show, cells=cells)
+        return section(
+            "What was found",
+            table if found else paragraph("Nothing.", soft=True),
+            fold(f"{plural(n_passed, 'check')} found nothing", *kept, tone="good") if kept else "",
+            note=f"{len(found):,} of {plural(n, 'check')}",
+        )
+
+    def _warned_rows(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the good rows with a warning, if the rows are in memory, and the warnings of the quarantined rows."""
+        of_bad = self.warnings["index"].isin(self.quarantine.index)
+        frame = self._delivery.frame
+        return frame[frame.index.isin(self.warnings.loc[~of_bad, "index"])], self.warnings[of_bad]
+
+    def _ways_on(self) -> Markup:
+        boxes = [] if self.ok else [
+            card("Let the data owner fix them", paragraph("A workbook: bad cells coloured, each with its reason. "
+                 "tk.read_review_sheet reads it back as a patch.", soft=True), code('report.to_excel("fix.xlsx")')),
+            card("Fix them here", paragraph("Edit the cells; the changes are a patch for this delivery and the next.",
+                 soft=True), code("patch = tk.patch_between(delivery, edited)")),
+        ]  # fmt: skip
+        held = (
+            "Customers of quarantined rows are held: neither sent nor reported as gone."
+            if boxes
+            else "See what is new."
+        )
+        go = card(
+            f"Go on with {'all' if self.ok else 'the'} {plural(self.n_good, 'row')}",
+            paragraph(held if boxes else "See what is new.", soft=True),
+            code("changes = tk.diff(tk.Ledger.of().snapshot(), report)"),
+        )
+        return section("Ways on", cards([*boxes, *([go] if self.n_good else [])]))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the failures."""
@@ -408,6 +518,12 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
     quarantine = quarantine.assign(reasons=bad, text=delivery.broken["text"].reindex(bad.index))
     n_quarantined = session.scalar("SELECT count(*) FROM bad_")
     n_rows = session.scalar("SELECT (SELECT count(*) FROM rows_) + (SELECT count(*) FROM broken_)")
+    session.register("about_", pa.table({"n": range(len(conditions)), "name": [c.column or "" for c in conditions]}))
+    hits = session.table(
+        f"""SELECT name, count(DISTINCT row_) FILTER ({sides[0]}) AS bad, count(DISTINCT row_) AS every
+            FROM found_ JOIN about_ USING (n) GROUP BY name"""
+    ).to_pylist()
+    hit = {h["name"]: (h["bad"], h["every"] - h["bad"]) for h in hits}
     return ValidationReport(
         n_rows=n_rows,
         n_quarantined=n_quarantined,
@@ -417,7 +533,11 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
         contract=contract,
         _delivery=delivery,
         _typed=rows.typed,
-        _rows=rows.table,
+        _checks=conditions,
+        _columns={c: hit.get(c, (0, 0)) for c in dict.fromkeys((*delivery.names, *rows.columns, *hit))},
+        _n_warned=session.scalar(
+            f"SELECT count(DISTINCT row_) FROM found_ WHERE {sides[1]} AND row_ NOT IN (SELECT row_ FROM bad_)"
+        ),
         findings=(reasons, warned),
     )
 
@@ -453,9 +573,3 @@ def _as_text(column: Column) -> str:
 def _counts(reasons: pd.DataFrame) -> dict[str, int]:
     ranked = reasons.sort_values("count", ascending=False, kind="stable")
     return {str(reason): int(n) for reason, n in zip(ranked["reason"], ranked["count"], strict=True)}
-
-
-def _quarantined(quarantine: pd.DataFrame, delivery: Delivery) -> Markup:
-    shown = quarantine.dropna(axis="columns", how="all")
-    ordered = ["reasons", *(c for c in shown.columns if c != "reasons")]
-    return frame_table(shown[ordered], index="source_row", limit=8, show=delivery.show)
