@@ -172,7 +172,7 @@ def _numeric(cells: Iterable[object]) -> bool:
 
 
 def _head(column: Column, right: bool) -> str:
-    small = f"<small>{escape(column.small, limit=MAX_CELL)}</small>" if column.small else ""
+    small = f"<small>{escape(column.small, limit=MAX_CELL).replace('_', '_<wbr>')}</small>" if column.small else ""
     title, kind = escape(column.title, limit=MAX_CELL), " class=r data-s=n" if right else " data-s=t"
     return f'<th scope=col{kind if title else ""} data-t="{escape(column.title)}">{title}{small}</th>'
 

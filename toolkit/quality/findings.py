@@ -19,7 +19,7 @@ from toolkit.engine import Session, quoted, to_arrow, to_frame
 from toolkit.errors import InputError
 from toolkit.quality.compiling import Condition
 from toolkit.quality.rules import RULES, by_cell
-from toolkit.quality.showing import MAX_MEMBERS, Show, rest_of, shown_cell
+from toolkit.quality.showing import MAX_MEMBERS, NAME, Show, rest_of, shown_cell
 
 _BATCH = 100_000
 _HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64()), ("group_", pa.int64())])
@@ -166,8 +166,9 @@ def by_reason(
     Returns
     -------
     pandas.DataFrame
-        ``reason, column, check, count``, ``groups`` (how many findings the rows are, 0 where each row is one) and
-        ``examples``: at most three findings, each a list of (row, cell), the rows of a group or a row and its other.
+        ``reason, column, check, count``, ``groups`` (how many findings the rows are, 0 where each row is one),
+        ``examples``: at most three findings, each a list of (row, cell), the rows of a group or a row and its other,
+        and ``customers``, the names of the customers in these rows.
     """
     per_reason = session.table(
         f"SELECT n, count(*) AS rows, count(DISTINCT group_) AS groups FROM found_ WHERE {which} GROUP BY n ORDER BY n"
@@ -183,8 +184,12 @@ def by_reason(
         rows = [f["index"], f["other"]] if pd.isna(f["group"]) else members.get_group((f["reason"], f["group"]))
         others = [(int(row), cells.at[row, f["column"]]) for row in rows[1:] if not pd.isna(row)]
         examples[f["reason"]].append([(f["index"], f["failure_case"]), *others])
-    listed = [(c.reason, c.column, c.check, *n, examples[c.reason]) for c, *n in counts]
-    return pd.DataFrame(listed, columns=["reason", "column", "check", "count", "groups", "examples"])
+    known = cells[NAME] if NAME in cells else pd.Series(dtype=object)
+    listed = []
+    for c, *n in counts:
+        customers = {row: known.get(row) for each in examples[c.reason] for row, _ in each[:MAX_MEMBERS]}
+        listed.append((c.reason, c.column, c.check, *n, examples[c.reason], customers))
+    return pd.DataFrame(listed, columns=["reason", "column", "check", "count", "groups", "examples", "customers"])
 
 
 def finding_lines(finding: Mapping[Any, Any], show: Show) -> list[str]:

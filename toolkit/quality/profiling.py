@@ -17,7 +17,7 @@ from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.drifting import Before, Drift, drift
 from toolkit.quality.findings import by_reason, find, first_reason, read_findings
 from toolkit.quality.rules import RULES, Rule
-from toolkit.quality.showing import column_cards, findings_grid
+from toolkit.quality.showing import column_cards, findings_grid, in_words
 from toolkit.quality.statistics import SHAPED, count_columns
 
 MAX_BARS = 40
@@ -80,9 +80,13 @@ class Profile(Result):
         """What matters most, in one line."""
         if not self.n_rows:
             return "There are no rows."
-        several = f", {self.n_versioned:,} of them with several versions" if self.n_versioned else ""
         first = f"; to look at first: {first_reason(self.reasons)}" if len(self.reasons) else ""
-        return f"{plural(self.n_rows, 'row')} of {plural(self.n_customers, 'customer')}{several}{first}."
+        return f"{self._size}{first}."
+
+    @property
+    def _size(self) -> str:
+        several = f", {self.n_versioned:,} of them with several versions" if self.n_versioned else ""
+        return f"{plural(self.n_rows, 'row')} of {plural(self.n_customers, 'customer')}{several}"
 
     def body(self) -> str:
         """Return the customers, the time line and the columns as an HTML fragment."""
@@ -94,11 +98,12 @@ class Profile(Result):
             Part(nameless, "rows without a customer", "bad"),
             Part(self.n_broken, "lines that cannot be read", "bad"),
         ]
-        shown: list[str] = [headline(f"Profile of {self.source}", self.verdict, parts=parts)]
+        first = f"To look at first: {in_words(first_reason(self.reasons), names)}." if len(self.reasons) else ""
+        shown: list[str] = [headline(f"Profile of {self.source}", f"{self._size}.", first, parts=parts)]
         if len(self.reasons):
             fails = self.reasons["check"].isin(_FAIL)
-            sides: list[tuple[Tone, pd.DataFrame]] = [("bad", self.reasons[fails]), ("warn", self.reasons[~fails])]
-            table = findings_grid(sides, n_rows=self.n_rows, names=names, show={}, cells=self.findings)
+            sides: dict[Tone, pd.DataFrame] = {"bad": self.reasons[fails], "warn": self.reasons[~fails]}
+            table = findings_grid(sides, n_rows=self.n_rows, names=names, show={})
             shown.append(section("Customers: worth a look", table))
         if self.drift is not None:
             shown.append(self.drift.part())

@@ -74,54 +74,37 @@ def head(column: str, names: Names) -> Column:
     return Column(own, "" if own == column else column)
 
 
-def findings_grid(
-    sides: Sequence[tuple[Tone, pd.DataFrame]], *, n_rows: int, names: Names, show: Show, cells: pd.DataFrame
-) -> Markup:
-    """Show reasons as `by_reason` gives them, each with its rows as a part of all `n_rows`.
-
-    Parameters
-    ----------
-    sides
-        Reasons, and what they are: ``bad`` for a failure, ``warn`` for a warning.
-    cells
-        Rows as they came, of which the names of customers are taken.
-    """
-    labels = dict(cells[NAME].items()) if NAME in cells else {}
-    units = [_finding(f, tone, n_rows, names, show, labels) for tone, found in sides for f in found.to_dict("records")]
-    facets = {"severity": "Severity", "column": "Column"}
+def findings_grid(sides: Mapping[Tone, pd.DataFrame], *, n_rows: int, names: Names, show: Show) -> Markup:
+    """Show reasons as `by_reason` gives them, each as a part of `n_rows`: failures are ``bad``, warnings ``warn``."""
+    units = [_finding(f, tone, n_rows, names, show) for tone, found in sides.items() for f in found.to_dict("records")]
     columns = [Column("Check"), Column("Column"), Column(f"Rows of {n_rows:,}"), Column("Where")]
+    facets = {"severity": "Severity", "column": "Column"}
     return grid("What was found", columns, units, facets=facets, unit="findings")
 
 
-def _finding(
-    f: Mapping[Any, Any], tone: Tone, n_rows: int, names: Names, show: Show, labels: Mapping[Any, Any]
-) -> Unit:
-    column, said = _place(f), in_words(f["reason"], names)
-    own = names.get(column, column)
-    severity = "failure" if tone == "bad" else "warning"
-    link = "rows" if f["count"] > 1 else "row"
+def _finding(f: Mapping[Any, Any], tone: Tone, n_rows: int, names: Names, show: Show) -> Unit:
+    said, title = in_words(f["reason"], names), head(_place(f), names)
+    severity, n = "failure" if tone == "bad" else "warning", f["count"]
     groups = f", {plural(f['groups'], 'group')}" if f["groups"] else ""
-    where = [pick(f"{f['count']:,} {link}{groups}", "rule", said)]
-    where += [_example(e, column, show, labels) for e in f["examples"]]
+    where = [pick(plural(n, "row") + groups, "rule", said), *(_example(e, f, show) for e in f["examples"])]
     row = (
         Cell(said, soft=f"{severity} · {f['check']}"),
-        Cell(own, soft="" if own == column else column),
-        Cell(f["count"], meter(f["count"] / max(n_rows, 1), f"{f['count']:,}", tone=tone), sort=f["count"]),
-        Markup("".join(f"<span class=b>{each}</span>" for each in where)),
+        Cell(title.title, soft=title.small),
+        Cell(n, meter(n / max(n_rows, 1), f"{n:,}", tone=tone), sort=n),
+        Markup(f"<div class=where>{''.join(f'<span class=b>{each}</span>' for each in where)}</div>"),
     )
-    return Unit([row], {"severity": [severity], "column": [own]}, tone)
+    return Unit([row], {"severity": [severity], "column": [title.title]}, tone)
 
 
 def _place(finding: Mapping[Any, Any]) -> str:
     return WHOLE_LINE if is_null(finding["column"]) else finding["column"]
 
 
-def _example(rows: Sequence[tuple[int, Any]], column: str, show: Show, labels: Mapping[Any, Any]) -> Markup:
-    said = []
+def _example(rows: Sequence[tuple[int, Any]], f: Mapping[Any, Any], show: Show) -> Markup:
+    column, said = f["column"], []
     for row, cell in rows[:MAX_MEMBERS]:
-        text, name = shown_cell(cell, column, show), labels.get(row)
-        beside = "" if column == NAME or is_null(name) else f" <small>{escape(visible(str(name)), limit=_CELL)}</small>"
-        said.append(f"row {row} <bdi>{escape(text)}</bdi>{beside}")
+        name = "" if column == NAME else escape(shown_cell(f["customers"].get(row), NAME, {}))
+        said.append(f"row {row} <bdi>{escape(shown_cell(cell, column, show))}</bdi> <small>{name}</small>")
     return Markup(", ".join(said) + rest_of(rows))
 
 
@@ -247,6 +230,8 @@ def _patterns(c: Mapping[Any, Any]) -> Markup:
     # Names and words have patterns too, which mean nothing.
     if not c["patterns"] or not (c["column"] == ID or _is_coded(*c["patterns"][0])):
         return Markup("")
+    if c["patterns"][0][1] == 1:
+        return paragraph(f"one pattern: {pattern_words(c['patterns'][0][0])}", soft=True)
     said = tally((pattern_words(pattern), share) for pattern, share in c["patterns"][:4])
     return joined(said, paragraph(f"in a sample of {SAMPLE:,} or more", soft=True)) if c["sampled"] else said
 

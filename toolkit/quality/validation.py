@@ -310,9 +310,8 @@ class ValidationReport(Result):
         kept = [paragraph(symbol("good"), why, Markup(f"<small>{escape(f'{name} · ' + ', '.join(where))}</small>"))
                 for (why, name), where in passed.items()]  # fmt: skip
         n_passed, n = sum(map(len, passed.values())), len(self._checks)
-        cells = self.quarantine if self._typed is None else self._delivery.frame
-        sides: list[tuple[Tone, pd.DataFrame]] = [("bad", self.findings[0]), ("warn", self.findings[1])]
-        table = findings_grid(sides, n_rows=self.n_rows, names=names, show=self._delivery.show, cells=cells)
+        sides: dict[Tone, pd.DataFrame] = {"bad": self.findings[0], "warn": self.findings[1]}
+        table = findings_grid(sides, n_rows=self.n_rows, names=names, show=self._delivery.show)
         return section(
             "What was found",
             table if found else paragraph("Nothing.", soft=True),
