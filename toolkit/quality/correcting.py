@@ -9,23 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.display import (
-    Markup,
-    Part,
-    Result,
-    card,
-    cards,
-    code,
-    escape,
-    fold,
-    headline,
-    joined,
-    marked_change,
-    paragraph,
-    pick,
-    plural,
-    section,
-)
+from toolkit.display import Part, Result, code, grid, headline, joined, pick, plural, section
 from toolkit.errors import CorrectionError, did_you_mean
 from toolkit.model import ID, TIME, Customers, Delivery
 from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, usable
@@ -93,7 +77,7 @@ class Correction(Result):
 
     def body(self) -> str:
         """Return the changed cells as an HTML fragment."""
-        came = self.delivery
+        came, none = self.delivery, "No cell was changed"
         parts = [Part(n, f"by {rule}", "changed") for rule, n in self.counts.items()]
         changed = plural(self.n_changes, "cell was changed", "cells were changed")
         names = came.frame[NAME] if NAME in came.frame else self.ids.head(0)
@@ -101,10 +85,7 @@ class Correction(Result):
                              ids=dict(self.ids.items()), labels=dict(names.items()))  # fmt: skip
         return joined(
             headline(
-                f"Corrections of {came.source}",
-                f"{changed if self.n_changes else 'No cell was changed'}.",
-                *self.notes,
-                parts=parts,
+                f"Corrections of {came.source}", f"{changed if self.n_changes else none}.", *self.notes, parts=parts
             ),
             section("Changed cells", table) if self.n_changes else "",
             section("Ways on", code("report = tk.validate(corrected)", 'corrected.patch().write("patch.csv")')),
@@ -241,34 +222,22 @@ class Preview(Result):
 
     def body(self) -> str:
         """Return each correction with its count and its first cells as an HTML fragment."""
-        helpful = {name: n for name, n in self.counts.items() if n}
-        verdict = f"{plural(len(helpful), 'correction') if helpful else 'No correction'} would change something"
-        first = self.changes.groupby("rule", sort=False).head(2).groupby("rule")
-        boxes = [
-            card(choice, paragraph(CORRECTIONS[name].__doc__),
-                 *(_example(c) for c in first.get_group(name).to_dict("records")),
-                 paragraph(pick(plural(n, "cell"), "rule", name)))
-            for name, choice in zip(self.counts, self.choices, strict=True) if (n := self.counts[name])
-        ]  # fmt: skip
-        idle, needs = (
-            [paragraph(Markup(f"<b>{escape(name)}</b>"), why) for name, why in texts.items()]
-            for texts in ({c: CORRECTIONS[c].__doc__ for c in self.counts if c not in helpful}, self.needs)
-        )
-        chosen = ", ".join(f'"{name}": {self.options.get(name, True)!r}' for name in helpful)
+        n_helpful = sum(map(bool, self.counts.values()))
+        rows = [
+            (pick(choice, "rule", name) if self.counts[name] else choice, CORRECTIONS[name].__doc__, self.counts[name])
+            for name, choice in sorted(zip(self.counts, self.choices, strict=True), key=lambda c: not self.counts[c[0]])
+        ] + [(name, why, None) for name, why in self.needs.items()]
+        chosen = {
+            c: self.options.get(c, True) for c, n in self.counts.items() if n and c in (*_HARMLESS, *self.options)
+        }
         return joined(
-            headline(
-                f"Corrections that could be chosen for {self.source}",
-                f"{verdict}.",
-                "Nothing is changed yet: choose by name, in correct(…) or in [corrections] of the mapping.",
-            ),
-            section("What each would do", cards(boxes)) if boxes else "",
-            section("Cells that would change", changes_grid("Cells that would change", self.changes)) if boxes else "",
-            fold(f"{plural(len(idle), 'correction')} would change nothing", *idle) if idle else "",
-            fold(plural(len(needs), "correction needs an option", "corrections need an option"), *needs)
-            if needs
-            else "",
-            section("Ways on", code(f"corrected = tk.correct(delivery, {{{chosen}}})")) if boxes else "",
-        )
+            headline(f"Corrections that could be chosen for {self.source}",
+                     f"{plural(n_helpful, 'correction') if n_helpful else 'No correction'} would change something.",
+                     "Nothing is changed yet: choose by name, in correct(…) or in [corrections] of the mapping."),
+            section("Corrections", grid("Corrections", heads, rows, unit="corrections")),
+            section("Cells", changes_grid("Cells that would change", self.changes)) if n_helpful else "",
+            section("Ways on", code(f"corrected = tk.correct(delivery, {chosen})")) if chosen else "",
+        )  # fmt: skip
 
     def to_frame(self) -> pd.DataFrame:
         """Return the cells that would change."""
@@ -277,12 +246,6 @@ class Preview(Result):
     def to_dict(self) -> dict[str, Any]:
         """Return the counts."""
         return {"source": self.source, "would_change": self.counts, "options": self.options}
-
-
-def _example(change: Mapping[Any, Any]) -> Markup:
-    before, after = marked_change(change["before"], change["after"])
-    shown = Markup(f"<span class=bad>{before}</span> → <span class=good>{after}</span>")
-    return paragraph(f"row {change['source_row']}:", shown)
 
 
 def called_for(sample: pd.DataFrame, *, before: Before | None = None) -> dict[str, int]:

@@ -77,8 +77,8 @@ def head(column: str, names: Names) -> Column:
 def findings_grid(sides: Mapping[Tone, pd.DataFrame], *, n_rows: int, names: Names, show: Show) -> Markup:
     """Show reasons as `by_reason` gives them, each as a part of `n_rows`: failures are ``bad``, warnings ``warn``."""
     units = [_finding(f, tone, n_rows, names, show) for tone, found in sides.items() for f in found.to_dict("records")]
-    columns = [Column("Check"), Column("Column"), Column(f"Rows of {n_rows:,}"), Column("Where")]
     facets = {"severity": "Severity", "column": "Column"}
+    columns = ["Check", "Column", f"Rows of {n_rows:,}", "Where"]
     return grid("What was found", columns, units, facets=facets, unit="findings")
 
 
@@ -87,12 +87,9 @@ def _finding(f: Mapping[Any, Any], tone: Tone, n_rows: int, names: Names, show: 
     severity, n = "failure" if tone == "bad" else "warning", f["count"]
     groups = f", {plural(f['groups'], 'group')}" if f["groups"] else ""
     where = [pick(plural(n, "row") + groups, "rule", said), *(_example(e, f, show) for e in f["examples"])]
-    row = (
-        Cell(said, soft=f"{severity} · {f['check']}"),
-        Cell(title.title, soft=title.small),
-        Cell(n, meter(n / max(n_rows, 1), f"{n:,}", tone=tone), sort=n),
-        Markup(f"<div class=where>{''.join(f'<span class=b>{each}</span>' for each in where)}</div>"),
-    )
+    row = (Cell(said, soft=f"{severity} · {f['check']}"), Cell(title.title, soft=title.small),
+           Cell(n, meter(n / max(n_rows, 1), f"{n:,}", tone=tone), sort=n),
+           Markup(f"<div class=where>{''.join(f'<span class=b>{each}</span>' for each in where)}</div>"))  # fmt: skip
     return Unit([row], {"severity": [severity], "column": [title.title]}, tone)
 
 
@@ -123,7 +120,7 @@ def shown_cell(cell: object, column: str, show: Show) -> str:
 
 
 def rows_grid(
-    name: str, rows: pd.DataFrame, found: pd.DataFrame, *, delivery: Delivery, tone: Tone, n_rows: int, way: object
+    name: str, rows: pd.DataFrame, found: pd.DataFrame, delivery: Delivery, tone: Tone, n_rows: int, way: str
 ) -> Markup:
     """Show rows as they stand in the file, with their bad cells marked; rows that are one finding stay together.
 
@@ -173,45 +170,36 @@ def rows_grid(
 
 
 def _cell(column: str, value: object, written: object, tone: Tone, mark: Tone | None, why: str) -> object:
-    is_time = column == TIME and isinstance(value, pd.Timestamp)
-    if not is_time:
+    if column != TIME or not isinstance(value, pd.Timestamp):
         return Cell(value, tone=mark, why=why) if mark else value
-    utc = timestamp(value)  # type: ignore[arg-type]  # it is one
+    utc = timestamp(value)
     sent = "" if tone == "bad" or utc == written else f"{utc} is sent"
     return Cell(written, sort=utc, soft=sent, tone=mark, why=why)
 
 
 def _twins(who: object, when: object, differ: Sequence[str], n: int) -> Markup:
-    what = joined("and differ in ", Markup(", ".join(f"<b>{escape(c)}</b>" for c in differ)),
-                  ". Leave one out, or correct its key.") if differ else (
-        "and agree in every column: the correction drop_exact_duplicates keeps one.")  # fmt: skip
-    both = "both are" if n == 2 else f"all {n:,} are"
-    return joined(Markup("<b>Twins</b> · "), f"{both} customer {who} changed at {when}, ", what)
+    what = "and agree in every column: the correction drop_exact_duplicates keeps one"
+    if differ:
+        what = f"and differ in {' · '.join(differ)}: leave one out, or correct its key"
+    return joined(Markup("<b>Twins</b> · "), f"{n} rows are customer {who} changed at {when}, {what}.")
 
 
 def column_cards(columns: pd.DataFrame, reasons: pd.DataFrame, n_rows: int, names: Names) -> Markup:
     """Show counted columns, each with what is unusual in it, of `by_reason`, and the picture that fits its values."""
     ordered = columns.set_index("column", drop=False).loc[file_order(columns["column"], names)]
-    return cards(
-        _column(c, reasons[reasons["column"] == c["column"]], n_rows, names) for c in ordered.to_dict("records")
-    )
+    return cards(_column(c, reasons, n_rows, names) for c in ordered.to_dict("records"))
 
 
 def _column(c: Mapping[Any, Any], reasons: pd.DataFrame, n_rows: int, names: Names) -> Markup:
+    reasons = reasons[reasons["column"] == c["column"]]
     own, filled = head(c["column"], names), n_rows - c["nulls"]
     parts = Part(filled, "filled", "changed"), Part(c["nulls"], "empty", "calm")
     odd = (f"{in_words(r['reason'], names)} ({plural(r['count'], 'row')})" for r in reasons.to_dict("records"))
     empty = f" · <b>{c['nulls']:,}</b> empty" if c["nulls"] else ", none empty"
-    return card(
-        own.title,
-        Markup(f"<small class='b m'>{escape(own.small)}</small>"),
-        stack(parts, small=True),
-        Markup(f"<p><b>{c['distinct']:,}</b> distinct{empty}</p>"),
-        notes(odd),
-        _values(c, filled, n_rows),
-        _patterns(c),
-        _sizes(c),
-    )
+    small = Markup(f"<small class='b m'>{escape(own.small)}</small>")
+    figures = Markup(f"<p><b>{c['distinct']:,}</b> distinct{empty}</p>")
+    return card(own.title, small, stack(parts, small=True), figures, notes(odd), _values(c, filled, n_rows),
+                _patterns(c), _sizes(c))  # fmt: skip
 
 
 def _values(c: Mapping[Any, Any], filled: int, n_rows: int) -> Markup:
@@ -285,6 +273,7 @@ def changes_grid(
         Further columns of `changes` to show.
     """
     ids, labels, names, units = ids or {}, labels or {}, names or {}, []
+    known = bool(ids) or ID in changes
     for c in changes.head(MAX_ROWS).to_dict("records"):
         row = c["source_row"]
         cells = (written(c[side]) if isinstance(c[side], pd.Timestamp) else c[side] for side in ("before", "after"))
@@ -292,10 +281,11 @@ def changes_grid(
         shown = [Cell(cell, Markup(f"<span class={side}>{text}</span>")) for cell, text, side in pair]
         who, label = c.get(ID, ids.get(row)), labels.get(row)
         title = head(c["column"], names)
-        line = [row if row >= 0 else "", Cell(who, soft="" if is_null(label) else visible(str(label))),
-                Cell(title.title, soft=title.small), *shown, c["rule"], *(c[m] for m in more)]  # fmt: skip
+        customer = [Cell(who, soft="" if is_null(label) else visible(str(label)))][:known]
+        line = [row if row >= 0 else "", *customer, Cell(title.title, soft=title.small), *shown,
+                c["rule"], *(c[m] for m in more)]  # fmt: skip
         units.append(Unit([line], {"rule": [str(c["rule"])], "column": [title.title]}))
-    titles = ("Customer", "Column", "Before", "After", "Rule", *(m.capitalize() for m in more))
+    titles = (*["Customer"][:known], "Column", "Before", "After", "Rule", *(m.capitalize() for m in more))
     heads = [Column("Row", right=True), *map(Column, titles)]
     rest = len(changes) - len(units)
     return grid(name, heads, units, facets={"rule": "Rule", "column": "Column"}, unit="cells", more=rest)

@@ -197,12 +197,8 @@ class ValidationReport(Result):
         """What matters most, in one line."""
         if not self.n_rows:
             return "There are no rows."
-        worst = self._worst
-        return (
-            f"{self._sendable}; {'worst' if self.n_quarantined else 'to look at first'}: {worst}."
-            if worst
-            else (f"{self._sendable}.")
-        )
+        first = f"; {self._first[0]}: {self._first[1]}" if self._first else ""
+        return f"{self._sendable}{first}."
 
     @property
     def _sendable(self) -> str:
@@ -212,60 +208,40 @@ class ValidationReport(Result):
         return f"{self.n_good:,} of {plural(self.n_rows, 'row')} can be sent; {held}"
 
     @property
-    def _worst(self) -> str:
-        return next((first_reason(found) for found in self.findings if len(found)), "")
+    def _first(self) -> tuple[str, str] | None:
+        """What to look at first, and how to call it."""
+        says = zip(("worst", "to look at first"), self.findings, strict=True)
+        return next(((say, first_reason(found)) for say, found in says if len(found)), None)
 
     def body(self) -> str:
         """Return the report as an HTML fragment: verdict, columns, findings, rows, drift, what to do next."""
-        came, names = self._delivery, self._delivery.names
-        parts = [
+        came, names, (failures, warnings) = self._delivery, self._delivery.names, (self.failures, self.warnings)
+        parts = (
             Part(self.n_good - self._n_warned, "nothing found", "good"),
             Part(self._n_warned, "can be sent, worth a look", "warn", warned=True),
-            Part(
-                self.n_quarantined,
-                "quarantined",
-                "bad",
-                "not sent until they are corrected; their customers count as held",
-            ),
-        ]
-        first = f"{'Worst' if self.n_quarantined else 'To look at first'}: {in_words(self._worst, names)}."
+            Part(self.n_quarantined, "quarantined", "bad", "not sent until they are corrected"),
+        )
         name = f"Validation of {came.source} · contract {self.contract}"
+        first = f"{self._first[0].capitalize()}: {in_words(self._first[1], names)}." if self._first else ""
         verdict = f"{self._sendable}." if self.n_rows else self.verdict
-        shown: list[str] = [
-            headline(name, verdict, first if self._worst else "", parts=parts),
-            notes(self.reading_warnings),
-        ]
-        if self.n_rows:
-            shown += [section("Columns", self._tiles(), note="in the file's order; choose one to filter what follows")]
-            shown.append(self._found())
-        good = self._warned_rows()
+        shown: list[str] = [headline(name, verdict, first, parts=parts), notes(self.reading_warnings)]
+        if not self.n_rows:
+            return "".join(shown)
+        shown += [section("Columns", self._tiles(), note="in the file's order; choose one to filter what follows")]
+        shown.append(self._found())
+        of_bad = warnings["index"].isin(self.quarantine.index)
         if not self.ok:
-            way = Markup("in <code>report.quarantine</code>, and in the workbook of <code>report.to_excel</code>")
-            rows = rows_grid(
-                "Quarantined rows",
-                self.quarantine,
-                pd.concat([self.failures, good[1]]),
-                delivery=came,
-                tone="bad",
-                n_rows=self.n_quarantined,
-                way=way,
-            )
+            found, way = pd.concat([failures, warnings[of_bad]]), "in report.quarantine and report.to_excel(…)"
+            rows = rows_grid("Quarantined rows", self.quarantine, found, came, "bad", self.n_quarantined, way)
             shown.append(section("Quarantined rows", rows, note="as they stand in the file, twins together"))
-        if len(good[0]):
-            rows = rows_grid(
-                "Rows to look at",
-                good[0],
-                self.warnings,
-                delivery=came,
-                tone="warn",
-                n_rows=self._n_warned,
-                way=Markup("in <code>report.warnings</code>"),
-            )
-            said = "row can be sent, and is worth a look", "rows can be sent, and are worth a look"
-            shown.append(fold(plural(self._n_warned, *said), came.about_times, rows, tone="warn"))
+        good = came.frame[came.frame.index.isin(warnings.loc[~of_bad, "index"])]
+        if len(good):
+            rows = rows_grid("Rows to look at", good, warnings, came, "warn", self._n_warned, "in report.warnings")
+            said = plural(self._n_warned, "row can be sent, and is", "rows can be sent, and are")
+            shown.append(fold(f"{said} worth a look", came.about_times, rows, tone="warn"))
         if self.drift is not None:
             shown.append(self.drift.part())
-        return "".join([*shown, self._ways_on() if self.n_rows else ""])
+        return "".join([*shown, self._ways_on()])
 
     def lines(self) -> list[str]:
         """Return each finding as lines of text, then how the delivery differs from what was sent before."""
@@ -288,11 +264,8 @@ class ValidationReport(Result):
         for column in (*file_order((c for c in self._columns if c), names), *(c for c in self._columns if not c)):
             bad, warned = self._columns[column]
             own = names.get(column, column) or WHOLE_LINE
-            parts = (
-                Part(bad, "failing", "bad"),
-                Part(warned, "with a warning", "warn"),
-                Part(self.n_rows - bad - warned, "fine", "good"),
-            )
+            parts = (Part(bad, "failing", "bad"), Part(warned, "with a warning", "warn"),
+                     Part(self.n_rows - bad - warned, "fine", "good"))  # fmt: skip
             small = Markup(f"<small class='b m'>{escape(column)}</small>") if own != column and column else ""
             said = [f"{symbol(p.tone)} {p.n:,} " for p in parts[:2] if p.n]
             fine = Markup(f"<span>{''.join(said) or symbol('good') + ' fine'}</span>")
@@ -319,30 +292,20 @@ class ValidationReport(Result):
             note=f"{len(found):,} of {plural(n, 'check')}",
         )
 
-    def _warned_rows(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return the good rows with a warning, if the rows are in memory, and the warnings of the quarantined rows."""
-        of_bad = self.warnings["index"].isin(self.quarantine.index)
-        frame = self._delivery.frame
-        return frame[frame.index.isin(self.warnings.loc[~of_bad, "index"])], self.warnings[of_bad]
-
     def _ways_on(self) -> Markup:
-        boxes = [] if self.ok else [
-            card("Let the data owner fix them", paragraph("A workbook: bad cells coloured, each with its reason. "
-                 "tk.read_review_sheet reads it back as a patch.", soft=True), code('report.to_excel("fix.xlsx")')),
-            card("Fix them here", paragraph("Edit the cells; the changes are a patch for this delivery and the next.",
-                 soft=True), code("patch = tk.patch_between(delivery, edited)")),
+        steps = [] if self.ok else [
+            ("Let the data owner fix them", "A workbook: bad cells coloured, each with its reason. "
+             "tk.read_review_sheet reads it back as a patch.", 'report.to_excel("fix.xlsx")'),
+            ("Fix them here", "Edit a copy of delivery.frame: the changes are a patch for the next delivery too.",
+             "patch = tk.patch_between(delivery, edited)"),
         ]  # fmt: skip
-        held = (
-            "Customers of quarantined rows are held: neither sent nor reported as gone."
-            if boxes
-            else "See what is new."
-        )
-        go = card(
-            f"Go on with {'all' if self.ok else 'the'} {plural(self.n_good, 'row')}",
-            paragraph(held if boxes else "See what is new.", soft=True),
-            code("changes = tk.diff(tk.Ledger.of().snapshot(), report)"),
-        )
-        return section("Ways on", cards([*boxes, *([go] if self.n_good else [])]))
+        if self.n_good:
+            held = (
+                "See what is new." if self.ok else "Quarantined customers are held: neither sent nor reported as gone."
+            )
+            call = "changes = tk.diff(tk.Ledger.of().snapshot(), report)"
+            steps.append((f"Go on with {plural(self.n_good, 'row')}", held, call))
+        return section("Ways on", cards(card(title, paragraph(text, soft=True), code(c)) for title, text, c in steps))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the failures."""
@@ -534,9 +497,7 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
         _typed=rows.typed,
         _checks=conditions,
         _columns={c: hit.get(c, (0, 0)) for c in dict.fromkeys((*delivery.names, *rows.columns, *hit))},
-        _n_warned=session.scalar(
-            f"SELECT count(DISTINCT row_) FROM found_ WHERE {sides[1]} AND row_ NOT IN (SELECT row_ FROM bad_)"
-        ),
+        _n_warned=session.scalar("SELECT count(DISTINCT row_) FROM found_ ANTI JOIN bad_ USING (row_)"),
         findings=(reasons, warned),
     )
 
