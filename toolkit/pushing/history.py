@@ -15,6 +15,7 @@ from toolkit.config import Settings, current
 from toolkit.display import Result, frame_table, heading, paragraph, plural
 from toolkit.errors import JournalError
 from toolkit.ledger import Ledger
+from toolkit.pushing.explaining import explanations
 from toolkit.pushing.report import PushReport, fate_bar, legend, name_of, report_of
 from toolkit.sending import FATES, Journal, Pace
 
@@ -203,7 +204,7 @@ def push_report(push: str | PushReport = "", *, settings: Settings | None = None
     """
     chosen, name = current(settings), name_of(push)
     with Journal(chosen.target_folder(), chosen.target, clock=Pace().now) as journal:
-        return report_of(journal.load(name or journal.last().id))
+        return report_of(journal.load(name or journal.last().id), codes=explanations(chosen))
 
 
 def push_history(*, settings: Settings | None = None) -> PushHistory:

@@ -23,6 +23,7 @@ from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
 from toolkit.ledger import SENT, STATES, WAYS_IN, Diff, Ledger
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, cast_column, typed_frame
+from toolkit.progress import step
 from toolkit.pushing.guards import Guard, Situation, chosen_names, find_guards
 from toolkit.sending import FATES, NewPush
 from toolkit.tables import write_sheets
@@ -279,6 +280,7 @@ INCLUDABLE = ("touched", "restated", "backdated")
 SHORTEST_DIGEST = 8
 
 
+@step("Planning")
 def plan_push(
     changes: Diff,
     *,
