@@ -164,7 +164,7 @@ def rows_grid(
             [r, *(_cell(c, cells[c][r], written.get(r), tone, *marks.get((r, c), (None, ""))) for c in columns)]
             for r in members
         ]  # fmt: skip
-        drawn.append(Unit(lines, {"rule": said, "column": list(places)}, tone, title, "; ".join(said)))
+        drawn.append(Unit(lines, {"rule": said, "column": list(places)}, tone, title))
     heads = [Column("Row", right=True), *(head(c, names) for c in columns)]
     return grid(name, heads, drawn, facets={"rule": "Reason", "column": "Column"}, more=n_rows - len(rows), way=way)
 
@@ -174,7 +174,8 @@ def _cell(column: str, value: object, written: object, tone: Tone, mark: Tone | 
         return Cell(value, tone=mark, why=why) if mark else value
     utc = timestamp(value)
     sent = "" if tone == "bad" or utc == written else f"{utc} is sent"
-    return Cell(written, sort=utc, soft=sent, tone=mark, why=why)
+    order = None if str(written)[:10] == utc[:10] else utc  # a page of many rows stays small
+    return Cell(written, sort=order, soft=sent, tone=mark, why=why)
 
 
 def _twins(who: object, when: object, differ: Sequence[str], n: int) -> Markup:
