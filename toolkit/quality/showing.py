@@ -42,7 +42,7 @@ MAX_MEMBERS = 5
 """The most rows of one group that are shown."""
 _CELL = 40
 _COMMON = 0.2
-NAME = "customer_name"
+NAME = CUSTOMER.names[2]
 Names = Mapping[str, str]
 """The file's own names of the contract's columns, in the file's order."""
 Show = Mapping[str, Callable[[Any], object]]
@@ -59,7 +59,13 @@ def in_words(reason: str, names: Names) -> str:
     """
     if not names:
         return reason
-    return re.sub(rf"\b({'|'.join(map(re.escape, names))})\b", lambda name: names[name[1]], reason)
+    return re.sub(rf"\b({'|'.join(map(re.escape, names))})\b", lambda name: own(name[1], names), reason)
+
+
+def own(column: str, names: Names) -> str:
+    """Return the file's name of a column, cut to a length that a page can bear."""
+    name = names.get(column, column)
+    return name if len(name) <= _CELL else name[: _CELL - 1] + "…"
 
 
 def file_order(columns: Iterable[str], names: Names) -> list[str]:
@@ -70,8 +76,8 @@ def file_order(columns: Iterable[str], names: Names) -> list[str]:
 
 def head(column: str, names: Names) -> Column:
     """Return the head of a column: the file's name and, small, ours."""
-    own = names.get(column, column)
-    return Column(own, "" if own == column else column)
+    title = own(column, names)
+    return Column(title, "" if title == column else column)
 
 
 def findings_grid(sides: Mapping[Tone, pd.DataFrame], *, n_rows: int, names: Names, show: Show) -> Markup:
@@ -155,10 +161,10 @@ def rows_grid(
         if any(f["check"] == UNIQUE for r in members for f in by_row.get(r, ())):
             differ = [c for c in columns if len({None if is_null(v := cells[c][r]) else v for r in members}) > 1]
             marks |= {(r, c): ("warn", "differs") for r in members for c in differ if (r, c) not in marks}
-            title = _twins(cells[ID][members[0]], written[members[0]], [names.get(c, c) for c in differ], len(members))
+            title = _twins(cells[ID][members[0]], written[members[0]], [own(c, names) for c in differ], len(members))
         every = [f for r in members for f in by_row.get(r, ())]
         said = list(dict.fromkeys(in_words(f["reason"], names) for f in every))
-        places = dict.fromkeys(names.get(_place(f), _place(f)) for f in every)
+        places = dict.fromkeys(own(_place(f), names) for f in every)
         lines = [
             [r, Cell(raw[r], tone=tone, why="; ".join(said), span=len(columns))] if r in raw else
             [r, *(_cell(c, cells[c][r], written.get(r), tone, *marks.get((r, c), (None, ""))) for c in columns)]
@@ -193,13 +199,13 @@ def column_cards(columns: pd.DataFrame, reasons: pd.DataFrame, n_rows: int, name
 
 def _column(c: Mapping[Any, Any], reasons: pd.DataFrame, n_rows: int, names: Names) -> Markup:
     reasons = reasons[reasons["column"] == c["column"]]
-    own, filled = head(c["column"], names), n_rows - c["nulls"]
+    title, filled = head(c["column"], names), n_rows - c["nulls"]
     parts = Part(filled, "filled", "changed"), Part(c["nulls"], "empty", "calm")
     odd = (f"{in_words(r['reason'], names)} ({plural(r['count'], 'row')})" for r in reasons.to_dict("records"))
     empty = f" · <b>{c['nulls']:,}</b> empty" if c["nulls"] else ", none empty"
-    small = Markup(f"<small class='b m'>{escape(own.small)}</small>")
+    small = Markup(f"<small class='b m'>{escape(title.small)}</small>")
     figures = Markup(f"<p><b>{c['distinct']:,}</b> distinct{empty}</p>")
-    return card(own.title, small, stack(parts, small=True), figures, notes(odd), _values(c, filled, n_rows),
+    return card(title.title, small, stack(parts, small=True), figures, notes(odd), _values(c, filled, n_rows),
                 _patterns(c), _sizes(c))  # fmt: skip
 
 

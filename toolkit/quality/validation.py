@@ -55,7 +55,7 @@ from toolkit.quality.findings import by_reason, find, finding_lines, first_reaso
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import RULES, Rule
-from toolkit.quality.showing import WHOLE_LINE, file_order, findings_grid, in_words, rows_grid
+from toolkit.quality.showing import WHOLE_LINE, file_order, findings_grid, in_words, own, rows_grid
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
 from toolkit.reading import Mapping
 from toolkit.tables import inert_sql
@@ -264,13 +264,13 @@ class ValidationReport(Result):
         names, tiles = self._delivery.names, []
         for column in (*file_order((c for c in self._columns if c), names), *(c for c in self._columns if not c)):
             bad, warned = self._columns[column]
-            own = names.get(column, column) or WHOLE_LINE
+            title = own(column, names) or WHOLE_LINE
             parts = (Part(bad, "failing", "bad"), Part(warned, "with a warning", "warn"),
                      Part(self.n_rows - bad - warned, "fine", "good"))  # fmt: skip
-            small = Markup(f"<small class='b m'>{escape(column)}</small>") if own != column and column else ""
+            small = Markup(f"<small class='b m'>{escape(column)}</small>") if title != column and column else ""
             said = [f"{symbol(p.tone)} {p.n:,} " for p in parts[:2] if p.n]
             fine = Markup(f"<span>{''.join(said) or symbol('good') + ' fine'}</span>")
-            tiles.append(card(own, small, stack(parts, small=True), fine, pick=("column", own) if said else None))
+            tiles.append(card(title, small, stack(parts, small=True), fine, pick=("column", title) if said else None))
         return cards(tiles, tiles=True)
 
     def _found(self) -> Markup:
@@ -280,7 +280,7 @@ class ValidationReport(Result):
         for check in self._checks:
             if check.reason not in found and check.check != BROKEN:
                 why = in_words(check.reason.removeprefix(f"{check.column} "), names)
-                passed.setdefault((why, check.check), []).append(names.get(check.column or "", check.column or ""))
+                passed.setdefault((why, check.check), []).append(own(check.column or "", names))
         kept = [paragraph(symbol("good"), why, Markup(f"<small>{escape(f'{name} · ' + ', '.join(where))}</small>"))
                 for (why, name), where in passed.items()]  # fmt: skip
         n_passed, n = sum(map(len, passed.values())), len(self._checks)
