@@ -16,14 +16,40 @@ Rows with a null or duplicate key are not compared. Customers that a full delive
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.display import Result, Tone, badges, frame_table, heading, paragraph, plural
+from toolkit.display import (
+    MAX_ROWS,
+    Cell,
+    Column,
+    Markup,
+    Result,
+    Tone,
+    Unit,
+    badge,
+    card,
+    cards,
+    code,
+    escape,
+    fold,
+    grid,
+    headline,
+    is_null,
+    joined,
+    marked_change,
+    paragraph,
+    plural,
+    section,
+    symbol,
+    visible,
+)
 from toolkit.engine import to_arrow
 from toolkit.errors import InputError, wrong_kind
 from toolkit.ledger.snapshot import Snapshot
@@ -43,12 +69,23 @@ WAYS_IN = {
     "held": "fix the quarantined rows",
 }
 """What to do with the rows of a state that is not sent."""
-_TONES: dict[Tone, Sequence[str]] = {
-    "good": SENT,
-    "warn": ("touched", "restated", "backdated", "absent", "newly_absent"),
-    "calm": ("unchanged",),
-    "bad": ("duplicate_key", "null_key", "held"),
+INCLUDABLE = ("touched", "restated", "backdated")
+"""The states that are sent if they are included."""
+SHOWN: dict[str, tuple[Tone, str, str, str]] = {
+    "added": ("good", "+", "new customers", "sent"),
+    "changed": ("changed", "~", "newer, and something differs", "sent"),
+    "unchanged": ("calm", "=", "this very version was sent", "nothing to send"),
+    "touched": ("calm", "◷", "only the time is newer", "left out"),
+    "restated": ("warn", "!", "the time that was sent, and something differs", "left out"),
+    "backdated": ("warn", "↶", "older than the newest version that was sent", "left out"),
+    "duplicate_key": ("bad", "✕", "another row has the same key", "left out"),
+    "null_key": ("bad", "✕", "the key is empty", "left out"),
+    "held": ("bad", "✕", "customers whose rows are quarantined", "left out"),
+    "absent": ("bad", "–", "customers that the file does not have any more", "kept"),
 }
+"""How a page shows a state: tone, symbol, what it means, and what happens to its rows."""
+_KNOWN = ("changed", "unchanged", "touched", "restated", "backdated", "absent")
+MAX_REPEATS = 6
 
 
 def _counted(state: str, meaning: str) -> Any:
@@ -107,21 +144,90 @@ class Diff(Result):
         return f"{plural(len(self.states), 'row')}: {counts} · {self.before.label}"
 
     def body(self) -> str:
-        """Give the counts, the changed fields, the added and absent customers as an HTML fragment."""
-        show = self.delivery.show
+        """Give the verdict, what became of every row by state, the changed fields, and the rows of each other state."""
+        new, known = (int(self.delivery.frame[ID][self.states == state].nunique()) for state in SENT)
+        said = [f"{new:,} new customer{'s' * (new != 1)}"] if new else []
+        said += [f"{known:,} changed {'one' if new else 'customer'}{'s' * (known != 1)}"] if known else []
+        n_sent = self.n_added + self.n_changed
+        verdict = f"{plural(n_sent, 'row')} would be sent: {' and '.join(said)}" if n_sent else "Nothing would be sent"
+        same = f"{plural(self.n_unchanged, 'row is', 'rows are')} as sent before." if self.n_unchanged else ""
+        n_newly = "all" if self.n_newly_absent == self.n_absent else f"{self.n_newly_absent:,}"
+        newly = f", {n_newly} of them since the last delivery" if self.n_newly_absent else ""
+        gone = (
+            f"{plural(self.n_absent, 'customer is', 'customers are')} not in the file any more{newly}: they are kept."
+        )
+        lead = f"{same} {gone if self.n_absent else ''}"
         parts = [
-            heading(f"What {self.delivery.source} changes", level=3),
-            badges((self.count(s), s.replace("_", " "), tone) for tone, states in _TONES.items() for s in states),
-            paragraph(self.before.label, soft=True),
-            self.delivery.about_times,
+            headline(f"What {self.delivery.source} changes · {self.before.label}", verdict, lead.strip()),
+            _flow(self),
         ]
-        if len(self.fields):
-            parts += [heading("Changed fields"), frame_table(self.fields, show=show)]
-        if self.n_added:
-            parts += [heading("Added"), frame_table(self.rows("added"), index="source_row", limit=5, show=show)]
-        if self.n_absent:
-            parts += [heading("Absent: reported and kept"), frame_table(self.absent, limit=5, show=show)]
-        return "".join(parts)
+        if n_fields := len(self.fields):
+            fields = self.fields.head(MAX_ROWS)
+            repeated, found = _repeats(fields, self.delivery.names)
+            if found:
+                parts.append(section("Changes that repeat", cards(found), note="probably one decision each"))
+            heads = ["Row", "Customer", "Column", "Before", "After", "State", *self.delivery.heads([TIME])]
+            units = [
+                replace(u, facets={**u.facets, "repeat": [r]})
+                for u, r in zip(self.units(fields), repeated, strict=True)
+            ]
+            shown = grid(
+                "Changed fields",
+                heads,
+                units,
+                facets={"column": "Column", "state": "State", "repeat": ""},
+                unit="fields",
+                more=n_fields - len(units),
+                way="They are in diff.fields.",
+            )
+            note = f"{n_fields:,} in {plural(self.fields['source_row'].nunique(), 'row')}"
+            parts.append(section("Changed fields", self.delivery.about_times, shown, note=note))
+        folds = [self._fold(s) for s in SHOWN if self.count(s) and s not in ("changed", "unchanged")]
+        return "".join([*parts, section("Rows that are new, gone or left out", *folds) if folds else ""])
+
+    def units(self, fields: pd.DataFrame) -> list[Unit]:
+        """Return changed fields as a grid shows them: row, customer, column, before, after, state, time."""
+        own, rows = self.delivery.names, self.delivery.frame.index.isin(fields["source_row"])
+        states = dict(zip(self.states.index[rows], self.states[rows], strict=True))
+        names, times = self.delivery.names_of(fields["source_row"]), self.delivery.time_cells(fields[TIME])
+        units = []
+        for time, (row, who, _, column, before, after) in zip(times, fields.itertuples(index=False), strict=True):
+            state, head, (old, new) = states[row], own.get(column, column), marked_change(before, after)
+            column_cell = Cell(head, soft=column if column != head else "")
+            line = [
+                row,
+                Cell(who, soft=names[row]),
+                column_cell,
+                Cell(before, old),
+                Cell(after, new),
+                shown_state(state),
+                time,
+            ]
+            units.append(Unit([line], {"column": [head], "state": [state]}, SHOWN[state][0]))
+        return units
+
+    def _fold(self, state: str) -> Markup:
+        """Render the rows, or customers, of a state, with how they are sent all the same."""
+        n, (tone, sign, meaning, _) = self.count(state), SHOWN[state]
+        parts = [paragraph(f"{WAYS_IN[state].capitalize()}.")] if state in WAYS_IN else []
+        parts += [code(f'plan = tk.plan_push(changes, include=["{state}"])')] if state in INCLUDABLE else []
+        heads: list[Column]
+        if state in ("absent", "held"):
+            seen = (
+                self.absent.head(MAX_ROWS)
+                if state == "absent"
+                else pd.DataFrame({ID: sorted(self.delivery.held)[:MAX_ROWS]})
+            )
+            names = self.before.names_of(seen[ID])
+            heads = self.delivery.heads(seen.columns.intersection([ID, TIME]))
+            rows = [[Cell(who, soft=names.get(who, ""))] for who in seen[ID]]
+            if state == "absent":
+                rows = [[*row, time] for row, time in zip(rows, self.delivery.time_cells(seen[TIME]), strict=True)]
+        else:
+            heads, rows = self.delivery.cells(self.delivery.frame.iloc[np.flatnonzero(self.states == state)[:MAX_ROWS]])
+        name = _words(state).capitalize()
+        shown = grid(name, heads, rows, more=n - len(rows), way="They are in diff.rows().")
+        return fold(joined(symbol(tone, sign), f" {n:,} {name.lower()}: {meaning}"), *parts, shown)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the changed fields."""
@@ -134,6 +240,75 @@ class Diff(Result):
             "null_keys": self.count("null_key"),
             "changed_fields": len(self.fields),
         }
+
+
+def shown_state(state: str) -> Cell:
+    """Return a state as a cell: its symbol and its name."""
+    tone, sign, *_ = SHOWN[state]
+    return Cell(state, Markup(f"<span class=nw>{symbol(tone, sign)} {escape(_words(state))}</span>"))
+
+
+def _flow(changes: Diff) -> Markup:
+    """Draw how the customers before part into the states of the rows; the list beside it says the same in words."""
+    counts = {s: changes.count(s) for s in SHOWN if changes.count(s)}
+    n_before, n_rows, n_known = changes.before.n_customers, len(changes.states), sum(counts.get(s, 0) for s in _KNOWN)
+    left = {s: max(8.0, n / max(n_known, 1) * 150) for s, n in counts.items()}  # small ones wider, to be seen
+    high, stem = 46 * len(counts), sum(left[s] + 2 for s in counts if s in _KNOWN)
+    at, bands, items = (high - stem) / 2, [], []
+    box = f'<rect class=calm x=0 y="{at:.0f}" width=9 height="{stem:.0f}" rx=3></rect>' if stem else ""
+    for place, (state, n) in enumerate(counts.items()):
+        tone, sign, meaning, end = SHOWN[state]
+        right = min(left[state], 38)
+        x, y, size, to = 110, 46 * place + 23 - right / 2, right, 46 * place + 23 - right / 2
+        if state in _KNOWN:
+            x, y, size, at = 12, at, left[state], at + left[state] + 2
+        bands.append(
+            f'<path class={tone} d="M{x} {y:.0f}C{x + 90} {y:.0f} 130 {to:.0f} 216 {to:.0f}v{right:.0f}'
+            f'C130 {to + right:.0f} {x + 90} {y + size:.0f} {x} {y + size:.0f}z"></path>'
+        )
+        items.append(
+            f"<li class={tone}><b>{n:,}</b>{symbol(tone, sign)}<span><b>{escape(_words(state))}</b> <span class=soft>"
+            f"{escape(meaning)}</span></span>{badge(end, tone='changed' if state in SENT else 'calm')}</li>"
+        )
+    said = escape(", ".join(f"{n:,} {_words(state)}" for state, n in counts.items()))
+    return Markup(
+        f"<div class=flow><p><b>{n_before:,}</b> {'customer' if n_before == 1 else 'customers'} before</p>"
+        f"<p><b>{n_rows:,}</b> {'row' if n_rows == 1 else 'rows'} in {escape(changes.delivery.source)}</p>"
+        f'<svg viewBox="0 0 220 {high}" width=220 height={high} role=img aria-label="{said}">{box}{"".join(bands)}</svg>'
+        f"<ul>{''.join(items)}</ul></div>"
+    )
+
+
+def _words(state: str) -> str:
+    return state.replace("_", " ")
+
+
+def _repeats(fields: pd.DataFrame, own: Mapping[str, str]) -> tuple[list[str], list[Markup]]:
+    """Return which common change each field is an example of, if any, and a card for each common change."""
+    cells = fields[["column", "before", "after"]].itertuples(index=False)
+    changes = [(column, *_differing(before, after)) for column, before, after in cells]
+    common = [(change, n) for change, n in Counter(changes).most_common(MAX_REPEATS) if n > 1]
+    numbers = {change: str(number) for number, (change, _) in enumerate(common)}
+    boxes = []
+    for change, n in common:
+        column, before, after = change
+        old, new = (escape(visible(text), limit=60) for text in (before, after))
+        words = f"<del>{old}</del> → <ins>{new}</ins>"
+        words = words if old and new else f"<ins>{new}</ins> added" if new else f"<del>{old}</del> removed"
+        head = f"{n:,}× {own.get(column, column)}"
+        boxes.append(card(head, Markup(f"<p>{words}</p>"), pick=("repeat", numbers[change])))
+    return [numbers.get(change, "") for change in changes], boxes
+
+
+def _differing(before: object, after: object) -> tuple[str, str]:
+    """Return the words of two cells without those that both begin and end with."""
+    old, new = ("" if is_null(cell) else str(cell) for cell in (before, after))
+    a, b = old.split(), new.split()
+    while a and b and a[0] == b[0]:
+        a, b = a[1:], b[1:]
+    while a and b and a[-1] == b[-1]:
+        a, b = a[:-1], b[:-1]
+    return (" ".join(a), " ".join(b)) if a or b else (old, new)
 
 
 def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:

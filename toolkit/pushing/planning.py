@@ -21,7 +21,7 @@ from toolkit.config import Settings, current
 from toolkit.display import Markup, Result, badge, badges, escape, frame_table, heading, meter, paragraph, plural, table
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
-from toolkit.ledger import SENT, STATES, WAYS_IN, Diff, Ledger
+from toolkit.ledger import INCLUDABLE, SENT, STATES, WAYS_IN, Diff, Ledger
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, cast_column, typed_frame
 from toolkit.pushing.guards import Guard, Situation, chosen_names, find_guards
 from toolkit.sending import FATES, NewPush
@@ -275,7 +275,6 @@ class PushPlan(Result):
 
 
 NOT_SENT = ["source_row", *CUSTOMER.key, "state", "why"]
-INCLUDABLE = ("touched", "restated", "backdated")
 SHORTEST_DIGEST = 8
 
 
