@@ -25,31 +25,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.display import (
-    MAX_ROWS,
-    Cell,
-    Column,
-    Markup,
-    Result,
-    Tone,
-    Unit,
-    badge,
-    card,
-    cards,
-    code,
-    escape,
-    fold,
-    grid,
-    headline,
-    is_null,
-    joined,
-    marked_change,
-    paragraph,
-    plural,
-    section,
-    symbol,
-    visible,
-)
+import toolkit.display as draw
+from toolkit.display import MAX_ROWS, Cell, Column, Markup, Result, Tone, Unit, escape, paragraph, plural
 from toolkit.engine import to_arrow
 from toolkit.errors import InputError, wrong_kind
 from toolkit.ledger.snapshot import Snapshot
@@ -158,22 +135,21 @@ class Diff(Result):
         )
         lead = f"{same} {gone if self.n_absent else ''}"
         parts = [
-            headline(f"What {self.delivery.source} changes · {self.before.label}", verdict, lead.strip()),
+            draw.headline(f"What {self.delivery.source} changes · {self.before.label}", verdict, lead.strip()),
             _flow(self),
         ]
         if n_fields := len(self.fields):
             fields = self.fields.head(MAX_ROWS)
             repeated, found = _repeats(fields, self.delivery.names)
             if found:
-                parts.append(section("Changes that repeat", cards(found), note="probably one decision each"))
-            heads = ["Row", "Customer", "Column", "Before", "After", "State", *self.delivery.heads([TIME])]
+                parts.append(draw.section("Changes that repeat", draw.cards(found), note="probably one decision each"))
             units = [
                 replace(u, facets={**u.facets, "repeat": [r]})
                 for u, r in zip(self.units(fields), repeated, strict=True)
             ]
-            shown = grid(
+            shown = draw.grid(
                 "Changed fields",
-                heads,
+                ["Row", "Customer", "Column", "Before", "After", "State", *self.delivery.heads([TIME])],
                 units,
                 facets={"column": "Column", "state": "State", "repeat": ""},
                 unit="fields",
@@ -181,9 +157,9 @@ class Diff(Result):
                 way="They are in diff.fields.",
             )
             note = f"{n_fields:,} in {plural(self.fields['source_row'].nunique(), 'row')}"
-            parts.append(section("Changed fields", self.delivery.about_times, shown, note=note))
+            parts.append(draw.section("Changed fields", self.delivery.about_times, shown, note=note))
         folds = [self._fold(s) for s in SHOWN if self.count(s) and s not in ("changed", "unchanged")]
-        return "".join([*parts, section("Rows that are new, gone or left out", *folds) if folds else ""])
+        return "".join([*parts, draw.section("Rows that are new, gone or left out", *folds) if folds else ""])
 
     def units(self, fields: pd.DataFrame) -> list[Unit]:
         """Return changed fields as a grid shows them: row, customer, column, before, after, state, time."""
@@ -192,7 +168,7 @@ class Diff(Result):
         names, times = self.delivery.names_of(fields["source_row"]), self.delivery.time_cells(fields[TIME])
         units = []
         for time, (row, who, _, column, before, after) in zip(times, fields.itertuples(index=False), strict=True):
-            state, head, (old, new) = states[row], own.get(column, column), marked_change(before, after)
+            state, head, (old, new) = states[row], own.get(column, column), draw.marked_change(before, after)
             column_cell = Cell(head, soft=column if column != head else "")
             line = [
                 row,
@@ -210,8 +186,9 @@ class Diff(Result):
         """Render the rows, or customers, of a state, with how they are sent all the same."""
         n, (tone, sign, meaning, _) = self.count(state), SHOWN[state]
         parts = [paragraph(f"{WAYS_IN[state].capitalize()}.")] if state in WAYS_IN else []
-        parts += [code(f'plan = tk.plan_push(changes, include=["{state}"])')] if state in INCLUDABLE else []
+        parts += [draw.code(f'plan = tk.plan_push(changes, include=["{state}"])')] if state in INCLUDABLE else []
         heads: list[Column]
+        rows: list[list[object]]
         if state in ("absent", "held"):
             seen = (
                 self.absent.head(MAX_ROWS)
@@ -226,8 +203,8 @@ class Diff(Result):
         else:
             heads, rows = self.delivery.cells(self.delivery.frame.iloc[np.flatnonzero(self.states == state)[:MAX_ROWS]])
         name = _words(state).capitalize()
-        shown = grid(name, heads, rows, more=n - len(rows), way="They are in diff.rows().")
-        return fold(joined(symbol(tone, sign), f" {n:,} {name.lower()}: {meaning}"), *parts, shown)
+        shown = draw.grid(name, heads, rows, more=n - len(rows), way="They are in diff.rows().")
+        return draw.fold(draw.joined(draw.symbol(tone, sign), f" {n:,} {name.lower()}: {meaning}"), *parts, shown)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the changed fields."""
@@ -245,7 +222,7 @@ class Diff(Result):
 def shown_state(state: str) -> Cell:
     """Return a state as a cell: its symbol and its name."""
     tone, sign, *_ = SHOWN[state]
-    return Cell(state, Markup(f"<span class=nw>{symbol(tone, sign)} {escape(_words(state))}</span>"))
+    return Cell(state, Markup(f"<span class=nw>{draw.symbol(tone, sign)} {escape(_words(state))}</span>"))
 
 
 def _flow(changes: Diff) -> Markup:
@@ -257,7 +234,7 @@ def _flow(changes: Diff) -> Markup:
     at, bands, items = (high - stem) / 2, [], []
     box = f'<rect class=calm x=0 y="{at:.0f}" width=9 height="{stem:.0f}" rx=3></rect>' if stem else ""
     for place, (state, n) in enumerate(counts.items()):
-        tone, sign, meaning, end = SHOWN[state]
+        (tone, sign, meaning, end), fate = SHOWN[state], "changed" if state in SENT else "calm"
         right = min(left[state], 38)
         x, y, size, to = 110, 46 * place + 23 - right / 2, right, 46 * place + 23 - right / 2
         if state in _KNOWN:
@@ -267,14 +244,15 @@ def _flow(changes: Diff) -> Markup:
             f'C130 {to + right:.0f} {x + 90} {y + size:.0f} {x} {y + size:.0f}z"></path>'
         )
         items.append(
-            f"<li class={tone}><b>{n:,}</b>{symbol(tone, sign)}<span><b>{escape(_words(state))}</b> <span class=soft>"
-            f"{escape(meaning)}</span></span>{badge(end, tone='changed' if state in SENT else 'calm')}</li>"
+            f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span><b>{escape(_words(state))}</b> <span class=soft>"
+            f"{escape(meaning)}</span></span>"
+            f"{draw.badge(end, tone=fate)}</li>"
         )
     said = escape(", ".join(f"{n:,} {_words(state)}" for state, n in counts.items()))
     return Markup(
         f"<div class=flow><p><b>{n_before:,}</b> {'customer' if n_before == 1 else 'customers'} before</p>"
         f"<p><b>{n_rows:,}</b> {'row' if n_rows == 1 else 'rows'} in {escape(changes.delivery.source)}</p>"
-        f'<svg viewBox="0 0 220 {high}" width=220 height={high} role=img aria-label="{said}">{box}{"".join(bands)}</svg>'
+        f'<svg viewBox="0 0 220 {high}" height={high} role=img aria-label="{said}">{box}{"".join(bands)}</svg>'
         f"<ul>{''.join(items)}</ul></div>"
     )
 
@@ -292,17 +270,17 @@ def _repeats(fields: pd.DataFrame, own: Mapping[str, str]) -> tuple[list[str], l
     boxes = []
     for change, n in common:
         column, before, after = change
-        old, new = (escape(visible(text), limit=60) for text in (before, after))
+        old, new = (escape(draw.visible(text), limit=60) for text in (before, after))
         words = f"<del>{old}</del> → <ins>{new}</ins>"
         words = words if old and new else f"<ins>{new}</ins> added" if new else f"<del>{old}</del> removed"
         head = f"{n:,}× {own.get(column, column)}"
-        boxes.append(card(head, Markup(f"<p>{words}</p>"), pick=("repeat", numbers[change])))
+        boxes.append(draw.card(head, Markup(f"<p>{words}</p>"), pick=("repeat", numbers[change])))
     return [numbers.get(change, "") for change in changes], boxes
 
 
 def _differing(before: object, after: object) -> tuple[str, str]:
     """Return the words of two cells without those that both begin and end with."""
-    old, new = ("" if is_null(cell) else str(cell) for cell in (before, after))
+    old, new = ("" if draw.is_null(cell) else str(cell) for cell in (before, after))
     a, b = old.split(), new.split()
     while a and b and a[0] == b[0]:
         a, b = a[1:], b[1:]

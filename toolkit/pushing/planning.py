@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,22 +18,22 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+import toolkit.display as draw
 from toolkit.config import Settings, current
-from toolkit.display import Markup, Result, badge, badges, escape, frame_table, heading, meter, paragraph, plural, table
+from toolkit.display import MAX_ROWS, Cell, Column, Markup, Part, Result, Unit, escape, paragraph, plural
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
-from toolkit.ledger import INCLUDABLE, SENT, STATES, WAYS_IN, Diff, Ledger
-from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, cast_column, typed_frame
-from toolkit.pushing.guards import Guard, Situation, chosen_names, find_guards
+from toolkit.ledger import INCLUDABLE, SENT, SHOWN, STATES, WAYS_IN, Diff, Ledger, shown_state
+from toolkit.model import CUSTOMER, ID, NAME, TIME, Delivery, Resource, cast_column, typed_frame
+from toolkit.pushing.guards import GUARDS, Guard, Situation, chosen_names, find_guards
 from toolkit.sending import FATES, NewPush
 from toolkit.tables import write_sheets
 from toolkit.vendor import Batch, Envelope
 
 OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file")
 """What the journal keeps of the delivery's source, for the report."""
-_SHOWN = 1_200
+_SHOWN = 6_000
 """Characters of the first body that a page shows."""
-_BODY = '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px">{}</pre>'
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -173,44 +174,114 @@ class PushPlan(Result):
         return f"{plural(self.n_rows, 'row')} in {requests}, {self.n_left_out:,} left out · {about}"
 
     def body(self) -> str:
-        """Give the plan as an HTML fragment: the verdict, the guards, what is sent, what is left out."""
-        show = self.delivery.show
+        """Give the verdict, the route, the guards, what is left out, and the rows to send, as an HTML fragment."""
+        blocked = any(not g.allowed for g in self.guards)
+        ready = plural(self.n_rows, "row is", "rows are")
+        lead = f"{ready} ready for {self.target}, and nothing was sent." if blocked else ""
+        reason = f"Reason: {self.reason}" if self.reason else ""
+        counts = {**self.counts, **{s: n for s, n in self.left_out.items() if s in STATES}}
         parts = [
-            heading(f"{self.delivery.source}: {self.verdict}", level=3),
-            badges([(n, state, "good") for state, n in self.counts.items()]),
-            paragraph(
-                f"{self.label} · {self.envelope.operation} to {self.address} · {plural(self.n_batches, 'request')}, "
-                f"{self.n_bytes:,} bytes, {self._takes()}"
-            ),
-            paragraph(self._bound_to(), soft=True),
-            self.delivery.about_times,
-            *([paragraph(f"Reason: {self.reason}")] if self.reason else []),
+            Part(n, s.replace("_", " "), SHOWN[s][0], "sent" if s in self.counts else SHOWN[s][3], SHOWN[s][1])
+            for s, n in counts.items()
         ]
-        if self.guards:
-            tags = [badge(f"{g.name}, allowed") if g.allowed else badge(g.name, tone="bad") for g in self.guards]
-            parts += [heading("Guards"), *(paragraph(t, g.message) for t, g in zip(tags, self.guards, strict=True))]
-        if self.ways_in:
-            parts += [heading("Left out"), table(["state", "count", "way in"], self.ways_in)]
+        if self.excluded is not None:
+            parts.append(Part(len(self.excluded), "not planned", "calm"))
+        n_rows = self.delivery.n_rows
+        route = [
+            ("from", plural(self.n_rows, "row"), f"of {n_rows:,} in {self.delivery.source}"),
+            ("in", plural(self.n_batches, "request"), f"{self.n_bytes:,} bytes, {self._takes()}"),
+            ("as", self.envelope.operation, f"contract {self.envelope.contract.name}"),
+            ("to", self.target, self.address),
+        ]
+        name = f"Push plan for {self.delivery.source} · {self.label}"
+        shown = [draw.headline(name, self.verdict, lead, reason, parts=parts), _route(route), self._guards()]
+        if self.n_rows and not blocked:
+            shown.append(
+                draw.section("What now", draw.code("report = tk.push(plan)"), note="if this is what you mean to send")
+            )
+        if any(self.left_out.values()):
+            boxes = [self._left_out(state, n) for state, n in self.left_out.items() if n]
+            shown.append(draw.section("Left out, and how it gets in", draw.cards(boxes)))
         if self.excluded is not None and self.n_left_out:
-            parts += [heading("Rows left out"), frame_table(self.not_sent, show=show)]
-        fields = self.fields
-        if len(fields):
-            counts = fields["column"].value_counts()
-            shares = [(column, n, meter(n / self.n_rows)) for column, n in counts.items()]
-            parts += [
-                heading(f"What changes: {plural(len(fields), 'field')}"),
-                table(["column", "rows", "of those sent"], shares),
-                frame_table(fields, show=show),
-            ]
+            left, names = self.not_sent.head(MAX_ROWS), self.changes.before.names_of(self.not_sent[ID])
+            rows = [[r, Cell(who, soft=names.get(who, "")), time, Cell(state.replace("_", " ")), why]
+                    for r, who, time, state, why in left.itertuples(index=False)]  # fmt: skip
+            table = draw.grid(
+                "Rows left out",
+                ["Row", "Customer", *self.delivery.heads([TIME]), "State", "Why"],
+                rows,
+                more=self.n_left_out - len(rows),
+            )
+            shown.append(draw.section("Rows left out", table))
         if self.n_rows:
-            first = typed_frame(self.rows.slice(0, 8), index="source_row")
-            parts += [
-                heading("Sent, oldest first"),
-                frame_table(first, index="source_row", limit=8, show=show),
-                heading("First body"),
-                Markup(_BODY.format(escape(self.request(0).decode(), limit=_SHOWN))),
+            text = json.dumps(json.loads(self.request(0)), indent=2, ensure_ascii=False)
+            pre = f'<pre tabindex=0 role=region aria-label="Body">{escape(text, limit=_SHOWN)}</pre>'
+            shown += [
+                self._sent(),
+                draw.fold(f"Body of the first request, {self.batches[0].n_bytes:,} bytes", Markup(pre)),
             ]
-        return "".join(parts)
+        return "".join([*shown, paragraph(f"{self._bound_to()}.", soft=True)])
+
+    def _guards(self) -> Markup:
+        """Render the guards: first those that block, each with the call that allows it."""
+        allowed, boxes = [g.name for g in self.guards if g.allowed], []
+        for g in sorted(self.guards, key=lambda guard: guard.allowed):
+            options = {"include": [s for s in INCLUDABLE if s in self.counts], "allow": [*allowed, g.name]}
+            asked = "".join(f", {option}={json.dumps(names)}" for option, names in options.items() if names)
+            flags = [f"--{option}={name}" for option, names in options.items() for name in names]
+            call = f"plan = tk.plan_push(changes{asked})", shlex.join(["toolkit", "push", self.delivery.source, *flags])
+            if self.excluded is not None:  # planned by repush, revert or plan_correction
+                call = asked.removeprefix(", "), shlex.join(flags)
+            how = paragraph("Not intended? Correct the file, and plan again. Intended? Look at the rows, and allow it:")
+            end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, draw.code(*call))
+            title = draw.joined(GUARDS[g.name][2], " ", Markup(f"<code>{g.name}</code>"))
+            boxes.append(draw.card(title, paragraph(g.message), end, tone="calm" if g.allowed else "bad"))
+        passed = [name for name in GUARDS if name not in {g.name for g in self.guards}]
+        items = draw.joined(
+            *(draw.joined(Markup("<p>"), GUARDS[n][2], Markup(f": no <code>{n}</code></p>")) for n in passed)
+        )
+        rest = draw.fold(plural(len(passed), "guard") + " passed", items, tone="good") if passed else ""
+        return draw.section("Guards", draw.cards(boxes) if boxes else "", rest)
+
+    def _left_out(self, state: str, n: int) -> Markup:
+        tone, _, meaning, _ = SHOWN[state]
+        call = draw.code(f'plan = tk.plan_push(changes, include=["{state}"])') if state in INCLUDABLE else ""
+        way = paragraph(f"{WAYS_IN[state]}.")
+        return draw.card(f"{n:,} {state.replace('_', ' ')}", paragraph(f"{meaning}:", soft=True), way, call, tone=tone)
+
+    def _sent(self) -> Markup:
+        """Render the rows to send: of a changed one its changes, of another one its cells."""
+        rows = typed_frame(self.rows.slice(0, MAX_ROWS), index="source_row")
+        own, fields = self.delivery.names, self.changes.fields
+        changes: dict[Any, list[tuple[Any, ...]]] = {}
+        mine = fields["source_row"].isin(self.rows["source_row"].to_numpy())
+        for row, _, _, column, *cells in fields[mine & fields["source_row"].isin(rows.index)].itertuples(index=False):
+            changes.setdefault(row, []).append((own.get(column, column), *cells))
+        counts: dict[str, int] = fields["column"][mine].value_counts().to_dict()
+        tiles = [draw.card(own.get(c, c), draw.meter(n / self.n_rows, f"{n:,}"), pick=("column", own.get(c, c)))
+                 for c, n in counts.items()]  # fmt: skip
+        others = [rows[c].astype(object) for c in self.delivery.given if c in rows and c not in (ID, NAME, TIME)]
+        columns = rows.index, rows[ID], rows[NAME], rows["state"], self.delivery.time_cells(rows[TIME])
+        units = []
+        for row, who, name, state, time, *cells in zip(*columns, *others, strict=True):
+            here = changes.get(row, [])
+            said: object = " · ".join(str(cell) for cell in cells if not draw.is_null(cell))
+            if here:
+                marked = ((escape(c), *draw.marked_change(old, new)) for c, old, new in here)
+                drawn = Markup("".join(f"<span class=b>{c}: {old} → {new}</span>" for c, old, new in marked))
+                said = Cell("; ".join(f"{c}: {old} → {new}" for c, old, new in here), drawn)
+            line = [row, Cell(who, soft="" if draw.is_null(name) else name), shown_state(state), said, time]
+            facets = {"state": [state], "column": [c for c, *_ in here]}
+            units.append(Unit([line], facets, SHOWN[state][0]))
+        heads: list[str | Column] = ["Row", "Customer", "State", "What is sent", *self.delivery.heads([TIME])]
+        shown = draw.grid("What is sent", heads, units, facets={"state": "State", "column": "Column"},
+                     more=self.n_rows - len(units), way="They are in plan.to_excel() and plan.to_frame().")  # fmt: skip
+        change = (
+            draw.section(f"What changes: {plural(int(mine.sum()), 'field')}", draw.cards(tiles, tiles=True))
+            if tiles
+            else ""
+        )
+        return draw.joined(change, draw.section("What is sent", self.delivery.about_times, shown, note="oldest first"))
 
     def to_frame(self) -> pd.DataFrame:
         """Give the rows to send, index ``source_row``."""
@@ -272,6 +343,14 @@ class PushPlan(Result):
             self.ledger_version, f"version {self.ledger_version} of the ledger"
         )
         return f"plan {self.digest[:12]}, bound to its rows, target, contract and {version}"
+
+
+def _route(steps: Iterable[tuple[str, str, str]]) -> Markup:
+    arrow = "polygon(0 0,calc(100% - 12px) 0,100% 50%,calc(100% - 12px) 100%,0 100%,12px 50%)"
+    style = f"flex:1 1 180px;padding:8px 24px;background:var(--raise);overflow-wrap:anywhere;clip-path:{arrow}"
+    items = (f'<li style="{style}"><small>{word}</small> <b>{escape(what)}</b><small class=b>{escape(more)}</small>'
+             for word, what, more in steps)  # fmt: skip
+    return Markup(f'<ol style="display:flex;flex-wrap:wrap;gap:4px;margin-top:16px">{"".join(items)}</ol>')
 
 
 NOT_SENT = ["source_row", *CUSTOMER.key, "state", "why"]
