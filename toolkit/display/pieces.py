@@ -153,10 +153,11 @@ def card(title: object, *parts: object, tone: Tone | None = None, pick: tuple[st
     return Markup(f'<div class="card{edged}"{chosen}><b>{sign}{escape(title)}</b>{joined(*parts)}</div>')
 
 
-def cards(boxes: Iterable[Markup], *, tiles: bool = False) -> Markup:
-    """Render boxes side by side, as many as fit; tiles are small ones."""
+def cards(boxes: Iterable[Markup], *, tiles: bool = False, wide: bool = False) -> Markup:
+    """Render boxes side by side, as many as fit; tiles are small ones, and wide ones have room for a line of code."""
+    room = ' style="grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))"' if wide else ""
     items = "".join(f"<li>{box}</li>" for box in boxes)
-    return Markup(f'<ul class="cards{" tiles" if tiles else ""}">{items}</ul>')
+    return Markup(f'<ul class="cards{" tiles" if tiles else ""}"{room}>{items}</ul>')
 
 
 def pick(text: object, facet: str, value: str) -> Markup:

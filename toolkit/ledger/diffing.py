@@ -61,6 +61,7 @@ SHOWN: dict[str, tuple[Tone, str, str, str]] = {
     "absent": ("bad", "–", "customers that the file does not have any more", "kept"),
 }
 """How a page shows a state: tone, symbol, what it means, and what happens to its rows."""
+_FATES: tuple[Tone, Tone] = ("calm", "changed")
 _KNOWN = ("changed", "unchanged", "touched", "restated", "backdated", "absent")
 MAX_REPEATS = 6
 
@@ -234,7 +235,7 @@ def _flow(changes: Diff) -> Markup:
     at, bands, items = (high - stem) / 2, [], []
     box = f'<rect class=calm x=0 y="{at:.0f}" width=9 height="{stem:.0f}" rx=3></rect>' if stem else ""
     for place, (state, n) in enumerate(counts.items()):
-        (tone, sign, meaning, end), fate = SHOWN[state], "changed" if state in SENT else "calm"
+        (tone, sign, meaning, end), fate = SHOWN[state], _FATES[state in SENT]
         right = min(left[state], 38)
         x, y, size, to = 110, 46 * place + 23 - right / 2, right, 46 * place + 23 - right / 2
         if state in _KNOWN:
@@ -244,9 +245,8 @@ def _flow(changes: Diff) -> Markup:
             f'C130 {to + right:.0f} {x + 90} {y + size:.0f} {x} {y + size:.0f}z"></path>'
         )
         items.append(
-            f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span><b>{escape(_words(state))}</b> <span class=soft>"
-            f"{escape(meaning)}</span></span>"
-            f"{draw.badge(end, tone=fate)}</li>"
+            f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span><b>{escape(_words(state))}</b> "
+            f"<span class=soft>{escape(meaning)}</span></span>{draw.badge(end, tone=fate)}</li>"
         )
     said = escape(", ".join(f"{n:,} {_words(state)}" for state, n in counts.items()))
     return Markup(

@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import toolkit.display as draw
 from toolkit.config import Settings, current
-from toolkit.display import Result, frame_table, heading, paragraph, plural
+from toolkit.display import MAX_ROWS, Cell, Markup, Result, Unit, escape, frame_table, joined, paragraph, plural
 from toolkit.errors import JournalError
 from toolkit.ledger import Ledger
-from toolkit.pushing.report import PushReport, fate_bar, legend, name_of, report_of
+from toolkit.pushing.report import LOOKS, PushReport, fate_parts, name_of, report_of
 from toolkit.sending import FATES, Journal, Pace
 
 COLUMNS = ["push", "state", "opened_at", "closed_at", "rows", *FATES, "source", "author", "reason"]
 ELSEWHERE = "elsewhere"
-SHOWN = 30
+DRAWN = 60
+"""How many pushes the picture has, the newest."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,12 +71,13 @@ class Status(Result):
         )
 
     def body(self) -> str:
-        """Give the pushes as an HTML fragment."""
-        title = heading(f"Status of {self.label}", level=3)
-        parts = [title, paragraph(self.summary(), soft=True), frame_table(self.pushes)]
-        if len(self.targets) > 1:
-            parts += [heading("All targets"), frame_table(self.targets)]
-        return "".join(parts)
+        """Give what waits, the pushes in time, and each push."""
+        n_customers, n_versions = plural(self.n_customers, "customer"), plural(self.n_versions, "version")
+        head = draw.headline(f"Status of {self.label}", waits_of(self.pushes),
+                             f"The ledger has {n_customers} in {n_versions}.")  # fmt: skip
+        every = frame_table(self.targets, name="All targets", unit="targets")
+        more = draw.section("All targets", every) if len(self.targets) > 1 else ""
+        return joined(head, shown_pushes(self.pushes), more)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the pushes."""
@@ -118,6 +121,80 @@ def waiting_of(pushes: pd.DataFrame) -> int:
     return int(pushes.loc[pushes["state"] == "open", ["unknown", "unsent"]].to_numpy().sum())
 
 
+def waits_of(pushes: pd.DataFrame) -> str:
+    """Say in a sentence what waits."""
+    n_waiting = waiting_of(pushes)
+    return f"One push is open: {plural(n_waiting, 'row waits', 'rows wait')}" if n_waiting else "No push is open"
+
+
+def shown_pushes(pushes: pd.DataFrame) -> Markup:
+    """Render pushes: what waits of them, a picture of them in time, and each of them."""
+    if pushes.empty:
+        return Markup("")
+    again, boxes = [reason for reason in pushes["reason"] if reason.startswith("repush of ")], []
+    for push in pushes.to_dict("records"):
+        name, when, n_left = push["push"], push["opened_at"][:10], push["refused"] + push["unknown"]
+        if push["state"] == "open":
+            text = f"{push['accepted']:,} of {plural(push['rows'], 'row')} accepted. Another push has to wait for it."
+            call = draw.code("report = tk.resume()")
+            boxes.insert(0, draw.card(f"The push of {when} is open", paragraph(text), call, tone="unknown"))
+        elif n_left and not any(reason.startswith(f"repush of {name}") for reason in again):
+            title = f"{plural(n_left, 'row')} of {when} {'was' if n_left == 1 else 'were'} refused, or unknown"
+            text, call = "No repush of them was made since.", draw.code(f'report = tk.push_report("{name}")')
+            boxes.append(draw.card(title, paragraph(text), call, tone="warn"))
+    units, most = [], int(pushes["rows"].max()) or 1
+    for push in pushes.head(MAX_ROWS).to_dict("records"):
+        parts = [part for part in fate_parts(push) if part.n]
+        said = ", ".join(f"{part.n:,} {part.words}" for part in parts) or "nothing to send"
+        bar = f'<div style="width:{max(push["rows"] / most, 0.04):.0%}">{draw.stack(parts, small=True)}</div>'
+        source = Cell(push["source"], soft=" · ".join(filter(None, (push["author"], push["reason"]))))
+        tone = next((LOOKS[fate][0] for fate in ("unknown", "refused") if push[fate]), LOOKS["accepted"][0])
+        fates = Cell(said, Markup(f"{bar}<small class=n>{escape(said)}</small>"))
+        line = [Cell(push["opened_at"], soft=push["closed_at"] and f"closed {push['closed_at']}"), source, push["rows"],
+                fates, push["state"], push["push"]]  # fmt: skip
+        units.append(Unit([line], {"state": [push["state"]], "author": [str(push["author"])]}, tone))
+    heads = ["Opened", "From", "Rows", "Fates", "State", "Push"]
+    every = draw.grid("All pushes", heads, units, facets={"state": "State", "author": "Author"}, unit="pushes",
+                      more=len(pushes) - len(units))  # fmt: skip
+    waits = draw.section("What waits", draw.cards(boxes[:6], wide=True)) if boxes else ""
+    note = f"{ELSEWHERE}: from another machine, or seeded" if ELSEWHERE in set(pushes["state"]) else "newest first"
+    picture = draw.section("Pushes in time", _in_time(pushes), note="height: the root of the rows")
+    return joined(waits, picture, draw.section("All pushes", every, note=note))
+
+
+def _in_time(pushes: pd.DataFrame) -> Markup:
+    """Draw the newest pushes as bars at their times: as high as the root of their rows, parted by their fates."""
+    drawn = pushes.head(DRAWN).iloc[::-1]
+    times = pd.to_datetime(drawn["opened_at"], utc=True).astype("int64").to_numpy()
+    span, most = max(int(times[-1] - times[0]), 1), max(int(drawn["rows"].max()), 1)
+    bars, at, named = [], -2.0, -9.0
+    for time, push in zip(times, drawn.to_dict("records"), strict=True):
+        at = max((time - times[0]) / span * 95, at + 1.6)  # no bar covers another
+        figure = ""
+        if at - named > 6:
+            named, figure = at, f'<small style="position:absolute;bottom:100%">{push["rows"]:,}</small>'
+        parts = "".join(
+            f'<i class={p.tone} style="flex:{p.n} 0 0;min-height:4px"></i>' for p in fate_parts(push) if p.n
+        )
+        edge = ";outline:2px dashed var(--soft);outline-offset:2px" if push["state"] == "open" else ""
+        high = max((push["rows"] / most) ** 0.5 * 110, 6)
+        bars.append(
+            f'<div class=bar title="{escape(push["opened_at"])}" style="position:absolute;bottom:0;left:{at:.1f}%;'
+            f'width:1.4%;min-width:5px;height:{high:.0f}px;margin:0;flex-direction:column-reverse{edge}">{figure}{parts}</div>'
+        )
+    said = ", ".join(
+        f"{push['opened_at'][:10]}: {plural(push['rows'], 'row')}, {push['state']}" for push in drawn.to_dict("records")
+    )
+    ends = "".join(
+        f"<span>{escape(when[:10])}</span>"
+        for when in dict.fromkeys((drawn["opened_at"].iloc[0], drawn["opened_at"].iloc[-1]))
+    )
+    style = "position:relative;height:140px;margin:10px 12px 0 0;border-bottom:1px solid var(--edge)"
+    return Markup(
+        f'<div style="{style}" role=img aria-label="{escape(said)}">{"".join(bars)}</div><div class=ends>{ends}</div>'
+    )
+
+
 def targets_of(folder: Path, *, clock: Callable[[], datetime]) -> pd.DataFrame:
     """Return one row for each target that has a journal in `folder`; a damaged one does not hide the others."""
     rows: list[tuple[str, int, str, str, str, int, str]] = []
@@ -154,14 +231,10 @@ class PushHistory(Result):
         return f"{n_pushes}, {n_accepted} accepted · {self.label}"
 
     def body(self) -> str:
-        """Give a bar for each push, as long as it has rows, in the colours of the fates."""
-        shares = self.frame["rows"] / max([*self.frame["rows"], 1])
-        counts = [dict(zip(FATES, row, strict=True)) for row in self.frame[list(FATES)].to_numpy().tolist()]
-        bars = [fate_bar(n, share=share) for n, share in zip(counts, shares, strict=True)]
-        shown = self.frame.assign(fates=pd.Series(bars, dtype=object))
-        columns = ["opened_at", "fates", "rows", "source", "author", "reason", "state", "push"]
-        parts = [heading("Pushes", level=3), paragraph(self.summary(), soft=True), legend()]
-        return "".join([*parts, frame_table(shown[columns], limit=SHOWN)])
+        """Give what waits, the pushes in time, and each push."""
+        return joined(
+            draw.headline(f"Pushes · {self.label}", waits_of(self.frame), self.summary()), shown_pushes(self.frame)
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Give the pushes."""

@@ -103,7 +103,11 @@ class PushPlan(Result):
     @property
     def ways_in(self) -> list[tuple[str, int, str]]:
         """The states that are left out, each with its number and how to send it all the same."""
-        return [(state.replace("_", " "), n, WAYS_IN[state]) for state, n in self.left_out.items() if n]
+        return [
+            (state.replace("_", " "), n, WAYS_IN[state])
+            for state, n in self.left_out.items()
+            if n and state != "unchanged"
+        ]
 
     @property
     def least_s(self) -> float:
@@ -199,9 +203,9 @@ class PushPlan(Result):
             shown.append(
                 draw.section("What now", draw.code("report = tk.push(plan)"), note="if this is what you mean to send")
             )
-        if any(self.left_out.values()):
-            boxes = [self._left_out(state, n) for state, n in self.left_out.items() if n]
-            shown.append(draw.section("Left out, and how it gets in", draw.cards(boxes)))
+        if any(n for state, n in self.left_out.items() if state != "unchanged"):
+            boxes = [self._left_out(state, n) for state, n in self.left_out.items() if n and state != "unchanged"]
+            shown.append(draw.section("Left out, and how it gets in", draw.cards(boxes, wide=True)))
         if self.excluded is not None and self.n_left_out:
             left, names = self.not_sent.head(MAX_ROWS), self.changes.before.names_of(self.not_sent[ID])
             rows = [[r, Cell(who, soft=names.get(who, "")), time, Cell(state.replace("_", " ")), why]
@@ -241,7 +245,7 @@ class PushPlan(Result):
             *(draw.joined(Markup("<p>"), GUARDS[n][2], Markup(f": no <code>{n}</code></p>")) for n in passed)
         )
         rest = draw.fold(plural(len(passed), "guard") + " passed", items, tone="good") if passed else ""
-        return draw.section("Guards", draw.cards(boxes) if boxes else "", rest)
+        return draw.section("Guards", draw.cards(boxes, wide=True) if boxes else "", rest)
 
     def _left_out(self, state: str, n: int) -> Markup:
         tone, _, meaning, _ = SHOWN[state]
@@ -257,7 +261,7 @@ class PushPlan(Result):
         mine = fields["source_row"].isin(self.rows["source_row"].to_numpy())
         for row, _, _, column, *cells in fields[mine & fields["source_row"].isin(rows.index)].itertuples(index=False):
             changes.setdefault(row, []).append((own.get(column, column), *cells))
-        counts: dict[str, int] = fields["column"][mine].value_counts().to_dict()
+        counts: dict[Any, int] = fields["column"][mine].value_counts().to_dict()
         tiles = [draw.card(own.get(c, c), draw.meter(n / self.n_rows, f"{n:,}"), pick=("column", own.get(c, c)))
                  for c, n in counts.items()]  # fmt: skip
         others = [rows[c].astype(object) for c in self.delivery.given if c in rows and c not in (ID, NAME, TIME)]
