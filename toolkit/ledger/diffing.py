@@ -17,7 +17,6 @@ Rows with a null or duplicate key are not compared. Customers that a full delive
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,7 +30,7 @@ from toolkit.engine import to_arrow
 from toolkit.errors import InputError, wrong_kind
 from toolkit.ledger.snapshot import Snapshot
 from toolkit.ledger.states import STATES, compare
-from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, as_delivery, require_key
+from toolkit.model import CUSTOMER, ID, NAME, TIME, Customers, Delivery, as_delivery, require_key
 
 SENT = ("added", "changed")
 """The states that are sent by default."""
@@ -62,6 +61,7 @@ SHOWN: dict[str, tuple[Tone, str, str, str]] = {
 }
 """How a page shows a state: tone, symbol, what it means, and what happens to its rows."""
 _FATES: tuple[Tone, Tone] = ("calm", "changed")
+_PAIR = ("column", "before", "after")
 _KNOWN = ("changed", "unchanged", "touched", "restated", "backdated", "absent")
 MAX_REPEATS = 6
 
@@ -124,88 +124,74 @@ class Diff(Result):
     def body(self) -> str:
         """Give the verdict, what became of every row by state, the changed fields, and the rows of each other state."""
         new, known = (int(self.delivery.frame[ID][self.states == state].nunique()) for state in SENT)
-        said = [f"{new:,} new customer{'s' * (new != 1)}"] if new else []
-        said += [f"{known:,} changed {'one' if new else 'customer'}{'s' * (known != 1)}"] if known else []
-        n_sent = self.n_added + self.n_changed
+        said = [plural(new, "new customer")] if new else []
+        said += [plural(known, "changed one" if new else "changed customer")] if known else []
+        n_sent, n_absent, n_newly = self.n_added + self.n_changed, self.n_absent, self.n_newly_absent
         verdict = f"{plural(n_sent, 'row')} would be sent: {' and '.join(said)}" if n_sent else "Nothing would be sent"
-        same = f"{plural(self.n_unchanged, 'row is', 'rows are')} as sent before." if self.n_unchanged else ""
-        n_newly = "all" if self.n_newly_absent == self.n_absent else f"{self.n_newly_absent:,}"
-        newly = f", {n_newly} of them since the last delivery" if self.n_newly_absent else ""
-        gone = (
-            f"{plural(self.n_absent, 'customer is', 'customers are')} not in the file any more{newly}: they are kept."
-        )
-        lead = f"{same} {gone if self.n_absent else ''}"
-        parts = [
-            draw.headline(f"What {self.delivery.source} changes · {self.before.label}", verdict, lead.strip()),
-            _flow(self),
-        ]
-        if n_fields := len(self.fields):
-            fields = self.fields.head(MAX_ROWS)
-            repeated, found = _repeats(fields, self.delivery.names)
-            if found:
-                parts.append(draw.section("Changes that repeat", draw.cards(found), note="probably one decision each"))
-            units = [
-                replace(u, facets={**u.facets, "repeat": [r]})
-                for u, r in zip(self.units(fields), repeated, strict=True)
-            ]
-            shown = draw.grid(
-                "Changed fields",
-                ["Row", "Customer", "Column", "Before", "After", "State", *self.delivery.heads([TIME])],
-                units,
-                facets={"column": "Column", "state": "State", "repeat": ""},
-                unit="fields",
-                more=n_fields - len(units),
-                way="They are in diff.fields.",
-            )
-            note = f"{n_fields:,} in {plural(self.fields['source_row'].nunique(), 'row')}"
-            parts.append(draw.section("Changed fields", self.delivery.about_times, shown, note=note))
+        newly = f", {n_newly:,} of them since the last delivery" if n_newly else ""
+        gone = f"{plural(n_absent, 'customer is', 'customers are')} not in the file any more{newly}; they are kept."
+        name = f"What {self.delivery.source} changes · {self.before.label}"
+        parts = [draw.headline(name, verdict, gone if n_absent else ""), _flow(self)]
+        if len(self.fields):
+            shown, repeats = self.changed(self.fields.head(MAX_ROWS), len(self.fields))
+            if repeats:
+                parts.append(
+                    draw.section("Changes that repeat", draw.cards(repeats), note="probably one decision each")
+                )
+            parts.append(draw.section("Changed fields", self.delivery.about_times, shown))
         folds = [self._fold(s) for s in SHOWN if self.count(s) and s not in ("changed", "unchanged")]
         return "".join([*parts, draw.section("Rows that are new, gone or left out", *folds) if folds else ""])
 
-    def units(self, fields: pd.DataFrame) -> list[Unit]:
-        """Return changed fields as a grid shows them: row, customer, column, before, after, state, time."""
+    def changed(self, fields: pd.DataFrame, n_fields: int) -> tuple[Markup, list[Markup]]:
+        """Return a grid of changed fields, the first of `n_fields`, and a card for each change that repeats."""
         own, rows = self.delivery.names, self.delivery.frame.index.isin(fields["source_row"])
+        names = dict(zip(self.states.index[rows], self.delivery.frame[NAME][rows], strict=True))
         states = dict(zip(self.states.index[rows], self.states[rows], strict=True))
-        names, times = self.delivery.names_of(fields["source_row"]), self.delivery.time_cells(fields[TIME])
+        pairs = [(c, *_differing(old, new)) for c, old, new in zip(*(fields[c] for c in _PAIR), strict=True)]
+        common = [(pair, n) for pair, n in Counter(pairs).most_common(MAX_REPEATS) if n > 1]
+        repeats = {pair: str(number) for number, (pair, _) in enumerate(common)}
         units = []
-        for time, (row, who, _, column, before, after) in zip(times, fields.itertuples(index=False), strict=True):
+        for time, pair, (row, who, _, column, before, after) in zip(
+            self.delivery.time_cells(fields[TIME]), pairs, fields.itertuples(index=False), strict=True
+        ):
             state, head, (old, new) = states[row], own.get(column, column), draw.marked_change(before, after)
-            column_cell = Cell(head, soft=column if column != head else "")
-            line = [
-                row,
-                Cell(who, soft=names[row]),
-                column_cell,
-                Cell(before, old),
-                Cell(after, new),
-                shown_state(state),
-                time,
-            ]
-            units.append(Unit([line], {"column": [head], "state": [state]}, SHOWN[state][0]))
-        return units
+            line = [row, Cell(who, soft=names[row]), Cell(head, soft=column if column != head else ""),
+                    Cell(before, old), Cell(after, new), shown_state(state), time]  # fmt: skip
+            facets = {"column": [head], "state": [state], "repeat": [repeats.get(pair, "")]}
+            units.append(Unit([line], facets, SHOWN[state][0]))
+        heads: list[Column | str] = [
+            "Row",
+            "Customer",
+            "Column",
+            "Before",
+            "After",
+            "State",
+            *self.delivery.heads([TIME]),
+        ]
+        facets_ = {"column": "Column", "state": "State", "repeat": ""}
+        shown = draw.grid("Changed fields", heads, units, facets=facets_, unit="fields", more=n_fields - len(units),
+                          way="The frame `fields` has all of them.")  # fmt: skip
+        boxes = [draw.card(f"{n:,}× {own.get(pair[0], pair[0])}", _change(*pair[1:]), pick=("repeat", repeats[pair]))
+                 for pair, n in common]  # fmt: skip
+        return shown, boxes
 
     def _fold(self, state: str) -> Markup:
         """Render the rows, or customers, of a state, with how they are sent all the same."""
-        n, (tone, sign, meaning, _) = self.count(state), SHOWN[state]
-        parts = [paragraph(f"{WAYS_IN[state].capitalize()}.")] if state in WAYS_IN else []
-        parts += [draw.code(f'plan = tk.plan_push(changes, include=["{state}"])')] if state in INCLUDABLE else []
-        heads: list[Column]
-        rows: list[list[object]]
+        n, (tone, sign, meaning, _), start = self.count(state), SHOWN[state], 0
         if state in ("absent", "held"):
-            seen = (
-                self.absent.head(MAX_ROWS)
-                if state == "absent"
-                else pd.DataFrame({ID: sorted(self.delivery.held)[:MAX_ROWS]})
-            )
-            names = self.before.names_of(seen[ID])
-            heads = self.delivery.heads(seen.columns.intersection([ID, TIME]))
-            rows = [[Cell(who, soft=names.get(who, ""))] for who in seen[ID]]
-            if state == "absent":
-                rows = [[*row, time] for row, time in zip(rows, self.delivery.time_cells(seen[TIME]), strict=True)]
+            rows = self.absent if state == "absent" else pd.DataFrame({ID: sorted(self.delivery.held)})
+            rows, start = rows.head(MAX_ROWS), 1  # they have no row in the file
+            rows = rows.assign(**{NAME: rows[ID].map(self.before.names_of(rows[ID]))})
+            heads, cells = replace(self.delivery, given=(ID, NAME, TIME)).cells(rows)
         else:
-            heads, rows = self.delivery.cells(self.delivery.frame.iloc[np.flatnonzero(self.states == state)[:MAX_ROWS]])
-        name = _words(state).capitalize()
-        shown = draw.grid(name, heads, rows, more=n - len(rows), way="They are in diff.rows().")
-        return draw.fold(draw.joined(draw.symbol(tone, sign), f" {n:,} {name.lower()}: {meaning}"), *parts, shown)
+            rows = self.delivery.frame.iloc[np.flatnonzero(self.states == state)[:MAX_ROWS]]
+            heads, cells = self.delivery.cells(rows)
+        shown = draw.grid(
+            _words(state).capitalize(), heads[start:], [line[start:] for line in cells], more=n - len(rows)
+        )
+        return draw.fold(
+            draw.joined(draw.symbol(tone, sign), f" {n:,} {_words(state)}: {meaning}"), way_in(state), shown
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Give the changed fields."""
@@ -229,53 +215,42 @@ def shown_state(state: str) -> Cell:
 def _flow(changes: Diff) -> Markup:
     """Draw how the customers before part into the states of the rows; the list beside it says the same in words."""
     counts = {s: changes.count(s) for s in SHOWN if changes.count(s)}
-    n_before, n_rows, n_known = changes.before.n_customers, len(changes.states), sum(counts.get(s, 0) for s in _KNOWN)
-    left = {s: max(8.0, n / max(n_known, 1) * 150) for s, n in counts.items()}  # small ones wider, to be seen
+    n_known = sum(n for s, n in counts.items() if s in _KNOWN) or 1
+    left = {s: max(8.0, n / n_known * 150) for s, n in counts.items()}  # small ones wider, to be seen
     high, stem = 46 * len(counts), sum(left[s] + 2 for s in counts if s in _KNOWN)
-    at, bands, items = (high - stem) / 2, [], []
-    box = f'<rect class=calm x=0 y="{at:.0f}" width=9 height="{stem:.0f}" rx=3></rect>' if stem else ""
+    at, items = (high - stem) / 2, ""
+    drawn = f'<rect class=calm x=0 y="{at:.0f}" width=9 height="{stem:.0f}" rx=3></rect>'
     for place, (state, n) in enumerate(counts.items()):
-        (tone, sign, meaning, end), fate = SHOWN[state], _FATES[state in SENT]
-        right = min(left[state], 38)
-        x, y, size, to = 110, 46 * place + 23 - right / 2, right, 46 * place + 23 - right / 2
-        if state in _KNOWN:
-            x, y, size, at = 12, at, left[state], at + left[state] + 2
-        bands.append(
-            f'<path class={tone} d="M{x} {y:.0f}C{x + 90} {y:.0f} 130 {to:.0f} 216 {to:.0f}v{right:.0f}'
-            f'C130 {to + right:.0f} {x + 90} {y + size:.0f} {x} {y + size:.0f}z"></path>'
-        )
-        items.append(
-            f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span><b>{escape(_words(state))}</b> "
-            f"<span class=soft>{escape(meaning)}</span></span>{draw.badge(end, tone=fate)}</li>"
-        )
-    said = escape(", ".join(f"{n:,} {_words(state)}" for state, n in counts.items()))
-    return Markup(
-        f"<div class=flow><p><b>{n_before:,}</b> {'customer' if n_before == 1 else 'customers'} before</p>"
-        f"<p><b>{n_rows:,}</b> {'row' if n_rows == 1 else 'rows'} in {escape(changes.delivery.source)}</p>"
-        f'<svg viewBox="0 0 220 {high}" height={high} role=img aria-label="{said}">{box}{"".join(bands)}</svg>'
-        f"<ul>{''.join(items)}</ul></div>"
-    )
+        (tone, sign, meaning, end), right = SHOWN[state], min(left[state], 38)
+        to = 46 * place + 23 - right / 2
+        x, y, size = (12, at, left[state]) if state in _KNOWN else (110, to, right)
+        at += size + 2 if state in _KNOWN else 0
+        drawn += (f'<path class={tone} d="M{x} {y:.0f}C{x + 90} {y:.0f} 130 {to:.0f} 216 {to:.0f}v{right:.0f}'
+                  f'C130 {to + right:.0f} {x + 90} {y + size:.0f} {x} {y + size:.0f}z"></path>')  # fmt: skip
+        items += (f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span><b>{_words(state)}</b> <span class=soft>"
+                  f"{meaning}</span></span>{draw.badge(end, tone=_FATES[state in SENT])}</li>")  # fmt: skip
+    said = ", ".join(f"{n:,} {_words(state)}" for state, n in counts.items())
+    before, after = plural(changes.before.n_customers, "customer"), plural(len(changes.states), "row")
+    svg = f'<svg viewBox="0 0 220 {high}" height={high} role=img aria-label="{said}">{drawn}</svg>'
+    ends = f"<p>{before} before</p><p>{after} in {escape(changes.delivery.source)}</p>"
+    return Markup(f"<div class=flow>{ends}{svg}<ul>{items}</ul></div>")
 
 
 def _words(state: str) -> str:
     return state.replace("_", " ")
 
 
-def _repeats(fields: pd.DataFrame, own: Mapping[str, str]) -> tuple[list[str], list[Markup]]:
-    """Return which common change each field is an example of, if any, and a card for each common change."""
-    cells = fields[["column", "before", "after"]].itertuples(index=False)
-    changes = [(column, *_differing(before, after)) for column, before, after in cells]
-    common = [(change, n) for change, n in Counter(changes).most_common(MAX_REPEATS) if n > 1]
-    numbers = {change: str(number) for number, (change, _) in enumerate(common)}
-    boxes = []
-    for change, n in common:
-        column, before, after = change
-        old, new = (escape(draw.visible(text), limit=60) for text in (before, after))
-        words = f"<del>{old}</del> → <ins>{new}</ins>"
-        words = words if old and new else f"<ins>{new}</ins> added" if new else f"<del>{old}</del> removed"
-        head = f"{n:,}× {own.get(column, column)}"
-        boxes.append(draw.card(head, Markup(f"<p>{words}</p>"), pick=("repeat", numbers[change])))
-    return [numbers.get(change, "") for change in changes], boxes
+def way_in(state: str) -> Markup:
+    """Render how the rows of a state are sent all the same, with the call."""
+    said = paragraph(f"{WAYS_IN[state][0].upper()}{WAYS_IN[state][1:]}.") if state in WAYS_IN else ""
+    call = draw.code(f'plan = tk.plan_push(changes, include=["{state}"])') if state in INCLUDABLE else ""
+    return draw.joined(said, call)
+
+
+def _change(before: str, after: str) -> Markup:
+    old, new = (escape(draw.visible(text), limit=60) for text in (before, after))
+    both = f"<del>{old}</del> → <ins>{new}</ins>" if old and new else f"<ins>{new}</ins> added"
+    return Markup(f"<p>{both if new else f'<del>{old}</del> removed'}</p>")
 
 
 def _differing(before: object, after: object) -> tuple[str, str]:

@@ -12,22 +12,10 @@ from typing import Any, Literal, Protocol
 
 import pandas as pd
 
-from toolkit.display import (
-    Cell,
-    Column,
-    Markup,
-    Result,
-    badges,
-    escape,
-    frame_table,
-    heading,
-    notes,
-    paragraph,
-    plural,
-    timestamp,
-)
+import toolkit.display as draw
+from toolkit.display import Markup, Result, badges, escape, frame_table, heading, notes, paragraph, plural, timestamp
 from toolkit.errors import InputError, wrong_kind
-from toolkit.model.contract import CUSTOMER, ID, NAME, TIME
+from toolkit.model.contract import CUSTOMER, ID, TIME
 from toolkit.model.times import are_dates, written_times
 
 DeliveryKind = Literal["full", "changes"]
@@ -154,26 +142,23 @@ class Delivery(Result):
         text, utc = self.written(cell), timestamp(cell)
         return text if text == utc else Markup(f'{escape(text)} <small class="soft">{utc}</small>')
 
-    def heads(self, columns: Iterable[str]) -> list[Column]:
+    def heads(self, columns: Iterable[str]) -> list[draw.Column]:
         """Return heads of a grid: the file's own name of each column large, ours small."""
-        return [Column(self.names.get(c, c), c if self.names.get(c, c) != c else "") for c in columns]
+        return [draw.Column(self.names.get(c, c), c if self.names.get(c, c) != c else "") for c in columns]
 
-    def names_of(self, source_rows: Iterable[int]) -> dict[int, object]:
-        """Return the names of the customers in these rows."""
-        rows = self.frame[self.frame.index.isin(list(source_rows))]
-        return dict(zip(rows.index, rows[NAME] if NAME in rows else [None] * len(rows), strict=True))
-
-    def time_cells(self, times: pd.Series[Any]) -> list[Cell]:
+    def time_cells(self, times: pd.Series[Any]) -> list[draw.Cell]:
         """Return times as cells: as written, the UTC moment that is sent small below, by which they are sorted."""
         utc = times.map(timestamp)
-        return [Cell(t, sort=u, soft="" if t == u else u) for t, u in zip(self.as_written(times), utc, strict=True)]
+        return [
+            draw.Cell(t, sort=u, soft="" if t == u else u) for t, u in zip(self.as_written(times), utc, strict=True)
+        ]
 
-    def cells(self, rows: pd.DataFrame) -> tuple[list[Column], list[list[object]]]:
+    def cells(self, rows: pd.DataFrame) -> tuple[list[draw.Column], list[list[object]]]:
         """Return rows of the delivery as a grid shows them: each one's place, then its cells under the file's heads."""
         columns = [c for c in self.given if c in rows.columns]
-        places = [Cell(int(n), self.place(n).removeprefix("row ")) for n in rows.index]
+        places = [draw.Cell(int(n), self.place(n).removeprefix("row ")) for n in rows.index]
         cells = [self.time_cells(rows[c]) if c == TIME else rows[c].astype(object) for c in columns]
-        return [Column("Row", right=True), *self.heads(columns)], [*map(list, zip(places, *cells, strict=True))]
+        return [draw.Column("Row", right=True), *self.heads(columns)], [*map(list, zip(places, *cells, strict=True))]
 
     @property
     def about_times(self) -> Markup:

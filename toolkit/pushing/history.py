@@ -21,6 +21,7 @@ from toolkit.sending import FATES, Journal, Pace
 
 COLUMNS = ["push", "state", "opened_at", "closed_at", "rows", *FATES, "source", "author", "reason"]
 ELSEWHERE = "elsewhere"
+MAX_WAITING = 4
 DRAWN = 60
 """How many pushes the picture has, the newest."""
 
@@ -131,68 +132,54 @@ def shown_pushes(pushes: pd.DataFrame) -> Markup:
     """Render pushes: what waits of them, a picture of them in time, and each of them."""
     if pushes.empty:
         return Markup("")
-    again, boxes = [reason for reason in pushes["reason"] if reason.startswith("repush of ")], []
-    for push in pushes.to_dict("records"):
-        name, when, n_left = push["push"], push["opened_at"][:10], push["refused"] + push["unknown"]
-        if push["state"] == "open":
-            text = f"{push['accepted']:,} of {plural(push['rows'], 'row')} accepted. Another push has to wait for it."
-            call = draw.code("report = tk.resume()")
-            boxes.insert(0, draw.card(f"The push of {when} is open", paragraph(text), call, tone="unknown"))
-        elif n_left and not any(reason.startswith(f"repush of {name}") for reason in again):
-            title = f"{plural(n_left, 'row')} of {when} {'was' if n_left == 1 else 'were'} refused, or unknown"
-            text, call = "No repush of them was made since.", draw.code(f'report = tk.push_report("{name}")')
-            boxes.append(draw.card(title, paragraph(text), call, tone="warn"))
-    units, most = [], int(pushes["rows"].max()) or 1
+    boxes: list[Markup] = []
+    units, most = [], max(int(pushes["rows"].max()), 1)
     for push in pushes.head(MAX_ROWS).to_dict("records"):
+        name, n_left, opened = push["push"], push["refused"] + push["unknown"], push["state"] == "open"
+        repushed = pushes["reason"].str.startswith(f"repush of {name}").any()
+        if opened or (n_left and not repushed and len(boxes) < MAX_WAITING):
+            title = (
+                "Open: no other push can begin" if opened else f"{plural(n_left, 'row')} refused or unknown, no repush"
+            )
+            call = draw.code("report = tk.resume()" if opened else f'report = tk.push_report("{name}")')
+            about = paragraph(f"{push['source']}, {push['opened_at']}")
+            boxes.insert(
+                0 if opened else len(boxes), draw.card(title, about, call, tone="unknown" if opened else "warn")
+            )
         parts = [part for part in fate_parts(push) if part.n]
         said = ", ".join(f"{part.n:,} {part.words}" for part in parts) or "nothing to send"
         bar = f'<div style="width:{max(push["rows"] / most, 0.04):.0%}">{draw.stack(parts, small=True)}</div>'
-        source = Cell(push["source"], soft=" · ".join(filter(None, (push["author"], push["reason"]))))
+        line = [Cell(push["opened_at"], soft=push["closed_at"] and f"closed {push['closed_at']}"),
+                Cell(push["source"], soft=" · ".join(filter(None, (push["author"], push["reason"])))), push["rows"],
+                Cell(said, Markup(f"{bar}<small>{escape(said)}</small>")), push["state"], name]  # fmt: skip
         tone = next((LOOKS[fate][0] for fate in ("unknown", "refused") if push[fate]), LOOKS["accepted"][0])
-        fates = Cell(said, Markup(f"{bar}<small class=n>{escape(said)}</small>"))
-        line = [Cell(push["opened_at"], soft=push["closed_at"] and f"closed {push['closed_at']}"), source, push["rows"],
-                fates, push["state"], push["push"]]  # fmt: skip
         units.append(Unit([line], {"state": [push["state"]], "author": [str(push["author"])]}, tone))
-    heads = ["Opened", "From", "Rows", "Fates", "State", "Push"]
-    every = draw.grid("All pushes", heads, units, facets={"state": "State", "author": "Author"}, unit="pushes",
-                      more=len(pushes) - len(units))  # fmt: skip
-    waits = draw.section("What waits", draw.cards(boxes[:6], wide=True)) if boxes else ""
+    every = draw.grid("All pushes", ["Opened", "From", "Rows", "Fates", "State", "Push"], units, unit="pushes",
+                      facets={"state": "State", "author": "Author"}, more=len(pushes) - len(units))  # fmt: skip
+    waits = draw.section("What waits", draw.cards(boxes, wide=True)) if boxes else ""
     note = f"{ELSEWHERE}: from another machine, or seeded" if ELSEWHERE in set(pushes["state"]) else "newest first"
     picture = draw.section("Pushes in time", _in_time(pushes), note="height: the root of the rows")
     return joined(waits, picture, draw.section("All pushes", every, note=note))
 
 
 def _in_time(pushes: pd.DataFrame) -> Markup:
-    """Draw the newest pushes as bars at their times: as high as the root of their rows, parted by their fates."""
-    drawn = pushes.head(DRAWN).iloc[::-1]
-    times = pd.to_datetime(drawn["opened_at"], utc=True).astype("int64").to_numpy()
-    span, most = max(int(times[-1] - times[0]), 1), max(int(drawn["rows"].max()), 1)
-    bars, at, named = [], -2.0, -9.0
-    for time, push in zip(times, drawn.to_dict("records"), strict=True):
-        at = max((time - times[0]) / span * 95, at + 1.6)  # no bar covers another
-        figure = ""
-        if at - named > 6:
-            named, figure = at, f'<small style="position:absolute;bottom:100%">{push["rows"]:,}</small>'
-        parts = "".join(
-            f'<i class={p.tone} style="flex:{p.n} 0 0;min-height:4px"></i>' for p in fate_parts(push) if p.n
-        )
-        edge = ";outline:2px dashed var(--soft);outline-offset:2px" if push["state"] == "open" else ""
-        high = max((push["rows"] / most) ** 0.5 * 110, 6)
-        bars.append(
-            f'<div class=bar title="{escape(push["opened_at"])}" style="position:absolute;bottom:0;left:{at:.1f}%;'
-            f'width:1.4%;min-width:5px;height:{high:.0f}px;margin:0;flex-direction:column-reverse{edge}">{figure}{parts}</div>'
-        )
-    said = ", ".join(
-        f"{push['opened_at'][:10]}: {plural(push['rows'], 'row')}, {push['state']}" for push in drawn.to_dict("records")
-    )
-    ends = "".join(
-        f"<span>{escape(when[:10])}</span>"
-        for when in dict.fromkeys((drawn["opened_at"].iloc[0], drawn["opened_at"].iloc[-1]))
-    )
-    style = "position:relative;height:140px;margin:10px 12px 0 0;border-bottom:1px solid var(--edge)"
-    return Markup(
-        f'<div style="{style}" role=img aria-label="{escape(said)}">{"".join(bars)}</div><div class=ends>{ends}</div>'
-    )
+    """Draw the newest pushes, oldest first: as high as the root of their rows, parted by their fates."""
+    drawn, bars = pushes.head(DRAWN).iloc[::-1].to_dict("records"), ""
+    most = max(push["rows"] for push in drawn) or 1
+    for push in drawn:
+        parts = "".join(f'<i class={p.tone} style="flex:{p.n} 0 0"></i>' for p in fate_parts(push) if p.n)
+        edge = "outline:2px dashed var(--soft);outline-offset:2px" if push["state"] == "open" else ""
+        figure = f"<small style='text-align:center'>{push['rows']:,}</small>" if len(drawn) <= 16 else ""
+        bars += (f'<div style="flex:1 1 0;max-width:44px">{figure}<div class=bar style="height:'
+                 f'{max((push["rows"] / most) ** 0.5 * 110, 6):.0f}px;margin:0;flex-direction:column-reverse;{edge}">'
+                 f"{parts}</div></div>")  # fmt: skip
+    dates = [push["opened_at"][:10] for push in drawn]
+    each = zip(dates, drawn, strict=True)
+    said = escape(", ".join(f"{when}: {plural(push['rows'], 'row')}, {push['state']}" for when, push in each))
+    ends = "".join(f"<span>{escape(when)}</span>" for when in dict.fromkeys((dates[0], dates[-1])))
+    style = f"height:140px;gap:6px;max-width:{max(50 * len(drawn), 180)}px"
+    return Markup(f'<div class=over style="{style}" role=img aria-label="{said}">{bars}</div>'
+                  f'<div class=ends style="{style[13:]}">{ends}</div>')  # fmt: skip
 
 
 def targets_of(folder: Path, *, clock: Callable[[], datetime]) -> pd.DataFrame:

@@ -20,10 +20,10 @@ import pyarrow as pa
 
 import toolkit.display as draw
 from toolkit.config import Settings, current
-from toolkit.display import MAX_ROWS, Cell, Column, Markup, Part, Result, Unit, escape, paragraph, plural
+from toolkit.display import MAX_ROWS, Column, Markup, Part, Result, Unit, escape, frame_table, paragraph, plural
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
-from toolkit.ledger import INCLUDABLE, SENT, SHOWN, STATES, WAYS_IN, Diff, Ledger, shown_state
+from toolkit.ledger import INCLUDABLE, SENT, SHOWN, STATES, WAYS_IN, Diff, Ledger, shown_state, way_in
 from toolkit.model import CUSTOMER, ID, NAME, TIME, Delivery, Resource, cast_column, typed_frame
 from toolkit.pushing.guards import GUARDS, Guard, Situation, chosen_names, find_guards
 from toolkit.sending import FATES, NewPush
@@ -32,6 +32,8 @@ from toolkit.vendor import Batch, Envelope
 
 OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file")
 """What the journal keeps of the delivery's source, for the report."""
+MAX_FIELDS = 1_000
+"""Changed fields that a page shows; the rows are there whole."""
 _SHOWN = 6_000
 """Characters of the first body that a page shows."""
 
@@ -180,51 +182,39 @@ class PushPlan(Result):
     def body(self) -> str:
         """Give the verdict, the route, the guards, what is left out, and the rows to send, as an HTML fragment."""
         blocked = any(not g.allowed for g in self.guards)
-        ready = plural(self.n_rows, "row is", "rows are")
-        lead = f"{ready} ready for {self.target}, and nothing was sent." if blocked else ""
-        reason = f"Reason: {self.reason}" if self.reason else ""
+        lead = f"{plural(self.n_rows, 'row is', 'rows are')} ready, and nothing was sent." if blocked else ""
         counts = {**self.counts, **{s: n for s, n in self.left_out.items() if s in STATES}}
-        parts = [
-            Part(n, s.replace("_", " "), SHOWN[s][0], "sent" if s in self.counts else SHOWN[s][3], SHOWN[s][1])
-            for s, n in counts.items()
-        ]
-        if self.excluded is not None:
-            parts.append(Part(len(self.excluded), "not planned", "calm"))
-        n_rows = self.delivery.n_rows
-        route = [
-            ("from", plural(self.n_rows, "row"), f"of {n_rows:,} in {self.delivery.source}"),
-            ("in", plural(self.n_batches, "request"), f"{self.n_bytes:,} bytes, {self._takes()}"),
-            ("as", self.envelope.operation, f"contract {self.envelope.contract.name}"),
-            ("to", self.target, self.address),
-        ]
-        name = f"Push plan for {self.delivery.source} · {self.label}"
-        shown = [draw.headline(name, self.verdict, lead, reason, parts=parts), _route(route), self._guards()]
+        ends = {s: "sent" if s in self.counts else SHOWN[s][3] for s in counts}
+        parts = [Part(n, s.replace("_", " "), SHOWN[s][0], ends[s], SHOWN[s][1]) for s, n in counts.items()]
+        parts += [] if self.excluded is None else [Part(len(self.excluded), "not planned", "calm")]
+        name, reason = f"Push plan for {self.delivery.source} · {self.label}", self.reason and f"Reason: {self.reason}"
+        shown = [draw.headline(name, self.verdict, lead, reason, parts=parts), self._route(), self._guards()]
         if self.n_rows and not blocked:
-            shown.append(
-                draw.section("What now", draw.code("report = tk.push(plan)"), note="if this is what you mean to send")
-            )
-        if any(n for state, n in self.left_out.items() if state != "unchanged"):
-            boxes = [self._left_out(state, n) for state, n in self.left_out.items() if n and state != "unchanged"]
+            shown.append(draw.section("What now", draw.code("report = tk.push(plan)"), note="if this is as intended"))
+        if left := {state: n for state, n in self.left_out.items() if n and state != "unchanged"}:
+            boxes = [draw.card(f"{n:,} {s.replace('_', ' ')}: {SHOWN[s][2]}", way_in(s), tone=SHOWN[s][0])
+                     for s, n in left.items()]  # fmt: skip
             shown.append(draw.section("Left out, and how it gets in", draw.cards(boxes, wide=True)))
         if self.excluded is not None and self.n_left_out:
-            left, names = self.not_sent.head(MAX_ROWS), self.changes.before.names_of(self.not_sent[ID])
-            rows = [[r, Cell(who, soft=names.get(who, "")), time, Cell(state.replace("_", " ")), why]
-                    for r, who, time, state, why in left.itertuples(index=False)]  # fmt: skip
-            table = draw.grid(
-                "Rows left out",
-                ["Row", "Customer", *self.delivery.heads([TIME]), "State", "Why"],
-                rows,
-                more=self.n_left_out - len(rows),
-            )
+            rows = self.not_sent.head(MAX_ROWS)
+            rows.insert(2, NAME, rows[ID].map(self.changes.before.names_of(rows[ID])))
+            table = frame_table(rows, name="Rows left out", show=self.delivery.show, names=self.delivery.names)
             shown.append(draw.section("Rows left out", table))
         if self.n_rows:
-            text = json.dumps(json.loads(self.request(0)), indent=2, ensure_ascii=False)
-            pre = f'<pre tabindex=0 role=region aria-label="Body">{escape(text, limit=_SHOWN)}</pre>'
-            shown += [
-                self._sent(),
-                draw.fold(f"Body of the first request, {self.batches[0].n_bytes:,} bytes", Markup(pre)),
-            ]
+            shown.append(self._sent())
         return "".join([*shown, paragraph(f"{self._bound_to()}.", soft=True)])
+
+    def _route(self) -> Markup:
+        """Render from where to where the rows go."""
+        arrow = "polygon(0 0,calc(100% - 12px) 0,100% 50%,calc(100% - 12px) 100%,0 100%,12px 50%)"
+        style = f"flex:1 1 180px;padding:8px 24px;background:var(--raise);overflow-wrap:anywhere;clip-path:{arrow}"
+        steps = (("from", plural(self.n_rows, "row"), f"of {self.delivery.n_rows:,} in {self.delivery.source}"),
+                 ("in", plural(self.n_batches, "request"), f"{self.n_bytes:,} bytes, {self._takes()}"),
+                 ("as", self.envelope.operation, f"contract {self.envelope.contract.name}"),
+                 ("to", self.target, self.address))  # fmt: skip
+        items = (f'<li style="{style}"><small>{a}</small> <b>{escape(b)}</b><small class=b>{escape(c)}</small></li>'
+                 for a, b, c in steps)  # fmt: skip
+        return Markup(f'<ol style="display:flex;flex-wrap:wrap;gap:4px;margin-top:16px">{"".join(items)}</ol>')
 
     def _guards(self) -> Markup:
         """Render the guards: first those that block, each with the call that allows it."""
@@ -238,54 +228,30 @@ class PushPlan(Result):
                 call = asked.removeprefix(", "), shlex.join(flags)
             how = paragraph("Not intended? Correct the file, and plan again. Intended? Look at the rows, and allow it:")
             end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, draw.code(*call))
-            title = draw.joined(GUARDS[g.name][2], " ", Markup(f"<code>{g.name}</code>"))
+            title = draw.joined(GUARDS[g.name][2], Markup(f" <code>{g.name}</code>"))
             boxes.append(draw.card(title, paragraph(g.message), end, tone="calm" if g.allowed else "bad"))
         passed = [name for name in GUARDS if name not in {g.name for g in self.guards}]
-        items = draw.joined(
-            *(draw.joined(Markup("<p>"), GUARDS[n][2], Markup(f": no <code>{n}</code></p>")) for n in passed)
-        )
-        rest = draw.fold(plural(len(passed), "guard") + " passed", items, tone="good") if passed else ""
-        return draw.section("Guards", draw.cards(boxes, wide=True) if boxes else "", rest)
-
-    def _left_out(self, state: str, n: int) -> Markup:
-        tone, _, meaning, _ = SHOWN[state]
-        call = draw.code(f'plan = tk.plan_push(changes, include=["{state}"])') if state in INCLUDABLE else ""
-        way = paragraph(f"{WAYS_IN[state]}.")
-        return draw.card(f"{n:,} {state.replace('_', ' ')}", paragraph(f"{meaning}:", soft=True), way, call, tone=tone)
+        items = [Markup(f"<p>{GUARDS[name][2]}: no <code>{name}</code></p>") for name in passed]
+        rest = draw.fold(f"{plural(len(passed), 'guard')} passed", *items, tone="good")
+        return draw.section("Guards", draw.cards(boxes, wide=True) if boxes else "", rest if passed else "")
 
     def _sent(self) -> Markup:
-        """Render the rows to send: of a changed one its changes, of another one its cells."""
+        """Render the changed fields, the first rows to send and the first body."""
+        fields, parts = self.changes.fields, []
+        mine = np.flatnonzero(fields["source_row"].isin(self.rows["source_row"].to_numpy()))
+        if len(mine):
+            title = f"What changes: {plural(len(mine), 'field')}"
+            parts.append(draw.section(title, self.changes.changed(fields.iloc[mine[:MAX_FIELDS]], len(mine))[0]))
         rows = typed_frame(self.rows.slice(0, MAX_ROWS), index="source_row")
-        own, fields = self.delivery.names, self.changes.fields
-        changes: dict[Any, list[tuple[Any, ...]]] = {}
-        mine = fields["source_row"].isin(self.rows["source_row"].to_numpy())
-        for row, _, _, column, *cells in fields[mine & fields["source_row"].isin(rows.index)].itertuples(index=False):
-            changes.setdefault(row, []).append((own.get(column, column), *cells))
-        counts: dict[Any, int] = fields["column"][mine].value_counts().to_dict()
-        tiles = [draw.card(own.get(c, c), draw.meter(n / self.n_rows, f"{n:,}"), pick=("column", own.get(c, c)))
-                 for c, n in counts.items()]  # fmt: skip
-        others = [rows[c].astype(object) for c in self.delivery.given if c in rows and c not in (ID, NAME, TIME)]
-        columns = rows.index, rows[ID], rows[NAME], rows["state"], self.delivery.time_cells(rows[TIME])
-        units = []
-        for row, who, name, state, time, *cells in zip(*columns, *others, strict=True):
-            here = changes.get(row, [])
-            said: object = " · ".join(str(cell) for cell in cells if not draw.is_null(cell))
-            if here:
-                marked = ((escape(c), *draw.marked_change(old, new)) for c, old, new in here)
-                drawn = Markup("".join(f"<span class=b>{c}: {old} → {new}</span>" for c, old, new in marked))
-                said = Cell("; ".join(f"{c}: {old} → {new}" for c, old, new in here), drawn)
-            line = [row, Cell(who, soft="" if draw.is_null(name) else name), shown_state(state), said, time]
-            facets = {"state": [state], "column": [c for c, *_ in here]}
-            units.append(Unit([line], facets, SHOWN[state][0]))
-        heads: list[str | Column] = ["Row", "Customer", "State", "What is sent", *self.delivery.heads([TIME])]
-        shown = draw.grid("What is sent", heads, units, facets={"state": "State", "column": "Column"},
-                     more=self.n_rows - len(units), way="They are in plan.to_excel() and plan.to_frame().")  # fmt: skip
-        change = (
-            draw.section(f"What changes: {plural(int(mine.sum()), 'field')}", draw.cards(tiles, tiles=True))
-            if tiles
-            else ""
-        )
-        return draw.joined(change, draw.section("What is sent", self.delivery.about_times, shown, note="oldest first"))
+        heads, cells = self.delivery.cells(rows)
+        units = [Unit([[*line, shown_state(state)]], {"state": [state]}, SHOWN[state][0])
+                 for line, state in zip(cells, rows["state"], strict=True)]  # fmt: skip
+        shown = draw.grid("Sent", [*heads, Column("State")], units, facets={"state": "State"},
+                          more=self.n_rows - len(units), way="plan.to_frame() has all.")  # fmt: skip
+        text = json.dumps(json.loads(self.request(0)), indent=2, ensure_ascii=False)
+        pre = Markup(f'<pre tabindex=0 role=region aria-label="Body">{escape(text, limit=_SHOWN)}</pre>')
+        body = draw.fold(f"Body of the first request, {self.batches[0].n_bytes:,} bytes", pre)
+        return draw.joined(*parts, draw.section("Sent, oldest first", self.delivery.about_times, shown), body)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the rows to send, index ``source_row``."""
@@ -347,14 +313,6 @@ class PushPlan(Result):
             self.ledger_version, f"version {self.ledger_version} of the ledger"
         )
         return f"plan {self.digest[:12]}, bound to its rows, target, contract and {version}"
-
-
-def _route(steps: Iterable[tuple[str, str, str]]) -> Markup:
-    arrow = "polygon(0 0,calc(100% - 12px) 0,100% 50%,calc(100% - 12px) 100%,0 100%,12px 50%)"
-    style = f"flex:1 1 180px;padding:8px 24px;background:var(--raise);overflow-wrap:anywhere;clip-path:{arrow}"
-    items = (f'<li style="{style}"><small>{word}</small> <b>{escape(what)}</b><small class=b>{escape(more)}</small>'
-             for word, what, more in steps)  # fmt: skip
-    return Markup(f'<ol style="display:flex;flex-wrap:wrap;gap:4px;margin-top:16px">{"".join(items)}</ol>')
 
 
 NOT_SENT = ["source_row", *CUSTOMER.key, "state", "why"]

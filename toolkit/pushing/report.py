@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 import toolkit.display as draw
-from toolkit.display import MAX_ROWS, Cell, Markup, Part, Result, Tone, Unit, escape, joined, paragraph, plural
+from toolkit.display import MAX_ROWS, Cell, Column, Markup, Part, Result, Tone, Unit, escape, joined, paragraph, plural
 from toolkit.errors import wrong_kind
 from toolkit.model import CUSTOMER, TIME, Delivery, Language, typed_frame
 from toolkit.pushing.planning import OF_SOURCE
@@ -28,7 +28,7 @@ LOOKS: dict[Fate, tuple[Tone, str]] = {
 MAX_CARDS = 24
 
 
-def fate_parts(counts: Mapping[str, int]) -> list[Part]:
+def fate_parts(counts: Mapping[Any, Any]) -> list[Part]:
     """Return the counts of the fates as parts of a bar; `stack` draws them."""
     return [Part(int(counts.get(fate, 0)), fate, *look) for fate, look in LOOKS.items()]
 
@@ -190,16 +190,15 @@ class PushReport(Result):
         state = "A dry run: nothing written." if dry_run else f"The push is {self.state}."
         shown = [draw.headline(name, said, stopped, state, parts=parts)]
         if ways := self._ways(dry_run):
-            boxes = [
-                draw.card(title, paragraph(text), draw.code(*call), tone=tone) for tone, title, text, *call in ways
-            ]
+            boxes = [draw.card(title, paragraph(text), draw.code(*call), tone=t) for t, title, text, *call in ways]
             shown.append(draw.section("What now", draw.cards(boxes, wide=True)))
         settled = refused["code"] == SETTLED
-        for rows, what, tone in (
+        reasons: list[tuple[pd.DataFrame, str, Tone]] = [
             (refused[~settled], "refused by the vendor", "bad"),
             (refused[settled], "refused by an analyst", "bad"),
             (warned, "accepted with a warning", "warn"),
-        ):
+        ]
+        for rows, what, tone in reasons:
             if len(rows):
                 shown += [draw.section(f"Why {what}", self._reasons(rows, tone), note="the words of who said it")]
                 shown += [draw.section(what.capitalize(), self.origin.about_times, self._rows(what, rows, tone))]
@@ -215,35 +214,33 @@ class PushReport(Result):
         return "".join([*shown, paragraph(facts + allowed, soft=True)])
 
     def _reasons(self, rows: pd.DataFrame, tone: Tone) -> Markup:
-        """Render what was said of rows, the most frequent first; a card filters the rows."""
-        why = rows.groupby(list(_SAID), sort=False).size().sort_values(ascending=False, kind="stable")
-        boxes = []
-        for (code, category, message, column), n in why.head(MAX_CARDS).to_dict().items():  # type: ignore[misc]
+        """Render what was said of rows, the most frequent first, each with a link that filters the rows."""
+        why = rows.groupby(list(_SAID), sort=False).size().rename("n").reset_index()
+        why, boxes = why.sort_values("n", ascending=False, kind="stable"), []
+        for code, category, message, column, n in why.head(MAX_CARDS).itertuples(index=False):
             named = f" in {self.origin.names.get(column, column)}" if column else ""
-            where = draw.pick(f"{plural(n, 'row')}{named}", "why", message)
             about = Markup(f"<p class=m>{escape(' · '.join(filter(None, (code, category))))}</p>")
-            share = draw.meter(n / len(rows), where, tone=tone)
+            share = draw.meter(n / len(rows), draw.pick(f"{plural(n, 'row')}{named}", "why", message), tone=tone)
             boxes.append(draw.card(f"“{message or 'no reason given'}”", about, share, tone=tone))
         rest = len(why) - len(boxes)
         return joined(draw.cards(boxes), paragraph(f"and {plural(rest, 'more reason')}", soft=True) if rest else "")
 
     def _rows(self, name: str, rows: pd.DataFrame, tone: Tone | None) -> Markup:
         """Render rows under the file's heads, with the cell that the vendor named marked."""
-        seen, columns = rows.head(MAX_ROWS), list(self.origin.given)
+        seen, facets = rows.head(MAX_ROWS), {"code": "Code", "column": "Column", "why": ""}
         heads, cells = self.origin.cells(seen)
         ours, units = [head.small or head.title for head in heads], []
-        for line, column, code, message in zip(cells, seen["column"], seen["code"], seen["message"], strict=True):
-            facets = {"code": [code], "column": [self.origin.names.get(column, column)], "why": [message]}
-            if column in columns:
-                cell = line[ours.index(column)]
-                cell = cell if isinstance(cell, Cell) else Cell(cell)
-                line[ours.index(column)] = replace(cell, tone=tone, why=message)
-            said = [Cell(code, soft="" if column in columns else message)] if tone else []
-            units.append(Unit([[*line, *said]], facets if tone else {}, tone, why=message))
-        facets = {"code": "Code", "column": "Column", "why": ""}
-        shown = [*heads, *(["Code"] if tone else [])]
-        way = "They are in report.rows."
-        return draw.grid(name.capitalize(), shown, units, facets=facets, more=len(rows) - len(seen), way=way)
+        for line, column, code, why in zip(cells, *(seen[c] for c in ("column", "code", "message")), strict=True):
+            if column in ours:
+                place = ours.index(column)
+                cell = line[place] if isinstance(line[place], Cell) else Cell(line[place])
+                line[place] = replace(cell, tone=tone, why=why)
+            mine = {"code": [code], "column": [self.origin.names.get(column, column)], "why": [why]}
+            said = [Cell(code, soft="" if column in ours else why)] if tone else []
+            units.append(Unit([[*line, *said]], mine if tone else {}, tone, why=why))
+        if tone:
+            heads.append(Column("Code"))
+        return draw.grid(name.capitalize(), heads, units, facets=facets, more=len(rows) - len(seen))
 
     def _requests(self) -> Markup:
         """Render each request: its rows, what became of them, and the status of each try; trouble comes first."""
@@ -271,27 +268,26 @@ class PushReport(Result):
     def _ways(self, dry_run: bool) -> list[tuple[Any, ...]]:
         """Return what to do: tone, title, text, lines of code."""
         ways: list[tuple[Any, ...]] = []
+        unknown = plural(self.n_unknown, "unknown row")
         if self.n_unknown and self.operation != "UPSERT":
             text = (
                 f"It is unknown whether {plural(self.n_unknown, 'row')} arrived, and an {self.operation} must not send "
                 f"a row twice: look at the vendor's table, then settle push {self.push}."
             )
             call = f'tk.settle("{self.push}", accepted=["…"], refused=["…"], reason="…")'
-            ways.append(("unknown", f"Settle: {plural(self.n_unknown, 'unknown row')}", text, call))
+            ways.append(("unknown", f"Settle: {unknown}", text, call))
         elif self.n_unknown and self.state == "abandoned":
             text = f"repush {self.push} sends the unknown rows again; an UPSERT stores each version once."
-            call = f'plan = tk.repush("{self.push}")'
-            ways.append(("unknown", f"Send again: {plural(self.n_unknown, 'unknown row')}", text, call))
+            ways.append(("unknown", f"Send again: {unknown}", text, f'plan = tk.repush("{self.push}")'))
         n_waiting = self.n_unsent + (self.n_unknown if self.operation == "UPSERT" else 0)
         if self.state == "open" and n_waiting:
             waits = plural(n_waiting, "row waits", "rows wait")
             text = f"{waits}: resume sends what has no receipt, abandon closes the push."
             ways.append(("unknown", f"Resume: {waits}", text, "report = tk.resume()"))
-        if self.n_refused:
+        if self.n_refused and not dry_run:
             text = "Write a review sheet for the data owner, make a patch of the sheet that comes back, and send again."
-            report = [] if dry_run else [f'report = tk.push_report("{self.push}")']
-            again = [] if dry_run else ['plan = tk.repush(report, patch=tk.read_review_sheet("refused.xlsx"))']
-            lines = [*report, 'report.to_excel("refused.xlsx")', *again]
+            lines = (f'report = tk.push_report("{self.push}")', 'report.to_excel("refused.xlsx")',
+                     'plan = tk.repush(report, patch=tk.read_review_sheet("refused.xlsx"))')  # fmt: skip
             ways.append(("bad", f"Fix: {plural(self.n_refused, 'refused row')}", text, *lines))
         return ways
 
