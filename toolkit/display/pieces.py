@@ -180,18 +180,24 @@ def tally(shares: Iterable[tuple[object, float]]) -> Markup:
 
 
 def timeline(counts: Sequence[tuple[str, int]]) -> Markup:
-    """Render counts by period as upright bars; the first and the last period are named below."""
+    """Render counts by period as upright bars, with their numbers if they are few; years are named below."""
     most = max((n for _, n in counts), default=1) or 1
-    wide = f"max-width:{max(18 * len(counts), 160)}px"
-    bars = "".join(
-        f'<i style="height:{max(n / most * 100, 2 if n else 0):.0f}%" title="{escape(period)}: {n:,}"></i>'
-        for period, n in counts
-    )
+    wide, few = f"max-width:{max(56 * len(counts), 160)}px", len(counts) <= 16
     said = escape(", ".join(f"{period}: {n:,}" for period, n in counts))
-    named = dict.fromkeys(period for period, _ in (*counts[:1], *counts[-1:]))
-    ends = "".join(f"<span>{escape(period)}</span>" for period in named)
+    bars, named, last = [], [], -len(counts)
+    for at, (period, n) in enumerate(counts):
+        number = f' data-n="{n:,}"' if few else ""
+        bars.append(
+            f'<i style="height:{max(n / most * 100, 2 if n else 0):.0f}%" title="{escape(period)}: {n:,}"{number}></i>'
+        )
+        year = period[:4] if period[:1].isdigit() else period.split()[0]
+        if year in named or (at - last) * 9 < len(counts):
+            year = ""
+        last = at if year else last
+        named.append(year)
+    ends = "".join(f"<span>{escape(year)}</span>" for year in named)
     return Markup(
-        f'<div class="over" style="{wide}" role=img aria-label="{said}">{bars}</div>'
+        f'<div class="over" style="{wide}" role=img aria-label="{said}">{"".join(bars)}</div>'
         f'<div class="ends" style="{wide}" aria-hidden=true>{ends}</div>'
     )
 

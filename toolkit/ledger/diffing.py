@@ -16,6 +16,7 @@ Rows with a null or duplicate key are not compared. Customers that a full delive
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
@@ -61,7 +62,7 @@ SHOWN: dict[str, tuple[Tone, str, str, str]] = {
 }
 """How a page shows a state: tone, symbol, what it means, and what happens to its rows."""
 _FATES: tuple[Tone, Tone] = ("calm", "changed")
-_PAIR = ("column", "before", "after")
+_CHANGED = re.compile("<(?:del|ins)>.*?</(?:del|ins)>", re.DOTALL)
 _KNOWN = ("changed", "unchanged", "touched", "restated", "backdated", "absent")
 MAX_REPEATS = 6
 
@@ -144,21 +145,21 @@ class Diff(Result):
 
     def changed(self, fields: pd.DataFrame, n_fields: int) -> tuple[Markup, list[Markup]]:
         """Return a grid of changed fields, the first of `n_fields`, and a card for each change that repeats."""
-        own, rows = self.delivery.names, self.delivery.frame.index.isin(fields["source_row"])
-        names = dict(zip(self.states.index[rows], self.delivery.frame[NAME][rows], strict=True))
-        states = dict(zip(self.states.index[rows], self.states[rows], strict=True))
-        pairs = [(c, *_differing(old, new)) for c, old, new in zip(*(fields[c] for c in _PAIR), strict=True)]
-        common = [(pair, n) for pair, n in Counter(pairs).most_common(MAX_REPEATS) if n > 1]
-        repeats = {pair: str(number) for number, (pair, _) in enumerate(common)}
-        units = []
-        for time, pair, (row, who, _, column, before, after) in zip(
-            self.delivery.time_cells(fields[TIME]), pairs, fields.itertuples(index=False), strict=True
-        ):
-            state, head, (old, new) = states[row], own.get(column, column), draw.marked_change(before, after)
-            line = [row, Cell(who, soft=names[row]), Cell(head, soft=column if column != head else ""),
+        frame, own, units, changes = self.delivery.frame, self.delivery.names, [], []
+        mine = frame.index.isin(fields["source_row"])
+        rows = dict(zip(frame.index[mine], zip(frame[NAME][mine], self.states[mine], strict=True), strict=True))
+        for time, record in zip(self.delivery.time_cells(fields[TIME]), fields.itertuples(index=False), strict=True):
+            row, who, _, column, before, after = record
+            (name, state), head, (old, new) = rows[row], own.get(column, column), draw.marked_change(before, after)
+            parts = _CHANGED.findall(old + new) if " " in f"{before}{after}" else [old, "→", new]
+            changes.append((head, Markup(" ".join(parts))))
+            line = [row, Cell(who, soft=name), Cell(head, soft=column if column != head else ""),
                     Cell(before, old), Cell(after, new), shown_state(state), time]  # fmt: skip
-            facets = {"column": [head], "state": [state], "repeat": [repeats.get(pair, "")]}
-            units.append(Unit([line], facets, SHOWN[state][0]))
+            units.append(Unit([line], {"column": [head], "state": [state]}, SHOWN[state][0]))
+        common = {change: n for change, n in Counter(changes).most_common(MAX_REPEATS) if n > 1}
+        numbers = {change: [str(number)] for number, change in enumerate(common)}
+        for place, change in enumerate(changes):
+            units[place] = replace(units[place], facets={**units[place].facets, "repeat": numbers.get(change, [])})
         heads: list[Column | str] = [
             "Row",
             "Customer",
@@ -168,11 +169,10 @@ class Diff(Result):
             "State",
             *self.delivery.heads([TIME]),
         ]
-        facets_ = {"column": "Column", "state": "State", "repeat": ""}
-        shown = draw.grid("Changed fields", heads, units, facets=facets_, unit="fields", more=n_fields - len(units),
-                          way="The frame `fields` has all of them.")  # fmt: skip
-        boxes = [draw.card(f"{n:,}× {own.get(pair[0], pair[0])}", _change(*pair[1:]), pick=("repeat", repeats[pair]))
-                 for pair, n in common]  # fmt: skip
+        facets = {"column": "Column", "state": "State", "repeat": ""}
+        shown = draw.grid("Changed fields", heads, units, facets=facets, unit="fields", more=n_fields - len(units))
+        boxes = [draw.card(f"{n:,}× {change[0]}", draw.joined(Markup("<p>"), change[1], Markup("</p>")),
+                           pick=("repeat", numbers[change][0])) for change, n in common.items()]  # fmt: skip
         return shown, boxes
 
     def _fold(self, state: str) -> Markup:
@@ -227,8 +227,8 @@ def _flow(changes: Diff) -> Markup:
         at += size + 2 if state in _KNOWN else 0
         drawn += (f'<path class={tone} d="M{x} {y:.0f}C{x + 90} {y:.0f} 130 {to:.0f} 216 {to:.0f}v{right:.0f}'
                   f'C130 {to + right:.0f} {x + 90} {y + size:.0f} {x} {y + size:.0f}z"></path>')  # fmt: skip
-        items += (f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span><b>{_words(state)}</b> <span class=soft>"
-                  f"{meaning}</span></span>{draw.badge(end, tone=_FATES[state in SENT])}</li>")  # fmt: skip
+        items += (f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span><b>{_words(state)}</b> "
+                  f"<span class=soft>{meaning}</span></span>{draw.badge(end, tone=_FATES[state in SENT])}</li>")  # fmt: skip
     said = ", ".join(f"{n:,} {_words(state)}" for state, n in counts.items())
     before, after = plural(changes.before.n_customers, "customer"), plural(len(changes.states), "row")
     svg = f'<svg viewBox="0 0 220 {high}" height={high} role=img aria-label="{said}">{drawn}</svg>'
@@ -245,23 +245,6 @@ def way_in(state: str) -> Markup:
     said = paragraph(f"{WAYS_IN[state][0].upper()}{WAYS_IN[state][1:]}.") if state in WAYS_IN else ""
     call = draw.code(f'plan = tk.plan_push(changes, include=["{state}"])') if state in INCLUDABLE else ""
     return draw.joined(said, call)
-
-
-def _change(before: str, after: str) -> Markup:
-    old, new = (escape(draw.visible(text), limit=60) for text in (before, after))
-    both = f"<del>{old}</del> → <ins>{new}</ins>" if old and new else f"<ins>{new}</ins> added"
-    return Markup(f"<p>{both if new else f'<del>{old}</del> removed'}</p>")
-
-
-def _differing(before: object, after: object) -> tuple[str, str]:
-    """Return the words of two cells without those that both begin and end with."""
-    old, new = ("" if draw.is_null(cell) else str(cell) for cell in (before, after))
-    a, b = old.split(), new.split()
-    while a and b and a[0] == b[0]:
-        a, b = a[1:], b[1:]
-    while a and b and a[-1] == b[-1]:
-        a, b = a[:-1], b[:-1]
-    return (" ".join(a), " ".join(b)) if a or b else (old, new)
 
 
 def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:

@@ -169,17 +169,15 @@ def _in_time(pushes: pd.DataFrame) -> Markup:
     for push in drawn:
         parts = "".join(f'<i class={p.tone} style="flex:{p.n} 0 0"></i>' for p in fate_parts(push) if p.n)
         edge = "outline:2px dashed var(--soft);outline-offset:2px" if push["state"] == "open" else ""
-        figure = f"<small style='text-align:center'>{push['rows']:,}</small>" if len(drawn) <= 16 else ""
-        bars += (f'<div style="flex:1 1 0;max-width:44px">{figure}<div class=bar style="height:'
-                 f'{max((push["rows"] / most) ** 0.5 * 110, 6):.0f}px;margin:0;flex-direction:column-reverse;{edge}">'
+        figure = f"<small class=b style='text-align:center'>{push['rows']:,}</small>" if len(drawn) <= 16 else ""
+        bars += (f'<div style="flex:1 1 0">{figure}<div class=bar style="max-width:40px;height:'
+                 f'{max((push["rows"] / most) ** 0.5 * 110, 6):.0f}px;margin:0 auto;flex-direction:column-reverse;{edge}">'
                  f"{parts}</div></div>")  # fmt: skip
-    dates = [push["opened_at"][:10] for push in drawn]
-    each = zip(dates, drawn, strict=True)
-    said = escape(", ".join(f"{when}: {plural(push['rows'], 'row')}, {push['state']}" for when, push in each))
-    ends = "".join(f"<span>{escape(when)}</span>" for when in dict.fromkeys((dates[0], dates[-1])))
-    style = f"height:140px;gap:6px;max-width:{max(50 * len(drawn), 180)}px"
-    return Markup(f'<div class=over style="{style}" role=img aria-label="{said}">{bars}</div>'
-                  f'<div class=ends style="{style[13:]}">{ends}</div>')  # fmt: skip
+    said = escape(", ".join(f"{p['opened_at'][:10]}: {plural(p['rows'], 'row')}, {p['state']}" for p in drawn))
+    step, style = -(-len(drawn) // 8), f"gap:6px;max-width:{90 * len(drawn)}px"
+    ends = "".join(f"<span>{'' if n % step else escape(p['opened_at'][:10])}</span>" for n, p in enumerate(drawn))
+    return Markup(f'<div class=over style="height:140px;{style}" role=img aria-label="{said}">{bars}</div>'
+                  f'<div class=ends style="{style}">{ends}</div>')  # fmt: skip
 
 
 def targets_of(folder: Path, *, clock: Callable[[], datetime]) -> pd.DataFrame:
