@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -146,6 +149,22 @@ def test_a_check_of_one_s_own_is_stopped_between_its_parts(customers, monkeypatc
     rule = Rule("slow", "customer_id", "is odd", check=pa.Check.str_matches("C"), seconds=1e-9)
     with pytest.raises(InputError, match="The rule slow was stopped"):
         validate(customers(3), rules=[rule], now=NOW)
+
+
+def test_a_check_over_a_whole_column_is_interrupted(customers) -> None:
+    slow = re.compile("(a+)+b")  # it would take years
+    rule = Rule("slow", "customer_name", "is odd", seconds=0.2,
+                check=pa.Check(lambda cells: cells.map(lambda c: slow.match(c) is None)))  # fmt: skip
+    frame, before = customers(2, customer_name=["a" * 60, "b"]), signal.getsignal(signal.SIGALRM)
+    with pytest.raises(InputError, match=r"The rule slow was stopped after 0\.2 s"):
+        validate(frame, rules=[rule], now=NOW)
+    assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)) == (before, (0, 0))
+
+
+def test_a_check_in_another_thread_is_stopped_after_its_column(customers) -> None:
+    rule = Rule("late", "customer_name", "is odd", seconds=1e-9, check=pa.Check(lambda cells: cells != "x"))
+    with ThreadPoolExecutor() as pool, pytest.raises(InputError, match="The rule late was stopped"):
+        pool.submit(validate, customers(2), rules=[rule], now=NOW).result()
 
 
 def test_no_text_takes_more_time_than_its_length() -> None:

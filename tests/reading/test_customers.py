@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import os
 from pathlib import Path
 from typing import Any
 
@@ -371,3 +372,12 @@ def test_custom_attributes_come_from_the_settings(tmp_path: Path) -> None:
     named = Mapping(columns={"customer_id": "customer_id", "updated_at": "updated_at", "tier": "Region"})
     assert read(tmp_path, text, mapping=named, settings=settings).frame["tier"].iloc[0] == "EU"
     assert "region" not in read(tmp_path, text).frame
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "crm.csv")
+    (tmp_path / "link.csv").symlink_to("/dev/zero")
+    for name in ("crm.csv", "link.csv"):
+        with pytest.raises(ReadingError, match=f"{name} is a pipe or a device"):
+            read_customers(tmp_path / name)

@@ -349,6 +349,7 @@ def _(result: results.PushReport) -> list[str]:
     lines = _lines(
         result.refused, "refused: source_row {source_row}, {id}: {code} {category} {message}", "refused rows"
     )
+    lines += [f"  {c}: {said.means} {said.do}".rstrip() for c, said in result.codes.items()]
     if result.n_refused and result.state != "dry run":
         lines.append(
             f"  To fix them: 'toolkit report {result.push} --excel refused.xlsx', and when the data owner has sent it "
@@ -369,6 +370,7 @@ def _(found: results.Status) -> list[str]:
 
 
 @lines_of.register(results.PushHistory)
+@lines_of.register(results.Codes)
 @lines_of.register(results.SchemaCheck)
 def _(found: Result) -> list[str]:
     return [f"  {line}" for line in frame_lines(found.to_frame(), index=False)]

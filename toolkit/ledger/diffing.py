@@ -32,6 +32,7 @@ from toolkit.errors import InputError, wrong_kind
 from toolkit.ledger.snapshot import Snapshot
 from toolkit.ledger.states import STATES, compare
 from toolkit.model import CUSTOMER, ID, NAME, TIME, Customers, Delivery, as_delivery, require_key
+from toolkit.progress import step
 
 SENT = ("added", "changed")
 """The states that are sent by default."""
@@ -227,8 +228,9 @@ def _flow(changes: Diff) -> Markup:
         at += size + 2 if state in _KNOWN else 0
         drawn += (f'<path class={tone} d="M{x} {y:.0f}C{x + 90} {y:.0f} 130 {to:.0f} 216 {to:.0f}v{right:.0f}'
                   f'C130 {to + right:.0f} {x + 90} {y + size:.0f} {x} {y + size:.0f}z"></path>')  # fmt: skip
-        items += (f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span><b>{_words(state)}</b> "
-                  f"<span class=soft>{meaning}</span></span>{draw.badge(end, tone=_FATES[state in SENT])}</li>")  # fmt: skip
+        fate = draw.badge(end, tone=_FATES[state in SENT])
+        words = f"<b>{_words(state)}</b> <span class=soft>{meaning}</span>"
+        items += f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span>{words}</span>{fate}</li>"
     said = ", ".join(f"{n:,} {_words(state)}" for state, n in counts.items())
     before, after = plural(changes.before.n_customers, "customer"), plural(len(changes.states), "row")
     svg = f'<svg viewBox="0 0 220 {high}" height={high} role=img aria-label="{said}">{drawn}</svg>'
@@ -247,6 +249,7 @@ def way_in(state: str) -> Markup:
     return draw.joined(said, call)
 
 
+@step("Comparing")
 def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:
     """Compare customers with what was sent before.
 

@@ -16,6 +16,7 @@ from toolkit.config import Settings, current
 from toolkit.display import MAX_ROWS, Cell, Markup, Result, Unit, escape, frame_table, joined, paragraph, plural
 from toolkit.errors import JournalError
 from toolkit.ledger import Ledger
+from toolkit.pushing.explaining import explanations
 from toolkit.pushing.report import LOOKS, PushReport, fate_parts, name_of, report_of
 from toolkit.sending import FATES, Journal, Pace
 
@@ -170,9 +171,9 @@ def _in_time(pushes: pd.DataFrame) -> Markup:
         parts = "".join(f'<i class={p.tone} style="flex:{p.n} 0 0"></i>' for p in fate_parts(push) if p.n)
         edge = "outline:2px dashed var(--soft);outline-offset:2px" if push["state"] == "open" else ""
         figure = f"<small class=b style='text-align:center'>{push['rows']:,}</small>" if len(drawn) <= 16 else ""
-        bars += (f'<div style="flex:1 1 0">{figure}<div class=bar style="max-width:40px;height:'
-                 f'{max((push["rows"] / most) ** 0.5 * 110, 6):.0f}px;margin:0 auto;flex-direction:column-reverse;{edge}">'
-                 f"{parts}</div></div>")  # fmt: skip
+        high = max((push["rows"] / most) ** 0.5 * 110, 6)
+        bars += (f'<div style="flex:1 1 0">{figure}<div class=bar style="max-width:40px;height:{high:.0f}px;margin:0 auto;'
+                 f'flex-direction:column-reverse;{edge}">{parts}</div></div>')  # fmt: skip
     said = escape(", ".join(f"{p['opened_at'][:10]}: {plural(p['rows'], 'row')}, {p['state']}" for p in drawn))
     step, style = -(-len(drawn) // 8), f"gap:6px;max-width:{90 * len(drawn)}px"
     ends = "".join(f"<span>{'' if n % step else escape(p['opened_at'][:10])}</span>" for n, p in enumerate(drawn))
@@ -261,7 +262,7 @@ def push_report(push: str | PushReport = "", *, settings: Settings | None = None
     """
     chosen, name = current(settings), name_of(push)
     with Journal(chosen.target_folder(), chosen.target, clock=Pace().now) as journal:
-        return report_of(journal.load(name or journal.last().id))
+        return report_of(journal.load(name or journal.last().id), codes=explanations(chosen))
 
 
 def push_history(*, settings: Settings | None = None) -> PushHistory:

@@ -25,6 +25,7 @@ from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
 from toolkit.ledger import INCLUDABLE, SENT, SHOWN, STATES, WAYS_IN, Diff, Ledger, shown_state, way_in
 from toolkit.model import CUSTOMER, ID, NAME, TIME, Delivery, Resource, cast_column, typed_frame
+from toolkit.progress import step
 from toolkit.pushing.guards import GUARDS, Guard, Situation, chosen_names, find_guards
 from toolkit.sending import FATES, NewPush
 from toolkit.tables import write_sheets
@@ -319,6 +320,7 @@ NOT_SENT = ["source_row", *CUSTOMER.key, "state", "why"]
 SHORTEST_DIGEST = 8
 
 
+@step("Planning")
 def plan_push(
     changes: Diff,
     *,

@@ -14,6 +14,7 @@ import toolkit.display as draw
 from toolkit.display import MAX_ROWS, Cell, Column, Markup, Part, Result, Tone, Unit, escape, joined, paragraph, plural
 from toolkit.errors import wrong_kind
 from toolkit.model import CUSTOMER, TIME, Delivery, Language, typed_frame
+from toolkit.pushing.explaining import Explanation
 from toolkit.pushing.planning import OF_SOURCE
 from toolkit.quality import write_review_sheet
 from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush
@@ -62,6 +63,7 @@ def _counted(fate: Fate, meaning: str) -> Any:
 
 
 _SAID = ("code", "category", "message", "column")
+_WORDS = ("means", "do")
 REFUSAL_COLUMNS = ["source_row", *CUSTOMER.key, *_SAID]
 MAX_LISTED = 1_000
 
@@ -95,6 +97,8 @@ class PushReport(Result):
         One row per request, in order: ``batch, sent_at, answered_at, status, verdict, digest``; times in UTC.
     batches
         The first row of each batch among `rows`, and the row after its last.
+    codes
+        What is written down of the codes that its rows have, from `explain`.
     """
 
     push: str
@@ -112,6 +116,7 @@ class PushReport(Result):
     stopped: str = ""
     attempts: pd.DataFrame = field(default_factory=pd.DataFrame)
     batches: tuple[tuple[int, int], ...] = ()
+    codes: Mapping[str, Explanation] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -136,8 +141,13 @@ class PushReport(Result):
 
     @property
     def refused(self) -> pd.DataFrame:
-        """The refused rows with the vendor's reason: ``source_row``, the key, ``code, category, message, column``."""
-        return self._of("refused").reset_index()[REFUSAL_COLUMNS]
+        """The refused rows with the vendor's reason: ``source_row``, the key, ``code, category, message, column``.
+
+        Where `codes` explains one of them, also ``means`` and ``do``.
+        """
+        rows = self._of("refused").reset_index()[REFUSAL_COLUMNS]
+        words = {part: rows["code"].map(lambda c, p=part: getattr(self.codes.get(c), p, "")) for part in _WORDS}
+        return rows.assign(**words) if self.codes else rows
 
     @property
     def warned(self) -> pd.DataFrame:
@@ -221,7 +231,10 @@ class PushReport(Result):
             named = f" in {self.origin.names.get(column, column)}" if column else ""
             about = Markup(f"<p class=m>{escape(' · '.join(filter(None, (code, category))))}</p>")
             share = draw.meter(n / len(rows), draw.pick(f"{plural(n, 'row')}{named}", "why", message), tone=tone)
-            boxes.append(draw.card(f"“{message or 'no reason given'}”", about, share, tone=tone))
+            known = self.codes.get(code) or Explanation()
+            ours = [paragraph(text) for text in (known.means, known.do) if text]
+            ours += [] if ours or not code else [draw.code(f'tk.explain("{code}", means="…", do="…")')]
+            boxes.append(draw.card(f"“{message or 'no reason given'}”", about, share, *ours, tone=tone))
         rest = len(why) - len(boxes)
         return joined(draw.cards(boxes), paragraph(f"and {plural(rest, 'more reason')}", soft=True) if rest else "")
 
@@ -370,8 +383,11 @@ def name_of(push: str | PushReport) -> str:
     return push.push
 
 
-def report_of(push: LoadedPush, *, state: str = "", stopped: str = "") -> PushReport:
-    """Return the report of a push as it was loaded from the journal."""
+def report_of(
+    push: LoadedPush, *, state: str = "", stopped: str = "", codes: Mapping[str, Explanation] | None = None
+) -> PushReport:
+    """Return the report of a push as it was loaded from the journal, with what is written down of its codes."""
+    here = {receipt.code for receipt in push.receipts}
     record, facts = push.record, push.record.facts
     rows = typed_frame(push.rows, index="source_row")
     columns = [c for c in rows.columns if c != "state"]
@@ -402,6 +418,7 @@ def report_of(push: LoadedPush, *, state: str = "", stopped: str = "") -> PushRe
         **{name: facts[name] for name in ("n_left_out", "n_quarantined", "operation")},
         allowed=tuple(facts.get("allowed", ())),
         stopped=stopped,
+        codes={code: said for code, said in (codes or {}).items() if code in here},
         attempts=push.attempts.drop(columns=["id", "answer"]).assign(**times),
         batches=tuple(push.batches),
     )

@@ -12,6 +12,7 @@ import pandas as pd
 from toolkit.display import Part, Result, code, grid, headline, joined, pick, plural, section
 from toolkit.errors import CorrectionError, did_you_mean
 from toolkit.model import ID, TIME, Customers, Delivery
+from toolkit.progress import step
 from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, usable
 from toolkit.quality.drifting import Before, earlier
 from toolkit.quality.id_forms import fitting_width
@@ -110,6 +111,7 @@ class Correction(Result):
         return {"changes": self.n_changes, "by_rule": self.counts}
 
 
+@step("Correcting")
 def correct(data: Customers, rules: Rules | None = None, *, now: pd.Timestamp | None = None) -> Correction:
     """Apply named corrections, in the order given.
 
@@ -230,6 +232,7 @@ class Preview(Result):
         chosen = {
             c: self.options.get(c, True) for c, n in self.counts.items() if n and c in (*_HARMLESS, *self.options)
         }
+        heads = ["Correction", "What it does", "Cells"]
         return joined(
             headline(f"Corrections that could be chosen for {self.source}",
                      f"{plural(n_helpful, 'correction') if n_helpful else 'No correction'} would change something.",
@@ -266,6 +269,7 @@ def _fitting(frame: pd.DataFrame, before: Before | None) -> dict[str, Any]:
     return {"pad_ids": width} if width else {}
 
 
+@step("Correcting")
 def preview_corrections(data: Customers, rules: Rules | None = None, *, before: Before | None = None) -> Preview:
     """Return what each correction would change, each by itself; none is applied.
 

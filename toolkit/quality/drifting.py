@@ -31,6 +31,7 @@ from toolkit.display import (
 )
 from toolkit.engine import Session, quoted, to_arrow
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, utc_times
+from toolkit.progress import step
 from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.id_forms import find_unlike, new_forms
 from toolkit.quality.rules import FOLDED_ID
@@ -142,6 +143,7 @@ class Drift(Result):
         return {"customers_before": self.n_before, "customers_after": self.n_after, "findings": kinds}
 
 
+@step("Comparing")
 def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 0.1) -> Drift:
     """Compare a table of customers as a whole with an earlier one.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -94,12 +96,13 @@ def _in_pandas(session: Session, condition: Condition, typed: pd.DataFrame | Non
         parts = (to_frame(pa.Table.from_batches([batch]), index="row_")[name] for batch in batches)
     found = [pd.Series(dtype="int64")]
     for cells in parts:
-        if time.monotonic() > end:
-            raise TimeoutError
         try:
-            pandera.SeriesSchema(checks=condition.python, nullable=True).validate(cells, lazy=True)
+            with _stopped_at(end):
+                pandera.SeriesSchema(checks=condition.python, nullable=True).validate(cells, lazy=True)
         except pandera.errors.SchemaErrors as error:
             found.append(error.failure_cases["index"])
+        if time.monotonic() > end:  # pandera takes what stops a check for a failure of the check
+            raise TimeoutError
     rows = pd.concat(found)
     if rows.isna().any():
         raise InputError(
@@ -107,6 +110,29 @@ def _in_pandas(session: Session, condition: Condition, typed: pd.DataFrame | Non
             "whole. Write a check that gives true or false for each cell."
         )
     return pd.DataFrame({"row_": rows.astype("int64")})
+
+
+@contextmanager
+def _stopped_at(end: float) -> Iterator[None]:
+    """Interrupt Python code, and expressions of `re`, at a time of `time.monotonic`: by a signal, as the system does.
+
+    Only the main thread receives signals, and Windows has none of this kind; the caller looks at the time as well.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not (is_main and hasattr(signal, "setitimer") and end < math.inf):
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TimeoutError
+
+    handler = signal.signal(signal.SIGALRM, stop)
+    timer = signal.setitimer(signal.ITIMER_REAL, max(end - time.monotonic(), 1e-6))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler or signal.SIG_DFL)
 
 
 def read_findings(

@@ -12,6 +12,7 @@ import pandas as pd
 from toolkit.display import Part, Result, Tone, headline, plural, section, timeline
 from toolkit.engine import Session, to_arrow, to_frame
 from toolkit.model import CUSTOMER, ID, TIME, Customers, cast_frame
+from toolkit.progress import step
 from toolkit.quality.compiling import compile_rule, repeated
 from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.drifting import Before, Drift, drift
@@ -137,6 +138,7 @@ class Profile(Result):
         }
 
 
+@step("Profiling")
 def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp | None = None) -> Profile:
     """Count what a delivery contains: its customers, its times, its columns.
 

@@ -52,8 +52,8 @@ class Rule:
         Thresholds; ``{name}`` in ``where`` and ``rows`` is replaced by the value.
     seconds
         The time after which a rule of your own is stopped; None for the toolkit's rules. SQL is stopped between blocks
-        of some 2,000 rows, a check between parts of 100,000 rows; a check that is a function over a whole column is
-        not stopped.
+        of some 2,000 rows. A check is interrupted in the main thread, other than on Windows; elsewhere it is stopped
+        between parts of 100,000 rows, and after the column if it is a function over a whole column.
 
     Examples
     --------

@@ -48,6 +48,7 @@ from toolkit.model import (
     may_be_oversized,
     reason,
 )
+from toolkit.progress import step
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
 from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
 from toolkit.quality.findings import by_reason, find, finding_lines, first_reason, read_findings
@@ -344,6 +345,7 @@ class ValidationReport(Result):
         }
 
 
+@step("Validation")
 def validate(
     data: Customers | str | Path | Any,
     *,

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from toolkit.config import Settings, current
 from toolkit.errors import InputError, MappingError, ReadingError, did_you_mean, wrong_kind
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, parse_times
+from toolkit.progress import step
 from toolkit.reading.arrow import read_frame, read_parquet, read_query, read_stream
 from toolkit.reading.csv_file import read_csv
 from toolkit.reading.date_patterns import other_pattern
@@ -39,6 +40,7 @@ Source = str | Path | pd.DataFrame | Any
 """A file, a folder of part-files, a frame, an Arrow stream, or an SQLAlchemy connection or engine."""
 
 
+@step("Reading")
 def read_customers(
     source: Source,
     *,
@@ -231,6 +233,8 @@ def _kind(path: Path) -> tuple[str, str]:
         If it is missing, empty, not permitted, or of a kind that is not read.
     """
     kind = kind_of(path)
+    if path.exists() and not path.is_file():
+        raise ReadingError(f"{path.name} is a pipe or a device: save its content in a file, and give that.")
     with opened(path), path.open("rb") as file:
         start = file.read(512)
     if kind not in ENDINGS:

@@ -33,6 +33,7 @@ from toolkit.display import (
 )
 from toolkit.errors import MappingError, ReadingError
 from toolkit.model import TIME, Column, Resource
+from toolkit.progress import step
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
 from toolkit.reading.customers import Source, as_mapping, folded, open_source, source_name
 from toolkit.reading.date_patterns import DatePattern, infer_pattern
@@ -227,6 +228,7 @@ class MappingSuggestion(Result):
         return target
 
 
+@step("Reading")
 def suggest_mapping(
     source: Source,
     *,
