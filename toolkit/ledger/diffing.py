@@ -126,10 +126,13 @@ class Diff(Result):
     def body(self) -> str:
         """Give the verdict, what became of every row by state, the changed fields, and the rows of each other state."""
         new, known = (int(self.delivery.frame[ID][self.states == state].nunique()) for state in SENT)
-        said = [plural(new, "new customer")] if new else []
-        said += [plural(known, "changed one" if new else "changed customer")] if known else []
+        kinds = (new, "new customer"), (known, "changed one" if new else "changed customer")
         n_sent, n_absent, n_newly = self.n_added + self.n_changed, self.n_absent, self.n_newly_absent
-        verdict = f"{plural(n_sent, 'row')} would be sent: {' and '.join(said)}" if n_sent else "Nothing would be sent"
+        verdict = (
+            f"{plural(n_sent, 'row')} would be sent: {' and '.join(plural(*k) for k in kinds if k[0])}"
+            if n_sent
+            else "Nothing would be sent"
+        )
         newly = f", {n_newly:,} of them since the last delivery" if n_newly else ""
         gone = f"{plural(n_absent, 'customer is', 'customers are')} not in the file any more{newly}; they are kept."
         name = f"What {self.delivery.source} changes · {self.before.label}"
@@ -152,8 +155,8 @@ class Diff(Result):
         for time, record in zip(self.delivery.time_cells(fields[TIME]), fields.itertuples(index=False), strict=True):
             row, who, _, column, before, after = record
             (name, state), head, (old, new) = rows[row], own.get(column, column), draw.marked_change(before, after)
-            parts = _CHANGED.findall(old + new) if " " in f"{before}{after}" else [old, "→", new]
-            changes.append((head, Markup(" ".join(parts))))
+            texts = " → ".join(" ".join(found) for text in (old, new) if (found := _CHANGED.findall(text)))
+            changes.append((head, Markup(texts if " " in f"{before}{after}" else f"{old} → {new}")))
             line = [row, Cell(who, soft=name), Cell(head, soft=column if column != head else ""),
                     Cell(before, old), Cell(after, new), shown_state(state), time]  # fmt: skip
             units.append(Unit([line], {"column": [head], "state": [state]}, SHOWN[state][0]))
@@ -209,8 +212,7 @@ class Diff(Result):
 
 def shown_state(state: str) -> Cell:
     """Return a state as a cell: its symbol and its name."""
-    tone, sign, *_ = SHOWN[state]
-    return Cell(state, Markup(f"<span class=nw>{draw.symbol(tone, sign)} {escape(_words(state))}</span>"))
+    return Cell(state, Markup(f"<span class=nw>{draw.symbol(*SHOWN[state][:2])} {_words(state)}</span>"))
 
 
 def _flow(changes: Diff) -> Markup:

@@ -59,8 +59,8 @@ class Snapshot(Result):
     def body(self) -> str:
         """Give the counts and the customers as an HTML fragment."""
         verdict = f"{plural(self.n_customers, 'customer')} in {plural(self.versions.num_rows, 'version')}"
-        head = headline("Snapshot: what was accepted", verdict, self.label)
-        return head + frame_table(self.frame, name="Customers", unit="customers")
+        table = frame_table(self.frame, name="Customers", unit="customers")
+        return headline("Snapshot: what was accepted", verdict, self.label) + table
 
     def to_frame(self) -> pd.DataFrame:
         """Give the customers, one row each."""

@@ -133,27 +133,22 @@ def shown_pushes(pushes: pd.DataFrame) -> Markup:
     """Render pushes: what waits of them, a picture of them in time, and each of them."""
     if pushes.empty:
         return Markup("")
-    boxes: list[Markup] = []
-    units, most = [], max(int(pushes["rows"].max()), 1)
+    boxes, units, most = list[Markup](), list[Unit](), max(int(pushes["rows"].max()), 1)
     for push in pushes.head(MAX_ROWS).to_dict("records"):
         name, n_left, opened = push["push"], push["refused"] + push["unknown"], push["state"] == "open"
-        repushed = pushes["reason"].str.startswith(f"repush of {name}").any()
-        if opened or (n_left and not repushed and len(boxes) < MAX_WAITING):
-            title = (
-                "Open: no other push can begin" if opened else f"{plural(n_left, 'row')} refused or unknown, no repush"
-            )
+        is_left = n_left and len(boxes) < MAX_WAITING
+        if opened or (is_left and not pushes["reason"].str.startswith(f"repush of {name}").any()):
+            title = "Open" if opened else f"{plural(n_left, 'row')} refused or unknown, and not sent again"
             call = draw.code("report = tk.resume()" if opened else f'report = tk.push_report("{name}")')
             about = paragraph(f"{push['source']}, {push['opened_at']}")
-            boxes.insert(
-                0 if opened else len(boxes), draw.card(title, about, call, tone="unknown" if opened else "warn")
-            )
+            boxes.append(draw.card(title, about, call, tone="unknown" if opened else "warn"))
         parts = [part for part in fate_parts(push) if part.n]
         said = ", ".join(f"{part.n:,} {part.words}" for part in parts) or "nothing to send"
         bar = f'<div style="width:{max(push["rows"] / most, 0.04):.0%}">{draw.stack(parts, small=True)}</div>'
         line = [Cell(push["opened_at"], soft=push["closed_at"] and f"closed {push['closed_at']}"),
                 Cell(push["source"], soft=" · ".join(filter(None, (push["author"], push["reason"])))), push["rows"],
                 Cell(said, Markup(f"{bar}<small>{escape(said)}</small>")), push["state"], name]  # fmt: skip
-        tone = next((LOOKS[fate][0] for fate in ("unknown", "refused") if push[fate]), LOOKS["accepted"][0])
+        tone = next((LOOKS[fate] for fate in ("unknown", "refused", "accepted") if push[fate]), LOOKS["unsent"])
         units.append(Unit([line], {"state": [push["state"]], "author": [str(push["author"])]}, tone))
     every = draw.grid("All pushes", ["Opened", "From", "Rows", "Fates", "State", "Push"], units, unit="pushes",
                       facets={"state": "State", "author": "Author"}, more=len(pushes) - len(units))  # fmt: skip
@@ -170,10 +165,10 @@ def _in_time(pushes: pd.DataFrame) -> Markup:
     for push in drawn:
         parts = "".join(f'<i class={p.tone} style="flex:{p.n} 0 0"></i>' for p in fate_parts(push) if p.n)
         edge = "outline:2px dashed var(--soft);outline-offset:2px" if push["state"] == "open" else ""
-        figure = f"<small class=b style='text-align:center'>{push['rows']:,}</small>" if len(drawn) <= 16 else ""
-        high = max((push["rows"] / most) ** 0.5 * 110, 6)
-        bars += (f'<div style="flex:1 1 0">{figure}<div class=bar style="max-width:40px;height:{high:.0f}px;margin:0 auto;'
-                 f'flex-direction:column-reverse;{edge}">{parts}</div></div>')  # fmt: skip
+        figure = f'<small class=b style="text-align:center">{push["rows"]:,}</small>' if len(drawn) <= 16 else ""
+        style = f"height:{max((push['rows'] / most) ** 0.5 * 110, 6):.0f}px;max-width:40px;margin:0 auto;{edge}"
+        bar = f'<div class=bar style="flex-direction:column-reverse;{style}">{parts}</div>'
+        bars += f'<div style="flex:1 1 0">{figure}{bar}</div>'
     said = escape(", ".join(f"{p['opened_at'][:10]}: {plural(p['rows'], 'row')}, {p['state']}" for p in drawn))
     step, style = -(-len(drawn) // 8), f"gap:6px;max-width:{90 * len(drawn)}px"
     ends = "".join(f"<span>{'' if n % step else escape(p['opened_at'][:10])}</span>" for n, p in enumerate(drawn))

@@ -19,19 +19,13 @@ from toolkit.pushing.planning import OF_SOURCE
 from toolkit.quality import write_review_sheet
 from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush
 
-LOOKS: dict[Fate, tuple[Tone, str]] = {
-    "accepted": ("good", "the vendor has them"),
-    "refused": ("bad", "by the vendor, or settled"),
-    "unknown": ("unknown", "sent, no answer read"),
-    "unsent": ("calm", "not sent"),
-}
-"""How a page shows a fate: its tone, and what it means."""
+LOOKS: dict[Fate, Tone] = {"accepted": "good", "refused": "bad", "unknown": "unknown", "unsent": "calm"}
 MAX_CARDS = 24
 
 
 def fate_parts(counts: Mapping[Any, Any]) -> list[Part]:
     """Return the counts of the fates as parts of a bar; `stack` draws them."""
-    return [Part(int(counts.get(fate, 0)), fate, *look) for fate, look in LOOKS.items()]
+    return [Part(int(counts.get(fate, 0)), fate, tone) for fate, tone in LOOKS.items()]
 
 
 def verdict(counts: Mapping[str, int], *, n_warned: int = 0, dry_run: bool = False) -> str:
@@ -194,26 +188,21 @@ class PushReport(Result):
         dry_run, warned, refused = self.state == "dry run", self._warned, self._of("refused")
         parts = fate_parts({**self.counts, "accepted": self.count("accepted") - len(warned)})
         parts.insert(1, Part(len(warned), "accepted with a warning", "warn", warned=True))
-        name = f"Push of {self.origin.source} · {self.label} · push {self.push}"
+        name, stopped = f"Push of {self.origin.source} · {self.label}", self.stopped and f"Stopped: {self.stopped}"
         said = verdict(self.counts, n_warned=len(warned), dry_run=dry_run)
-        stopped = f"Stopped: {self.stopped}" if self.stopped else ""
-        state = "A dry run: nothing written." if dry_run else f"The push is {self.state}."
+        state = "This was a dry run: nothing written." if dry_run else f"Push {self.push} is {self.state}."
         shown = [draw.headline(name, said, stopped, state, parts=parts)]
         if ways := self._ways(dry_run):
             boxes = [draw.card(title, paragraph(text), draw.code(*call), tone=t) for t, title, text, *call in ways]
             shown.append(draw.section("What now", draw.cards(boxes, wide=True)))
         settled = refused["code"] == SETTLED
-        reasons: list[tuple[pd.DataFrame, str, Tone]] = [
-            (refused[~settled], "refused by the vendor", "bad"),
-            (refused[settled], "refused by an analyst", "bad"),
-            (warned, "accepted with a warning", "warn"),
-        ]
-        for rows, what, tone in reasons:
+        told: list[tuple[pd.DataFrame, Tone, str]] = [(refused[~settled], "bad", "refused by the vendor")]
+        told += [(refused[settled], "bad", "refused by an analyst"), (warned, "warn", "accepted with a warning")]
+        for rows, tone, what in told:
             if len(rows):
                 shown += [draw.section(f"Why {what}", self._reasons(rows, tone), note="the words of who said it")]
                 shown += [draw.section(what.capitalize(), self.origin.about_times, self._rows(what, rows, tone))]
-        if self.batches:
-            shown.append(self._requests())
+        shown += [self._requests()] if self.batches else []
         for rows, what in ((self._of("unknown"), "unknown: sent without a readable answer"),
                            (self._of("unsent"), "unsent"),
                            (self.rows[self.rows["message"] == OVERTAKEN], "left out of the resume")):  # fmt: skip
@@ -251,42 +240,38 @@ class PushReport(Result):
             mine = {"code": [code], "column": [self.origin.names.get(column, column)], "why": [why]}
             said = [Cell(code, soft="" if column in ours else why)] if tone else []
             units.append(Unit([[*line, *said]], mine if tone else {}, tone, why=why))
-        if tone:
-            heads.append(Column("Code"))
+        heads += [Column("Code")] if tone else []
         return draw.grid(name.capitalize(), heads, units, facets=facets, more=len(rows) - len(seen))
 
     def _requests(self) -> Markup:
         """Render each request: its rows, what became of them, and the status of each try; trouble comes first."""
-        codes, tries = self.rows["fate"].cat.codes.to_numpy(), dict(iter(self.attempts.groupby("batch")))
-        boxes = []
+        codes, tries, boxes = self.rows["fate"].cat.codes.to_numpy(), dict(iter(self.attempts.groupby("batch"))), []
         for number, (first, stop) in enumerate(self.batches):
-            counts = dict(zip(FATES, np.bincount(codes[first:stop], minlength=len(FATES)).tolist(), strict=True))
+            counts = np.bincount(codes[first:stop], minlength=len(FATES)).tolist()
             made = tries.get(number, self.attempts.head(0))
-            boxes.append((counts["accepted"] == stop - first and len(made) == 1, number, counts, made))
+            boxes.append((counts[0] == stop - first and len(made) == 1, number, counts, made))
         drawn = []
         for _, number, counts, made in sorted(boxes, key=lambda box: box[:2])[:MAX_CARDS]:
-            parts = [part for part in fate_parts(counts) if part.n]
-            took = (made["answered_at"].max() - made["sent_at"].min()).total_seconds() if len(made) else 0.0
-            about = f"{plural(sum(counts.values()), 'row')}, {took:,.1f} s"
-            said = ", ".join(f"{part.n:,} {part.words}" for part in parts)
+            parts = [part for part in fate_parts(dict(zip(FATES, counts, strict=True))) if part.n]
+            took = (
+                f", {(made['answered_at'].max() - made['sent_at'].min()).total_seconds():,.1f} s" if len(made) else ""
+            )
+            said = paragraph(", ".join(f"{part.n:,} {part.words}" for part in parts) + took)
             status = [draw.badge("no answer", tone="unknown") if pd.isna(s) else
                       draw.badge(int(s), tone="good" if s < 300 else "warn") for s in made["status"]]  # fmt: skip
-            tried = paragraph("tried:", *status) if status else ""
-            bar = draw.stack(parts, small=True)
-            drawn.append(draw.card(f"Request {number + 1}", paragraph(about, soft=True), bar, paragraph(said), tried))
-        rest = f", the first {MAX_CARDS} by trouble" if len(boxes) > MAX_CARDS else ""
-        tries_made = f"{plural(self.n_batches, 'request')}{rest}; {plural(self.n_attempts, 'try', 'tries')}"
-        return draw.section("Requests", draw.cards(drawn), note=f"{tries_made} in {self.timing}")
+            title = f"Request {number + 1}: {plural(sum(counts), 'row')}"
+            drawn.append(draw.card(title, draw.stack(parts, small=True), said, paragraph("Tries:", *status)))
+        rest = f", {MAX_CARDS} are shown" if len(boxes) > MAX_CARDS else ""
+        note = f"{plural(self.n_batches, 'request')}{rest}; {plural(self.n_attempts, 'try')} in {self.timing}"
+        return draw.section("Requests", draw.cards(drawn), note=note)
 
     def _ways(self, dry_run: bool) -> list[tuple[Any, ...]]:
         """Return what to do: tone, title, text, lines of code."""
         ways: list[tuple[Any, ...]] = []
         unknown = plural(self.n_unknown, "unknown row")
         if self.n_unknown and self.operation != "UPSERT":
-            text = (
-                f"It is unknown whether {plural(self.n_unknown, 'row')} arrived, and an {self.operation} must not send "
-                f"a row twice: look at the vendor's table, then settle push {self.push}."
-            )
+            text = (f"It is unknown whether {plural(self.n_unknown, 'row')} arrived, and an {self.operation} must not "
+                    f"send a row twice: look at the vendor's table, then settle push {self.push}.")  # fmt: skip
             call = f'tk.settle("{self.push}", accepted=["…"], refused=["…"], reason="…")'
             ways.append(("unknown", f"Settle: {unknown}", text, call))
         elif self.n_unknown and self.state == "abandoned":
