@@ -65,7 +65,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["check", "ok.csv", "--patch", "patch.csv"], "patch.csv is not a patch"),
     (["check", "ok.csv", "--patch", "folder"], "folder"),
     (["check", "ok.csv", "--patch", "book.xlsx"], "book.xlsx"),
-    (["check", "ok.csv", "--sheet", "x"], "ok.csv is text, and has no sheets: leave out --sheet"),
+    (["check", "ok.csv", "--sheet", "x"], "ok.csv is no workbook, and has no sheets: leave out the sheet"),
     (["check", "book.xlsx", "--sheet", "nope"], "no sheet 'nope'"),
     # a file to write
     (["scan", "ok.csv", "--good", "ok.csv"], "ok.csv is the file to read"),

@@ -25,7 +25,6 @@ from toolkit.display import Result, plural, visible
 from toolkit.errors import InputError
 from toolkit.model import ID, TIME, Language
 from toolkit.quality import PATCH
-from toolkit.reading import TEXT, kind_of
 from toolkit.sending import FATES
 
 Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
@@ -197,8 +196,6 @@ AS_TEXT = Output()
 
 def read(file: Path, source: Source) -> results.Delivery:
     """Read the file as `source` says, and print what is probably wrong with how it was read."""
-    if kind_of(file) in TEXT:
-        source.refuse("sheet", because=f"{file.name} is text, and has no sheets")
     constants = pairs(source.set, "--set takes column=value, such as source=customer, and one of them has no '='.")
     delivery = tk.read_customers(file, mapping=source.mapping, constants=constants, sheet=source.sheet)
     warn(delivery.warnings)

@@ -72,7 +72,7 @@ class Unit:
     head
         A line above the rows.
     why
-        The reason, which a copy has as its last column.
+        The reason, which a copy has as its last column; by default the facet ``rule``.
     """
 
     rows: Sequence[Sequence[object]]
@@ -196,7 +196,7 @@ def _cell(value: object, number: bool) -> str:
     classes += ["mark", cell.tone] if cell.tone else []
     why = f"<em class=why>{SYMBOLS[cell.tone or 'bad']} {escape(cell.why)}</em>" if cell.why else ""
     soft = f"<small class=b>{escape(cell.soft, limit=MAX_CELL)}</small>" if cell.soft else ""
-    classed = f' class="{" ".join(classes)}"' if classes else ""
+    classed = f' class="{" ".join(classes)}"' if len(classes) > 1 else f" class={classes[0]}" if classes else ""
     classed += f" colspan={cell.span}" if cell.span > 1 else ""
     return f"<td{classed}{told}>{escape(shown)}{soft}{why}</td>"
 

@@ -456,7 +456,7 @@ def _require_attributes(changes: Diff, resource: Resource) -> None:
         raise PlanError(
             f"The settings and the diff do not have the same custom attributes: {', '.join(dropped + unseen)}. List "
             "those of the table under [[attributes]] in toolkit.toml, validate the delivery again, and diff it with "
-            "Ledger.of().snapshot()."
+            "the ledger's snapshot."
         )
     for column in resource.custom:
         # Arrow would accept infinity, which JSON does not have, and read a time without a zone as UTC.

@@ -181,7 +181,7 @@ def abandon(*, settings: Settings | None = None, pace: Pace | None = None, rows_
             lost = f"{plural(waiting, 'accepted row')} of push {record.id} cannot be recorded in the ledger"
             if waiting and not rows_lost:
                 raise JournalError(
-                    f"{error} If there is no copy, abandon(rows_lost=True) closes the push anyway: then {lost}, "
+                    f"{error} If there is no copy, abandon it with rows_lost=True (--rows-lost): then {lost}, "
                     "and the next diff shows them as added."
                 ) from error
             journal.kept.drop_delivery(record.id)

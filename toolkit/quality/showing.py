@@ -40,9 +40,10 @@ WHOLE_LINE = "whole line"
 """Stands for the column of what is wrong with a line as a whole."""
 MAX_MEMBERS = 5
 """The most rows of one group that are shown."""
-_CELL = 40
+_CELL, _LABEL = 40, 80
+MAX_FOUND = 200
 _COMMON = 0.2
-NAME = "customer_name"
+NAME = CUSTOMER.names[2]
 Names = Mapping[str, str]
 """The file's own names of the contract's columns, in the file's order."""
 Show = Mapping[str, Callable[[Any], object]]
@@ -59,7 +60,13 @@ def in_words(reason: str, names: Names) -> str:
     """
     if not names:
         return reason
-    return re.sub(rf"\b({'|'.join(map(re.escape, names))})\b", lambda name: names[name[1]], reason)
+    return re.sub(rf"\b({'|'.join(map(re.escape, names))})\b", lambda name: own(name[1], names), reason)
+
+
+def own(column: str, names: Names) -> str:
+    """Return the file's name of a column, cut to a length that a page can bear."""
+    name = names.get(column, column)
+    return name if len(name) <= _CELL else name[: _CELL - 1] + "…"
 
 
 def file_order(columns: Iterable[str], names: Names) -> list[str]:
@@ -70,23 +77,24 @@ def file_order(columns: Iterable[str], names: Names) -> list[str]:
 
 def head(column: str, names: Names) -> Column:
     """Return the head of a column: the file's name and, small, ours."""
-    own = names.get(column, column)
-    return Column(own, "" if own == column else column)
+    title = own(column, names)
+    return Column(title, "" if title == column else column)
 
 
 def findings_grid(sides: Mapping[Tone, pd.DataFrame], *, n_rows: int, names: Names, show: Show) -> Markup:
     """Show reasons as `by_reason` gives them, each as a part of `n_rows`: failures are ``bad``, warnings ``warn``."""
-    units = [_finding(f, tone, n_rows, names, show) for tone, found in sides.items() for f in found.to_dict("records")]
+    every = [(tone, f) for tone, found in sides.items() for f in found.to_dict("records")]
+    units = [_finding(f, tone, n_rows, names, show) for tone, f in every[:MAX_FOUND]]
     facets = {"severity": "Severity", "column": "Column"}
     columns = ["Check", "Column", f"Rows of {n_rows:,}", "Where"]
-    return grid("What was found", columns, units, facets=facets, unit="findings")
+    return grid("What was found", columns, units, facets=facets, unit="findings", more=len(every) - len(units))
 
 
 def _finding(f: Mapping[Any, Any], tone: Tone, n_rows: int, names: Names, show: Show) -> Unit:
     said, title = in_words(f["reason"], names), head(_place(f), names)
     severity, n = "failure" if tone == "bad" else "warning", f["count"]
     groups = f", {plural(f['groups'], 'group')}" if f["groups"] else ""
-    where = [pick(plural(n, "row") + groups, "rule", said), *(_example(e, f, show) for e in f["examples"])]
+    where = [pick(plural(n, "row") + groups, "rule", said[:_LABEL]), *(_example(e, f, show) for e in f["examples"])]
     row = (Cell(said, soft=f"{severity} · {f['check']}"), Cell(title.title, soft=title.small),
            Cell(n, meter(n / max(n_rows, 1), f"{n:,}", tone=tone), sort=n),
            Markup(f"<div class=where>{''.join(f'<span class=b>{each}</span>' for each in where)}</div>"))  # fmt: skip
@@ -155,16 +163,16 @@ def rows_grid(
         if any(f["check"] == UNIQUE for r in members for f in by_row.get(r, ())):
             differ = [c for c in columns if len({None if is_null(v := cells[c][r]) else v for r in members}) > 1]
             marks |= {(r, c): ("warn", "differs") for r in members for c in differ if (r, c) not in marks}
-            title = _twins(cells[ID][members[0]], written[members[0]], [names.get(c, c) for c in differ], len(members))
+            title = _twins(cells[ID][members[0]], written[members[0]], [own(c, names) for c in differ], len(members))
         every = [f for r in members for f in by_row.get(r, ())]
-        said = list(dict.fromkeys(in_words(f["reason"], names) for f in every))
-        places = dict.fromkeys(names.get(_place(f), _place(f)) for f in every)
+        said = list(dict.fromkeys(in_words(f["reason"], names)[:_LABEL] for f in every))
+        places = dict.fromkeys(own(_place(f), names) for f in every)
         lines = [
             [r, Cell(raw[r], tone=tone, why="; ".join(said), span=len(columns))] if r in raw else
             [r, *(_cell(c, cells[c][r], written.get(r), tone, *marks.get((r, c), (None, ""))) for c in columns)]
             for r in members
         ]  # fmt: skip
-        drawn.append(Unit(lines, {"rule": said, "column": list(places)}, tone, title, "; ".join(said)))
+        drawn.append(Unit(lines, {"rule": said, "column": list(places)}, tone, title))
     heads = [Column("Row", right=True), *(head(c, names) for c in columns)]
     return grid(name, heads, drawn, facets={"rule": "Reason", "column": "Column"}, more=n_rows - len(rows), way=way)
 
@@ -174,7 +182,8 @@ def _cell(column: str, value: object, written: object, tone: Tone, mark: Tone | 
         return Cell(value, tone=mark, why=why) if mark else value
     utc = timestamp(value)
     sent = "" if tone == "bad" or utc == written else f"{utc} is sent"
-    return Cell(written, sort=utc, soft=sent, tone=mark, why=why)
+    order = None if str(written)[:10] == utc[:10] else utc  # a page of many rows stays small
+    return Cell(written, sort=order, soft=sent, tone=mark, why=why)
 
 
 def _twins(who: object, when: object, differ: Sequence[str], n: int) -> Markup:
@@ -192,13 +201,13 @@ def column_cards(columns: pd.DataFrame, reasons: pd.DataFrame, n_rows: int, name
 
 def _column(c: Mapping[Any, Any], reasons: pd.DataFrame, n_rows: int, names: Names) -> Markup:
     reasons = reasons[reasons["column"] == c["column"]]
-    own, filled = head(c["column"], names), n_rows - c["nulls"]
+    title, filled = head(c["column"], names), n_rows - c["nulls"]
     parts = Part(filled, "filled", "changed"), Part(c["nulls"], "empty", "calm")
     odd = (f"{in_words(r['reason'], names)} ({plural(r['count'], 'row')})" for r in reasons.to_dict("records"))
     empty = f" · <b>{c['nulls']:,}</b> empty" if c["nulls"] else ", none empty"
-    small = Markup(f"<small class='b m'>{escape(own.small)}</small>")
+    small = Markup(f"<small class='b m'>{escape(title.small)}</small>")
     figures = Markup(f"<p><b>{c['distinct']:,}</b> distinct{empty}</p>")
-    return card(own.title, small, stack(parts, small=True), figures, notes(odd), _values(c, filled, n_rows),
+    return card(title.title, small, stack(parts, small=True), figures, notes(odd), _values(c, filled, n_rows),
                 _patterns(c), _sizes(c))  # fmt: skip
 
 

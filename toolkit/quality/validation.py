@@ -54,9 +54,10 @@ from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
 from toolkit.quality.findings import by_reason, find, finding_lines, first_reason, read_findings
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
-from toolkit.quality.rules import RULES, Rule
-from toolkit.quality.showing import WHOLE_LINE, file_order, findings_grid, in_words, rows_grid
+from toolkit.quality.rules import CAUSES, CAUSING, RULES, Rule
+from toolkit.quality.showing import WHOLE_LINE, file_order, findings_grid, in_words, own, rows_grid
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
+from toolkit.quality.totals import summed_rows
 from toolkit.reading import Mapping
 from toolkit.tables import inert_sql
 
@@ -264,13 +265,13 @@ class ValidationReport(Result):
         names, tiles = self._delivery.names, []
         for column in (*file_order((c for c in self._columns if c), names), *(c for c in self._columns if not c)):
             bad, warned = self._columns[column]
-            own = names.get(column, column) or WHOLE_LINE
+            title = own(column, names) or WHOLE_LINE
             parts = (Part(bad, "failing", "bad"), Part(warned, "with a warning", "warn"),
                      Part(self.n_rows - bad - warned, "fine", "good"))  # fmt: skip
-            small = Markup(f"<small class='b m'>{escape(column)}</small>") if own != column and column else ""
+            small = Markup(f"<small class='b m'>{escape(column)}</small>") if title != column and column else ""
             said = [f"{symbol(p.tone)} {p.n:,} " for p in parts[:2] if p.n]
             fine = Markup(f"<span>{''.join(said) or symbol('good') + ' fine'}</span>")
-            tiles.append(card(own, small, stack(parts, small=True), fine, pick=("column", own) if said else None))
+            tiles.append(card(title, small, stack(parts, small=True), fine, pick=("column", title) if said else None))
         return cards(tiles, tiles=True)
 
     def _found(self) -> Markup:
@@ -280,7 +281,7 @@ class ValidationReport(Result):
         for check in self._checks:
             if check.reason not in found and check.check != BROKEN:
                 why = in_words(check.reason.removeprefix(f"{check.column} "), names)
-                passed.setdefault((why, check.check), []).append(names.get(check.column or "", check.column or ""))
+                passed.setdefault((why, check.check), []).append(own(check.column or "", names))
         kept = [paragraph(symbol("good"), why, Markup(f"<small>{escape(f'{name} · ' + ', '.join(where))}</small>"))
                 for (why, name), where in passed.items()]  # fmt: skip
         n_passed, n = sum(map(len, passed.values())), len(self._checks)
@@ -435,7 +436,10 @@ def validate(
         conditions = [*failing, *_known([*compiled["warning"], *other_contracts(contract)], rows)]
         sent = None if before is None else earlier(before)
         rows.session.register("before_", id_table(sent.frame[ID] if sent else None))
+        summed = summed_rows(rows.delivery) if in_memory else []
+        rows.session.register("sums_", pa.table({"row_": pa.array(summed, pa.int64())}))
         conditions = find(rows.session, conditions, rows.typed)
+        _leave_out_consequences(rows.session, conditions)
         _collect_bad(rows.session, conditions[: len(failing)])
         report = _report(rows, conditions, len(failing), contract.name)
         for name, path in targets.items():
@@ -446,6 +450,18 @@ def validate(
 
 def _known(conditions: Sequence[Condition], rows: Staged) -> list[Condition]:
     return [c for c in conditions if c.column in rows.columns]
+
+
+def _leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
+    """Delete what several rows show only because of a cell that another finding is about."""
+    for n, c in enumerate(conditions):
+        of, why = CAUSING.get(c.check, c.column), CAUSES.get(c.check, ())
+        if causes := [
+            str(m) for m, o in enumerate(conditions)
+            if o.check in why and (o.column == of or o.check == "two_categories")
+        ]:  # fmt: skip
+            found = f"SELECT row_ FROM found_ WHERE n IN ({', '.join(causes)})"
+            session.run(f"DELETE FROM found_ WHERE n = {n} AND row_ IN ({found})")
 
 
 def _collect_bad(session: Session, failing: Sequence[Condition]) -> None:

@@ -104,7 +104,7 @@ def read_customers(
     >>> delivery.notes
     ('UTF-8, detected', "delimiter ';', detected")
     """
-    rules = as_mapping(mapping, sheet=sheet)
+    rules = as_mapping(mapping, sheet=sheet, source=source)
     if constants:
         rules = rules.with_constants(constants)
     name = source_name(source)
@@ -147,8 +147,17 @@ def read_again(delivery: Delivery, rows: pd.Index[Any]) -> pd.DataFrame | None:
     return pd.DataFrame(cells, index=range(len(places))).set_axis(table.numbers[places])
 
 
-def as_mapping(mapping: Mapping | str | Path | None, *, sheet: str | None = None) -> Mapping:
-    """Return the mapping, or that of a TOML file, with this sheet; without one, a mapping that states nothing else."""
+def as_mapping(mapping: Mapping | str | Path | None, *, sheet: str | None = None, source: Source = None) -> Mapping:
+    """Return the mapping, or that of a TOML file, with this sheet; without one, a mapping that states nothing else.
+
+    Raises
+    ------
+    InputError
+        If a sheet is given, and the source is no workbook.
+    """
+    path = Path(source) if isinstance(source, str | Path) else None
+    if sheet is not None and not (path and (path.is_dir() or _kind(path)[0] in EXCEL)):
+        raise InputError(f"{source_name(source)} is no workbook, and has no sheets: leave out the sheet.")
     found = mapping if isinstance(mapping, Mapping) else Mapping() if mapping is None else Mapping.load(mapping)
     return found if sheet is None else replace(found, sheet=sheet)
 

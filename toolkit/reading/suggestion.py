@@ -266,7 +266,7 @@ def suggest_mapping(
     >>> suggest_mapping(frame).columns
     {'customer_id': 'Kunden-Nr.', 'customer_name': 'Firma'}
     """
-    stated = as_mapping(mapping, sheet=sheet)
+    stated = as_mapping(mapping, sheet=sheet, source=source)
     name = source_name(source)
     resource = current(settings).documented.resource
     wanted = [c for c in resource.columns if c.name not in stated.constants]
