@@ -128,11 +128,8 @@ class Diff(Result):
         new, known = (int(self.delivery.frame[ID][self.states == state].nunique()) for state in SENT)
         kinds = (new, "new customer"), (known, "changed one" if new else "changed customer")
         n_sent, n_absent, n_newly = self.n_added + self.n_changed, self.n_absent, self.n_newly_absent
-        verdict = (
-            f"{plural(n_sent, 'row')} would be sent: {' and '.join(plural(*k) for k in kinds if k[0])}"
-            if n_sent
-            else "Nothing would be sent"
-        )
+        who = " and ".join(plural(*kind) for kind in kinds if kind[0])
+        verdict = f"{plural(n_sent, 'row')} would be sent: {who}" if n_sent else "Nothing would be sent"
         newly = f", {n_newly:,} of them since the last delivery" if n_newly else ""
         gone = f"{plural(n_absent, 'customer is', 'customers are')} not in the file any more{newly}; they are kept."
         name = f"What {self.delivery.source} changes · {self.before.label}"
@@ -140,9 +137,7 @@ class Diff(Result):
         if len(self.fields):
             shown, repeats = self.changed(self.fields.head(MAX_ROWS), len(self.fields))
             if repeats:
-                parts.append(
-                    draw.section("Changes that repeat", draw.cards(repeats), note="probably one decision each")
-                )
+                parts.append(draw.section("Changes that repeat", draw.cards(repeats), note="often one decision each"))
             parts.append(draw.section("Changed fields", self.delivery.about_times, shown))
         folds = [self._fold(s) for s in SHOWN if self.count(s) and s not in ("changed", "unchanged")]
         return "".join([*parts, draw.section("Rows that are new, gone or left out", *folds) if folds else ""])
@@ -151,7 +146,9 @@ class Diff(Result):
         """Return a grid of changed fields, the first of `n_fields`, and a card for each change that repeats."""
         frame, own, units, changes = self.delivery.frame, self.delivery.names, [], []
         mine = frame.index.isin(fields["source_row"])
-        rows = dict(zip(frame.index[mine], zip(frame[NAME][mine], self.states[mine], strict=True), strict=True))
+        rows = dict(
+            zip(frame.index[mine], zip(frame[NAME][mine].fillna(""), self.states[mine], strict=True), strict=True)
+        )
         for time, record in zip(self.delivery.time_cells(fields[TIME]), fields.itertuples(index=False), strict=True):
             row, who, _, column, before, after = record
             (name, state), head, (old, new) = rows[row], own.get(column, column), draw.marked_change(before, after)
@@ -164,15 +161,8 @@ class Diff(Result):
         numbers = {change: [str(number)] for number, change in enumerate(common)}
         for place, change in enumerate(changes):
             units[place] = replace(units[place], facets={**units[place].facets, "repeat": numbers.get(change, [])})
-        heads: list[Column | str] = [
-            "Row",
-            "Customer",
-            "Column",
-            "Before",
-            "After",
-            "State",
-            *self.delivery.heads([TIME]),
-        ]
+        names = ("Row", "Customer", "Column", "Before", "After", "State")
+        heads = [*map(Column, names), *self.delivery.heads([TIME])]
         facets = {"column": "Column", "state": "State", "repeat": ""}
         shown = draw.grid("Changed fields", heads, units, facets=facets, unit="fields", more=n_fields - len(units))
         boxes = [draw.card(f"{n:,}× {change[0]}", draw.joined(Markup("<p>"), change[1], Markup("</p>")),
@@ -190,12 +180,9 @@ class Diff(Result):
         else:
             rows = self.delivery.frame.iloc[np.flatnonzero(self.states == state)[:MAX_ROWS]]
             heads, cells = self.delivery.cells(rows)
-        shown = draw.grid(
-            _words(state).capitalize(), heads[start:], [line[start:] for line in cells], more=n - len(rows)
-        )
-        return draw.fold(
-            draw.joined(draw.symbol(tone, sign), f" {n:,} {_words(state)}: {meaning}"), way_in(state), shown
-        )
+        cells, name = [line[start:] for line in cells], _words(state)
+        shown = draw.grid(name.capitalize(), heads[start:], cells, more=n - len(rows))
+        return draw.fold(draw.joined(draw.symbol(tone, sign), f" {n:,} {name}: {meaning}"), way_in(state), shown)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the changed fields."""

@@ -33,7 +33,7 @@ from toolkit.display import (
     timestamp,
     visible,
 )
-from toolkit.model import CUSTOMER, ID, TIME, UNIQUE, Delivery
+from toolkit.model import CUSTOMER, ID, NAME, TIME, UNIQUE, Delivery
 from toolkit.quality.statistics import SAMPLE
 
 WHOLE_LINE = "whole line"
@@ -43,7 +43,6 @@ MAX_MEMBERS = 5
 _CELL, _LABEL = 40, 80
 MAX_FOUND = 200
 _COMMON = 0.2
-NAME = CUSTOMER.names[2]
 Names = Mapping[str, str]
 """The file's own names of the contract's columns, in the file's order."""
 Show = Mapping[str, Callable[[Any], object]]
