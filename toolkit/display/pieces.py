@@ -107,9 +107,9 @@ def headline(name: object, verdict: object, *lead: object, parts: Sequence[Part]
     """
     picture = stack(parts) + key(parts) if any(part.n for part in parts) else ""
     return Markup(
-        f"<header><h3 class=kick>{escape(name, limit=MAX_HEADING)}</h3>"
+        f"<div class=head><h3 class=kick>{escape(name, limit=MAX_HEADING)}</h3>"
         f"<h4 class=verdict>{escape(verdict, limit=MAX_PARAGRAPH)}</h4>"
-        f"{''.join(paragraph(text) for text in lead if text)}{picture}</header>"
+        f"{''.join(paragraph(text) for text in lead if text)}{picture}</div>"
     )
 
 

@@ -138,13 +138,14 @@ class Diff(Result):
             shown, repeats = self.changed(self.fields.head(MAX_ROWS), len(self.fields))
             if repeats:
                 parts.append(draw.section("Changes that repeat", draw.cards(repeats), note="often one decision each"))
-            parts.append(draw.section("Changed fields", self.delivery.about_times, shown))
+            parts.append(draw.section("Changed fields", shown))
         folds = [self._fold(s) for s in SHOWN if self.count(s) and s not in ("changed", "unchanged")]
         return "".join([*parts, draw.section("Rows that are new, gone or left out", *folds) if folds else ""])
 
     def changed(self, fields: pd.DataFrame, n_fields: int) -> tuple[Markup, list[Markup]]:
         """Return a grid of changed fields, the first of `n_fields`, and a card for each change that repeats."""
-        frame, own, units, changes = self.delivery.frame, self.delivery.names, [], []
+        frame, own, units = self.delivery.frame, self.delivery.names, []
+        changes, facets = list[tuple[str, Markup]](), list[dict[str, list[str]]]()
         mine = frame.index.isin(fields["source_row"])
         rows = dict(
             zip(frame.index[mine], zip(frame[NAME][mine].fillna(""), self.states[mine], strict=True), strict=True)
@@ -154,17 +155,19 @@ class Diff(Result):
             (name, state), head, (old, new) = rows[row], own.get(column, column), draw.marked_change(before, after)
             texts = " → ".join(" ".join(found) for text in (old, new) if (found := _CHANGED.findall(text)))
             changes.append((head, Markup(texts if " " in f"{before}{after}" else f"{old} → {new}")))
-            line = [row, Cell(who, soft=name), Cell(head, soft=column if column != head else ""),
-                    Cell(before, old), Cell(after, new), shown_state(state), time]  # fmt: skip
-            units.append(Unit([line], {"column": [head], "state": [state]}, SHOWN[state][0]))
+            sides = (Cell(Markup(f"<span>{shown}</span>")) if len(f"{raw}") < 99 else Cell(raw, shown)
+                     for raw, shown in ((before, old), (after, new)))  # fmt: skip
+            line = [row, Cell(who, soft=name), head, *sides, state, replace(time, soft="")]
+            facets.append({"column": [head], "state": [state]})
+            units.append(Unit([line], facets[-1], None if state == "changed" else SHOWN[state][0]))
         common = {change: n for change, n in Counter(changes).most_common(MAX_REPEATS) if n > 1}
         numbers = {change: [str(number)] for number, change in enumerate(common)}
-        for place, change in enumerate(changes):
-            units[place] = replace(units[place], facets={**units[place].facets, "repeat": numbers.get(change, [])})
+        for each, change in zip(facets, changes, strict=True):
+            each |= {"repeat": numbers[change]} if change in numbers else {}
         names = ("Row", "Customer", "Column", "Before", "After", "State")
         heads = [*map(Column, names), *self.delivery.heads([TIME])]
-        facets = {"column": "Column", "state": "State", "repeat": ""}
-        shown = draw.grid("Changed fields", heads, units, facets=facets, unit="fields", more=n_fields - len(units))
+        labels = {"column": "Column", "state": "State", "repeat": ""}
+        shown = draw.grid("Changed fields", heads, units, facets=labels, unit="fields", more=n_fields - len(units))
         boxes = [draw.card(f"{n:,}× {change[0]}", draw.joined(Markup("<p>"), change[1], Markup("</p>")),
                            pick=("repeat", numbers[change][0])) for change, n in common.items()]  # fmt: skip
         return shown, boxes

@@ -164,12 +164,13 @@ class Delivery(Result):
     def time_cells(self, times: pd.Series[Any]) -> list[Cell]:
         """Return times as cells: as written, the UTC moment that is sent small below, by which they are sorted."""
         utc = times.map(timestamp)
-        return [Cell(t, sort=u, soft="" if t == u else u) for t, u in zip(self.as_written(times), utc, strict=True)]
+        both = zip(self.as_written(times), utc, strict=True)
+        return [Cell(t, sort=None if str(t)[:10] == u[:10] else u, soft="" if t == u else u) for t, u in both]
 
     def cells(self, rows: pd.DataFrame) -> tuple[list[Column], list[list[object]]]:
         """Return rows of the delivery as a grid shows them: each one's place, then its cells under the file's heads."""
         columns = [c for c in self.given if c in rows.columns]
-        places = [Cell(int(n), self.place(n).removeprefix("row ")) for n in rows.index]
+        places = [Cell(n, "" if pd.isna(n) else self.place(n).removeprefix("row ")) for n in rows.index]
         cells = [self.time_cells(rows[c]) if c == TIME else rows[c].astype(object) for c in columns]
         return [Column("Row", right=True), *self.heads(columns)], [*map(list, zip(places, *cells, strict=True))]
 

@@ -205,7 +205,7 @@ class PushReport(Result):
         shown += [self._requests()] if self.batches else []
         for rows, what in ((self._of("unknown"), "unknown: sent without a readable answer"),
                            (self._of("unsent"), "unsent"),
-                           (self.rows[self.rows["message"] == OVERTAKEN], "left out of the resume")):  # fmt: skip
+                           (self.rows[self.rows["message"] == OVERTAKEN], OVERTAKEN)):  # fmt: skip
             if len(rows):
                 shown.append(draw.fold(f"{plural(len(rows), 'row')} {what}", self._rows(what, rows, None)))
         facts = f"{self.operation} · {self.n_quarantined:,} quarantined and {self.n_left_out:,} left out before"
@@ -219,7 +219,7 @@ class PushReport(Result):
         for code, category, message, column, n in why.head(MAX_CARDS).itertuples(index=False):
             named = f" in {self.origin.names.get(column, column)}" if column else ""
             about = Markup(f"<p class=m>{escape(' · '.join(filter(None, (code, category))))}</p>")
-            share = draw.meter(n / len(rows), draw.pick(f"{plural(n, 'row')}{named}", "why", message), tone=tone)
+            share = draw.meter(n / len(rows), draw.pick(f"{plural(n, 'row')}{named}", "rule", message), tone=tone)
             known = self.codes.get(code) or Explanation()
             ours = [paragraph(text) for text in (known.means, known.do) if text]
             ours += [] if ours or not code else [draw.code(f'tk.explain("{code}", means="…", do="…")')]
@@ -229,7 +229,7 @@ class PushReport(Result):
 
     def _rows(self, name: str, rows: pd.DataFrame, tone: Tone | None) -> Markup:
         """Render rows under the file's heads, with the cell that the vendor named marked."""
-        seen, facets = rows.head(MAX_ROWS), {"code": "Code", "column": "Column", "why": ""}
+        seen, facets = rows.head(MAX_ROWS), {"code": "Code", "column": "Column", "rule": ""}
         heads, cells = self.origin.cells(seen)
         ours, units = [head.small or head.title for head in heads], []
         for line, column, code, why in zip(cells, *(seen[c] for c in ("column", "code", "message")), strict=True):
@@ -237,9 +237,11 @@ class PushReport(Result):
                 place = ours.index(column)
                 cell = line[place] if isinstance(line[place], Cell) else Cell(line[place])
                 line[place] = replace(cell, tone=tone, why=why)
-            mine = {"code": [code], "column": [self.origin.names.get(column, column)], "why": [why]}
+            mine = {"code": [code], "column": [self.origin.names.get(column, column)], "rule": [why]}
+            if tone == "bad":  # its moment is not sent, and the page stays small
+                line = [replace(cell, soft="") if isinstance(cell, Cell) else cell for cell in line]
             said = [Cell(code, soft="" if column in ours else why)] if tone else []
-            units.append(Unit([[*line, *said]], mine if tone else {}, tone, why=why))
+            units.append(Unit([[*line, *said]], mine if tone else {}, tone))
         heads += [Column("Code")] if tone else []
         return draw.grid(name.capitalize(), heads, units, facets=facets, more=len(rows) - len(seen))
 
