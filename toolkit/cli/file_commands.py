@@ -66,7 +66,7 @@ def check(
     if excel:
         say(f"  review sheet written to {report.to_excel(excel, language=language)}")
         say(f"  When it comes back, under another name: --patch {excel.stem}-corrected.xlsx")
-    return show(report, output, findings=not report.ok)
+    return show(report, output)
 
 
 def scan(
@@ -101,7 +101,7 @@ def scan(
         say(written(path))
     if mapping and (skipped := tk.Mapping.load(mapping).corrections):
         say(f"  not corrected: {', '.join(skipped)}. 'check' makes the mapping's corrections first.")
-    return show(found, Output(json), findings=not found.ok)
+    return show(found, Output(json))
 
 
 def profile(file: Path, /, *, source: Source = AS_IT_IS, output: Output = AS_TEXT) -> int:
@@ -116,7 +116,7 @@ def corrections(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False)
     delivery = read(file, source)
     options = {c: o for c, o in source.corrections(delivery.corrections).items() if not isinstance(o, bool)}
     found = tk.preview_corrections(delivery, options, before=tk.Ledger.of().snapshot())
-    return show(found, Output(json), findings=any(found.counts.values()))
+    return show(found, Output(json))
 
 
 def review(sheet: Path, /, *, out: Path, who: Who = "", overwrite: Overwrite = False, json: Json = False) -> int:
@@ -130,13 +130,12 @@ def review(sheet: Path, /, *, out: Path, who: Who = "", overwrite: Overwrite = F
     require_free(out, overwrite=overwrite, endings=(".csv",), sources=(sheet,))
     patch = tk.read_review_sheet(sheet, who=who or None)
     say(written(patch.write(out)))
-    return show(patch, Output(json), findings=not patch.n_entries)
+    return show(patch, Output(json))
 
 
 def diff(file: Path, /, *, source: Source = AS_IT_IS, output: Output = AS_TEXT) -> int:
     """Compare FILE with what was sent before."""
     report, changes = compared(file, source)
-    same = changes.n_unchanged == len(changes.states) and not (changes.n_absent or report.n_quarantined)
     keys = changes.n_duplicate_keys + report.n_duplicate_keys
     held = report.n_quarantined
-    return show(changes, output, report, findings=not same, quarantined=held, duplicate_keys=keys)
+    return show(changes, output, report, quarantined=held, duplicate_keys=keys)

@@ -35,7 +35,7 @@ def status(*, output: Output = AS_TEXT) -> int:
     """Show where the target stands: its ledger, its pushes, what waits."""
     say_label()
     found = tk.status()
-    return show(found, output, findings=found.open_push)
+    return show(found, output)
 
 
 def report(
@@ -53,7 +53,7 @@ def report(
     found = tk.push_report(name)
     if excel:
         say(f"  refused rows written to {found.to_excel(excel, language=language)}")
-    return show(found, output, findings=not found.ok)
+    return show(found, output)
 
 
 def pushes(*, json: Json = False) -> int:
@@ -152,4 +152,4 @@ def schema(*, json: Json = False) -> int:
     """Compare the vendor's columns with ours; nothing is written."""
     say_label()
     found = tk.check_schema()
-    return show(found, Output(json), findings=not found.ok)
+    return show(found, Output(json))

@@ -7,4 +7,4 @@ from toolkit.display.texts import Markup, escape, is_null, percent, plural, time
 from toolkit.display.pieces import Part, Tone, badge, badges, card, cards, code, fold, headline, heading, joined, key
 from toolkit.display.pieces import lines, meter, notes, paragraph, pick, section, stack, symbol, tally, timeline
 from toolkit.display.grid import MAX_ROWS, Cell, Column, Unit, frame_table, grid, table
-from toolkit.display.result import Result, ShownFrame, fragment, page
+from toolkit.display.result import MIME, SCRIPT, STYLE, Result, ShownFrame, fragment, page

@@ -50,6 +50,11 @@ class Status(Result):
         return "".join(self.pushes.loc[self.pushes["state"] == "open", "push"])  # there is one at most
 
     @property
+    def has_findings(self) -> bool:
+        """Whether a push is open."""
+        return bool(self.open_push)
+
+    @property
     def n_waiting(self) -> int:
         """Rows of the open push that are unknown or unsent."""
         return waiting_of(self.pushes)
