@@ -40,9 +40,9 @@ def executed(path: Path) -> Any:
     return nbformat.reads(re.sub(r"(/tmp/ipykernel_)\d+/\d+", r"\1/", text), as_version=4)
 
 
-def texts(book: Any) -> list[str]:
+def texts(cells: Any) -> list[str]:
     """Return what the outputs say as text, one for each, without the colours of a terminal."""
-    outputs = [o for cell in book.cells for o in cell.get("outputs", ())]
+    outputs = [o for cell in cells for o in cell.get("outputs", ())]
     said = [
         o.get("text")
         or o.get("data", {}).get("text/plain")
@@ -57,7 +57,7 @@ def refusal(path: Path) -> str:
 
     Its outputs have to show that they come from a sandbox: they are customers' data otherwise.
     """
-    said = texts(nbformat.read(path, as_version=4))
+    said = texts(nbformat.read(path, as_version=4).cells)
     hosts = {host for text in said for host in _LABEL.findall(text)}
     addresses = {host for text in said for host in _ADDRESS.findall(text)}
     real = [h for h in hosts | addresses if h != "embedded sandbox" and not re.fullmatch(LOCAL, h)]

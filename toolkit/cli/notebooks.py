@@ -25,7 +25,7 @@ from toolkit import errors
 from toolkit.cli.app import OK, say
 from toolkit.cli.terminal import Json, Overwrite, pairs, require_free, show_values
 from toolkit.config import Settings, current, project_root
-from toolkit.display import MIME, SCRIPT, STYLE, Markup, escape, notes, page
+from toolkit.display import MIME, SCRIPT, STYLE, escape, page
 from toolkit.errors import InputError, did_you_mean
 from toolkit.files import replacing
 
@@ -66,9 +66,8 @@ def run(
         execute(book, notebook.parent, {"TOOLKIT_TARGET": current().target})
     except (CellExecutionError, DeadKernelError) as error:
         kind = getattr(error, "ename", type(error).__name__)
-        why = (
-            getattr(error, "evalue", "") if hasattr(errors, kind) else kind
-        )  # of an error that is not ours, what it says may be a row
+        # The words of an error that is not ours may contain a row.
+        why = getattr(error, "evalue", "") if hasattr(errors, kind) else kind
         failed = f"{notebook.name} stopped: {why} What ran so far is in {out}."
     finally:
         for path, text in ((out, nbformat.writes(book)), (shown, page(out.stem, "".join(_body(book))))):
@@ -143,26 +142,17 @@ def execute(book: Book, folder: Path, variables: dict[str, str], *arguments: str
 def _body(book: Book) -> Iterator[str]:
     """Yield the texts of a notebook, and its outputs: our results as they are, anything else as text."""
     for cell in book.cells:
-        if cell.cell_type == "markdown":
-            yield from map(_prose, re.split(r"\n{2,}", cell.source.strip()))
+        for text in cell.source.strip().split("\n\n") if cell.cell_type == "markdown" else ():
+            tag = f"h{mark.end() - 1}" if (mark := re.match("#{1,6} ", text)) else "p"
+            plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text.lstrip("# "))  # a link: the page names no address
+            yield f"<{tag}>{escape(plain)}</{tag}>"
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
-            if output.output_type == "error":
-                yield notes([f"{output.ename}: {output.evalue}"], tone="bad")
-            elif STYLE in data.get("text/html", ""):
+            if STYLE in data.get("text/html", ""):
                 yield data["text/html"].replace(STYLE, "").replace(SCRIPT, "")
-            elif text := output.get("text") or data.get("text/plain", ""):
+            else:
+                text = output.get("text") or data.get("text/plain") or f"{output.get('ename')}: {output.get('evalue')}"
                 yield f"<pre>{escape(text)}</pre>"
-
-
-def _prose(text: str) -> Markup:
-    """Render a paragraph or a heading of Markdown: links lose their address, for the page names none."""
-    marks, _, title = text.partition(" ")
-    plain = escape(re.sub(r"!?\[([^]]*)\]\([^)]*\)", r"\1", title if set(marks) == {"#"} else text))
-    for mark, tag in ((r"`([^`]+)`", "code"), (r"\*\*([^*]+)\*\*", "b"), (r"\*([^*\n]+)\*", "i")):
-        plain = Markup(re.sub(mark, rf"<{tag}>\1</{tag}>", plain))
-    level = f"h{min(len(marks), 6)}" if set(marks) == {"#"} else "p"
-    return Markup(f"<{level}>{plain}</{level}>")
 
 
 def new(name: str, /, *, file: Path) -> int:
@@ -174,22 +164,20 @@ def new(name: str, /, *, file: Path) -> int:
         The delivery; its mapping is the .toml beside it, which the notebook proposes if there is none.
     """
     path = project_root() / "notebooks" / "scratch" / f"{name}.ipynb"
-    for wrong, why in (
-        (not re.fullmatch(r"[\w-][\w.-]{0,63}", name), f"{name!r} cannot be a name: use letters, digits, - _ and ."),
-        (not file.exists(), f"{file} does not exist: check its path."),
-        (path.exists(), f"{path} exists already: give another name."),
-    ):
-        if wrong:
-            raise InputError(why)
+    if not re.fullmatch(r"[\w-][\w.-]{0,63}", name) or path.exists():
+        raise InputError(
+            f"{str(path)!r} exists or is no name of a notebook: give another, of letters, digits, - _ and ."
+        )
+    if not file.exists():
+        raise InputError(f"{file} does not exist: check its path.")
     path.parent.mkdir(parents=True, exist_ok=True)
     given = {"FILE": file.name, "DELIVERY": str(file.resolve()), "MAPPING": str(file.resolve().with_suffix(".toml")),
              "TARGET": current().target}  # fmt: skip
     template = files(__package__).joinpath("notebook.md").read_text(encoding="utf-8")
     text = re.sub("[A-Z]{4,}", lambda found: json_.dumps(given[found[0]], ensure_ascii=False), template)
-    cells = []
-    for n, part in enumerate(re.split(r"\n*```(?:python)?\n", text.strip())):
-        made = nbformat.v4.new_code_cell(part) if n % 2 else nbformat.v4.new_markdown_cell(part)
-        cells += [made] if part else []
+    parts = re.split(r"\n*```(?:python)?\n+", text.strip())
+    make = (nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell)
+    cells = [make[n % 2](part) for n, part in enumerate(parts) if part]
     cells[1].metadata["tags"] = [PARAMETERS]
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     with replacing(path) as part:

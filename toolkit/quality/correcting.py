@@ -205,11 +205,6 @@ class Preview(Result):
     needs: dict[str, str]
 
     @property
-    def has_findings(self) -> bool:
-        """Whether a correction would change something."""
-        return any(self.counts.values())
-
-    @property
     def choices(self) -> dict[str, int]:
         """The counts by what to choose: the correction's name, with the option that was tried."""
         return {f"{c} = {self.options[c]}" if c in self.options else c: n for c, n in self.counts.items()}

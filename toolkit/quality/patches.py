@@ -40,11 +40,6 @@ class Patch(Result):
         """Number of cells; a dropped row counts as one."""
         return len(self.entries)
 
-    @property
-    def has_findings(self) -> bool:
-        """Whether it is empty: the owner changed nothing."""
-        return not self.n_entries
-
     def summary(self) -> str:
         """Return its size and its authors in one line."""
         who = ", ".join(self.entries["who"].dropna().unique()[:5])
