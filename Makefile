@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Jupyter refuses to run as root without this option, and in a container there is often no other user.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo test test-all lab notebooks bench lint audit clean
+.PHONY: demo test test-all lab notebooks docs screenshots bench lint audit clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/core
@@ -23,6 +23,14 @@ lab: $(VENV)/core
 # One clean run of all notebooks, whose outputs are kept in git; twice gives the same bytes.
 notebooks: $(VENV)/dev
 	$(BIN)/python -m tests.support.notebooks
+
+# A warning, such as a broken link, is an error.
+docs: $(VENV)/dev
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/site
+	@echo "Open build/site/index.html in a browser."
+
+screenshots: $(VENV)/dev
+	$(BIN)/python -m docs.screenshots
 
 ROWS ?= 1000000
 PEERS := .venv-peers

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from toolkit.model import Customer as Customer
     from toolkit.pushing import abandon as abandon
     from toolkit.pushing import dry_run as dry_run
+    from toolkit.pushing import explain as explain
     from toolkit.pushing import plan_correction as plan_correction
     from toolkit.pushing import plan_push as plan_push
     from toolkit.pushing import push as push

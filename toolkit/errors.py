@@ -19,16 +19,28 @@
         ├── AuthorizationError  the vendor refused the token (401, 403)
         ├── AddressError        there is nothing at this address (404)
         └── UnreachableError    the host cannot be reached, or keeps failing
+    KeyboardInterrupt
+    └── Interrupted             somebody stopped a step; after a push it has the report of what was done
 
 Bad rows and refused rows are results, never errors. A ``SchemaWarning`` is not an error either: the vendor's columns
 differ from ours, and the push continues. Messages name keys and columns, never row values, and never the token.
+
+In a notebook an error shows its message and the analyst's line instead of a traceback (IPython calls
+``_render_traceback_``); ``%debug`` has the frames. A script has Python's own traceback.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
+import traceback
 from collections.abc import Iterable
 from typing import Any
+
+from toolkit.characters import printable
+
+_QUOTED = re.compile(r"""(["']).*?(?:\1|$)""")
+"""A text in a line of code: it may be a token or a customer's cell."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -46,6 +58,20 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 class ToolkitError(Exception):
     """The root of all errors that the toolkit raises on purpose."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {printable(str(self))}", *_line_of(self)]
+
+
+def _line_of(error: BaseException) -> list[str]:
+    """Return the last line of code before the toolkit's own, its texts left out, as one line or none."""
+    called: traceback.FrameSummary | None = None
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__", "").startswith("toolkit."):
+            break
+        called = traceback.FrameSummary(frame.f_code.co_filename, number, frame.f_code.co_name)
+    text = _QUOTED.sub(r"\1…\1", called.line or "") if called else ""
+    return [f"  line {called.lineno}: {printable(text)}"] if called and text else []
 
 
 class SettingsError(ToolkitError):
@@ -135,3 +161,18 @@ class AddressError(StoppedError):
 
 class UnreachableError(StoppedError):
     """The host cannot be reached, or keeps failing."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody stopped a step. As a KeyboardInterrupt it also stops the cells that would run next.
+
+    Attributes
+    ----------
+    report
+        The `PushReport` of what was done until then; None if it was no push, or nothing was sent yet.
+    """
+
+    report: Any = None
+
+    def _render_traceback_(self) -> list[str]:
+        return [printable(str(self))]

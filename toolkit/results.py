@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from toolkit.ledger import Diff as Diff
     from toolkit.ledger import Snapshot as Snapshot
     from toolkit.model import Delivery as Delivery
+    from toolkit.pushing import Codes as Codes
     from toolkit.pushing import PushHistory as PushHistory
     from toolkit.pushing import PushPlan as PushPlan
     from toolkit.pushing import PushReport as PushReport

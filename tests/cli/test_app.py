@@ -749,8 +749,6 @@ def test_the_history_of_a_customer_is_shown_as_text(
     assert "First delivery" in out
     assert "a call" in out
     assert "nan" not in out.casefold()
-    assert cli.main(["history", "nobody"]) == 0
-    assert "has no entry of this customer" in capsys.readouterr().out
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:

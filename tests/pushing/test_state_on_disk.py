@@ -131,7 +131,7 @@ def test_lost_rows_that_were_accepted_are_given_up_only_by_the_analyst(place: Pl
     stopped = half_sent(place, customers(600), monkeypatch)
     (place.settings.target_folder() / "rows" / f"{stopped.push}.parquet").unlink()
     with pytest.raises(
-        JournalError, match=r"abandon\(rows_lost=True\).* 500 accepted rows of push .* cannot be recorded"
+        JournalError, match=r"rows_lost=True \(--rows-lost\).* 500 accepted rows of push .* cannot be recorded"
     ):
         place.abandon()
     assert status(settings=place.settings).open_push == stopped.push

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -113,6 +116,38 @@ def test_a_total_without_a_time_may_say_in_the_name_what_was_counted(customers) 
     assert validate(frame, now=NOW).counts["customer_id is that of a totals row, not of a customer"] == 1
 
 
+@pytest.mark.parametrize(
+    ("numbers", "total", "adds_up"),
+    [
+        (["1.234,50", "2.000,00", "0,5"], "3.235,00", True),
+        (["1,234.50", "2,000.00", ""], "3,234.50", True),
+        (["€ 10,50", "-3 €", "4,50-"], "3,00 €", True),
+        (["1 000", "2\u202f000", "1'000"], "4000", True),
+        (["10", "20", "30"], "61", False),
+        (["0", "0", "0"], "0", False),
+        (["10", "", "n/a"], "10", False),  # a copy, not a sum
+        (["10", "20", "30"], "", False),
+    ],
+)
+@pytest.mark.parametrize("id_", ["Alle", "", "C-4"])
+def test_a_last_row_whose_numbers_add_up_is_a_totals_row_if_its_id_is_a_word(
+    tmp_path: Path, numbers: list[str], total: str, adds_up: bool, id_: str
+) -> None:
+    path = tmp_path / "crm.csv"
+    rows = [f"C-{n};Firma {n};2026-01-28T10:00:00Z;x;{number}" for n, number in enumerate(numbers)]
+    path.write_text("\n".join(["customer_id;customer_name;updated_at;Ort;Umsatz", *rows, f"{id_};;;x;{total}"]))
+    delivery = read_customers(path)
+    expected = {"customer_id": [5]} if adds_up and id_ != "C-4" else {}
+    assert found(delivery, "totals_row") == expected
+    frame = delivery.frame.assign(Umsatz=[*numbers, total])
+    assert found(frame, "totals_row") == expected
+
+
+def test_a_last_customer_with_a_name_and_a_time_is_one_whatever_its_numbers(customers) -> None:
+    frame = customers(3, customer_id=["C1", "C2", "Acme"]).assign(sales=[1.5, 2.5, 4.0])
+    assert found(frame, "totals_row") == {}
+
+
 def test_a_customer_whose_name_is_a_total_is_one(customers) -> None:
     names = ["Total SE", "Summe & Partner", "Total", "Total", "Total Energies", "Total SE"]
     frame = customers(6, customer_id=["TOTAL", "C2", "C3", "SUM", "Total Energies", "TOTAL "], customer_name=names)
@@ -146,6 +181,22 @@ def test_a_check_of_one_s_own_is_stopped_between_its_parts(customers, monkeypatc
     rule = Rule("slow", "customer_id", "is odd", check=pa.Check.str_matches("C"), seconds=1e-9)
     with pytest.raises(InputError, match="The rule slow was stopped"):
         validate(customers(3), rules=[rule], now=NOW)
+
+
+def test_a_check_over_a_whole_column_is_interrupted(customers) -> None:
+    slow = re.compile("(a+)+b")  # it would take years
+    rule = Rule("slow", "customer_name", "is odd", seconds=0.2,
+                check=pa.Check(lambda cells: cells.map(lambda c: slow.match(c) is None)))  # fmt: skip
+    frame, before = customers(2, customer_name=["a" * 60, "b"]), signal.getsignal(signal.SIGALRM)
+    with pytest.raises(InputError, match=r"The rule slow was stopped after 0\.2 s"):
+        validate(frame, rules=[rule], now=NOW)
+    assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)) == (before, (0, 0))
+
+
+def test_a_check_in_another_thread_is_stopped_after_its_column(customers) -> None:
+    rule = Rule("late", "customer_name", "is odd", seconds=1e-9, check=pa.Check(lambda cells: cells != "x"))
+    with ThreadPoolExecutor() as pool, pytest.raises(InputError, match="The rule late was stopped"):
+        pool.submit(validate, customers(2), rules=[rule], now=NOW).result()
 
 
 def test_no_text_takes_more_time_than_its_length() -> None:

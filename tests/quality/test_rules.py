@@ -53,6 +53,34 @@ def test_equal_names_of_two_customers_are_shown_beside_each_other(customers) -> 
     assert pairs == {2: 3, 3: 2, 4: 5, 5: 4}
 
 
+@pytest.mark.parametrize(
+    ("column", "cell", "checks"),
+    [
+        ("customer_category", "n/a", ["placeholder"]),
+        ("customer_category", "  ", ["blank"]),
+        ("customer_category", "#N/A", ["excel_error"]),
+        ("customer_category", "Retail ", ["stray_spaces"]),
+        ("customer_category", "MÃ¶bel", ["mojibake"]),
+        ("customer_category", "Wholesale", ["two_categories"]),  # its only customer needs no finding of its own
+        ("customer_price_list_id", "'PL1", ["spreadsheet_text"]),
+        ("customer_price_list_id", "PL2", ["single_price_list"]),
+        ("customer_id", " ", ["blank_id"]),
+        ("customer_name", "Alpha ", ["equal_names", "stray_spaces"]),  # two causes
+    ],
+)
+def test_one_cause_is_one_finding(customers, column: str, cell: str, checks: list[str]) -> None:
+    cells = {"customer_category": "Retail", "customer_subcategory": "Shoes", "customer_price_list_id": "PL1"}
+    names = ["Alpha", *(f"{a}{b}{a}{b}oka" for a in "BDFGH" for b in "aeiou")]
+    frame = customers(26, **cells).assign(customer_name=names, customer_id=[f"{n:04d}" for n in range(26)])
+    frame.loc[7, column] = cell
+    assert sorted(set(validate(frame, now=NOW).warnings["check"])) == checks
+
+
+def test_customers_without_a_name_share_none(customers) -> None:
+    frame = customers(4, customer_name=["unknown", "unknown", "Alpha", "Alpha"])
+    assert (found(frame, "placeholder"), found(frame, "equal_names")) == ([2, 3], [4, 5])
+
+
 @given(st.text(max_size=5))
 @example("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\x85\t")
 def test_the_invisible_characters_that_a_rule_warns_of_are_those_that_the_correction_removes(name: str) -> None:
@@ -96,7 +124,7 @@ def test_categories_are_seen_as_a_whole(customers) -> None:
         customer_price_list_id=["P1"] * 29 + ["P2"],
     )
     assert found(frame, "two_categories") == [30]  # the one Industry row, not the 28 of Trade
-    assert found(frame, "single_category") == [30, 31]
+    assert found(frame, "single_category") == [31]  # row 30 is a finding already
     assert found(frame, "single_price_list") == [31]
     assert found(customers(3, customer_category=["a", "b", "c"]), "single_category") == []  # too few to say
 

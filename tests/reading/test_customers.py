@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.support.customer_files import AT, HEADER, ROWS, WRITERS, as_csv, as_x
 from toolkit.config import Settings
 from toolkit.errors import InputError, MappingError, ReadingError
 from toolkit.model import CUSTOMER, CustomAttribute, Delivery
-from toolkit.reading import Mapping, read_customers
+from toolkit.reading import Mapping, read_customers, suggest_mapping
 
 TEXT = [c.name for c in CUSTOMER.columns if c.kind == "string"]
 
@@ -47,6 +48,17 @@ def test_every_source_gives_the_same_cells(tmp_path: Path, name: str) -> None:
     assert frame["updated_at"].dt.day.tolist() == [28, 29, 30]
     assert delivery.source == name
     assert delivery.n_broken == 0
+
+
+@pytest.mark.parametrize("take", [read_customers, suggest_mapping])
+def test_what_is_no_workbook_has_no_sheets(tmp_path: Path, take: Any) -> None:
+    as_csv(tmp_path / "crm.csv")
+    for source in (tmp_path / "crm.csv", pd.DataFrame(columns=HEADER)):
+        with pytest.raises(InputError, match="is no workbook, and has no sheets: leave out the sheet"):
+            take(source, sheet="Kunden")
+    as_xlsx(tmp_path / "crm.tsv")
+    with pytest.raises(MappingError, match="has no sheet 'Kunden'"):
+        take(tmp_path / "crm.tsv", sheet="Kunden")
 
 
 def test_what_a_file_is_outranks_its_ending_and_is_noted(tmp_path: Path) -> None:
@@ -371,3 +383,12 @@ def test_custom_attributes_come_from_the_settings(tmp_path: Path) -> None:
     named = Mapping(columns={"customer_id": "customer_id", "updated_at": "updated_at", "tier": "Region"})
     assert read(tmp_path, text, mapping=named, settings=settings).frame["tier"].iloc[0] == "EU"
     assert "region" not in read(tmp_path, text).frame
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "crm.csv")
+    (tmp_path / "link.csv").symlink_to("/dev/zero")
+    for name in ("crm.csv", "link.csv"):
+        with pytest.raises(ReadingError, match=f"{name} is a pipe or a device"):
+            read_customers(tmp_path / name)

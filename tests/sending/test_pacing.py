@@ -51,6 +51,23 @@ def test_no_second_has_more_starts_than_the_rate_if_they_are_reserved_together(
     assert all(later - earlier >= 1 - 1e-9 for earlier, later in zip(starts, starts[50:], strict=False))
 
 
+@pytest.mark.parametrize(("stated", "holds"), [({}, False), ({"max_requests_per_s": 46}, True)])
+@pytest.mark.parametrize("n_held", [2, 3, 4])
+def test_a_lower_rate_keeps_what_a_proxy_bunches_within_the_contract(
+    stated: dict[str, float], holds: bool, n_held: int
+) -> None:
+    clock, starts = Clock(), []
+    contract = Settings(**stated).documented
+    limiter = Limiter(contract.max_requests_per_s, clock=clock.clock, sleep=clock.sleep)
+    for _ in range(240):
+        limiter.wait()
+        starts.append(clock.seconds)
+    # The proxy holds as many requests as there are connections, and passes them on at once.
+    arrived = np.repeat(starts[n_held - 1 :: n_held], n_held)
+    most = max(int(((arrived >= at) & (arrived < at + 1)).sum()) for at in arrived)
+    assert (most <= 50) == (holds or n_held == 2)
+
+
 def test_starts_reserved_together_are_those_that_one_after_another_would_get() -> None:
     together, alone = Clock(), Clock()
     for clock, sizes in ((together, [4, 3, 2, 1]), (alone, [1, 1, 1, 1])):

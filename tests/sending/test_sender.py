@@ -224,8 +224,8 @@ def test_the_progress_shows_the_pace_that_the_vendor_allows(
     monkeypatch.setattr(sys, "stderr", terminal)
     noted(begin(10_000), Strict(clock, 5, spaced=True, retry_after=None), tmp_path, capsys)
     shown = [float(pace) for pace in re.findall(r"the vendor limits the rate: (\S+) requests/s", terminal.getvalue())]
-    assert 20 < shown[0] < 30
-    assert min(shown) < 5
+    assert 2 < min(shown) < 7
+    assert max(shown) < 30
 
 
 def test_who_gives_up_says_to_what_the_vendor_limits_the_rate(begin) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.certificates import Certificate, make_certificate
 from tests.support.clocks import Clock
 from tests.support.place import Place, fates
-from tests.support.servers import haproxy, nginx, tinyproxy
+from tests.support.servers import haproxy, nginx, squid, tinyproxy
 from toolkit.errors import UnreachableError
 from toolkit.sending.pacing import Pace
 from toolkit.vendor.sandbox import Sandbox
@@ -61,7 +61,7 @@ def slowly(sandbox: Sandbox, seconds: float) -> None:
     ("rate", "n_rows"), [(5, 4_000), pytest.param(5, 20_000, marks=pytest.mark.slow)], ids=["sample", "whole"]
 )
 @pytest.mark.parametrize("status", [429, pytest.param(503, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("bunches", ["", pytest.param(" burst=10", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("bunches", ["", pytest.param(" burst=2", marks=pytest.mark.slow)])
 def test_a_push_ends_at_the_pace_of_nginx(
     sandbox: Sandbox, certificate: Certificate, tmp_path: Path, customers, rate: int, n_rows: int, status: int,
     bunches: str,
@@ -138,31 +138,39 @@ def test_a_certificate_that_nobody_trusts_stops_the_push_at_once(
 REAL = {"target": "acme", "solution": "QP_OOTB", "prefix": "QP_", "suffix": "_OOTB"}
 
 
+PROXIES = {"tinyproxy": (tinyproxy, "BasicAuth me right"), "squid": (squid, "http_access allow known")}
+
+
 @pytest.mark.slow
-def test_a_push_goes_through_tinyproxy_with_its_password(
-    sandbox: Sandbox, certificate: Certificate, tmp_path: Path, customers, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", PROXIES)
+def test_a_push_goes_through_a_proxy_with_its_password(
+    sandbox: Sandbox, certificate: Certificate, tmp_path: Path, customers, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "sandbox")
-    with nginx(tmp_path, certificate, sandbox.url) as url, tinyproxy(tmp_path, rules="BasicAuth me right") as proxy:
+    run, rules = PROXIES[name]
+    with nginx(tmp_path, certificate, sandbox.url) as url, run(tmp_path, rules=rules) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:right@{proxy}")
         send(sandbox, url.replace("127.0.0.1", NAME), customers(2_000), limited=False, **REAL)
-    assert "127.1" in (tmp_path / "tinyproxy.log").read_text()
+    assert url.rpartition(":")[2] in (tmp_path / f"{name}.log").read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("rules", "status", "cure"),
+    ("name", "rules", "status", "cure"),
     [
-        ("BasicAuth me right", "40[17]", "put a valid user and password there"),
-        ("ConnectPort 563", "403", "have whoever runs it allow vendor.example"),
-        ("Deny 127.0.0.1", "403", "have whoever runs it allow vendor.example"),
+        ("tinyproxy", "BasicAuth me right", "40[17]", "put a valid user and password there"),
+        ("tinyproxy", "ConnectPort 563", "403", "have whoever runs it allow vendor.example"),
+        ("tinyproxy", "Deny 127.0.0.1", "403", "have whoever runs it allow vendor.example"),
+        ("squid", "http_access allow known", "407", "put a valid user and password there"),
+        ("squid", "http_access deny all", "403", "have whoever runs it allow vendor.example"),
     ],
 )
-def test_a_push_stops_at_once_where_tinyproxy_refuses_it(
-    tmp_path: Path, customers, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, rules: str, status: str, cure: str
-) -> None:
+def test_a_push_stops_at_once_where_a_proxy_refuses_it(
+    tmp_path: Path, customers, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str, rules: str, status: str,
+    cure: str,
+) -> None:  # fmt: skip
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "sandbox")
-    with tinyproxy(tmp_path, rules=rules) as proxy:
+    with PROXIES[name][0](tmp_path, rules=rules) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:wrong@{proxy}")
         place = Place(sandbox, Clock(), {"base_url": "https://vendor.example", **REAL})
         with pytest.raises(UnreachableError, match=rf"named in HTTPS_PROXY refused .*\(status {status}\): {cure}"):

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,3 +107,40 @@ def tinyproxy(folder: Path, *, rules: str) -> Iterator[str]:
     )
     with running("tinyproxy", port, "-d", "-c", folder / "tinyproxy.conf"):
         yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def squid(folder: Path, *, rules: str) -> Iterator[str]:
+    """Run squid as a proxy that knows the user me with the password right; `rules` are lines of its file.
+
+    What it logged is in `folder` afterwards. Started by root it runs as another user, who cannot enter the tests' own
+    folders, so its files are elsewhere meanwhile.
+    """
+    port, user = free_port(), "proxy" if os.geteuid() == 0 else getpass.getuser()
+    with tempfile.TemporaryDirectory() as own:
+        shutil.chown(own, user)
+        check = Path(own, "check.sh")
+        check.touch(0o644)
+        check.write_text('while read -r who; do [ "$who" = "me right" ] && echo OK || echo ERR; done\n')
+        lines = f"""http_port 127.0.0.1:{port}
+            cache_effective_user {user}
+            pid_filename none
+            cache_log {own}/cache.log
+            access_log stdio:{own}/squid.log
+            cache deny all
+            coredump_dir none
+            pinger_enable off
+            max_filedescriptors 256
+            shutdown_lifetime 0 seconds
+            auth_param basic program /bin/sh {check}
+            auth_param basic children 1
+            acl known proxy_auth REQUIRED
+            {rules}"""
+        conf = Path(own, "squid.conf")
+        conf.write_text("".join(f"{line.strip()}\n" for line in lines.splitlines()))  # an indented line would go on
+        try:
+            with running("squid", port, "-N", "-d", "1", "-n", f"ours{port}", "-f", conf):
+                yield f"127.0.0.1:{port}"
+        finally:
+            if (log := Path(own, "squid.log")).exists():
+                shutil.copy(log, folder)

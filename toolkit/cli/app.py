@@ -67,6 +67,7 @@ COMMANDS = {
         "history": "Show every entry of one customer in the ledger, oldest first.",
         "seed": "Record in the ledger the customers of FILE, which were sent without the toolkit; nothing is sent.",
         "retract": "Record that a version, or those of a push, did not arrive: the next diff lists them again.",
+        "explain": "Show what CODE of the vendor has meant and what helped, or write it down.",
         "release": "Let others push to a shared ledger again after push NAME was left open on a lost machine.",
         "schema": "Compare the vendor's columns with ours; nothing is written.",
     },
@@ -121,10 +122,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(f"{error} See 'toolkit --help'.".replace("\n", " "), as_json)
     except ToolkitError as error:
         return _failed(str(error), as_json, getattr(error, "report", None))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if as_json:
-            print_json({"error": "interrupted"})
-        say("Interrupted. If a push was under way, 'toolkit resume' continues it and 'toolkit abandon' closes it.")
+            report = getattr(error, "report", None)
+            print_json({**(report.to_dict() if report else {}), "error": "interrupted"})
+        said = re.sub(r"tk\.(\w+)\(\)", r"'toolkit \1'", str(error))
+        say(said or "Interrupted. If a push was under way, 'toolkit resume' continues it; 'toolkit abandon' closes it.")
         return INTERRUPTED
     except Exception as error:
         if not (cure := _used_up(error)) and isinstance(error, OSError):

@@ -22,7 +22,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from toolkit import errors
-from toolkit.cli.app import OK, say
+from toolkit.cli.app import say
 from toolkit.cli.terminal import Json, Overwrite, pairs, require_free, show_values
 from toolkit.config import Settings, current, project_root
 from toolkit.display import MIME, SCRIPT, STYLE, escape, page
@@ -30,7 +30,6 @@ from toolkit.errors import InputError, did_you_mean
 from toolkit.files import replacing
 
 PARAMETERS, INJECTED = "parameters", "injected-parameters"
-WIDGET = "application/vnd.jupyter.widget-view+json"
 Book = Any  # nbformat has no types
 
 
@@ -58,25 +57,24 @@ def run(
     require_free(shown := out.with_suffix(".html"), overwrite=overwrite)
     try:
         book = nbformat.reads(notebook.read_text(encoding="utf-8"), as_version=4)
-    except (ValueError, nbformat.reader.NotJSONError):
+    except ValueError:
         raise InputError(f"{notebook} is not a Jupyter notebook: give one that ends in .ipynb.") from None
     inject(book, pairs(parameter, "-p takes name=value, such as -p delivery=export.csv, and one of them has no '='."))
-    failed = ""
     try:
         execute(book, notebook.parent, {"TOOLKIT_TARGET": current().target})
     except (CellExecutionError, DeadKernelError) as error:
         kind = getattr(error, "ename", type(error).__name__)
         # The words of an error that is not ours may contain a row.
         why = getattr(error, "evalue", "") if hasattr(errors, kind) else kind
-        failed = f"{notebook.name} stopped: {why} What ran so far is in {out}."
+        raise InputError(f"{notebook.name} stopped: {why} What ran so far is in {out}.") from None
     finally:
         for path, text in ((out, nbformat.writes(book)), (shown, page(out.stem, "".join(_body(book))))):
             with replacing(path) as part:
                 part.write_text(text, encoding="utf-8")
     found = [o.data[MIME] for cell in book.cells for o in cell.get("outputs", ()) if MIME in o.get("data", ())]
     results = [each for each in found if each["kind"] != Settings.__name__]
-    if failed or not results:
-        raise InputError(failed or f"{notebook.name} shows no result: put one, such as a report, last in a cell.")
+    if not results:
+        raise InputError(f"{notebook.name} shows no result: put one, such as a report, last in a cell.")
     say(f"  written to {out} and {shown}")
     values = {"notebook": str(out), "page": str(shown), **results[-1]}
     return show_values(values, json, values["summary"], findings=values["has_findings"])
@@ -124,10 +122,10 @@ def _value(name: str, text: str, default: ast.expr | None) -> object:
 
 def execute(book: Book, folder: Path, variables: dict[str, str], *arguments: str) -> None:
     """Run a notebook in place, in a folder and with further variables of the environment; it leaves no widgets."""
-    quiet = "--IPKernelApp.log_level=ERROR"  # a kernel warns that loopback is not encrypted
+    # Without a log level a kernel warns that loopback is not encrypted.
     client = NotebookClient(
         book, kernel_name="python3", timeout=None, coalesce_streams=True, store_widget_state=False, record_timing=False,
-        resources={"metadata": {"path": str(folder)}}, extra_arguments=[quiet, *arguments],
+        resources={"metadata": {"path": str(folder)}}, extra_arguments=["--IPKernelApp.log_level=ERROR", *arguments],
     )  # fmt: skip
     cells = [cell for cell in book.cells if cell.cell_type == "code"]
     for cell in cells:  # what an earlier run left would look like this one's
@@ -136,7 +134,9 @@ def execute(book: Book, folder: Path, variables: dict[str, str], *arguments: str
         client.execute(env=os.environ | variables)
     finally:
         for cell in cells:
-            cell.outputs = [o for o in cell.outputs if o.get("text", "-").strip() and WIDGET not in o.get("data", ())]
+            cell.outputs = [
+                o for o in cell.outputs if o.get("text", "-").strip() and "widget" not in str([*o.get("data", ())])
+            ]
 
 
 def _body(book: Book) -> Iterator[str]:
@@ -155,7 +155,7 @@ def _body(book: Book) -> Iterator[str]:
                 yield f"<pre>{escape(text)}</pre>"
 
 
-def new(name: str, /, *, file: Path) -> int:
+def new(name: str, /, *, file: Path) -> None:
     """Write a first notebook of your own, for one FILE, into notebooks/scratch, which git ignores.
 
     Parameters
@@ -165,16 +165,12 @@ def new(name: str, /, *, file: Path) -> int:
     """
     path = project_root() / "notebooks" / "scratch" / f"{name}.ipynb"
     if not re.fullmatch(r"[\w-][\w.-]{0,63}", name) or path.exists():
-        raise InputError(
-            f"{str(path)!r} exists or is no name of a notebook: give another, of letters, digits, - _ and ."
-        )
-    if not file.exists():
-        raise InputError(f"{file} does not exist: check its path.")
+        raise InputError(f"{str(path)!r} exists, or is no name: give another, of letters, digits, '-', '_' and '.'.")
+    file = file.resolve(strict=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    given = {"FILE": file.name, "DELIVERY": str(file.resolve()), "MAPPING": str(file.resolve().with_suffix(".toml")),
-             "TARGET": current().target}  # fmt: skip
-    template = files(__package__).joinpath("notebook.md").read_text(encoding="utf-8")
-    text = re.sub("[A-Z]{4,}", lambda found: json_.dumps(given[found[0]], ensure_ascii=False), template)
+    given = {"FILE": file.name, "DELIVERY": file, "MAPPING": file.with_suffix(".toml"), "TARGET": current().target}
+    text = files(__package__).joinpath("notebook.md").read_text(encoding="utf-8")
+    text = re.sub("[A-Z]{4,}", lambda found: json_.dumps(str(given[found[0]]), ensure_ascii=False), text)
     parts = re.split(r"\n*```(?:python)?\n+", text.strip())
     make = (nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell)
     cells = [make[n % 2](part) for n, part in enumerate(parts) if part]
@@ -183,4 +179,3 @@ def new(name: str, /, *, file: Path) -> int:
     with replacing(path) as part:
         part.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata=kernel)), encoding="utf-8")
     say(f"  written to {path}: open it in JupyterLab, and run it from top to bottom")
-    return OK

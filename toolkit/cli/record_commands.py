@@ -35,7 +35,7 @@ def status(*, output: Output = AS_TEXT) -> int:
     """Show where the target stands: its ledger, its pushes, what waits."""
     say_label()
     found = tk.status()
-    return show(found, output)
+    return show(found, output, findings=found.open_push)
 
 
 def report(
@@ -99,10 +99,10 @@ def history(customer_id: str, /, *, json: Json = False) -> int:
     """Show every entry of one customer in the ledger, oldest first."""
     say_label()
     found = tk.Ledger.of().history(customer_id)
+    if found.empty:
+        raise InputError(f"The ledger of target {current().target} has no entry of this customer: check the id.")
     cells = found.astype({TIME: "str", "recorded_at": "str"}).astype(object)
     lines = frame_lines(cells.where(found.notna(), "").drop(columns=ID).T, header=False)
-    if found.empty:
-        lines = [f"The ledger of target {current().target} has no entry of this customer."]
     return show_values({ID: customer_id, "entries": cells.where(found.notna(), None).to_dict("records")}, json, *lines)
 
 
@@ -146,6 +146,19 @@ def release(name: str, /, *, reason: Reason, json: Json = False) -> int:
     say_label()
     tk.Ledger.of().claims.release(name, reason=reason)
     return show_values({"released": name}, json, f"push {name} released")
+
+
+def explain(code: str = "", /, *, means: str | None = None, do: str | None = None, json: Json = False) -> int:
+    """Show what CODE of the vendor has meant and what helped, or write it down.
+
+    Parameters
+    ----------
+    means
+        What it meant.
+    do
+        What helped.
+    """
+    return show(tk.explain(code, means=means, do=do), Output(json))
 
 
 def schema(*, json: Json = False) -> int:

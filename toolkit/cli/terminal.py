@@ -25,7 +25,6 @@ from toolkit.display import Result, plural, visible
 from toolkit.errors import InputError
 from toolkit.model import ID, TIME, Language
 from toolkit.quality import PATCH
-from toolkit.reading import TEXT, kind_of
 from toolkit.sending import FATES
 
 Json = Annotated[bool, Parameter(help="Print one JSON object instead of text.")]
@@ -197,8 +196,6 @@ AS_TEXT = Output()
 
 def read(file: Path, source: Source) -> results.Delivery:
     """Read the file as `source` says, and print what is probably wrong with how it was read."""
-    if kind_of(file) in TEXT:
-        source.refuse("sheet", because=f"{file.name} is text, and has no sheets")
     constants = pairs(source.set, "--set takes column=value, such as source=customer, and one of them has no '='.")
     delivery = tk.read_customers(file, mapping=source.mapping, constants=constants, sheet=source.sheet)
     warn(delivery.warnings)
@@ -288,9 +285,8 @@ def show(result: Result, output: Output, *more: Result | str, findings: object =
     for each in more:
         lines += [each if isinstance(each, str) else f"  {each.summary()}"]
     output.write(result)
-    return show_values(
-        result.to_dict() | values, output.json, *lines, findings=result.has_findings if findings is None else findings
-    )
+    found = result.has_findings if findings is None else findings
+    return show_values(result.to_dict() | values, output.json, *lines, findings=found)
 
 
 def show_values(values: dict[str, Any], as_json: bool, *lines: str, findings: object = False) -> int:
@@ -351,6 +347,7 @@ def _(result: results.PushReport) -> list[str]:
     lines = _lines(
         result.refused, "refused: source_row {source_row}, {id}: {code} {category} {message}", "refused rows"
     )
+    lines += [f"  {c}: {said.means} {said.do}".rstrip() for c, said in result.codes.items()]
     if result.n_refused and result.state != "dry run":
         lines.append(
             f"  To fix them: 'toolkit report {result.push} --excel refused.xlsx', and when the data owner has sent it "
@@ -371,6 +368,7 @@ def _(found: results.Status) -> list[str]:
 
 
 @lines_of.register(results.PushHistory)
+@lines_of.register(results.Codes)
 @lines_of.register(results.SchemaCheck)
 def _(found: Result) -> list[str]:
     return [f"  {line}" for line in frame_lines(found.to_frame(), index=False)]

@@ -119,6 +119,6 @@ def absolute(value: object, start: Path) -> Path:
     if not isinstance(value, str | Path) or not str(value).strip() or "://" in str(value):
         raise ValueError("it should be the path of a folder")
     try:
-        return (start / Path(value).expanduser()).resolve()
-    except (OSError, RuntimeError, ValueError):  # a loop of links, ~ of an unknown user, a NUL character
+        return Path(str((start / Path(value).expanduser()).resolve()).encode().decode())
+    except (OSError, RuntimeError, ValueError):  # a loop of links, ~ of an unknown user, a NUL, not UTF-8
         raise ValueError("it is not a path on this system") from None

@@ -29,6 +29,7 @@ from toolkit.errors import InputError, wrong_kind
 from toolkit.ledger.snapshot import Snapshot
 from toolkit.ledger.states import STATES, compare
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, as_delivery, require_key
+from toolkit.progress import step
 
 SENT = ("added", "changed")
 """The states that are sent by default."""
@@ -141,6 +142,7 @@ class Diff(Result):
         }
 
 
+@step("Comparing")
 def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:
     """Compare customers with what was sent before.
 

@@ -37,6 +37,7 @@ from toolkit.ledger.entries import (
 )
 from toolkit.ledger.snapshot import Snapshot
 from toolkit.model import CUSTOMER, Resource, typed_frame
+from toolkit.progress import step
 from toolkit.tables import author
 
 LISTED = "see 'toolkit pushes', or push_history()"
@@ -82,6 +83,7 @@ class Ledger:
         """The number of writes minus one; -1 for a ledger without entries."""
         return self._entries.version
 
+    @step("Reading the ledger")
     def snapshot(self, *, as_of: Any = None, push: str = "", valid_at: Any = None) -> Snapshot:
         """Return the customers as the vendor should have them.
 

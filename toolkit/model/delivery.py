@@ -12,7 +12,21 @@ from typing import Any, Literal, Protocol
 
 import pandas as pd
 
-from toolkit.display import Markup, Result, badges, escape, frame_table, heading, notes, paragraph, plural, timestamp
+from toolkit.display import (
+    Markup,
+    Part,
+    Result,
+    code,
+    escape,
+    fold,
+    frame_table,
+    headline,
+    notes,
+    paragraph,
+    plural,
+    section,
+    timestamp,
+)
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID, TIME
 from toolkit.model.times import are_dates, written_times
@@ -190,17 +204,20 @@ class Delivery(Result):
 
     def body(self) -> str:
         """Give the delivery as an HTML fragment."""
-        parts = [
-            heading(self.source, level=3),
-            badges([(self.n_rows, ("row", "rows"), "good"), (self.n_broken, ("broken line", "broken lines"), "bad")]),
+        parts = Part(self.n_rows, "rows read", "changed", sign="="), Part(self.n_broken, "lines set aside", "bad")
+        whole = {"full": "customers not in it are absent", "changes": "other customers stay as they are"}
+        shown = [
+            headline(self.source, f"{self.summary()}.", f"{self.kind} delivery: {whole[self.kind]}", parts=parts),
             notes(self.warnings),
-            paragraph(" · ".join((f"{self.kind} delivery", *self.notes)), soft=True),
-            frame_table(self.frame, index="source_row", limit=8, show=self.show),
-            self.about_times,
         ]
         if self.n_broken:
-            parts += [heading("Broken lines, set aside"), frame_table(self.broken, index="source_row")]
-        return "".join(parts)
+            broken = frame_table(self.broken, name="Broken lines", index="source_row", names=self.names)
+            shown.append(section("Broken lines", broken, note="set aside, because they could not be read"))
+        rows = frame_table(self.frame, index="source_row", show=self.show, names=self.names)
+        shown.append(section("Rows", self.about_times, rows))
+        shown += [fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
+        ways = code("tk.profile(delivery)", "report = tk.validate(tk.correct(delivery))")
+        return "".join([*shown, section("Ways on", ways)])
 
     def to_frame(self) -> pd.DataFrame:
         """Give the customer frame."""

@@ -7,6 +7,7 @@ the ledger (`settling`, `repushing`), and `history` lists every push. `seeding` 
 May import: `sending`, `ledger`, `quality` and what is below.
 """
 
+from toolkit.pushing.explaining import Codes, explain
 from toolkit.pushing.history import PushHistory, Status, push_history, push_report, status
 from toolkit.pushing.planning import PushPlan, plan_push, require_digest
 from toolkit.pushing.report import PushReport

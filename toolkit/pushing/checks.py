@@ -155,7 +155,7 @@ def require_not_repeated(journal: Journal, plan: PushPlan, ledger: Ledger) -> No
     if n_held := int((rows_among(plan.rows, ledger.keys_since(-1, but_for="")) & ~restated).sum()):
         raise PlanError(
             f"The ledger has {plural(n_held, 'row')} of this plan already, and an APPEND must not send a row twice: "
-            "diff with Ledger.of().snapshot() and plan again. If the vendor does not have them, retract() them first. "
+            "diff with the ledger's snapshot and plan again. If the vendor does not have them, retract them first. "
             "Nothing was sent."
         )
     for record in journal.pushes():
@@ -174,8 +174,8 @@ def require_not_repeated(journal: Journal, plan: PushPlan, ledger: Ledger) -> No
         if n_unknown := int(rows_among(plan.rows, rows.filter(pa.array(unknown))).sum()):
             raise PlanError(
                 f"It is unknown whether {plural(n_unknown, 'row')} of this plan arrived with push {record.id}, and an "
-                f"APPEND must not send a row twice: look at the vendor's table, record it with settle() or 'toolkit "
-                f"settle {record.id}', then plan again. Nothing was sent."
+                f"APPEND must not send a row twice: look at the vendor's table, record it "
+                f"('toolkit settle {record.id}'), then plan again. Nothing was sent."
             )
 
 

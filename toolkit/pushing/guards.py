@@ -16,11 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.display import plural, timestamp
-from toolkit.engine import Session
 from toolkit.errors import GuardError, PlanError, did_you_mean
 from toolkit.ledger import Diff
 from toolkit.model import ID, TIME
-from toolkit.quality import Drift, count_columns, drift, new_forms
+from toolkit.quality import Drift, drift, new_form
 
 ALL = "all"
 _AHEAD = pd.Timedelta(minutes=5)  # how far two clocks may differ
@@ -220,16 +219,9 @@ def _older(at: Situation, _: float) -> str:
 
 def _id_form(at: Situation, most: float) -> str:
     before, added = at.changes.before.versions, pc.unique(at.rows.filter(pc.equal(at.rows["state"], "added"))[ID])
-    if not len(before) or not len(added):
-        return ""
-    with Session({"known_": before.select([ID]), "added_": pa.table({ID: added})}) as session:
-        known, new = (count_columns(session, [ID], rows=rows).to_dict("records")[0] for rows in ("known_", "added_"))
-    found = new_forms(known, new)
-    n_found = round(sum(share for _, share in found) * len(added))
+    n_found, found = new_form(before.select([ID]), pa.table({ID: added}))
     said = _beyond(n_found, len(added), most, "added customers have ids of a new form")
-    shown = ", ".join(pattern for pattern, _ in found[:3])
-    usual = f"the {known['distinct']:,} before are like {known['patterns'][0][0]}"
-    return said and at.cause(f"{said[:-1]}: {shown}; {usual}.", "rewritten")
+    return said and f"{said[:-1]}: {found}."
 
 
 def _times(at: Situation, most: float) -> str:

@@ -15,6 +15,7 @@ from toolkit.config import Settings, current
 from toolkit.display import Result, frame_table, heading, paragraph, plural
 from toolkit.errors import JournalError
 from toolkit.ledger import Ledger
+from toolkit.pushing.explaining import explanations
 from toolkit.pushing.report import PushReport, fate_bar, legend, name_of, report_of
 from toolkit.sending import FATES, Journal, Pace
 
@@ -48,11 +49,6 @@ class Status(Result):
     def open_push(self) -> str:
         """The push to resume or abandon; empty if there is none."""
         return "".join(self.pushes.loc[self.pushes["state"] == "open", "push"])  # there is one at most
-
-    @property
-    def has_findings(self) -> bool:
-        """Whether a push is open."""
-        return bool(self.open_push)
 
     @property
     def n_waiting(self) -> int:
@@ -208,7 +204,7 @@ def push_report(push: str | PushReport = "", *, settings: Settings | None = None
     """
     chosen, name = current(settings), name_of(push)
     with Journal(chosen.target_folder(), chosen.target, clock=Pace().now) as journal:
-        return report_of(journal.load(name or journal.last().id))
+        return report_of(journal.load(name or journal.last().id), codes=explanations(chosen))
 
 
 def push_history(*, settings: Settings | None = None) -> PushHistory:

@@ -23,6 +23,7 @@ from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
 from toolkit.ledger import SENT, STATES, WAYS_IN, Diff, Ledger
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, cast_column, typed_frame
+from toolkit.progress import step
 from toolkit.pushing.guards import Guard, Situation, chosen_names, find_guards
 from toolkit.sending import FATES, NewPush
 from toolkit.tables import write_sheets
@@ -284,6 +285,7 @@ INCLUDABLE = ("touched", "restated", "backdated")
 SHORTEST_DIGEST = 8
 
 
+@step("Planning")
 def plan_push(
     changes: Diff,
     *,
@@ -419,7 +421,7 @@ def _require_attributes(changes: Diff, resource: Resource) -> None:
         raise PlanError(
             f"The settings and the diff do not have the same custom attributes: {', '.join(dropped + unseen)}. List "
             "those of the table under [[attributes]] in toolkit.toml, validate the delivery again, and diff it with "
-            "Ledger.of().snapshot()."
+            "the ledger's snapshot."
         )
     for column in resource.custom:
         # Arrow would accept infinity, which JSON does not have, and read a time without a zone as UTC.

@@ -13,6 +13,7 @@ import pandas as pd
 from toolkit.display import Markup, Result, Tone, badge, escape, frame_table, heading, paragraph, plural
 from toolkit.errors import wrong_kind
 from toolkit.model import CUSTOMER, TIME, Delivery, Language, typed_frame
+from toolkit.pushing.explaining import Explanation
 from toolkit.pushing.planning import OF_SOURCE
 from toolkit.quality import write_review_sheet
 from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush
@@ -83,6 +84,7 @@ def _counted(fate: Fate, meaning: str) -> Any:
 
 
 _SAID = ("code", "category", "message", "column")
+_WORDS = ("means", "do")
 REFUSAL_COLUMNS = ["source_row", *CUSTOMER.key, *_SAID]
 MAX_LISTED = 1_000
 HOW_TO_FIX = (
@@ -118,6 +120,8 @@ class PushReport(Result):
         Why the push stopped before its end; empty if it did not.
     attempts
         One row per request, in order: ``batch, sent_at, answered_at, status, verdict, digest``; times in UTC.
+    codes
+        What is written down of the codes that its rows have, from `explain`.
     """
 
     push: str
@@ -134,6 +138,7 @@ class PushReport(Result):
     allowed: tuple[str, ...] = ()
     stopped: str = ""
     attempts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    codes: Mapping[str, Explanation] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -163,8 +168,13 @@ class PushReport(Result):
 
     @property
     def refused(self) -> pd.DataFrame:
-        """The refused rows with the vendor's reason: ``source_row``, the key, ``code, category, message, column``."""
-        return self._of("refused").reset_index()[REFUSAL_COLUMNS]
+        """The refused rows with the vendor's reason: ``source_row``, the key, ``code, category, message, column``.
+
+        Where `codes` explains one of them, also ``means`` and ``do``.
+        """
+        rows = self._of("refused").reset_index()[REFUSAL_COLUMNS]
+        words = {part: rows["code"].map(lambda c, p=part: getattr(self.codes.get(c), p, "")) for part in _WORDS}
+        return rows.assign(**words) if self.codes else rows
 
     @property
     def warned(self) -> pd.DataFrame:
@@ -343,8 +353,11 @@ def name_of(push: str | PushReport) -> str:
     return push.push
 
 
-def report_of(push: LoadedPush, *, state: str = "", stopped: str = "") -> PushReport:
-    """Return the report of a push as it was loaded from the journal."""
+def report_of(
+    push: LoadedPush, *, state: str = "", stopped: str = "", codes: Mapping[str, Explanation] | None = None
+) -> PushReport:
+    """Return the report of a push as it was loaded from the journal, with what is written down of its codes."""
+    here = {receipt.code for receipt in push.receipts}
     record, facts = push.record, push.record.facts
     rows = typed_frame(push.rows, index="source_row")
     columns = [c for c in rows.columns if c != "state"]
@@ -375,5 +388,6 @@ def report_of(push: LoadedPush, *, state: str = "", stopped: str = "") -> PushRe
         **{name: facts[name] for name in ("n_left_out", "n_quarantined", "operation")},
         allowed=tuple(facts.get("allowed", ())),
         stopped=stopped,
+        codes={code: said for code, said in (codes or {}).items() if code in here},
         attempts=push.attempts.drop(columns=["id", "answer"]).assign(**times),
     )

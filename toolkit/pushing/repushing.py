@@ -117,7 +117,7 @@ def repush(
     with Journal(chosen.target_folder(), chosen.target, clock=Pace().now) as journal:
         if journal.push(name).state == "open":
             raise OpenPushError(
-                f"Push {name} is still open: resume() sends what waits, abandon() closes it; then repush the rest."
+                f"Push {name} is still open: resume sends what waits, abandon closes it; then repush the rest."
             )
         sent = report_of(journal.load(name))
     fates = sent.rows["fate"]

@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
 
 from toolkit.config import Settings, current
 from toolkit.display import plural
-from toolkit.errors import InputError, JournalError, SchemaWarning, StoppedError
+from toolkit.errors import InputError, Interrupted, JournalError, SchemaWarning, StoppedError
 from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER
+from toolkit.progress import step
 from toolkit.pushing.checks import (
     envelope_of,
     require_columns,
@@ -34,6 +35,7 @@ from toolkit.pushing.checks import (
     require_version,
     rows_among,
 )
+from toolkit.pushing.explaining import Explanation, explanations
 from toolkit.pushing.guards import require_allowed
 from toolkit.pushing.planning import PushPlan, as_dry_run
 from toolkit.pushing.recording import Recorder
@@ -41,7 +43,10 @@ from toolkit.pushing.report import PushReport, report_of
 from toolkit.sending import FATES, OVERTAKEN, Journal, Limiter, LoadedPush, Pace, Receipt, Sender, only_pusher
 from toolkit.vendor import Client, ask_schema, connected, pace_folder
 
+_LOOK = "tk.status() says whether a push is open; if so, tk.resume() goes on."
 
+
+@step("Pushing", then=_LOOK, bar=False)
 def push(
     plan: PushPlan,
     *,
@@ -81,6 +86,7 @@ def push(
         continues the push; else the push is closed, and the plan can be pushed again.
     """
     chosen, pace = current(settings), pace or Pace()
+    codes = explanations(chosen)  # first: a damaged catalogue must not hide what was sent
     require_same_settings(plan, chosen)
     if not isinstance(reason, str):  # the ledger would refuse it, after the rows were sent
         raise InputError(f"The reason of a push is a text, not {type(reason).__name__}. Nothing was sent.")
@@ -103,9 +109,10 @@ def push(
             record = journal.open_push(plan.new_push(reason=reason, ledger_version=version))
             begun = journal.load(record.id, rows=plan.rows)
             recorder.start(begun)
-            return _send(recorder, begun, client, pace, limiter=limiter, progress=progress)
+            return _send(recorder, begun, client, pace, limiter=limiter, progress=progress, codes=codes)
 
 
+@step("Pushing", then=_LOOK, bar=False)
 def resume(
     *, settings: Settings | None = None, schema_check: bool = True, pace: Pace | None = None, progress: bool = True
 ) -> PushReport:
@@ -132,6 +139,7 @@ def resume(
         As `push`.
     """
     chosen, pace = current(settings), pace or Pace()
+    codes = explanations(chosen)
     with alone(chosen, pace) as journal:
         begun, ledger = journal.load(journal.require_open().id), Ledger.of(chosen)
         recorder = Recorder(journal, ledger)
@@ -141,7 +149,7 @@ def resume(
                 _compare_columns(client, chosen, begun=begun.record.id)
             recorder.resumption(begun.record)  # last: from here only another push can refuse it
             begun = _without_overtaken(journal, begun, ledger)
-            return _send(recorder, begun, client, pace, limiter=_limiter(chosen, pace), progress=progress)
+            return _send(recorder, begun, client, pace, limiter=_limiter(chosen, pace), progress=progress, codes=codes)
 
 
 def abandon(*, settings: Settings | None = None, pace: Pace | None = None, rows_lost: bool = False) -> PushReport:
@@ -173,7 +181,7 @@ def abandon(*, settings: Settings | None = None, pace: Pace | None = None, rows_
             lost = f"{plural(waiting, 'accepted row')} of push {record.id} cannot be recorded in the ledger"
             if waiting and not rows_lost:
                 raise JournalError(
-                    f"{error} If there is no copy, abandon(rows_lost=True) closes the push anyway: then {lost}, "
+                    f"{error} If there is no copy, abandon it with rows_lost=True (--rows-lost): then {lost}, "
                     "and the next diff shows them as added."
                 ) from error
             journal.kept.drop_delivery(record.id)
@@ -182,6 +190,7 @@ def abandon(*, settings: Settings | None = None, pace: Pace | None = None, rows_
         return report_of(journal.load(record.id, rows=begun.rows), stopped=stopped)
 
 
+@step("The dry run", then="Nothing was written.", bar=False)
 def dry_run(
     plan: PushPlan, *, settings: Settings | None = None, pace: Pace | None = None, progress: bool = True
 ) -> PushReport:
@@ -199,6 +208,7 @@ def dry_run(
         If it stopped before its end; its `report` says what was checked.
     """
     chosen, pace = current(settings), pace or Pace()
+    codes = explanations(chosen)  # first: a damaged catalogue must not hide what was sent
     require_same_settings(plan, chosen)
     if plan.n_rows:
         require_allowed(plan.guards)
@@ -212,7 +222,7 @@ def dry_run(
         except StoppedError as stop:
             stopped = stop
         push = journal.load(push.record.id, rows=push.rows)
-        return _reported(report_of(push, state="dry run", stopped=str(stopped or "")), stopped)
+        return _reported(report_of(push, state="dry run", stopped=str(stopped or ""), codes=codes), stopped)
 
 
 def _compare_columns(client: Client, settings: Settings, *, begun: str = "") -> None:
@@ -239,17 +249,26 @@ def _limiter(settings: Settings, pace: Pace) -> Limiter:
 
 
 def _send(
-    recorder: Recorder, push: LoadedPush, client: Client | None, pace: Pace, *, limiter: Limiter, progress: bool
+    recorder: Recorder,
+    push: LoadedPush,
+    client: Client | None,
+    pace: Pace,
+    *,
+    limiter: Limiter,
+    progress: bool,
+    codes: Mapping[str, Explanation],
 ) -> PushReport:
     """Send what waits, record what was accepted, and close the push if nothing of it waits or nothing was taken."""
     journal = recorder.journal
-    stopped: StoppedError | KeyboardInterrupt | None = None
+    stopped: StoppedError | Interrupted | None = None
     try:
         if client is not None:
             envelope = envelope_of(push.record, recorder.ledger)
             Sender(journal, push, client, envelope, pace, progress=progress, limiter=limiter).run()
-    except (StoppedError, KeyboardInterrupt) as stop:
+    except StoppedError as stop:
         stopped = stop
+    except KeyboardInterrupt:
+        stopped = Interrupted()
     finally:  # also after an unexpected error
         push = journal.load(push.record.id, rows=push.rows)
         recorder.accepted(push)
@@ -258,14 +277,29 @@ def _send(
     else:
         recorder.close_if_done(push)
     state = journal.push(push.record.id).state
-    return _reported(report_of(push, state=state, stopped=str(stopped or "")), stopped)
+    if isinstance(stopped, Interrupted):
+        stopped.args = (_interrupted(journal, push, state),)
+    return _reported(report_of(push, state=state, stopped=str(stopped or ""), codes=codes), stopped)
 
 
-def _reported(report: PushReport, stopped: StoppedError | KeyboardInterrupt | None) -> PushReport:
+def _interrupted(journal: Journal, push: LoadedPush, state: str) -> str:
+    """Return what an interrupted push says; the command line puts its own command in place of ``tk.resume()``."""
+    unknown = push.has("unknown")
+    n_unknown = sum(bool(unknown[first:stop].any()) for _, first, stop, _ in journal.batches(push.record.id))
+    requests = f", {plural(n_unknown, 'request')} unknown" if n_unknown else ""
+    ways = {
+        "open": "tk.resume() goes on.",
+        "done": "The push is complete.",
+        "abandoned": "Nothing is open: push again.",
+    }
+    n_accepted = int(push.has("accepted").sum())
+    return f"Interrupted: {n_accepted:,} of {plural(push.record.n_rows, 'row')} accepted{requests}. {ways[state]}"
+
+
+def _reported(report: PushReport, stopped: StoppedError | Interrupted | None) -> PushReport:
     """Return the report, or raise what stopped the push, with its report."""
-    if isinstance(stopped, StoppedError):
-        stopped.report = report
     if stopped is not None:
+        stopped.report = report
         raise stopped
     return report
 

@@ -13,18 +13,33 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from toolkit.display import Markup, Result, fold, heading, lines, paragraph, percent, plural, table, tally
+from toolkit.display import (
+    MAX_ROWS,
+    Cell,
+    Markup,
+    Result,
+    Unit,
+    fold,
+    grid,
+    headline,
+    joined,
+    meter,
+    paragraph,
+    percent,
+    plural,
+    section,
+)
 from toolkit.engine import Session, quoted, to_arrow
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, utc_times
+from toolkit.progress import step
 from toolkit.quality.corrections import require_times, usable
-from toolkit.quality.id_forms import find_unlike, new_forms
+from toolkit.quality.id_forms import find_unlike, say_unlike
 from toolkit.quality.rules import FOLDED_ID
 from toolkit.quality.statistics import count_columns
 
 KINDS = ("fewer", "missing", "rewritten", "form", "nulls", "renamed", "gone", "new")
 """What may have drifted, the most harmful first."""
 _TEXTS, _COUNTS = ("kind", "column", "what", "value_before", "value_after"), ("n_before", "n_after")
-MAX_SHOWN = 30
 MIN_FORM_SHARE = 0.01
 MAX_VALUES = 1_000
 """Distinct values beyond which a column is not a list of categories; nor is it one if most values occur only once."""
@@ -85,24 +100,32 @@ class Drift(Result):
 
     def body(self) -> str:
         """Return the findings and the columns of both sides as an HTML fragment."""
+        return headline(f"Drift from {self.before} to {self.after}", f"{self._verdict}.") + self._tables()
+
+    def part(self) -> Markup:
+        """Return the drift as a section of the page of another result."""
+        return section(
+            "Drift", paragraph(f"{self._verdict}."), self._tables(), note=f"from {self.before} to {self.after}"
+        )
+
+    @property
+    def _verdict(self) -> str:
+        return self.summary() if self.n_before else "Nothing was sent before: there is no drift to show"
+
+    def _tables(self) -> Markup:
         if not self.n_before:
-            return paragraph("Nothing was sent before: there is no drift to show.", soft=True)
-        shown = self.findings.head(MAX_SHOWN).to_dict("records")
-        rows = [(f["column"], f["what"], _side(f, "before"), _side(f, "after")) for f in shown]
-        sides = [
-            (column, tally([("", null_before)]), tally([("", null_after)]), *distinct)
-            for column, null_before, null_after, *distinct in self.columns.itertuples(index=False, name=None)
+            return Markup("")
+        units = [
+            Unit([(f["column"], f["what"], _side(f, "before"), _side(f, "after"))], {"column": [f["column"]]}, "warn")
+            for f in self.findings.head(MAX_ROWS).to_dict("records")
         ]
-        return "".join(
-            [
-                heading(f"Drift from {self.before} to {self.after}"),
-                paragraph(f"{self.summary()}."),
-                table(["column", "what", "before", "now"], rows, more=self.n_findings - len(shown)) if rows else "",
-                fold(
-                    "Every column, both sides",
-                    table(["column", "null before", "null now", "distinct before", "distinct now"], sides),
-                ),
-            ]
+        found = grid("Drift", ["Column", "What", "Before", "Now"], units, facets={"column": "Column"}, unit="findings",
+                     more=self.n_findings - len(units)) if units else ""  # fmt: skip
+        sides = [(column, *(Cell(share, meter(share)) for share in (was, now)), *distinct)
+                 for column, was, now, *distinct in self.columns.itertuples(index=False, name=None)]  # fmt: skip
+        heads = ["Column", "Empty before", "Empty now", "Distinct before", "Distinct now"]
+        return joined(
+            found, fold("Every column, both sides", grid("Columns before and now", heads, sides, unit="columns"))
         )
 
     def lines(self, *kinds: str) -> list[str]:
@@ -120,6 +143,7 @@ class Drift(Result):
         return {"customers_before": self.n_before, "customers_after": self.n_after, "findings": kinds}
 
 
+@step("Comparing")
 def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 0.1) -> Drift:
     """Compare a table of customers as a whole with an earlier one.
 
@@ -157,7 +181,6 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
         whole = new.kind == "full"
         found = [
             *_customers(session, sizes, fall, whole=whole),
-            *_forms(session, whole=whole),
             *_nulls(columns, jump),
             *(f for c in given for f in _categories(session, c, whole=whole)),
         ]
@@ -222,33 +245,20 @@ def _customers(session: Session, sizes: Sizes, fall: float, *, whole: bool) -> l
         found.append(("fewer", ID, "there are fewer customers", "", "", n_before, n_after))
     elif whole and missing > n_before * fall:
         found.append(("missing", ID, "many customers are no longer there", "", "", n_before, n_before - missing))
-    if rewritten:
-        found.append(("rewritten", ID, _rewritten(session, rewritten), "", "", lost, rewritten))
-    return found
-
-
-def _rewritten(session: Session, n: int) -> str:
-    """Say how `n` new ids differ from ids before, and which correction cures them."""
     session.run("CREATE TEMP VIEW rows_ AS FROM after_")
-    found = find_unlike(session)
-    zeros = session.scalar("SELECT bool_and(ltrim(before_id, '0') = ltrim(after_id, '0')) FROM pairs_")
-    how = "leading zeros" if zeros else "case, spaces or leading zeros"
-    cure = f": correction pad_ids = {found.width}" if found and found.width else ""
-    return f"{plural(n, 'new id differs', 'new ids differ')} from ids before only by {how}{cure}"
-
-
-def _forms(session: Session, *, whole: bool) -> list[Finding]:
-    # Rewritten ids are a finding of their own.
-    left = (f"(SELECT {ID} FROM {side}_ ANTI JOIN pairs_ ON {ID} = {side}_id)" for side in ("before", "after"))
-    old, new = (count_columns(session, [ID], rows=rows).to_dict("records")[0] for rows in left)
-    come = [(p, round(share * new["distinct"])) for p, share in new_forms(old, new) if share >= MIN_FORM_SHARE]
-    gone = [(p, round(share * old["distinct"])) for p, share in new_forms(new, old) if share >= MIN_FORM_SHARE]
-    if whole and len(come) == len(gone) == 1:
-        return [("form", ID, "ids have another form", gone[0][0], come[0][0], gone[0][1], come[0][1])]
-    return [
-        *(("form", ID, "ids of a new form", "", pattern, 0, n) for pattern, n in come if old["distinct"]),
-        *(("form", ID, "a form of ids is gone", pattern, "", n, 0) for pattern, n in gone if new["distinct"] and whole),
-    ]
+    unlike = find_unlike(session, every=True)
+    if rewritten:
+        zeros = session.scalar("SELECT bool_and(ltrim(before_id, '0') = ltrim(after_id, '0')) FROM pairs_")
+        how = "leading zeros" if zeros else "case, spaces or leading zeros"
+        said = f"{plural(rewritten, 'new id differs', 'new ids differ')} from ids before only by {how}"
+        said += f": correction pad_ids = {unlike.width}" if unlike and unlike.width else ""
+        found.append(("rewritten", ID, said, "", "", lost, rewritten))
+    if unlike:
+        session.run("DELETE FROM odd_ WHERE value IN (SELECT after_id FROM pairs_)")  # they are the finding above
+        n = int(session.scalar("SELECT count(*) FROM odd_"))
+        if n and n >= n_after * MIN_FORM_SHARE:
+            found.append(("form", ID, say_unlike(session, unlike), "", "", 0, n))
+    return found
 
 
 def _nulls(columns: pd.DataFrame, jump: float) -> list[Finding]:
@@ -302,10 +312,11 @@ def _renamed(session: Session, column: str, before: dict[str, int], gone: set[st
 def _line(finding: Mapping[Any, Any]) -> str:
     f = finding
     values = " → ".join(repr(f[side]) for side in ("value_before", "value_after") if f[side])
-    figures = "" if f["kind"] == "rewritten" else f" ({f['n_before']:,} before, {f['n_after']:,} now)"
+    figures = "" if f["kind"] in ("rewritten", "form") else f" ({f['n_before']:,} before, {f['n_after']:,} now)"
     return f"{f['column']}: {f['what']}{values and f', {values}'}{figures}"
 
 
-def _side(finding: Mapping[Any, Any], side: str) -> Markup:
+def _side(finding: Mapping[Any, Any], side: str) -> Cell:
     n, share, value = (finding[f"{what}_{side}"] for what in ("n", "share", "value"))
-    return lines([value, f"{n:,} · {percent(share)}"] if value else [f"{n:,} · {percent(share)}"])
+    figures = f"{n:,} · {percent(share)}"
+    return Cell(value, soft=figures) if value else Cell(figures, sort=n)

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.display import plural
+from toolkit.display import plural, visible
 from toolkit.engine import Session, text, to_arrow, to_frame
 from toolkit.model import ID
 from toolkit.quality.statistics import EVERY, MAX_PATTERNS, pattern_of, shaping
@@ -25,6 +25,8 @@ RARE = 0.05
 """Share of the ids up to which a form is unlike the rest."""
 MIN_IDS = 20
 """Ids of which the usual form is known; leading zeros show it of fewer."""
+MAX_SHOWN = 20
+"""Characters of a shape up to which its runs are not shortened."""
 _MOST = 1_000
 # Words, spaces and what a spreadsheet writes for a number are findings of other rules.
 _CODE = re.compile(r"[aA9_/-]*9[aA9_/-]*")
@@ -33,32 +35,8 @@ Forms = Counter[tuple[str, bool]]
 """How many ids have a shape, and whether they begin with a zero."""
 
 
-def new_forms(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> list[tuple[str, float]]:
-    """Return the patterns of the ids of `after` that have another form than the ids of `before`, with their shares.
-
-    Ids of a form that was seen in one length only, such as 0000123, are new in another length. Ids of very many forms,
-    such as names, have no form that a new one could break.
-
-    Parameters
-    ----------
-    before, after
-        The ids' row of `count_columns`.
-
-    Examples
-    --------
-    >>> old = {"patterns": [("9{7}", 1.0)], "distinct": 40}
-    >>> new_forms(old, {"patterns": [("9{7}", 0.9), ("999", 0.1)], "distinct": 40})
-    [('999', 0.1)]
-    """
-    known = [pattern for pattern, _ in before["patterns"]]
-    lengths = Counter(_form(pattern) for pattern in known)
-    if len(known) >= MAX_PATTERNS or len(lengths) > 1 + before["distinct"] / 10:
-        return []
-    return [(p, share) for p, share in after["patterns"] if p not in known and lengths[_form(p)] < 2]
-
-
-def _form(pattern: str) -> str:
-    return re.sub(r"([aA9])(\1|\{\d+\})*", r"\1", pattern)
+def _form(shape: str) -> str:
+    return re.sub(r"([aA9])\1+", r"\1", shape)
 
 
 @dataclass(frozen=True)
@@ -80,8 +58,10 @@ class Unlike:
     width: int | None
 
 
-def unlike(known: Forms, ids: Forms, new: Forms) -> Unlike | None:
+def unlike(known: Forms, ids: Forms, new: Forms, *, every: bool = False) -> Unlike | None:
     """Return which of the forms of `new` are unlike those of `known`; None if no form is.
+
+    Ids of very many forms, such as names, have no form that another one could break.
 
     Parameters
     ----------
@@ -89,6 +69,9 @@ def unlike(known: Forms, ids: Forms, new: Forms) -> Unlike | None:
         The ids that show what is usual: those sent before, or those of the table.
     ids, new
         All ids of the table, and those of them that were not sent before.
+    every
+        Whether every form that `known` lacks is unlike, however few and mixed the known ids are, and every length of a
+        form that they have in one length only.
 
     Examples
     --------
@@ -98,6 +81,8 @@ def unlike(known: Forms, ids: Forms, new: Forms) -> Unlike | None:
     >>> counted = Counter({("9", False): 9, ("99", False): 90, ("999", False): 900})
     >>> unlike(counted, counted, counted) is None
     True
+    >>> unlike(Counter({("AAA", False): 4}), forms, Counter({("A-99", False): 1}), every=True).shapes
+    (('A-99', False),)
     """
     shapes, by_form = Counter[str](), Counter[str]()
     for (shape, _), n in known.items():
@@ -124,6 +109,9 @@ def unlike(known: Forms, ids: Forms, new: Forms) -> Unlike | None:
             least, most = sorted((len(key[0]), len(usual)))
             if shapes[key[0]] <= RARE * known.total() and not lengths.issuperset(range(least, most)):
                 found.add(key)
+    if every and len(shapes) < MAX_PATTERNS and len(by_form) <= 1 + known.total() / 10:
+        lengths_of = Counter(map(_form, shapes))
+        found |= {key for key in new if key[0] not in shapes and lengths_of[_form(key[0])] < 2}
     return Unlike(usual, tuple(sorted(found)), width) if found else None
 
 
@@ -137,7 +125,7 @@ def unusual_ids(session: Session, _: Mapping[str, float]) -> pd.DataFrame:
     if found is None:
         return pd.DataFrame({"row_": [], "other_": []}, dtype="Int64")
     rows = to_frame(session.table(f"SELECT row_, NULL::BIGINT AS other_ FROM rows_ JOIN odd_ ON {ID} = value"))
-    rows.attrs["reason"] = _said(session, found)
+    rows.attrs["reason"] = say_unlike(session, found)
     return rows
 
 
@@ -159,13 +147,29 @@ def id_table(ids: pd.Series[Any] | None) -> pa.Table:
     return to_arrow(pd.DataFrame({ID: [] if ids is None else ids}), pa.schema([(ID, pa.string())]))
 
 
-def find_unlike(session: Session) -> Unlike | None:
-    """Return how ids of ``rows_`` are unlike those of ``before_``, or the rest; fill the table ``odd_`` with them."""
+def new_form(before: pa.Table, added: pa.Table) -> tuple[int, str]:
+    """Return how many of the `added` ids have a form that no id before has, and what is said of them.
+
+    Examples
+    --------
+    >>> new_form(*(id_table(pd.Series(ids)) for ids in (["C-9998", "C-9999"], ["10000", "10001", "C-9997"])))
+    (2, '2 ids are like 99999 where 2 customers sent before are like A-9999')
+    """
+    with Session({"rows_": added, "before_": before}) as session:
+        found = find_unlike(session, every=True)
+        return (session.scalar("SELECT count(*) FROM odd_"), say_unlike(session, found)) if found else (0, "")
+
+
+def find_unlike(session: Session, *, every: bool = False) -> Unlike | None:
+    """Return how ids of ``rows_`` are unlike those of ``before_``, or the rest; fill the table ``odd_`` with them.
+
+    With `every`, each form that ids before do not have is unlike, and none is compared with the rest.
+    """
     sent, rows = (_forms(session, f"{side}_") for side in ("before", "rows"))
     session.run("CREATE OR REPLACE TEMP VIEW unsent_ AS FROM forms_rows_ ANTI JOIN forms_before_ USING (value)")
     new = _counted(session, "unsent_")
-    for known in (sent, rows):
-        found = unlike(known, rows, new)
+    for known in (sent,) if every else (sent, rows):
+        found = unlike(known, rows, new, every=every)
         if found is None:
             continue
         width, (shapes, zeros) = len(found.usual), zip(*found.shapes, strict=True)
@@ -173,7 +177,7 @@ def find_unlike(session: Session) -> Unlike | None:
         session.run(
             f"""CREATE OR REPLACE TEMP TABLE odd_ AS SELECT value, shape, lpad(value, {width}, '0') AS padded
                 FROM unsent_ JOIN unlike_ USING (shape, zero)
-                WHERE length(value) >= {width} OR padded NOT IN (SELECT value FROM forms_rows_)"""
+                WHERE {every} OR length(value) >= {width} OR padded NOT IN (SELECT value FROM forms_rows_)"""
         )
         if session.scalar("SELECT count(*) FROM odd_"):
             return found
@@ -203,23 +207,28 @@ def _counted(session: Session, forms: str) -> Forms:
     return Forms({(f["shape"], f["zero"]): f["n"] for f in found.to_pylist()})
 
 
-def _said(session: Session, found: Unlike) -> str:
-    """Say how many ids have which shapes, which one the others have, and what cures them."""
+def say_unlike(session: Session, found: Unlike) -> str:
+    """Say how many ids of ``odd_`` have which shapes, which one the others have, and what cures them."""
     odd = session.table("SELECT shape, count(*) AS n FROM odd_ GROUP BY 1 ORDER BY n DESC, 1").to_pylist()
     n, shapes = sum(f["n"] for f in odd), [f["shape"] for f in odd]
     count = f"SELECT count(*) FROM {{}} WHERE shape = {text(found.usual)}"
     here, before = (session.scalar(count.format(f"forms_{side}_")) for side in ("rows", "before"))
-    if digits := {*found.usual, *"".join(shapes)} == {"9"}:
+    if {*found.usual, *"".join(shapes)} == {"9"}:
         least, most = min(map(len, shapes)), max(map(len, shapes))
         sizes = f"{least} to {most} digits" if least < most else plural(least, "digit")
         what, usual = f"{'has' if n == 1 else 'have'} {sizes}", f"have {len(found.usual)}"
     else:
-        some = " or ".join(pattern_of(shape) for shape in shapes[:3]) + (" or others" if shapes[3:] else "")
-        what, usual = f"{'is' if n == 1 else 'are'} like {some}", f"are like {pattern_of(found.usual)}"
-    others = f"{before:,} customers sent before" if here < min(n, before) else f"{here:,}"
+        some = " or ".join(map(_shown, shapes[:3])) + (" or others" if shapes[3:] else "")
+        what, usual = f"{'is' if n == 1 else 'are'} like {some}", f"are like {_shown(found.usual)}"
+    others = f"{before:,} customers sent before" if here <= n and here < before else f"{here:,}"
     said = f"{plural(n, 'id')} {what} where {others} {usual}"
-    if digits and before:
+    if not (found.width and any({*shape} == {"9"} and len(shape) < found.width for shape in shapes)):
+        return said
+    if before:
         padded = session.scalar("SELECT count(*) FROM odd_ WHERE padded IN (SELECT value FROM forms_before_)")
         said += f"; padded, they match {plural(padded, 'customer')} sent before"
-    cured = found.width and any({*shape} == {"9"} and len(shape) < found.width for shape in shapes)
-    return said + (f": correction pad_ids = {found.width}" if cured else "")
+    return f"{said}: correction pad_ids = {found.width}"
+
+
+def _shown(shape: str) -> str:
+    return visible(shape if len(shape) <= MAX_SHOWN else pattern_of(shape))

@@ -52,8 +52,8 @@ class Rule:
         Thresholds; ``{name}`` in ``where`` and ``rows`` is replaced by the value.
     seconds
         The time after which a rule of your own is stopped; None for the toolkit's rules. SQL is stopped between blocks
-        of some 2,000 rows, a check between parts of 100,000 rows; a check that is a function over a whole column is
-        not stopped.
+        of some 2,000 rows. A check is interrupted in the main thread, other than on Windows; elsewhere it is stopped
+        between parts of 100,000 rows, and after the column if it is a function over a whole column.
 
     Examples
     --------
@@ -181,17 +181,22 @@ _PLACEHOLDERS = (
 )
 # A total, in the words of spreadsheets, with a number, a colon or what was counted. "Total SE" is no such cell.
 _TOTAL = (
-    r"[^\pL]*(grand |sub|zwischen|gesamt|end|eind|overall )?(totals?|totale|totali|totaal|totaux|totalt|summen?|sum"
+    "[- ]*(grand |sub|zwischen|gesamt|end|eind|overall )?(totals?|totale|totali|totaal|totaux|totalt|summen?|sum"
     "|suma|somma|somme|soma|gesamt|ergebnis|razem|celkem|итого|всего)( général| generale?| geral| complessivo| ogółem)?"
-    r"[^\pL]*(kunden|customers|clients|clientes|clienti|klanten|rows|records|zeilen)?[^\pL]*"
+    "[- ]*(kunden|customers|clients|clientes|clienti|klanten|rows|records|zeilen)?[- ]*"
 )
-_IS_TOTAL = f"regexp_full_match(lower({{}}), '{_TOTAL}')"
-_NO_NAME = f"(customer_name IS NULL OR regexp_full_match(lower(customer_name), '([^\\pL]*|{_TOTAL})'))"
+_TOTAL_LIKE = "tot|sum|som|gesamt|ergebnis|razem|celkem|итого|всего"
+# All that is neither a letter nor a space becomes a dash: RE2 takes milliseconds to compile each class of letters.
+_LETTERS = r"regexp_replace(lower(coalesce({}, '')), '[^\pL ]', '-', 'g')"
+_NO_ID = f"coalesce(trim({ID}), '') = ''"
 # A totals row has the word for its id, or the word for its name and no id. It has no time; or it is the last row, and
-# no word for its name.
-_TOTALS_ROW = f"""({TIME} IS NULL OR row_ = (SELECT max(row_) FROM rows_)) AND CASE
-    WHEN coalesce(trim({ID}), '') = '' THEN {_IS_TOTAL.format("customer_name")}
-    ELSE {_IS_TOTAL.format(ID)} AND ({TIME} IS NULL OR {_NO_NAME}) END"""
+# no word for its name. Or its numbers add up.
+_TOTALS_ROW = f"""row_ IN (SELECT row_ FROM sums_) OR CASE
+    WHEN ({TIME} IS NULL OR row_ = (SELECT max(row_) FROM rows_))
+        AND regexp_matches(lower(concat_ws(' ', {ID}, customer_name)), '{_TOTAL_LIKE}')
+    THEN regexp_full_match({_LETTERS.format(f"CASE WHEN {_NO_ID} THEN customer_name ELSE {ID} END")}, '{_TOTAL}')
+        AND ({_NO_ID} OR {TIME} IS NULL
+            OR regexp_full_match({_LETTERS.format("customer_name")}, '[- ]*|{_TOTAL}')) END"""
 CODES = (ID, "customer_price_list_id")
 """The columns that programs write as numbers."""
 _FORMULA = """starts_with({column}, '="') AND regexp_full_match({column}, '="([^"]|"")+"')"""
@@ -206,7 +211,9 @@ FOLDED_ID = f"ltrim(lower(translate({ID}, '{_BLANKS}', '')), '0')"
 """SQL for an id without what spreadsheets and people change in it: case, spaces, leading zeros."""
 
 
-_NEAR_IDS = shared(f"SELECT row_, {ID} AS id, {FOLDED_ID} AS key, '' AS form FROM rows_ WHERE {ID} IS NOT NULL")
+_NEAR_IDS = shared(
+    f"SELECT row_, {ID} AS id, {FOLDED_ID} AS key, '' AS form FROM rows_ WHERE translate({ID}, '{_BLANKS}', '') <> ''"
+)
 
 # One finding for each less frequent category of a subcategory, at its first row: else half of a table could be found.
 _TWO_CATEGORIES = """
@@ -268,5 +275,15 @@ _RULES: tuple[Rule, ...] = (
     *_each(_TEXTS, "stray_spaces", "has leading, trailing or repeated spaces",
            f"regexp_matches({{column}}, '^{_SPACE}+{_OTHER}|{_OTHER}{_SPACE}+$|{_OTHER}{_SPACE}{_SPACE}+{_OTHER}')"),
 )  # fmt: skip
+_NOTHING = ("blank_id", "blank", "placeholder", "excel_error")
+_SPELLING = (*_NOTHING, "stray_spaces", "mojibake", "invisible_characters", "spreadsheet_text", "spreadsheet_number")
+CAUSES = {
+    **dict.fromkeys(("near_ids", "equal_names", "similar_names"), _NOTHING),
+    **dict.fromkeys(("two_categories", "single_price_list"), _SPELLING),
+    "single_category": (*_SPELLING, "two_categories"),
+}
+"""A finding of several rows, and those of the same cell that say why it is there: then it is left out."""
+CAUSING = {"two_categories": "customer_category"}
+"""The column of the cell that says why, if it is not the rule's own."""
 RULES = tuple(replace(rule, seconds=None) for rule in _RULES)
 """The rules that `validate` uses by default, the most harmful first."""

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from toolkit.config import Settings, current
 from toolkit.errors import InputError, MappingError, ReadingError, did_you_mean, wrong_kind
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, parse_times
+from toolkit.progress import step
 from toolkit.reading.arrow import read_frame, read_parquet, read_query, read_stream
 from toolkit.reading.csv_file import read_csv
 from toolkit.reading.date_patterns import other_pattern
@@ -39,6 +40,7 @@ Source = str | Path | pd.DataFrame | Any
 """A file, a folder of part-files, a frame, an Arrow stream, or an SQLAlchemy connection or engine."""
 
 
+@step("Reading")
 def read_customers(
     source: Source,
     *,
@@ -102,7 +104,7 @@ def read_customers(
     >>> delivery.notes
     ('UTF-8, detected', "delimiter ';', detected")
     """
-    rules = as_mapping(mapping, sheet=sheet)
+    rules = as_mapping(mapping, sheet=sheet, source=source)
     if constants:
         rules = rules.with_constants(constants)
     name = source_name(source)
@@ -145,8 +147,17 @@ def read_again(delivery: Delivery, rows: pd.Index[Any]) -> pd.DataFrame | None:
     return pd.DataFrame(cells, index=range(len(places))).set_axis(table.numbers[places])
 
 
-def as_mapping(mapping: Mapping | str | Path | None, *, sheet: str | None = None) -> Mapping:
-    """Return the mapping, or that of a TOML file, with this sheet; without one, a mapping that states nothing else."""
+def as_mapping(mapping: Mapping | str | Path | None, *, sheet: str | None = None, source: Source = None) -> Mapping:
+    """Return the mapping, or that of a TOML file, with this sheet; without one, a mapping that states nothing else.
+
+    Raises
+    ------
+    InputError
+        If a sheet is given, and the source is no workbook.
+    """
+    path = Path(source) if isinstance(source, str | Path) else None
+    if sheet is not None and not (path and (path.is_dir() or _kind(path)[0] in EXCEL)):
+        raise InputError(f"{source_name(source)} is no workbook, and has no sheets: leave out the sheet.")
     found = mapping if isinstance(mapping, Mapping) else Mapping() if mapping is None else Mapping.load(mapping)
     return found if sheet is None else replace(found, sheet=sheet)
 
@@ -231,6 +242,8 @@ def _kind(path: Path) -> tuple[str, str]:
         If it is missing, empty, not permitted, or of a kind that is not read.
     """
     kind = kind_of(path)
+    if path.exists() and not path.is_file():
+        raise ReadingError(f"{path.name} is a pipe or a device: save its content in a file, and give that.")
     with opened(path), path.open("rb") as file:
         start = file.read(512)
     if kind not in ENDINGS:
@@ -334,7 +347,9 @@ def to_delivery(
         frame,
         source=name,
         given=given,
-        names={column: table.header[at] for column, at in wanted.items()},
+        names={
+            c: table.header[at] for c, at in sorted(wanted.items(), key=lambda pair: pair[1])
+        },  # in the file's order
         broken=table.broken_frame(),
         other_pattern=other,
         notes=(*table.notes, *([f"columns left out: {', '.join(left_out)}"] if left_out else [])),

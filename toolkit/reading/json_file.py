@@ -25,7 +25,13 @@ MAX_TEXT = 10_000
 _DATA = "data"
 _BLANK = " \t\r\n"
 _VALUE = re.compile(r"[^ \t\r\n]")
-_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+
+
+def _refuse(constant: str) -> str:
+    raise ValueError(f"contains {constant}, which is not JSON: have it written as null, or as a text in quotes.")
+
+
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_refuse)
 
 
 def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines: bool = False) -> Table:
@@ -102,7 +108,9 @@ def _document(text: str, path: Path, *, lines: bool) -> tuple[list[Any], str]:
         while rest := _VALUE.search(text, at):
             value, at = _DECODER.raw_decode(text, rest.start())
             values.append(value)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        if type(error) is ValueError:
+            raise ReadingError(f"{path.name} {error}") from None
         ending = "" if lines or not values else ", or give it the ending .jsonl if it holds one object a line"
         raise ReadingError(
             f"{path.name} is not JSON from line {getattr(error, 'lineno', 1):,} on: it was cut short or written by "

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,10 +29,10 @@ from queue import Empty, SimpleQueue
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from tqdm import tqdm
 
 from toolkit.display import plural
 from toolkit.errors import AddressError, AuthorizationError, JournalError, PlanError, StoppedError, UnreachableError
+from toolkit.progress import Progress
 from toolkit.sending.bisection import Bisection, Resolved, ranges
 from toolkit.sending.journal import Journal
 from toolkit.sending.pacing import Breaker, Limiter, Pace, Room, asked_s, until
@@ -125,13 +124,14 @@ class Sender:
         self._limiter = limiter or pace.limiter(envelope.contract.max_requests_per_s, journal.path.parent)
         self._breaker, self._room = Breaker(), Room()
         self._repeatable = envelope.operation == "UPSERT" or envelope.dry_run  # sent twice has the same effect as once
-        self._rows, self._final = push.rows, push.final
-        notebook = type(sys.stdout).__module__.startswith("ipykernel.")  # it shows standard error as a fault
-        place, shown = sys.stdout if notebook else sys.stderr, progress and (notebook or sys.stderr.isatty())
-        total, name = push.record.n_rows, f"push to {client.host}"
-        self._bar = tqdm(total=total, unit=" rows", desc=name, leave=False, file=place, disable=not shown)
-        self._notes = place if progress else None
+        self._rows = push.rows
         self._doubtful = push.has("unknown").copy()  # sent, and perhaps taken
+        # What may have arrived must not be sent again, unless that has no effect.
+        self._open = ~push.final if self._repeatable else ~push.final & ~self._doubtful
+        total, n_before, name = len(self._open), int((~self._open).sum()), f"push to {client.host}"
+        self._bar = Progress(name, total=total, n=n_before, clock=pace.clock, wanted=progress)
+        self._noting = progress
+        self._n_retries = 0
         self._taken = bool(push.has("accepted").any())  # whether the vendor took a row of the push, now or before
         self._waiting: list[_Batch] = []
         self._n_flying = 0
@@ -149,14 +149,10 @@ class Sender:
         StoppedError
             If the vendor or the network lets nothing more through, or no answer resolves some rows.
         """
-        waiting = ~self._final
-        if not self._repeatable:  # what may have arrived must not be sent again
-            waiting &= ~self._doubtful
         connections = Connections(self._client.send)
-        with self._bar:
-            self._bar.update(int((~waiting).sum()))
+        with contextlib.closing(self._bar):
             try:
-                self._drive(self._batches(waiting), connections)
+                self._drive(self._batches(self._open), connections)
             except BaseException as error:
                 self._drain(connections, None if isinstance(error, StoppedError) else _GRACE_S)
                 raise
@@ -184,6 +180,7 @@ class Sender:
     def _drive(self, batches: Iterator[_Batch], connections: Connections) -> None:
         """Keep the connections busy until nothing waits; as many batches as connections are begun at once."""
         while True:
+            self._bar.draw()
             while len(self._waiting) + self._n_flying < self._pace.connections:
                 if (batch := next(batches, None)) is None:
                     break
@@ -288,7 +285,7 @@ class Sender:
         if torn or verdict.kind == "lost":
             self._doubtful[part] = True
         self._enter_fates(batch, answer, Verdict("lost") if torn else verdict, resolved)
-        self._bar.update(len(resolved.accepted) + len(resolved.refused))
+        self._bar.n += len(resolved.accepted) + len(resolved.refused)
         if len(resolved.aside):
             self._aside += resolved.aside.tolist()
             self._aside_for = verdict.message
@@ -311,6 +308,7 @@ class Sender:
         """Put back what a batch has left to send; stop if it is useless to continue."""
         if verdict.kind in ("retry", "lost"):
             self._breaker.fail()
+            self._n_retries += 1
             self._retry(batch, answer, verdict)
         else:
             self._breaker.succeed()
@@ -322,7 +320,9 @@ class Sender:
                 self._room = Room()
             batch.n_tried, batch.due, batch.body = 0, float("-inf"), b""
         slowed = f"the vendor limits the rate: {self._limiter.pace:.2g} requests/s" if self._limiter.slowed else ""
-        self._bar.set_postfix_str("the vendor fails: one request at a time" if self._breaker.open else slowed)
+        retries = plural(self._n_retries, "retry", "retries") if self._n_retries else ""
+        said = "the vendor fails: one request at a time" if self._breaker.open else slowed
+        self._bar.note = ", ".join(filter(None, (retries, said)))
         if len(batch.cuts.part):
             self._waiting.append(batch)
 
@@ -375,8 +375,8 @@ class Sender:
             self._note(f"{self._limit}. The push goes on at half of it, and faster as requests get through.")
 
     def _note(self, text: str) -> None:
-        if self._notes:
-            self._bar.write(text, file=self._notes)
+        if self._noting:
+            self._bar.say(text)
 
     @property
     def _way_on(self) -> str:

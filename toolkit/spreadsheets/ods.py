@@ -7,17 +7,10 @@ from typing import IO
 from xml.etree.ElementTree import Element
 
 from toolkit.spreadsheets.packages import elements, local
-from toolkit.spreadsheets.sheets import (
-    DATES,
-    ERROR,
-    LOGICAL,
-    MAX_CELLS,
-    TIMES,
-    UNREAD,
-    Filled,
-    RefusedError,
-    number_text,
-)
+from toolkit.spreadsheets.sheets import DATES, ERROR, LOGICAL, TIMES, UNREAD, Filled, RefusedError, number_text
+
+MAX_CELLS = 20_000_000
+"""Filled cells of a sheet, where one of the file may stand for many."""
 
 _OFFICE, _TABLE, _TEXT, _STYLE = (
     f"{{urn:oasis:names:tc:opendocument:xmlns:{name}:1.0}}" for name in ("office", "table", "text", "style")

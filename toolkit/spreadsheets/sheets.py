@@ -13,8 +13,6 @@ from math import inf, isfinite
 import pyarrow as pa
 
 MAX_ROW, MAX_COLUMN = 1_048_576, 16_384
-MAX_CELLS = 20_000_000
-"""Filled cells of a sheet, where one of the file may stand for many."""
 MAX_EXACT = 10**15
 """From here on Excel keeps 15 digits and puts zeros for the rest."""
 
