@@ -8,4 +8,4 @@ from toolkit.display.pieces import Part, Tone, badge, card, cards, code, fold, h
 from toolkit.display.pieces import marked_change, meter, notes, paragraph, pick, section, stack, symbol, tally
 from toolkit.display.pieces import timeline
 from toolkit.display.grid import MAX_ROWS, Cell, Column, Unit, frame_table, grid
-from toolkit.display.result import Result, ShownFrame, fragment, page
+from toolkit.display.result import MIME, SCRIPT, STYLE, Result, ShownFrame, fragment, page

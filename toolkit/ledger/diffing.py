@@ -110,6 +110,11 @@ class Diff(Result):
     n_newly_absent = _counted("newly_absent", "Absent customers that were in the last delivery.")
     n_duplicate_keys = _counted("duplicate_key", "Rows whose key is in another row too.")
 
+    @property
+    def has_findings(self) -> bool:
+        """Whether anything differs, or is quarantined."""
+        return self.n_unchanged < len(self.states) or bool(self.n_absent or self.delivery.n_quarantined)
+
     def rows(self, *states: str) -> pd.DataFrame:
         """Return the delivery's rows of these states, in the delivery's order."""
         return self.delivery.frame[self.states.isin(states)]

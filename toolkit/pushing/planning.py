@@ -88,6 +88,11 @@ class PushPlan(Result):
         return int(self.rows.num_rows)
 
     @property
+    def has_findings(self) -> bool:
+        """Whether there are rows to send or in quarantine."""
+        return bool(self.n_rows or self.delivery.n_quarantined)
+
+    @property
     def n_batches(self) -> int:
         """Requests to make."""
         return len(self.batches)

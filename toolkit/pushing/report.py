@@ -134,6 +134,11 @@ class PushReport(Result):
         return self.count("accepted") == self.n_rows
 
     @property
+    def has_findings(self) -> bool:
+        """Whether a row was not accepted, or is in quarantine."""
+        return not self.ok or bool(self.n_quarantined)
+
+    @property
     def refused(self) -> pd.DataFrame:
         """The refused rows with the vendor's reason: ``source_row``, the key, ``code, category, message, column``.
 
