@@ -36,6 +36,7 @@ SANDBOX = "sandbox"
 _SANDBOX_NAMES = {"solution": "QP_OOTB", "prefix": "QP_", "suffix": "_OOTB"}
 _DECIDES = {
     "base_url": "the host",
+    "contract": "the contract",
     "path_style": "the path",
     "prefix": "the prefix",
     "suffix": "the suffix",
