@@ -636,7 +636,7 @@ def test_what_a_file_decides_begins_no_line_of_its_own_in_the_question(project, 
         real().token()
     asked = answer.asked()
     assert asked.isprintable()
-    assert "the ledger /srv/x\\nMay" in asked
+    assert "ledger /srv/x\\nMay" in asked
 
 
 @pytest.mark.parametrize(

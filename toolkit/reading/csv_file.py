@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -154,17 +154,6 @@ def _is_spaced(lines: Sequence[str], delimiter: str, header_row: int) -> bool:
     return bool(re.search(f'{at} +"', text)) and not re.search(f'(^|{at})"', text, re.MULTILINE)
 
 
-@contextmanager
-def _long_cells() -> Iterator[None]:
-    """Let the csv module read cells up to `MAX_CELL`; its limit belongs to the process, so it is put back."""
-    with _CSV_LIMIT:  # a second thread would put back this one's limit, or lose its own
-        before = csv.field_size_limit(MAX_CELL)
-        try:
-            yield
-        finally:
-            csv.field_size_limit(before)
-
-
 def _shown(delimiter: str) -> str:
     return "tab" if delimiter == "\t" else f"'{delimiter}'"
 
@@ -253,8 +242,13 @@ class _Records:
             first, self._skipped, self._broken = self._number + 1, [], []
             cells, rest = self._in_bulk(window), ""
             if cells is None:
-                with _long_cells():
-                    cells, rest = self._carefully(window, at_end=not more)
+                # The limit belongs to the process: a second thread would put back this one's, or lose its own.
+                with _CSV_LIMIT:
+                    before = csv.field_size_limit(MAX_CELL)
+                    try:
+                        cells, rest = self._carefully(window, at_end=not more)
+                    finally:
+                        csv.field_size_limit(before)
             numbers = np.arange(first, self._number + 1, dtype=np.int64)
             yield cells, np.delete(numbers, np.array(self._skipped, dtype=np.int64) - first), tuple(self._broken)
 

@@ -79,10 +79,8 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
             rows.append([_text(record.get(name)) for name in wanted.values()])
             numbers.append(number)
         except ValueError as error:
-            is_half = isinstance(error, UnicodeError)
-            why = "half a character (a lone surrogate)" if is_half else "a list or an object"
-            customer_id = record.get(wanted.get(ID, ""))
-            broken.append(_set_aside(number, record, f"a cell contains {why}", customer_id))
+            why = "half a character (a lone surrogate)" if isinstance(error, UnicodeError) else "a list or an object"
+            broken.append(_set_aside(number, record, f"a cell contains {why}", record.get(wanted.get(ID, ""))))
     columns = zip(*rows, strict=True) if rows else [()] * len(wanted)
     cells = pa.table({c: pa.array(texts, pa.large_string()) for c, texts in zip(wanted, columns, strict=True)})
     set_aside = tuple(sorted(broken, key=lambda line: line.number))

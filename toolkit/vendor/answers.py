@@ -331,13 +331,16 @@ def _blamed(keys: Sequence[tuple[str, str]], message: str) -> Verdict | None:
 
 
 def _parsed(answer: Answer) -> dict[str, Any] | None:
-    if not answer.complete:
-        return None
+    said = parsed(answer.body) if answer.complete else None
+    return said if isinstance(said, dict) else None
+
+
+def parsed(body: bytes) -> Any:
+    """Return what the JSON of an answer says; None if it is not JSON, or has an object with a name twice."""
     try:
-        said = json.loads(answer.body.decode("utf-8-sig"), object_pairs_hook=each_once)
+        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=each_once)
     except (ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) else None
 
 
 def _message(said: dict[str, Any] | None, answer: Answer) -> str:
