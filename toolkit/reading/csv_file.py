@@ -42,7 +42,7 @@ _LONE_RETURN = re.compile(r"\r(?!\n|\Z)")
 _INERT = "an apostrophe before = + - or @, which keeps a spreadsheet from running a cell, not read as text"
 MAX_REREAD = 100_000_000
 """Characters that may be read again because a quote was not closed; after that, each line is a record of its own."""
-MAX_BROKEN = 1_000_000
+MAX_BROKEN = 500_000
 """Broken records of one file. With more it is no table, and the list of them would fill the memory."""
 
 
