@@ -25,7 +25,7 @@ from pydantic_settings.exceptions import SettingsError as UndecodableError
 
 from toolkit.config.credentials import checked_address, confirm_file, find_token, is_loopback, variable_set
 from toolkit.config.project import Values, absolute, find_file, is_token, project_root, read_targets, refuse_unknown
-from toolkit.display import Result, ShownFrame, heading, table
+from toolkit.display import Result, ShownFrame, grid, headline, section
 from toolkit.errors import SettingsError, did_you_mean, wrong_kind
 from toolkit.model import Contract, CustomAttribute, Operation, PathStyle
 
@@ -288,8 +288,9 @@ class Settings(Result, BaseSettings):
 
     def body(self) -> str:
         """Give the settings as an HTML fragment."""
-        rows = self.to_frame().itertuples(name=None)
-        return heading(self.label, level=3) + table(["setting", "value", "from"], rows)
+        rows = grid("Settings", ["Setting", "Value", "From"], self.to_frame().itertuples(name=None), unit="settings")
+        where = f"{self.operation} {self.url()}", f"token {self._token_source()}"
+        return headline("Settings", f"{self.label}.", *where) + section("Settings", rows)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per setting: index ``setting``, columns ``value`` and ``from``, all text."""

@@ -29,8 +29,8 @@ function grid(table, root) {
     const counts = new Map()
     for (const u of units) for (const v of new Set((u.dataset[key] || '').split('\n'))) if (v) counts.set(v, (counts.get(v) || 0) + rows(u).length)
     chosen[key] = ''
-    if (counts.size < 2) continue
-    if (counts.size > 5) {
+    if (counts.size < 2 || !label) continue
+    if (counts.size > 5 || [...counts.keys()].join('').length > 99) {
       const list = make('select', {ariaLabel: label, key, onchange() { chosen[key] = list.value; show() }}, make('option', {value: '', textContent: label + ': all'}), ...[...counts].map(([v, n]) => make('option', {value: v, textContent: `${v} (${n})`})))
       choices.push(list); tools.append(list)
     } else {
@@ -39,7 +39,7 @@ function grid(table, root) {
       tools.append(group)
     }
   }
-  const lines = () => [heads.map(h => h.dataset.t).concat('why'), ...units.filter(u => !u.hidden).flatMap(u => rows(u).map(r => [...r.cells].map(shown).concat(u.dataset.why || '')))].map(l => l.map(inert))
+  const lines = () => [heads.map(h => h.dataset.t).concat('why'), ...units.filter(u => !u.hidden).flatMap(u => rows(u).map(r => [...r.cells].map(shown).concat(u.dataset.why ?? u.dataset.rule ?? '')))].map(l => l.map(inert))
   tools.append(clear, count,
     button('Copy', function () { copy(this, lines().map(l => l.map(c => c.replace(/\s+/g, ' ')).join('\t')).join('\n')) }, {title: 'Copy the rows shown, for a spreadsheet'}),
     button('CSV', () => {
@@ -58,7 +58,7 @@ function grid(table, root) {
     })
     b.append(head.firstChild); head.prepend(b)
   })
-  root.addEventListener('tk-pick', e => { if (e.detail[0] in chosen) pick(...e.detail) })
+  root.addEventListener('tk-pick', e => { if (e.detail[0] in chosen) { pick(...e.detail); const fold = table.closest('details'); if (fold) fold.open = true } })
   table.parentNode.before(tools); show()
 }
 

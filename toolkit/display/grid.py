@@ -17,6 +17,8 @@ from toolkit.display.texts import Markup, escape, is_null, plural, timestamp, vi
 MAX_ROWS = 5_000
 MAX_COLUMNS = 16
 MAX_CELL = 120
+MAX_COPIED = 1_000
+"""Characters of a cell that a copy has; a longer one is cut."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Cell:
         What it is sorted by: a time in UTC under a date as written.
     soft
         A line below, small: the name under an id.
+    span
+        How many columns it covers, up to the last one: a line that could not be split into cells.
     """
 
     value: object
@@ -52,6 +56,7 @@ class Cell:
     why: str = ""
     sort: object = None
     soft: object = ""
+    span: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Unit:
     head
         A line above the rows.
     why
-        The reason, which a copy has as its last column.
+        The reason, which a copy has as its last column; by default the facet ``rule``.
     """
 
     rows: Sequence[Sequence[object]]
@@ -107,7 +112,7 @@ def grid(
     heads = [c if isinstance(c, Column) else Column(c) for c in columns]
     every = [u if isinstance(u, Unit) else Unit([u]) for u in units]
     firsts = [row for u in every for row in u.rows]
-    right = [c.right or _numeric(row[n] for row in firsts) for n, c in enumerate(heads)]
+    right = [c.right or _numeric(row[n] for row in firsts if n < len(row)) for n, c in enumerate(heads)]
     head = "".join(_head(c, number) for c, number in zip(heads, right, strict=True))
     body = "".join(_unit(u, right) for u in every)
     rest = paragraph(f"and {more:,} more {unit}", way, soft=True) if more else ""
@@ -115,19 +120,6 @@ def grid(
     return Markup(
         f'<div class=wrap tabindex=0 role=region aria-label="{escape(name)}"><table data-grid="{escape(name)}" '
         f'data-unit="{escape(unit)}" data-facets="{labels}"><thead><tr>{head}</tr></thead>{body}</table></div>{rest}'
-    )
-
-
-def table(columns: Sequence[Column | str], rows: Iterable[Sequence[object]], *, more: int = 0) -> Markup:
-    """Render a few rows as a plain table, without search and filters; `more` is the number of rows not shown."""
-    heads, every = [c if isinstance(c, Column) else Column(c) for c in columns], list(rows)
-    right = [c.right or _numeric(row[n] for row in every) for n, c in enumerate(heads)]
-    head = "".join(_head(c, number) for c, number in zip(heads, right, strict=True))
-    body = "".join(_row(row, right) for row in every)
-    name = escape(", ".join(c.title for c in heads if c.title))
-    return Markup(
-        f'<div class=wrap tabindex=0 role=region aria-label="{name}"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>{paragraph(f'and {more:,} more', soft=True) if more else ''}"
     )
 
 
@@ -169,7 +161,7 @@ def _numeric(cells: Iterable[object]) -> bool:
 
 
 def _head(column: Column, right: bool) -> str:
-    small = f"<small>{escape(column.small, limit=MAX_CELL)}</small>" if column.small else ""
+    small = f"<small>{escape(column.small, limit=MAX_CELL).replace('_', '_<wbr>')}</small>" if column.small else ""
     title, kind = escape(column.title, limit=MAX_CELL), " class=r data-s=n" if right else " data-s=t"
     return f'<th scope=col{kind if title else ""} data-t="{escape(column.title)}">{title}{small}</th>'
 
@@ -187,7 +179,7 @@ def _lines(values: Iterable[str]) -> str:
 
 
 def _row(row: Sequence[object], right: Sequence[bool], edge: str = "") -> str:
-    return f"<tr{edge}>{''.join(_cell(value, number) for value, number in zip(row, right, strict=True))}</tr>"
+    return f"<tr{edge}>{''.join(_cell(value, number) for value, number in zip(row, right, strict=False))}</tr>"
 
 
 def _cell(value: object, number: bool) -> str:
@@ -196,7 +188,9 @@ def _cell(value: object, number: bool) -> str:
     shown = cell.shown if cell.shown is not None else cell.value if isinstance(cell.value, Markup) else None
     classes = ["r"] if number else []
     if shown is None:
-        shown = Markup("<span class=nil>empty</span>") if is_null(cell.value) else escape(text, limit=MAX_CELL)
+        shown = (
+            Markup("<span class=nil>empty</span>") if is_null(cell.value) else escape(text, limit=MAX_CELL * cell.span)
+        )
         classes += ["nw"] if len(text) <= 24 and not number else []
     # The script copies `data-t`, and sorts by `data-v`, where they are not what is shown.
     told = "" if isinstance(cell.value, Markup) or escape(raw) == shown else f' data-t="{escape(raw)}"'
@@ -204,7 +198,8 @@ def _cell(value: object, number: bool) -> str:
     classes += ["mark", cell.tone] if cell.tone else []
     why = f"<em class=why>{SYMBOLS[cell.tone or 'bad']} {escape(cell.why)}</em>" if cell.why else ""
     soft = f"<small class=b>{escape(cell.soft, limit=MAX_CELL)}</small>" if cell.soft else ""
-    classed = f' class="{" ".join(classes)}"' if classes else ""
+    classed = f' class="{" ".join(classes)}"' if len(classes) > 1 else f" class={classes[0]}" if classes else ""
+    classed += f" colspan={cell.span}" if cell.span > 1 else ""
     return f"<td{classed}{told}>{escape(shown)}{soft}{why}</td>"
 
 
@@ -216,7 +211,8 @@ def _said(value: object) -> tuple[str, str]:
         return (timestamp(value),) * 2
     if _is_number(value):
         return f"{value:,}", str(value)
-    return visible(str(value)), str(value)
+    text = str(value)[:MAX_COPIED]
+    return visible(text), text
 
 
 def _is_number(value: object) -> bool:

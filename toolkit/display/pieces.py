@@ -5,17 +5,22 @@ A colour never stands alone: a symbol and a number or a word are beside it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Literal
 
-from toolkit.display.texts import Markup, escape, percent, plural
+from toolkit.display.texts import Markup, escape, is_null, percent, visible
 
 Tone = Literal["good", "bad", "warn", "unknown", "changed", "calm"]
 SYMBOLS: dict[Tone, str] = {"good": "✓", "bad": "✕", "warn": "!", "unknown": "?", "changed": "~", "calm": "="}
 
 MAX_HEADING = 200
 MAX_PARAGRAPH = 1_500
+MAX_CHANGE = 120
+_PIECES = re.compile(r"(?<!\d)0+(?=\d)|\d+|[^\W\d_]+|\s+|.", re.DOTALL)
+_WORDS = re.compile(r"\w+|\s+|.", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -102,9 +107,9 @@ def headline(name: object, verdict: object, *lead: object, parts: Sequence[Part]
     """
     picture = stack(parts) + key(parts) if any(part.n for part in parts) else ""
     return Markup(
-        f"<header><h3 class=kick>{escape(name, limit=MAX_HEADING)}</h3>"
+        f"<div class=head><h3 class=kick>{escape(name, limit=MAX_HEADING)}</h3>"
         f"<h4 class=verdict>{escape(verdict, limit=MAX_PARAGRAPH)}</h4>"
-        f"{''.join(paragraph(text) for text in lead if text)}{picture}</header>"
+        f"{''.join(paragraph(text) for text in lead if text)}{picture}</div>"
     )
 
 
@@ -148,10 +153,11 @@ def card(title: object, *parts: object, tone: Tone | None = None, pick: tuple[st
     return Markup(f'<div class="card{edged}"{chosen}><b>{sign}{escape(title)}</b>{joined(*parts)}</div>')
 
 
-def cards(boxes: Iterable[Markup], *, tiles: bool = False) -> Markup:
-    """Render boxes side by side, as many as fit; tiles are small ones."""
+def cards(boxes: Iterable[Markup], *, tiles: bool = False, wide: bool = False) -> Markup:
+    """Render boxes side by side, as many as fit; tiles are small ones, and wide ones have room for a line of code."""
+    room = ' style="grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))"' if wide else ""
     items = "".join(f"<li>{box}</li>" for box in boxes)
-    return Markup(f'<ul class="cards{" tiles" if tiles else ""}">{items}</ul>')
+    return Markup(f'<ul class="cards{" tiles" if tiles else ""}"{room}>{items}</ul>')
 
 
 def pick(text: object, facet: str, value: str) -> Markup:
@@ -174,38 +180,59 @@ def tally(shares: Iterable[tuple[object, float]]) -> Markup:
 
 
 def timeline(counts: Sequence[tuple[str, int]]) -> Markup:
-    """Render counts by period as upright bars; the first and the last period are named below."""
+    """Render counts by period as upright bars, with their numbers if they are few; years are named below."""
     most = max((n for _, n in counts), default=1) or 1
-    wide = f"max-width:{max(18 * len(counts), 160)}px"
-    bars = "".join(
-        f'<i style="height:{max(n / most * 100, 2 if n else 0):.0f}%" title="{escape(period)}: {n:,}"></i>'
-        for period, n in counts
-    )
+    wide, few = f"max-width:{max(56 * len(counts), 160)}px", len(counts) <= 16
     said = escape(", ".join(f"{period}: {n:,}" for period, n in counts))
-    named = dict.fromkeys(period for period, _ in (*counts[:1], *counts[-1:]))
-    ends = "".join(f"<span>{escape(period)}</span>" for period in named)
+    bars, named, last = [], [], -len(counts)
+    for at, (period, n) in enumerate(counts):
+        number = f' data-n="{n:,}"' if few else ""
+        bars.append(
+            f'<i style="height:{max(n / most * 100, 2 if n else 0):.0f}%" title="{escape(period)}: {n:,}"{number}></i>'
+        )
+        year = period[:4] if period[:1].isdigit() else period.split()[0]
+        if year in named or (at - last) * 9 < len(counts):
+            year = ""
+        last = at if year else last
+        named.append(year)
+    ends = "".join(f"<span>{escape(year)}</span>" for year in named)
     return Markup(
-        f'<div class="over" style="{wide}" role=img aria-label="{said}">{bars}</div>'
+        f'<div class="over" style="{wide}" role=img aria-label="{said}">{"".join(bars)}</div>'
         f'<div class="ends" style="{wide}" aria-hidden=true>{ends}</div>'
     )
 
 
-def heading(text: object, *, level: Literal[3, 4] = 4) -> Markup:
-    """Render a heading."""
-    head = ("h3", "verdict") if level == 3 else ("h5", "title")
-    return Markup(f'<{head[0]} class="{head[1]}">{escape(text, limit=MAX_HEADING)}</{head[0]}>')
+def marked_change(before: object, after: object) -> tuple[Markup, Markup]:
+    """Render a cell before and after a change, with what was removed and what was added marked.
+
+    Texts of several words are compared word by word, codes part by part. Of long texts the part around the first
+    difference is shown.
+
+    Examples
+    --------
+    >>> marked_change("Dünenhof B.V.", "Neue Dünenhof B.V.")
+    ('Dünenhof B.V.', '<ins>Neue </ins>Dünenhof B.V.')
+    >>> marked_change("0001114", "1114")
+    ('<del>000</del>1114', '1114')
+    """
+    empty = Markup("<span class=nil>empty</span>")
+    old, new = ("" if is_null(cell) else visible(str(cell)) for cell in (before, after))
+    start = 0
+    if max(len(old), len(new)) > MAX_CHANGE:
+        differ = (n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b)
+        start = max(0, next(differ, min(len(old), len(new))) - 30)
+    old, new = (f"{'…' * (start > 0)}{t[start:][:MAX_CHANGE]}{'…' * (len(t) > start + MAX_CHANGE)}" for t in (old, new))
+    split = (_WORDS if " " in old + new else _PIECES).findall
+    a, b = split(old), split(new)
+    changes = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    gone = _marked("del", ((a[i:j], kind) for kind, i, j, *_ in changes))
+    come = _marked("ins", ((b[i:j], kind) for kind, *_, i, j in changes))
+    return gone or empty, come or empty
 
 
-def badges(counts: Iterable[tuple[int, str | tuple[str, str], Tone]]) -> Markup:
-    """Render counts as labels; zero is left out."""
-    forms = ((n, (words, words) if isinstance(words, str) else words, tone) for n, words, tone in counts)
-    return Markup("".join(badge(plural(n, *words), tone=tone) for n, words, tone in forms if n))
-
-
-def lines(texts: Iterable[object]) -> Markup:
-    """Render the first text and, below it and softer, the others."""
-    rows = (escape(text, limit=60) for text in texts)
-    return Markup("".join(f'<span class="b{" soft" if n else ""}">{row}</span>' for n, row in enumerate(rows)))
+def _marked(tag: str, parts: Iterable[tuple[list[str], str]]) -> Markup:
+    texts = ((escape("".join(words)), kind == "equal") for words, kind in parts if words)
+    return Markup("".join(text if same else f"<{tag}>{text}</{tag}>" for text, same in texts))
 
 
 def _pair(facet: str, value: str) -> str:

@@ -5,14 +5,30 @@ Every station takes a plain frame, a `Delivery`, or the result of the station be
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import pandas as pd
 
-from toolkit.display import Markup, Result, badges, escape, frame_table, heading, notes, paragraph, plural, timestamp
+from toolkit.display import (
+    Cell,
+    Column,
+    Markup,
+    Part,
+    Result,
+    code,
+    escape,
+    fold,
+    frame_table,
+    headline,
+    notes,
+    paragraph,
+    plural,
+    section,
+    timestamp,
+)
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID, TIME
 from toolkit.model.times import are_dates, written_times
@@ -141,6 +157,23 @@ class Delivery(Result):
         text, utc = self.written(cell), timestamp(cell)
         return text if text == utc else Markup(f'{escape(text)} <small class="soft">{utc}</small>')
 
+    def heads(self, columns: Iterable[str]) -> list[Column]:
+        """Return heads of a grid: the file's own name of each column large, ours small."""
+        return [Column(self.names.get(c, c), c if self.names.get(c, c) != c else "") for c in columns]
+
+    def time_cells(self, times: pd.Series[Any]) -> list[Cell]:
+        """Return times as cells: as written, the UTC moment that is sent small below, by which they are sorted."""
+        utc = times.map(timestamp)
+        both = zip(self.as_written(times), utc, strict=True)
+        return [Cell(t, sort=None if str(t)[:10] == u[:10] else u, soft="" if t == u else u) for t, u in both]
+
+    def cells(self, rows: pd.DataFrame) -> tuple[list[Column], list[list[object]]]:
+        """Return rows of the delivery as a grid shows them: each one's place, then its cells under the file's heads."""
+        columns = [c for c in self.given if c in rows.columns]
+        places = [Cell(n, "" if pd.isna(n) else self.place(n).removeprefix("row ")) for n in rows.index]
+        cells = [self.time_cells(rows[c]) if c == TIME else rows[c].astype(object) for c in columns]
+        return [Column("Row", right=True), *self.heads(columns)], [*map(list, zip(places, *cells, strict=True))]
+
     @property
     def about_times(self) -> Markup:
         """Explain how a page shows times; empty where they are shown in UTC only."""
@@ -190,17 +223,20 @@ class Delivery(Result):
 
     def body(self) -> str:
         """Give the delivery as an HTML fragment."""
-        parts = [
-            heading(self.source, level=3),
-            badges([(self.n_rows, ("row", "rows"), "good"), (self.n_broken, ("broken line", "broken lines"), "bad")]),
+        parts = Part(self.n_rows, "rows read", "changed", sign="="), Part(self.n_broken, "lines set aside", "bad")
+        whole = {"full": "customers not in it are absent", "changes": "other customers stay as they are"}
+        shown = [
+            headline(self.source, f"{self.summary()}.", f"{self.kind} delivery: {whole[self.kind]}", parts=parts),
             notes(self.warnings),
-            paragraph(" · ".join((f"{self.kind} delivery", *self.notes)), soft=True),
-            frame_table(self.frame, index="source_row", limit=8, show=self.show),
-            self.about_times,
         ]
         if self.n_broken:
-            parts += [heading("Broken lines, set aside"), frame_table(self.broken, index="source_row")]
-        return "".join(parts)
+            broken = frame_table(self.broken, name="Broken lines", index="source_row", names=self.names)
+            shown.append(section("Broken lines", broken, note="set aside, because they could not be read"))
+        rows = frame_table(self.frame, index="source_row", show=self.show, names=self.names)
+        shown.append(section("Rows", self.about_times, rows))
+        shown += [fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
+        ways = code("tk.profile(delivery)", "report = tk.validate(tk.correct(delivery))")
+        return "".join([*shown, section("Ways on", ways)])
 
     def to_frame(self) -> pd.DataFrame:
         """Give the customer frame."""

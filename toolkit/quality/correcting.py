@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.display import Result, badges, frame_table, heading, is_null, paragraph, plural, table, visible
+from toolkit.display import Part, Result, code, grid, headline, joined, pick, plural, section
 from toolkit.errors import CorrectionError, did_you_mean
 from toolkit.model import ID, TIME, Customers, Delivery
 from toolkit.progress import step
@@ -17,6 +17,7 @@ from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_bet
 from toolkit.quality.drifting import Before, earlier
 from toolkit.quality.id_forms import fitting_width
 from toolkit.quality.patches import Patch, apply_patch, patch_of
+from toolkit.quality.showing import NAME, changes_grid
 
 PATCH = "patch"
 """In place of a correction's name: its option is the path of a patch, or a list of paths."""
@@ -77,13 +78,18 @@ class Correction(Result):
 
     def body(self) -> str:
         """Return the changed cells as an HTML fragment."""
-        return "".join(
-            [
-                heading(f"Corrections of {self.delivery.source}", level=3),
-                badges((n, (f"cell by {rule}", f"cells by {rule}"), "warn") for rule, n in self.counts.items()),
-                *(paragraph(note) for note in self.notes),
-                frame_table(self.changes) if self.n_changes else paragraph("No cell was changed.", soft=True),
-            ]
+        came, none = self.delivery, "No cell was changed"
+        parts = [Part(n, f"by {rule}", "changed") for rule, n in self.counts.items()]
+        changed = plural(self.n_changes, "cell was changed", "cells were changed")
+        names = came.frame[NAME] if NAME in came.frame else self.ids.head(0)
+        table = changes_grid("Changed cells", self.changes, names=came.names, written=came.written,
+                             ids=dict(self.ids.items()), labels=dict(names.items()))  # fmt: skip
+        return joined(
+            headline(
+                f"Corrections of {came.source}", f"{changed if self.n_changes else none}.", *self.notes, parts=parts
+            ),
+            section("Changed cells", table) if self.n_changes else "",
+            section("Ways on", code("report = tk.validate(corrected)", 'corrected.patch().write("patch.csv")')),
         )
 
     def patch(self, *, who: str | None = None, when: datetime | None = None) -> Patch:
@@ -218,23 +224,23 @@ class Preview(Result):
 
     def body(self) -> str:
         """Return each correction with its count and its first cells as an HTML fragment."""
-        rows = []
-        for (name, n), choice in sorted(zip(self.counts.items(), self.choices, strict=True), key=lambda c: not c[0][1]):
-            first = self.changes[self.changes["rule"] == name].head(2)
-            shown = " · ".join(
-                f"row {c['source_row']}: {visible(str(c['before']))} → "
-                + ("empty" if is_null(c["after"]) else visible(str(c["after"])))
-                for c in first.to_dict("records")
-            )
-            rows.append((choice, str(CORRECTIONS[name].__doc__), n, shown))
-        return "".join(
-            [
-                heading(f"Corrections that could be chosen for {self.source}", level=3),
-                paragraph("Nothing is changed: choose by name, in correct(…) or in [corrections].", soft=True),
-                table(["correction", "what it does", "cells", "the first"], rows),
-                table(["needs an option", ""], list(self.needs.items())) if self.needs else "",
-            ]
-        )
+        n_helpful = sum(map(bool, self.counts.values()))
+        rows = [
+            (pick(choice, "rule", name) if self.counts[name] else choice, CORRECTIONS[name].__doc__, self.counts[name])
+            for name, choice in sorted(zip(self.counts, self.choices, strict=True), key=lambda c: not self.counts[c[0]])
+        ] + [(name, why, None) for name, why in self.needs.items()]
+        chosen = {
+            c: self.options.get(c, True) for c, n in self.counts.items() if n and c in (*_HARMLESS, *self.options)
+        }
+        heads = ["Correction", "What it does", "Cells"]
+        return joined(
+            headline(f"Corrections that could be chosen for {self.source}",
+                     f"{plural(n_helpful, 'correction') if n_helpful else 'No correction'} would change something.",
+                     "Nothing is changed yet: choose by name, in correct(…) or in [corrections] of the mapping."),
+            section("Corrections", grid("Corrections", heads, rows, unit="corrections")),
+            section("Cells", changes_grid("Cells that would change", self.changes)) if n_helpful else "",
+            section("Ways on", code(f"corrected = tk.correct(delivery, {chosen})")) if chosen else "",
+        )  # fmt: skip
 
     def to_frame(self) -> pd.DataFrame:
         """Return the cells that would change."""

@@ -13,7 +13,22 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from toolkit.display import Markup, Result, fold, heading, lines, paragraph, percent, plural, table, tally
+from toolkit.display import (
+    MAX_ROWS,
+    Cell,
+    Markup,
+    Result,
+    Unit,
+    fold,
+    grid,
+    headline,
+    joined,
+    meter,
+    paragraph,
+    percent,
+    plural,
+    section,
+)
 from toolkit.engine import Session, quoted, to_arrow
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, utc_times
 from toolkit.progress import step
@@ -25,7 +40,6 @@ from toolkit.quality.statistics import count_columns
 KINDS = ("fewer", "missing", "rewritten", "form", "nulls", "renamed", "gone", "new")
 """What may have drifted, the most harmful first."""
 _TEXTS, _COUNTS = ("kind", "column", "what", "value_before", "value_after"), ("n_before", "n_after")
-MAX_SHOWN = 30
 MIN_FORM_SHARE = 0.01
 MAX_VALUES = 1_000
 """Distinct values beyond which a column is not a list of categories; nor is it one if most values occur only once."""
@@ -86,24 +100,32 @@ class Drift(Result):
 
     def body(self) -> str:
         """Return the findings and the columns of both sides as an HTML fragment."""
+        return headline(f"Drift from {self.before} to {self.after}", f"{self._verdict}.") + self._tables()
+
+    def part(self) -> Markup:
+        """Return the drift as a section of the page of another result."""
+        return section(
+            "Drift", paragraph(f"{self._verdict}."), self._tables(), note=f"from {self.before} to {self.after}"
+        )
+
+    @property
+    def _verdict(self) -> str:
+        return self.summary() if self.n_before else "Nothing was sent before: there is no drift to show"
+
+    def _tables(self) -> Markup:
         if not self.n_before:
-            return paragraph("Nothing was sent before: there is no drift to show.", soft=True)
-        shown = self.findings.head(MAX_SHOWN).to_dict("records")
-        rows = [(f["column"], f["what"], _side(f, "before"), _side(f, "after")) for f in shown]
-        sides = [
-            (column, tally([("", null_before)]), tally([("", null_after)]), *distinct)
-            for column, null_before, null_after, *distinct in self.columns.itertuples(index=False, name=None)
+            return Markup("")
+        units = [
+            Unit([(f["column"], f["what"], _side(f, "before"), _side(f, "after"))], {"column": [f["column"]]}, "warn")
+            for f in self.findings.head(MAX_ROWS).to_dict("records")
         ]
-        return "".join(
-            [
-                heading(f"Drift from {self.before} to {self.after}"),
-                paragraph(f"{self.summary()}."),
-                table(["column", "what", "before", "now"], rows, more=self.n_findings - len(shown)) if rows else "",
-                fold(
-                    "Every column, both sides",
-                    table(["column", "null before", "null now", "distinct before", "distinct now"], sides),
-                ),
-            ]
+        found = grid("Drift", ["Column", "What", "Before", "Now"], units, facets={"column": "Column"}, unit="findings",
+                     more=self.n_findings - len(units)) if units else ""  # fmt: skip
+        sides = [(column, *(Cell(share, meter(share)) for share in (was, now)), *distinct)
+                 for column, was, now, *distinct in self.columns.itertuples(index=False, name=None)]  # fmt: skip
+        heads = ["Column", "Empty before", "Empty now", "Distinct before", "Distinct now"]
+        return joined(
+            found, fold("Every column, both sides", grid("Columns before and now", heads, sides, unit="columns"))
         )
 
     def lines(self, *kinds: str) -> list[str]:
@@ -294,6 +316,7 @@ def _line(finding: Mapping[Any, Any]) -> str:
     return f"{f['column']}: {f['what']}{values and f', {values}'}{figures}"
 
 
-def _side(finding: Mapping[Any, Any], side: str) -> Markup:
+def _side(finding: Mapping[Any, Any], side: str) -> Cell:
     n, share, value = (finding[f"{what}_{side}"] for what in ("n", "share", "value"))
-    return lines([value, f"{n:,} · {percent(share)}"] if value else [f"{n:,} · {percent(share)}"])
+    figures = f"{n:,} · {percent(share)}"
+    return Cell(value, soft=figures) if value else Cell(figures, sort=n)

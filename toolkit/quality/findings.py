@@ -1,4 +1,4 @@
-"""Findings: one record per row and check. How conditions find them, and how they are shown."""
+"""Findings: one record per row and check. How conditions find them, and what they are as text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -16,11 +16,12 @@ import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
 
-from toolkit.display import Markup, badge, escape, is_null, percent, plural, table, timestamp, visible
+from toolkit.display import plural
 from toolkit.engine import Session, quoted, to_arrow, to_frame
 from toolkit.errors import InputError
 from toolkit.quality.compiling import Condition
 from toolkit.quality.rules import RULES, by_cell
+from toolkit.quality.showing import MAX_MEMBERS, NAME, Show, rest_of, shown_cell
 
 _BATCH = 100_000
 _HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64()), ("group_", pa.int64())])
@@ -50,10 +51,12 @@ def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame 
     if where:
         held = ", ".join(f"coalesce(({sql}), false) AS c{n}" for n, sql in where.items())
         listed = ", ".join(f"CASE WHEN c{n} THEN {n} END" for n in where)
+        failed = " OR ".join(f"c{n}" for n in where)
+        # A WHERE would be pushed down, and each condition compiled twice: their regular expressions take milliseconds.
         session.run(
             f"""INSERT INTO found_ BY NAME SELECT n, row_ FROM (
-                    SELECT row_, unnest([{listed}]) AS n FROM (SELECT row_, {held} FROM rows_) AS checked
-                    WHERE {" OR ".join(f"c{n}" for n in where)}) AS failed
+                    SELECT row_, unnest(CASE WHEN {failed} THEN [{listed}] END) AS n
+                    FROM (SELECT row_, {held} FROM rows_) AS checked) AS failed
                 WHERE n IS NOT NULL"""
         )
     known = list(conditions)
@@ -170,11 +173,6 @@ def read_findings(
 
 MAX_FINDINGS = 30
 MAX_EXAMPLES = 3
-MAX_MEMBERS = 5
-"""The most rows of one group that are shown."""
-_CELL = 40
-Show = Mapping[str, Callable[[Any], object]]
-"""Functions that the cells of a column go through before they are shown."""
 _HARM = {rule.name: place for place, rule in enumerate(RULES)} | {"other_contract": len(RULES)}
 
 
@@ -196,8 +194,9 @@ def by_reason(
     Returns
     -------
     pandas.DataFrame
-        ``reason, column, check, count``, ``groups`` (how many findings the rows are, 0 where each row is one) and
-        ``examples``: at most three findings, each a list of (row, cell), the rows of a group or a row and its other.
+        ``reason, column, check, count``, ``groups`` (how many findings the rows are, 0 where each row is one),
+        ``examples``: at most three findings, each a list of (row, cell), the rows of a group or a row and its other,
+        and ``customers``, the names of the customers in these rows.
     """
     per_reason = session.table(
         f"SELECT n, count(*) AS rows, count(DISTINCT group_) AS groups FROM found_ WHERE {which} GROUP BY n ORDER BY n"
@@ -213,16 +212,20 @@ def by_reason(
         rows = [f["index"], f["other"]] if pd.isna(f["group"]) else members.get_group((f["reason"], f["group"]))
         others = [(int(row), cells.at[row, f["column"]]) for row in rows[1:] if not pd.isna(row)]
         examples[f["reason"]].append([(f["index"], f["failure_case"]), *others])
-    listed = [(c.reason, c.column, c.check, *n, examples[c.reason]) for c, *n in counts]
-    return pd.DataFrame(listed, columns=["reason", "column", "check", "count", "groups", "examples"])
+    known = cells[NAME] if NAME in cells else pd.Series(dtype=object)
+    listed = []
+    for c, *n in counts:
+        customers = {row: known.get(row) for each in examples[c.reason] for row, _ in each[:MAX_MEMBERS]}
+        listed.append((c.reason, c.column, c.check, *n, examples[c.reason], customers))
+    return pd.DataFrame(listed, columns=["reason", "column", "check", "count", "groups", "examples", "customers"])
 
 
 def finding_lines(finding: Mapping[Any, Any], show: Show) -> list[str]:
     """Return a finding of `by_reason` as text: what it is and how many rows, then its examples, indented."""
     column = finding["column"]
     return [_said(finding), *(
-        "    row " + ", with row ".join(f"{row} {_shown(cell, column, show)}".rstrip() for row, cell in e[:MAX_MEMBERS])
-        + _rest(e) for e in finding["examples"])]  # fmt: skip
+        "    row " + ", with row ".join(f"{r} {shown_cell(cell, column, show)}".rstrip() for r, cell in e[:MAX_MEMBERS])
+        + rest_of(e) for e in finding["examples"])]  # fmt: skip
 
 
 def first_reason(reasons: pd.DataFrame) -> str:
@@ -231,46 +234,5 @@ def first_reason(reasons: pd.DataFrame) -> str:
 
 
 def _said(finding: Mapping[Any, Any]) -> str:
-    return f"{finding['reason']} ({plural(finding['count'], 'row')}{_groups(finding, ' in {}')})"
-
-
-def _groups(finding: Mapping[Any, Any], form: str) -> str:
-    return form.format(plural(finding["groups"], "group")) if finding["groups"] else ""
-
-
-def reasons_table(
-    failures: pd.DataFrame, warnings: pd.DataFrame, *, n_rows: int, names: Mapping[str, str], show: Show
-) -> Markup:
-    """Show reasons as `by_reason` gives them, of `n_rows` rows; `names` are the file's own names of its columns."""
-    kinds = ((badge("failure", tone="bad"), failures), (badge("warning", tone="warn"), warnings))
-    rows = [
-        (kind, f["reason"] + _groups(f, " ({})"), f["count"], percent(f["count"] / max(n_rows, 1)),
-         names.get(f["column"], f["column"] or ""),
-         Markup("".join(_example(e, f["column"], show) for e in f["examples"])))
-        for kind, reasons in kinds for f in reasons.head(MAX_FINDINGS).to_dict("records")
-    ]  # fmt: skip
-    head = ["", "what", "count", "share", "column", "seen at source_row"]
-    one_kind = failures.empty
-    more = len(failures) + len(warnings) - len(rows)
-    return table(head[one_kind:], [row[one_kind:] for row in rows], more=more)
-
-
-def _example(rows: Sequence[tuple[int, Any]], column: str, show: Show) -> str:
-    cells = [escape(_shown(cell, column, show)) or "&nbsp;" for _, cell in rows[:MAX_MEMBERS]]
-    (first, cell), *others = [(r, f"<bdi class=cell>{c}</bdi>") for (r, _), c in zip(rows, cells, strict=False)]
-    beside = "".join(f" <span class=soft>beside {row}</span> {other}" for row, other in others)
-    return f'<span class="row"><span class="num">{first}</span> {cell}{beside}{_rest(rows)}</span>'
-
-
-def _rest(rows: Sequence[object]) -> str:
-    return f" and {len(rows) - MAX_MEMBERS:,} more" if len(rows) > MAX_MEMBERS else ""
-
-
-def _shown(cell: object, column: str, show: Show) -> str:
-    cell = show[column](cell) if column in show else cell
-    if is_null(cell):
-        return ""
-    if isinstance(cell, Markup):
-        return cell
-    text = timestamp(cell) if isinstance(cell, pd.Timestamp) else visible(str(cell))
-    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+    groups = f" in {plural(finding['groups'], 'group')}" if finding["groups"] else ""
+    return f"{finding['reason']} ({plural(finding['count'], 'row')}{groups})"

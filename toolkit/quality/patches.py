@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toolkit.display import Result, Tone, badges, frame_table, heading, plural
+from toolkit.display import Part, Result, code, headline, joined, plural, section
 from toolkit.errors import CorrectionError, InputError, wrong_kind
 from toolkit.model import ID, TIME, Customers, Delivery
 from toolkit.quality.corrections import WHOLE_ROW, changes_between, usable
 from toolkit.quality.review_sheet import as_times, changes_in
+from toolkit.quality.showing import changes_grid
 from toolkit.reading import read_csv
 from toolkit.tables import author, cells_as_text, times_as_text, write_table
 
@@ -47,8 +48,11 @@ class Patch(Result):
 
     def body(self) -> str:
         """Return the entries as an HTML fragment."""
-        shown = frame_table(self.entries.drop(columns="delivery"))
-        return heading(f"Patch of {plural(self.n_entries, 'cell')}", level=3) + shown
+        return joined(
+            headline(f"Patch of {plural(self.n_entries, 'cell')}", f"{self.summary()}."),
+            section("Entries", changes_grid("Entries", self.entries, more=("who", "when"))) if self.n_entries else "",
+            section("Ways on", code('patch.write("patch.csv")', "patched = tk.apply_patch(delivery, patch)")),
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Return the entries."""
@@ -240,19 +244,20 @@ class Patched(Result):
 
     def body(self) -> str:
         """Return the counts and the stale entries as an HTML fragment."""
-        stale = self.entries[self.entries["status"] == "stale"]
-        shown = ["source_row", ID, "column", "before", "after", "rule", "who"]
-        counts: list[tuple[int, str, Tone]] = [
-            (self.n_applied, "applied", "good"),
-            (self.n_done, "done before", "good"),
-            (self.n_stale, "stale", "warn"),
-            (self.n_unknown, "not in the delivery", "calm"),
+        parts = [
+            Part(self.n_applied, "applied", "good"),
+            Part(self.n_done, "done before", "calm", "the cell has the new value already"),
+            Part(self.n_stale, "stale", "warn", "the cell has another value now, or the delivery lacks the column"),
+            Part(self.n_unknown, "not in the delivery", "unknown", "no row of this customer"),
         ]
-        parts = [heading(f"Patch applied to {self.delivery.source}", level=3), badges(counts)]
-        if len(stale):
-            why = "Stale: the cell has another value now, or the delivery lacks the column"
-            parts += [heading(why), frame_table(stale[shown])]
-        return "".join(parts)
+        order = self.entries.sort_values("status", key=lambda s: s != "stale", kind="stable")
+        entries = changes_grid("Entries", order, names=self.delivery.names, more=("who", "status"))
+        verdict = f"{self.n_applied:,} of {plural(len(self.entries), 'entry')} applied"
+        return joined(
+            headline(f"Patch applied to {self.delivery.source}", f"{verdict}.", parts=parts),
+            section("Entries", entries, note="stale ones first") if len(self.entries) else "",
+            section("Ways on", code("report = tk.validate(patched)")),
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Return the entries with their status."""

@@ -9,22 +9,24 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.display import Result, badges, heading, paragraph, plural, timeline
+from toolkit.display import Part, Result, Tone, headline, plural, section, timeline
 from toolkit.engine import Session, to_arrow, to_frame
 from toolkit.model import CUSTOMER, ID, TIME, Customers, cast_frame
 from toolkit.progress import step
 from toolkit.quality.compiling import compile_rule, repeated
 from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.drifting import Before, Drift, drift
-from toolkit.quality.findings import by_reason, find, first_reason, read_findings, reasons_table
+from toolkit.quality.findings import by_reason, find, first_reason, read_findings
 from toolkit.quality.rules import RULES, Rule
-from toolkit.quality.statistics import SHAPED, columns_table, count_columns
+from toolkit.quality.showing import column_cards, findings_grid, in_words
+from toolkit.quality.statistics import SHAPED, count_columns
 
 MAX_BARS = 40
 """The most bars of the time line; rows outside it are counted in a bar at each end."""
 _SIZES = (1, 3, 12, 120, 1_200, 12_000)  # months of a period; the last covers all years
 
 # The rules about customers that take less than a second for a million rows.
+_FAIL = ("no_id", "twin_keys")
 _KEPT = ("near_ids", "future_time", "early_time", "equal_names", "orphan_subcategory", "two_categories")
 CUSTOMER_RULES = (
     Rule("no_id", ID, "is empty", where=f"{ID} IS NULL"),
@@ -79,36 +81,42 @@ class Profile(Result):
         """What matters most, in one line."""
         if not self.n_rows:
             return "There are no rows."
-        several = f", {self.n_versioned:,} of them with several versions" if self.n_versioned else ""
         first = f"; to look at first: {first_reason(self.reasons)}" if len(self.reasons) else ""
-        return f"{plural(self.n_rows, 'row')} of {plural(self.n_customers, 'customer')}{several}{first}."
+        return f"{self._size}{first}."
+
+    @property
+    def _size(self) -> str:
+        several = f", {self.n_versioned:,} of them with several versions" if self.n_versioned else ""
+        return f"{plural(self.n_rows, 'row')} of {plural(self.n_customers, 'customer')}{several}"
 
     def body(self) -> str:
         """Return the customers, the time line and the columns as an HTML fragment."""
-        parts: list[str] = [
-            heading(f"Profile of {self.source}", level=3),
-            paragraph(self.verdict),
-            badges(
-                [
-                    (self.n_rows, ("row", "rows"), "good"),
-                    (self.n_customers, ("customer", "customers"), "good"),
-                    (self.n_versioned, "with several versions", "calm"),
-                    (self.n_broken, ("broken line", "broken lines"), "bad"),
-                ]
-            ),
+        counted, names = self.reasons.set_index("check")["count"], self.names
+        nameless = int(counted.get("no_id", 0))
+        parts = [
+            Part(self.n_customers - self.n_versioned, "customers with one row", "changed", sign="="),
+            Part(self.n_versioned, "customers with several rows", "calm"),
+            Part(nameless, "rows without a customer", "bad"),
+            Part(self.n_broken, "lines that cannot be read", "bad"),
         ]
+        first = f"To look at first: {in_words(first_reason(self.reasons), names)}." if len(self.reasons) else ""
+        shown: list[str] = [headline(f"Profile of {self.source}", f"{self._size}.", first, parts=parts)]
         if len(self.reasons):
-            table = reasons_table(self.reasons.head(0), self.reasons, n_rows=self.n_rows, names=self.names, show={})
-            parts += [heading("Customers: worth a look"), table]
+            fails = self.reasons["check"].isin(_FAIL)
+            sides: dict[Tone, pd.DataFrame] = {"bad": self.reasons[fails], "warn": self.reasons[~fails]}
+            table = findings_grid(sides, n_rows=self.n_rows, names=names, show={})
+            shown.append(section("Customers: worth a look", table))
         if self.drift is not None:
-            parts.append(self.drift.body())
+            shown.append(self.drift.part())
         if len(self.times):
             counts = list(self.times.itertuples(index=False, name=None))
             most = max(counts, key=lambda count: count[1])
-            parts += [heading(f"Rows by {TIME}: at most {most[1]:,}, {most[0]}"), timeline(counts)]
+            note = f"rows by {names.get(TIME, TIME)}, UTC: at most {most[1]:,}, {most[0]}"
+            shown.append(section("When they changed", timeline(counts), note=note))
         if self.n_rows:
-            parts += [heading("Columns"), columns_table(self.columns, self.n_rows, self.names)]
-        return "".join(parts)
+            boxes = column_cards(self.columns, self.reasons, self.n_rows, names)
+            shown.append(section("Columns", boxes, note="in the file's order"))
+        return "".join(shown)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per column."""

@@ -6,16 +6,15 @@ Each column is grouped once; everything else is counted from its distinct values
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from toolkit.display import Markup, escape, lines, plural, table, tally
 from toolkit.engine import Session, quoted, text
-from toolkit.model import CUSTOMER, ID
+from toolkit.model import CUSTOMER
 
 COLUMNS = ["column", "nulls", "null_share", "distinct", "shortest", "median", "longest", "least", "greatest", "top",
            "patterns", "sampled"]  # fmt: skip
@@ -24,7 +23,6 @@ SAMPLE = 10_000
 """Distinct values above which patterns are first looked for in a sample of about this size."""
 EVERY = "true"
 MAX_PATTERNS = 20
-_COMMON = 0.2
 SHAPED = 60
 """Characters of a value that its pattern covers."""
 _LOWER = r"[\p{Ll}\p{Lt}\p{Lm}\p{Lo}]"
@@ -122,49 +120,3 @@ def _expression(shape: str) -> str:
     """Return the regular expression that matches all values of a shape."""
     runs = ((_SIGNS.get(sign, rf"\x{{{ord(sign):x}}}"), len(list(run))) for sign, run in groupby(shape))
     return "".join(f"{sign}{{{n}}}" for sign, n in runs)
-
-
-def columns_table(columns: pd.DataFrame, n_rows: int, names: Mapping[str, str]) -> Markup:
-    """Show counted columns, each under its name in the file if `names` has it."""
-    head = ["column", "null", "distinct", "length", "most frequent", "patterns"]
-    return table(head, [_row(c, n_rows, names) for c in columns.to_dict("records")])
-
-
-def _row(c: Mapping[Any, Any], n_rows: int, names: Mapping[str, str]) -> tuple[object, ...]:
-    own = names.get(c["column"], c["column"])
-    name = escape(own, limit=40) if own == c["column"] else lines([escape(own, limit=40), c["column"]])
-    sizes = sorted({int(c[s]) for s in ("shortest", "median", "longest") if not pd.isna(c[s])})
-    length = " · ".join(f"{size:,}" for size in sizes)
-    return (
-        name,
-        tally([("", c["null_share"])]),
-        c["distinct"],
-        Markup(f'<span title="shortest · median · longest">{length}</span>'),
-        _values(c, n_rows),
-        _forms(c),
-    )
-
-
-def _is_coded(pattern: str, share: float) -> bool:
-    return share >= _COMMON and "9" in re.sub(r"\{[0-9]+\}", "", pattern)
-
-
-def _values(c: Mapping[Any, Any], n_rows: int) -> Markup:
-    filled = n_rows - c["nulls"]
-    if c["top"]:
-        rest = n_rows - c["nulls"] - sum(n for _, n in c["top"])
-        more = c["distinct"] - len(c["top"])
-        others = [(plural(more, "other"), rest / n_rows)] if more else []
-        return tally([*((value, n / n_rows) for value, n in c["top"]), *others])
-    if not filled:
-        return Markup("")
-    note = "each in one row" if c["distinct"] == filled else "none in 1 % of the rows"
-    return lines([escape(note), f"{c['least'][:24]} … {c['greatest'][:24]}"])
-
-
-def _forms(c: Mapping[Any, Any]) -> Markup:
-    # Names and words have patterns too, which mean nothing.
-    if not c["patterns"] or not (c["column"] == ID or _is_coded(*c["patterns"][0])):
-        return Markup("")
-    shown = tally([(pattern, share) for pattern, share in c["patterns"][:4]])
-    return Markup(shown + lines(["", f"in a sample of {SAMPLE:,} or more"])) if c["sampled"] else shown

@@ -13,12 +13,28 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings, current
-from toolkit.display import Markup, Result, badges, fold, frame_table, heading, notes, paragraph, plural
+from toolkit.display import (
+    Markup,
+    Part,
+    Result,
+    Tone,
+    card,
+    cards,
+    code,
+    escape,
+    fold,
+    headline,
+    notes,
+    paragraph,
+    plural,
+    section,
+    stack,
+    symbol,
+)
 from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import InputError, wrong_kind
 from toolkit.files import replacing
 from toolkit.model import (
-    CUSTOMER,
     ID,
     NOT_A_TIME,
     TIME,
@@ -35,12 +51,12 @@ from toolkit.model import (
 from toolkit.progress import step
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
 from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
-from toolkit.quality.findings import by_reason, find, finding_lines, first_reason, read_findings, reasons_table
+from toolkit.quality.findings import by_reason, find, finding_lines, first_reason, read_findings
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import CAUSES, CAUSING, RULES, Rule
+from toolkit.quality.showing import WHOLE_LINE, file_order, findings_grid, in_words, own, rows_grid
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
-from toolkit.quality.statistics import columns_table, count_columns
 from toolkit.quality.totals import summed_rows
 from toolkit.reading import Mapping
 from toolkit.tables import inert_sql
@@ -92,7 +108,9 @@ class ValidationReport(Result):
     drift: Drift | None = None
     _delivery: Delivery = field(kw_only=True)
     _typed: pd.DataFrame | None = field(kw_only=True)
-    _rows: pa.Table | None = field(kw_only=True)
+    _checks: Sequence[Condition] = field(kw_only=True)
+    _columns: dict[str, tuple[int, int]] = field(kw_only=True)  # rows with a failure, and with only a warning
+    _n_warned: int = field(kw_only=True)
 
     @cached_property
     def delivery(self) -> Delivery:
@@ -181,40 +199,51 @@ class ValidationReport(Result):
         """What matters most, in one line."""
         if not self.n_rows:
             return "There are no rows."
-        failures, warnings = self.findings
+        first = f"; {self._first[0]}: {self._first[1]}" if self._first else ""
+        return f"{self._sendable}{first}."
+
+    @property
+    def _sendable(self) -> str:
         if self.ok:
-            sent = f"{'The row' if self.n_rows == 1 else f'All {self.n_rows:,} rows'} can be sent"
-            return f"{sent}; to look at first: {first_reason(warnings)}." if self.n_warnings else f"{sent}."
+            return f"{'The row' if self.n_rows == 1 else f'All {self.n_rows:,} rows'} can be sent"
         held = f"{self.n_quarantined:,} {'is' if self.n_quarantined == 1 else 'are'} quarantined"
-        return f"{self.n_good:,} of {plural(self.n_rows, 'row')} can be sent; {held}; worst: {first_reason(failures)}."
+        return f"{self.n_good:,} of {plural(self.n_rows, 'row')} can be sent; {held}"
+
+    @property
+    def _first(self) -> tuple[str, str] | None:
+        """What to look at first, and how to call it."""
+        says = zip(("worst", "to look at first"), self.findings, strict=True)
+        return next(((say, first_reason(found)) for say, found in says if len(found)), None)
 
     def body(self) -> str:
-        """Return the report as an HTML fragment: verdict, findings, quarantined rows, drift, columns."""
-        parts: list[str] = [
-            heading(f"Validation of {self._delivery.source}", level=3),
-            paragraph(self.verdict),
-            notes(self.reading_warnings),
-            badges(
-                [
-                    (self.n_good, "good", "good"),
-                    (self.n_quarantined, "quarantined", "bad"),
-                    (self.n_warnings, ("warning", "warnings"), "warn"),
-                ]
-            ),
-            paragraph(f"checked against the contract {self.contract}", soft=True),
-            self._delivery.about_times,
-        ]
-        if self.n_failures or self.n_warnings:
-            came = self._delivery
-            found = reasons_table(*self.findings, n_rows=self.n_rows, names=came.names, show=came.show)
-            parts += [heading("Findings: failures, then what is allowed but worth a look"), found]
+        """Return the report as an HTML fragment: verdict, columns, findings, rows, drift, what to do next."""
+        came, names, (failures, warnings) = self._delivery, self._delivery.names, (self.failures, self.warnings)
+        parts = (
+            Part(self.n_good - self._n_warned, "nothing found", "good"),
+            Part(self._n_warned, "can be sent, worth a look", "warn", warned=True),
+            Part(self.n_quarantined, "quarantined", "bad", "not sent until they are corrected"),
+        )
+        name = f"Validation of {came.source} · contract {self.contract}"
+        first = f"{self._first[0].capitalize()}: {in_words(self._first[1], names)}." if self._first else ""
+        verdict = f"{self._sendable}." if self.n_rows else self.verdict
+        shown: list[str] = [headline(name, verdict, first, parts=parts), notes(self.reading_warnings)]
+        if not self.n_rows:
+            return "".join(shown)
+        shown += [section("Columns", self._tiles(), note="in the file's order; choose one to filter what follows")]
+        shown.append(self._found())
+        of_bad = warnings["index"].isin(self.quarantine.index)
         if not self.ok:
-            parts += [heading("Quarantined rows"), _quarantined(self.quarantine, self._delivery)]
+            found, way = pd.concat([failures, warnings[of_bad]]), "in report.quarantine and report.to_excel(…)"
+            rows = rows_grid("Quarantined rows", self.quarantine, found, came, "bad", self.n_quarantined, way)
+            shown.append(section("Quarantined rows", rows, note="as they stand in the file, twins together"))
+        good = came.frame[came.frame.index.isin(warnings.loc[~of_bad, "index"])]
+        if len(good):
+            rows = rows_grid("Rows to look at", good, warnings, came, "warn", self._n_warned, "in report.warnings")
+            said = plural(self._n_warned, "row can be sent, and is", "rows can be sent, and are")
+            shown.append(fold(f"{said} worth a look", came.about_times, rows, tone="warn"))
         if self.drift is not None:
-            parts.append(self.drift.body())
-        if self._rows is not None and self._rows.num_rows:
-            parts.append(fold("Columns, quarantined rows included", self._columns(self._rows)))
-        return "".join(parts)
+            shown.append(self.drift.part())
+        return "".join([*shown, self._ways_on()])
 
     def lines(self) -> list[str]:
         """Return each finding as lines of text, then how the delivery differs from what was sent before."""
@@ -231,11 +260,54 @@ class ValidationReport(Result):
         more = [f"and {len(drifted) - MAX_DRIFTED:,} more"] if len(drifted) > MAX_DRIFTED else []
         return said + [f"drift: {line}" for line in (*drifted[:MAX_DRIFTED], *more)]
 
-    def _columns(self, rows: pa.Table) -> Markup:
-        """Describe the rows as they came, good and quarantined, but without the lines that could not be parsed."""
-        with Session({"rows_": rows}) as session:
-            given = [c for c in CUSTOMER.names if c in self._delivery.frame.columns]
-            return columns_table(count_columns(session, given), rows.num_rows, self._delivery.names)
+    def _tiles(self) -> Markup:
+        """Draw each column with its failing, warned and fine rows; a tile filters the grids."""
+        names, tiles = self._delivery.names, []
+        for column in (*file_order((c for c in self._columns if c), names), *(c for c in self._columns if not c)):
+            bad, warned = self._columns[column]
+            title = own(column, names) or WHOLE_LINE
+            parts = (Part(bad, "failing", "bad"), Part(warned, "with a warning", "warn"),
+                     Part(self.n_rows - bad - warned, "fine", "good"))  # fmt: skip
+            small = Markup(f"<small class='b m'>{escape(column)}</small>") if title != column and column else ""
+            said = [f"{symbol(p.tone)} {p.n:,} " for p in parts[:2] if p.n]
+            fine = Markup(f"<span>{''.join(said) or symbol('good') + ' fine'}</span>")
+            tiles.append(card(title, small, stack(parts, small=True), fine, pick=("column", title) if said else None))
+        return cards(tiles, tiles=True)
+
+    def _found(self) -> Markup:
+        """Draw what was found, and fold what found nothing."""
+        names, found = self._delivery.names, set(self.counts) | set(self.warning_counts)
+        passed: dict[tuple[str, str], list[str]] = {}
+        for check in self._checks:
+            if check.reason not in found and check.check != BROKEN:
+                why = in_words(check.reason.removeprefix(f"{check.column} "), names)
+                passed.setdefault((why, check.check), []).append(own(check.column or "", names))
+        kept = [paragraph(symbol("good"), why, Markup(f"<small>{escape(f'{name} · ' + ', '.join(where))}</small>"))
+                for (why, name), where in passed.items()]  # fmt: skip
+        n_passed, n = sum(map(len, passed.values())), len(self._checks)
+        sides: dict[Tone, pd.DataFrame] = {"bad": self.findings[0], "warn": self.findings[1]}
+        table = findings_grid(sides, n_rows=self.n_rows, names=names, show=self._delivery.show)
+        return section(
+            "What was found",
+            table if found else paragraph("Nothing.", soft=True),
+            fold(f"{plural(n_passed, 'check')} found nothing", *kept, tone="good") if kept else "",
+            note=f"{len(found):,} of {plural(n, 'check')}",
+        )
+
+    def _ways_on(self) -> Markup:
+        steps = [] if self.ok else [
+            ("Let the data owner fix them", "A workbook: bad cells coloured, each with its reason. "
+             "tk.read_review_sheet reads it back as a patch.", 'report.to_excel("fix.xlsx")'),
+            ("Fix them here", "Edit a copy of delivery.frame: the changes are a patch for the next delivery too.",
+             "patch = tk.patch_between(delivery, edited)"),
+        ]  # fmt: skip
+        if self.n_good:
+            held = (
+                "See what is new." if self.ok else "Quarantined customers are held: neither sent nor reported as gone."
+            )
+            call = "changes = tk.diff(tk.Ledger.of().snapshot(), report)"
+            steps.append((f"Go on with {plural(self.n_good, 'row')}", held, call))
+        return section("Ways on", cards(card(title, paragraph(text, soft=True), code(c)) for title, text, c in steps))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the failures."""
@@ -426,6 +498,12 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
     quarantine = quarantine.assign(reasons=bad, text=delivery.broken["text"].reindex(bad.index))
     n_quarantined = session.scalar("SELECT count(*) FROM bad_")
     n_rows = session.scalar("SELECT (SELECT count(*) FROM rows_) + (SELECT count(*) FROM broken_)")
+    session.register("about_", pa.table({"n": range(len(conditions)), "name": [c.column or "" for c in conditions]}))
+    hits = session.table(
+        f"""SELECT name, count(DISTINCT row_) FILTER ({sides[0]}) AS bad, count(DISTINCT row_) AS every
+            FROM found_ JOIN about_ USING (n) GROUP BY name"""
+    ).to_pylist()
+    hit = {h["name"]: (h["bad"], h["every"] - h["bad"]) for h in hits}
     return ValidationReport(
         n_rows=n_rows,
         n_quarantined=n_quarantined,
@@ -435,7 +513,9 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
         contract=contract,
         _delivery=delivery,
         _typed=rows.typed,
-        _rows=rows.table,
+        _checks=conditions,
+        _columns={c: hit.get(c, (0, 0)) for c in dict.fromkeys((*delivery.names, *rows.columns, *hit))},
+        _n_warned=session.scalar("SELECT count(DISTINCT row_) FROM found_ ANTI JOIN bad_ USING (row_)"),
         findings=(reasons, warned),
     )
 
@@ -471,9 +551,3 @@ def _as_text(column: Column) -> str:
 def _counts(reasons: pd.DataFrame) -> dict[str, int]:
     ranked = reasons.sort_values("count", ascending=False, kind="stable")
     return {str(reason): int(n) for reason, n in zip(ranked["reason"], ranked["count"], strict=True)}
-
-
-def _quarantined(quarantine: pd.DataFrame, delivery: Delivery) -> Markup:
-    shown = quarantine.dropna(axis="columns", how="all")
-    ordered = ["reasons", *(c for c in shown.columns if c != "reasons")]
-    return frame_table(shown[ordered], index="source_row", limit=8, show=delivery.show)

@@ -349,7 +349,9 @@ def to_delivery(
         frame,
         source=name,
         given=given,
-        names={column: table.header[at] for column, at in wanted.items()},
+        names={
+            c: table.header[at] for c, at in sorted(wanted.items(), key=lambda pair: pair[1])
+        },  # in the file's order
         broken=table.broken_frame(),
         other_pattern=other,
         notes=(*table.notes, *([f"columns left out: {', '.join(left_out)}"] if left_out else [])),

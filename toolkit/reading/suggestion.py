@@ -13,7 +13,24 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings, current
-from toolkit.display import Result, ShownFrame, badge, heading, meter, notes, paragraph, plural, table
+from toolkit.display import (
+    Cell,
+    Markup,
+    Part,
+    Result,
+    ShownFrame,
+    Tone,
+    Unit,
+    code,
+    fold,
+    grid,
+    headline,
+    notes,
+    paragraph,
+    plural,
+    section,
+    symbol,
+)
 from toolkit.errors import MappingError, ReadingError
 from toolkit.model import TIME, Column, Resource
 from toolkit.progress import step
@@ -33,6 +50,10 @@ MOST = 100
 """Columns whose cells are looked at."""
 PREVIEW = 50_000
 """Rows of the sample that corrections are tried on."""
+SURELY = 0.8
+"""Score from which a choice is said to be sure."""
+SURE, LIKELY, YOURS, NONE = "sure", "likely", "you decide", "nothing found"
+WORDS: dict[str, Tone] = {SURE: "good", LIKELY: "changed", YOURS: "warn", NONE: "calm"}
 _BY_NAME = 0.7
 """The name's share of a score; the rest is the cells'."""
 _AGAINST = 0.4
@@ -58,6 +79,14 @@ class Proposal:
     state: State
     chosen: Candidate | None
     others: tuple[Candidate, ...]
+
+    @property
+    def confidence(self) -> tuple[str, Tone]:
+        """How sure the choice is, in words, and its tone."""
+        word = NONE if self.state == "missing" else YOURS
+        if self.chosen is not None:
+            word = SURE if self.chosen.score >= SURELY else LIKELY
+        return word, WORDS[word]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,24 +155,30 @@ class MappingSuggestion(Result):
 
     def body(self) -> str:
         """Return the proposals as an HTML fragment."""
-        rows = []
-        for p in self.proposals:
-            others = " · ".join(f"{c.name} ({c.score:.2f})" for c in p.others)
-            c = p.chosen or Candidate("", 0.0, p.state)
-            score = meter(c.score, f"{c.score:.2f}") if p.chosen else badge(p.state, tone="warn")
-            rows.append((p.column, c.name, score, c.reason, " · ".join(c.examples), others))
-        parts = [
-            heading(f"Mapping suggested for {self.source}", level=3),
-            paragraph(self.summary()),
+        said = [(p, *p.confidence) for p in self.proposals]
+        n_of = Counter(word for _, word, _ in said)
+        parts = [Part(n_of[word], word, tone) for word, tone in WORDS.items()]
+        units = [
+            Unit([(p.chosen.name if p.chosen else Cell("", "none chosen", soft=p.state), p.column,
+                   Markup(f"{symbol(tone)} {word}"), Cell(c.reason, soft=" · ".join(c.examples)),
+                   " · ".join(f"{other.name} ({other.score:.2f})" for other in p.others))],
+                 {"confidence": [word]}, None if word == SURE else tone)
+            for p, word, tone in said for c in [p.chosen or next(iter(p.others), Candidate("", 0, "no column fits"))]
+        ]  # fmt: skip
+        heads = ["Column of the file", "Column of the schema", "Confidence", "Why", "Runners-up"]
+        shown: list[str] = [
+            headline(f"Mapping suggested for {self.source}", f"{self.summary()}.", parts=parts),
             notes(self.warnings),
-            table(["schema column", "file column", "score", "why", "examples", "runners-up"], rows),
+            section("Columns", grid("Columns", heads, units, facets={"confidence": "Confidence"}, unit="columns")),
         ]
         if self.times is not None:
             readings = [(r.pattern or "ISO 8601", r.n_cells, r.n_alone) for r in self.times.readings]
-            parts += [heading(f"Times: {self.times.state}"), *map(paragraph, self.times.notes)]
-            if readings:
-                parts.append(table(["pattern", "cells it reads", "of them decisive"], readings))
-        return "".join([*parts, paragraph(" · ".join(self.notes), soft=True)])
+            titles = ["Pattern", "Cells it reads", "Of them decisive"]
+            table = grid("Patterns of the times", titles, readings, unit="patterns") if readings else ""
+            shown.append(section(f"Times: {self.times.state}", *map(paragraph, self.times.notes), table))
+        shown += [fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
+        ways = code('suggestion.to_toml("mapping.toml")', 'tk.read_customers(path, mapping="mapping.toml")')
+        return "".join([*shown, section("Ways on", ways, note="what only you can decide is a comment in the file")])
 
     def to_frame(self) -> pd.DataFrame:
         """Return every candidate: ``column, file_column, score, reason, state``."""

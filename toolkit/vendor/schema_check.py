@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_args
 import pandas as pd
 
 from toolkit.config import Settings, current
-from toolkit.display import Result, Tone, badges, frame_table, heading, paragraph, plural
+from toolkit.display import Part, Result, Tone, Unit, grid, headline, plural, section
 from toolkit.errors import AddressError, AuthorizationError, SettingsError, StoppedError, wrong_kind
 from toolkit.model import CUSTOMER, CustomAttribute, Kind, Resource
 from toolkit.vendor.answers import Answer, parsed
@@ -85,16 +85,20 @@ class SchemaCheck(Result):
 
     def body(self) -> str:
         """Return the check as an HTML fragment."""
+        name = f"Schema of {self.table} · {self.label}"
         if self.problem:
-            return heading(f"{self.table}: not checked", level=3) + paragraph(self.lines[0])
+            return headline(name, f"{self.table}: not checked", self.lines[0])
         tones: dict[str, Tone] = {SAME: "good", ONLY_THEIRS: "warn"}
-        counted = [(int((self.columns["verdict"] == v).sum()), v, tones.get(v, "bad")) for v in (SAME, *_WAYS)]
-        verdict = (
-            "The columns agree" if self.ok else f"{plural(len(self.differing), 'column')} to change before sending"
-        )
-        where = paragraph(f"{self.table} · {self.label}", soft=True)
-        table = frame_table(self.columns if self.ok else self.differing, limit=50)
-        return heading(verdict, level=3) + badges(counted) + where + table
+        parts = [Part(int((self.columns["verdict"] == v).sum()), v, tones.get(v, "bad")) for v in (SAME, *_WAYS)]
+        differ = f"{plural(len(self.differing), 'column')} to change before sending"
+        units = [
+            Unit([(c["column"], c["ours"], c["theirs"], c["way"])], {"verdict": [c["verdict"]]},
+                 tones.get(c["verdict"], "bad"))
+            for c in self.columns.sort_values("verdict", key=lambda v: v == SAME, kind="stable").to_dict("records")
+        ]  # fmt: skip
+        heads = ["Column", "Ours", "Theirs", "What to do"]
+        table = grid("Columns", heads, units, facets={"verdict": "Verdict"}, unit="columns")
+        return headline(name, "The columns agree" if self.ok else differ, parts=parts) + section("Columns", table)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the columns."""
