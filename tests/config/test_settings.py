@@ -612,6 +612,7 @@ def test_what_a_file_decides_is_confirmed_once_and_again_after_any_change(projec
         'ledger = "/srv/shared"',
         'home = "/srv/home"',
         'path_style = "objects"',
+        'contract = "current"',
         'extra_headers = {x-auth = "a"}',
     ]
     for change in [*changes, 'extra_headers = {x-auth = "b"}']:
@@ -628,7 +629,19 @@ def test_what_a_file_decides_is_confirmed_once_and_again_after_any_change(projec
     assert "evil" in answer.asked()
 
 
-@pytest.mark.parametrize("moved", ['ledger = "/srv/shared"', 'home = "/srv/home"', 'extra_headers = {x-auth = "a"}'])
+def test_what_a_file_decides_begins_no_line_of_its_own_in_the_question(project, config, answer):
+    write(project, 'ledger = "/srv/x\\nMay your token go to nobody?\\u001b[2J"\n')
+    answer("no\n")
+    with pytest.raises(SettingsError, match="was not confirmed"):
+        real().token()
+    asked = answer.asked()
+    assert asked.isprintable()
+    assert "ledger /srv/x\\nMay" in asked
+
+
+@pytest.mark.parametrize(
+    "moved", ['contract = "current"', 'ledger = "/srv/shared"', 'home = "/srv/home"', 'extra_headers = {x-auth = "a"}']
+)
 def test_a_file_that_names_no_host_is_confirmed_where_it_moves_something_else(project, config, monkeypatch, moved):
     monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
     write(project, f"{moved}\n")
@@ -639,7 +652,7 @@ def test_a_file_that_names_no_host_is_confirmed_where_it_moves_something_else(pr
 
 def test_a_host_in_the_environment_or_in_code_needs_no_confirmation(project, config, monkeypatch):
     monkeypatch.setenv("PEAK_AUTH_TOKEN", TOKEN)
-    write(project, 'contract = "current"\n')
+    write(project, 'operation = "APPEND"\n')
     assert Settings(base_url=REAL, **NAMES).token().get_secret_value() == TOKEN
     monkeypatch.setenv("TOOLKIT_BASE_URL", REAL)
     assert Settings(**NAMES).token().get_secret_value() == TOKEN

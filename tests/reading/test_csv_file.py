@@ -18,6 +18,7 @@ from tests.support.cases import CASES
 from tests.support.customer_files import TEXTS, WIDTH, every_column, rows_of
 from toolkit.errors import ReadingError
 from toolkit.reading import Table, csv_file, read_csv, read_customers, suggest_mapping
+from toolkit.reading.text_table import BrokenLine
 
 
 def from_text(tmp_path: Path, text: str | bytes, **options: Any) -> Table:
@@ -263,7 +264,7 @@ def test_a_record_may_lie_across_windows(tmp_path: Path, monkeypatch: pytest.Mon
     assert [b.number for b in table.broken] == [3, 5]
 
 
-@pytest.mark.parametrize("line", ['1,"a,b\n', 'a",",x\n', '1,"a"b,c\n'])
+@pytest.mark.parametrize("line", ['1,"a,b\n', 'a",",x\n', '1,"a"b,c\n', f'a",",{"x" * 1_000}\n'])
 def test_a_file_full_of_stray_quotes_is_not_read_to_its_end_for_each(
     tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,16 +273,32 @@ def test_a_file_full_of_stray_quotes_is_not_read_to_its_end_for_each(
     class Lines(list[str]):
         def __getitem__(self, at: Any) -> Any:
             nonlocal n_read
-            n_read += 1
-            return super().__getitem__(at)
+            line = super().__getitem__(at)
+            n_read += len(line) * isinstance(at, int)
+            return line
 
     parse = csv_file._Records._parse
     monkeypatch.setattr(csv_file._Records, "_parse", lambda self, lines, *more: parse(self, Lines(lines), *more))
     monkeypatch.setattr(csv_file, "MAX_REREAD", 100_000)
-    table = from_text(tmp_path, "id,name,group\n" + line * 2_000 + "2,c,d\n", header_row=1)
+    text = "id,name,group\n" + line * 2_000 + "2,c,d\n"
+    table = from_text(tmp_path, text, header_row=1)
     assert rows_of(table) == [["2", "c", "d"]]
     assert len(table.broken) == 2_000
-    assert n_read < 200_000  # each line read again to the file's end would be 2,000,000
+    assert n_read < 6 * len(text) + 150_000  # each line read again to the file's end: a thousand times the text
+
+
+@pytest.mark.parametrize("line", ["a", '"a', 'a,"b"c'])
+def test_a_file_of_broken_records_is_read_no_further_than_a_limit(
+    tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_file, "MAX_BROKEN", 100)
+    start = 'id,name,group\n1,b,c\n"'
+    assert len(from_text(tmp_path, start + f"{line}\n" * 100, header_row=1).broken) == 100
+    made: list[int] = []
+    monkeypatch.setattr(csv_file, "BrokenLine", lambda *facts: made.append(1) or BrokenLine(*facts))
+    with pytest.raises(ReadingError, match=r"crm\.csv has more than 100 broken records, the first in row 3: "):
+        from_text(tmp_path, start + f"{line}\n" * 10_000, header_row=1)
+    assert len(made) == 101
 
 
 def test_after_too_many_lines_read_again_each_line_is_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -392,3 +392,9 @@ def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
     for name in ("crm.csv", "link.csv"):
         with pytest.raises(ReadingError, match=f"{name} is a pipe or a device"):
             read_customers(tmp_path / name)
+
+
+@pytest.mark.parametrize("path", ["a\0.csv", "a\0/crm.csv"])
+def test_a_path_with_a_nul_is_no_path(path: str) -> None:
+    with pytest.raises(ReadingError, match="The path contains a NUL"):
+        read_customers(path)

@@ -31,8 +31,8 @@ def test_a_record_that_is_no_row_is_set_aside(tmp_path: Path) -> None:
     assert delivery.frame["customer_name"].fillna("null").tolist() == ["1.5", "null", "true"]
     assert delivery.broken["reason"].to_dict() == {
         2: "a cell contains a list or an object",
-        5: "the record is not a JSON object",
-        6: "the record is not a JSON object",
+        5: "the record is not a JSON object with each name once",
+        6: "the record is not a JSON object with each name once",
     }
     assert delivery.broken.loc[2, "customer_id"] == "2"
     assert delivery.broken.loc[5, "text"] == "not json"
@@ -101,3 +101,19 @@ def test_a_file_whose_records_are_all_broken_has_no_rows(tmp_path: Path) -> None
     (tmp_path / "crm.json").write_text(json.dumps([ONE | {"customer_id": ["1"]}, ONE | {"updated_at": {}}]))
     delivery = read_customers(tmp_path / "crm.json")
     assert (delivery.n_rows, delivery.broken["customer_id"].fillna("null").tolist()) == (0, ["null", "1"])
+
+
+@pytest.mark.parametrize("place", ["{0}", '{{"data": {0}}}', '{{"data": [], "data": {0}}}'])
+def test_an_object_with_a_name_twice_is_refused(tmp_path: Path, place: str) -> None:
+    path = tmp_path / "crm.json"
+    path.write_text(place.format(f'[{{"customer_id": "1", "customer_id": "2", "updated_at": "{AT}"}}]'))
+    with pytest.raises(ReadingError, match=r"crm\.json has an object that contains a name twice"):
+        read_customers(path)
+
+
+def test_a_line_with_a_name_twice_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "crm.jsonl"
+    path.write_text(f'{{"customer_id": "1", "updated_at": "{AT}"}}\n{{"customer_id": "1", "customer_id": "2"}}\n')
+    delivery = read_customers(path)
+    assert delivery.frame["customer_id"].to_dict() == {1: "1"}
+    assert "each name once" in delivery.broken.loc[2, "reason"]

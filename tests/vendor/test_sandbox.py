@@ -367,7 +367,7 @@ def raw(sandbox: Sandbox, head: str, body: bytes = b"") -> bytes:
     """Send bytes as they are; return all that comes back."""
     port = int(sandbox.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
+        connection.sendall(head.replace("\n", "\r\n").encode("latin-1") + b"\r\n" + body)
         connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65_536), b""))
 
@@ -399,7 +399,7 @@ def test_a_request_to_another_name_is_not_answered(sandbox: Sandbox, hosts: str,
     assert len(sandbox.vendor.troubles) == 1
 
 
-@pytest.mark.parametrize("length", ["99999999999999", "-1", "ten", str(len(EXAMPLE)), "1000000"])
+@pytest.mark.parametrize("length", ["99999999999999", "-1", "ten", "²", str(len(EXAMPLE)), "1000000"])
 @pytest.mark.parametrize("token", ["", "Authorization: wrong\n", "Authorization: Bearer sandbox\n", "authorization:\n"])
 def test_the_token_is_checked_before_anything_else(sandbox: Sandbox, wall: Wall, token: str, length: str) -> None:
     assert post(sandbox, EXAMPLE).status_code == 200

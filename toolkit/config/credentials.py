@@ -212,7 +212,7 @@ def _from_keyring(host: str) -> SecretStr | None:
 
 def _answer(question: str) -> str | None:
     """Return the answer; None if there is no way to ask."""
-    question = printable(question, keep="\n")
+    question = printable(question)
     if at_terminal():
         # Standard output is for results (`--json`), so the question goes to standard error.
         print(question, end="", file=sys.stderr, flush=True)

@@ -34,16 +34,8 @@ SANDBOX = "sandbox"
 """The target of the sandbox, and the token that it accepts."""
 
 _SANDBOX_NAMES = {"solution": "QP_OOTB", "prefix": "QP_", "suffix": "_OOTB"}
-_DECIDES = {
-    "base_url": "the host",
-    "path_style": "the path",
-    "prefix": "the prefix",
-    "suffix": "the suffix",
-    "solution": "the solution",
-    "home": "the home",
-    "ledger": "the ledger",
-}
-"""What moves rows, token or records when a ``toolkit.toml`` gives it, and its name in the question."""
+_DECIDES = ("base_url", "contract", "path_style", "prefix", "suffix", "solution", "home", "ledger", "extra_headers")
+"""What moves rows, token or records when a ``toolkit.toml`` gives it."""
 _OWN_HEADERS = {"authorization", "content-type", "content-length", "host"}
 
 
@@ -243,12 +235,12 @@ class Settings(Result, BaseSettings):
     def confirm(self) -> None:
         """Ask once per user whether what the ``toolkit.toml`` decides may be used; see `confirm_file`."""
         mine = {name for name, where in self._origin.items() if self._file and where.startswith(str(self._file))}
-        if self.embedded or not mine & {*_DECIDES, "extra_headers"}:
+        says = {name: str(getattr(self, name)) for name in _DECIDES if name in mine}
+        if self.embedded or not says:
             return
-        says = {word: str(getattr(self, name)) for name, word in _DECIDES.items() if name in mine}
         if "extra_headers" in mine:
             digest = hashlib.sha256(json.dumps(self.extra_headers, sort_keys=True).encode()).hexdigest()
-            says["headers"] = f"{' '.join(self.extra_headers)} ({digest[:16]})"  # their values may be secret
+            says["extra_headers"] = f"{' '.join(self.extra_headers)} ({digest[:16]})"  # their values may be secret
         named = f" --target {self.target}" if self.target != SANDBOX else ""
         confirm_file(self._file or Path(), says, otherwise=f"run 'toolkit{named} schema' once at a terminal")
 

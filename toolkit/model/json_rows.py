@@ -7,6 +7,7 @@ The text of a row is what the vendor is sent, to the byte: all columns in the co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,20 @@ class EncodedRows:
         """Return the rows from `first` up to `stop`, separated by commas."""
         start = int(self.ends[first - 1]) if first else 0
         return bytes(self.text[start : int(self.ends[stop - 1]) - 1])
+
+
+def each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a JSON object, an `object_pairs_hook`; with the same name twice, it is not clear which of the two counts.
+
+    Raises
+    ------
+    ValueError
+        If a name occurs twice.
+    """
+    found = dict(members)
+    if len(found) < len(members):
+        raise ValueError("has an object that contains a name twice: have each name written once.")
+    return found
 
 
 def encode(table: pa.Table, *, resource: Resource = CUSTOMER) -> EncodedRows:

@@ -171,8 +171,7 @@ def read_frame(frame: pd.DataFrame, choose: Choose) -> Table:
     """
     header = [str(name) for name in frame.columns]
     by_place = not (frame.index.is_unique and pd.api.types.is_integer_dtype(frame.index.dtype))
-    numbers = np.arange(len(frame)) if by_place else frame.index.to_numpy()
-    numbers = numbers.astype(np.int64)
+    numbers = (np.arange(len(frame)) if by_place else frame.index.to_numpy()).astype(np.int64)
     wanted = choose(header).items()
     cells = pa.table({column: _column(frame.iloc[:, at], header[at], "frame", numbers) for column, at in wanted})
     note = "a frame" + (", rows by their place" if by_place else "")

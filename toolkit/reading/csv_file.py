@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -40,8 +40,10 @@ _CSV_LIMIT = threading.Lock()
 MAX_RECORD = 4 * MAX_CELL
 _LONE_RETURN = re.compile(r"\r(?!\n|\Z)")
 _INERT = "an apostrophe before = + - or @, which keeps a spreadsheet from running a cell, not read as text"
-MAX_REREAD = 2_000_000
-"""Lines that may be read again because a quote was not closed; after that, each line is a record of its own."""
+MAX_REREAD = 100_000_000
+"""Characters that may be read again because a quote was not closed; after that, each line is a record of its own."""
+MAX_BROKEN = 500_000
+"""Broken records of one file. With more it is no table, and the list of them would fill the memory."""
 
 
 def read_csv(path: Path, choose: Choose, **stated: Any) -> Table:
@@ -100,7 +102,7 @@ def csv_tables(
     with opened(path), text_of(path, found.name, newline=newline) as text:
         header = _header(text, delimiter, header_row, path, spaced=spaced)
         records = _Records(delimiter, header, header_row, choose(header), spaced=spaced, end=newline)
-        records.allow_records_in_cells = records_in_cells
+        records.name, records.allow_records_in_cells = path.name, records_in_cells
         for found_cells, numbers, broken in records.windows(text):
             cells = original_cells(found_cells)
             if cells is not found_cells and _INERT not in notes:
@@ -150,17 +152,6 @@ def _is_spaced(lines: Sequence[str], delimiter: str, header_row: int) -> bool:
     at = re.escape(delimiter)
     text = "".join(lines)
     return bool(re.search(f'{at} +"', text)) and not re.search(f'(^|{at})"', text, re.MULTILINE)
-
-
-@contextmanager
-def _long_cells() -> Iterator[None]:
-    """Let the csv module read cells up to `MAX_CELL`; its limit belongs to the process, so it is put back."""
-    with _CSV_LIMIT:  # a second thread would put back this one's limit, or lose its own
-        before = csv.field_size_limit(MAX_CELL)
-        try:
-            yield
-        finally:
-            csv.field_size_limit(before)
 
 
 def _shown(delimiter: str) -> str:
@@ -223,9 +214,10 @@ class _Records:
         self._number = header_row
         self._skipped: list[int] = []  # numbers of the blank and the broken records of this window
         self._broken: list[BrokenLine] = []
+        self._n_broken, self._first_broken = 0, ""
         self._reread = MAX_REREAD
         self._n_long = 0
-        self.allow_records_in_cells = False
+        self.name, self.allow_records_in_cells = "", False
         self._stand_in = ""  # for the lone returns of this window
         self._longest = (0, 0)  # its number of lines, and its own number, negative: of two the first counts
         d = re.escape(delimiter)
@@ -250,8 +242,13 @@ class _Records:
             first, self._skipped, self._broken = self._number + 1, [], []
             cells, rest = self._in_bulk(window), ""
             if cells is None:
-                with _long_cells():
-                    cells, rest = self._carefully(window, at_end=not more)
+                # The limit belongs to the process: a second thread would put back this one's, or lose its own.
+                with _CSV_LIMIT:
+                    before = csv.field_size_limit(MAX_CELL)
+                    try:
+                        cells, rest = self._carefully(window, at_end=not more)
+                    finally:
+                        csv.field_size_limit(before)
             numbers = np.arange(first, self._number + 1, dtype=np.int64)
             yield cells, np.delete(numbers, np.array(self._skipped, dtype=np.int64) - first), tuple(self._broken)
 
@@ -324,11 +321,12 @@ class _Records:
             except csv.Error as error:
                 begin, failed = start + ended, start + reader.line_num
                 self._number = number
-                if failed == len(window) and not at_end and sum(map(len, window[begin:])) < MAX_RECORD:
+                n_read = sum(map(len, window[begin:failed]))
+                if failed == len(window) and not at_end and n_read < MAX_RECORD:
                     return begin  # the record may end in what has not been read yet
                 self._number += 1
                 self._set_aside_quote(window[begin], failed - begin, str(error))
-                self._reread -= failed - begin - 1
+                self._reread -= n_read - len(window[begin])
                 start = begin + 1
             else:
                 self._number = number
@@ -379,6 +377,13 @@ class _Records:
         customer_id = self._as_it_was(row[at]) or None if at < len(row) else None
         text = self._as_it_was("".join(lines).rstrip("\r\n"))
         self._broken.append(BrokenLine(number, customer_id, reason, text))
+        self._n_broken += 1
+        self._first_broken = self._first_broken or f"row {number:,}: {reason}"
+        if self._n_broken > MAX_BROKEN:
+            raise ReadingError(
+                f"{self.name} has more than {MAX_BROKEN:,} broken records, the first in {self._first_broken}. "
+                "Fix that row, or state the delimiter in the mapping: delimiter in [format]."
+            )
 
 
 def _array(cells: Sequence[str]) -> pa.Array:

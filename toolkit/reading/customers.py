@@ -242,6 +242,8 @@ def _kind(path: Path) -> tuple[str, str]:
         If it is missing, empty, not permitted, or of a kind that is not read.
     """
     kind = kind_of(path)
+    if "\0" in str(path):
+        raise ReadingError("The path contains a NUL, which no file's name has: check the path.")
     if path.exists() and not path.is_file():
         raise ReadingError(f"{path.name} is a pipe or a device: save its content in a file, and give that.")
     with opened(path), path.open("rb") as file:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.errors import ReadingError
-from toolkit.model import ID, cell_text
+from toolkit.model import ID, cell_text, each_once
 from toolkit.reading.text_encoding import read_encoding, text_of
 from toolkit.reading.text_table import BrokenLine, Choose, Table, opened
 
@@ -31,7 +31,7 @@ def _refuse(constant: str) -> str:
     raise ValueError(f"contains {constant}, which is not JSON: have it written as null, or as a text in quotes.")
 
 
-_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_refuse)
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_refuse, object_pairs_hook=each_once)
 
 
 def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines: bool = False) -> Table:
@@ -69,7 +69,7 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
             if isinstance(value, dict):
                 records.append((number, value))
             else:
-                broken.append(_set_aside(number, value, "the record is not a JSON object"))
+                broken.append(_set_aside(number, value, "the record is not a JSON object with each name once"))
     header = list(dict.fromkeys(name for _, record in records for name in record))
     wanted = {column: header[at] for column, at in choose(header).items()}
     numbers: list[int] = []
@@ -79,10 +79,8 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
             rows.append([_text(record.get(name)) for name in wanted.values()])
             numbers.append(number)
         except ValueError as error:
-            is_half = isinstance(error, UnicodeError)
-            why = "half a character (a lone surrogate)" if is_half else "a list or an object"
-            customer_id = record.get(wanted.get(ID, ""))
-            broken.append(_set_aside(number, record, f"a cell contains {why}", customer_id))
+            why = "half a character (a lone surrogate)" if isinstance(error, UnicodeError) else "a list or an object"
+            broken.append(_set_aside(number, record, f"a cell contains {why}", record.get(wanted.get(ID, ""))))
     columns = zip(*rows, strict=True) if rows else [()] * len(wanted)
     cells = pa.table({c: pa.array(texts, pa.large_string()) for c, texts in zip(wanted, columns, strict=True)})
     set_aside = tuple(sorted(broken, key=lambda line: line.number))

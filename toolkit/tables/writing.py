@@ -38,7 +38,6 @@ ENDINGS = (".csv", ".parquet", ".xlsx")
 # What XML cannot contain, and a carriage return, which XML would read as a line feed; then what would be taken for
 # such an escape (ECMA-376, part 1, 22.9.2.19: ST_Xstring). Excel and calamine undo it.
 _ESCAPED = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # The start of a cell that a spreadsheet would run, also in full-width characters, or of one that has the apostrophe
 # already: so that removing one gives back what was there. For `re`, Arrow and DuckDB alike.
 _RUNS = "('*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
@@ -197,7 +196,7 @@ def _written(sheet: Any, value: Any, looks: dict[Any, Any], *, plain: bool) -> A
     cell.data_type = "s" if isinstance(given.text, str) else "n"
     if given.comment:
         cell.comment = openpyxl.comments.Comment(given.comment, "toolkit", width=280, height=90)
-    look = (cell.data_type, given.color, given.bold, given.wrap, text.startswith(_FORMULA))
+    look = (cell.data_type, given.color, given.bold, given.wrap, bool(re.match(_RUNS, text)))
     if look in looks:  # to find out that a style is there already takes openpyxl a fifth of all its time
         cell._style = looks[look]
     elif not plain:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from toolkit.model import APRIL_2026, Contract
+from toolkit.model import APRIL_2026, Contract, each_once
 from toolkit.vendor.refusals import Remark, errors_of, first_message, matched, named_key, objects_in, same_moment, short
 
 Kind = Literal[
@@ -331,21 +331,16 @@ def _blamed(keys: Sequence[tuple[str, str]], message: str) -> Verdict | None:
 
 
 def _parsed(answer: Answer) -> dict[str, Any] | None:
-    if not answer.complete:
-        return None
-    try:
-        said = json.loads(answer.body.decode("utf-8-sig"), object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        return None
+    said = parsed(answer.body) if answer.complete else None
     return said if isinstance(said, dict) else None
 
 
-def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object with the same name twice: it is not clear which of the two counts."""
-    found = dict(members)
-    if len(found) < len(members):
-        raise ValueError("a name occurs twice")
-    return found
+def parsed(body: bytes) -> Any:
+    """Return what the JSON of an answer says; None if it is not JSON, or has an object with a name twice."""
+    try:
+        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=each_once)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _message(said: dict[str, Any] | None, answer: Answer) -> str:

@@ -232,8 +232,7 @@ class Client:
         token = chosen.token()
         # The sandbox's own token is public, and may be a word of the rows: it is not taken out of answers.
         public = chosen.local and token.get_secret_value() == SANDBOX
-        secrets = [*([] if public else [token]), *secrets_of(chosen.extra_headers)]
-        self._redact = Redaction(*secrets)
+        self._redact = Redaction(*([] if public else [token]), *secrets_of(chosen.extra_headers))
         self._session = requests.Session()
         self._session.mount("https://", _adapter()())
         self._answered = False  # whether the host answered any request

@@ -20,12 +20,9 @@ from toolkit.vendor.sandbox import Sandbox
 @contextlib.contextmanager
 def connected(settings: Settings) -> Iterator[Client]:
     """Open a connection; if no host is set, start the embedded sandbox for it."""
-    with contextlib.ExitStack() as stack:
-        url = None
-        if settings.embedded:
-            sandbox = Sandbox(settings.folder("sandbox"), contract=settings.contract)
-            url = stack.enter_context(sandbox).url
-        yield stack.enter_context(Client(settings, base_url=url))
+    sandbox = Sandbox(settings.folder("sandbox"), contract=settings.contract) if settings.embedded else None
+    with sandbox or contextlib.nullcontext() as running, Client(settings, base_url=running and running.url) as client:
+        yield client
 
 
 def pace_folder(settings: Settings) -> Path:

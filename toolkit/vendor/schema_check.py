@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, get_args
@@ -13,7 +12,7 @@ from toolkit.config import Settings, current
 from toolkit.display import Part, Result, Tone, Unit, grid, headline, plural, section
 from toolkit.errors import AddressError, AuthorizationError, SettingsError, StoppedError, wrong_kind
 from toolkit.model import CUSTOMER, CustomAttribute, Kind, Resource
-from toolkit.vendor.answers import Answer
+from toolkit.vendor.answers import Answer, parsed
 from toolkit.vendor.client import Client
 from toolkit.vendor.connection import connected
 from toolkit.vendor.refusals import lowered_names, objects_in, remark_of, short
@@ -192,10 +191,7 @@ def read_columns(body: bytes, table: str) -> dict[str, Described] | None:
     ...              "A_CUSTOMER")
     {'region': Described(kind='string', required=False)}
     """
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+    said = parsed(body)
     for wanted in (table.casefold(), CUSTOMER.name.casefold()):
         for name, found in objects_in(said):
             # Only a text is a name: turned into text, nested objects would be read again at each level.
@@ -250,9 +246,6 @@ def _problem(answer: Answer) -> str:
     if answer.status is None or 200 <= answer.status < 300:
         return answer.problem
     words = {401: "the token is refused", 403: "it is not allowed", 404: "there is no such call or table"}
-    try:
-        said = remark_of(json.loads(answer.body.decode("utf-8", "replace"))).message
-    except (ValueError, RecursionError):
-        said = ""  # a proxy's page does not help an analyst
+    said = remark_of(parsed(answer.body)).message  # nothing of a proxy's page, which does not help an analyst
     word = words.get(answer.status, "the answer is an error")
     return f"{word} (status {answer.status})" + (f": {said}" if said else "")

@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a request; of one that is not for this machine, or has no token, the body is read and dropped."""
         headers = {name.lower(): value for name, value in self.headers.items()}
         length = self.headers.get("Content-Length", "0")
-        readable = length.isdigit() and int(length) <= MAX_READ_BYTES
+        readable = length.isdecimal() and int(length) <= MAX_READ_BYTES
         # A page in a browser can reach loopback under a name of its own, which its host resolves to 127.0.0.1.
         ours = all(_LOOPBACK.fullmatch(host) for host in self.headers.get_all("Host", [""]))
         if not ours:

@@ -44,7 +44,7 @@ class Store:
     def buffer(self, name: str, operation: str, rows: Iterable[dict[str, Any]], at: float) -> None:
         """Store accepted rows; `flush` writes them to the tables."""
         self._write("INSERT INTO buffer (name, operation, at, row) VALUES (?, ?, ?, ?)",
-                    [(name, operation, at, _json(row)) for row in rows])  # fmt: skip
+                    [(name, operation, at, json.dumps(row, ensure_ascii=False)) for row in rows])  # fmt: skip
 
     def flush(self) -> int:
         """Write the buffer to the tables in the order of arrival; returns the number of rows."""
@@ -85,7 +85,7 @@ class Store:
 
     def add_attribute(self, name: str, attribute: Attribute) -> bool:
         """Add a custom column; False if it exists."""
-        facts = _json(attribute.__dict__)
+        facts = json.dumps(attribute.__dict__, ensure_ascii=False)
         return self._write("INSERT OR IGNORE INTO attribute VALUES (?, ?, ?)", [(name, attribute.name, facts)]) == 1
 
     def log(self, at: float, method: str, path: str, status: int, n_rows: int, digest: str) -> None:
@@ -109,10 +109,6 @@ class Store:
     def _read(self, sql: str, *values: str) -> list[Any]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _utc(text: str) -> str:
