@@ -103,7 +103,9 @@ class Progress:
             self._output.update({}, raw=True)
 
 
-def step(what: str, *, then: str = "Nothing was changed.", bar: bool = True) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+def step(
+    what: str, *, then: str = "Nothing was changed.", bar: bool = True
+) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Decorate what may take long: it shows that it works, and an interrupt is one line.
 
     Of steps within steps the outermost is shown.
