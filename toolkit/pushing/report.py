@@ -13,7 +13,7 @@ import pandas as pd
 from toolkit.display import Markup, Result, Tone, badge, escape, frame_table, heading, paragraph, plural
 from toolkit.errors import wrong_kind
 from toolkit.model import CUSTOMER, TIME, Delivery, Language, typed_frame
-from toolkit.pushing.explaining import Explanation
+from toolkit.pushing.explaining import Explanations
 from toolkit.pushing.planning import OF_SOURCE
 from toolkit.quality import write_review_sheet
 from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush
@@ -138,7 +138,7 @@ class PushReport(Result):
     allowed: tuple[str, ...] = ()
     stopped: str = ""
     attempts: pd.DataFrame = field(default_factory=pd.DataFrame)
-    codes: Mapping[str, Explanation] = field(default_factory=dict)
+    codes: Explanations = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -168,7 +168,7 @@ class PushReport(Result):
         Where `codes` explains one of them, also ``means`` and ``do``.
         """
         rows = self._of("refused").reset_index()[REFUSAL_COLUMNS]
-        words = {part: rows["code"].map(lambda c, p=part: getattr(self.codes.get(c), p, "")) for part in _WORDS}
+        words = {part: rows["code"].map(lambda c, p=part: self.codes.get(c, {}).get(p, "")) for part in _WORDS}
         return rows.assign(**words) if self.codes else rows
 
     @property
@@ -348,9 +348,7 @@ def name_of(push: str | PushReport) -> str:
     return push.push
 
 
-def report_of(
-    push: LoadedPush, *, state: str = "", stopped: str = "", codes: Mapping[str, Explanation] | None = None
-) -> PushReport:
+def report_of(push: LoadedPush, *, state: str = "", stopped: str = "", codes: Explanations | None = None) -> PushReport:
     """Return the report of a push as it was loaded from the journal, with what is written down of its codes."""
     here = {receipt.code for receipt in push.receipts}
     record, facts = push.record, push.record.facts
