@@ -77,7 +77,9 @@ class Progress:
             return
         self._drawn_at = now
         if self._bar is None:
-            self._bar = self._opened()
+            if _notebook():
+                self._output = ipython.display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._bar = texts.tqdm(**self._form, file=io.StringIO() if self._output else sys.stderr)
             self._bar.start_t -= now - self._start
         self._bar.n = self.n
         self._bar.set_postfix_str(self.note)  # draws it too
@@ -85,11 +87,6 @@ class Progress:
             text, ends = str(self._bar), f'max="{self._bar.total}" value="{self.n}"' if self._bar.total else ""
             page = f"<progress {ends}></progress> {html.escape(text)}"
             self._output.update({"text/plain": text, "text/html": page}, raw=True)
-
-    def _opened(self) -> Any:
-        if _notebook():
-            self._output = ipython.display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        return texts.tqdm(**self._form, file=io.StringIO() if self._output else sys.stderr)
 
     def say(self, text: str) -> None:
         """Print a line that stays, above the bar."""
