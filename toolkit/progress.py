@@ -13,9 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import update_wrapper
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from toolkit.errors import Interrupted
 from toolkit.lazy import Library
@@ -30,7 +29,8 @@ SHOWN_AFTER_S = 2.0
 _EVERY_S = 0.5
 _busy = threading.Lock()
 Clock = Callable[[], float]
-_F = TypeVar("_F", bound=Callable[..., Any])
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 def _notebook() -> bool:
@@ -77,7 +77,9 @@ class Progress:
             return
         self._drawn_at = now
         if self._bar is None:
-            self._bar = self._opened()
+            if _notebook():
+                self._output = ipython.display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._bar = texts.tqdm(**self._form, file=io.StringIO() if self._output else sys.stderr)
             self._bar.start_t -= now - self._start
         self._bar.n = self.n
         self._bar.set_postfix_str(self.note)  # draws it too
@@ -85,11 +87,6 @@ class Progress:
             text, ends = str(self._bar), f'max="{self._bar.total}" value="{self.n}"' if self._bar.total else ""
             page = f"<progress {ends}></progress> {html.escape(text)}"
             self._output.update({"text/plain": text, "text/html": page}, raw=True)
-
-    def _opened(self) -> Any:
-        if _notebook():
-            self._output = ipython.display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        return texts.tqdm(**self._form, file=io.StringIO() if self._output else sys.stderr)
 
     def say(self, text: str) -> None:
         """Print a line that stays, above the bar."""
@@ -103,7 +100,9 @@ class Progress:
             self._output.update({}, raw=True)
 
 
-def step(what: str, *, then: str = "Nothing was changed.", bar: bool = True) -> Callable[[_F], _F]:
+def step(
+    what: str, *, then: str = "Nothing was changed.", bar: bool = True
+) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Decorate what may take long: it shows that it works, and an interrupt is one line.
 
     Of steps within steps the outermost is shown.
@@ -117,16 +116,14 @@ def step(what: str, *, then: str = "Nothing was changed.", bar: bool = True) -> 
     bar
         Whether it is shown; False for what has a bar of its own.
     """
-    working = _working  # no name of this module may stand in `run`
 
-    def decorate(function: _F) -> _F:
-        def run(*args: Any, **kwargs: Any) -> Any:
-            with working(what, then, bar=bar):
+    def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        @wraps(function)
+        def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            with _working(what, then, bar=bar):
                 return function(*args, **kwargs)
 
-        # doctest finds a function's examples by its globals.
-        made = FunctionType(run.__code__, function.__globals__, function.__name__, None, run.__closure__)
-        return cast(_F, update_wrapper(made, function))
+        return run
 
     return decorate
 

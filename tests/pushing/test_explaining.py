@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import stat
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tests.support.place import Place
-from toolkit.config import Settings
 from toolkit.errors import InputError, Interrupted
 from toolkit.pushing import explain, push_report
-from toolkit.pushing.explaining import explanations
 
 
 def test_what_is_written_is_read_and_shown_beside_the_code(place: Place, customers) -> None:
@@ -30,16 +27,26 @@ def test_what_is_written_is_read_and_shown_beside_the_code(place: Place, custome
     assert "<b>source" not in explain(settings=place.settings).body()
 
 
-def test_the_catalogue_is_private_and_a_damaged_one_is_said(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path / "home")
+def test_the_catalogue_is_private_and_a_damaged_one_is_said(place: Place, customers) -> None:
+    settings = place.settings
     explain("DI_E_00001", means="m", settings=settings)
     path = settings.folder() / "codes.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with pytest.raises(InputError, match="a code and texts"):
         explain(means="m", settings=settings)
     path.write_text('{"DI_E_00001": 3}')
-    with pytest.raises(InputError, match="fix the file, or delete it"):
-        explanations(settings)
+    with pytest.raises(InputError, match="fix the file, or delete it"):  # it would be written over
+        explain("DI_E_00001", do="d", settings=settings)
+    frame = customers(3)
+    frame.loc[frame.index[0], "source"] = "nobody"
+    with pytest.warns(UserWarning, match="fix the file, or delete it"):
+        report = place.push(place.plan(frame))
+    assert (report.n_accepted, report.n_refused) == (2, 1)
+    with pytest.warns(UserWarning, match="The report is without its words"):
+        refused = push_report(settings=settings).refused
+    assert "means" not in refused
+    assert len(refused) == 1
+    assert path.read_text() == '{"DI_E_00001": 3}'
 
 
 def test_an_interrupted_push_counts_and_says_how_to_go_on(place: Place, customers) -> None:

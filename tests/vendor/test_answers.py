@@ -98,7 +98,7 @@ def test_a_success_that_cannot_be_read_accepts_nothing(body: bytes) -> None:
 
 
 def test_an_answer_cut_short_accepts_nothing_even_if_it_parses() -> None:
-    assert read_answer(answer(200, {}, complete=False), SENT).kind == "lost"
+    assert read_answer(answer(200, {}, problem="the answer was cut short"), SENT).kind == "lost"
 
 
 @pytest.mark.parametrize(
@@ -367,15 +367,15 @@ def test_an_answer_to_half_a_request_accepts_nothing() -> None:
 @given(
     status=st.sampled_from([100, 103, 200, 201, 204, 207, 299, 302, 400, 413, 422, 500, 503]),
     body=st.binary(max_size=200) | json_values.map(lambda v: json.dumps({"failed": v, "x": v}).encode()),
-    complete=st.booleans(),
+    problem=st.sampled_from(["", "the answer was cut short"]),
     left=st.booleans(),
     n=st.integers(1, 3),
 )
-def test_whatever_an_answer_holds_it_is_read_by_the_rules(status, body, complete, left, n) -> None:
-    verdict = read_answer(Answer(status, body, complete=complete, left=left), SENT[:n])
+def test_whatever_an_answer_holds_it_is_read_by_the_rules(status, body, problem, left, n) -> None:
+    verdict = read_answer(Answer(status, body, problem=problem, left=left), SENT[:n])
     assert all(0 <= place < n for place in verdict.refused)
     if verdict.kind == "taken":
-        assert complete
+        assert not problem
         assert left
         assert 200 <= status < 300
         assert isinstance(json.loads(body), dict)

@@ -176,7 +176,7 @@ def test_an_answer_that_is_not_the_vendors_accepts_nothing(sandbox: Sandbox, rep
 def test_reading_stops_at_an_answer_that_does_not_end(sandbox: Sandbox) -> None:
     sandbox.vendor.troubles.append(Reply(200, b'{"failed": [], "x": "' + b"x" * (2 * MAX_ANSWER_BYTES) + b'"}'))
     answer = send(sandbox)
-    assert (len(answer.body), answer.complete) == (MAX_ANSWER_BYTES, False)
+    assert (len(answer.body), answer.problem) == (MAX_ANSWER_BYTES, "the answer does not end")
     assert read_answer(answer, SENT).kind == "lost"
 
 
@@ -468,7 +468,7 @@ def test_a_redirect_is_neither_prepared_nor_read_to_any_length(location: bytes) 
     with Faulty() as server, Client(Settings(base_url=server.url)) as client:
         server.faults.append(Fault("redirect", says=(says,)))
         answer = client.send(b'{"data": []}')
-    assert (answer.status, answer.complete, len(answer.body)) == (302, False, MAX_ANSWER_BYTES)
+    assert (answer.status, answer.problem, len(answer.body)) == (302, "the answer does not end", MAX_ANSWER_BYTES)
 
 
 UNUSUAL = "Zk7+q/9Jd==\"x'yW\\v2&<8>%4~!tail"

@@ -347,7 +347,7 @@ def _(result: results.PushReport) -> list[str]:
     lines = _lines(
         result.refused, "refused: source_row {source_row}, {id}: {code} {category} {message}", "refused rows"
     )
-    lines += [f"  {c}: {said.means} {said.do}".rstrip() for c, said in result.codes.items()]
+    lines += [f"  {c}: {said['means']} {said['do']}".rstrip() for c, said in result.codes.items()]
     if result.n_refused and result.state != "dry run":
         lines.append(
             f"  To fix them: 'toolkit report {result.push} --excel refused.xlsx', and when the data owner has sent it "

@@ -209,7 +209,11 @@ def to_arrow(frame: pd.DataFrame, schema: pa.Schema, *, index: str | None = None
         If a value does not fit the type of its column.
     """
     arrays = [
-        to_array(frame[f.name], f.type) if f.name in frame.columns else pa.nulls(len(frame), f.type) for f in schema
+        # Passing the type to `pa.array` itself is ten times slower.
+        pa.array(frame[f.name], from_pandas=True).cast(f.type)
+        if f.name in frame.columns
+        else pa.nulls(len(frame), f.type)
+        for f in schema
     ]
     table = pa.Table.from_arrays(arrays, schema=schema)
     if index is not None:
@@ -224,9 +228,3 @@ def to_frame(table: pa.Table, *, index: str | None = None) -> pd.DataFrame:
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             frame[field.name] = frame[field.name].astype("str")
     return frame.set_index(index) if index else frame
-
-
-def to_array(series: pd.Series[Any], kind: pa.DataType) -> pa.ChunkedArray:
-    """Turn a series into an Arrow array of this type; passing the type to `pa.array` itself is ten times slower."""
-    array = pa.array(series, from_pandas=True).cast(kind)
-    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,14 @@ from toolkit.config import Settings, current
 from toolkit.display import Result, frame_table, headline, plural
 from toolkit.errors import InputError
 from toolkit.files import keep
-from toolkit.sending import Journal, Pace
+from toolkit.sending import Journal, Pace, Receipt
 
 _MOST_TEXTS = 3
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """What a code has meant, and what helped; empty if nobody wrote it down."""
-
-    means: str = ""
-    do: str = ""
+Explanations = dict[str, dict[str, str]]
+"""By code, what it has meant (``means``) and what helped (``do``); empty texts where nobody wrote it down."""
+_NOTHING = {"means": "", "do": ""}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,18 +64,20 @@ class Codes(Result):
         return {"asked": self.asked, "codes": self.frame.to_dict("records")}
 
 
-def explanations(settings: Settings) -> dict[str, Explanation]:
-    """Return what is written down in the home, by code.
+def explanations(settings: Settings) -> Explanations:
+    """Return what is written down in the home; nothing, and a warning, if the file is damaged."""
+    try:
+        return _read(settings)
+    except InputError as error:
+        warnings.warn(f"{error} The report is without its words.", stacklevel=3)
+        return {}
 
-    Raises
-    ------
-    InputError
-        If the file is damaged.
-    """
+
+def _read(settings: Settings) -> Explanations:
     path = _path(settings)
     try:
         kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return {code: Explanation(said["means"], said["do"]) for code, said in kept.items()}
+        return {code: {part: said[part] for part in _NOTHING} for code, said in kept.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"The catalogue of codes {path} cannot be read: fix the file, or delete it.") from error
 
@@ -106,39 +105,38 @@ def explain(
     <Codes: DI_E_00017: the row is older than the stored one · send a newer one · not seen in a push>
     """
     chosen = current(settings)
-    known = explanations(chosen)
+    known = _read(chosen)
     if means is not None or do is not None:
         if not code or not all(isinstance(text, str) for text in (code, means or "", do or "")):
             raise InputError("What is explained is a code and texts: explain('DI_E_00017', means='…', do='…').")
-        old = known.get(code, Explanation())
-        known[code] = Explanation(old.means if means is None else means, old.do if do is None else do)
-        text = json.dumps({name: vars(known[name]) for name in sorted(known)}, ensure_ascii=False, indent=1)
+        given = {part: text for part, text in (("means", means), ("do", do)) if text is not None}
+        known[code] = _NOTHING | known.get(code, {}) | given
+        text = json.dumps(known, ensure_ascii=False, indent=1, sort_keys=True)
         try:
             keep(_path(chosen), lambda file: file.write(text.encode()))
         except (OSError, UnicodeError) as error:
             raise InputError(f"{_path(chosen)} cannot be written: free space, or give plain text.") from error
-    rows, texts = _seen(chosen)
-    shown = [name for name in sorted({*known, *rows}) if code in ("", name)]
-    frame = pd.DataFrame(
-        [(c, *vars(known.get(c, Explanation())).values(), rows.get(c, 0), " | ".join(texts.get(c, ()))) for c in shown],
-        columns=["code", "means", "do", "rows", "texts"],
-    )
-    return Codes(frame, code)
+    seen = _seen(chosen)
+    shown = [name for name in sorted({*known, *seen}) if code in ("", name)]
+    lines = [{"code": c, **_NOTHING, "rows": 0, "texts": ""} | known.get(c, {}) | seen.get(c, {}) for c in shown]
+    return Codes(pd.DataFrame(lines, columns=["code", *_NOTHING, "rows", "texts"]), code)
 
 
 def _path(settings: Settings) -> Path:
     return settings.folder() / "codes.json"
 
 
-def _seen(settings: Settings) -> tuple[Mapping[str, int], Mapping[str, list[str]]]:
+def _seen(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return how many rows of the target's pushes had each code, and the vendor's first texts for it."""
-    rows: dict[str, int] = {}
-    texts: dict[str, list[str]] = {}
+    found: dict[str, list[Receipt]] = {}
     with Journal(settings.target_folder(), settings.target, clock=Pace().now) as journal:
         for receipt in (r for record in journal.pushes() for r in journal.receipts(record.id)):
             if receipt.code.startswith("DI_"):
-                rows[receipt.code] = rows.get(receipt.code, 0) + receipt.stop - receipt.first
-                said = texts.setdefault(receipt.code, [])
-                if receipt.message and receipt.message not in said and len(said) < _MOST_TEXTS:
-                    said.append(receipt.message)
-    return rows, texts
+                found.setdefault(receipt.code, []).append(receipt)
+    return {
+        code: {
+            "rows": sum(r.stop - r.first for r in said),
+            "texts": " | ".join([*dict.fromkeys(r.message for r in said if r.message)][:_MOST_TEXTS]),
+        }
+        for code, said in found.items()
+    }

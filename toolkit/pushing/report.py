@@ -14,7 +14,7 @@ import toolkit.display as draw
 from toolkit.display import MAX_ROWS, Cell, Column, Markup, Part, Result, Tone, Unit, escape, joined, paragraph, plural
 from toolkit.errors import wrong_kind
 from toolkit.model import CUSTOMER, TIME, Delivery, Language, typed_frame
-from toolkit.pushing.explaining import Explanation
+from toolkit.pushing.explaining import Explanations
 from toolkit.pushing.planning import OF_SOURCE
 from toolkit.quality import write_review_sheet
 from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush
@@ -110,7 +110,7 @@ class PushReport(Result):
     stopped: str = ""
     attempts: pd.DataFrame = field(default_factory=pd.DataFrame)
     batches: tuple[tuple[int, int], ...] = ()
-    codes: Mapping[str, Explanation] = field(default_factory=dict)
+    codes: Explanations = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -145,7 +145,7 @@ class PushReport(Result):
         Where `codes` explains one of them, also ``means`` and ``do``.
         """
         rows = self._of("refused").reset_index()[REFUSAL_COLUMNS]
-        words = {part: rows["code"].map(lambda c, p=part: getattr(self.codes.get(c), p, "")) for part in _WORDS}
+        words = {part: rows["code"].map(lambda c, p=part: self.codes.get(c, {}).get(p, "")) for part in _WORDS}
         return rows.assign(**words) if self.codes else rows
 
     @property
@@ -225,8 +225,7 @@ class PushReport(Result):
             named = f" in {self.origin.names.get(column, column)}" if column else ""
             about = Markup(f"<p class=m>{escape(' · '.join(filter(None, (code, category))))}</p>")
             share = draw.meter(n / len(rows), draw.pick(f"{plural(n, 'row')}{named}", "rule", message), tone=tone)
-            known = self.codes.get(code) or Explanation()
-            ours = [paragraph(text) for text in (known.means, known.do) if text]
+            ours = [paragraph(text) for text in self.codes.get(code, {}).values() if text]
             ours += [] if ours or not code else [draw.code(f'tk.explain("{code}", means="…", do="…")')]
             boxes.append(draw.card(f"“{message or 'no reason given'}”", about, share, *ours, tone=tone))
         rest = len(why) - len(boxes)
@@ -373,9 +372,7 @@ def name_of(push: str | PushReport) -> str:
     return push.push
 
 
-def report_of(
-    push: LoadedPush, *, state: str = "", stopped: str = "", codes: Mapping[str, Explanation] | None = None
-) -> PushReport:
+def report_of(push: LoadedPush, *, state: str = "", stopped: str = "", codes: Explanations | None = None) -> PushReport:
     """Return the report of a push as it was loaded from the journal, with what is written down of its codes."""
     here = {receipt.code for receipt in push.receipts}
     record, facts = push.record, push.record.facts

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -35,7 +35,7 @@ from toolkit.pushing.checks import (
     require_version,
     rows_among,
 )
-from toolkit.pushing.explaining import Explanation, explanations
+from toolkit.pushing.explaining import Explanations, explanations
 from toolkit.pushing.guards import require_allowed
 from toolkit.pushing.planning import PushPlan, as_dry_run
 from toolkit.pushing.recording import Recorder
@@ -86,7 +86,7 @@ def push(
         continues the push; else the push is closed, and the plan can be pushed again.
     """
     chosen, pace = current(settings), pace or Pace()
-    codes = explanations(chosen)  # first: a damaged catalogue must not hide what was sent
+    codes = explanations(chosen)  # first: where warnings are errors, nothing was sent yet
     require_same_settings(plan, chosen)
     if not isinstance(reason, str):  # the ledger would refuse it, after the rows were sent
         raise InputError(f"The reason of a push is a text, not {type(reason).__name__}. Nothing was sent.")
@@ -208,7 +208,7 @@ def dry_run(
         If it stopped before its end; its `report` says what was checked.
     """
     chosen, pace = current(settings), pace or Pace()
-    codes = explanations(chosen)  # first: a damaged catalogue must not hide what was sent
+    codes = explanations(chosen)  # first: where warnings are errors, nothing was sent yet
     require_same_settings(plan, chosen)
     if plan.n_rows:
         require_allowed(plan.guards)
@@ -256,7 +256,7 @@ def _send(
     *,
     limiter: Limiter,
     progress: bool,
-    codes: Mapping[str, Explanation],
+    codes: Explanations,
 ) -> PushReport:
     """Send what waits, record what was accepted, and close the push if nothing of it waits or nothing was taken."""
     journal = recorder.journal

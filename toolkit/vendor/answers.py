@@ -61,21 +61,18 @@ class Answer:
         HTTP status; None if no answer came.
     body
         The body, at most as long as the client reads.
-    complete
-        Whether the body was read to its end.
     left
         Whether the whole request may have reached the vendor.
     retry_after
         The header of this name, as it came.
     problem
-        What went wrong on the way, in words; empty for an answer.
+        What went wrong on the way, in words; empty for an answer that was read to its end.
     lasting
         Whether it will go wrong again until somebody changes something; `problem` says what.
     """
 
     status: int | None
     body: bytes = b""
-    complete: bool = True
     left: bool = True
     retry_after: str | None = None
     problem: str = ""
@@ -331,7 +328,7 @@ def _blamed(keys: Sequence[tuple[str, str]], message: str) -> Verdict | None:
 
 
 def _parsed(answer: Answer) -> dict[str, Any] | None:
-    said = parsed(answer.body) if answer.complete else None
+    said = None if answer.problem else parsed(answer.body)
     return said if isinstance(said, dict) else None
 
 

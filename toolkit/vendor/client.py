@@ -298,13 +298,12 @@ class Client:
         with adapter.send(request, **self._options) as response:
             self._answered = True
             if response.status_code < 200:  # the final answer may follow, and must not be taken for the next one's
-                return Answer(response.status_code, complete=False, problem="the answer is not final")
+                return Answer(response.status_code, problem="the answer is not final")
             text, problem = _read(response)
             wait = response.headers.get("Retry-After")
             return Answer(
                 response.status_code,
                 self._redact(text),
-                complete=not problem,
                 left=body.left,
                 retry_after=wait and self._redact(wait.encode()).decode(),
                 problem=problem,
