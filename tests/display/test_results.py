@@ -94,7 +94,8 @@ def results(customers, clock: Clock, tmp_path: Path) -> dict[str, Result]:
                 tk.apply_patch(delivery, corrected.patch(who=EVIL)),
                 tk.validate(later, before=ledger.snapshot()).drift, tk.validate(written, rules=()),
                 tk.revert(pushed, settings=settings), tk.push_history(settings=settings),
-                tk.check_schema(settings=settings)]  # fmt: skip
+                tk.check_schema(settings=settings),
+                tk.explain("DI_E_1", means=EVIL, do=EVIL, settings=settings)]  # fmt: skip
     return {f"{number} {type(result).__name__}": result for number, result in enumerate(made)}
 
 

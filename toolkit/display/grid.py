@@ -17,6 +17,8 @@ from toolkit.display.texts import Markup, escape, is_null, plural, timestamp, vi
 MAX_ROWS = 5_000
 MAX_COLUMNS = 16
 MAX_CELL = 120
+MAX_COPIED = 1_000
+"""Characters of a cell that a copy has; a longer one is cut."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,8 @@ def _said(value: object) -> tuple[str, str]:
         return (timestamp(value),) * 2
     if _is_number(value):
         return f"{value:,}", str(value)
-    return visible(str(value)), str(value)
+    text = str(value)[:MAX_COPIED]
+    return visible(text), text
 
 
 def _is_number(value: object) -> bool:

@@ -96,7 +96,8 @@ def write_review_sheet(
     every = pd.concat([part for part in (rows, more) if len(part)] or [rows])
     cells = _texts(every).map(_fitting)
     wanted = {*CUSTOMER.key, *delivery.names, *findings["column"].dropna()}  # though the file may lack them
-    columns = [str(c) for c in cells if c != _TEXT and (c in wanted or (cells[c] != "").any())]
+    filled = [str(c) for c in cells if c != _TEXT and (c in wanted or (cells[c] != "").any())]
+    columns = [*(c for c in delivery.names if c in filled), *(c for c in filled if c not in delivery.names)]
     shown = cells[columns]
     if TIME in every:
         shown = shown.assign(**{TIME: delivery.as_written(every[TIME]).fillna("")})

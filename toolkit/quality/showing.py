@@ -42,6 +42,7 @@ MAX_MEMBERS = 5
 """The most rows of one group that are shown."""
 _CELL, _LABEL = 40, 80
 MAX_FOUND = 200
+MAX_RAW = 150
 _COMMON = 0.2
 NAME = CUSTOMER.names[2]
 Names = Mapping[str, str]
@@ -154,7 +155,7 @@ def rows_grid(
         units.setdefault(next(together, row), []).append(row)
     cells = {c: rows[c].astype(object).to_dict() for c in columns}
     written = delivery.as_written(rows[TIME]).to_dict() if TIME in rows else {}
-    raw = rows["text"].dropna().to_dict() if "text" in rows else {}
+    raw = rows["text"].dropna().str[:MAX_RAW].to_dict() if "text" in rows else {}
     drawn = []
     for members in units.values():
         marks = {(r, f["column"]): (tone, f["reason"].removeprefix(f"{f['column']} ")) for r in members
