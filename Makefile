@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Jupyter refuses to run as root without this option, and in a container there is often no other user.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo test test-all lab docs screenshots bench lint audit clean
+.PHONY: demo test test-all lab notebooks docs screenshots bench lint audit clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/core
@@ -19,6 +19,10 @@ test-all: $(VENV)/dev
 
 lab: $(VENV)/core
 	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb $(LAB_OPTIONS)
+
+# One clean run of all notebooks, whose outputs are kept in git; twice gives the same bytes.
+notebooks: $(VENV)/dev
+	$(BIN)/python -m tests.support.notebooks
 
 # A warning, such as a broken link, is an error.
 docs: $(VENV)/dev
@@ -44,6 +48,7 @@ $(PEERS)/ready: tests/benchmarks/peers.py
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/python -m tests.support.notebooks check
 
 # pip-audit has an environment of its own: what audits is not among what is audited.
 AUDIT := .venv-audit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from tests.support.clocks import Clock
+from tests.support.pages import Page
 from toolkit.config.settings import Settings
 from toolkit.display import escape, page
 from toolkit.engine.duckdb import to_arrow
@@ -322,7 +324,7 @@ def test_there_are_nine_guards_with_these_thresholds() -> None:
         "times",
         "future",
     ]
-    assert {n: threshold for n, (_, threshold) in GUARDS.items() if threshold} == {
+    assert {n: threshold for n, (_, threshold, _) in GUARDS.items() if threshold} == {
         "changed": 0.2,
         "absent": 0.05,
         "shrunk": 0.5,
@@ -374,44 +376,47 @@ def test_a_plan_says_what_changes_what_stays_and_the_way_in(reviewed: PushPlan) 
 
 
 def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) -> None:
-    body = reviewed.body()
-    assert body.startswith("<h3>crm.csv: Blocked by 1 guard: absent</h3>")
-    assert "3 of 6 customers of the last delivery are gone" in body
-    assert body.count("id_form, allowed") == 1
-    assert "1 of 1 added customers have ids of a new form (100.0%): " in body
-    assert all(escape(guard.message) in body for guard in reviewed.guards)  # whole, however long
-    assert "&lt;b&gt;new&lt;/b&gt;" in body
-    assert "<b>" not in body
-    assert "http" not in page("x", body).replace("api/v2", "")
-    headings = re.findall(r"<h[34]>(.*?)</h[34]>", body)
-    assert not re.search(r"</(h3|h4|p|table)>[^<]", body)
-    assert f"<p class=soft>plan {reviewed.digest[:12]}, bound" in body
-    heads = re.findall(r"<th(?: [^>]*)?>(.*?)</th>", body)
-    assert heads[:6] == ["state", "count", "way in", "column", "rows", "of those sent"]
-    assert 'class="badge bad">absent<' in body
-    assert 'class="badge calm">id_form, allowed<' in body
-    assert headings[1:] == ["Guards", "Left out", "What changes: 1 field", "Sent, oldest first", "First body"]
-    assert f"UPSERT to {reviewed.address} · 1 request, {reviewed.n_bytes:,} bytes, less than a second" in body
-    assert f"plan {reviewed.digest[:12]}, bound to its rows, target, contract and version 0 of the ledger" in body
-    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", body)]
-    assert [row[:2] for row in rows if row[2:3] and unescape(row[2]) in WAYS_IN.values()] == [
-        ["touched", "1"], ["restated", "1"], ["absent", "3"], ["held", "1"]
-    ]  # fmt: skip
-    ready = replace(reviewed, guards=tuple(replace(g, allowed=True) for g in reviewed.guards))
-    assert ready.body().startswith("<h3>crm.csv: Ready: 2 rows in 1 request, less than a second")
+    shown = Page(reviewed.body())
+    assert shown.verdict == "Blocked by 1 guard: absent"
+    assert all(escape(guard.message) in reviewed.body() for guard in reviewed.guards)  # whole, however long
+    assert 'plan = tk.plan_push(changes, allow=["id_form", "absent"])' in shown.code
+    assert "toolkit push crm.csv --allow=id_form --allow=absent" in shown.code
+    assert "report = tk.push(plan)" not in shown.code
+    assert "7 guards passed" in shown.text
+    assert "http" not in page("x", reviewed.body()).replace(reviewed.address, "")
+    assert reviewed.address in shown.text
+    assert shown.parts == {"added": 1, "changed": 1, "touched": 1, "restated": 1}
+    for state, words in (
+        ("touched", "1 touched"),
+        ("restated", "1 restated"),
+        ("absent", "3 absent"),
+        ("held", "1 held"),
+    ):
+        assert words in shown.text
+        assert WAYS_IN[state][1:] in shown.text
+    assert 'plan = tk.plan_push(changes, include=["touched"])' in shown.code
+    assert f"plan {reviewed.digest[:12]}, bound to its rows, target, contract and version 0 of the ledger" in shown.text
+    sent = shown.grids["Sent"]
+    assert (sent.heads[:2], [row[1] for row in sent.rows]) == (["Row", "customer_id"], ["<b>new</b>", "C00000"])
+    assert [row[4] for row in shown.grids["Changed fields"].rows] == ["=1+1"]
+    ready = Page(replace(reviewed, guards=tuple(replace(g, allowed=True) for g in reviewed.guards)).body())
+    assert ready.verdict.startswith("Ready: 2 rows in 1 request, less than a second")
+    assert "report = tk.push(plan)" in ready.code
 
 
-def test_the_first_body_is_shown_and_of_a_long_one_its_beginning(customers) -> None:
+def test_all_rows_are_shown_up_to_5000_and_the_first_body(customers) -> None:
     settings = Settings()
-    plan = plan_push(diff(empty_frame(), customers(1_200)), settings=settings)
+    plan = plan_push(diff(empty_frame(), customers(5_003)), settings=settings)
     bodies = [body for *_, body in plan.envelope.bodies(plan.rows)]
-    assert (len(bodies), plan.request(0), plan.request(-1)) == (3, bodies[0], bodies[2])
-    shown = re.findall(r"<pre[^>]*>(.*?)</pre>", plan.body())
-    sent = plan.body().partition("Sent, oldest first")[2].partition("</table>")[0]
-    assert re.findall(r"<th(?: [^>]*)?>(.*?)</th>", sent)[:2] == ["source_row", "customer_id"]
-    assert re.findall(r"C0000\d", sent) == [f"C{n:05d}" for n in range(8)]
-    body = bodies[0].decode()
-    assert [unescape(said) for said in shown] == [f"{body[:1199]}…"]
+    assert (len(bodies), plan.request(0), plan.request(-1)) == (11, bodies[0], bodies[-1])
+    drawn = plan.body()
+    shown = Page(drawn)
+    assert len(shown.grids["Sent"].rows) == 5_000
+    assert "and 3 more rows" in shown.text
+    assert len(drawn) < 5_000_000
+    pretty = re.findall(r"<pre[^>]*>(.*?)</pre>", drawn, re.DOTALL)
+    whole = json.dumps(json.loads(bodies[0]), indent=2, ensure_ascii=False)
+    assert [unescape(said)[:-1] for said in pretty] == [whole[: len(unescape(pretty[0])) - 1]]
     short = replace(plan, batches=(), rows=plan.rows.slice(0, 0))
     assert "<pre" not in short.body()
 

@@ -219,6 +219,6 @@ def test_a_plan_says_which_ledger_it_is_bound_to(customers, version: int | None,
 @pytest.mark.parametrize(("n_rows", "whole"), [(1, True), (40, False)])
 def test_a_body_is_shown_whole_if_it_is_short(customers, n_rows: int, whole: bool) -> None:
     plan = plan_push(diff(customers(0), customers(n_rows)))
-    body, text = unescape(plan.body()), plan.request(0).decode()
+    body, text = unescape(plan.body()), json.dumps(json.loads(plan.request(0)), indent=2, ensure_ascii=False)
     assert (text in body) == whole
     assert text[:500] in body

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.support.clocks import Clock
+from tests.support.pages import Page
 from tests.support.place import BAD, Place, edited, fates, refuse_bad, vendor
 from tests.support.workbooks import cells_of
 from toolkit.config.settings import Settings
@@ -87,6 +88,7 @@ def test_a_correction_that_changes_nothing_is_left_out_and_says_so(place: Place,
     done = correct(place, {"C00000": {"customer_category": "Retail"}, "C00001": {"customer_category": "B2B"}})
     assert (done.n_rows, whys(done)) == (1, {"C00000": WAYS_IN["touched"]})
     assert WAYS_IN["touched"] in unescape(done.body())
+    assert "Rows left out" in done.body()
     assert "1 row in 1 batch, 1 left out · by hand" in repr(done)
     assert done.to_dict()["left_out"] == 1
 
@@ -228,7 +230,8 @@ def test_refused_rows_go_again_as_they_were_or_with_a_patch(place: Place, custom
     assert as_they_were.to_frame()["customer_price_list_id"].tolist() == ["PL-1", "PL-1"]
     assert as_they_were.reason == f"repush of {name}"
     assert f"Reason: repush of {name}" in as_they_were.body()
-    assert "Left out" not in as_they_were.body()
+    assert "Rows left out" not in as_they_were.body()
+    assert [row[-3] for row in Page(as_they_were.body()).grids["Sent"].rows] == ["PL-1", "PL-1"]
     assert as_they_were.body().count("PL-1") >= 2
     changed = repush(
         name, patch=edited(report, {"C00004": {"customer_price_list_id": "PL-7"}}), settings=place.settings

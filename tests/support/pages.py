@@ -69,7 +69,7 @@ class Page(HTMLParser):
         given = {name: value or "" for name, value in attributes}
         self.tags.add(tag)
         self.attributes |= set(given)
-        if tag in ("meta", "br", "input", "path", "rect", "use", "wbr"):
+        if tag in ("meta", "br", "input", "wbr"):
             return
         self._open.append((tag, given))
         if given.get("role") == "img":

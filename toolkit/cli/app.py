@@ -71,6 +71,10 @@ COMMANDS = {
         "release": "Let others push to a shared ledger again after push NAME was left open on a lost machine.",
         "schema": "Compare the vendor's columns with ours; nothing is written.",
     },
+    "notebooks": {
+        "run": "Run NOTEBOOK with other parameters; the exit code is that of the last result in it.",
+        "new": "Write a first notebook of your own, for one FILE, into notebooks/scratch, which git ignores.",
+    },
     "demo": {
         "sandbox": "Serve the sandbox on loopback until interrupted.",
         "demo": "Run the main job on the shipped deliveries and the sandbox, and describe each step.",

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from pathlib import Path
-
-import nbformat
-from nbclient import NotebookClient
 
 import toolkit as tk
 from toolkit.cli.app import OK
@@ -20,7 +16,6 @@ from toolkit.model import ID
 from toolkit.results import Delivery
 
 DELIVERIES = ("2026-09-01_customers.csv", "2026-10-01_customers.xlsx")
-_QUIET = ["--IPKernelApp.log_level=ERROR"]  # a kernel warns that loopback is not encrypted
 MADE_HERE = ".made-by-toolkit-demo"
 
 
@@ -49,7 +44,7 @@ def demo(*, folder: Path | None = None) -> int:
     Parameters
     ----------
     folder
-        Where the demo writes its state and the executed notebooks, by default ``data/state/demo`` in the project's
+        Where the demo writes its state and its reports, by default ``data/state/demo`` in the project's
         root. What an earlier demo wrote there is removed first.
 
     Raises
@@ -88,7 +83,7 @@ def _files(place: Path) -> dict[Path, str]:
 
 
 def _run(root: Path, place: Path) -> None:
-    # Two deliveries go to a sandbox that refuses a row; then the notebooks run.
+    # Two deliveries go to a sandbox that refuses a row.
     first, second = (root / "data" / name for name in DELIVERIES)
     with tk.Sandbox(place / "sandbox") as server:
         _say(f"Working against {tk.use(server).label}: a local server that follows the vendor's contract.")
@@ -112,20 +107,8 @@ def _run(root: Path, place: Path) -> None:
             f"  Customer {refused}, refused at first: {plural(len(entries), 'entry', 'entries')} in the ledger, from "
             f"{', '.join(entries['source_file'].unique())}."
         )
-    _run_notebooks(root / "notebooks", place / "notebooks")
     _say(f"\nReports, to open in a browser: {place}")
-
-
-def _run_notebooks(source: Path, place: Path) -> None:
-    place.mkdir(parents=True, exist_ok=True)
-    paths = sorted(source.glob("*.ipynb"))
-    for path in paths:
-        book = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-        here = {"metadata": {"path": str(path.parent)}}
-        client = NotebookClient(book, kernel_name="python3", timeout=300, resources=here, extra_arguments=_QUIET)
-        client.execute(env=os.environ | {"TOOLKIT_HOME": str(place / f"{path.stem}_state")})
-        nbformat.write(book, place / path.name)
-    _say(f"\nExecuted notebooks: {place}" if paths else "\nThere are no notebooks beside this installation.")
+    _say(f"Notebooks, with their outputs: {root / 'notebooks'}" if (root / "notebooks").is_dir() else "")
 
 
 def _say(line: str) -> None:

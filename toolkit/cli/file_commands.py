@@ -66,7 +66,7 @@ def check(
     if excel:
         say(f"  review sheet written to {report.to_excel(excel, language=language)}")
         say(f"  When it comes back, under another name: --patch {excel.stem}-corrected.xlsx")
-    return show(report, output, findings=not report.ok)
+    return show(report, output)
 
 
 def scan(
@@ -101,7 +101,7 @@ def scan(
         say(written(path))
     if mapping and (skipped := tk.Mapping.load(mapping).corrections):
         say(f"  not corrected: {', '.join(skipped)}. 'check' makes the mapping's corrections first.")
-    return show(found, Output(json), findings=not found.ok)
+    return show(found, Output(json))
 
 
 def profile(file: Path, /, *, source: Source = AS_IT_IS, output: Output = AS_TEXT) -> int:
@@ -136,7 +136,6 @@ def review(sheet: Path, /, *, out: Path, who: Who = "", overwrite: Overwrite = F
 def diff(file: Path, /, *, source: Source = AS_IT_IS, output: Output = AS_TEXT) -> int:
     """Compare FILE with what was sent before."""
     report, changes = compared(file, source)
-    same = changes.n_unchanged == len(changes.states) and not (changes.n_absent or report.n_quarantined)
     keys = changes.n_duplicate_keys + report.n_duplicate_keys
     held = report.n_quarantined
-    return show(changes, output, report, findings=not same, quarantined=held, duplicate_keys=keys)
+    return show(changes, output, report, quarantined=held, duplicate_keys=keys)

@@ -39,7 +39,7 @@ def plan(file: Path, /, *, source: Source = AS_IT_IS, planning: Planning = AS_US
     """Plan what to send of FILE; nothing leaves the machine."""
     report, changes = compared(file, source)
     planned = tk.plan_push(changes, **planning.chosen())
-    return show(planned, output, report, findings=planned.n_rows or report.n_quarantined)
+    return show(planned, output, report)
 
 
 def push(
@@ -72,7 +72,7 @@ def push(
         if stopped.report is not None:
             output.write(stopped.report)
         raise
-    return show(result, output, findings=not result.ok or result.n_quarantined)
+    return show(result, output)
 
 
 def resume(*, json: Json = False) -> int:
@@ -82,7 +82,7 @@ def resume(*, json: Json = False) -> int:
         counts = dict.fromkeys(("rows", *FATES, "warned", "quarantined", "left_out", "batches", "attempts"), 0)
         return show_values({"plan": None, **counts}, json, "No push is open: there is nothing to resume.")
     result = tk.resume()
-    return show(result, Output(json), findings=not result.ok or result.n_quarantined)
+    return show(result, Output(json))
 
 
 def abandon(*, rows_lost: bool = False, json: Json = False) -> int:
@@ -94,7 +94,7 @@ def abandon(*, rows_lost: bool = False, json: Json = False) -> int:
         Close it although the file of its rows is lost.
     """
     say_label()
-    return show(tk.abandon(rows_lost=rows_lost), Output(json))
+    return show(tk.abandon(rows_lost=rows_lost), Output(json), findings=False)
 
 
 def amend(customer_id: str, /, *cells: str, sending: Sending = AFTER_ASKING, json: Json = False) -> int:
@@ -173,11 +173,11 @@ def settle(
     taken: Named = "all" if "all" in accepted else (*accepted, *accepted_row)
     not_taken: Named = "all" if "all" in refused else (*refused, *refused_row)
     result = tk.settle(name, accepted=taken, refused=not_taken, reason=reason)
-    return show(result, Output(json), findings=not result.ok)
+    return show(result, Output(json))
 
 
 def _sent(planned: PushPlan, sending: Sending, json: bool) -> int:
     for line in (planned.summary(), *lines_of(planned)):
         say(line)
     result = send(planned, sending)
-    return show(result, Output(json), findings=not result.ok or planned.n_left_out)
+    return show(result, Output(json), findings=result.has_findings or planned.n_left_out)

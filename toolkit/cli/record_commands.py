@@ -53,7 +53,7 @@ def report(
     found = tk.push_report(name)
     if excel:
         say(f"  refused rows written to {found.to_excel(excel, language=language)}")
-    return show(found, output, findings=not found.ok)
+    return show(found, output)
 
 
 def pushes(*, json: Json = False) -> int:
@@ -165,4 +165,4 @@ def schema(*, json: Json = False) -> int:
     """Compare the vendor's columns with ours; nothing is written."""
     say_label()
     found = tk.check_schema()
-    return show(found, Output(json), findings=not found.ok)
+    return show(found, Output(json))

@@ -269,7 +269,7 @@ def say_label() -> None:
     say(current().label)
 
 
-def show(result: Result, output: Output, *more: Result | str, findings: object = False, **values: Any) -> int:
+def show(result: Result, output: Output, *more: Result | str, findings: object = None, **values: Any) -> int:
     """Print a result on standard output, as its summary and lines or as one JSON object; returns the exit code.
 
     Parameters
@@ -277,7 +277,7 @@ def show(result: Result, output: Output, *more: Result | str, findings: object =
     more
         Lines to print after the result's own, or results whose counts to print.
     findings
-        Whether there is something to report.
+        Whether there is something to report; by default what the result says.
     values
         What the JSON object has besides, or instead.
     """
@@ -285,7 +285,8 @@ def show(result: Result, output: Output, *more: Result | str, findings: object =
     for each in more:
         lines += [each if isinstance(each, str) else f"  {each.summary()}"]
     output.write(result)
-    return show_values(result.to_dict() | values, output.json, *lines, findings=findings)
+    found = result.has_findings if findings is None else findings
+    return show_values(result.to_dict() | values, output.json, *lines, findings=found)
 
 
 def show_values(values: dict[str, Any], as_json: bool, *lines: str, findings: object = False) -> int:

@@ -29,7 +29,7 @@ function grid(table, root) {
     const counts = new Map()
     for (const u of units) for (const v of new Set((u.dataset[key] || '').split('\n'))) if (v) counts.set(v, (counts.get(v) || 0) + rows(u).length)
     chosen[key] = ''
-    if (counts.size < 2) continue
+    if (counts.size < 2 || !label) continue
     if (counts.size > 5 || [...counts.keys()].join('').length > 99) {
       const list = make('select', {ariaLabel: label, key, onchange() { chosen[key] = list.value; show() }}, make('option', {value: '', textContent: label + ': all'}), ...[...counts].map(([v, n]) => make('option', {value: v, textContent: `${v} (${n})`})))
       choices.push(list); tools.append(list)

@@ -123,19 +123,6 @@ def grid(
     )
 
 
-def table(columns: Sequence[Column | str], rows: Iterable[Sequence[object]], *, more: int = 0) -> Markup:
-    """Render a few rows as a plain table, without search and filters; `more` is the number of rows not shown."""
-    heads, every = [c if isinstance(c, Column) else Column(c) for c in columns], list(rows)
-    right = [c.right or _numeric(row[n] for row in every) for n, c in enumerate(heads)]
-    head = "".join(_head(c, number) for c, number in zip(heads, right, strict=True))
-    body = "".join(_row(row, right) for row in every)
-    name = escape(", ".join(c.title for c in heads if c.title))
-    return Markup(
-        f'<div class=wrap tabindex=0 role=region aria-label="{name}"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>{paragraph(f'and {more:,} more', soft=True) if more else ''}"
-    )
-
-
 def frame_table(
     frame: pd.DataFrame,
     *,

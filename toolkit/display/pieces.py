@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
-from toolkit.display.texts import Markup, escape, is_null, percent, plural, visible
+from toolkit.display.texts import Markup, escape, is_null, percent, visible
 
 Tone = Literal["good", "bad", "warn", "unknown", "changed", "calm"]
 SYMBOLS: dict[Tone, str] = {"good": "✓", "bad": "✕", "warn": "!", "unknown": "?", "changed": "~", "calm": "="}
@@ -107,9 +107,9 @@ def headline(name: object, verdict: object, *lead: object, parts: Sequence[Part]
     """
     picture = stack(parts) + key(parts) if any(part.n for part in parts) else ""
     return Markup(
-        f"<header><h3 class=kick>{escape(name, limit=MAX_HEADING)}</h3>"
+        f"<div class=head><h3 class=kick>{escape(name, limit=MAX_HEADING)}</h3>"
         f"<h4 class=verdict>{escape(verdict, limit=MAX_PARAGRAPH)}</h4>"
-        f"{''.join(paragraph(text) for text in lead if text)}{picture}</header>"
+        f"{''.join(paragraph(text) for text in lead if text)}{picture}</div>"
     )
 
 
@@ -153,10 +153,11 @@ def card(title: object, *parts: object, tone: Tone | None = None, pick: tuple[st
     return Markup(f'<div class="card{edged}"{chosen}><b>{sign}{escape(title)}</b>{joined(*parts)}</div>')
 
 
-def cards(boxes: Iterable[Markup], *, tiles: bool = False) -> Markup:
-    """Render boxes side by side, as many as fit; tiles are small ones."""
+def cards(boxes: Iterable[Markup], *, tiles: bool = False, wide: bool = False) -> Markup:
+    """Render boxes side by side, as many as fit; tiles are small ones, and wide ones have room for a line of code."""
+    room = ' style="grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))"' if wide else ""
     items = "".join(f"<li>{box}</li>" for box in boxes)
-    return Markup(f'<ul class="cards{" tiles" if tiles else ""}">{items}</ul>')
+    return Markup(f'<ul class="cards{" tiles" if tiles else ""}"{room}>{items}</ul>')
 
 
 def pick(text: object, facet: str, value: str) -> Markup:
@@ -227,24 +228,6 @@ def marked_change(before: object, after: object) -> tuple[Markup, Markup]:
     gone = _marked("del", ((a[i:j], kind) for kind, i, j, *_ in changes))
     come = _marked("ins", ((b[i:j], kind) for kind, *_, i, j in changes))
     return gone or empty, come or empty
-
-
-def heading(text: object, *, level: Literal[3, 4] = 4) -> Markup:
-    """Render a heading."""
-    head = ("h3", "verdict") if level == 3 else ("h5", "title")
-    return Markup(f'<{head[0]} class="{head[1]}">{escape(text, limit=MAX_HEADING)}</{head[0]}>')
-
-
-def badges(counts: Iterable[tuple[int, str | tuple[str, str], Tone]]) -> Markup:
-    """Render counts as labels; zero is left out."""
-    forms = ((n, (words, words) if isinstance(words, str) else words, tone) for n, words, tone in counts)
-    return Markup("".join(badge(plural(n, *words), tone=tone) for n, words, tone in forms if n))
-
-
-def lines(texts: Iterable[object]) -> Markup:
-    """Render the first text and, below it and softer, the others."""
-    rows = (escape(text, limit=60) for text in texts)
-    return Markup("".join(f'<span class="b{" soft" if n else ""}">{row}</span>' for n, row in enumerate(rows)))
 
 
 def _marked(tag: str, parts: Iterable[tuple[list[str], str]]) -> Markup:

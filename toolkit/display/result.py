@@ -35,6 +35,9 @@ def _squeezed(name: str) -> str:
 STYLE = f"<style>{_squeezed('style.css')}</style>"
 SCRIPT = f"<script>{_squeezed('grid.js')}</script>"
 
+MIME = "application/vnd.toolkit+json"
+"""The type under which a notebook keeps a result's kind, its summary and whether it has findings, for programs."""
+
 # JupyterLab would typeset what is between dollar signs: "$5 and $6" lost them, and TeX forged text.
 _CLASSES = "tk tex2jax_ignore mathjax_ignore"
 
@@ -45,12 +48,11 @@ def fragment(body: str) -> str:
 
 
 def page(title: str, body: str) -> str:
-    """Return a result's body as a page of its own, whose headings begin with the first level."""
-    raised = re.sub("<(/?)h([345])", lambda tag: f"<{tag[1]}h{int(tag[2]) - 2}", body)
+    """Return a body as a page of its own."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width">{STYLE}</head>'
-        f'<body class="page"><main class="{_CLASSES}">{raised}</main>{SCRIPT}</body></html>'
+        f'<body class="page"><main class="{_CLASSES}">{body}</main>{SCRIPT}</body></html>'
     )
 
 
@@ -76,6 +78,11 @@ class Result(ABC):
         for name, value in vars(self).items():
             if isinstance(value, pd.DataFrame):
                 object.__setattr__(self, name, ShownFrame(value))
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether there is something to report; a command whose result this is then exits with 1, else with 0."""
+        return not getattr(self, "ok", True)
 
     @abstractmethod
     def summary(self) -> str:
@@ -105,12 +112,14 @@ class Result(ABC):
         names = [*re.findall("<h3[^>]*>(.*?)</h3>", body, re.DOTALL), type(self).__name__]
         name = html.unescape(re.sub("<[^>]*>", "", names[0]))
         title = f"{name} · {datetime.now():%Y-%m-%d %H:%M}"
+        raised = re.sub("<(/?)h([345])", lambda tag: f"<{tag[1]}h{int(tag[2]) - 2}", body)  # begin with the first level
         with replacing(target) as part:
-            part.write_text(page(title, body), encoding="utf-8")
+            part.write_text(page(title, raised), encoding="utf-8")
         return target
 
     def __repr__(self) -> str:
         return printable(f"<{type(self).__name__}: {self.summary()}>")
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002 - IPython's signature
-        return {"text/plain": repr(self), "text/html": fragment(self.body())}
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:  # noqa: ARG002 - IPython's signature
+        said = {"kind": type(self).__name__, "has_findings": bool(self.has_findings), "summary": self.summary()}
+        return {"text/plain": repr(self), "text/html": fragment(self.body()), MIME: said}

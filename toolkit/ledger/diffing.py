@@ -16,19 +16,22 @@ Rows with a null or duplicate key are not compared. Customers that a full delive
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.display import Result, Tone, badges, frame_table, heading, paragraph, plural
+import toolkit.display as draw
+from toolkit.display import MAX_ROWS, Cell, Column, Markup, Result, Tone, Unit, escape, paragraph, plural
 from toolkit.engine import to_arrow
 from toolkit.errors import InputError, wrong_kind
 from toolkit.ledger.snapshot import Snapshot
 from toolkit.ledger.states import STATES, compare
-from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, as_delivery, require_key
+from toolkit.model import CUSTOMER, ID, NAME, TIME, Customers, Delivery, as_delivery, require_key
 from toolkit.progress import step
 
 SENT = ("added", "changed")
@@ -44,12 +47,25 @@ WAYS_IN = {
     "held": "fix the quarantined rows",
 }
 """What to do with the rows of a state that is not sent."""
-_TONES: dict[Tone, Sequence[str]] = {
-    "good": SENT,
-    "warn": ("touched", "restated", "backdated", "absent", "newly_absent"),
-    "calm": ("unchanged",),
-    "bad": ("duplicate_key", "null_key", "held"),
+INCLUDABLE = ("touched", "restated", "backdated")
+"""The states that are sent if they are included."""
+SHOWN: dict[str, tuple[Tone, str, str, str]] = {
+    "added": ("good", "+", "new customers", "sent"),
+    "changed": ("changed", "~", "newer, and something differs", "sent"),
+    "unchanged": ("calm", "=", "this very version was sent", "nothing to send"),
+    "touched": ("calm", "◷", "only the time is newer", "left out"),
+    "restated": ("warn", "!", "the time that was sent, and something differs", "left out"),
+    "backdated": ("warn", "↶", "older than the newest version that was sent", "left out"),
+    "duplicate_key": ("bad", "✕", "another row has the same key", "left out"),
+    "null_key": ("bad", "✕", "the key is empty", "left out"),
+    "held": ("bad", "✕", "customers whose rows are quarantined", "left out"),
+    "absent": ("bad", "–", "customers that the file does not have any more", "kept"),
 }
+"""How a page shows a state: tone, symbol, what it means, and what happens to its rows."""
+_FATES: tuple[Tone, Tone] = ("calm", "changed")
+_CHANGED = re.compile("<(?:del|ins)>.*?</(?:del|ins)>", re.DOTALL)
+_KNOWN = ("changed", "unchanged", "touched", "restated", "backdated", "absent")
+MAX_REPEATS = 6
 
 
 def _counted(state: str, meaning: str) -> Any:
@@ -94,6 +110,11 @@ class Diff(Result):
     n_newly_absent = _counted("newly_absent", "Absent customers that were in the last delivery.")
     n_duplicate_keys = _counted("duplicate_key", "Rows whose key is in another row too.")
 
+    @property
+    def has_findings(self) -> bool:
+        """Whether anything differs, or is quarantined."""
+        return self.n_unchanged < len(self.states) or bool(self.n_absent or self.delivery.n_quarantined)
+
     def rows(self, *states: str) -> pd.DataFrame:
         """Return the delivery's rows of these states, in the delivery's order."""
         return self.delivery.frame[self.states.isin(states)]
@@ -108,21 +129,68 @@ class Diff(Result):
         return f"{plural(len(self.states), 'row')}: {counts} · {self.before.label}"
 
     def body(self) -> str:
-        """Give the counts, the changed fields, the added and absent customers as an HTML fragment."""
-        show = self.delivery.show
-        parts = [
-            heading(f"What {self.delivery.source} changes", level=3),
-            badges((self.count(s), s.replace("_", " "), tone) for tone, states in _TONES.items() for s in states),
-            paragraph(self.before.label, soft=True),
-            self.delivery.about_times,
-        ]
+        """Give the verdict, what became of every row by state, the changed fields, and the rows of each other state."""
+        new, known = (int(self.delivery.frame[ID][self.states == state].nunique()) for state in SENT)
+        kinds = (new, "new customer"), (known, "changed one" if new else "changed customer")
+        n_sent, n_absent, n_newly = self.n_added + self.n_changed, self.n_absent, self.n_newly_absent
+        who = " and ".join(plural(*kind) for kind in kinds if kind[0])
+        verdict = f"{plural(n_sent, 'row')} would be sent: {who}" if n_sent else "Nothing would be sent"
+        newly = f", {n_newly:,} of them since the last delivery" if n_newly else ""
+        gone = f"{plural(n_absent, 'customer is', 'customers are')} not in the file any more{newly}; they are kept."
+        name = f"What {self.delivery.source} changes · {self.before.label}"
+        parts = [draw.headline(name, verdict, gone if n_absent else ""), _flow(self)]
         if len(self.fields):
-            parts += [heading("Changed fields"), frame_table(self.fields, show=show)]
-        if self.n_added:
-            parts += [heading("Added"), frame_table(self.rows("added"), index="source_row", limit=5, show=show)]
-        if self.n_absent:
-            parts += [heading("Absent: reported and kept"), frame_table(self.absent, limit=5, show=show)]
-        return "".join(parts)
+            shown, repeats = self.changed(self.fields.head(MAX_ROWS), len(self.fields))
+            if repeats:
+                parts.append(draw.section("Changes that repeat", draw.cards(repeats), note="often one decision each"))
+            parts.append(draw.section("Changed fields", shown))
+        folds = [self._fold(s) for s in SHOWN if self.count(s) and s not in ("changed", "unchanged")]
+        return "".join([*parts, draw.section("Rows that are new, gone or left out", *folds) if folds else ""])
+
+    def changed(self, fields: pd.DataFrame, n_fields: int) -> tuple[Markup, list[Markup]]:
+        """Return a grid of changed fields, the first of `n_fields`, and a card for each change that repeats."""
+        frame, own, units = self.delivery.frame, self.delivery.names, []
+        changes, facets = list[tuple[str, Markup]](), list[dict[str, list[str]]]()
+        mine = frame.index.isin(fields["source_row"])
+        rows = dict(
+            zip(frame.index[mine], zip(frame[NAME][mine].fillna(""), self.states[mine], strict=True), strict=True)
+        )
+        for time, record in zip(self.delivery.time_cells(fields[TIME]), fields.itertuples(index=False), strict=True):
+            row, who, _, column, before, after = record
+            (name, state), head, (old, new) = rows[row], own.get(column, column), draw.marked_change(before, after)
+            texts = " → ".join(" ".join(found) for text in (old, new) if (found := _CHANGED.findall(text)))
+            changes.append((head, Markup(texts if " " in f"{before}{after}" else f"{old} → {new}")))
+            sides = (Cell(Markup(f"<span>{shown}</span>")) if len(f"{raw}") < 99 else Cell(raw, shown)
+                     for raw, shown in ((before, old), (after, new)))  # fmt: skip
+            line = [row, Cell(who, soft=name), head, *sides, state, replace(time, soft="")]
+            facets.append({"column": [head], "state": [state]})
+            units.append(Unit([line], facets[-1], None if state == "changed" else SHOWN[state][0]))
+        common = {change: n for change, n in Counter(changes).most_common(MAX_REPEATS) if n > 1}
+        numbers = {change: [str(number)] for number, change in enumerate(common)}
+        for each, change in zip(facets, changes, strict=True):
+            each |= {"repeat": numbers[change]} if change in numbers else {}
+        names = ("Row", "Customer", "Column", "Before", "After", "State")
+        heads = [*map(Column, names), *self.delivery.heads([TIME])]
+        labels = {"column": "Column", "state": "State", "repeat": ""}
+        shown = draw.grid("Changed fields", heads, units, facets=labels, unit="fields", more=n_fields - len(units))
+        boxes = [draw.card(f"{n:,}× {change[0]}", draw.joined(Markup("<p>"), change[1], Markup("</p>")),
+                           pick=("repeat", numbers[change][0])) for change, n in common.items()]  # fmt: skip
+        return shown, boxes
+
+    def _fold(self, state: str) -> Markup:
+        """Render the rows, or customers, of a state, with how they are sent all the same."""
+        n, (tone, sign, meaning, _), start = self.count(state), SHOWN[state], 0
+        if state in ("absent", "held"):
+            rows = self.absent if state == "absent" else pd.DataFrame({ID: sorted(self.delivery.held)})
+            rows, start = rows.head(MAX_ROWS), 1  # they have no row in the file
+            rows = rows.assign(**{NAME: rows[ID].map(self.before.names_of(rows[ID]))})
+            heads, cells = replace(self.delivery, given=(ID, NAME, TIME)).cells(rows)
+        else:
+            rows = self.delivery.frame.iloc[np.flatnonzero(self.states == state)[:MAX_ROWS]]
+            heads, cells = self.delivery.cells(rows)
+        cells, name = [line[start:] for line in cells], _words(state)
+        shown = draw.grid(name.capitalize(), heads[start:], cells, more=n - len(rows))
+        return draw.fold(draw.joined(draw.symbol(tone, sign), f" {n:,} {name}: {meaning}"), way_in(state), shown)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the changed fields."""
@@ -135,6 +203,47 @@ class Diff(Result):
             "null_keys": self.count("null_key"),
             "changed_fields": len(self.fields),
         }
+
+
+def shown_state(state: str) -> Cell:
+    """Return a state as a cell: its symbol and its name."""
+    return Cell(state, Markup(f"<span class=nw>{draw.symbol(*SHOWN[state][:2])} {_words(state)}</span>"))
+
+
+def _flow(changes: Diff) -> Markup:
+    """Draw how the customers before part into the states of the rows; the list beside it says the same in words."""
+    counts = {s: changes.count(s) for s in SHOWN if changes.count(s)}
+    n_known = sum(n for s, n in counts.items() if s in _KNOWN) or 1
+    left = {s: max(8.0, n / n_known * 150) for s, n in counts.items()}  # small ones wider, to be seen
+    high, stem = 46 * len(counts), sum(left[s] + 2 for s in counts if s in _KNOWN)
+    at, items = (high - stem) / 2, ""
+    drawn = f'<rect class=calm x=0 y="{at:.0f}" width=9 height="{stem:.0f}" rx=3></rect>'
+    for place, (state, n) in enumerate(counts.items()):
+        (tone, sign, meaning, end), right = SHOWN[state], min(left[state], 38)
+        to = 46 * place + 23 - right / 2
+        x, y, size = (12, at, left[state]) if state in _KNOWN else (110, to, right)
+        at += size + 2 if state in _KNOWN else 0
+        drawn += (f'<path class={tone} d="M{x} {y:.0f}C{x + 90} {y:.0f} 130 {to:.0f} 216 {to:.0f}v{right:.0f}'
+                  f'C130 {to + right:.0f} {x + 90} {y + size:.0f} {x} {y + size:.0f}z"></path>')  # fmt: skip
+        fate = draw.badge(end, tone=_FATES[state in SENT])
+        words = f"<b>{_words(state)}</b> <span class=soft>{meaning}</span>"
+        items += f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span>{words}</span>{fate}</li>"
+    said = ", ".join(f"{n:,} {_words(state)}" for state, n in counts.items())
+    before, after = plural(changes.before.n_customers, "customer"), plural(len(changes.states), "row")
+    svg = f'<svg viewBox="0 0 220 {high}" height={high} role=img aria-label="{said}">{drawn}</svg>'
+    ends = f"<p>{before} before</p><p>{after} in {escape(changes.delivery.source)}</p>"
+    return Markup(f"<div class=flow>{ends}{svg}<ul>{items}</ul></div>")
+
+
+def _words(state: str) -> str:
+    return state.replace("_", " ")
+
+
+def way_in(state: str) -> Markup:
+    """Render how the rows of a state are sent all the same, with the call."""
+    said = paragraph(f"{WAYS_IN[state][0].upper()}{WAYS_IN[state][1:]}.") if state in WAYS_IN else ""
+    call = draw.code(f'plan = tk.plan_push(changes, include=["{state}"])') if state in INCLUDABLE else ""
+    return draw.joined(said, call)
 
 
 @step("Comparing")

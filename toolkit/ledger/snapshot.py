@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.display import Result, frame_table, heading, paragraph, plural
+from toolkit.display import Result, frame_table, headline, plural
+from toolkit.model import ID, NAME
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,10 +49,18 @@ class Snapshot(Result):
         """Give the snapshot in one line."""
         return f"{plural(self.n_customers, 'customer')}, {plural(self.versions.num_rows, 'version')} · {self.label}"
 
+    def names_of(self, customers: Collection[str]) -> dict[str, object]:
+        """Return the newest name of each of these customers that are in it."""
+        if NAME not in self.frame:
+            return {}
+        rows = self.frame[self.frame[ID].isin(list(customers))]
+        return dict(zip(rows[ID], rows[NAME], strict=True))
+
     def body(self) -> str:
-        """Give the counts and the first customers as an HTML fragment."""
-        said = [heading("Snapshot: what was accepted", level=3), paragraph(self.summary(), soft=True)]
-        return "".join([*said, frame_table(self.frame, limit=8)])
+        """Give the counts and the customers as an HTML fragment."""
+        verdict = f"{plural(self.n_customers, 'customer')} in {plural(self.versions.num_rows, 'version')}"
+        table = frame_table(self.frame, name="Customers", unit="customers")
+        return headline("Snapshot: what was accepted", verdict, self.label) + table
 
     def to_frame(self) -> pd.DataFrame:
         """Give the customers, one row each."""

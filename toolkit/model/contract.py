@@ -274,3 +274,5 @@ CUSTOMER = APRIL_2026.resource
 """The columns and the key, which every contract shares; nullability is the contract's own."""
 ID, TIME = CUSTOMER.key
 """The two columns of the key: whose row it is, and since when it is valid."""
+NAME = "customer_name"
+"""What people know a customer by: shown below its id."""

@@ -5,7 +5,7 @@ Every station takes a plain frame, a `Delivery`, or the result of the station be
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -13,6 +13,8 @@ from typing import Any, Literal, Protocol
 import pandas as pd
 
 from toolkit.display import (
+    Cell,
+    Column,
     Markup,
     Part,
     Result,
@@ -154,6 +156,23 @@ class Delivery(Result):
             return cell
         text, utc = self.written(cell), timestamp(cell)
         return text if text == utc else Markup(f'{escape(text)} <small class="soft">{utc}</small>')
+
+    def heads(self, columns: Iterable[str]) -> list[Column]:
+        """Return heads of a grid: the file's own name of each column large, ours small."""
+        return [Column(self.names.get(c, c), c if self.names.get(c, c) != c else "") for c in columns]
+
+    def time_cells(self, times: pd.Series[Any]) -> list[Cell]:
+        """Return times as cells: as written, the UTC moment that is sent small below, by which they are sorted."""
+        utc = times.map(timestamp)
+        both = zip(self.as_written(times), utc, strict=True)
+        return [Cell(t, sort=None if str(t)[:10] == u[:10] else u, soft="" if t == u else u) for t, u in both]
+
+    def cells(self, rows: pd.DataFrame) -> tuple[list[Column], list[list[object]]]:
+        """Return rows of the delivery as a grid shows them: each one's place, then its cells under the file's heads."""
+        columns = [c for c in self.given if c in rows.columns]
+        places = [Cell(n, "" if pd.isna(n) else self.place(n).removeprefix("row ")) for n in rows.index]
+        cells = [self.time_cells(rows[c]) if c == TIME else rows[c].astype(object) for c in columns]
+        return [Column("Row", right=True), *self.heads(columns)], [*map(list, zip(places, *cells, strict=True))]
 
     @property
     def about_times(self) -> Markup:

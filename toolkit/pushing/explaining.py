@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from toolkit.config import Settings, current
-from toolkit.display import Result, frame_table, heading, paragraph, plural
+from toolkit.display import Result, frame_table, headline, plural
 from toolkit.errors import InputError
 from toolkit.files import keep
 from toolkit.sending import Journal, Pace
@@ -56,7 +56,7 @@ class Codes(Result):
 
     def body(self) -> str:
         """Give the codes as an HTML table."""
-        return heading("The vendor's codes", level=3) + paragraph(self.summary()) + frame_table(self.frame)
+        return headline("The vendor's codes", self.summary()) + frame_table(self.frame, name="Codes", unit="codes")
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per code."""

@@ -129,12 +129,12 @@ def find_guards(
             f"{type(shares).__name__}."
         )
     allowed = set(chosen_names(allow, "allow", "guard", [*GUARDS, ALL]))
-    with_share = [name for name, (_, threshold) in GUARDS.items() if threshold is not None]
+    with_share = [name for name, (_, threshold, _) in GUARDS.items() if threshold is not None]
     chosen_names(list(shares), "thresholds", "guard with a threshold", with_share)
     for name, share in shares.items():
         if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
             raise PlanError(f"The threshold of the guard {name} is a share from 0 to 1, such as 0.3 for 30 %.")
-    found = {name: look(situation, shares.get(name, share or 0.0)) for name, (look, share) in GUARDS.items()}
+    found = {name: look(situation, shares.get(name, share or 0.0)) for name, (look, share, _) in GUARDS.items()}
     return tuple(Guard(n, message, not allowed.isdisjoint((n, ALL))) for n, message in found.items() if message)
 
 
@@ -251,15 +251,15 @@ def _beyond(n: int, of: int, most: float, what: str) -> str:
     return f"{n:,} of {of:,} {what} ({n / of:.1%}" + (f", more than {most:.0%})." if most else ").")
 
 
-GUARDS: dict[str, tuple[Callable[[Situation, float], str], float | None]] = {
-    "first": (_first, None),  # an empty ledger and a real host
-    "changed": (_changed, 0.2),  # more than this share of the customers changed
-    "absent": (_absent, 0.05),  # more than this share of the last delivery's customers newly absent
-    "null_column": (_null_column, None),  # a column that has become null in every row
-    "shrunk": (_shrunk, 0.5),  # fewer than this share of the last delivery's rows
-    "older": (_older, None),  # a file that was delivered before, or is older than the last one
-    "id_form": (_id_form, 0.0),  # more than this share of the added customers have ids of a new form
-    "times": (_times, 0.05),  # more than this share of the delivery's times could not be read
-    "future": (_future, None),  # a time later than the plan's clock
+GUARDS: dict[str, tuple[Callable[[Situation, float], str], float | None, str]] = {
+    "first": (_first, None, "The first push to a real host, with an empty ledger"),
+    "changed": (_changed, 0.2, "Many customers would change"),
+    "absent": (_absent, 0.05, "Customers of the last delivery are gone"),
+    "null_column": (_null_column, None, "A column became empty in every row"),
+    "shrunk": (_shrunk, 0.5, "The file has far fewer rows than the last one"),
+    "older": (_older, None, "The file was delivered before, or is older than the last one"),
+    "id_form": (_id_form, 0.0, "New customers have ids of another form"),
+    "times": (_times, 0.05, "Many times could not be read"),
+    "future": (_future, None, "A time is in the future"),
 }
-"""Every guard by its name: what it looks for (empty if it finds nothing), and its default threshold, if it has one."""
+"""Every guard by its name: what looks for it (empty if it finds nothing), its default threshold or None, its title."""

@@ -11,17 +11,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import toolkit.display as draw
 from toolkit.config import Settings, current
-from toolkit.display import Result, frame_table, heading, paragraph, plural
+from toolkit.display import MAX_ROWS, Cell, Markup, Result, Unit, escape, frame_table, joined, paragraph, plural
 from toolkit.errors import JournalError
 from toolkit.ledger import Ledger
 from toolkit.pushing.explaining import explanations
-from toolkit.pushing.report import PushReport, fate_bar, legend, name_of, report_of
+from toolkit.pushing.report import LOOKS, PushReport, fate_parts, name_of, report_of
 from toolkit.sending import FATES, Journal, Pace
 
 COLUMNS = ["push", "state", "opened_at", "closed_at", "rows", *FATES, "source", "author", "reason"]
 ELSEWHERE = "elsewhere"
-SHOWN = 30
+MAX_WAITING = 4
+DRAWN = 60
+"""How many pushes the picture has, the newest."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,12 +73,13 @@ class Status(Result):
         )
 
     def body(self) -> str:
-        """Give the pushes as an HTML fragment."""
-        title = heading(f"Status of {self.label}", level=3)
-        parts = [title, paragraph(self.summary(), soft=True), frame_table(self.pushes)]
-        if len(self.targets) > 1:
-            parts += [heading("All targets"), frame_table(self.targets)]
-        return "".join(parts)
+        """Give what waits, the pushes in time, and each push."""
+        n_customers, n_versions = plural(self.n_customers, "customer"), plural(self.n_versions, "version")
+        head = draw.headline(f"Status of {self.label}", waits_of(self.pushes),
+                             f"The ledger has {n_customers} in {n_versions}.")  # fmt: skip
+        every = frame_table(self.targets, name="All targets", unit="targets")
+        more = draw.section("All targets", every) if len(self.targets) > 1 else ""
+        return joined(head, shown_pushes(self.pushes), more)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the pushes."""
@@ -119,6 +123,59 @@ def waiting_of(pushes: pd.DataFrame) -> int:
     return int(pushes.loc[pushes["state"] == "open", ["unknown", "unsent"]].to_numpy().sum())
 
 
+def waits_of(pushes: pd.DataFrame) -> str:
+    """Say in a sentence what waits."""
+    n_waiting = waiting_of(pushes)
+    return f"One push is open: {plural(n_waiting, 'row waits', 'rows wait')}" if n_waiting else "No push is open"
+
+
+def shown_pushes(pushes: pd.DataFrame) -> Markup:
+    """Render pushes: what waits of them, a picture of them in time, and each of them."""
+    if pushes.empty:
+        return Markup("")
+    boxes, units, most = list[Markup](), list[Unit](), max(int(pushes["rows"].max()), 1)
+    for push in pushes.head(MAX_ROWS).to_dict("records"):
+        name, n_left, opened = push["push"], push["refused"] + push["unknown"], push["state"] == "open"
+        is_left = n_left and len(boxes) < MAX_WAITING
+        if opened or (is_left and not pushes["reason"].str.startswith(f"repush of {name}").any()):
+            title = "Open" if opened else f"{plural(n_left, 'row')} refused or unknown, and not sent again"
+            call = draw.code("report = tk.resume()" if opened else f'report = tk.push_report("{name}")')
+            about = paragraph(f"{push['source']}, {push['opened_at']}")
+            boxes.append(draw.card(title, about, call, tone="unknown" if opened else "warn"))
+        parts = [part for part in fate_parts(push) if part.n]
+        said = ", ".join(f"{part.n:,} {part.words}" for part in parts) or "nothing to send"
+        bar = f'<div style="width:{max(push["rows"] / most, 0.04):.0%}">{draw.stack(parts, small=True)}</div>'
+        line = [Cell(push["opened_at"], soft=push["closed_at"] and f"closed {push['closed_at']}"),
+                Cell(push["source"], soft=" · ".join(filter(None, (push["author"], push["reason"])))), push["rows"],
+                Cell(said, Markup(f"{bar}<small>{escape(said)}</small>")), push["state"], name]  # fmt: skip
+        tone = next((LOOKS[fate] for fate in ("unknown", "refused", "accepted") if push[fate]), LOOKS["unsent"])
+        units.append(Unit([line], {"state": [push["state"]], "author": [str(push["author"])]}, tone))
+    every = draw.grid("All pushes", ["Opened", "From", "Rows", "Fates", "State", "Push"], units, unit="pushes",
+                      facets={"state": "State", "author": "Author"}, more=len(pushes) - len(units))  # fmt: skip
+    waits = draw.section("What waits", draw.cards(boxes, wide=True)) if boxes else ""
+    note = f"{ELSEWHERE}: from another machine, or seeded" if ELSEWHERE in set(pushes["state"]) else "newest first"
+    picture = draw.section("Pushes in time", _in_time(pushes), note="height: the root of the rows")
+    return joined(waits, picture, draw.section("All pushes", every, note=note))
+
+
+def _in_time(pushes: pd.DataFrame) -> Markup:
+    """Draw the newest pushes, oldest first: as high as the root of their rows, parted by their fates."""
+    drawn, bars = pushes.head(DRAWN).iloc[::-1].to_dict("records"), ""
+    most = max(push["rows"] for push in drawn) or 1
+    for push in drawn:
+        parts = "".join(f'<i class={p.tone} style="flex:{p.n} 0 0"></i>' for p in fate_parts(push) if p.n)
+        edge = "outline:2px dashed var(--soft);outline-offset:2px" if push["state"] == "open" else ""
+        figure = f'<small class=b style="text-align:center">{push["rows"]:,}</small>' if len(drawn) <= 16 else ""
+        style = f"height:{max((push['rows'] / most) ** 0.5 * 110, 6):.0f}px;max-width:40px;margin:0 auto;{edge}"
+        bar = f'<div class=bar style="flex-direction:column-reverse;{style}">{parts}</div>'
+        bars += f'<div style="flex:1 1 0">{figure}{bar}</div>'
+    said = escape(", ".join(f"{p['opened_at'][:10]}: {plural(p['rows'], 'row')}, {p['state']}" for p in drawn))
+    step, style = -(-len(drawn) // 8), f"gap:6px;max-width:{90 * len(drawn)}px"
+    ends = "".join(f"<span>{'' if n % step else escape(p['opened_at'][:10])}</span>" for n, p in enumerate(drawn))
+    return Markup(f'<div class=over style="height:140px;{style}" role=img aria-label="{said}">{bars}</div>'
+                  f'<div class=ends style="{style}">{ends}</div>')  # fmt: skip
+
+
 def targets_of(folder: Path, *, clock: Callable[[], datetime]) -> pd.DataFrame:
     """Return one row for each target that has a journal in `folder`; a damaged one does not hide the others."""
     rows: list[tuple[str, int, str, str, str, int, str]] = []
@@ -155,14 +212,10 @@ class PushHistory(Result):
         return f"{n_pushes}, {n_accepted} accepted · {self.label}"
 
     def body(self) -> str:
-        """Give a bar for each push, as long as it has rows, in the colours of the fates."""
-        shares = self.frame["rows"] / max([*self.frame["rows"], 1])
-        counts = [dict(zip(FATES, row, strict=True)) for row in self.frame[list(FATES)].to_numpy().tolist()]
-        bars = [fate_bar(n, share=share) for n, share in zip(counts, shares, strict=True)]
-        shown = self.frame.assign(fates=pd.Series(bars, dtype=object))
-        columns = ["opened_at", "fates", "rows", "source", "author", "reason", "state", "push"]
-        parts = [heading("Pushes", level=3), paragraph(self.summary(), soft=True), legend()]
-        return "".join([*parts, frame_table(shown[columns], limit=SHOWN)])
+        """Give what waits, the pushes in time, and each push."""
+        return joined(
+            draw.headline(f"Pushes · {self.label}", waits_of(self.frame), self.summary()), shown_pushes(self.frame)
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Give the pushes."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,23 +18,25 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+import toolkit.display as draw
 from toolkit.config import Settings, current
-from toolkit.display import Markup, Result, badge, badges, escape, frame_table, heading, meter, paragraph, plural, table
+from toolkit.display import MAX_ROWS, Column, Markup, Part, Result, Unit, escape, frame_table, paragraph, plural
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
-from toolkit.ledger import SENT, STATES, WAYS_IN, Diff, Ledger
-from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, cast_column, typed_frame
+from toolkit.ledger import INCLUDABLE, SENT, SHOWN, STATES, WAYS_IN, Diff, Ledger, shown_state, way_in
+from toolkit.model import CUSTOMER, ID, NAME, TIME, Delivery, Resource, cast_column, typed_frame
 from toolkit.progress import step
-from toolkit.pushing.guards import Guard, Situation, chosen_names, find_guards
+from toolkit.pushing.guards import GUARDS, Guard, Situation, chosen_names, find_guards
 from toolkit.sending import FATES, NewPush
 from toolkit.tables import write_sheets
 from toolkit.vendor import Batch, Envelope
 
 OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file")
 """What the journal keeps of the delivery's source, for the report."""
-_SHOWN = 1_200
+MAX_FIELDS = 1_000
+"""Changed fields that a page shows; the rows are there whole."""
+_SHOWN = 6_000
 """Characters of the first body that a page shows."""
-_BODY = '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px">{}</pre>'
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -85,6 +88,11 @@ class PushPlan(Result):
         return int(self.rows.num_rows)
 
     @property
+    def has_findings(self) -> bool:
+        """Whether there are rows to send or in quarantine."""
+        return bool(self.n_rows or self.delivery.n_quarantined)
+
+    @property
     def n_batches(self) -> int:
         """Requests to make."""
         return len(self.batches)
@@ -103,7 +111,11 @@ class PushPlan(Result):
     @property
     def ways_in(self) -> list[tuple[str, int, str]]:
         """The states that are left out, each with its number and how to send it all the same."""
-        return [(state.replace("_", " "), n, WAYS_IN[state]) for state, n in self.left_out.items() if n]
+        return [
+            (state.replace("_", " "), n, WAYS_IN[state])
+            for state, n in self.left_out.items()
+            if n and state != "unchanged"
+        ]
 
     @property
     def least_s(self) -> float:
@@ -174,44 +186,78 @@ class PushPlan(Result):
         return f"{plural(self.n_rows, 'row')} in {requests}, {self.n_left_out:,} left out · {about}"
 
     def body(self) -> str:
-        """Give the plan as an HTML fragment: the verdict, the guards, what is sent, what is left out."""
-        show = self.delivery.show
-        parts = [
-            heading(f"{self.delivery.source}: {self.verdict}", level=3),
-            badges([(n, state, "good") for state, n in self.counts.items()]),
-            paragraph(
-                f"{self.label} · {self.envelope.operation} to {self.address} · {plural(self.n_batches, 'request')}, "
-                f"{self.n_bytes:,} bytes, {self._takes()}"
-            ),
-            paragraph(self._bound_to(), soft=True),
-            self.delivery.about_times,
-            *([paragraph(f"Reason: {self.reason}")] if self.reason else []),
-        ]
-        if self.guards:
-            tags = [badge(f"{g.name}, allowed") if g.allowed else badge(g.name, tone="bad") for g in self.guards]
-            parts += [heading("Guards"), *(paragraph(t, g.message) for t, g in zip(tags, self.guards, strict=True))]
-        if self.ways_in:
-            parts += [heading("Left out"), table(["state", "count", "way in"], self.ways_in)]
+        """Give the verdict, the route, the guards, what is left out, and the rows to send, as an HTML fragment."""
+        blocked = any(not g.allowed for g in self.guards)
+        lead = f"{plural(self.n_rows, 'row is', 'rows are')} ready, and nothing was sent." if blocked else ""
+        counts = {**self.counts, **{s: n for s, n in self.left_out.items() if s in STATES}}
+        ends = {s: "sent" if s in self.counts else SHOWN[s][3] for s in counts}
+        parts = [Part(n, s.replace("_", " "), SHOWN[s][0], ends[s], SHOWN[s][1]) for s, n in counts.items()]
+        parts += [] if self.excluded is None else [Part(len(self.excluded), "not planned", "calm")]
+        name, reason = f"Push plan for {self.delivery.source} · {self.label}", self.reason and f"Reason: {self.reason}"
+        shown = [draw.headline(name, self.verdict, lead, reason, parts=parts), self._route(), self._guards()]
+        if self.n_rows and not blocked:
+            shown.append(draw.section("What now", draw.code("report = tk.push(plan)"), note="if this is as intended"))
+        if left := {state: n for state, n in self.left_out.items() if n and state != "unchanged"}:
+            boxes = [draw.card(f"{n:,} {s.replace('_', ' ')}: {SHOWN[s][2]}", way_in(s), tone=SHOWN[s][0])
+                     for s, n in left.items()]  # fmt: skip
+            shown.append(draw.section("Left out, and how it gets in", draw.cards(boxes, wide=True)))
         if self.excluded is not None and self.n_left_out:
-            parts += [heading("Rows left out"), frame_table(self.not_sent, show=show)]
-        fields = self.fields
-        if len(fields):
-            counts = fields["column"].value_counts()
-            shares = [(column, n, meter(n / self.n_rows)) for column, n in counts.items()]
-            parts += [
-                heading(f"What changes: {plural(len(fields), 'field')}"),
-                table(["column", "rows", "of those sent"], shares),
-                frame_table(fields, show=show),
-            ]
+            rows = self.not_sent.head(MAX_ROWS)
+            rows.insert(2, NAME, rows[ID].map(self.changes.before.names_of(rows[ID])))
+            table = frame_table(rows, name="Rows left out", show=self.delivery.show, names=self.delivery.names)
+            shown.append(draw.section("Rows left out", table))
         if self.n_rows:
-            first = typed_frame(self.rows.slice(0, 8), index="source_row")
-            parts += [
-                heading("Sent, oldest first"),
-                frame_table(first, index="source_row", limit=8, show=show),
-                heading("First body"),
-                Markup(_BODY.format(escape(self.request(0).decode(), limit=_SHOWN))),
-            ]
-        return "".join(parts)
+            shown.append(self._sent())
+        return "".join([*shown, paragraph(f"{self._bound_to()}.", soft=True)])
+
+    def _route(self) -> Markup:
+        """Render from where to where the rows go."""
+        arrow = "polygon(0 0,calc(100% - 12px) 0,100% 50%,calc(100% - 12px) 100%,0 100%,12px 50%)"
+        style = f"flex:1 1 180px;padding:8px 24px;background:var(--raise);overflow-wrap:anywhere;clip-path:{arrow}"
+        steps = (("from", plural(self.n_rows, "row"), f"of {self.delivery.n_rows:,} in {self.delivery.source}"),
+                 ("in", plural(self.n_batches, "request"), f"{self.n_bytes:,} bytes, {self._takes()}"),
+                 ("as", self.envelope.operation, f"contract {self.envelope.contract.name}"),
+                 ("to", self.target, self.address))  # fmt: skip
+        items = (f'<li style="{style}"><small>{a}</small> <b>{escape(b)}</b><small class=b>{escape(c)}</small></li>'
+                 for a, b, c in steps)  # fmt: skip
+        return Markup(f'<ol style="display:flex;flex-wrap:wrap;gap:4px;margin-top:16px">{"".join(items)}</ol>')
+
+    def _guards(self) -> Markup:
+        """Render the guards: first those that block, each with the call that allows it."""
+        allowed, boxes = [g.name for g in self.guards if g.allowed], []
+        for g in sorted(self.guards, key=lambda guard: guard.allowed):
+            options = {"include": [s for s in INCLUDABLE if s in self.counts], "allow": [*allowed, g.name]}
+            asked = "".join(f", {option}={json.dumps(names)}" for option, names in options.items() if names)
+            flags = [f"--{option}={name}" for option, names in options.items() for name in names]
+            call = f"plan = tk.plan_push(changes{asked})", shlex.join(["toolkit", "push", self.delivery.source, *flags])
+            if self.excluded is not None:  # planned by repush, revert or plan_correction
+                call = asked.removeprefix(", "), shlex.join(flags)
+            how = paragraph("Not intended? Correct the file, and plan again. Intended? Look at the rows, and allow it:")
+            end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, draw.code(*call))
+            title = draw.joined(GUARDS[g.name][2], Markup(f" <code>{g.name}</code>"))
+            boxes.append(draw.card(title, paragraph(g.message), end, tone="calm" if g.allowed else "bad"))
+        passed = [name for name in GUARDS if name not in {g.name for g in self.guards}]
+        items = [Markup(f"<p>{GUARDS[name][2]}: no <code>{name}</code></p>") for name in passed]
+        rest = draw.fold(f"{plural(len(passed), 'guard')} passed", *items, tone="good")
+        return draw.section("Guards", draw.cards(boxes, wide=True) if boxes else "", rest if passed else "")
+
+    def _sent(self) -> Markup:
+        """Render the changed fields, the first rows to send and the first body."""
+        fields, parts = self.changes.fields, []
+        mine = np.flatnonzero(fields["source_row"].isin(self.rows["source_row"].to_numpy()))
+        if len(mine):
+            title = f"What changes: {plural(len(mine), 'field')}"
+            parts.append(draw.section(title, self.changes.changed(fields.iloc[mine[:MAX_FIELDS]], len(mine))[0]))
+        rows = typed_frame(self.rows.slice(0, MAX_ROWS), index="source_row")
+        heads, cells = self.delivery.cells(rows)
+        units = [Unit([[*line, shown_state(state)]], {"state": [state]}, SHOWN[state][0])
+                 for line, state in zip(cells, rows["state"], strict=True)]  # fmt: skip
+        shown = draw.grid("Sent", [*heads, Column("State")], units, facets={"state": "State"},
+                          more=self.n_rows - len(units), way="plan.to_frame() has all.")  # fmt: skip
+        text = json.dumps(json.loads(self.request(0)), indent=2, ensure_ascii=False)
+        pre = Markup(f'<pre tabindex=0 role=region aria-label="Body">{escape(text, limit=_SHOWN)}</pre>')
+        body = draw.fold(f"Body of the first request, {self.batches[0].n_bytes:,} bytes", pre)
+        return draw.joined(*parts, draw.section("Sent, oldest first", self.delivery.about_times, shown), body)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the rows to send, index ``source_row``."""
@@ -276,7 +322,6 @@ class PushPlan(Result):
 
 
 NOT_SENT = ["source_row", *CUSTOMER.key, "state", "why"]
-INCLUDABLE = ("touched", "restated", "backdated")
 SHORTEST_DIGEST = 8
 
 

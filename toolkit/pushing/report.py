@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from toolkit.display import Markup, Result, Tone, badge, escape, frame_table, heading, paragraph, plural
+import toolkit.display as draw
+from toolkit.display import MAX_ROWS, Cell, Column, Markup, Part, Result, Tone, Unit, escape, joined, paragraph, plural
 from toolkit.errors import wrong_kind
 from toolkit.model import CUSTOMER, TIME, Delivery, Language, typed_frame
 from toolkit.pushing.explaining import Explanation
@@ -18,41 +19,13 @@ from toolkit.pushing.planning import OF_SOURCE
 from toolkit.quality import write_review_sheet
 from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush
 
-_TONES: dict[Fate, Tone] = {"accepted": "good", "refused": "bad", "unknown": "warn", "unsent": "calm"}
-BAR_PX = 240
+LOOKS: dict[Fate, Tone] = {"accepted": "good", "refused": "bad", "unknown": "unknown", "unsent": "calm"}
+MAX_CARDS = 24
 
 
-def fate_bar(counts: Mapping[str, int], *, share: float = 1.0) -> Markup:
-    """Render the counts of the fates as one bar, in the colours of the reader's theme.
-
-    Parameters
-    ----------
-    share
-        The length of the bar, 0 to 1: the rows of the push as a share of those of the longest bar.
-
-    Examples
-    --------
-    >>> "67%" in fate_bar({"accepted": 2, "refused": 1})
-    True
-    """
-    total = sum(counts.get(fate, 0) for fate in FATES)
-    parts = "".join(
-        f'<i style="display:block;height:10px;min-width:2px;width:{counts[fate] / total:.0%};'
-        f'background:var(--tk-{_TONES[fate]},var(--tk-soft))"></i>'
-        for fate in FATES
-        if counts.get(fate)
-    )
-    said = escape(", ".join(f"{counts[fate]:,} {fate}" for fate in FATES if counts.get(fate)) or "nothing to send")
-    width = max(2, round(BAR_PX * share)) if total else 2
-    return Markup(
-        f'<span role="img" aria-label="{said}" title="{said}" style="display:inline-flex;width:{width}px;'
-        f'background:var(--tk-tint);border-radius:2px;overflow:hidden">{parts}</span>'
-    )
-
-
-def legend() -> Markup:
-    """Render a legend of the colours in `fate_bar`."""
-    return Markup("".join(badge(fate, tone=tone) for fate, tone in _TONES.items()))
+def fate_parts(counts: Mapping[Any, Any]) -> list[Part]:
+    """Return the counts of the fates as parts of a bar; `stack` draws them."""
+    return [Part(int(counts.get(fate, 0)), fate, tone) for fate, tone in LOOKS.items()]
 
 
 def verdict(counts: Mapping[str, int], *, n_warned: int = 0, dry_run: bool = False) -> str:
@@ -87,10 +60,6 @@ _SAID = ("code", "category", "message", "column")
 _WORDS = ("means", "do")
 REFUSAL_COLUMNS = ["source_row", *CUSTOMER.key, *_SAID]
 MAX_LISTED = 1_000
-HOW_TO_FIX = (
-    "To fix them: to_excel() writes a review sheet for the data owner, read_review_sheet() makes a patch of the sheet "
-    "that comes back, and repush(…, patch=…) sends them again."
-)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,6 +89,8 @@ class PushReport(Result):
         Why the push stopped before its end; empty if it did not.
     attempts
         One row per request, in order: ``batch, sent_at, answered_at, status, verdict, digest``; times in UTC.
+    batches
+        The first row of each batch among `rows`, and the row after its last.
     codes
         What is written down of the codes that its rows have, from `explain`.
     """
@@ -138,6 +109,7 @@ class PushReport(Result):
     allowed: tuple[str, ...] = ()
     stopped: str = ""
     attempts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    batches: tuple[tuple[int, int], ...] = ()
     codes: Mapping[str, Explanation] = field(default_factory=dict)
 
     @property
@@ -160,6 +132,11 @@ class PushReport(Result):
     def ok(self) -> bool:
         """Whether every row was accepted."""
         return self.count("accepted") == self.n_rows
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether a row was not accepted, or is in quarantine."""
+        return not self.ok or bool(self.n_quarantined)
 
     @property
     def refused(self) -> pd.DataFrame:
@@ -212,59 +189,115 @@ class PushReport(Result):
         return f"{plural(self.n_rows, 'row')}: {fates} · {self.state} · {self.label} · push {self.push}"
 
     def body(self) -> str:
-        """Give the verdict, the refused and the warned rows with their cells, what waits, and the time, as HTML."""
-        dry_run, show = self.state == "dry run", self.origin.show
-        parts = [
-            heading(f"Push of {self.origin.source}" + (" (dry run: nothing written)" if dry_run else ""), level=3),
-            paragraph(verdict(self.counts, n_warned=len(self._warned), dry_run=dry_run)),
-            *([paragraph(f"Stopped: {self.stopped}")] if self.stopped else []),
-            paragraph(fate_bar(self.counts)),
-            paragraph(
-                f"{self.label} · {plural(self.n_attempts, 'request')} for "
-                f"{plural(self.n_batches, 'batch', 'batches')} · {self.timing} · "
-                f"{self.n_quarantined:,} quarantined and {self.n_left_out:,} left out before · "
-                f"push {self.push} is {self.state}",
-                soft=True,
-            ),
-        ]
-        refused = self._of("refused")
+        """Give the verdict, what to do now, why rows were refused, the rows with their cells, and the requests."""
+        dry_run, warned, refused = self.state == "dry run", self._warned, self._of("refused")
+        parts = fate_parts({**self.counts, "accepted": self.count("accepted") - len(warned)})
+        parts.insert(1, Part(len(warned), "accepted with a warning", "warn", warned=True))
+        name, stopped = f"Push of {self.origin.source} · {self.label}", self.stopped and f"Stopped: {self.stopped}"
+        said = verdict(self.counts, n_warned=len(warned), dry_run=dry_run)
+        state = "This was a dry run: nothing written." if dry_run else f"Push {self.push} is {self.state}."
+        shown = [draw.headline(name, said, stopped, state, parts=parts)]
+        if ways := self._ways(dry_run):
+            boxes = [draw.card(title, paragraph(text), draw.code(*call), tone=t) for t, title, text, *call in ways]
+            shown.append(draw.section("What now", draw.cards(boxes, wide=True)))
         settled = refused["code"] == SETTLED
-        for rows, what in (
-            (refused[~settled], "refused by the vendor"),
-            (refused[settled], "refused by an analyst"),
-            (self._warned, "accepted with a warning"),
-        ):
+        told: list[tuple[pd.DataFrame, Tone, str]] = [(refused[~settled], "bad", "refused by the vendor")]
+        told += [(refused[settled], "bad", "refused by an analyst"), (warned, "warn", "accepted with a warning")]
+        for rows, tone, what in told:
             if len(rows):
-                some = rows.reset_index().assign(cell=self._cells(rows))
-                why = some.groupby(list(_SAID), sort=False).agg(rows=(TIME, "size"), first_row=("source_row", "first"))
-                counted = why.reset_index().sort_values("rows", ascending=False, kind="stable")
-                parts += [heading(f"Why {what}"), frame_table(counted)]
-                shown = some[["source_row", *CUSTOMER.key, "column", "cell", "message", "code", "category"]]
-                parts += [heading(what.capitalize()), frame_table(shown, show=show)]
-        if self.n_refused:
-            parts += [self.origin.about_times, paragraph(HOW_TO_FIX)]
-        if self.n_unknown:
-            parts += [heading("Unknown: sent without a readable answer"), frame_table(self.unknown, show=show)]
-        if len(self.overtaken):
-            parts += [heading("Left out of the resume"), frame_table(self.overtaken, show=show)]
-        return "".join([*parts, *map(paragraph, self.waits)])
+                shown += [draw.section(f"Why {what}", self._reasons(rows, tone), note="the words of who said it")]
+                shown += [draw.section(what.capitalize(), self.origin.about_times, self._rows(what, rows, tone))]
+        shown += [self._requests()] if self.batches else []
+        for rows, what in ((self._of("unknown"), "unknown: sent without a readable answer"),
+                           (self._of("unsent"), "unsent"),
+                           (self.rows[self.rows["message"] == OVERTAKEN], OVERTAKEN)):  # fmt: skip
+            if len(rows):
+                shown.append(draw.fold(f"{plural(len(rows), 'row')} {what}", self._rows(what, rows, None)))
+        facts = f"{self.operation} · {self.n_quarantined:,} quarantined and {self.n_left_out:,} left out before"
+        allowed = f" · allowed: {', '.join(self.allowed)}" if self.allowed else ""
+        return "".join([*shown, paragraph(facts + allowed, soft=True)])
+
+    def _reasons(self, rows: pd.DataFrame, tone: Tone) -> Markup:
+        """Render what was said of rows, the most frequent first, each with a link that filters the rows."""
+        why = rows.groupby(list(_SAID), sort=False).size().rename("n").reset_index()
+        why, boxes = why.sort_values("n", ascending=False, kind="stable"), []
+        for code, category, message, column, n in why.head(MAX_CARDS).itertuples(index=False):
+            named = f" in {self.origin.names.get(column, column)}" if column else ""
+            about = Markup(f"<p class=m>{escape(' · '.join(filter(None, (code, category))))}</p>")
+            share = draw.meter(n / len(rows), draw.pick(f"{plural(n, 'row')}{named}", "rule", message), tone=tone)
+            known = self.codes.get(code) or Explanation()
+            ours = [paragraph(text) for text in (known.means, known.do) if text]
+            ours += [] if ours or not code else [draw.code(f'tk.explain("{code}", means="…", do="…")')]
+            boxes.append(draw.card(f"“{message or 'no reason given'}”", about, share, *ours, tone=tone))
+        rest = len(why) - len(boxes)
+        return joined(draw.cards(boxes), paragraph(f"and {plural(rest, 'more reason')}", soft=True) if rest else "")
+
+    def _rows(self, name: str, rows: pd.DataFrame, tone: Tone | None) -> Markup:
+        """Render rows under the file's heads, with the cell that the vendor named marked."""
+        seen, facets = rows.head(MAX_ROWS), {"code": "Code", "column": "Column", "rule": ""}
+        heads, cells = self.origin.cells(seen)
+        ours, units = [head.small or head.title for head in heads], []
+        for line, column, code, why in zip(cells, *(seen[c] for c in ("column", "code", "message")), strict=True):
+            if column in ours:
+                place = ours.index(column)
+                cell = line[place] if isinstance(line[place], Cell) else Cell(line[place])
+                line[place] = replace(cell, tone=tone, why=why)
+            mine = {"code": [code], "column": [self.origin.names.get(column, column)], "rule": [why]}
+            if tone == "bad":  # its moment is not sent, and the page stays small
+                line = [replace(cell, soft="") if isinstance(cell, Cell) else cell for cell in line]
+            said = [Cell(code, soft="" if column in ours else why)] if tone else []
+            units.append(Unit([[*line, *said]], mine if tone else {}, tone))
+        heads += [Column("Code")] if tone else []
+        return draw.grid(name.capitalize(), heads, units, facets=facets, more=len(rows) - len(seen))
+
+    def _requests(self) -> Markup:
+        """Render each request: its rows, what became of them, and the status of each try; trouble comes first."""
+        codes, tries, boxes = self.rows["fate"].cat.codes.to_numpy(), dict(iter(self.attempts.groupby("batch"))), []
+        for number, (first, stop) in enumerate(self.batches):
+            counts = np.bincount(codes[first:stop], minlength=len(FATES)).tolist()
+            made = tries.get(number, self.attempts.head(0))
+            boxes.append((counts[0] == stop - first and len(made) == 1, number, counts, made))
+        drawn = []
+        for _, number, counts, made in sorted(boxes, key=lambda box: box[:2])[:MAX_CARDS]:
+            parts = [part for part in fate_parts(dict(zip(FATES, counts, strict=True))) if part.n]
+            took = (made["answered_at"].max() - made["sent_at"].min()).total_seconds() if len(made) else 0.0
+            said = paragraph(", ".join(f"{part.n:,} {part.words}" for part in parts), f"in {took:,.1f} s")
+            status = [draw.badge("no answer", tone="unknown") if pd.isna(s) else
+                      draw.badge(int(s), tone="good" if s < 300 else "warn") for s in made["status"]]  # fmt: skip
+            title = f"Request {number + 1}: {plural(sum(counts), 'row')}"
+            drawn.append(draw.card(title, draw.stack(parts, small=True), said, paragraph("Tries:", *status)))
+        rest = f", {MAX_CARDS} are shown" if len(boxes) > MAX_CARDS else ""
+        note = f"{plural(self.n_batches, 'request')}{rest}; {plural(self.n_attempts, 'try')} in {self.timing}"
+        return draw.section("Requests", draw.cards(drawn), note=note)
+
+    def _ways(self, dry_run: bool) -> list[tuple[Any, ...]]:
+        """Return what to do: tone, title, text, lines of code."""
+        ways: list[tuple[Any, ...]] = []
+        unknown = plural(self.n_unknown, "unknown row")
+        if self.n_unknown and self.operation != "UPSERT":
+            text = (f"It is unknown whether {plural(self.n_unknown, 'row')} arrived, and an {self.operation} must not "
+                    f"send a row twice: look at the vendor's table, then settle push {self.push}.")  # fmt: skip
+            call = f'tk.settle("{self.push}", accepted=["…"], refused=["…"], reason="…")'
+            ways.append(("unknown", f"Settle: {unknown}", text, call))
+        elif self.n_unknown and self.state == "abandoned":
+            text = f"repush {self.push} sends the unknown rows again; an UPSERT stores each version once."
+            ways.append(("unknown", f"Send again: {unknown}", text, f'plan = tk.repush("{self.push}")'))
+        n_waiting = self.n_unsent + (self.n_unknown if self.operation == "UPSERT" else 0)
+        if self.state == "open" and n_waiting:
+            waits = plural(n_waiting, "row waits", "rows wait")
+            text = f"{waits}: resume sends what has no receipt, abandon closes the push."
+            ways.append(("unknown", f"Resume: {waits}", text, "report = tk.resume()"))
+        if self.n_refused and not dry_run:
+            text = "Write a review sheet for the data owner, make a patch of the sheet that comes back, and send again."
+            lines = (f'report = tk.push_report("{self.push}")', 'report.to_excel("refused.xlsx")',
+                     'plan = tk.repush(report, patch=tk.read_review_sheet("refused.xlsx"))')  # fmt: skip
+            ways.append(("bad", f"Fix: {plural(self.n_refused, 'refused row')}", text, *lines))
+        return ways
 
     @property
     def waits(self) -> list[str]:
         """What waits for the analyst, and what to do; empty if nothing waits."""
-        ways = []
-        if self.n_unknown and self.operation != "UPSERT":
-            ways.append(
-                f"It is unknown whether {plural(self.n_unknown, 'row')} arrived, and an {self.operation} must not send "
-                f"a row twice: look at the vendor's table, then settle push {self.push}."
-            )
-        elif self.n_unknown and self.state == "abandoned":
-            ways.append(f"repush {self.push} sends the unknown rows again; an UPSERT stores each version once.")
-        n_waiting = self.n_unsent + (self.n_unknown if self.operation == "UPSERT" else 0)
-        if self.state == "open" and n_waiting:
-            waits = plural(n_waiting, "row waits", "rows wait")
-            ways.append(f"{waits}: resume sends what has no receipt, abandon closes the push.")
-        return ways
+        return [text for tone, _, text, *_ in self._ways(dry_run=False) if tone == "unknown"]
 
     def to_excel(self, path: str | Path, *, language: Language | None = None) -> Path:
         """Write the refused rows as a review sheet for the data owner; returns its path.
@@ -300,14 +333,6 @@ class PushReport(Result):
     def _warned(self) -> pd.DataFrame:
         accepted = self._of("accepted")
         return accepted[(accepted[list(_SAID)] != "").any(axis=1) & (accepted["code"] != SETTLED)]
-
-    def _cells(self, rows: pd.DataFrame) -> Any:
-        """Return the cells in the columns that the vendor named, one for each row."""
-        cells = pd.Series("", index=rows.index, dtype=object)
-        for column in set(rows["column"]) & set(self.origin.given):
-            shown = self.origin.as_written(rows[column]) if column == TIME else rows[column]
-            cells = cells.mask(rows["column"] == column, shown.astype(object))
-        return cells.to_numpy()
 
     def to_frame(self) -> pd.DataFrame:
         """Give every planned row with its fate, index ``source_row``."""
@@ -385,4 +410,5 @@ def report_of(
         stopped=stopped,
         codes={code: said for code, said in (codes or {}).items() if code in here},
         attempts=push.attempts.drop(columns=["id", "answer"]).assign(**times),
+        batches=tuple(push.batches),
     )

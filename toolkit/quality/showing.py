@@ -33,7 +33,7 @@ from toolkit.display import (
     timestamp,
     visible,
 )
-from toolkit.model import CUSTOMER, ID, TIME, UNIQUE, Delivery
+from toolkit.model import CUSTOMER, ID, NAME, TIME, UNIQUE, Delivery
 from toolkit.quality.statistics import SAMPLE
 
 WHOLE_LINE = "whole line"
@@ -44,7 +44,6 @@ _CELL, _LABEL = 40, 80
 MAX_FOUND = 200
 MAX_RAW = 150
 _COMMON = 0.2
-NAME = CUSTOMER.names[2]
 Names = Mapping[str, str]
 """The file's own names of the contract's columns, in the file's order."""
 Show = Mapping[str, Callable[[Any], object]]

@@ -213,7 +213,8 @@ class Journal:
         receipts = self.receipts(push)
         fates, final = self.fates(record, receipts)
         kept = self.kept.rows(record) if rows is None else rows
-        return LoadedPush(record, kept, receipts, self.attempts(push), fates, final)
+        batches = [(first, stop) for _, first, stop, _ in self.batches(push)]
+        return LoadedPush(record, kept, receipts, self.attempts(push), fates, final, batches)
 
     def batches(self, push: str) -> list[tuple[int, int, int, str]]:
         """Return (number, first row, row after the last, digest of the body) of each batch."""

@@ -70,6 +70,8 @@ class LoadedPush:
         Each row's fate, as its place in `FATES`.
     final
         Whether a row has a receipt: it is not sent again.
+    batches
+        The first row of each batch, and the row after its last.
     """
 
     record: PushRecord
@@ -78,6 +80,7 @@ class LoadedPush:
     attempts: pd.DataFrame
     fates: npt.NDArray[np.int8]
     final: npt.NDArray[np.bool_]
+    batches: Ranges
 
     def has(self, fate: Fate) -> npt.NDArray[np.bool_]:
         """Return which rows have this fate."""

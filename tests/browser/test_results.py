@@ -1,0 +1,160 @@
+"""Results as exported pages in a real browser: searched, sorted, filtered, copied, and usable without seeing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, Locator, Page
+
+import toolkit as tk
+from tests.support.browser import asked, chromium, outside, violations
+from toolkit.config import settings as current_settings
+
+DATA = Path(__file__).parent.parent.parent / "data"
+FIRST, SECOND = DATA / "2026-09-01_customers.csv", DATA / "2026-10-01_customers.xlsx"
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One page of each result of two deliveries, the second of which is refused in part."""
+    place = tmp_path_factory.mktemp("pages")
+    with pytest.MonkeyPatch.context() as patched, tk.Sandbox(place / "sandbox") as sandbox:
+        patched.setattr(current_settings, "_current", None)
+        tk.use(sandbox)
+        delivery = tk.read_customers(FIRST, mapping=FIRST.with_suffix(".toml"))
+        corrected = tk.correct(delivery)
+        report, ledger = tk.validate(corrected), tk.Ledger.of()
+        tk.push(tk.plan_push(tk.diff(ledger.snapshot(), report)), reason="September", progress=False)
+        second = tk.correct(tk.read_customers(SECOND, mapping=SECOND.with_suffix(".toml")))
+        checked = tk.validate(second, before=ledger.snapshot())
+        changes = tk.diff(ledger.snapshot(), checked)
+        shrunk = tk.diff(ledger.snapshot(), report.good.head(40))  # guards block this one
+        plan = tk.plan_push(changes)
+        sandbox.vendor.refuse = lambda row: "price list is not known" if row["customer_id"] < "0001120" else None
+        results = {
+            "suggestion": tk.suggest_mapping(FIRST), "delivery": delivery, "corrected": corrected, "validation": report,
+            "preview": tk.preview_corrections(delivery), "profile": tk.profile(delivery), "checked": checked,
+            "diff": changes, "plan": plan, "blocked": tk.plan_push(shrunk),
+            "report": tk.push(plan, reason="October", progress=False),
+            "status": tk.status(), "history": tk.push_history(), "snapshot": ledger.snapshot(),
+        }  # fmt: skip
+    return {name: result.to_html(place / f"{name}.html") for name, result in results.items()}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1100, "height": 900})
+    page.set_default_timeout(5_000)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    urls = asked(page)
+    yield page
+    page.close()
+    assert not faults
+    assert not outside(urls)
+
+
+def shown(grid: Locator) -> list[list[str]]:
+    """The cells of the rows that are shown, group lines left out."""
+    return grid.evaluate(
+        """g => [...g.tBodies].filter(b => !b.hidden).flatMap(b => [...b.rows]).filter(r => r.className != 'grp')
+            .map(r => [...r.cells].map(c => c.innerText))"""
+    )
+
+
+def test_axe_finds_nothing_in_any_result_light_and_dark_narrow_and_wide(pages: dict[str, Path], page: Page) -> None:
+    found = []
+    for name, path in pages.items():
+        page.goto(path.as_uri())
+        assert page.locator("main h1").count() == 1
+        assert path.stem == name
+        for width in (420, 800, 1300):
+            page.set_viewport_size({"width": width, "height": 900})
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                found += [f"{name}, {width} px, {scheme}: {fault}" for fault in violations(page)]
+            assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), (name, width)
+    assert not found, "\n".join(found)
+
+
+def test_rows_of_a_validation_are_searched_sorted_filtered_and_downloaded(pages: dict[str, Path], page: Page) -> None:
+    page.goto(pages["validation"].as_uri())
+    grid = page.locator('table[data-grid="Quarantined rows"]')
+    tools = grid.locator("xpath=../preceding-sibling::div[@class='tools'][1]")
+    assert len(shown(grid)) == 9
+    assert tools.locator("output").inner_text() == "9 rows"
+
+    tools.get_by_label("Search").fill("0001274")
+    assert len(shown(grid)) == 2  # twins stay together
+    assert tools.locator("output").inner_text() == "2 of 9 rows"
+    tools.get_by_role("button", name="Clear").click()
+
+    grid.locator("thead").get_by_role("button", name="Row").click()
+    rows = [int(cells[0]) for cells in shown(grid) if cells[0].strip()]
+    grid.locator("thead").get_by_role("button", name="Row").click()
+    assert grid.locator("th[aria-sort=descending]").count() == 1
+    assert int(shown(grid)[0][0]) > rows[0]
+
+    page.locator(".tiles").get_by_role("button", name="Geändert am").click()
+    assert [cells[0] for cells in shown(grid)] == ["101"]
+    with page.expect_download() as download:
+        tools.get_by_role("button", name="CSV").click()
+    text = Path(download.value.path()).read_text(encoding="utf-8-sig")
+    head, *lines = csv.reader(io.StringIO(text), delimiter=";")
+    assert "Kundennummer" in head
+    assert [line[head.index("Geändert am")] for line in lines] == ["31.06.2026 09:30"]
+    assert "not a time" in lines[0][-1]
+
+
+def test_changed_fields_are_filtered_by_column_and_state(pages: dict[str, Path], page: Page) -> None:
+    page.goto(pages["diff"].as_uri())
+    grid = page.locator('table[data-grid="Changed fields"]')
+    tools = grid.locator("xpath=../preceding-sibling::div[@class='tools'][1]")
+    n_all = len(shown(grid))
+    tools.get_by_role("button", name="restated", exact=False).first.click()
+    assert 0 < len(shown(grid)) < n_all
+    assert all("restated" in " ".join(cells) for cells in shown(grid))
+    tools.get_by_role("button", name="Clear").click()
+    assert len(shown(grid)) == n_all
+    fold = page.locator("details.fold").first
+    assert not fold.locator("table").is_visible()
+    fold.locator("summary").press("Enter")
+    assert fold.locator("table").is_visible()
+
+
+def test_without_the_script_rows_and_counts_are_there_and_nothing_is_dead(
+    pages: dict[str, Path], browser: Browser
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    for name, path in pages.items():
+        page.goto(path.as_uri())
+        assert page.locator("h2.verdict").inner_text(), name
+        assert page.locator("button, input, select").count() == 0, name
+    page.goto(pages["validation"].as_uri())
+    assert page.locator('table[data-grid="Quarantined rows"] tbody tr:not(.grp)').count() == 9
+    context.close()
+
+
+def test_five_thousand_rows_are_searched_and_sorted(page: Page, tmp_path: Path) -> None:
+    n = 5_000
+    frame = pd.DataFrame({"customer_id": [f"C{i % 4000:05d}" for i in range(n)], "source": ["ERP"] * n,
+                          "updated_at": pd.to_datetime(["2026-01-01T00:00:00Z"] * n)})  # fmt: skip
+    path = tk.validate(frame).to_html(tmp_path / "many.html")
+    assert path.stat().st_size < 5_000_000
+    page.goto(path.as_uri())
+    grid = page.locator('table[data-grid="Quarantined rows"]')
+    assert len(shown(grid)) == n
+    grid.locator("xpath=../preceding-sibling::div[1]").get_by_label("Search").fill("C00007")
+    assert len(shown(grid)) == 2

@@ -1,0 +1,115 @@
+"""A real browser (Debian's Chromium, headless), JupyterLab in temporary folders, and axe-core on what is ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+_AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+_RUN_AXE = """async () => (await axe.run({include: [['.tk']]}, {resultTypes: ['violations']})).violations
+    .filter(v => v.impact !== 'minor')
+    .map(v => `${v.impact} ${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | ')}`)"""
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: .ci/run installs it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds in our own output, other than what it calls minor."""
+    if not page.evaluate("() => typeof axe === 'object'"):
+        page.evaluate(_AXE)
+    return page.evaluate(_RUN_AXE)
+
+
+def asked(page: Page) -> list[str]:
+    """Every address that the page asks for from now on; the list grows."""
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    return urls
+
+
+def outside(urls: list[str]) -> list[str]:
+    return [u for u in urls if not u.startswith(("http://127.0.0.1", "ws://127.0.0.1", "file:", "data:", "blob:"))]
+
+
+@contextlib.contextmanager
+def jupyterlab(place: Path, work: Path, **environment: str) -> Iterator[str]:
+    """The address of a JupyterLab that shows `work`; all of its own folders are in `place`."""
+    folders = {f"JUPYTER_{name}_DIR": str(place / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ServerApp.port_retries=0",
+         "--IdentityProvider.token=", "--allow-root", f"--ServerApp.root_dir={work}",
+         f"--LabApp.user_settings_dir={place / 'settings'}", f"--LabApp.workspaces_dir={place / 'workspaces'}",
+         "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=",
+         "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate"],
+        env={**os.environ, **folders, "IPYTHONDIR": str(place / "ipython"), **environment},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/api", timeout=5):
+                break
+            assert time.monotonic() < deadline, "JupyterLab did not start"
+            assert server.poll() is None, "JupyterLab stopped"
+            time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def open_notebook(page: Page, lab: str, name: str) -> None:
+    """Open `notebooks/NAME.ipynb` in a workspace of its own, and wait until cells can run."""
+    page.goto(f"{lab}/lab/workspaces/{name}/tree/notebooks/{name}.ipynb")
+    page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell.currentWidget?.content?.widgets")
+    page.evaluate(
+        """async () => { const app = window.jupyterapp; await app.restored; const panel = app.shell.currentWidget;
+            await panel.context.ready; await panel.sessionContext.ready; }"""
+    )
+
+
+def command(page: Page, name: str, **options: str) -> None:
+    """Run a command of JupyterLab to its end; of `notebook:run-all-cells`, that is the end of the last cell."""
+    page.evaluate("async ([name, options]) => { await window.jupyterapp.commands.execute(name, options); }",
+                  [name, options])  # fmt: skip
+
+
+def theme(page: Page, name: str) -> None:
+    command(page, "apputils:change-theme", theme=name)
+    page.wait_for_function(f"() => document.body.dataset.jpThemeName === '{name}'")
+    page.wait_for_selector("#jupyterlab-splash", state="detached")
+
+
+def outputs(page: Page) -> list[list[dict[str, object]]]:
+    """The outputs of each code cell, as they would be saved."""
+    return page.evaluate(
+        """() => window.jupyterapp.shell.currentWidget.content.widgets.filter(c => c.model.type === 'code')
+            .map(c => c.model.outputs.toJSON())"""
+    )
