@@ -9,6 +9,7 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.support.cases import CASES
@@ -21,7 +22,7 @@ from toolkit.model.contract import CURRENT
 from toolkit.model.delivery import Delivery
 from toolkit.model.schema import Customer, empty_frame
 from toolkit.quality.profiling import profile
-from toolkit.quality.rules import Rule
+from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.validation import ValidationReport, validate
 from toolkit.reading import Mapping, read_customers
 
@@ -132,13 +133,14 @@ UNREAD = ["03/04/2026", "01/02/2026 10:00", "25/10/2026 02:30", "2026-03-04", "9
           pd.Timestamp("2026-01-01"), 20260101]  # fmt: skip
 
 
-@given(st.lists(st.sampled_from([*UNREAD, NOW, NOW.tz_convert("Asia/Tokyo"), None]), min_size=1, max_size=6))
+@hypothesis_settings(max_examples=25)  # of four times the cells; no rule has a part in the reading of a time
+@given(st.lists(st.sampled_from([*UNREAD, NOW, NOW.tz_convert("Asia/Tokyo"), None]), min_size=1, max_size=24))
 def test_no_text_is_ever_guessed_to_be_a_time(cells: list) -> None:
     index = pd.RangeIndex(2, len(cells) + 2, name="source_row")
     frame = pd.DataFrame({"customer_id": [f"C{i}" for i in index], "updated_at": pd.Series(cells, dtype=object).array},
                          index=index)  # fmt: skip
     frame["updated_at"] = frame["updated_at"].astype(object)
-    report = validate(frame, now=NOW)
+    report = validate(frame, rules=(), now=NOW)
     aware = [i for i, cell in zip(index, cells, strict=True) if getattr(cell, "tzinfo", None) is not None]
     assert list(report.good.index) == aware
     assert set(report.good["updated_at"]) <= {NOW}
@@ -250,7 +252,8 @@ def test_a_frame_without_rows_is_good() -> None:
 CELL = st.none() | st.sampled_from(["A", "B", "a", " A", "ERP", "peak", ""])
 
 
-@given(rows=st.lists(st.tuples(CELL, CELL, st.integers(0, 2), CELL), max_size=8))
+@hypothesis_settings(max_examples=34)  # of three times the rows, and the rules that such cells meet
+@given(rows=st.lists(st.tuples(CELL, CELL, st.integers(0, 8), CELL), max_size=24))
 def test_the_report_adds_up_and_agrees_with_the_rules_by_hand(rows: list[tuple]) -> None:
     index = pd.RangeIndex(2, len(rows) + 2, name="source_row")
     frame = empty_frame().reindex(index).assign(
@@ -259,7 +262,8 @@ def test_the_report_adds_up_and_agrees_with_the_rules_by_hand(rows: list[tuple])
         updated_at=pd.Series([NOW - pd.Timedelta(days=r[2]) for r in rows], index=index, dtype="datetime64[us, UTC]"),
         source=pd.Series([r[3] for r in rows], index=index, dtype="str"),
     )  # fmt: skip
-    report = validate(frame, settings=Settings(contract="current"), now=NOW)
+    rules = [rule for rule in RULES if rule.name in ("totals_row", "blank_id", "near_ids", "personal_data")]
+    report = validate(frame, settings=Settings(contract="current"), rules=rules, now=NOW)
     keys = [(r[0], r[2]) for r in rows]
     bad = {
         n

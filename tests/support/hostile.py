@@ -19,7 +19,7 @@ import resource
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -59,6 +59,8 @@ class Hostile:
         A pattern in the notes; the numbers of the records set aside; a pattern in the warnings, empty for none.
     times
         What ``updated_at`` must hold, where that is the point.
+    more
+        What the other columns of the first row must hold.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Hostile:
     times: Sequence[str] | None = None
     warning: str = ""
     mapping: Mapping = field(default_factory=Mapping)
+    more: dict[str, str] = field(default_factory=dict)
     journey: bool = False
 
 
@@ -87,15 +90,17 @@ def named(name: str, **options: Any) -> str:
     return table([["1", AT, name]], **options)
 
 
-def xlsx(fill: Callable[[Any, Workbook], None], path: Path) -> None:
+def xlsx(fill: Callable[[Any, Workbook], None], path: Path, header: Sequence[str] = HEADER) -> None:
     book = Workbook()
     assert book.active is not None
-    book.active.append(list(HEADER))
+    book.active.append(list(header))
     fill(book.active, book)
     book.save(path)
 
 
-def sheet(*rows: Sequence[Any], formats: dict[str, str] | None = None, then: Any = None) -> Callable[[Path], None]:
+def sheet(
+    *rows: Sequence[Any], formats: dict[str, str] | None = None, then: Any = None, header: Sequence[str] = HEADER
+) -> Callable[[Path], None]:
     def fill(active: Any, book: Workbook) -> None:
         for row in rows:
             active.append(list(row))
@@ -107,7 +112,7 @@ def sheet(*rows: Sequence[Any], formats: dict[str, str] | None = None, then: Any
         if then:
             then(active, book)
 
-    return lambda path: xlsx(fill, path)
+    return lambda path: xlsx(fill, path, header)
 
 
 def patched(change: Callable[[dict[str, bytes]], None], *rows: Sequence[Any]) -> Callable[[Path], None]:
@@ -196,25 +201,34 @@ VALUES = {
 SURVIVES_XLSX = [name for name in VALUES if name != "noncharacters"]
 
 
+ALONE = ("customer_name", "customer_category", "customer_subcategory", "customer_price_list_id", "source")
+"""The columns that hold one value each, so that what a column has in common never protects a value."""
+
+
+def together(values: Sequence[str]) -> Iterator[tuple[str, Sequence[str], Sequence[str]]]:
+    """Five values at a time: their names, the header and the row, in which each is alone in its column."""
+    for start in range(0, len(values), len(ALONE)):
+        some = values[start : start + len(ALONE)]
+        yield ", ".join(some), (*HEADER[:2], *ALONE[: len(some)]), ("1", AT, *(VALUES[name] for name in some))
+
+
 def cells() -> list[Hostile]:
-    found = [
-        Hostile(f"cell {name}.csv", data(named(value).encode()), [["1", value]], journey=True)
-        for name, value in VALUES.items()
-    ]
-    found += [
-        Hostile(
-            f"cell {name}.json",
-            data(json.dumps([dict(zip(HEADER, ["1", AT, value], strict=True))]).encode()),
-            [["1", value]],
-        )
-        for name, value in VALUES.items()
-    ]
+    found = []
+    for names, header, row in together(list(VALUES)):
+        text = io.StringIO()
+        csv.writer(text).writerows([header, row])
+        more = dict(zip(header[3:], row[3:], strict=True))
+        found += [
+            Hostile(f"{names}.csv", data(text.getvalue().encode()), [[row[0], row[2]]], more=more, journey=True),
+            Hostile(f"{names}.json", data(json.dumps([dict(zip(header, row, strict=True))]).encode()),
+                    [[row[0], row[2]]], more=more),
+        ]  # fmt: skip
     return found
 
 
 def sheet_cells() -> list[Hostile]:
-    return [Hostile(f"cell {name}.xlsx", sheet(["1", AT, VALUES[name]]), [["1", VALUES[name]]])
-            for name in SURVIVES_XLSX]  # fmt: skip
+    return [Hostile(f"{names}.xlsx", sheet(row, header=header), [[row[0], row[2]]], more=dict(zip(header[3:], row[3:], strict=True)))
+            for names, header, row in together(SURVIVES_XLSX)]  # fmt: skip
 
 
 # --- text files
@@ -1082,6 +1096,7 @@ def outcome(hostile: Hostile, path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {
         "rows": frame[["customer_id", "customer_name"]].fillna("").to_numpy().tolist(),
         "times": frame["updated_at"].map(str).tolist(),
+        "more": frame[list(hostile.more)].iloc[0].to_dict() if hostile.more else {},
         "broken": delivery.broken.index.tolist(),
         "notes": list(delivery.notes),
         "warnings": list(delivery.warnings),
