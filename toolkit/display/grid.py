@@ -191,7 +191,7 @@ def _cell(value: object, number: bool) -> str:
         shown = (
             Markup("<span class=nil>empty</span>") if is_null(cell.value) else escape(text, limit=MAX_CELL * cell.span)
         )
-        classes += ["nw"] if len(text) <= 24 and not number else []
+    classes += ["w"] if not number and (len(text) > 24 or isinstance(cell.value, Markup)) else []  # it may wrap
     # The script copies `data-t`, and sorts by `data-v`, where they are not what is shown.
     told = "" if isinstance(cell.value, Markup) or escape(raw) == shown else f' data-t="{escape(raw)}"'
     told += "" if cell.sort is None else f' data-v="{escape(_said(cell.sort)[1])}"'
