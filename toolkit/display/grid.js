@@ -20,7 +20,7 @@ function grid(table, root) {
     let n = 0
     units.forEach((u, i) => { u.hidden = !(words.every(w => texts[i].includes(w)) && facets.every(([k, v]) => has(u, k, v))); if (!u.hidden) n += rows(u).length })
     clear.hidden = !search.value && !facets.length
-    count.textContent = (n == all ? '' : `${n || 'none'} of `) + `${all} ${data.unit}`
+    count.textContent = (n == all ? '' : `${n || 'none'} of `) + `${all} ${all == 1 ? data.unit.replace(/(?<=sh)es$|s$/, '') : data.unit}`
     for (const c of choices) if (c.tagName == 'SELECT') c.value = chosen[c.key] || ''; else c.ariaPressed = String(chosen[c.key] == c.value)
     for (const b of root.querySelectorAll('button[data-pick]')) { const [k, v] = b.dataset.pick.split('\n'); if (k in chosen) b.ariaPressed = String(chosen[k] == v) }
   }
