@@ -12,7 +12,10 @@ from hypothesis import settings as hypothesis_settings
 
 from tests.support.clocks import Clock
 
-collect_ignore = ["benchmarks/peers.py"]  # runs in an environment of its own: make bench
+collect_ignore = [
+    "benchmarks/peers.py",  # runs in an environment of its own: make bench
+    "support/frozen_kernel.py",  # stops the clock of who imports it
+]
 
 hypothesis_settings.register_profile("house", deadline=None)  # a shared machine is slow at times
 hypothesis_settings.load_profile("house")

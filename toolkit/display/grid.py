@@ -118,7 +118,7 @@ def grid(
     rest = paragraph(f"and {more:,} more {unit}", way, soft=True) if more else ""
     labels = escape("\n".join(f"{k}={label}" for k, label in (facets or {}).items()))
     return Markup(
-        f'<div class=wrap tabindex=0 role=region aria-label="{escape(name)}"><table data-grid="{escape(name)}" '
+        f'<div class=wrap tabindex=0 role=group aria-label="{escape(name)}"><table data-grid="{escape(name)}" '
         f'data-unit="{escape(unit)}" data-facets="{labels}"><thead><tr>{head}</tr></thead>{body}</table></div>{rest}'
     )
 
