@@ -255,7 +255,7 @@ class PushPlan(Result):
         shown = draw.grid("Sent", [*heads, Column("State")], units, facets={"state": "State"},
                           more=self.n_rows - len(units), way="plan.to_frame() has all.")  # fmt: skip
         text = json.dumps(json.loads(self.request(0)), indent=2, ensure_ascii=False)
-        pre = Markup(f'<pre tabindex=0 role=region aria-label="Body">{escape(text, limit=_SHOWN)}</pre>')
+        pre = Markup(f'<pre tabindex=0 role=group aria-label="Body">{escape(text, limit=_SHOWN)}</pre>')
         body = draw.fold(f"Body of the first request, {self.batches[0].n_bytes:,} bytes", pre)
         return draw.joined(*parts, draw.section("Sent, oldest first", self.delivery.about_times, shown), body)
 
