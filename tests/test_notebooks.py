@@ -225,7 +225,7 @@ def test_the_recipes_for_a_scheduler_can_be_read_by_it() -> None:
     blocks = dict(re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL))
     ast.parse(blocks["python"])
     (job,) = yaml.safe_load(blocks["yaml"])["jobs"].values()
-    cron = blocks["cron"].splitlines()[1]
+    cron = blocks["text"].splitlines()[1]
     assert re.match(r"(\S+ ){5}cd ", cron)
     for line in (
         blocks["sh"],

@@ -526,8 +526,8 @@ def test_refused_rows_go_out_with_all_columns_and_come_back_with_a_name(
 PAGES = {
     "suggest": ("Mapping suggested for clean.csv", False), "check": ("Validation of clean.csv", False),
     "profile": ("Profile of clean.csv", False), "diff": ("What clean.csv changes", False),
-    "plan": ("Push plan for clean.csv", False), "push": ("Push of clean.csv", True), "report": ("Push of clean.csv", False),
-    "status": ("Status of target ", False),
+    "plan": ("Push plan for clean.csv", False), "push": ("Push of clean.csv", True),
+    "report": ("Push of clean.csv", False), "status": ("Status of target ", False),
 }  # fmt: skip
 
 
