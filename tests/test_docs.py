@@ -25,8 +25,8 @@ from toolkit.vendor import Sandbox
 COMMAND_LINE = ROOT / "docs" / "command_line.md"
 SCHEDULING = ROOT / "docs" / "scheduling.md"  # tests/test_notebooks.py runs what it says
 FILE = ROOT / "data" / "2026-09-01_customers.csv"
-CODE = [page for page in PAGES if page not in (COMMAND_LINE, SCHEDULING) and {b.kind for b in blocks_of(page.read_text("utf-8"))} - {
-    "text", "{toctree}"}]  # fmt: skip
+CODE = [page for page in PAGES if page not in (COMMAND_LINE, SCHEDULING)
+        and {b.kind for b in blocks_of(page.read_text("utf-8"))} - {"text", "{toctree}"}]  # fmt: skip
 OUTSIDE = re.compile(r"(?:https?:)?//(?!www\.w3\.org/)[\w-]+\.[\w.-]+")
 
 

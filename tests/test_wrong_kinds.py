@@ -96,6 +96,8 @@ CASES = {
     "resume(settings)": Case(lambda x, w: tk.resume(settings=x), ANY_BUT_SETTINGS),
     "abandon(settings)": Case(lambda x, w: tk.abandon(settings=x), ANY_BUT_SETTINGS),
     "status(settings)": Case(lambda x, w: tk.status(settings=x), ANY_BUT_SETTINGS),
+    "explain(code)": Case(lambda x, w: tk.explain(x), "None, 1, list, Path"),
+    "explain(settings)": Case(lambda x, w: tk.explain(settings=x), ANY_BUT_SETTINGS),
     "push_history(settings)": Case(lambda x, w: tk.push_history(settings=x), ANY_BUT_SETTINGS),
     "check_schema(settings)": Case(lambda x, w: tk.check_schema(settings=x), ANY_BUT_SETTINGS),
 }

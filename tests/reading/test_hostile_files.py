@@ -14,7 +14,7 @@ from tests.support.hostile import FAMILIES, Hostile
 from toolkit.display.result import SCRIPT
 
 ROOT = Path(__file__).parents[2]
-MAX_BYTES, MAX_PAGE = 1_000_000_000, 300_000
+MAX_BYTES, MAX_PAGE = 1_000_000_000, 5_000_000  # a page has up to 5,000 rows
 
 
 def test_the_corpus_is_large_and_its_files_have_names_of_their_own() -> None:

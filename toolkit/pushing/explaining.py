@@ -105,11 +105,11 @@ def explain(
     <Codes: DI_E_00017: the row is older than the stored one · send a newer one · not seen in a push>
     """
     chosen = current(settings)
+    given = {part: text for part, text in (("means", means), ("do", do)) if text is not None}
+    if not all(isinstance(text, str) for text in (code, *given.values())) or (given and not code):
+        raise InputError("What is explained is a code and texts: explain('DI_E_00017', means='…', do='…').")
     known = _read(chosen)
-    if means is not None or do is not None:
-        if not code or not all(isinstance(text, str) for text in (code, means or "", do or "")):
-            raise InputError("What is explained is a code and texts: explain('DI_E_00017', means='…', do='…').")
-        given = {part: text for part, text in (("means", means), ("do", do)) if text is not None}
+    if given:
         known[code] = _NOTHING | known.get(code, {}) | given
         text = json.dumps(known, ensure_ascii=False, indent=1, sort_keys=True)
         try:
