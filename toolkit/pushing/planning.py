@@ -237,7 +237,7 @@ class PushPlan(Result):
             title = draw.joined(GUARDS[g.name][2], Markup(f" <code>{g.name}</code>"))
             boxes.append(draw.card(title, paragraph(g.message), end, tone="calm" if g.allowed else "bad"))
         passed = [name for name in GUARDS if name not in {g.name for g in self.guards}]
-        items = [Markup(f"<p>{GUARDS[name][2]}: no <code>{name}</code></p>") for name in passed]
+        items = [Markup(f"<p><code>{name}</code> would block if: {GUARDS[name][2]}</p>") for name in passed]
         rest = draw.fold(f"{plural(len(passed), 'guard')} passed", *items, tone="good")
         return draw.section("Guards", draw.cards(boxes, wide=True) if boxes else "", rest if passed else "")
 
