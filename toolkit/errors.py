@@ -39,7 +39,7 @@ from typing import Any
 
 from toolkit.characters import printable
 
-_QUOTED = re.compile(r"""(["']).*?(?:\1|$)""")
+_QUOTED = re.compile(r"""(["'])(?:\\.|(?!\1).)*(?:\1|$)""")
 """A text in a line of code: it may be a token or a customer's cell."""
 
 

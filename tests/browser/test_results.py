@@ -14,6 +14,8 @@ from playwright.sync_api import Browser, Locator, Page
 import toolkit as tk
 from tests.support.browser import asked, chromium, outside, violations
 from toolkit.config import settings as current_settings
+from toolkit.display import fragment, grid
+from toolkit.display import page as document
 
 DATA = Path(__file__).parent.parent.parent / "data"
 FIRST, SECOND = DATA / "2026-09-01_customers.csv", DATA / "2026-10-01_customers.xlsx"
@@ -145,6 +147,17 @@ def test_without_the_script_rows_and_counts_are_there_and_nothing_is_dead(
     page.goto(pages["validation"].as_uri())
     assert page.locator('table[data-grid="Quarantined rows"] tbody tr:not(.grp)').count() == 9
     context.close()
+
+
+def test_a_page_of_several_results_has_each_set_of_tools_once(page: Page, tmp_path: Path) -> None:
+    grids = [fragment(grid(name, ["a"], [["=1+1"], ['"=2'], ["\uff1d3"]])) for name in ("One", "Two")]
+    (tmp_path / "run.html").write_text(document("Run", "".join(grids)), encoding="utf-8")
+    page.goto((tmp_path / "run.html").as_uri())
+    assert page.locator(".tools").count() == 2
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").first.click()
+    text = Path(download.value.path()).read_text(encoding="utf-8-sig")
+    assert [line[0] for line in csv.reader(io.StringIO(text), delimiter=";")] == ["a", "'=1+1", '"=2', "'\uff1d3"]
 
 
 def test_five_thousand_rows_are_searched_and_sorted(page: Page, tmp_path: Path) -> None:

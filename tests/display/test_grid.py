@@ -39,6 +39,11 @@ def test_no_text_breaks_out_of_a_cell_or_an_attribute(cell: str, facet: str, why
     assert all(c.isprintable() or c in "\n\t" for c in drawn)
 
 
+def test_columns_of_one_name_are_each_shown() -> None:
+    frame = pd.DataFrame([[1, "x", 2], [3, "y", 4]], columns=["a", "b", "a"])
+    assert Page(frame_table(frame)).grids["Rows"].rows == [["1", "x", "2"], ["3", "y", "4"]]
+
+
 def test_a_frame_is_shown_whole_up_to_a_bound() -> None:
     frame = pd.DataFrame({"a": range(6_000)})
     page = Page(frame_table(frame, name="Rows"))

@@ -57,7 +57,7 @@ def run(
     require_free(shown := out.with_suffix(".html"), overwrite=overwrite)
     try:
         book = nbformat.reads(notebook.read_text(encoding="utf-8"), as_version=4)
-    except ValueError:
+    except (ValueError, AttributeError, TypeError, nbformat.ValidationError):
         raise InputError(f"{notebook} is not a Jupyter notebook: give one that ends in .ipynb.") from None
     inject(book, pairs(parameter, "-p takes name=value, such as -p delivery=export.csv, and one of them has no '='."))
     try:
@@ -113,7 +113,7 @@ def inject(book: Book, given: dict[str, str]) -> None:
 def _value(name: str, text: str, default: ast.expr | None) -> object:
     # An id such as 00123 stays text where the default is text; only the notebook knows.
     if default is None or (isinstance(default, ast.Constant) and isinstance(default.value, str | None)):
-        return str(Path(text).resolve()) if Path(text).is_file() else text
+        return str(Path(text).resolve()) if os.path.isfile(text) else text  # False for a text too long for a name
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -132,10 +132,14 @@ def execute(book: Book, folder: Path, variables: dict[str, str], *arguments: str
         cell.outputs, cell.execution_count = [], None
     try:
         client.execute(env=os.environ | variables)
+    except AssertionError as error:  # nbclient ends the kernel on SIGINT and SIGTERM, and then misses it
+        raise KeyboardInterrupt from error
     finally:
         for cell in cells:
             cell.outputs = [
-                o for o in cell.outputs if o.get("text", "-").strip() and "widget" not in str([*o.get("data", ())])
+                o
+                for o in cell.outputs
+                if o.get("text", "-").strip() and o.get("data", True) and "widget" not in str([*o.get("data", ())])
             ]
 
 

@@ -4,7 +4,7 @@ const make = (tag, props = {}, ...kids) => { const e = Object.assign(document.cr
 const button = (text, onclick, props = {}) => make('button', {type: 'button', textContent: text, onclick, ...props})
 const say = (b, text) => { const was = b.textContent; b.textContent = text; setTimeout(() => { b.textContent = was }, 1500) }
 const copy = (b, text) => navigator.clipboard ? navigator.clipboard.writeText(text).then(() => say(b, 'Copied'), () => say(b, 'Not allowed')) : say(b, 'Not allowed')
-const inert = cell => /^'*[=+@\t\r-]./.test(cell) && !/^-?[\d.,]+$/.test(cell) ? "'" + cell : cell // a spreadsheet would run it
+const inert = cell => /^'*[=+@\t\r\n\uff1d\uff0b\uff0d\uff20-][^]/.test(cell) && !/^-?[\d.,]+$/.test(cell) ? "'" + cell : cell // a spreadsheet would run it
 const shown = cell => (cell.dataset.t ?? cell.firstChild?.textContent ?? '').trim()
 
 function grid(table, root) {
@@ -39,9 +39,9 @@ function grid(table, root) {
       tools.append(group)
     }
   }
-  const lines = () => [heads.map(h => h.dataset.t).concat('why'), ...units.filter(u => !u.hidden).flatMap(u => rows(u).map(r => [...r.cells].map(shown).concat(u.dataset.why ?? u.dataset.rule ?? '')))].map(l => l.map(inert))
+  const lines = () => [heads.map(h => h.dataset.t).concat('why'), ...units.filter(u => !u.hidden).flatMap(u => rows(u).map(r => [...r.cells].flatMap(c => [shown(c), ...Array(c.colSpan - 1).fill('')]).concat(u.dataset.why ?? u.dataset.rule ?? '')))].map(l => l.map(inert))
   tools.append(clear, count,
-    button('Copy', function () { copy(this, lines().map(l => l.map(c => c.replace(/\s+/g, ' ')).join('\t')).join('\n')) }, {title: 'Copy the rows shown, for a spreadsheet'}),
+    button('Copy', function () { copy(this, lines().map(l => l.map(c => c.replace(/\s+/g, ' ').replace(/^".*/, q => `"${q.replaceAll('"', '""')}"`)).join('\t')).join('\n')) }, {title: 'Copy the rows shown, for a spreadsheet'}),
     button('CSV', () => {
       const text = '\ufeff' + lines().map(l => l.map(c => `"${c.replaceAll('"', '""')}"`).join(';')).join('\r\n')
       const a = make('a', {download: data.grid + '.csv', href: URL.createObjectURL(new Blob([text], {type: 'text/csv'}))})
@@ -64,6 +64,7 @@ function grid(table, root) {
 
 for (const root of document.querySelectorAll('.tk:not([data-on])')) {
   root.dataset.on = ''
+  if (root.querySelector('.tk')) continue // a page of several results: each sets up its own
   for (const e of root.querySelectorAll('[data-pick]')) {
     const b = button('', () => root.dispatchEvent(new CustomEvent('tk-pick', {detail: e.dataset.pick.split('\n')})), {className: e.className, ariaPressed: 'false'})
     b.dataset.pick = e.dataset.pick; b.append(...e.childNodes); e.replaceWith(b)

@@ -138,7 +138,7 @@ def frame_table(
     The cells of a column in `show` go through its function first; `names` are the file's own names of columns.
     """
     seen, show, names = frame.iloc[:limit, :MAX_COLUMNS], show or {}, names or {}
-    cells = [[_shown(v, show.get(str(c))) for v in seen[c].astype(object)] for c in seen.columns]
+    cells = [[_shown(v, show.get(str(c))) for v in seen.iloc[:, n].astype(object)] for n, c in enumerate(seen.columns)]
     heads = [Column(names[str(c)], str(c)) if str(c) in names else Column(str(c)) for c in seen.columns]
     if index:
         cells.insert(0, list(seen.index))
@@ -193,7 +193,8 @@ def _cell(value: object, number: bool) -> str:
         )
     classes += ["w"] if not number and (len(text) > 24 or isinstance(cell.value, Markup)) else []  # it may wrap
     # The script copies `data-t`, and sorts by `data-v`, where they are not what is shown.
-    told = "" if isinstance(cell.value, Markup) or escape(raw) == shown else f' data-t="{escape(raw)}"'
+    same = escape(raw) == shown and (raw or not (cell.soft or cell.why))
+    told = "" if isinstance(cell.value, Markup) or same else f' data-t="{escape(raw)}"'
     told += "" if cell.sort is None else f' data-v="{escape(_said(cell.sort)[1])}"'
     classes += ["mark", cell.tone] if cell.tone else []
     why = f"<em class=why>{SYMBOLS[cell.tone or 'bad']} {escape(cell.why)}</em>" if cell.why else ""

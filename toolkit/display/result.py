@@ -29,7 +29,8 @@ def _squeezed(name: str) -> str:
     if name.endswith(".css"):
         plain = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL))
         return re.sub(r" ?([{};:,>]) ", r"\1", plain).strip()
-    return "\n".join(line.strip() for line in text.splitlines() if not line.startswith("//"))
+    lines = (line.strip() for line in text.splitlines() if not line.startswith("//"))
+    return "\n".join(re.sub(r" (=>|[=!]=|[=?:+<>]|&&|\|\|) ", r"\1", line) for line in lines)
 
 
 STYLE = f"<style>{_squeezed('style.css')}</style>"

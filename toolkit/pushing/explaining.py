@@ -14,7 +14,7 @@ from toolkit.config import Settings, current
 from toolkit.display import Result, frame_table, headline, plural
 from toolkit.errors import InputError
 from toolkit.files import keep
-from toolkit.sending import Journal, Pace, Receipt
+from toolkit.sending import SETTLED, Journal, Pace, Receipt
 
 _MOST_TEXTS = 3
 
@@ -131,7 +131,7 @@ def _seen(settings: Settings) -> dict[str, dict[str, Any]]:
     found: dict[str, list[Receipt]] = {}
     with Journal(settings.target_folder(), settings.target, clock=Pace().now) as journal:
         for receipt in (r for record in journal.pushes() for r in journal.receipts(record.id)):
-            if receipt.code.startswith("DI_"):
+            if receipt.code not in ("", SETTLED):
                 found.setdefault(receipt.code, []).append(receipt)
     return {
         code: {

@@ -280,9 +280,9 @@ class ValidationReport(Result):
         passed: dict[tuple[str, str], list[str]] = {}
         for check in self._checks:
             if check.reason not in found and check.check != BROKEN:
-                why = in_words(check.reason.removeprefix(f"{check.column} "), names)
+                why = "not found: " + in_words(check.reason.removeprefix(f"{check.column} "), names)
                 passed.setdefault((why, check.check), []).append(own(check.column or "", names))
-        kept = [paragraph(symbol("good"), f"not found: {why}", Markup(f"<small>{escape(f'{name} · ' + ', '.join(where))}</small>"))
+        kept = [paragraph(symbol("good"), why, Markup(f"<small>{escape(f'{name} · ' + ', '.join(where))}</small>"))
                 for (why, name), where in passed.items()]  # fmt: skip
         n_passed, n = sum(map(len, passed.values())), len(self._checks)
         sides: dict[Tone, pd.DataFrame] = {"bad": self.findings[0], "warn": self.findings[1]}
