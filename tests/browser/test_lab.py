@@ -11,17 +11,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 import toolkit as tk
 from tests.support.browser import (
-    asked,
-    chromium,
     command,
     jupyterlab,
     open_notebook,
     outputs,
-    outside,
     theme,
     violations,
 )
@@ -59,20 +56,11 @@ def lab(sandbox: tk.Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1280, "height": 12_000})
+def page(page: Page) -> Page:
+    page.set_viewport_size({"width": 1280, "height": 12_000})
     page.set_default_timeout(30_000)
-    urls = asked(page)
-    yield page
-    page.close()
-    assert not outside(urls)
+    return page
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

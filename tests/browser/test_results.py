@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page
 
 import toolkit as tk
-from tests.support.browser import asked, chromium, outside, violations
+from tests.support.browser import violations
 from toolkit.config import settings as current_settings
 from toolkit.display import fragment, grid
 from toolkit.display import page as document
@@ -48,23 +48,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: result.to_html(place / f"{name}.html") for name, result in results.items()}
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1100, "height": 900})
+def page(page: Page) -> Iterator[Page]:
+    page.set_viewport_size({"width": 1100, "height": 900})
     page.set_default_timeout(5_000)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    urls = asked(page)
     yield page
-    page.close()
     assert not faults
-    assert not outside(urls)
 
 
 def shown(grid: Locator) -> list[list[str]]:

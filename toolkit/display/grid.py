@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.display.pieces import SYMBOLS, Tone, paragraph
+from toolkit.display.pieces import EMPTY, SYMBOLS, Tone, paragraph
 from toolkit.display.texts import Markup, escape, is_null, plural, timestamp, visible
 
 MAX_ROWS = 5_000
@@ -68,20 +68,24 @@ class Unit:
     rows
         Their cells: values, `Cell` or `Markup`.
     facets
-        The unit's values by facet, by which the grid is filtered: ``{"column": ["customer_id"]}``.
+        The unit's values by facet, by which the grid is filtered: ``{"column": ["customer_id"]}``. A copy has those of
+        the facet ``rule`` as its last column.
     tone
         The edge's colour.
     head
         A line above the rows.
-    why
-        The reason, which a copy has as its last column; by default the facet ``rule``.
     """
 
     rows: Sequence[Sequence[object]]
     facets: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tone: Tone | None = None
     head: object = ""
-    why: str = ""
+
+
+def head_of(column: str, names: Mapping[str, str]) -> Column:
+    """Return the head of a column: the file's own name and, small, ours where it is another."""
+    title = names.get(column, column)
+    return Column(title, "" if title == column else column)
 
 
 def grid(
@@ -139,7 +143,7 @@ def frame_table(
     """
     seen, show, names = frame.iloc[:limit, :MAX_COLUMNS], show or {}, names or {}
     cells = [[_shown(v, show.get(str(c))) for v in seen.iloc[:, n].astype(object)] for n, c in enumerate(seen.columns)]
-    heads = [Column(names[str(c)], str(c)) if str(c) in names else Column(str(c)) for c in seen.columns]
+    heads = [head_of(str(c), names) for c in seen.columns]
     if index:
         cells.insert(0, list(seen.index))
         heads.insert(0, Column(index, right=True))
@@ -168,10 +172,9 @@ def _head(column: Column, right: bool) -> str:
 
 def _unit(unit: Unit, right: Sequence[bool]) -> str:
     facets = "".join(f' data-{key}="{escape(_lines(values))}"' for key, values in unit.facets.items())
-    why = f' data-why="{escape(unit.why)}"' if unit.why else ""
     head = f"<tr class=grp><td colspan={len(right)}>{escape(unit.head)}</td></tr>" if unit.head else ""
     edge = f' class="edge {unit.tone}"' if unit.tone else ""
-    return f"<tbody{facets}{why}>{head}{''.join(_row(row, right, edge) for row in unit.rows)}</tbody>"
+    return f"<tbody{facets}>{head}{''.join(_row(row, right, edge) for row in unit.rows)}</tbody>"
 
 
 def _lines(values: Iterable[str]) -> str:
@@ -188,9 +191,7 @@ def _cell(value: object, number: bool) -> str:
     shown = cell.shown if cell.shown is not None else cell.value if isinstance(cell.value, Markup) else None
     classes = ["r"] if number else []
     if shown is None:
-        shown = (
-            Markup("<span class=nil>empty</span>") if is_null(cell.value) else escape(text, limit=MAX_CELL * cell.span)
-        )
+        shown = EMPTY if is_null(cell.value) else escape(text, limit=MAX_CELL * cell.span)
     classes += ["w"] if not number and (len(text) > 24 or isinstance(cell.value, Markup)) else []  # it may wrap
     # The script copies `data-t`, and sorts by `data-v`, where they are not what is shown.
     same = escape(raw) == shown and (raw or not (cell.soft or cell.why))

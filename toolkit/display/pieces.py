@@ -21,6 +21,8 @@ MAX_PARAGRAPH = 1_500
 MAX_CHANGE = 120
 _PIECES = re.compile(r"(?<!\d)0+(?=\d)|\d+|[^\W\d_]+|\s+|.", re.DOTALL)
 _WORDS = re.compile(r"\w+|\s+|.", re.DOTALL)
+EMPTY = Markup("<span class=nil>empty</span>")
+"""Stands for a cell that is null."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,17 @@ def joined(*parts: object) -> Markup:
     return Markup("".join(escape(part) for part in parts))
 
 
+def figures(parts: Iterable[Part]) -> str:
+    """Return parts in words; those of zero are left out.
+
+    Examples
+    --------
+    >>> figures([Part(1_200, "accepted", "good"), Part(0, "refused", "bad"), Part(3, "unsent", "calm")])
+    '1,200 accepted, 3 unsent'
+    """
+    return ", ".join(f"{part.n:,} {part.words}" for part in parts if part.n)
+
+
 def symbol(tone: Tone, sign: str = "") -> Markup:
     """Render the symbol of a tone, which a screen reader skips: the words beside it say it."""
     return Markup(f'<span class="sy {tone}" aria-hidden=true>{escape(sign or SYMBOLS[tone])}</span>')
@@ -75,7 +88,7 @@ def stack(parts: Iterable[Part], *, small: bool = False) -> Markup:
     '<div class="bar small" role=img aria-label="3 good"><i class="good" style="flex:3 0 0"></i></div>'
     """
     shown = [part for part in parts if part.n]
-    said = escape(", ".join(f"{part.n:,} {part.words}" for part in shown) or "none")
+    said = escape(figures(shown) or "none")
     drawn = (f'<i class="{"good warn" if p.warned else p.tone}" style="flex:{p.n} 0 0"></i>' for p in shown)
     return Markup(f'<div class="bar{" small" if small else ""}" role=img aria-label="{said}">{"".join(drawn)}</div>')
 
@@ -215,7 +228,6 @@ def marked_change(before: object, after: object) -> tuple[Markup, Markup]:
     >>> marked_change("0001114", "1114")
     ('<del>000</del>1114', '1114')
     """
-    empty = Markup("<span class=nil>empty</span>")
     old, new = ("" if is_null(cell) else visible(str(cell)) for cell in (before, after))
     start = 0
     if max(len(old), len(new)) > MAX_CHANGE:
@@ -227,7 +239,7 @@ def marked_change(before: object, after: object) -> tuple[Markup, Markup]:
     changes = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
     gone = _marked("del", ((a[i:j], kind) for kind, i, j, *_ in changes))
     come = _marked("ins", ((b[i:j], kind) for kind, *_, i, j in changes))
-    return gone or empty, come or empty
+    return gone or EMPTY, come or EMPTY
 
 
 def _marked(tag: str, parts: Iterable[tuple[list[str], str]]) -> Markup:

@@ -122,9 +122,7 @@ class Diff(Result):
     def summary(self) -> str:
         """Give the counts in one line."""
         counts = ", ".join(
-            f"{self.count(s):,} {s.replace('_', ' ')}"
-            for s in (*STATES, "absent", "held")
-            if self.count(s) or s in SENT
+            f"{self.count(s):,} {_words(s)}" for s in (*STATES, "absent", "held") if self.count(s) or s in SENT
         )
         return f"{plural(len(self.states), 'row')}: {counts} · {self.before.label}"
 

@@ -22,6 +22,7 @@ from toolkit.display import (
     escape,
     fold,
     frame_table,
+    head_of,
     headline,
     notes,
     paragraph,
@@ -159,7 +160,7 @@ class Delivery(Result):
 
     def heads(self, columns: Iterable[str]) -> list[Column]:
         """Return heads of a grid: the file's own name of each column large, ours small."""
-        return [Column(self.names.get(c, c), c if self.names.get(c, c) != c else "") for c in columns]
+        return [head_of(c, self.names) for c in columns]
 
     def time_cells(self, times: pd.Series[Any]) -> list[Cell]:
         """Return times as cells: as written, the UTC moment that is sent small below, by which they are sorted."""

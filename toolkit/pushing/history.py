@@ -142,8 +142,8 @@ def shown_pushes(pushes: pd.DataFrame) -> Markup:
             call = draw.code("report = tk.resume()" if opened else f'report = tk.push_report("{name}")')
             about = paragraph(f"{push['source']}, {push['opened_at']}")
             boxes.append(draw.card(title, about, call, tone="unknown" if opened else "warn"))
-        parts = [part for part in fate_parts(push) if part.n]
-        said = ", ".join(f"{part.n:,} {part.words}" for part in parts) or "nothing to send"
+        parts = fate_parts(push)
+        said = draw.figures(parts) or "nothing to send"
         bar = f'<div style="width:{max(push["rows"] / most, 0.04):.0%}">{draw.stack(parts, small=True)}</div>'
         line = [Cell(push["opened_at"], soft=push["closed_at"] and f"closed {push['closed_at']}"),
                 Cell(push["source"], soft=" · ".join(filter(None, (push["author"], push["reason"])))), push["rows"],

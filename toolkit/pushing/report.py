@@ -258,9 +258,9 @@ class PushReport(Result):
             boxes.append((counts[0] == stop - first and len(made) == 1, number, counts, made))
         drawn = []
         for _, number, counts, made in sorted(boxes, key=lambda box: box[:2])[:MAX_CARDS]:
-            parts = [part for part in fate_parts(dict(zip(FATES, counts, strict=True))) if part.n]
+            parts = fate_parts(dict(zip(FATES, counts, strict=True)))
             took = (made["answered_at"].max() - made["sent_at"].min()).total_seconds() if len(made) else 0.0
-            said = paragraph(", ".join(f"{part.n:,} {part.words}" for part in parts), f"in {took:,.1f} s")
+            said = paragraph(draw.figures(parts), f"in {took:,.1f} s")
             status = [draw.badge("no answer", tone="unknown") if pd.isna(s) else
                       draw.badge(int(s), tone="good" if s < 300 else "warn") for s in made["status"]]  # fmt: skip
             title = f"Request {number + 1}: {plural(sum(counts), 'row')}"

@@ -278,14 +278,14 @@ def _send(
         recorder.close_if_done(push)
     state = journal.push(push.record.id).state
     if isinstance(stopped, Interrupted):
-        stopped.args = (_interrupted(journal, push, state),)
+        stopped.args = (_interrupted(push, state),)
     return _reported(report_of(push, state=state, stopped=str(stopped or ""), codes=codes), stopped)
 
 
-def _interrupted(journal: Journal, push: LoadedPush, state: str) -> str:
+def _interrupted(push: LoadedPush, state: str) -> str:
     """Return what an interrupted push says; the command line puts its own command in place of ``tk.resume()``."""
     unknown = push.has("unknown")
-    n_unknown = sum(bool(unknown[first:stop].any()) for _, first, stop, _ in journal.batches(push.record.id))
+    n_unknown = sum(bool(unknown[first:stop].any()) for first, stop in push.batches)
     requests = f", {plural(n_unknown, 'request')} unknown" if n_unknown else ""
     ways = {
         "open": "tk.resume() goes on.",

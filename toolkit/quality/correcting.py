@@ -11,13 +11,13 @@ import pandas as pd
 
 from toolkit.display import Part, Result, code, grid, headline, joined, pick, plural, section
 from toolkit.errors import CorrectionError, did_you_mean
-from toolkit.model import ID, TIME, Customers, Delivery
+from toolkit.model import ID, NAME, TIME, Customers, Delivery
 from toolkit.progress import step
 from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, usable
 from toolkit.quality.drifting import Before, earlier
 from toolkit.quality.id_forms import fitting_width
 from toolkit.quality.patches import Patch, apply_patch, patch_of
-from toolkit.quality.showing import NAME, changes_grid
+from toolkit.quality.showing import changes_grid
 
 PATCH = "patch"
 """In place of a correction's name: its option is the path of a patch, or a list of paths."""

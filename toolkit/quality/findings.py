@@ -19,9 +19,10 @@ import pyarrow as pa
 from toolkit.display import plural
 from toolkit.engine import Session, quoted, to_arrow, to_frame
 from toolkit.errors import InputError
+from toolkit.model import NAME
 from toolkit.quality.compiling import Condition
 from toolkit.quality.rules import RULES, by_cell
-from toolkit.quality.showing import MAX_MEMBERS, NAME, Show, rest_of, shown_cell
+from toolkit.quality.showing import MAX_MEMBERS, Show, rest_of, shown_cell
 
 _BATCH = 100_000
 _HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64()), ("group_", pa.int64())])

@@ -20,6 +20,7 @@ from toolkit.display import (
     cards,
     escape,
     grid,
+    head_of,
     is_null,
     joined,
     marked_change,
@@ -77,8 +78,7 @@ def file_order(columns: Iterable[str], names: Names) -> list[str]:
 
 def head(column: str, names: Names) -> Column:
     """Return the head of a column: the file's name and, small, ours."""
-    title = own(column, names)
-    return Column(title, "" if title == column else column)
+    return head_of(column, {column: own(column, names)})
 
 
 def findings_grid(sides: Mapping[Tone, pd.DataFrame], *, n_rows: int, names: Names, show: Show) -> Markup:

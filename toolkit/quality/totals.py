@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.model import CUSTOMER, ID, TIME, Delivery
+from toolkit.model import CUSTOMER, ID, NAME, TIME, Delivery
 from toolkit.reading import read_again
 
 
@@ -24,8 +24,8 @@ def summed_rows(delivery: Delivery) -> list[int]:
     """
     if not len(delivery.frame):
         return []
-    last = delivery.frame.iloc[-1].reindex([ID, TIME, "customer_name"])
-    whole = isinstance(last[TIME], pd.Timestamp) and not pd.isna(last["customer_name"])
+    last = delivery.frame.iloc[-1].reindex([ID, TIME, NAME])
+    whole = isinstance(last[TIME], pd.Timestamp) and not pd.isna(last[NAME])
     if whole or (not pd.isna(last[ID]) and any(sign.isdigit() for sign in last[ID])):
         return []
     more = delivery.frame.drop(columns=list(CUSTOMER.names), errors="ignore").astype("str")
