@@ -5,11 +5,15 @@ It forbids what the contract forbids and no more; what is only unusual is a warn
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 
 import pandas as pd
-import pandera.pandas as pa
-from pandera.typing.pandas import Series
+
+with warnings.catch_warnings():  # pandera imports pyspark where it is installed, and pyspark warns of this pandas
+    warnings.simplefilter("ignore", FutureWarning)
+    import pandera.pandas as pa
+    from pandera.typing.pandas import Series
 
 from toolkit.model.contract import CUSTOMER, Column, Contract
 from toolkit.model.dtypes import DTYPES
