@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.display import plural
-from toolkit.engine import Session, quoted, to_frame
+from toolkit.engine import Session, quoted, text, to_frame
 from toolkit.errors import InputError
 from toolkit.model import ID, TIME, to_series
 
@@ -49,25 +49,41 @@ def compare(
     compared = [c for c in attributes if c in given]
     kept = [c for c in attributes if c not in given]
     with Session({"before_": _numbered(before), "after_": _numbered(after)}) as session:
-        session.run(_SEVERAL)
-        _refuse_bad_keys(session)
-        session.run(f"CREATE TEMP TABLE compared AS {_single(compared)} UNION ALL {_several(compared)}")
-        absent = to_frame(session.table(_ABSENT))
-        return _codes(session, after), _fields(session, compared), absent, _filled(session, after.num_rows, kept)
+        compare_in(session, compared)
+        session.create("pair", pair(compared))
+        absent = to_frame(session.table(f"{ABSENT} ORDER BY b.customer_id"))
+        return _codes(session, after), fields_of(session, compared), absent, _filled(session, after.num_rows, kept)
+
+
+def compare_in(session: Session, compared: list[str]) -> None:
+    """Make the relation ``compared`` of the session's ``before_`` and ``after_``: a record for each row with a key.
+
+    Its columns are ``row_``, ``state`` (a place in `STATES`), the row of the predecessor in ``before_`` or ``after_``
+    (``old_before``, ``old_after``), and ``kept``, the row of ``before_`` whose values a column keeps that the delivery
+    does not have.
+
+    Raises
+    ------
+    InputError
+        If ``before_`` has a row without a key, or a key in several rows.
+    """
+    session.create("several", _SEVERAL)
+    _refuse_bad_keys(session)
+    session.create("compared", f"{_single(compared)} UNION ALL {_several(compared)}")
 
 
 # Customers with more than one row on a side.
-_SEVERAL = """CREATE TEMP TABLE several AS
-    SELECT customer_id FROM before_ GROUP BY customer_id HAVING count(*) > 1
+_SEVERAL = """SELECT customer_id FROM before_ GROUP BY customer_id HAVING count(*) > 1
     UNION SELECT customer_id FROM after_ WHERE customer_id IS NOT NULL GROUP BY customer_id HAVING count(*) > 1"""
-_ABSENT = """SELECT b.customer_id, max(b.updated_at) AS updated_at FROM before_ b
+ABSENT = """SELECT b.customer_id, max(b.updated_at) AS updated_at FROM before_ b
     WHERE NOT EXISTS (SELECT 1 FROM after_ a WHERE a.customer_id = b.customer_id)
-    GROUP BY b.customer_id ORDER BY b.customer_id"""
-_CODES = {state: code for code, state in enumerate(STATES)}
+    GROUP BY b.customer_id"""
+"""The customers that only ``before_`` has."""
+CODES = {state: code for code, state in enumerate(STATES)}
 _STATE = """CAST(CASE WHEN newest IS NULL THEN {added}
          WHEN time_ = at_ THEN CASE WHEN differs THEN {restated} ELSE {unchanged} END
          WHEN time_ < newest THEN {backdated}
-         WHEN differs THEN {changed} ELSE {touched} END AS SMALLINT)""".format(**_CODES)
+         WHEN differs THEN {changed} ELSE {touched} END AS SMALLINT)""".format(**CODES)
 
 
 def _refuse_bad_keys(session: Session) -> None:
@@ -134,27 +150,30 @@ def _codes(session: Session, rows: pa.Table) -> npt.NDArray[np.int8]:
     found = session.table("SELECT row_, state FROM compared")
     # A row that was not compared has a null key, or the key of another row.
     null = pc.or_(pc.is_null(rows[ID]), pc.is_null(rows[TIME])).to_numpy()
-    codes = np.where(null, _CODES["null_key"], _CODES["duplicate_key"]).astype(np.int8)
+    codes = np.where(null, CODES["null_key"], CODES["duplicate_key"]).astype(np.int8)
     codes[found["row_"].to_numpy()] = found["state"].to_numpy()
     return codes
 
 
-def _fields(session: Session, given: list[str]) -> pd.DataFrame:
-    old = [
-        f"CASE WHEN c.old_after IS NULL THEN b.{quoted(c)} ELSE p.{quoted(c)} END AS {quoted('old ' + c)}"
-        for c in given
-    ]
-    session.run(f"""CREATE TEMP TABLE pair AS SELECT {", ".join(["a.*", *old])}
+def pair(compared: list[str]) -> str:
+    """Return the SQL of the changed and restated rows: of each column compared, the value before and the new one."""
+    old = "CASE WHEN c.old_after IS NULL THEN b.{0} ELSE p.{0} END AS old_{1}, a.{0} AS new_{1}"
+    each = [old.format(quoted(c), n) for n, c in enumerate(compared)]
+    return f"""SELECT {", ".join(["c.row_", "c.state", "a.customer_id", "a.updated_at", *each])}
         FROM compared c JOIN after_ a ON a.row_ = c.row_
         LEFT JOIN before_ b ON b.row_ = c.old_before LEFT JOIN after_ p ON p.row_ = c.old_after
-        WHERE c.state IN ({_CODES["changed"]}, {_CODES["restated"]})""")
-    select = """SELECT row_ AS place, customer_id, updated_at, '{0}' AS "column", CAST({1} AS VARCHAR) AS before,
-        CAST({2} AS VARCHAR) AS after FROM pair"""
+        WHERE c.state IN ({CODES["changed"]}, {CODES["restated"]})"""
+
+
+def fields_of(session: Session, compared: list[str]) -> pd.DataFrame:
+    """Return one record for each field that differs in the relation ``pair``, as `compare` does."""
+    select = """SELECT row_ AS place, customer_id, updated_at, {0} AS "column", CAST({1} AS VARCHAR) AS before,
+        CAST({2} AS VARCHAR) AS after FROM pair WHERE {3}"""
     each = [
-        f"{select.format(c, quoted('old ' + c), quoted(c))} WHERE {quoted('old ' + c)} IS DISTINCT FROM {quoted(c)}"
-        for c in given
+        select.format(text(c), f"old_{n}", f"new_{n}", f"old_{n} IS DISTINCT FROM new_{n}")
+        for n, c in enumerate(compared)
     ]
-    none = f"{select.format('', 'NULL', 'NULL')} WHERE FALSE"
+    none = select.format("''", "NULL", "NULL", "FALSE")
     return to_frame(session.table(f"SELECT * FROM ({' UNION ALL '.join([*each, none])}) AS fields ORDER BY place"))
 
 
