@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.display import plural
-from toolkit.engine import Session, quoted, text, to_frame
+from toolkit.engine import DUCKDB, AnySession, Session, quoted, text, to_frame
 from toolkit.errors import InputError
 from toolkit.model import ID, TIME, to_series
 
@@ -51,11 +51,11 @@ def compare(
     with Session({"before_": _numbered(before), "after_": _numbered(after)}) as session:
         compare_in(session, compared)
         session.create("pair", pair(compared))
-        absent = to_frame(session.table(f"{ABSENT} ORDER BY b.customer_id"))
+        absent = to_frame(session.table(f"{_ABSENT.format(newly='', held='')} ORDER BY b.customer_id"))
         return _codes(session, after), fields_of(session, compared), absent, _filled(session, after.num_rows, kept)
 
 
-def compare_in(session: Session, compared: list[str]) -> None:
+def compare_in(session: AnySession, compared: list[str]) -> None:
     """Make the relation ``compared`` of the session's ``before_`` and ``after_``: a record for each row with a key.
 
     Its columns are ``row_``, ``state`` (a place in `STATES`), the row of the predecessor in ``before_`` or ``after_``
@@ -69,16 +69,15 @@ def compare_in(session: Session, compared: list[str]) -> None:
     """
     session.create("several", _SEVERAL)
     _refuse_bad_keys(session)
-    session.create("compared", f"{_single(compared)} UNION ALL {_several(compared)}")
+    session.create("compared", f"{_single(session, compared)} UNION ALL {_several(session, compared)}")
 
 
 # Customers with more than one row on a side.
 _SEVERAL = """SELECT customer_id FROM before_ GROUP BY customer_id HAVING count(*) > 1
     UNION SELECT customer_id FROM after_ WHERE customer_id IS NOT NULL GROUP BY customer_id HAVING count(*) > 1"""
-ABSENT = """SELECT b.customer_id, max(b.updated_at) AS updated_at FROM before_ b
-    WHERE NOT EXISTS (SELECT 1 FROM after_ a WHERE a.customer_id = b.customer_id)
+_ABSENT = """SELECT b.customer_id, max(b.updated_at) AS updated_at{newly} FROM before_ b
+    WHERE NOT EXISTS (SELECT 1 AS there FROM after_ a WHERE a.customer_id = b.customer_id){held}
     GROUP BY b.customer_id"""
-"""The customers that only ``before_`` has."""
 CODES = {state: code for code, state in enumerate(STATES)}
 _STATE = """CAST(CASE WHEN newest IS NULL THEN {added}
          WHEN time_ = at_ THEN CASE WHEN differs THEN {restated} ELSE {unchanged} END
@@ -86,7 +85,20 @@ _STATE = """CAST(CASE WHEN newest IS NULL THEN {added}
          WHEN differs THEN {changed} ELSE {touched} END AS SMALLINT)""".format(**CODES)
 
 
-def _refuse_bad_keys(session: Session) -> None:
+def absent_in(*, whole: bool) -> str:
+    """Return the SQL of the customers that only ``before_`` has and that are not held, and whether newly (1)."""
+    held = " AND NOT EXISTS (SELECT 1 AS there FROM held_ h WHERE h.customer_id = b.customer_id)"
+    return _ABSENT.format(newly=", max(b.last_) AS newly", held=held if whole else " AND FALSE")
+
+
+def differ(session: AnySession, one: str, other: str) -> str:
+    """Return the SQL that is true if two cells differ, of which either may be null."""
+    if session.dialect is DUCKDB:  # 0.37 s against 0.43 for a million rows of four columns
+        return f"{one} IS DISTINCT FROM {other}"
+    return f"NOT coalesce({one} = {other}, {one} IS NULL AND {other} IS NULL)"
+
+
+def _refuse_bad_keys(session: AnySession) -> None:
     bad = session.scalar("SELECT count(*) FROM before_ WHERE customer_id IS NULL OR updated_at IS NULL")
     doubled = session.scalar("""SELECT count(*) FROM (
         SELECT b.customer_id FROM before_ b JOIN several s ON s.customer_id = b.customer_id
@@ -98,17 +110,17 @@ def _refuse_bad_keys(session: Session) -> None:
         )
 
 
-def _single(given: list[str]) -> str:
+def _single(session: AnySession, given: list[str]) -> str:
     """Compare customers with one version on either side; `old_before` is their predecessor's row."""
     return f"""SELECT row_, {_STATE} AS state, old_before, CAST(NULL AS BIGINT) AS old_after, old_before AS kept FROM (
         SELECT a.row_, a.updated_at AS time_, b.updated_at AS at_, b.updated_at AS newest, b.row_ AS old_before,
-               {_differs(given, "b.{0}")} AS differs
+               {_differs(session, given, "b.{0}")} AS differs
         FROM after_ a LEFT JOIN before_ b ON b.customer_id = a.customer_id
         LEFT JOIN several s ON s.customer_id = a.customer_id
         WHERE a.customer_id IS NOT NULL AND a.updated_at IS NOT NULL AND s.customer_id IS NULL) AS single"""
 
 
-def _several(given: list[str]) -> str:
+def _several(session: AnySession, given: list[str]) -> str:
     """Compare the others: the predecessor is the latest version not later, before or earlier in `after`.
 
     The versions of both sides are put in one order by time, at equal times those of `before` first. For each version of
@@ -121,7 +133,7 @@ def _several(given: list[str]) -> str:
     return f"""SELECT row_, {_STATE} AS state, old_before, old_after, kept FROM (
         SELECT a.row_, a.updated_at AS time_, b.updated_at AS at_, v.newest,
                CASE WHEN NOT {own} THEN b.row_ END AS old_before, CASE WHEN {own} THEN p.row_ END AS old_after,
-               coalesce(b.row_, n.row_) AS kept, {_differs(given, old)} AS differs
+               coalesce(b.row_, n.row_) AS kept, {_differs(session, given, old)} AS differs
         FROM (
             SELECT row_, customer_id, is_after,
                    max(CASE WHEN is_after = 0 THEN updated_at END) {so_far.format("CURRENT ROW")} AS at_,
@@ -142,8 +154,8 @@ def _several(given: list[str]) -> str:
         WHERE v.is_after = 1) AS several_"""
 
 
-def _differs(given: list[str], old: str) -> str:
-    return " OR ".join(f"a.{quoted(c)} IS DISTINCT FROM {old.format(quoted(c))}" for c in given) or "FALSE"
+def _differs(session: AnySession, given: list[str], old: str) -> str:
+    return " OR ".join(differ(session, f"a.{quoted(c)}", old.format(quoted(c))) for c in given) or "FALSE"
 
 
 def _codes(session: Session, rows: pa.Table) -> npt.NDArray[np.int8]:

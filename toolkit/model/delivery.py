@@ -90,6 +90,8 @@ class Delivery(Result):
         Of what is written for the owner of the data.
     file
         How to read the file again: its path, its digest, and what the mapping says of its format. Empty for a frame.
+    n_total
+        Rows, if the frame has only those of them that are shown: the others are in an engine.
     """
 
     frame: pd.DataFrame
@@ -111,6 +113,7 @@ class Delivery(Result):
     parts: tuple[tuple[str, int], ...] = ()
     language: Language = "en"
     file: dict[str, Any] = field(default_factory=dict)
+    n_total: int | None = None
 
     @property
     def delivery(self) -> Delivery:
@@ -210,7 +213,7 @@ class Delivery(Result):
     @property
     def n_rows(self) -> int:
         """Rows of the frame, broken lines not counted."""
-        return len(self.frame)
+        return len(self.frame) if self.n_total is None else self.n_total
 
     @property
     def n_broken(self) -> int:

@@ -168,8 +168,7 @@ def _first(at: Situation, _: float) -> str:
 def _changed(at: Situation, most: float) -> str:
     differs = pc.invert(pc.is_in(at.rows["state"], pa.array(["added", "touched"])))
     n_changed = pc.count_distinct(at.rows[ID].filter(differs)).as_py()
-    n_before = pc.count_distinct(at.changes.before.versions[ID]).as_py()
-    return at.cause(_beyond(n_changed, n_before, most, "customers would change"), "renamed", "nulls")
+    return at.cause(_beyond(n_changed, at.changes.n_before, most, "customers would change"), "renamed", "nulls")
 
 
 def _absent(at: Situation, most: float) -> str:
@@ -179,15 +178,13 @@ def _absent(at: Situation, most: float) -> str:
 
 
 def _null_column(at: Situation, _: float) -> str:
-    delivery, fields = at.changes.delivery, at.changes.fields
-    frame = delivery.frame
-    if delivery.kind != "full" or frame.empty:
+    delivery, changes, sent = at.changes.delivery, at.changes, pc.unique(at.rows["state"]).to_pylist()
+    if delivery.kind != "full" or not delivery.n_rows:
         return ""
-    nulls = [c for c in delivery.given if c in frame.columns and frame[c].isna().all()]
-    emptied = fields[fields["column"].isin(nulls) & fields["source_row"].isin(at.rows["source_row"].to_numpy())]
-    counts = emptied.groupby("column", sort=False).size()
-    said = ", ".join(f"{column} (a value in {plural(n, 'row')} before)" for column, n in counts.items())
-    return f"a column is null in all {plural(len(frame), 'row')}: {said}." if said else ""
+    counts = changes.n_fields_in(sent)
+    emptied = {column: n for column in changes.empty_columns if (n := counts[column])}
+    said = ", ".join(f"{column} (a value in {plural(n, 'row')} before)" for column, n in emptied.items())
+    return f"a column is null in all {plural(delivery.n_rows, 'row')}: {said}." if said else ""
 
 
 def _shrunk(at: Situation, least: float) -> str:
@@ -207,7 +204,7 @@ def _older(at: Situation, _: float) -> str:
     if len(same):
         seen = same.iloc[0]
         return f"{delivery.source} was delivered before, at {timestamp(seen['recorded_at'])} (push {seen['push']})."
-    newest = delivery.frame[TIME].max()
+    newest = at.changes.newest
     if last is None or not newest < last["newest"]:  # an unknown time cannot be compared
         return ""
     written = delivery.as_written(pd.Series([newest, last["newest"]]))

@@ -9,26 +9,26 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import toolkit.display as draw
 from toolkit.config import Settings, current
 from toolkit.display import MAX_ROWS, Column, Markup, Part, Result, Unit, escape, frame_table, paragraph, plural
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
-from toolkit.ledger import INCLUDABLE, SENT, SHOWN, STATES, WAYS_IN, Diff, Ledger, shown_state, way_in
+from toolkit.ledger import INCLUDABLE, SENT, SHOWN, STATES, WAYS_IN, Diff, Ledger, TableDiff, shown_state, way_in
 from toolkit.model import CUSTOMER, ID, NAME, TIME, Delivery, Resource, cast_column, typed_frame
 from toolkit.progress import step
 from toolkit.pushing.guards import GUARDS, Guard, Situation, chosen_names, find_guards
 from toolkit.sending import FATES, NewPush
-from toolkit.tables import write_sheets
+from toolkit.tables import on_disk, write_sheets
 from toolkit.vendor import Batch, Envelope
 
 OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file")
@@ -125,19 +125,23 @@ class PushPlan(Result):
     @property
     def counts(self) -> dict[str, int]:
         """Rows to send by state, in the order of the states."""
-        found = self.rows["state"].to_pandas().value_counts()
-        return {s: int(found.get(s, 0)) for s in STATES if s in SENT or s in found}
+        found = {each["values"]: each["counts"] for each in pc.value_counts(self.rows["state"]).to_pylist()}
+        return {s: found.get(s, 0) for s in STATES if s in SENT or s in found}
 
     @property
     def fields(self) -> pd.DataFrame:
         """The changed fields of the rows to send, one record each; see `Diff.fields`."""
-        fields = self.changes.fields
-        return fields[fields["source_row"].isin(self.rows["source_row"].to_numpy())].reset_index(drop=True)
+        return self.changes.fields_in(self.counts).reset_index(drop=True)
+
+    @property
+    def n_fields(self) -> int:
+        """Changed fields of the rows to send."""
+        return sum(self.changes.n_fields_in(self.counts).values())
 
     @property
     def not_sent(self) -> pd.DataFrame:
         """What is left out, but for a delivery's unchanged rows: ``source_row``, the key, ``state`` and ``why``."""
-        states, frame, excluded = self.changes.states, self.delivery.frame, self.excluded
+        states, frame, excluded = self.changes.seen, self.delivery.frame, self.excluded
         left = states.isin([s for s in STATES if s in self.left_out and (s != "unchanged" or excluded is not None)])
         rows = frame.loc[left, [ID, TIME]].reset_index(names="source_row").astype({"source_row": "Int64"})
         parts = [rows.assign(state=states[left].astype("str").to_numpy())]
@@ -168,7 +172,7 @@ class PushPlan(Result):
             "reason": reason or self.reason,
             "ledger_version": ledger_version,
         }
-        return NewPush(self.digest, self.label, self.rows, self.batches, self.delivery, facts)
+        return NewPush(self.digest, self.label, self.rows, self.batches, self.changes.keys, facts)
 
     @property
     def verdict(self) -> str:
@@ -243,11 +247,10 @@ class PushPlan(Result):
 
     def _sent(self) -> Markup:
         """Render the changed fields, the first rows to send and the first body."""
-        fields, parts = self.changes.fields, []
-        mine = np.flatnonzero(fields["source_row"].isin(self.rows["source_row"].to_numpy()))
-        if len(mine):
-            title = f"What changes: {plural(len(mine), 'field')}"
-            parts.append(draw.section(title, self.changes.changed(fields.iloc[mine[:MAX_FIELDS]], len(mine))[0]))
+        parts = []
+        if n := self.n_fields:
+            shown = self.changes.changed(self.fields.head(MAX_FIELDS), n)[0]
+            parts.append(draw.section(f"What changes: {plural(n, 'field')}", shown))
         rows = typed_frame(self.rows.slice(0, MAX_ROWS), index="source_row")
         heads, cells = self.delivery.cells(rows)
         units = [Unit([[*line, shown_state(state)]], {"state": [state]}, SHOWN[state][0])
@@ -271,7 +274,7 @@ class PushPlan(Result):
             **dict.fromkeys(FATES, 0),
             "unsent": self.n_rows,
             "by_state": self.counts,
-            "changed_fields": len(self.fields),
+            "changed_fields": self.n_fields,
             "quarantined": self.delivery.n_quarantined,
             "left_out": self.n_left_out,
             "left_out_by_state": self.left_out,
@@ -440,16 +443,19 @@ def require_digest(plan: PushPlan, digest: str) -> None:
 
 
 def _rows(changes: Diff, states: list[str], resource: Resource) -> pa.Table:
-    chosen = changes.states.isin(states)
-    frame = changes.delivery.frame[chosen]
-    order = np.argsort(frame[TIME].astype("int64").to_numpy(), kind="stable")
-    frame, state = frame.iloc[order], changes.states[chosen].iloc[order].astype("str")
-    for column in resource.custom:
-        if column.default is not None and column.name not in changes.delivery.given:
-            cells = frame[column.name]
-            frame = frame.assign(**{column.name: cells.where(cells.notna() | (state != "added"), column.default)})
-    table = to_arrow(frame, resource.arrow_schema(), index="source_row")
-    return table.append_column("state", pa.array(state, type=pa.string()))
+    schema = pa.schema([("source_row", pa.int64()), *resource.arrow_schema(), ("state", pa.string())])
+
+    def typed() -> Iterator[pa.Table]:
+        for frame, state in changes.in_order(states):
+            for column in resource.custom:
+                if column.default is not None and column.name not in changes.delivery.given:
+                    cells = frame[column.name]
+                    given = cells.notna() | (state != "added")
+                    frame = frame.assign(**{column.name: cells.where(given, column.default)})
+            table = to_arrow(frame, resource.arrow_schema(), index="source_row")
+            yield table.append_column("state", pa.array(state, type=pa.string()))
+
+    return on_disk(typed(), schema) if isinstance(changes, TableDiff) else next(typed())
 
 
 def _require_attributes(changes: Diff, resource: Resource) -> None:
