@@ -56,6 +56,8 @@ class Dialect:
         Words of the subset that the engine spells otherwise: types, and the length in bytes.
     collation
         What follows a text so that it is compared by its code points.
+    number
+        A number for each row of a query, without sorting them all in one place.
     clock
         The engine's own time, in seconds since 1970.
     """
@@ -65,6 +67,7 @@ class Dialect:
     escapes: bool = False
     words: Mapping[str, str] = field(default_factory=dict)
     collation: str = ""
+    number: str = "row_number() OVER ()"
     clock: str = ""
 
     def write(self, sql: str, known: Mapping[str, str] | None = None) -> str:
@@ -325,5 +328,6 @@ SPARK = Dialect(
     quote="`",
     escapes=True,
     words={"STRLEN": "octet_length", "VARCHAR": "STRING", "TEXT": "STRING", "TIMESTAMPTZ": "TIMESTAMP"},
+    number="monotonically_increasing_id() + 1",
     clock="unix_timestamp()",
 )

@@ -177,7 +177,7 @@ def pair(compared: list[str]) -> str:
         WHERE c.state IN ({CODES["changed"]}, {CODES["restated"]})"""
 
 
-def fields_of(session: Session, compared: list[str]) -> pd.DataFrame:
+def fields_of(session: Session, compared: list[str], *, order: str = "place") -> pd.DataFrame:
     """Return one record for each field that differs in the relation ``pair``, as `compare` does."""
     select = """SELECT row_ AS place, customer_id, updated_at, {0} AS "column", CAST({1} AS VARCHAR) AS before,
         CAST({2} AS VARCHAR) AS after FROM pair WHERE {3}"""
@@ -186,7 +186,7 @@ def fields_of(session: Session, compared: list[str]) -> pd.DataFrame:
         for n, c in enumerate(compared)
     ]
     none = select.format("''", "NULL", "NULL", "FALSE")
-    return to_frame(session.table(f"SELECT * FROM ({' UNION ALL '.join([*each, none])}) AS fields ORDER BY place"))
+    return to_frame(session.table(f"SELECT * FROM ({' UNION ALL '.join([*each, none])}) AS fields ORDER BY {order}"))
 
 
 def _filled(session: Session, n_rows: int, kept: list[str]) -> dict[str, pd.Series[Any]]:

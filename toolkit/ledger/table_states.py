@@ -24,7 +24,8 @@ from toolkit.model import CUSTOMER, ID, TIME, typed_frame
 from toolkit.tables import on_disk
 
 BATCH = 50_000
-"""Rows that leave the engine at once."""
+PAGE = 500_000
+"""Rows that are turned into a frame, and that leave the engine, at once."""
 KEYS = pa.schema([(ID, pa.string()), (TIME, pa.timestamp("us", tz="UTC")), ("held", pa.bool_())])
 """What the ledger records of a delivery."""
 Stated = tuple[pd.DataFrame, "pd.Series[Any]"]
@@ -62,9 +63,17 @@ class Compared:
     newest: Any
 
     def in_order(self, states: Collection[str]) -> Iterator[Stated]:
-        """Yield the rows of these states, oldest first, in parts."""
-        for batch in self.session.batches(f"{self._rows(states)} ORDER BY a.{TIME}, a.row_", BATCH):
-            yield _stated(pa.Table.from_batches([batch]))
+        """Yield the rows of these states, oldest first, in parts.
+
+        They are numbered once and read by ranges of that number: an engine that streams a long result in order does not
+        hold it, and others neither stream nor keep an order.
+        """
+        order = f"row_number() OVER (ORDER BY s.{TIME}, s.{ID}) AS place"
+        self.session.create("sent_", f"SELECT {order}, s.* FROM ({self._rows(states)}) AS s")
+        for start in range(0, self.session.scalar("SELECT count(*) AS n FROM sent_"), PAGE):
+            places = f"place > {start} AND place <= {start + PAGE}"
+            page = self.session.table(f"SELECT * FROM sent_ WHERE {places} ORDER BY place").drop_columns(["place"])
+            yield from map(_stated, (page.slice(at, BATCH) for at in range(0, len(page), BATCH)))
 
     def keys(self) -> pa.Table:
         """Return the key of each row, and each customer that is held."""
@@ -76,20 +85,17 @@ class Compared:
     def shown(self) -> Stated:
         """Return the first rows of each state that a page shows."""
         states = [s for s in STATES if self.counts[s] and s != "unchanged"] or ["added"]
-        return _stated(pa.concat_tables(map(self._first, states), promote_options="default").sort_by("row_"))
+        return _stated(pa.concat_tables(map(self._first, states), promote_options="default").sort_by([(ID, "ascending"), (TIME, "ascending")]))
 
     def fields(self, compared: list[str]) -> pd.DataFrame:
         """Return the first changed fields, as `toolkit.ledger.states.compare` does."""
-        with Session({"pair": self.session.table(f"SELECT * FROM pair ORDER BY row_ LIMIT {MAX_ROWS}")}) as here:
-            return fields_of(here, compared).head(MAX_ROWS)
+        with Session({"pair": self.session.table(f"SELECT * FROM pair ORDER BY {ID}, {TIME} LIMIT {MAX_ROWS}")}) as here:
+            return fields_of(here, compared, order=f"{ID}, {TIME}").head(MAX_ROWS)
 
     def customers_of(self, relation: str) -> pd.DataFrame:
         """Return the first rows of ``absent_`` or ``held_``."""
-        return to_frame(
-            self.session.table(
-                f"SELECT * FROM {relation} ORDER BY {ID}{self.session.dialect.collation} LIMIT {MAX_ROWS}"
-            )
-        )
+        order = f"{ID}{self.session.dialect.collation}"  # one that came in has the engine's own collation
+        return to_frame(self.session.table(f"SELECT * FROM {relation} ORDER BY {order} LIMIT {MAX_ROWS}"))
 
     def _rows(self, states: Collection[str]) -> str:
         return f"""SELECT {self.cells}, c.state FROM compared c JOIN after_ a ON a.row_ = c.row_
@@ -101,7 +107,7 @@ class Compared:
             rows = f"""SELECT {self.cells}, CAST({CODES[state]} AS SMALLINT) AS state FROM after_ a
                 LEFT JOIN compared c ON c.row_ = a.row_ LEFT JOIN before_ b ON b.row_ = c.kept
                 WHERE c.row_ IS NULL AND {null if state == "null_key" else f"NOT {null}"}"""
-        return self.session.table(f"{rows} ORDER BY a.row_ LIMIT {MAX_ROWS}")
+        return self.session.table(f"{rows} ORDER BY a.{ID}, a.{TIME}, a.row_ LIMIT {MAX_ROWS}")
 
 
 def compare_tables(session: AnySession, attributes: list[str], given: Collection[str], *, whole: bool) -> Compared:
@@ -188,11 +194,8 @@ def stage(session: AnySession, table: EngineTable, name: str, columns: pa.Schema
             )
     texts = {c for c in given if pa.types.is_string(columns.field(c).type)}
     cells = [f"{session.dialect.text(quoted(c)) if c in texts else quoted(c)} AS {quoted(c)}" for c in given]
-    session.create(
-        name,
-        f"""SELECT CAST(row_number() OVER (ORDER BY {ID} NULLS LAST, {TIME} NULLS LAST) AS BIGINT) AS row_, 0 AS last_, t.*
-        FROM (SELECT {", ".join(cells)} FROM {session.relation(table.sql)} AS r) AS t""",
-    )
+    source = f"(SELECT {', '.join(cells)} FROM {session.relation(table.sql)} AS r) AS t"
+    session.create(name, f"SELECT CAST({session.dialect.number} AS BIGINT) AS row_, 0 AS last_, t.* FROM {source}")
     return given
 
 
