@@ -23,7 +23,7 @@ import pytest
 from filelock import FileLock
 
 import toolkit as tk
-from toolkit.engine import Engine, EngineTable, PostgresSession, Session, SparkSession
+from toolkit.engine import Engine, EngineTable, RemoteSession, Session
 
 SCRATCH, DATA = "scratch", "data"
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -42,12 +42,10 @@ class Served:
         name = f"t{len(self.tables)}_{os.getpid()}"
         self.tables[name] = table
         with self.engine.session() as session:
-            if isinstance(session, PostgresSession):
-                session.run(f"CREATE SCHEMA IF NOT EXISTS {DATA}")
-                session._cursor.adbc_ingest(name, table, mode="create", db_schema_name=DATA)
-            elif isinstance(session, SparkSession):
-                session._execute(f"CREATE DATABASE IF NOT EXISTS {DATA}")
-                session._spark.createDataFrame(table).write.saveAsTable(f"{DATA}.{name}")
+            if isinstance(session, RemoteSession):
+                session._execute(f"CREATE SCHEMA IF NOT EXISTS {DATA}")
+                session._scratch = DATA
+                session._put(name, table)
         return tk.table(self.engine, name if self.kind == "duckdb" else f"{DATA}.{name}")
 
     def left(self) -> list[str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -94,7 +94,7 @@ class Dialect:
         """Return an expression as text that is compared by its code points."""
         return f"CAST({sql} AS VARCHAR){self.collation}"
 
-    def condition(self, sql: str, columns: Iterable[str]) -> str:
+    def condition(self, sql: str, columns: Mapping[str, str]) -> str:
         r"""Return a condition on one row, written in DuckDB's SQL, in the portable subset with the engine's functions.
 
         Raises
@@ -104,12 +104,10 @@ class Dialect:
 
         Examples
         --------
-        >>> POSTGRESQL.condition(r"regexp_full_match(a, '[\x{a0}]+') AND strlen(a) > 2", ["a"])
+        >>> POSTGRESQL.condition(r"regexp_full_match(a, '[\x{a0}]+') AND strlen(a) > 2", {"a": "a"})
         '(REGEXP_LIKE("a", \'^(?:[\\u00a0]+)$\') AND STRLEN("a") > 2)'
         """
-        if self is DUCKDB:
-            return sql
-        known = {c.casefold(): c for c in columns}
+        known = {name.casefold(): column for name, column in columns.items()}
 
         def written(node: Node) -> Node:
             kind = node.key
@@ -120,6 +118,8 @@ class Dialect:
                 if name is None or node.table:
                     raise UnwritableError(f"the column {node.sql()}{did_you_mean(node.name, known) or ''}")
                 return exp.column(exp.to_identifier(name, quoted=True))
+            if self is DUCKDB:
+                return node
             if kind in PLAIN and not (kind == "in" and node.args.get("query")):
                 return node
             if kind == "cast" and node.to.sql() in TYPES:
@@ -129,7 +129,8 @@ class Dialect:
                 raise UnwritableError(node.sql_name() if isinstance(node, exp.Func) and kind != "anonymous" else name)
             return _FUNCTIONS[name](node, self)
 
-        return str(written(exp.Paren(this=sqlglot.parse_one(sql, read="duckdb"))).sql())
+        read = exp.Paren(this=sqlglot.parse_one(sql, read="duckdb"))
+        return str(written(read).sql("duckdb" if self is DUCKDB else ""))
 
     def pattern(self, regex: str) -> str:
         r"""Return a regular expression of RE2 as the engine writes it; ``$`` is the end of the text alone.
@@ -284,7 +285,11 @@ def _contains(node: Node, dialect: Dialect) -> Node:
 
 
 def _trim(node: Node, _: Dialect) -> Node:
-    if node.args.get("position") or node.args.get("expression"):
+    side, signs = node.args.get("position"), node.args.get("expression")
+    if side == "LEADING" and signs is not None and signs.name.isalnum():
+        first = map(exp.Literal.string, (f"^[{signs.name}]+", ""))
+        return exp.Anonymous(this="regexp_replace", expressions=[node.this, *first])
+    if side or signs:
         raise UnwritableError("trim of one side, or of other characters than spaces")
     return exp.Anonymous(this="trim", expressions=[node.this])
 

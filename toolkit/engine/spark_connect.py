@@ -86,7 +86,8 @@ class SparkSession(RemoteSession):
 
     def _put(self, name: str, table: pa.Table) -> str:
         place = f"{self._scratch}.{name}"
-        self._spark.createDataFrame(table).write.saveAsTable(place)
+        one = table if table.num_rows else pa.Table.from_pylist([{}], schema=table.schema)  # it refuses none
+        self._spark.createDataFrame(one).limit(table.num_rows).write.saveAsTable(place)
         return place
 
     def _cancel(self) -> None:

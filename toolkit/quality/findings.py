@@ -25,7 +25,7 @@ from toolkit.quality.rules import RULES, by_cell
 from toolkit.quality.showing import MAX_MEMBERS, Show, rest_of, shown_cell
 
 _BATCH = 100_000
-_HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64()), ("group_", pa.int64())])
+HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64()), ("group_", pa.int64())])
 
 
 def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame | None = None) -> list[Condition]:
@@ -83,7 +83,7 @@ def _find_alone(session: Session, n: int, condition: Condition, typed: pd.DataFr
             condition.search(session, condition.options) if condition.search else _in_pandas(session, condition, typed)
         )
         reason = hits.attrs.get("reason", reason)
-        session.register("hits_", to_arrow(hits, _HITS))
+        session.register("hits_", to_arrow(hits, HITS))
         query = "FROM hits_"
     session.run(f"INSERT INTO found_ BY NAME SELECT {n} AS n, * FROM ({query}) AS found")
     return replace(condition, reason=reason)
@@ -177,10 +177,16 @@ MAX_EXAMPLES = 3
 _HARM = {rule.name: place for place, rule in enumerate(RULES)} | {"other_contract": len(RULES)}
 
 
+def count_reasons(session: Session) -> list[dict[str, int]]:
+    """Return for each condition of ``found_`` its place ``n``, its ``rows``, and the ``groups`` that they are in."""
+    found = "SELECT n, count(*) AS rows, count(DISTINCT group_) AS groups FROM found_ GROUP BY n ORDER BY n"
+    return list(session.table(found).to_pylist())
+
+
 def by_reason(
-    session: Session, conditions: Sequence[Condition], found: pd.DataFrame, cells: pd.DataFrame, which: str = "true"
+    conditions: Sequence[Condition], found: pd.DataFrame, cells: pd.DataFrame, per_reason: Sequence[Mapping[str, int]]
 ) -> pd.DataFrame:
-    """Return one row per reason of ``found_``, the most harmful first: in the order of the rules, then of the counts.
+    """Return one row per reason, the most harmful first: in the order of the rules, then of the counts.
 
     Failures of the contract and of the analyst's own rules come before the toolkit's rules, and what another contract
     would refuse after them.
@@ -191,6 +197,8 @@ def by_reason(
         The findings that examples are taken from, which may be only the first ones.
     cells
         The customers, from which the row to compare with is shown.
+    per_reason
+        For each reason the place ``n`` of its condition, how many ``rows`` it is found in, and in how many ``groups``.
 
     Returns
     -------
@@ -199,9 +207,6 @@ def by_reason(
         ``examples``: at most three findings, each a list of (row, cell), the rows of a group or a row and its other,
         and ``customers``, the names of the customers in these rows.
     """
-    per_reason = session.table(
-        f"SELECT n, count(*) AS rows, count(DISTINCT group_) AS groups FROM found_ WHERE {which} GROUP BY n ORDER BY n"
-    ).to_pylist()
     counts = [(conditions[c["n"]], c["rows"], c["groups"]) for c in per_reason]
     counts.sort(key=lambda each: (_HARM.get(each[0].check, -1), -each[1]))
     examples: dict[str, list[list[tuple[int, Any]]]] = {condition.reason: [] for condition, *_ in counts}

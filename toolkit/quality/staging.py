@@ -63,7 +63,7 @@ SHOWN_ROWS = 100_000
 _BROKEN = pa.schema([(c, pa.string()) for c in BROKEN_COLUMNS])
 _LINE = [c for c in BROKEN_COLUMNS if c != ID]
 # Parquet can hold times that Python, pandas' text and the vendor's JSON cannot: they are not times as they are written.
-_CALENDAR = "BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
+CALENDAR = "BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +215,7 @@ def _query(path: Path, first: int, fields: dict[str, pa.Field], form: Mapping, r
     time = quoted(fields[TIME].name)
     return (
         f"SELECT file_row_number + {first} AS row_, {', '.join(named)}, "
-        f"CASE WHEN NOT {time} {_CALENDAR} THEN CAST({time} AS VARCHAR) END AS {unread(TIME)} "
+        f"CASE WHEN NOT {time} {CALENDAR} THEN CAST({time} AS VARCHAR) END AS {unread(TIME)} "
         f"FROM read_parquet({text(str(path))}, file_row_number=true)"
     )
 
@@ -226,7 +226,7 @@ def _cell(column: Column, field: pa.Field | None, form: Mapping) -> str | None:
     sql = quoted(field.name) if field else "CAST(NULL AS VARCHAR)"
     if column.name == TIME and not any(null[:1].isdigit() for null in form.nulls):
         exact = pa.types.is_timestamp(kind) and kind.tz is not None and kind.unit in ("ms", "us")
-        return f"CASE WHEN {sql} {_CALENDAR} THEN {sql} END" if exact and TIME not in form.constants else None
+        return f"CASE WHEN {sql} {CALENDAR} THEN {sql} END" if exact and TIME not in form.constants else None
     if column.name in form.constants:
         sql = text(form.constants[column.name])
     if pa.types.is_dictionary(kind):

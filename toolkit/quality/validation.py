@@ -31,34 +31,38 @@ from toolkit.display import (
     stack,
     symbol,
 )
-from toolkit.engine import Session, quoted, to_frame
+from toolkit.engine import EngineTable, Session, quoted, to_frame
 from toolkit.errors import InputError, wrong_kind
 from toolkit.files import replacing
 from toolkit.model import (
     ID,
     NOT_A_TIME,
     TIME,
+    TOO_LARGE,
     UNIQUE,
     Column,
     Customers,
     Delivery,
     Language,
     Resource,
+    exceeds,
     max_row_bytes,
     may_be_oversized,
     reason,
+    too_large,
 )
 from toolkit.progress import step
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
 from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
-from toolkit.quality.findings import by_reason, find, finding_lines, first_reason, read_findings
+from toolkit.quality.findings import by_reason, count_reasons, find, finding_lines, first_reason, read_findings
+from toolkit.quality.flagging import Counts, Flags, Lying, flagged, lying, ways_of
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import CAUSES, CAUSING, RULES, Rule
 from toolkit.quality.showing import WHOLE_LINE, file_order, findings_grid, in_words, own, rows_grid
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
 from toolkit.quality.totals import summed_rows
-from toolkit.reading import Mapping
+from toolkit.reading import Mapping, as_mapping
 from toolkit.tables import inert_sql
 
 BROKEN = "line"
@@ -91,6 +95,10 @@ class ValidationReport(Result):
         they are in (0 where each row is a finding of its own) and three ``examples``.
     drift
         How the delivery as a whole differs from what was sent before; None if that was not given.
+    not_run
+        For a table of an engine: the rules that did not run there, because they compare texts letter by letter.
+    table
+        For a table of an engine: its good rows, as a query there.
 
     Notes
     -----
@@ -106,6 +114,8 @@ class ValidationReport(Result):
     contract: str
     findings: tuple[pd.DataFrame, pd.DataFrame]
     drift: Drift | None = None
+    not_run: tuple[str, ...] = ()
+    table: EngineTable | None = None
     _delivery: Delivery = field(kw_only=True)
     _typed: pd.DataFrame | None = field(kw_only=True)
     _checks: Sequence[Condition] = field(kw_only=True)
@@ -121,6 +131,8 @@ class ValidationReport(Result):
         InputError
             If the customers stay on disk.
         """
+        if self.table is not None:
+            raise InputError(f"The good rows of {self._delivery.source} are in its engine: report.table names them.")
         if self._typed is None:
             raise InputError(
                 f"The good rows of {self._delivery.source} are on disk, not in memory: write them with "
@@ -422,6 +434,10 @@ def validate(
         severity: [compile_rule(rule, moment, in_memory=in_memory) for rule in rules if rule.severity == severity]
         for severity in ("failure", "warning")
     }
+    if isinstance(data, EngineTable):
+        if before is not None or targets:
+            raise InputError(f"{data.name} stays in its engine: before=, good= and bad= are for frames and files.")
+        return _validate_there(data, chosen, mapping, compiled)
     with staged(data, chosen, mapping=mapping, memory_limit=memory_limit, writes=bool(targets)) as rows:
         large = rows.table is None or may_be_oversized(rows.table, max_row_bytes(contract), resource=contract.resource)
         lines = rows.session.table("SELECT reason FROM broken_ GROUP BY reason ORDER BY count(*) DESC, reason")
@@ -441,27 +457,51 @@ def validate(
         conditions = find(rows.session, conditions, rows.typed)
         _leave_out_consequences(rows.session, conditions)
         _collect_bad(rows.session, conditions[: len(failing)])
-        report = _report(rows, conditions, len(failing), contract.name)
+        counts = _counted(rows, len(failing), conditions)
+        report = _report(rows, conditions, len(failing), contract.name, counts)
         for name, path in targets.items():
             with replacing(path) as part:
                 rows.session.write((_good_rows if name == "good" else _bad_rows)(rows, contract.resource, path), part)
     return replace(report, drift=drift(sent, rows.delivery)) if sent else report
 
 
-def _known(conditions: Sequence[Condition], rows: Staged) -> list[Condition]:
+def _validate_there(
+    data: EngineTable, settings: Settings, mapping: Any, rules: dict[str, list[Condition]]
+) -> ValidationReport:
+    contract = settings.documented
+    size = Condition(ID, TOO_LARGE, too_large(contract), exceeds(max_row_bytes(contract), resource=contract.resource))
+    with lying(data, settings, None if mapping is None else as_mapping(mapping)) as rows:
+        contracted = compile_contract(contract, rows.unread, may_be_oversized=False)
+        failing = _known([*contracted, size, *rules["failure"]], rows)
+        every = [*failing, *_known([*rules["warning"], *other_contracts(contract)], rows)]
+        ways, not_run = ways_of(every, rows)
+        conditions = [c for c, way in zip(every, ways, strict=True) if way is not None]
+        n_failing = sum(way is not None for way in ways[: len(failing)])
+        flags = Flags(rows, conditions, n_failing, [way for way in ways if way is not None])
+        causes = {n: why for n in range(len(conditions)) if (why := _causes(n, conditions))}
+        totals = [n for n, c in enumerate(conditions[:n_failing]) if c.check == "totals_row"]
+        with flagged(flags, causes, totals) as (shown, counts):
+            _collect_bad(shown.session, conditions[:n_failing])
+            report = _report(shown, conditions, n_failing, contract.name, counts)
+        return replace(report, not_run=tuple(not_run), table=EngineTable(data.engine, flags.good()))
+
+
+def _known(conditions: Sequence[Condition], rows: Staged | Lying) -> list[Condition]:
     return [c for c in conditions if c.column in rows.columns]
 
 
 def _leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
     """Delete what several rows show only because of a cell that another finding is about."""
-    for n, c in enumerate(conditions):
-        of, why = CAUSING.get(c.check, c.column), CAUSES.get(c.check, ())
-        if causes := [
-            str(m) for m, o in enumerate(conditions)
-            if o.check in why and (o.column == of or o.check == "two_categories")
-        ]:  # fmt: skip
-            found = f"SELECT row_ FROM found_ WHERE n IN ({', '.join(causes)})"
+    for n in range(len(conditions)):
+        if causes := _causes(n, conditions):
+            found = f"SELECT row_ FROM found_ WHERE n IN ({', '.join(map(str, causes))})"
             session.run(f"DELETE FROM found_ WHERE n = {n} AND row_ IN ({found})")
+
+
+def _causes(n: int, conditions: Sequence[Condition]) -> list[int]:
+    """Return which findings of its row say why a condition's finding is there."""
+    of, why = CAUSING.get(conditions[n].check, conditions[n].column), CAUSES.get(conditions[n].check, ())
+    return [m for m, o in enumerate(conditions) if o.check in why and (o.column == of or o.check == "two_categories")]
 
 
 def _collect_bad(session: Session, failing: Sequence[Condition]) -> None:
@@ -481,7 +521,25 @@ def _collect_bad(session: Session, failing: Sequence[Condition]) -> None:
     )
 
 
-def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contract: str) -> ValidationReport:
+def _counted(rows: Staged, n_failing: int, conditions: Sequence[Condition]) -> Counts:
+    session, (n_rows, n_bad) = rows.session, (f"SELECT count(*) FROM {t}" for t in ("rows_", "bad_"))
+    session.register("about_", pa.table({"n": range(len(conditions)), "name": [c.column or "" for c in conditions]}))
+    hits = session.table(
+        f"""SELECT name, count(DISTINCT row_) FILTER (n < {n_failing}) AS bad, count(DISTINCT row_) AS every
+            FROM found_ JOIN about_ USING (n) GROUP BY name"""
+    ).to_pylist()
+    return Counts(
+        session.scalar(f"SELECT ({n_rows}) + (SELECT count(*) FROM broken_)"),
+        session.scalar(n_bad),
+        session.scalar("SELECT count(DISTINCT row_) FROM found_ ANTI JOIN bad_ USING (row_)"),
+        {h["name"]: (h["bad"], h["every"] - h["bad"]) for h in hits},
+        count_reasons(session),
+    )
+
+
+def _report(
+    rows: Staged, conditions: Sequence[Condition], n_failing: int, contract: str, counts: Counts
+) -> ValidationReport:
     session, delivery, limit = rows.session, rows.delivery, "" if rows.typed is not None else f"LIMIT {SHOWN_ROWS}"
     bad = to_frame(session.table(f"SELECT row_, reasons FROM bad_ ORDER BY row_ {limit}"), index="row_")["reasons"]
     sides = (f"n < {n_failing}", f"n >= {n_failing}")
@@ -490,23 +548,16 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
     cells = rows.cells(" UNION ALL ".join(f"SELECT unnest([row_, other_]) FROM {first} AS shown" for first in firsts))
     failures, warnings = (read_findings(session, conditions, cells, side, limit) for side in sides)
     reasons, warned = (
-        by_reason(session, conditions, found, cells, side)
-        for found, side in zip((failures, warnings), sides, strict=True)
+        by_reason(conditions, found, cells, [c for c in counts.reasons if (c["n"] < n_failing) is bad_side])
+        for found, bad_side in ((failures, True), (warnings, False))
     )
     quarantine = cells.reindex(bad.index).rename_axis("source_row")
     quarantine[ID] = quarantine[ID].fillna(delivery.broken[ID])
     quarantine = quarantine.assign(reasons=bad, text=delivery.broken["text"].reindex(bad.index))
-    n_quarantined = session.scalar("SELECT count(*) FROM bad_")
-    n_rows = session.scalar("SELECT (SELECT count(*) FROM rows_) + (SELECT count(*) FROM broken_)")
-    session.register("about_", pa.table({"n": range(len(conditions)), "name": [c.column or "" for c in conditions]}))
-    hits = session.table(
-        f"""SELECT name, count(DISTINCT row_) FILTER ({sides[0]}) AS bad, count(DISTINCT row_) AS every
-            FROM found_ JOIN about_ USING (n) GROUP BY name"""
-    ).to_pylist()
-    hit = {h["name"]: (h["bad"], h["every"] - h["bad"]) for h in hits}
+    hit = counts.columns
     return ValidationReport(
-        n_rows=n_rows,
-        n_quarantined=n_quarantined,
+        n_rows=counts.n_rows,
+        n_quarantined=counts.n_quarantined,
         quarantine=quarantine,
         failures=failures,
         warnings=warnings,
@@ -515,7 +566,7 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
         _typed=rows.typed,
         _checks=conditions,
         _columns={c: hit.get(c, (0, 0)) for c in dict.fromkeys((*delivery.names, *rows.columns, *hit))},
-        _n_warned=session.scalar("SELECT count(DISTINCT row_) FROM found_ ANTI JOIN bad_ USING (row_)"),
+        _n_warned=counts.n_warned,
         findings=(reasons, warned),
     )
 
