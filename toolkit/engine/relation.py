@@ -49,6 +49,12 @@ class EngineTable:
             raise InputError(f"{self.engine.name} has no table {self.sql}{near} ({error})") from None
 
 
+def table_of(data: object) -> EngineTable | None:
+    """Return the table that `data` is, or that it carries as a report does; None if there is none."""
+    found = getattr(data, "table", data)
+    return found if isinstance(found, EngineTable) else None
+
+
 def table(engine: Engine, sql: str) -> EngineTable:
     """Name a table of an engine, or a query there, for the stations that take a frame.
 

@@ -31,11 +31,11 @@ import pyarrow.compute as pc
 
 import toolkit.display as draw
 from toolkit.display import MAX_ROWS, Cell, Column, Markup, Result, Tone, Unit, escape, paragraph, plural
-from toolkit.engine import EngineTable, to_arrow
+from toolkit.engine import EngineTable, table_of, to_arrow
 from toolkit.errors import InputError, wrong_kind
 from toolkit.ledger.snapshot import Snapshot
 from toolkit.ledger.states import STATES, compare
-from toolkit.ledger.table_states import KEYS, Compared, bring_in, compare_tables, stage
+from toolkit.ledger.table_states import KEYS, Compared, bring_in, compare_tables, hold, stage
 from toolkit.model import CUSTOMER, ID, NAME, TIME, Customers, Delivery, as_delivery, empty_frame, require_key
 from toolkit.progress import step
 
@@ -384,8 +384,8 @@ def diff(before: pd.DataFrame | Snapshot | EngineTable, after: Customers | Engin
     >>> diff(before, after)
     <Diff: 2 rows: 0 added, 1 changed, 1 touched · compared with a frame>
     """
-    if isinstance(after, EngineTable):
-        return _diff_table(before, after)
+    if (table := table_of(after)) is not None:
+        return _diff_table(before, table, after)
     if isinstance(after, Snapshot) and (isinstance(before, pd.DataFrame) or hasattr(before, "delivery")):
         raise InputError("diff takes what was sent before first: diff(snapshot, delivery). Swap the two arguments.")
     if isinstance(before, pd.DataFrame):
@@ -412,27 +412,32 @@ def diff(before: pd.DataFrame | Snapshot | EngineTable, after: Customers | Engin
     return Diff(replace(delivery, frame=filled_frame), states, fields, absent, before)
 
 
-def _diff_table(before: Any, table: EngineTable) -> TableDiff:
-    """Compare in the engine: a snapshot goes in, and another table of the engine is there."""
+def _diff_table(before: Any, table: EngineTable, after: Any) -> TableDiff:
+    """Compare in the engine: a snapshot goes in, and another table of the engine is there.
+
+    `after` is the table, or the report of which it has the good rows.
+    """
+    known = getattr(after, "described", Delivery(empty_frame(), source=table.name))
     columns = CUSTOMER.arrow_schema()
     with ExitStack() as stack:
         session = stack.enter_context(table.engine.session())
-        if isinstance(before, EngineTable):
-            if before.engine is not table.engine:
-                raise InputError(f"{before.name} and {table.name} are in two engines: bring one of them to the other.")
-            stage(session, before, "before_", columns)
-            before = Snapshot(empty_frame(), columns.empty_table(), None, None, f"compared with {before.name}")
+        if (other := table_of(before)) is not None:
+            if other.engine is not table.engine:
+                raise InputError(f"{other.name} and {table.name} are in two engines: bring one of them to the other.")
+            stage(session, other, "before_", columns)
+            before = Snapshot(empty_frame(), columns.empty_table(), None, None, f"compared with {other.name}")
         else:
             before = before if isinstance(before, Snapshot) else _snapshot_of(before, columns)
             columns = before.versions.schema
             bring_in(session, before)
         given = stage(session, table, "after_", columns)
-        session.create("held_", "SELECT customer_id FROM after_ WHERE 1 = 0")
-        found = compare_tables(session, [c for c in columns.names if c not in (ID, TIME)], given, whole=True)
+        hold(session, getattr(after, "ids", None))
+        attributes = [c for c in columns.names if c not in (ID, TIME)]
+        found = compare_tables(session, attributes, given, whole=known.kind == "full")
         frame, states = found.shown()
-        absent = found.customers_of("absent_")
+        absent, held = found.customers_of("absent_"), frozenset(found.customers_of("held_")[ID])
         changes = TableDiff(
-            Delivery(frame, source=table.name, given=given, n_total=sum(found.counts[s] for s in STATES)),
+            replace(known, frame=frame, given=given, n_total=sum(found.counts[s] for s in STATES), held=held),
             states,
             found.fields([c for c in given if c not in (ID, TIME)]).rename(columns={"place": "source_row"}),
             absent.assign(newly=absent["newly"] == 1),

@@ -171,6 +171,16 @@ def bring_in(session: AnySession, before: Snapshot) -> None:
     session.register("before_", before.versions.add_column(0, "row_", numbers).append_column("last_", last))
 
 
+def hold(session: AnySession, ids: EngineTable | None) -> None:
+    """Make ``held_``: the customers of those `ids` of which ``after_`` has no row; none without ids."""
+    if ids is None:
+        session.create("held_", f"SELECT {ID} FROM after_ WHERE 1 = 0")
+        return
+    there = f"SELECT 1 AS there FROM after_ AS a WHERE a.{ID} = r.{ID}"
+    session.create("held_", f"""SELECT DISTINCT r.{ID} FROM {session.relation(ids.sql)} AS r
+        WHERE r.{ID} IS NOT NULL AND NOT EXISTS ({there})""")
+
+
 def stage(session: AnySession, table: EngineTable, name: str, columns: pa.Schema) -> tuple[str, ...]:
     """Make a relation of those columns of a table that a comparison knows, with ``row_``; returns their names.
 

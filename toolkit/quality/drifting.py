@@ -237,7 +237,7 @@ def _customers(session: AnySession, sides: Sides, sizes: Sizes, fall: float, *, 
     for name, one, other in (("only_before", before, after), ("only_after", after, before)):
         there = f"SELECT 1 AS there FROM {other} AS o WHERE o.{ID} = r.{ID}"
         only = f"(SELECT r.{ID} FROM {one} AS r WHERE NOT EXISTS ({there}))"
-        session.create(name, f"SELECT {ID} AS id, {written(FOLDED_ID, [ID])} AS folded FROM {only} AS r")
+        session.create(name, f"SELECT {ID} AS id, {written(FOLDED_ID, {ID: ID})} AS folded FROM {only} AS r")
     session.create(
         "pairs_",
         """SELECT b.id AS before_id, a.id AS after_id FROM only_before AS b
@@ -254,7 +254,7 @@ def _customers(session: AnySession, sides: Sides, sizes: Sizes, fall: float, *, 
         found.append(("missing", ID, "many customers are no longer there", "", "", n_before, n_before - missing))
     unlike = find_unlike(session, every=True, rows=after, before=before)
     if rewritten:
-        zeros = written("ltrim(before_id, '0') = ltrim(after_id, '0')", ["before_id", "after_id"])
+        zeros = written("ltrim(before_id, '0') = ltrim(after_id, '0')", {c: c for c in ("before_id", "after_id")})
         others = session.scalar(f"SELECT count(*) AS n FROM pairs_ WHERE NOT ({zeros})")
         how = "case, spaces or leading zeros" if others else "leading zeros"
         said = f"{plural(rewritten, 'new id differs', 'new ids differ')} from ids before only by {how}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Names
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -76,8 +76,10 @@ class Lying:
 
 
 @contextmanager
-def lying(data: EngineTable, settings: Settings, form: Mapping | None) -> Iterator[Lying]:
-    """Open a session of the table's engine, with the customers as a query.
+def lying(
+    data: EngineTable, settings: Settings, form: Mapping | None, *, session: AnySession | None = None
+) -> Iterator[Lying]:
+    """Open a session of the table's engine, or use the given one, with the customers as a query.
 
     Raises
     ------
@@ -87,7 +89,7 @@ def lying(data: EngineTable, settings: Settings, form: Mapping | None) -> Iterat
         If it lacks a column of the key, or one that the mapping names.
     """
     resource, given = settings.documented.resource, form or Mapping()
-    with data.engine.session() as session:
+    with nullcontext(session) if session else data.engine.session() as session:
         fields = list(data.schema(session))
         places = choose_columns([f.name for f in fields], mapping=given, name=data.name, resource=resource)
         named = {column: fields[at] for column, at in places.items()}
@@ -212,7 +214,7 @@ def group_of(condition: Condition, rows: Lying) -> Group | None:
                 f"GROUP BY {numbers} HAVING {having}")  # fmt: skip
 
     match condition.check:
-        case name if name == UNIQUE:
+        case name if name in (UNIQUE, "twin_keys"):
             key = quoted(ID), quoted(TIME)
             return Group(key, shared(key, "count(*) > 1"))
         case "near_ids":

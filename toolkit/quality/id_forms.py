@@ -195,7 +195,7 @@ def _forms(session: AnySession, rows: str, forms: str) -> Forms:
     session.create("values_", f"SELECT r.{ID} AS value, 1 AS n FROM {rows} AS r WHERE r.{ID} IS NOT NULL GROUP BY r.{ID}")
     shape, which = shaping(session, session.scalar("SELECT count(*) AS n FROM values_"))
     shape = shape if which == EVERY else "CAST(NULL AS VARCHAR)"
-    zero = session.dialect.condition("regexp_matches(value, '^[^0-9]*0[0-9]')", ["value"])
+    zero = session.dialect.condition("regexp_matches(value, '^[^0-9]*0[0-9]')", {"value": "value"})
     session.create(forms, f"SELECT value, {shape} AS shape, {zero} AS zero FROM values_")
     return _counted(session, forms)
 

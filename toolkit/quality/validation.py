@@ -99,6 +99,8 @@ class ValidationReport(Result):
         For a table of an engine: the rules that did not run there, because they compare texts letter by letter.
     table
         For a table of an engine: its good rows, as a query there.
+    ids
+        For a table of an engine: the ids of all its rows, as a query there.
 
     Notes
     -----
@@ -116,6 +118,7 @@ class ValidationReport(Result):
     drift: Drift | None = None
     not_run: tuple[str, ...] = ()
     table: EngineTable | None = None
+    ids: EngineTable | None = None
     _delivery: Delivery = field(kw_only=True)
     _typed: pd.DataFrame | None = field(kw_only=True)
     _checks: Sequence[Condition] = field(kw_only=True)
@@ -141,17 +144,17 @@ class ValidationReport(Result):
         good = pick(self._typed, self.quarantine.index, others=True)
         ids = self.quarantine[ID].dropna().unique()
         held = frozenset(ids) - frozenset(good[ID][good[ID].isin(ids)])
-        n_quarantined = self._delivery.n_quarantined + self.n_quarantined
+        return replace(self.described, frame=good, held=held | self._delivery.held)
+
+    @property
+    def described(self) -> Delivery:
+        """What is known of the good rows as a delivery, without these rows."""
         failures = self.findings[0]
-        n_unread = self._delivery.n_unread + int(failures["count"][failures["check"] == NOT_A_TIME].sum())
-        held |= self._delivery.held
         return replace(
             self._delivery,
-            frame=good,
             broken=self._delivery.broken.head(0),
-            held=held,
-            n_quarantined=n_quarantined,
-            n_unread=n_unread,
+            n_quarantined=self._delivery.n_quarantined + self.n_quarantined,
+            n_unread=self._delivery.n_unread + int(failures["count"][failures["check"] == NOT_A_TIME].sum()),
         )
 
     @property
@@ -483,7 +486,8 @@ def _validate_there(
         with flagged(flags, causes, totals) as (shown, counts):
             _collect_bad(shown.session, conditions[:n_failing])
             report = _report(shown, conditions, n_failing, contract.name, counts)
-        return replace(report, not_run=tuple(not_run), table=EngineTable(data.engine, flags.good()))
+        ids = EngineTable(data.engine, rows.session.written(f"SELECT r.{ID} FROM {rows.rows} AS r"))
+        return replace(report, not_run=tuple(not_run), table=EngineTable(data.engine, flags.good()), ids=ids)
 
 
 def _known(conditions: Sequence[Condition], rows: Staged | Lying) -> list[Condition]:
