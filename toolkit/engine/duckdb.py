@@ -120,10 +120,6 @@ class Session:
         with _bounded():
             self._connection.execute(sql, list(parameters) or None)
 
-    def create(self, name: str, select: str) -> None:
-        """Make the rows of a query known under a name, as they are now; it replaces an earlier one of this name."""
-        self.run(f"CREATE OR REPLACE TEMP TABLE {name} AS {select}")
-
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """Run a query and return all of its rows."""
         with _bounded():

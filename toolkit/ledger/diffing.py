@@ -118,6 +118,16 @@ class Diff(Result):
         return int(pc.count_distinct(self.before.versions[ID]).as_py())
 
     @property
+    def ids_before(self) -> pa.Table:
+        """The ids of the customers before."""
+        return self.before.versions.select([ID])
+
+    @property
+    def sides(self) -> tuple[Any, Any]:
+        """The two tables, as `drift` takes them."""
+        return self.before, replace(self.delivery, frame=self.delivery.frame.reset_index(drop=True))
+
+    @property
     def newest(self) -> Any:
         """The greatest ``updated_at`` of the delivery."""
         return self.delivery.frame[TIME].max()
@@ -270,9 +280,12 @@ class TableDiff(Diff):
     ----------
     found
         The counts, and the engine with the relations of the comparison, which go when this result does.
+    given
+        What was compared, as `diff` got it.
     """
 
     found: Compared
+    given: tuple[Any, Any]
 
     @property
     def states(self) -> pd.Series[Any]:
@@ -284,12 +297,18 @@ class TableDiff(Diff):
 
     n_fields = property(lambda self: sum(self.found.fields_by.values()), doc=Diff.n_fields.__doc__)
     n_before = property(lambda self: self.found.counts["before"], doc=Diff.n_before.__doc__)
+    sides = property(lambda self: self.given, doc=Diff.sides.__doc__)
     newest = property(lambda self: self.found.newest, doc=Diff.newest.__doc__)
 
     @property
     def empty_columns(self) -> list[str]:
         """The columns that the delivery has, and that are null in each of its rows."""
         return [c for c, n in self.found.filled.items() if not n]
+
+    @property
+    def ids_before(self) -> pa.Table:
+        """The ids of the customers before."""
+        return self.before.versions.select([ID]) if self.before.versions.num_rows else self.found.ids_before()
 
     def n_fields_in(self, states: Collection[str]) -> Mapping[str, int]:
         """Count the changed fields in rows of these states by column."""
@@ -357,7 +376,7 @@ def way_in(state: str) -> Markup:
 
 
 @step("Comparing")
-def diff(before: pd.DataFrame | Snapshot | EngineTable, after: Customers | EngineTable) -> Diff:
+def diff(before: pd.DataFrame | Snapshot | EngineTable, after: Customers) -> Diff:
     """Compare customers with what was sent before.
 
     Parameters
@@ -417,10 +436,11 @@ def _diff_table(before: Any, table: EngineTable, after: Any) -> TableDiff:
 
     `after` is the table, or the report of which it has the good rows.
     """
-    known = getattr(after, "described", Delivery(empty_frame(), source=table.name))
+    sides, known = (before, after), getattr(after, "described", Delivery(empty_frame(), source=table.name))
     columns = CUSTOMER.arrow_schema()
     with ExitStack() as stack:
-        session = stack.enter_context(table.engine.session())
+        session = table.engine.session()
+        stack.enter_context(session)
         if (other := table_of(before)) is not None:
             if other.engine is not table.engine:
                 raise InputError(f"{other.name} and {table.name} are in two engines: bring one of them to the other.")
@@ -443,6 +463,7 @@ def _diff_table(before: Any, table: EngineTable, after: Any) -> TableDiff:
             absent.assign(newly=absent["newly"] == 1),
             before,
             found,
+            sides,
         )
         weakref.finalize(changes, stack.pop_all().close)
         return changes

@@ -79,17 +79,27 @@ class Compared:
         """Return the key of each row, and each customer that is held."""
         sql = f"""SELECT {ID}, {TIME}, FALSE AS held FROM after_
             UNION ALL SELECT {ID}, CAST(NULL AS TIMESTAMPTZ) AS {TIME}, TRUE AS held FROM held_"""
-        parts = (pa.Table.from_batches([batch]) for batch in self.session.batches(sql, BATCH))
-        return on_disk(parts, KEYS)
+        return on_disk(map(_whole, self.session.batches(sql, BATCH)), KEYS)
+
+    def ids_before(self) -> pa.Table:
+        """Return the ids of ``before_``."""
+        ids = self.session.batches(f"SELECT DISTINCT {ID} FROM before_ ORDER BY {ID}", BATCH)
+        return on_disk(map(_whole, ids), KEYS.remove(2).remove(1))
 
     def shown(self) -> Stated:
         """Return the first rows of each state that a page shows."""
         states = [s for s in STATES if self.counts[s] and s != "unchanged"] or ["added"]
-        return _stated(pa.concat_tables(map(self._first, states), promote_options="default").sort_by([(ID, "ascending"), (TIME, "ascending")]))
+        return _stated(
+            pa.concat_tables(map(self._first, states), promote_options="default").sort_by(
+                [(ID, "ascending"), (TIME, "ascending")]
+            )
+        )
 
     def fields(self, compared: list[str]) -> pd.DataFrame:
         """Return the first changed fields, as `toolkit.ledger.states.compare` does."""
-        with Session({"pair": self.session.table(f"SELECT * FROM pair ORDER BY {ID}, {TIME} LIMIT {MAX_ROWS}")}) as here:
+        with Session(
+            {"pair": self.session.table(f"SELECT * FROM pair ORDER BY {ID}, {TIME} LIMIT {MAX_ROWS}")}
+        ) as here:
             return fields_of(here, compared, order=f"{ID}, {TIME}").head(MAX_ROWS)
 
     def customers_of(self, relation: str) -> pd.DataFrame:
@@ -177,8 +187,11 @@ def hold(session: AnySession, ids: EngineTable | None) -> None:
         session.create("held_", f"SELECT {ID} FROM after_ WHERE 1 = 0")
         return
     there = f"SELECT 1 AS there FROM after_ AS a WHERE a.{ID} = r.{ID}"
-    session.create("held_", f"""SELECT DISTINCT r.{ID} FROM {session.relation(ids.sql)} AS r
-        WHERE r.{ID} IS NOT NULL AND NOT EXISTS ({there})""")
+    session.create(
+        "held_",
+        f"""SELECT DISTINCT r.{ID} FROM {session.relation(ids.sql)} AS r
+        WHERE r.{ID} IS NOT NULL AND NOT EXISTS ({there})""",
+    )
 
 
 def stage(session: AnySession, table: EngineTable, name: str, columns: pa.Schema) -> tuple[str, ...]:
@@ -211,8 +224,12 @@ def stage(session: AnySession, table: EngineTable, name: str, columns: pa.Schema
 
 def _same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
     if pa.types.is_timestamp(wanted):
-        return pa.types.is_timestamp(found) and found.tz is not None
-    return found == wanted or (pa.types.is_large_string(found) and pa.types.is_string(wanted))
+        return bool(pa.types.is_timestamp(found) and found.tz is not None)
+    return bool(found == wanted or (pa.types.is_large_string(found) and pa.types.is_string(wanted)))
+
+
+def _whole(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch])
 
 
 def _stated(rows: pa.Table) -> Stated:

@@ -30,6 +30,7 @@ from toolkit.display import (
     section,
     timestamp,
 )
+from toolkit.engine import EngineTable
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID, TIME
 from toolkit.model.times import are_dates, written_times
@@ -268,7 +269,7 @@ class CarriesDelivery(Protocol):
         """The delivery that it carries."""
 
 
-Customers = pd.DataFrame | CarriesDelivery
+Customers = pd.DataFrame | CarriesDelivery | EngineTable
 """What every station takes."""
 
 
@@ -301,7 +302,11 @@ def as_delivery(data: Customers, *, columns: tuple[str, ...] = CUSTOMER.names) -
         return Delivery(data.rename_axis("source_row"), given=given)
     delivery = getattr(data, "delivery", None)
     if not isinstance(delivery, Delivery):
-        calls = {"snapshot": "Ledger.of().snapshot().frame", "versions": "snapshot.frame"}
+        calls = {
+            "snapshot": "Ledger.of().snapshot().frame",
+            "versions": "snapshot.frame",
+            "engine": "read_customers(table)",
+        }
         usual = "pd.DataFrame(rows)" if isinstance(data, list | dict) else "read_customers(path)"
         call = next((call for name, call in calls.items() if hasattr(data, name)), usual)
         raise wrong_kind(data, "a customer frame", call)

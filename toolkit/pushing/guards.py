@@ -7,7 +7,7 @@ target would cause: many changed customers, missing ones, an emptied column, an 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -79,8 +79,7 @@ class Situation:
 
     @cached_property
     def _drift(self) -> Drift:
-        delivery = self.changes.delivery
-        return drift(self.changes.before, replace(delivery, frame=delivery.frame.reset_index(drop=True)))
+        return drift(*self.changes.sides)
 
 
 def chosen_names(given: str | Iterable[str] | None, option: str, noun: str, known: Iterable[str]) -> list[str]:
@@ -215,8 +214,8 @@ def _older(at: Situation, _: float) -> str:
 
 
 def _id_form(at: Situation, most: float) -> str:
-    before, added = at.changes.before.versions, pc.unique(at.rows.filter(pc.equal(at.rows["state"], "added"))[ID])
-    n_found, found = new_form(before.select([ID]), pa.table({ID: added}))
+    added = pc.unique(at.rows.filter(pc.equal(at.rows["state"], "added"))[ID])
+    n_found, found = new_form(at.changes.ids_before, pa.table({ID: added}))
     said = _beyond(n_found, len(added), most, "added customers have ids of a new form")
     return said and f"{said[:-1]}: {found}."
 

@@ -7,12 +7,14 @@ column that became empty, a category under a new name.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pandas as pd
 
+from toolkit.config import current
 from toolkit.display import (
     MAX_ROWS,
     Cell,
@@ -29,10 +31,12 @@ from toolkit.display import (
     plural,
     section,
 )
-from toolkit.engine import AnySession, Session, quoted, to_arrow
+from toolkit.engine import AnySession, EngineTable, Session, quoted, table_of, to_arrow
+from toolkit.errors import InputError
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, utc_times
 from toolkit.progress import step
 from toolkit.quality.corrections import require_times, usable
+from toolkit.quality.flagging import lying
 from toolkit.quality.id_forms import find_unlike, say_unlike
 from toolkit.quality.rules import FOLDED_ID
 from toolkit.quality.statistics import count_columns
@@ -153,7 +157,8 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
     Parameters
     ----------
     before
-        A frame, what carries a delivery, or a snapshot.
+        A frame, what carries a delivery, a snapshot, or a table of an engine. If one of the two is such a table, it
+        stays there, and the other one goes in.
     jump
         By how much (0 to 1) the share of nulls in a column must rise to be a finding.
     fall
@@ -171,10 +176,20 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
     >>> drift(old, old.assign(customer_category="Shops")).findings[["kind", "value_before", "value_after"]].values
     array([['renamed', 'Retail', 'Shops']], dtype=object)
     """
-    old, new = earlier(before), usable(after)
-    given = [c for c in CUSTOMER.names if c in old.frame.columns and c in new.given and c in new.frame.columns]
-    with Session({"old_": _typed(old.frame), "new_": _typed(new.frame)}) as session:
-        (before_, n_before), (after_, n_after) = _newest(session, "old_", "before_"), _newest(session, "new_", "after_")
+    tables = table_of(before), table_of(after)
+    with ExitStack() as stack:
+        engines = [table.engine for table in tables if table is not None]
+        if len(engines) > 1 and engines[0] is not engines[1]:
+            raise InputError("The two tables are in two engines: bring one of them to the other.")
+        session: AnySession = engines[0].session() if engines else Session()
+        stack.enter_context(session)
+        old = _laid(stack, session, before, tables[0], "old_")
+        new = _laid(stack, session, after, tables[1], "new_")
+        given = [c for c in CUSTOMER.names if c in old.given and c in new.given]
+        (before_, n_before), (after_, n_after) = (
+            _newest(session, old.rows, "before_"),
+            _newest(session, new.rows, "after_"),
+        )
         sides, sizes = (before_, after_), (n_before, n_after)
         counted = [count_columns(session, given, rows=rows) for rows in sides]
         columns = counted[0].merge(counted[1], on="column", suffixes=("_before", "_after"))
@@ -192,6 +207,28 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
         findings[f"share_{side}"] = findings[f"n_{side}"] / max(size, 1)
     kept = ["column", "null_before", "null_after", "distinct_before", "distinct_after"]
     return Drift(findings, columns[kept], *sizes, old.source, new.source)
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """One of the two tables: its relation, the columns that it has, its kind and its name."""
+
+    rows: str
+    given: Collection[str]
+    kind: str
+    source: str
+
+
+def _laid(stack: ExitStack, session: AnySession, data: Any, table: EngineTable | None, name: str) -> _Laid:
+    """Make one of the two tables known to the session: a table of its engine stays there, a frame goes in."""
+    if table is not None:
+        lies = stack.enter_context(lying(table, current(None), None, session=session))
+        known = getattr(data, "described", lies.delivery)
+        return _Laid(lies.rows, lies.delivery.given, known.kind, known.source)
+    side = earlier(data) if name == "old_" else usable(data)
+    session.register(name, _typed(side.frame))
+    given = side.frame.columns if name == "old_" else [c for c in side.given if c in side.frame.columns]
+    return _Laid(name, given, side.kind, side.source)
 
 
 def earlier(before: Before) -> Delivery:
@@ -308,7 +345,8 @@ def _renamed(
     """Pair a value that is gone with the new value that at least half of its customers have now."""
     old, now = f"b.{quoted(column)}", f"a.{quoted(column)}"
     moves = session.table(
-        f"""SELECT {old} AS was, {now} AS became, count(*) AS n FROM {sides[0]} AS b JOIN {sides[1]} AS a ON a.{ID} = b.{ID}
+        f"""SELECT {old} AS was, {now} AS became, count(*) AS n
+            FROM {sides[0]} AS b JOIN {sides[1]} AS a ON a.{ID} = b.{ID}
             WHERE {old} <> {now} GROUP BY {old}, {now} ORDER BY n DESC, was, became"""
     ).to_pylist()
     pairs: dict[str, str] = {}

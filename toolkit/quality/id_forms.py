@@ -179,7 +179,9 @@ def find_unlike(
         width, (shapes, zeros) = len(found.usual), zip(*found.shapes, strict=True)
         session.register("unlike_", pa.table({"shape": shapes, "zero": zeros}))
         padded = f"lpad(u.value, {width}, '0')"
-        alone = "1 = 1" if every else f"length(u.value) >= {width} OR NOT EXISTS ({there.format('forms_rows_', padded)})"
+        alone = (
+            "1 = 1" if every else f"length(u.value) >= {width} OR NOT EXISTS ({there.format('forms_rows_', padded)})"
+        )
         session.create(
             "odd_",
             f"""SELECT u.value, u.shape, {padded} AS padded FROM unsent_ AS u
@@ -192,7 +194,9 @@ def find_unlike(
 
 def _forms(session: AnySession, rows: str, forms: str) -> Forms:
     """Fill the table `forms` with the shape of each id, null if they have little in common; count them."""
-    session.create("values_", f"SELECT r.{ID} AS value, 1 AS n FROM {rows} AS r WHERE r.{ID} IS NOT NULL GROUP BY r.{ID}")
+    session.create(
+        "values_", f"SELECT r.{ID} AS value, 1 AS n FROM {rows} AS r WHERE r.{ID} IS NOT NULL GROUP BY r.{ID}"
+    )
     shape, which = shaping(session, session.scalar("SELECT count(*) AS n FROM values_"))
     shape = shape if which == EVERY else "CAST(NULL AS VARCHAR)"
     zero = session.dialect.condition("regexp_matches(value, '^[^0-9]*0[0-9]')", {"value": "value"})

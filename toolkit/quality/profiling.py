@@ -9,14 +9,16 @@ from typing import Any
 
 import pandas as pd
 
+from toolkit.config import current
 from toolkit.display import Part, Result, Tone, headline, plural, section, timeline
-from toolkit.engine import Session, to_arrow, to_frame
+from toolkit.engine import DUCKDB, AnySession, EngineTable, Session, table_of, to_arrow, to_frame
 from toolkit.model import CUSTOMER, ID, TIME, Customers, cast_frame
 from toolkit.progress import step
 from toolkit.quality.compiling import compile_rule, repeated
 from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.drifting import Before, Drift, drift
 from toolkit.quality.findings import by_reason, count_reasons, find, first_reason, read_findings
+from toolkit.quality.flagging import Flags, flagged, lying, ways_of
 from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.showing import column_cards, findings_grid, in_words
 from toolkit.quality.statistics import SHAPED, count_columns
@@ -58,6 +60,8 @@ class Profile(Result):
         Customers with more than one row.
     drift
         How the delivery differs from what was sent before; None if that was not given.
+    not_run
+        For a table of an engine: the rules that did not run there, because they compare texts letter by letter.
     """
 
     findings: pd.DataFrame
@@ -71,6 +75,7 @@ class Profile(Result):
     source: str
     names: dict[str, str]
     drift: Drift | None = None
+    not_run: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """Return the size in one line."""
@@ -145,7 +150,8 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
     Parameters
     ----------
     data
-        A frame, a `Delivery`, or a result with one. Cells that did not parse as times count as null here.
+        A frame, a `Delivery`, or a result with one; or a table of an engine, which counts it itself. Cells that did not
+        parse as times count as null here.
     before
         What was sent before, as `drift` takes it.
     now
@@ -165,23 +171,18 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
     >>> columns["null_share"]["customer_category"], columns["patterns"]["customer_id"]
     (np.float64(0.5), [('A-9', 1.0)])
     """
+    moment = now or pd.Timestamp.now("UTC")
+    if (table := table_of(data)) is not None:
+        return _profile_there(table, data, before, moment)
     delivery = usable(data)
     require_times(delivery.frame)
     frame = cast_frame(delivery.frame, CUSTOMER)[0]
     with Session({"rows_": to_arrow(frame, CUSTOMER.arrow_schema(), index="row_")}) as session:
         columns = count_columns(session, [c for c in CUSTOMER.names if c in frame.columns])
-        several = f"SELECT count(*) FROM (SELECT 1 FROM rows_ WHERE {ID} IS NOT NULL GROUP BY {ID} HAVING count(*) > 1)"
         (ids,) = columns[columns["column"] == ID].to_dict("records")
         needless = _needless(ids, len(frame))
-        n_versioned = 0 if "twin_keys" in needless else session.scalar(several)
-        months = to_frame(
-            session.table(
-                f"""SELECT year(utc) * 12 + month(utc) - 1 AS month, count(*) AS rows
-                    FROM (SELECT make_timestamp(epoch_us({TIME})) AS utc FROM rows_ WHERE {TIME} IS NOT NULL) AS times
-                    GROUP BY 1 ORDER BY 1"""
-            )
-        )
-        moment = now or pd.Timestamp.now("UTC")
+        n_versioned = 0 if "twin_keys" in needless else _n_versioned(session, "rows_")
+        months = _months(session, "rows_")
         rules = [r for r in CUSTOMER_RULES if r.name not in needless and r.column in frame.columns]
         conditions = [compile_rule(rule, moment) for rule in rules]
         find(session, conditions)
@@ -199,6 +200,57 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
         source=delivery.source,
         names=delivery.names,
         drift=None if before is None else drift(before, delivery),
+    )
+
+
+def _profile_there(table: EngineTable, data: Any, before: Before | None, now: pd.Timestamp) -> Profile:
+    """Count a table where it lies."""
+    with lying(table, current(None), None) as rows:
+        columns = count_columns(rows.session, [c for c in CUSTOMER.names if c in rows.delivery.given], rows=rows.rows)
+        (ids,) = columns[columns["column"] == ID].to_dict("records")
+        n_rows = rows.session.scalar(f"SELECT count(*) AS n FROM {rows.rows} AS r")
+        needless = _needless(ids, n_rows)
+        rules = [r for r in CUSTOMER_RULES if r.name not in needless and r.column in rows.delivery.given]
+        every = [compile_rule(rule, now) for rule in rules]
+        ways, not_run = ways_of(every, rows)
+        conditions = [c for c, way in zip(every, ways, strict=True) if way is not None]
+        with flagged(Flags(rows, conditions, 0, [way for way in ways if way is not None]), {}, []) as (shown, counts):
+            cells = shown.cells("SELECT row_ FROM rows_")
+            findings = read_findings(shown.session, conditions, cells)
+            reasons = by_reason(conditions, findings, cells, counts.reasons)
+        return Profile(
+            findings=findings,
+            columns=columns,
+            times=_periods(_months(rows.session, rows.rows)),
+            reasons=reasons,
+            n_rows=n_rows,
+            n_customers=ids["distinct"],
+            n_versioned=0 if "twin_keys" in needless else _n_versioned(rows.session, rows.rows),
+            n_broken=0,
+            source=getattr(data, "described", rows.delivery).source,
+            names=rows.delivery.names,
+            drift=None if before is None else drift(before, data),
+            not_run=tuple(not_run),
+        )
+
+
+def _n_versioned(session: AnySession, rows: str) -> int:
+    several = f"SELECT r.{ID} FROM {rows} AS r WHERE r.{ID} IS NOT NULL GROUP BY r.{ID} HAVING count(*) > 1"
+    return int(session.scalar(f"SELECT count(*) AS n FROM ({several}) AS several_"))
+
+
+def _months(session: AnySession, rows: str) -> pd.DataFrame:
+    utc, month = (
+        f"r.{TIME}",
+        "CAST(extract(YEAR FROM utc) AS BIGINT) * 12 + CAST(extract(MONTH FROM utc) AS BIGINT) - 1",
+    )
+    if session.dialect is DUCKDB:  # without a time zone's calendar
+        utc, month = f"make_timestamp(epoch_us({utc}))", "year(utc) * 12 + month(utc) - 1"
+    times = f"SELECT {utc} AS utc FROM {rows} AS r WHERE r.{TIME} IS NOT NULL"
+    months = f"SELECT {month} AS of_month FROM ({times}) AS times"
+    return to_frame(
+        session.table(f"""SELECT of_month AS month, count(*) AS rows FROM ({months}) AS months_
+        GROUP BY of_month ORDER BY of_month""")
     )
 
 

@@ -31,6 +31,7 @@ _SHAPE = (
     rf"regexp_replace(regexp_replace(regexp_replace(left(value, {SHAPED}), '{_LOWER}', 'a', 'g'), "
     r"'\p{Lu}', 'A', 'g'), '\p{Nd}', '9', 'g')"
 )
+_VALUE = {"value": "value"}
 _SIGNS = {"a": _LOWER, "A": r"\p{Lu}", "9": r"\p{Nd}"}
 
 
@@ -58,7 +59,7 @@ def _count(session: AnySession, rows: str, column: str, n_rows: int, *, is_text:
         min(value) AS least, max(value) AS greatest FROM values_""")
     top = session.table(f"SELECT value, n FROM values_ WHERE n * 100 >= {n_rows} ORDER BY n DESC, value LIMIT 5")
     if not is_text:
-        facts, top = _as_text(facts, ["least", "greatest"]), _as_text(top, {"value": "value"})
+        facts, top = _as_text(facts, ["least", "greatest"]), _as_text(top, ["value"])
     n, filled, least, greatest = (each[0].as_py() for each in facts.columns)
     counted = {"column": column, "nulls": n_rows - filled, "null_share": (n_rows - filled) / max(n_rows, 1),
                "distinct": n, "least": least, "greatest": greatest, "patterns": [], "sampled": False}  # fmt: skip
@@ -95,7 +96,7 @@ def shaping(session: AnySession, distinct: int) -> tuple[str, str]:
 
     That is `EVERY`, or a sample if there are many and they have little in common.
     """
-    shape = session.dialect.condition(_SHAPE, {"value": "value"})
+    shape = session.dialect.condition(_SHAPE, _VALUE)
     if distinct <= SAMPLE:
         return shape, EVERY
     part = f"hash(value) % {distinct // SAMPLE} = 0"  # the same values each time
@@ -105,9 +106,11 @@ def shaping(session: AnySession, distinct: int) -> tuple[str, str]:
     if sum(share for _, share in common) < 0.9:
         return shape, part
     # A match is much faster than a shape. Values that match no common shape are shaped, so that none is missed.
-    matches = ((session.dialect.condition(f"regexp_full_match(value, {text(_expression(s))})", {"value": "value"}), text(s))
-               for s, _ in common)  # fmt: skip
-    return f"CASE {' '.join(f'WHEN {match} THEN {s}' for match, s in matches)} ELSE {shape} END", EVERY
+    when = " ".join(
+        f"WHEN {session.dialect.condition(f'regexp_full_match(value, {text(_expression(s))})', _VALUE)} THEN {text(s)}"
+        for s, _ in common
+    )
+    return f"CASE {when} ELSE {shape} END", EVERY
 
 
 def _shapes(session: AnySession, shape: str, which: str) -> list[tuple[str, float]]:
