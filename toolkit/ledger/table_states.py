@@ -216,7 +216,8 @@ def stage(session: AnySession, table: EngineTable, name: str, columns: pa.Schema
                 "it, and diff the report, or name a query that converts it."
             )
     texts = {c for c in given if pa.types.is_string(columns.field(c).type)}
-    cells = [f"{session.dialect.text(quoted(c)) if c in texts else quoted(c)} AS {quoted(c)}" for c in given]
+    own = {c: session.dialect.text(quoted(c)) if c in texts else quoted(c) for c in given}
+    cells = [f"{own.get(c, session.dialect.text('NULL'))} AS {quoted(c)}" for c in columns.names]
     source = f"(SELECT {', '.join(cells)} FROM {session.relation(table.sql)} AS r) AS t"
     session.create(name, f"SELECT CAST({session.dialect.number} AS BIGINT) AS row_, 0 AS last_, t.* FROM {source}")
     return given
