@@ -44,8 +44,7 @@ class Served:
         with self.engine.session() as session:
             if isinstance(session, RemoteSession):
                 session._execute(f"CREATE SCHEMA IF NOT EXISTS {DATA}")
-                session._scratch = DATA
-                session._put(name, table)
+                session._put(f"{DATA}.{name}", table)
         return tk.table(self.engine, name if self.kind == "duckdb" else f"{DATA}.{name}")
 
     def left(self) -> list[str]:
