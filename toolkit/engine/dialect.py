@@ -252,7 +252,7 @@ _WRITERS: dict[str, Callable[[Node, Dialect], Node]] = {
     "trim": _trim,
     "concatws": lambda node, _: _call("concat_ws", *node.expressions),
 }
-"""How functions of DuckDB that others have under another name, or otherwise, are written, by sqlglot's name for each."""
+"""How functions of DuckDB that others have otherwise are written, by sqlglot's name for each."""
 
 DUCKDB = Dialect("DuckDB", clock="CAST(epoch(now()) AS BIGINT)")
 POSTGRESQL = Dialect(

@@ -7,7 +7,7 @@ from toolkit.model.attributes import CustomAttribute
 from toolkit.model.contract import APRIL_2026, CONTRACTS, CUSTOMER, ID, NAME, TIME, Column, Contract, Kind, Operation
 from toolkit.model.contract import KINDS, PathStyle, Resource, kind_of
 from toolkit.model.delivery import BROKEN_COLUMNS, Customers, Delivery, DeliveryKind, Language, as_delivery
-from toolkit.model.delivery import no_broken_lines, require_key
+from toolkit.model.delivery import require_key
 from toolkit.model.dtypes import Unread, cast_column, cast_frame, to_series, typed_frame
 from toolkit.model.json_rows import EncodedRows, each_once, encode, exceeds, is_oversized
 from toolkit.model.json_rows import max_row_bytes, may_be_oversized

@@ -1,10 +1,10 @@
 """A table of an engine, checked where it lies: a row's findings are flags, and only the shown rows leave the engine.
 
 One pass keeps the rows with a finding (``flagged_``, in the scratch schema), each with a text of zeros and ones, one
-for each condition. What the findings of a row do to each other depends on this text alone: so the engine counts each text,
-of which there are few, and the rest is done here. A table has no row numbers, and to number all rows would sort them
-in one place: rows are ordered by their key, and those that are shown are numbered from 1. What several rows show goes
-by a query for the keys that they share.
+for each condition. What the findings of a row do to each other depends on this text alone: so the engine counts each
+text, of which there are few, and the rest is done here. A table has no row numbers, and to number all rows would sort
+them in one place: rows are ordered by their key, and those that are shown are numbered from 1. What several rows show
+goes by a query for the keys that they share.
 """
 
 from __future__ import annotations
@@ -19,22 +19,11 @@ import pyarrow as pa
 from toolkit.config import Settings
 from toolkit.engine import AnySession, EngineTable, Session, UnwritableError, quoted, text, to_arrow
 from toolkit.errors import InputError
-from toolkit.model import (
-    ID,
-    KINDS,
-    TIME,
-    TOO_LARGE,
-    UNIQUE,
-    Column,
-    Delivery,
-    Resource,
-    empty_frame,
-    no_broken_lines,
-)  # fmt: skip
+from toolkit.model import ID, KINDS, TIME, TOO_LARGE, UNIQUE, Column, Delivery, Resource, empty_frame
 from toolkit.quality.compiling import Condition, unread
 from toolkit.quality.findings import HITS, Counts, causes_of, collect_bad, leave_out_consequences
 from toolkit.quality.rules import FOLDED_ID, IS_AN_ID, RULES
-from toolkit.quality.staging import CALENDAR, SHOWN_ROWS, Staged
+from toolkit.quality.staging import BROKEN_LINES, CALENDAR, SHOWN_ROWS, Staged
 from toolkit.reading import Mapping, choose_columns
 
 _FLOATS = "BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308"
@@ -256,9 +245,8 @@ def flagged(
     flags = " || ".join(f"CASE WHEN {sql} THEN '1' ELSE '0' END" for sql in marks.values())
     more = "".join(f", CASE WHEN {sql} THEN 1 ELSE 0 END AS _first{n}" for n, (sql, _) in firsts.items())
     any_of = " OR ".join(f"({sql})" for sql in (*marks.values(), *(sql for sql, _ in firsts.values())))
-    there.create(
-        "marked_", f"SELECT r.*, {flags} AS _flags{more} FROM {rows.rows} AS r {' '.join(joins)} WHERE {any_of}"
-    )
+    joined = f"FROM {rows.rows} AS r {' '.join(joins)}"
+    there.create("marked_", f"SELECT r.*, {flags} AS _flags{more} {joined} WHERE {any_of}")
     each = "".join(
         f" || CASE WHEN _first{n} = 1 AND row_number() OVER (PARTITION BY _first{n}, {', '.join(way.key)} "
         f"ORDER BY {order}) = 1 THEN '1' ELSE '0' END" for n, (_, way) in firsts.items()
@@ -303,7 +291,7 @@ def flagged(
             session.register("hits_", hits)
             session.run(f"UPDATE found_ SET other_ = h.other_, group_ = h.group_ FROM hits_ h "
                         f"WHERE n = {n} AND found_.row_ = h.row_")  # fmt: skip
-        for n, (_, way) in ((n, first) for n, first in firsts.items() if first[1].rank and n != beside):
+        for n in (n for n, (_, way) in firsts.items() if way.rank and n != beside):
             key = quoted(str(conditions[n].column))
             session.run(f"""UPDATE found_ SET other_ = b.row_ FROM rows_ a JOIN rows_ b ON a.{key} = b.{key}
                 WHERE n = {n} AND found_.row_ = a.row_ AND b.row_ IN (SELECT row_ FROM beside_)""")
@@ -317,14 +305,9 @@ def _find(session: Session, flags: pd.Series, places: Sequence[int], beside: int
     numbers = pd.DataFrame(found, columns=["n", "row_"], dtype="int64")
     session.register("each_", pa.Table.from_pandas(numbers, preserve_index=False))
     session.create("beside_", f"SELECT row_ FROM each_ WHERE n = {beside}")
-    session.create(
-        "found_",
-        f"SELECT n::INTEGER AS n, row_, NULL::BIGINT AS other_, NULL::BIGINT AS group_ FROM each_ WHERE n <> {beside}",
-    )
-    session.register(
-        "broken_",
-        to_arrow(no_broken_lines(), pa.schema([(c, pa.string()) for c in (ID, "reason", "text")]), index="row_"),
-    )
+    nulls = "NULL::BIGINT AS other_, NULL::BIGINT AS group_"
+    session.create("found_", f"SELECT n::INTEGER AS n, row_, {nulls} FROM each_ WHERE n <> {beside}")
+    session.register("broken_", BROKEN_LINES.empty_table())
 
 
 def _groups(there: AnySession, group: Group, n: int, places: Sequence[int], conditions: Sequence[Condition]) -> int:

@@ -105,14 +105,15 @@ class ValidationReport(Result):
     drift
         How the delivery as a whole differs from what was sent before; None if that was not given.
     not_run
-        For a table of an engine: the rules that did not run there, because they compare texts letter by letter.
+        For a table of an engine: the rules that did not run there, because they need all values in Python.
     table
         For a table of an engine: its good rows, as a query there.
 
     Notes
     -----
-    For customers that stay on disk, `quarantine`, `failures` and `warnings` are the first 100,000 rows each. All
-    counts are complete.
+    For customers that stay on disk or in an engine, `quarantine`, `failures` and `warnings` are the first 100,000 rows
+    each. All counts are complete. The rows of a table have no numbers: those that are shown are numbered from 1, in the
+    order of their key.
     """
 
     n_rows: int
@@ -266,9 +267,15 @@ class ValidationReport(Result):
             shown.append(self.drift.part())
         return "".join([*shown, self._ways_on()])
 
+    @property
+    def _unrun(self) -> str:
+        """Which rules did not run, in words."""
+        which = f"not run on this engine: {', '.join(self.not_run)}"
+        return f"{which}; a sample in a frame can be checked by them." if self.not_run else ""
+
     def lines(self) -> list[str]:
         """Return each finding as lines of text, then how the delivery differs from what was sent before."""
-        said = []
+        said = [self._unrun] if self.not_run else []
         for kind, reasons in zip(("failure", "warning"), self.findings, strict=True):
             for found in reasons.to_dict("records"):
                 first, *examples = finding_lines(found, {TIME: self._delivery.written})
@@ -312,7 +319,7 @@ class ValidationReport(Result):
             "What was found",
             table if found else paragraph("Nothing.", soft=True),
             fold(f"{plural(n_passed, 'check')} found nothing", *kept, tone="good") if kept else "",
-            note=f"{len(found):,} of {plural(n, 'check')}",
+            note=f"{len(found):,} of {plural(n, 'check')}{'; ' * bool(self.not_run)}{self._unrun}",
         )
 
     def _ways_on(self) -> Markup:
@@ -363,6 +370,7 @@ class ValidationReport(Result):
             "ok": self.ok,
             "failures_by_reason": self.counts,
             "warnings_by_reason": self.warning_counts,
+            **({"not_run": list(self.not_run)} if self.not_run else {}),
             **({} if self.drift is None else {"drift": self.drift.to_dict()}),
         }
 
@@ -388,11 +396,11 @@ def validate(
         A frame, a `Delivery`, or a result with one: it is checked in memory, and its index must name each row once.
         The path of a text file (.csv, .tsv, .txt), of a Parquet file or of a folder of Parquet files: it stays on
         disk, however large it is, and so does a DuckDB relation or another Arrow stream. The path of another file is
-        read as `read_customers` reads it.
+        read as `read_customers` reads it. A `table` of an engine is checked there, and only what is shown leaves it.
     settings
         Where contract and custom attributes come from; by default what `use` chose, or the environment.
     mapping
-        For a path: a `Mapping` or its TOML file, as `read_customers` takes it. Its corrections are not made.
+        For a path or a table: a `Mapping` or its TOML file, as `read_customers` takes it. Its corrections are not made.
     rules
         What to look for besides what the contract forbids; `choose_rules` makes a choice.
     before
