@@ -165,7 +165,10 @@ def find_unlike(session: Session, *, every: bool = False) -> Unlike | None:
 
     With `every`, each form that ids before do not have is unlike, and none is compared with the rest.
     """
-    sent, rows = (_forms(session, f"{side}_") for side in ("before", "rows"))
+    sent = _forms(session, "before_")
+    if every and not sent:
+        return None
+    rows = _forms(session, "rows_")
     session.run("CREATE OR REPLACE TEMP VIEW unsent_ AS FROM forms_rows_ ANTI JOIN forms_before_ USING (value)")
     new = _counted(session, "unsent_")
     for known in (sent,) if every else (sent, rows):
@@ -190,7 +193,8 @@ def _forms(session: Session, rows: str) -> Forms:
         f"""CREATE OR REPLACE TEMP TABLE values_ AS
             SELECT {ID} AS value, 1 AS n FROM {rows} WHERE {ID} IS NOT NULL GROUP BY 1"""
     )
-    shape, which = shaping(session, session.scalar("SELECT count(*) FROM values_"))
+    n_ids = session.scalar("SELECT count(*) FROM values_")
+    shape, which = shaping(session, n_ids) if n_ids else ("''", EVERY)  # to compile the expressions takes milliseconds
     session.run(
         f"""CREATE OR REPLACE TEMP TABLE forms_{rows} AS
             SELECT value, {shape if which == EVERY else "NULL::VARCHAR"} AS shape,
