@@ -48,6 +48,15 @@ def count_columns(session: Session, columns: Sequence[str], *, rows: str = "rows
     return frame.astype({"column": "str", "least": "str", "greatest": "str"})
 
 
+def count_nulls(session: Session, columns: Sequence[str], *, rows: str) -> pd.DataFrame:
+    """Count only ``nulls``, ``null_share`` and ``distinct`` of each column, as `count_columns` does."""
+    counts = ", ".join(f"count({c}), count(DISTINCT {c})" for c in map(quoted, columns))
+    n_rows, *found = (c[0].as_py() for c in session.table(f"SELECT count(*), {counts} FROM {rows}").columns)
+    counted = [(c, n_rows - n, (n_rows - n) / max(n_rows, 1), distinct)
+               for c, n, distinct in zip(columns, found[::2], found[1::2], strict=True)]  # fmt: skip
+    return pd.DataFrame(counted, columns=["column", "nulls", "null_share", "distinct"]).astype({"column": "str"})
+
+
 def _count(session: Session, rows: str, column: str, n_rows: int, *, is_text: bool) -> dict[str, Any]:
     name = quoted(column)
     session.run(
