@@ -41,11 +41,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         few, snapshot = replace(delivery, frame=delivery.frame.head(40)), ledger.snapshot()
         sandbox.vendor.refuse = lambda row: "price list is not known" if row["customer_id"] < "0001120" else None
         results = {
-            "suggestion": tk.suggest_mapping(FIRST), "delivery": few, "corrected": tk.correct(few), "validation": report,
-            "preview": tk.preview_corrections(few), "profile": tk.profile(delivery), "checked": checked,
-            "diff": changes, "plan": plan, "blocked": tk.plan_push(shrunk),
+            "suggestion": tk.suggest_mapping(FIRST), "delivery": few, "corrected": tk.correct(few),
+            "validation": report, "preview": tk.preview_corrections(few), "profile": tk.profile(delivery),
+            "checked": checked, "diff": changes, "plan": plan, "blocked": tk.plan_push(shrunk),
             "report": tk.push(plan, reason="October", progress=False),
-            "status": tk.status(), "history": tk.push_history(), "snapshot": replace(snapshot, frame=snapshot.frame.head(40)),
+            "status": tk.status(), "history": tk.push_history(),
+            "snapshot": replace(snapshot, frame=snapshot.frame.head(40)),
         }  # fmt: skip
     return {name: result.to_html(place / f"{name}.html") for name, result in results.items()}
 
