@@ -155,6 +155,8 @@ def new_form(before: pa.Table, added: pa.Table) -> tuple[int, str]:
     >>> new_form(*(id_table(pd.Series(ids)) for ids in (["C-9998", "C-9999"], ["10000", "10001", "C-9997"])))
     (2, '2 ids are like 99999 where 2 customers sent before are like A-9999')
     """
+    if not before.num_rows:
+        return 0, ""
     with Session({"rows_": added, "before_": before}) as session:
         found = find_unlike(session, every=True)
         return (session.scalar("SELECT count(*) FROM odd_"), say_unlike(session, found)) if found else (0, "")
@@ -165,10 +167,7 @@ def find_unlike(session: Session, *, every: bool = False) -> Unlike | None:
 
     With `every`, each form that ids before do not have is unlike, and none is compared with the rest.
     """
-    sent = _forms(session, "before_")
-    if every and not sent:
-        return None
-    rows = _forms(session, "rows_")
+    sent, rows = (_forms(session, f"{side}_") for side in ("before", "rows"))
     session.run("CREATE OR REPLACE TEMP VIEW unsent_ AS FROM forms_rows_ ANTI JOIN forms_before_ USING (value)")
     new = _counted(session, "unsent_")
     for known in (sent,) if every else (sent, rows):

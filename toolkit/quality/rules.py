@@ -193,10 +193,9 @@ _NO_ID = f"coalesce(trim({ID}), '') = ''"
 _TOTALS_ROW = rf"""row_ IN (SELECT row_ FROM sums_) OR CASE
     WHEN ({TIME} IS NULL OR row_ = (SELECT max(row_) FROM rows_))
         AND regexp_matches(lower(concat_ws(' ', {ID}, customer_name)), '{_TOTAL_LIKE}')
-    THEN regexp_full_match(regexp_replace(concat(
-        lower(CASE WHEN {_NO_ID} THEN customer_name ELSE {ID} END), 'X',
-        CASE WHEN NOT ({_NO_ID} OR {TIME} IS NULL) THEN lower(customer_name) END
-    ), '[^\pL ]', '-', 'g'), '{_TOTAL}X([- ]*|{_TOTAL})') END"""
+    THEN regexp_full_match(regexp_replace(concat(lower(CASE WHEN {_NO_ID} THEN customer_name ELSE {ID} END), 'X',
+        CASE WHEN NOT ({_NO_ID} OR {TIME} IS NULL) THEN lower(customer_name) END), '[^\pL ]', '-', 'g'),
+        '{_TOTAL}X([- ]*|{_TOTAL})') END"""
 CODES = (ID, "customer_price_list_id")
 """The columns that programs write as numbers."""
 _FORMULA = """starts_with({column}, '="') AND regexp_full_match({column}, '="([^"]|"")+"')"""

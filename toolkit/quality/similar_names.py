@@ -146,18 +146,17 @@ def _make_names(session: Session) -> bool:
     """Make the table ``names_``, unless the session has it; return whether it has rows."""
     if not session.scalar("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'names_'"):
         session.run(_COMPARED)
-        _fold_names(session)
+        if session.scalar("SELECT count(*) FROM compared_"):
+            _fold_names(session)
+        else:  # to compile the expressions takes 20 ms
+            session.run("CREATE TEMP TABLE names_ (row_ BIGINT)")
     return bool(session.scalar("SELECT count(*) FROM names_"))
 
 
 def _fold_names(session: Session) -> None:
-    if not session.scalar("SELECT count(*) FROM compared_"):  # to compile the expressions takes 20 ms
-        session.run("CREATE TEMP TABLE names_ (row_ BIGINT)")
-        return
     session.run(_FOLDED_NAMES)
     written = session.table("SELECT DISTINCT written FROM folded_")["written"].to_pylist()
     forms = [" ".join(sorted({_FORMS[f.replace(" ", "")] for f in re.findall(_FORM, each)} - {""})) for each in written]
     session.register("forms_", pa.table({"written": written, "form": forms}))
     session.run("CREATE TEMP TABLE names_ AS SELECT * FROM folded_ JOIN forms_ USING (written)")
-    session.run("DROP TABLE compared_")
-    session.run("DROP TABLE folded_")
+    session.run("DROP TABLE compared_; DROP TABLE folded_")

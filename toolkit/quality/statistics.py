@@ -52,9 +52,8 @@ def count_nulls(session: Session, columns: Sequence[str], *, rows: str) -> pd.Da
     """Count only ``nulls``, ``null_share`` and ``distinct`` of each column, as `count_columns` does."""
     counts = ", ".join(f"count({c}), count(DISTINCT {c})" for c in map(quoted, columns))
     n_rows, *found = (c[0].as_py() for c in session.table(f"SELECT count(*), {counts} FROM {rows}").columns)
-    counted = [(c, n_rows - n, (n_rows - n) / max(n_rows, 1), distinct)
-               for c, n, distinct in zip(columns, found[::2], found[1::2], strict=True)]  # fmt: skip
-    return pd.DataFrame(counted, columns=["column", "nulls", "null_share", "distinct"]).astype({"column": "str"})
+    frame = pd.DataFrame({"column": columns, "nulls": [n_rows - n for n in found[::2]], "distinct": found[1::2]})
+    return frame.assign(null_share=frame["nulls"] / max(n_rows, 1))
 
 
 def _count(session: Session, rows: str, column: str, n_rows: int, *, is_text: bool) -> dict[str, Any]:

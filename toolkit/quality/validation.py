@@ -455,8 +455,7 @@ def _known(conditions: Sequence[Condition], rows: Staged) -> list[Condition]:
 def _leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
     """Delete what several rows show only because of a cell that another finding is about."""
     present = set(session.table("SELECT DISTINCT n FROM found_")["n"].to_pylist())
-    for n in sorted(present):
-        c = conditions[n]
+    for n, c in ((n, conditions[n]) for n in sorted(present)):
         of, why = CAUSING.get(c.check, c.column), CAUSES.get(c.check, ())
         if causes := [
             str(m) for m, o in enumerate(conditions)
