@@ -85,6 +85,8 @@ def _find_alone(session: Session, n: int, condition: Condition, typed: pd.DataFr
             condition.search(session, condition.options) if condition.search else _in_pandas(session, condition, typed)
         )
         reason = hits.attrs.get("reason", reason)
+        if hits.empty:
+            return replace(condition, reason=reason)
         session.register("hits_", to_arrow(hits, HITS))
         query = "FROM hits_"
     session.run(f"INSERT INTO found_ BY NAME SELECT {n} AS n, * FROM ({query}) AS found")
@@ -181,8 +183,9 @@ _HARM = {rule.name: place for place, rule in enumerate(RULES)} | {"other_contrac
 
 def leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
     """Delete what several rows show only because of a cell that another finding is about."""
-    for n in range(len(conditions)):
-        if causes := causes_of(n, conditions):
+    present = set(session.table("SELECT DISTINCT n FROM found_")["n"].to_pylist())
+    for n in sorted(present):
+        if causes := present.intersection(causes_of(n, conditions)):
             found = f"SELECT row_ FROM found_ WHERE n IN ({', '.join(map(str, causes))})"
             session.run(f"DELETE FROM found_ WHERE n = {n} AND row_ IN ({found})")
 

@@ -507,15 +507,16 @@ def _known(conditions: Sequence[Condition], rows: Staged | Lying) -> list[Condit
 
 
 def _counted(rows: Staged, n_failing: int, conditions: Sequence[Condition]) -> Counts:
-    session, (n_rows, n_bad) = rows.session, (f"SELECT count(*) FROM {t}" for t in ("rows_", "bad_"))
+    session = rows.session
+    n_rows, n_broken, n_bad = (session.scalar(f"SELECT count(*) FROM {t}") for t in ("rows_", "broken_", "bad_"))
     session.register("about_", pa.table({"n": range(len(conditions)), "name": [c.column or "" for c in conditions]}))
     hits = session.table(
         f"""SELECT name, count(DISTINCT row_) FILTER (n < {n_failing}) AS bad, count(DISTINCT row_) AS every
             FROM found_ JOIN about_ USING (n) GROUP BY name"""
     ).to_pylist()
     return Counts(
-        session.scalar(f"SELECT ({n_rows}) + (SELECT count(*) FROM broken_)"),
-        session.scalar(n_bad),
+        n_rows + n_broken,
+        n_bad,
         session.scalar("SELECT count(DISTINCT row_) FROM found_ ANTI JOIN bad_ USING (row_)"),
         {h["name"]: (h["bad"], h["every"] - h["bad"]) for h in hits},
         count_reasons(session),
