@@ -39,7 +39,7 @@ from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.flagging import lying
 from toolkit.quality.id_forms import find_unlike, say_unlike
 from toolkit.quality.rules import FOLDED_ID
-from toolkit.quality.statistics import count_columns
+from toolkit.quality.statistics import count_nulls
 
 KINDS = ("fewer", "missing", "rewritten", "form", "nulls", "renamed", "gone", "new")
 """What may have drifted, the most harmful first."""
@@ -191,7 +191,7 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
             _newest(session, new.rows, "after_"),
         )
         sides, sizes = (before_, after_), (n_before, n_after)
-        counted = [count_columns(session, given, rows=rows) for rows in sides]
+        counted = [count_nulls(session, given, rows=rows) for rows in sides]
         columns = counted[0].merge(counted[1], on="column", suffixes=("_before", "_after"))
         columns = columns.rename(columns={f"null_share_{side}": f"null_{side}" for side in ("before", "after")})
         whole = new.kind == "full"

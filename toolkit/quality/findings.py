@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,11 @@ from toolkit.engine import Session, quoted, to_arrow, to_frame
 from toolkit.errors import InputError
 from toolkit.model import NAME
 from toolkit.quality.compiling import Condition
-from toolkit.quality.rules import RULES, by_cell
+from toolkit.quality.rules import CAUSES, CAUSING, RULES, by_cell
 from toolkit.quality.showing import MAX_MEMBERS, Show, rest_of, shown_cell
 
+BROKEN = "line"
+"""Name of the failure of a line that could not be parsed."""
 _BATCH = 100_000
 HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64()), ("group_", pa.int64())])
 
@@ -83,6 +85,8 @@ def _find_alone(session: Session, n: int, condition: Condition, typed: pd.DataFr
             condition.search(session, condition.options) if condition.search else _in_pandas(session, condition, typed)
         )
         reason = hits.attrs.get("reason", reason)
+        if hits.empty:
+            return replace(condition, reason=reason)
         session.register("hits_", to_arrow(hits, HITS))
         query = "FROM hits_"
     session.run(f"INSERT INTO found_ BY NAME SELECT {n} AS n, * FROM ({query}) AS found")
@@ -175,6 +179,57 @@ def read_findings(
 MAX_FINDINGS = 30
 MAX_EXAMPLES = 3
 _HARM = {rule.name: place for place, rule in enumerate(RULES)} | {"other_contract": len(RULES)}
+
+
+def leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
+    """Delete what several rows show only because of a cell that another finding is about."""
+    present = set(session.table("SELECT DISTINCT n FROM found_")["n"].to_pylist())
+    for n in sorted(present):
+        if causes := present.intersection(causes_of(n, conditions)):
+            found = f"SELECT row_ FROM found_ WHERE n IN ({', '.join(map(str, causes))})"
+            session.run(f"DELETE FROM found_ WHERE n = {n} AND row_ IN ({found})")
+
+
+def causes_of(n: int, conditions: Sequence[Condition]) -> list[int]:
+    """Return which findings of its row say why a condition's finding is there."""
+    of, why = CAUSING.get(conditions[n].check, conditions[n].column), CAUSES.get(conditions[n].check, ())
+    return [m for m, o in enumerate(conditions) if o.check in why and (o.column == of or o.check == "two_categories")]
+
+
+def collect_bad(session: Session, failing: Sequence[Condition]) -> None:
+    """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons.
+
+    What else a totals row lacks is no finding: it is no customer.
+    """
+    for n in (n for n, c in enumerate(failing) if c.check == "totals_row"):
+        session.run(f"DELETE FROM found_ WHERE n <> {n} AND row_ IN (SELECT row_ FROM found_ WHERE n = {n})")
+    kinds = [{"n": n, "reason": c.reason, "line": c.check == BROKEN} for n, c in enumerate(failing)]
+    session.register("kinds_", pa.Table.from_pylist(kinds))
+    session.run("INSERT INTO found_ BY NAME SELECT n, row_ FROM broken_ JOIN kinds_ USING (reason) WHERE line")
+    session.run(
+        """CREATE OR REPLACE TEMP TABLE bad_ AS
+            SELECT row_, string_agg(reason || coalesce(' (see row ' || other_ || ')', ''), '; ' ORDER BY n) AS reasons
+            FROM found_ JOIN kinds_ USING (n) GROUP BY row_"""
+    )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was found, counted over all rows.
+
+    Attributes
+    ----------
+    columns
+        Column to its rows with a failure, and those with only a warning.
+    reasons
+        For each condition with a finding its place ``n``, the ``rows``, and the ``groups`` that they are in.
+    """
+
+    n_rows: int
+    n_quarantined: int
+    n_warned: int
+    columns: dict[str, tuple[int, int]]
+    reasons: list[dict[str, int]]
 
 
 def count_reasons(session: Session) -> list[dict[str, int]]:

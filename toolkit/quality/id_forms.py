@@ -155,6 +155,8 @@ def new_form(before: pa.Table, added: pa.Table) -> tuple[int, str]:
     >>> new_form(*(id_table(pd.Series(ids)) for ids in (["C-9998", "C-9999"], ["10000", "10001", "C-9997"])))
     (2, '2 ids are like 99999 where 2 customers sent before are like A-9999')
     """
+    if not before.num_rows:
+        return 0, ""
     with Session({"rows_": added, "before_": before}) as session:
         found = find_unlike(session, every=True)
         return (session.scalar("SELECT count(*) FROM odd_"), say_unlike(session, found)) if found else (0, "")
@@ -197,7 +199,8 @@ def _forms(session: AnySession, rows: str, forms: str) -> Forms:
     session.create(
         "values_", f"SELECT r.{ID} AS value, 1 AS n FROM {rows} AS r WHERE r.{ID} IS NOT NULL GROUP BY r.{ID}"
     )
-    shape, which = shaping(session, session.scalar("SELECT count(*) AS n FROM values_"))
+    n_ids = session.scalar("SELECT count(*) AS n FROM values_")
+    shape, which = shaping(session, n_ids) if n_ids else ("''", EVERY)  # to compile the expressions takes milliseconds
     shape = shape if which == EVERY else "CAST(NULL AS VARCHAR)"
     zero = session.dialect.condition("regexp_matches(value, '^[^0-9]*0[0-9]')", {"value": "value"})
     session.create(forms, f"SELECT value, {shape} AS shape, {zero} AS zero FROM values_")

@@ -18,7 +18,7 @@ from toolkit.quality.compiling import compile_rule, repeated
 from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.drifting import Before, Drift, drift
 from toolkit.quality.findings import by_reason, count_reasons, find, first_reason, read_findings
-from toolkit.quality.flagging import Flags, flagged, lying, ways_of
+from toolkit.quality.flagging import flagged, lying, way_of
 from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.showing import column_cards, findings_grid, in_words
 from toolkit.quality.statistics import SHAPED, count_columns
@@ -212,9 +212,9 @@ def _profile_there(table: EngineTable, data: Any, before: Before | None, now: pd
         needless = _needless(ids, n_rows)
         rules = [r for r in CUSTOMER_RULES if r.name not in needless and r.column in rows.delivery.given]
         every = [compile_rule(rule, now) for rule in rules]
-        ways, not_run = ways_of(every, rows)
-        conditions = [c for c, way in zip(every, ways, strict=True) if way is not None]
-        with flagged(Flags(rows, conditions, 0, [way for way in ways if way is not None]), {}, []) as (shown, counts):
+        ways = [(condition, way_of(condition, rows)) for condition in every]
+        conditions, known = [c for c, way in ways if way is not None], [way for _, way in ways if way is not None]
+        with flagged(rows, conditions, known, 0) as (shown, counts):
             cells = shown.cells("SELECT row_ FROM rows_")
             findings = read_findings(shown.session, conditions, cells)
             reasons = by_reason(conditions, findings, cells, counts.reasons)
@@ -230,7 +230,7 @@ def _profile_there(table: EngineTable, data: Any, before: Before | None, now: pd
             source=getattr(data, "described", rows.delivery).source,
             names=rows.delivery.names,
             drift=None if before is None else drift(before, data),
-            not_run=tuple(not_run),
+            not_run=tuple(c.check for c, way in ways if way is None),
         )
 
 

@@ -61,6 +61,8 @@ SHOWN_ROWS = 100_000
 """The most rows of each frame that describes customers on disk."""
 
 _BROKEN = pa.schema([(c, pa.string()) for c in BROKEN_COLUMNS])
+BROKEN_LINES = pa.schema([("row_", pa.int64()), *_BROKEN])
+"""The table ``broken_``."""
 _LINE = [c for c in BROKEN_COLUMNS if c != ID]
 # Parquet can hold times that Python, pandas' text and the vendor's JSON cannot: they are not times as they are written.
 CALENDAR = "BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
@@ -200,7 +202,7 @@ def _lying(session: Session, files: Sequence[Path], form: Mapping, resource: Res
     if None in queries:
         return None
     session.run(f"CREATE TEMP VIEW rows_ AS {' UNION ALL '.join(map(str, queries))}")
-    session.register("broken_", pa.schema([("row_", pa.int64()), *_BROKEN]).empty_table())
+    session.register("broken_", BROKEN_LINES.empty_table())
     columns = tuple(c for c in resource.names if c in CUSTOMER.names or c in names or c in form.constants)
     delivery = Delivery(empty_frame(), source=name, names=names, datetime=form.datetime, timezone=form.timezone)
     return Staged(session, delivery, None, columns, (TIME,))

@@ -31,7 +31,7 @@ from toolkit.display import (
     stack,
     symbol,
 )
-from toolkit.engine import EngineTable, Session, quoted, to_frame
+from toolkit.engine import EngineTable, quoted, to_frame
 from toolkit.errors import InputError, wrong_kind
 from toolkit.files import replacing
 from toolkit.model import (
@@ -54,19 +54,28 @@ from toolkit.model import (
 from toolkit.progress import step
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
 from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
-from toolkit.quality.findings import by_reason, count_reasons, find, finding_lines, first_reason, read_findings
-from toolkit.quality.flagging import Counts, Flags, Lying, flagged, lying, ways_of
+from toolkit.quality.findings import (
+    BROKEN,
+    Counts,
+    by_reason,
+    collect_bad,
+    count_reasons,
+    find,
+    finding_lines,
+    first_reason,
+    leave_out_consequences,
+    read_findings,
+)  # fmt: skip
+from toolkit.quality.flagging import Lying, flagged, good_rows, lying, way_of
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
-from toolkit.quality.rules import CAUSES, CAUSING, RULES, Rule
+from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.showing import WHOLE_LINE, file_order, findings_grid, in_words, own, rows_grid
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
 from toolkit.quality.totals import summed_rows
 from toolkit.reading import Mapping, as_mapping
 from toolkit.tables import inert_sql
 
-BROKEN = "line"
-"""Name of the failure of a line that could not be parsed."""
 ENDINGS = (".csv", ".parquet")
 MAX_DRIFTED = 8
 
@@ -96,7 +105,7 @@ class ValidationReport(Result):
     drift
         How the delivery as a whole differs from what was sent before; None if that was not given.
     not_run
-        For a table of an engine: the rules that did not run there, because they compare texts letter by letter.
+        For a table of an engine: the rules that did not run there, because they need all values in Python.
     table
         For a table of an engine: its good rows, as a query there.
     ids
@@ -104,8 +113,9 @@ class ValidationReport(Result):
 
     Notes
     -----
-    For customers that stay on disk, `quarantine`, `failures` and `warnings` are the first 100,000 rows each. All
-    counts are complete.
+    For customers that stay on disk or in an engine, `quarantine`, `failures` and `warnings` are the first 100,000 rows
+    each. All counts are complete. The rows of a table have no numbers: those that are shown are numbered from 1, in the
+    order of their key.
     """
 
     n_rows: int
@@ -260,9 +270,15 @@ class ValidationReport(Result):
             shown.append(self.drift.part())
         return "".join([*shown, self._ways_on()])
 
+    @property
+    def _unrun(self) -> str:
+        """Which rules did not run, in words."""
+        which = f"not run on this engine: {', '.join(self.not_run)}"
+        return f"{which}; a sample in a frame can be checked by them." if self.not_run else ""
+
     def lines(self) -> list[str]:
         """Return each finding as lines of text, then how the delivery differs from what was sent before."""
-        said = []
+        said = [self._unrun] if self.not_run else []
         for kind, reasons in zip(("failure", "warning"), self.findings, strict=True):
             for found in reasons.to_dict("records"):
                 first, *examples = finding_lines(found, {TIME: self._delivery.written})
@@ -306,7 +322,7 @@ class ValidationReport(Result):
             "What was found",
             table if found else paragraph("Nothing.", soft=True),
             fold(f"{plural(n_passed, 'check')} found nothing", *kept, tone="good") if kept else "",
-            note=f"{len(found):,} of {plural(n, 'check')}",
+            note=f"{len(found):,} of {plural(n, 'check')}{'; ' * bool(self.not_run)}{self._unrun}",
         )
 
     def _ways_on(self) -> Markup:
@@ -357,6 +373,7 @@ class ValidationReport(Result):
             "ok": self.ok,
             "failures_by_reason": self.counts,
             "warnings_by_reason": self.warning_counts,
+            **({"not_run": list(self.not_run)} if self.not_run else {}),
             **({} if self.drift is None else {"drift": self.drift.to_dict()}),
         }
 
@@ -382,11 +399,11 @@ def validate(
         A frame, a `Delivery`, or a result with one: it is checked in memory, and its index must name each row once.
         The path of a text file (.csv, .tsv, .txt), of a Parquet file or of a folder of Parquet files: it stays on
         disk, however large it is, and so does a DuckDB relation or another Arrow stream. The path of another file is
-        read as `read_customers` reads it.
+        read as `read_customers` reads it. A `table` of an engine is checked there, and only what is shown leaves it.
     settings
         Where contract and custom attributes come from; by default what `use` chose, or the environment.
     mapping
-        For a path: a `Mapping` or its TOML file, as `read_customers` takes it. Its corrections are not made.
+        For a path or a table: a `Mapping` or its TOML file, as `read_customers` takes it. Its corrections are not made.
     rules
         What to look for besides what the contract forbids; `choose_rules` makes a choice.
     before
@@ -458,8 +475,8 @@ def validate(
         summed = summed_rows(rows.delivery) if in_memory else []
         rows.session.register("sums_", pa.table({"row_": pa.array(summed, pa.int64())}))
         conditions = find(rows.session, conditions, rows.typed)
-        _leave_out_consequences(rows.session, conditions)
-        _collect_bad(rows.session, conditions[: len(failing)])
+        leave_out_consequences(rows.session, conditions)
+        collect_bad(rows.session, conditions[: len(failing)])
         counts = _counted(rows, len(failing), conditions)
         report = _report(rows, conditions, len(failing), contract.name, counts)
         for name, path in targets.items():
@@ -474,67 +491,37 @@ def _validate_there(
     contract = settings.documented
     size = Condition(ID, TOO_LARGE, too_large(contract), exceeds(max_row_bytes(contract), resource=contract.resource))
     with lying(data, settings, None if mapping is None else as_mapping(mapping)) as rows:
-        contracted = compile_contract(contract, rows.unread, may_be_oversized=False)
-        failing = _known([*contracted, size, *rules["failure"]], rows)
+        failing = _known(
+            [*compile_contract(contract, rows.unread, may_be_oversized=False), size, *rules["failure"]], rows
+        )
         every = [*failing, *_known([*rules["warning"], *other_contracts(contract)], rows)]
-        ways, not_run = ways_of(every, rows)
+        ways = [way_of(condition, rows) for condition in every]
         conditions = [c for c, way in zip(every, ways, strict=True) if way is not None]
-        n_failing = sum(way is not None for way in ways[: len(failing)])
-        flags = Flags(rows, conditions, n_failing, [way for way in ways if way is not None])
-        causes = {n: why for n in range(len(conditions)) if (why := _causes(n, conditions))}
-        totals = [n for n, c in enumerate(conditions[:n_failing]) if c.check == "totals_row"]
-        with flagged(flags, causes, totals) as (shown, counts):
-            _collect_bad(shown.session, conditions[:n_failing])
+        known, n_failing = [way for way in ways if way is not None], len(failing) - ways[: len(failing)].count(None)
+        with flagged(rows, conditions, known, n_failing) as (shown, counts):
+            collect_bad(shown.session, conditions[:n_failing])
             report = _report(shown, conditions, n_failing, contract.name, counts)
-        ids = EngineTable(data.engine, rows.session.written(f"SELECT r.{ID} FROM {rows.rows} AS r"))
-        return replace(report, not_run=tuple(not_run), table=EngineTable(data.engine, flags.good()), ids=ids)
+        not_run = dict.fromkeys(c.check for c, way in zip(every, ways, strict=True) if way is None)
+        good, ids = good_rows(rows, known[:n_failing]), rows.session.written(f"SELECT r.{ID} FROM {rows.rows} AS r")
+        table, every_id = EngineTable(data.engine, good), EngineTable(data.engine, ids)
+        return replace(report, not_run=(*not_run,), table=table, ids=every_id)
 
 
 def _known(conditions: Sequence[Condition], rows: Staged | Lying) -> list[Condition]:
     return [c for c in conditions if c.column in rows.columns]
 
 
-def _leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
-    """Delete what several rows show only because of a cell that another finding is about."""
-    for n in range(len(conditions)):
-        if causes := _causes(n, conditions):
-            found = f"SELECT row_ FROM found_ WHERE n IN ({', '.join(map(str, causes))})"
-            session.run(f"DELETE FROM found_ WHERE n = {n} AND row_ IN ({found})")
-
-
-def _causes(n: int, conditions: Sequence[Condition]) -> list[int]:
-    """Return which findings of its row say why a condition's finding is there."""
-    of, why = CAUSING.get(conditions[n].check, conditions[n].column), CAUSES.get(conditions[n].check, ())
-    return [m for m, o in enumerate(conditions) if o.check in why and (o.column == of or o.check == "two_categories")]
-
-
-def _collect_bad(session: Session, failing: Sequence[Condition]) -> None:
-    """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons.
-
-    What else a totals row lacks is no finding: it is no customer.
-    """
-    for n in (n for n, c in enumerate(failing) if c.check == "totals_row"):
-        session.run(f"DELETE FROM found_ WHERE n <> {n} AND row_ IN (SELECT row_ FROM found_ WHERE n = {n})")
-    kinds = [{"n": n, "reason": c.reason, "line": c.check == BROKEN} for n, c in enumerate(failing)]
-    session.register("kinds_", pa.Table.from_pylist(kinds))
-    session.run("INSERT INTO found_ BY NAME SELECT n, row_ FROM broken_ JOIN kinds_ USING (reason) WHERE line")
-    session.run(
-        """CREATE OR REPLACE TEMP TABLE bad_ AS
-            SELECT row_, string_agg(reason || coalesce(' (see row ' || other_ || ')', ''), '; ' ORDER BY n) AS reasons
-            FROM found_ JOIN kinds_ USING (n) GROUP BY row_"""
-    )
-
-
 def _counted(rows: Staged, n_failing: int, conditions: Sequence[Condition]) -> Counts:
-    session, (n_rows, n_bad) = rows.session, (f"SELECT count(*) FROM {t}" for t in ("rows_", "bad_"))
+    session = rows.session
+    n_rows, n_broken, n_bad = (session.scalar(f"SELECT count(*) FROM {t}") for t in ("rows_", "broken_", "bad_"))
     session.register("about_", pa.table({"n": range(len(conditions)), "name": [c.column or "" for c in conditions]}))
     hits = session.table(
         f"""SELECT name, count(DISTINCT row_) FILTER (n < {n_failing}) AS bad, count(DISTINCT row_) AS every
             FROM found_ JOIN about_ USING (n) GROUP BY name"""
     ).to_pylist()
     return Counts(
-        session.scalar(f"SELECT ({n_rows}) + (SELECT count(*) FROM broken_)"),
-        session.scalar(n_bad),
+        n_rows + n_broken,
+        n_bad,
         session.scalar("SELECT count(DISTINCT row_) FROM found_ ANTI JOIN bad_ USING (row_)"),
         {h["name"]: (h["bad"], h["every"] - h["bad"]) for h in hits},
         count_reasons(session),
