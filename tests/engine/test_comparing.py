@@ -18,12 +18,11 @@ from tests.support.clocks import Clock
 from tests.support.engines import Served
 from tests.support.place import Place, fates, vendor
 from toolkit.engine import to_arrow
-from toolkit.errors import InputError
+from toolkit.errors import InputError, ReadingError
 from toolkit.ledger import Diff, TableDiff
 from toolkit.ledger import table_states as engine_side
 from toolkit.model import CUSTOMER, Delivery, typed_frame
 from toolkit.vendor.sandbox import Reply
-
 
 
 @pytest.fixture
@@ -76,10 +75,12 @@ def assert_equal(found: TableDiff, local: Diff) -> None:
         assert found.n_fields_in([state]) == local.n_fields_in([state])
     wanted = ["added", "changed", "touched", "backdated"]
     (rows, local_states), parts = next(local.in_order(wanted)), list(found.in_order(wanted))
-    assert [state for _, each in parts for state in each] == list(known(rows.assign(state=local_states), KEY[::-1])["state"])
+    assert [state for _, each in parts for state in each] == list(
+        known(rows.assign(state=local_states), KEY[::-1])["state"]
+    )
     if parts:
         sent = pd.concat([part for part, _ in parts]).reset_index(drop=True)
-        pd.testing.assert_frame_equal(sent, known(rows, KEY[::-1])[sent.columns])
+        pd.testing.assert_frame_equal(sent, in_order[sent.columns])
         assert sent["updated_at"].is_monotonic_increasing
     local_facts = (local.n_before, local.newest, sorted(local.empty_columns))
     assert (found.n_before, found.newest, sorted(found.empty_columns)) == local_facts or pd.isna(local.newest)
@@ -176,12 +177,29 @@ def test_guards_see_the_table_whole(served: Served, place: Place) -> None:
 def test_a_delivery_of_changes_and_a_column_that_it_lacks(served: Served) -> None:
     before = customers(4)
     lacking = served.load(to_arrow(customers(2, day=1), CUSTOMER.arrow_schema()).drop_columns(["customer_category"]))
-    local = tk.diff(before, Delivery(customers(2, day=1), given=tuple(c for c in CUSTOMER.names if c != "customer_category")))
+    local = tk.diff(
+        before, Delivery(customers(2, day=1), given=tuple(c for c in CUSTOMER.names if c != "customer_category"))
+    )
     found = tk.diff(before, lacking)
     assert found.to_dict() == local.to_dict()
     (rows, _), *_ = found.in_order(["touched"])
     assert list(rows["customer_category"]) == ["x", "x"]
     assert tk.diff(before, tk.validate(lacking, mapping=tk.Mapping(kind="changes"))).n_absent == 0
+
+
+def test_a_table_comes_into_memory_only_if_it_is_small(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = customers(5).rename(columns={"customer_id": "Kunden-Nr.", "customer_name": "Firma"})
+    lying = served.load(pa.Table.from_pandas(frame.assign(umsatz=3), preserve_index=False))
+    suggested = tk.suggest_mapping(lying)
+    assert suggested.columns == tk.suggest_mapping(frame.assign(umsatz=3)).columns
+    assert f"5 rows of {lying.name} were looked at" in suggested.notes
+    delivery = tk.read_customers(lying, mapping=suggested.mapping)
+    assert known(delivery.frame)["customer_id"].tolist() == customers(5)["customer_id"].tolist()
+    assert delivery.source == lying.name
+    monkeypatch.setattr("toolkit.reading.customers.MAX_ROWS", 4)
+    with pytest.raises(ReadingError, match="has more than 4 rows, which would all come into memory"):
+        tk.read_customers(lying)
+    assert served.left() == []
 
 
 def test_what_cannot_be_compared_is_one_sentence(served: Served) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from toolkit.engine.duckdb import quoted
 from toolkit.engine.session import AnySession, Engine, is_query
 from toolkit.errors import InputError, did_you_mean, wrong_kind
 
@@ -47,6 +48,17 @@ class EngineTable:
                 raise
             near = did_you_mean(name, known) or "."
             raise InputError(f"{self.engine.name} has no table {self.sql}{near} ({error})") from None
+
+    def first(self, n_rows: int) -> pa.Table:
+        """Return some rows of it, at most so many; what Arrow has no type of its own for is text."""
+        with self.engine.session() as session:
+            columns = [
+                f"{session.dialect.text(quoted(f.name))} AS {quoted(f.name)}"
+                if isinstance(f.type, pa.BaseExtensionType)
+                else quoted(f.name)
+                for f in self.schema(session)
+            ]
+            return session.table(f"SELECT {', '.join(columns)} FROM {session.relation(self.sql)} AS r LIMIT {n_rows}")
 
 
 def table_of(data: object) -> EngineTable | None:

@@ -27,6 +27,7 @@ from toolkit.quality.showing import MAX_MEMBERS, Show, rest_of, shown_cell
 BROKEN = "line"
 """Name of the failure of a line that could not be parsed."""
 _BATCH = 100_000
+_KINDS = pa.schema([("n", pa.int64()), ("reason", pa.string()), ("line", pa.bool_())])
 HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64()), ("group_", pa.int64())])
 
 
@@ -204,7 +205,7 @@ def collect_bad(session: Session, failing: Sequence[Condition]) -> None:
     for n in (n for n, c in enumerate(failing) if c.check == "totals_row"):
         session.run(f"DELETE FROM found_ WHERE n <> {n} AND row_ IN (SELECT row_ FROM found_ WHERE n = {n})")
     kinds = [{"n": n, "reason": c.reason, "line": c.check == BROKEN} for n, c in enumerate(failing)]
-    session.register("kinds_", pa.Table.from_pylist(kinds))
+    session.register("kinds_", pa.Table.from_pylist(kinds, schema=_KINDS))
     session.run("INSERT INTO found_ BY NAME SELECT n, row_ FROM broken_ JOIN kinds_ USING (reason) WHERE line")
     session.run(
         """CREATE OR REPLACE TEMP TABLE bad_ AS

@@ -249,7 +249,7 @@ def _months(session: AnySession, rows: str) -> pd.DataFrame:
     times = f"SELECT {utc} AS utc FROM {rows} AS r WHERE r.{TIME} IS NOT NULL"
     months = f"SELECT {month} AS of_month FROM ({times}) AS times"
     return to_frame(
-        session.table(f"""SELECT of_month AS month, count(*) AS rows FROM ({months}) AS months_
+        session.table(f"""SELECT of_month AS month, count(*) AS "rows" FROM ({months}) AS months_
         GROUP BY of_month ORDER BY of_month""")
     )
 

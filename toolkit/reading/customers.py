@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config import Settings, current
+from toolkit.engine import table_of
 from toolkit.errors import InputError, MappingError, ReadingError, did_you_mean, wrong_kind
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, parse_times
 from toolkit.progress import step
@@ -38,6 +39,8 @@ _KEPT = ("kind", "language", "datetime", "timezone", "corrections")
 
 Source = str | Path | pd.DataFrame | Any
 """A file, a folder of part-files, a frame, an Arrow stream, or an SQLAlchemy connection or engine."""
+MAX_ROWS = 1_000_000
+"""Rows of an engine's table that are read into memory."""
 
 
 @step("Reading")
@@ -60,7 +63,8 @@ def read_customers(
     source
         A file (.csv, .tsv, .txt, .json, .jsonl, each packed by gzip or not; .xlsx, .xls, .ods; .parquet), a folder
         of part-files, a pandas frame, what gives an Arrow stream (a table or reader of pyarrow, a polars frame, a
-        DuckDB relation), or an SQLAlchemy connection or engine together with `query`.
+        DuckDB relation), an SQLAlchemy connection or engine together with `query`, or a table of an engine with at
+        most a million rows, which come into memory.
     mapping
         A `Mapping` or its TOML file. Without one, columns go by their canonical names in any case, and times are
         ISO 8601.
@@ -108,6 +112,13 @@ def read_customers(
     if constants:
         rules = rules.with_constants(constants)
     name = source_name(source)
+    if (lying := table_of(source)) is not None:
+        source = lying.first(MAX_ROWS + 1)
+        if source.num_rows > MAX_ROWS:
+            raise ReadingError(
+                f"{name} has more than {MAX_ROWS:,} rows, which would all come into memory: give the table itself to "
+                "validate, profile, diff or drift, which leave it in its engine, or name a query with fewer rows."
+            )
     resource = current(settings).documented.resource
     choose = partial(choose_columns, mapping=rules, name=name, resource=resource)
     table = open_source(source, choose, mapping=rules, query=query)
@@ -174,6 +185,8 @@ def source_name(source: Source) -> str:
         return Path(source).name or str(source)
     if isinstance(source, pd.DataFrame):
         return "frame"
+    if (lying := table_of(source)) is not None:
+        return lying.name
     return "table" if hasattr(source, "__arrow_c_stream__") else "query"
 
 

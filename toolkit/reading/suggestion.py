@@ -31,6 +31,7 @@ from toolkit.display import (
     section,
     symbol,
 )
+from toolkit.engine import table_of
 from toolkit.errors import MappingError, ReadingError
 from toolkit.model import TIME, Column, Resource
 from toolkit.progress import step
@@ -242,7 +243,8 @@ def suggest_mapping(
     Parameters
     ----------
     source
-        A file, a folder of part-files, a frame, or an SQLAlchemy connection with its `query`.
+        A file, a folder of part-files, a frame, an SQLAlchemy connection with its `query`, or a table of an engine,
+        of which some rows are read.
     mapping
         What is known already: encoding, sheet, header row, constants. A `Mapping` or its TOML file.
     sheet
@@ -267,7 +269,8 @@ def suggest_mapping(
     {'customer_id': 'Kunden-Nr.', 'customer_name': 'Firma'}
     """
     stated = as_mapping(mapping, sheet=sheet, source=source)
-    name = source_name(source)
+    name, table = source_name(source), table_of(source)
+    source = source if table is None else table.first(PREVIEW)
     resource = current(settings).documented.resource
     wanted = [c for c in resource.columns if c.name not in stated.constants]
 
@@ -275,10 +278,11 @@ def suggest_mapping(
         return sum(any(match_name(cell, c.name).score >= THRESHOLD for cell in header[:MOST]) for c in wanted)
 
     read = open_source(source, _readable, mapping=stated, query=query, fit=n_recognised)
+    sampled = [] if table is None else [f"{plural(len(read.numbers), 'row')} of {name} were looked at"]
     spelled = Counter(folded(column) for column in read.header)
     usable = [i for i in _readable(read.header).values() if spelled[folded(read.header[i])] == 1]
     # A reader's notes call a column as it was asked for: by its place.
-    notes = [re.sub(r"^(\d+)(?=: )", lambda at: read.header[int(at[1])], note) for note in read.notes]
+    notes = sampled + [re.sub(r"^(\d+)(?=: )", lambda at: read.header[int(at[1])], note) for note in read.notes]
     if twice := [column for column, n in spelled.items() if n > 1 and column]:
         notes.append(f"names that two columns have, which a mapping cannot distinguish: {', '.join(twice)}")
     if spelled[""]:
