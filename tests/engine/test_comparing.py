@@ -80,7 +80,7 @@ def assert_equal(found: TableDiff, local: Diff) -> None:
     )
     if parts:
         sent = pd.concat([part for part, _ in parts]).reset_index(drop=True)
-        pd.testing.assert_frame_equal(sent, in_order[sent.columns])
+        pd.testing.assert_frame_equal(sent, known(rows, KEY[::-1])[sent.columns])
         assert sent["updated_at"].is_monotonic_increasing
     local_facts = (local.n_before, local.newest, sorted(local.empty_columns))
     assert (found.n_before, found.newest, sorted(found.empty_columns)) == local_facts or pd.isna(local.newest)

@@ -52,13 +52,9 @@ class EngineTable:
     def first(self, n_rows: int) -> pa.Table:
         """Return some rows of it, at most so many; what Arrow has no type of its own for is text."""
         with self.engine.session() as session:
-            columns = [
-                f"{session.dialect.text(quoted(f.name))} AS {quoted(f.name)}"
-                if isinstance(f.type, pa.BaseExtensionType)
-                else quoted(f.name)
-                for f in self.schema(session)
-            ]
-            return session.table(f"SELECT {', '.join(columns)} FROM {session.relation(self.sql)} AS r LIMIT {n_rows}")
+            names = [(quoted(f.name), isinstance(f.type, pa.BaseExtensionType)) for f in self.schema(session)]
+            cells = ", ".join(f"{session.dialect.text(name)} AS {name}" if odd else name for name, odd in names)
+            return session.table(f"SELECT {cells} FROM {session.relation(self.sql)} AS r LIMIT {n_rows}")
 
 
 def table_of(data: object) -> EngineTable | None:

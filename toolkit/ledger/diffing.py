@@ -110,7 +110,7 @@ class Diff(Result):
     @property
     def n_fields(self) -> int:
         """Changed fields."""
-        return len(self.fields)
+        return sum(self.n_fields_in(STATES).values())
 
     @property
     def n_before(self) -> int:
@@ -295,15 +295,11 @@ class TableDiff(Diff):
             "a state, rows('changed') gives the first 5,000, and plan_push(…) takes all that are sent."
         )
 
-    n_fields = property(lambda self: sum(self.found.fields_by.values()), doc=Diff.n_fields.__doc__)
     n_before = property(lambda self: self.found.counts["before"], doc=Diff.n_before.__doc__)
     sides = property(lambda self: self.given, doc=Diff.sides.__doc__)
     newest = property(lambda self: self.found.newest, doc=Diff.newest.__doc__)
 
-    @property
-    def empty_columns(self) -> list[str]:
-        """The columns that the delivery has, and that are null in each of its rows."""
-        return [c for c, n in self.found.filled.items() if not n]
+    empty_columns = property(lambda self: [c for c, n in self.found.filled.items() if not n], doc="Empty columns.")
 
     @property
     def ids_before(self) -> pa.Table:
@@ -312,10 +308,8 @@ class TableDiff(Diff):
 
     def n_fields_in(self, states: Collection[str]) -> Mapping[str, int]:
         """Count the changed fields in rows of these states by column."""
-        counts = Counter[str]()
-        for (column, state), n in self.found.fields_by.items():
-            counts[column] += n if state in states else 0
-        return counts
+        found = [Counter({column: n}) for (column, state), n in self.found.fields_by.items() if state in states]
+        return sum(found, Counter[str]())
 
     def n_customers(self, state: str) -> int:
         """Count the customers with rows of a state."""
@@ -407,10 +401,8 @@ def diff(before: pd.DataFrame | Snapshot | EngineTable, after: Customers) -> Dif
         return _diff_table(before, table, after)
     if isinstance(after, Snapshot) and (isinstance(before, pd.DataFrame) or hasattr(before, "delivery")):
         raise InputError("diff takes what was sent before first: diff(snapshot, delivery). Swap the two arguments.")
-    if isinstance(before, pd.DataFrame):
-        require_key(before)
-    elif not isinstance(before, Snapshot):
-        raise wrong_kind(before, "a snapshot", "Ledger.of().snapshot()")
+    if not isinstance(before, Snapshot):
+        _require_frame(before)
     columns = before.versions.schema if isinstance(before, Snapshot) else CUSTOMER.arrow_schema()
     delivery = as_delivery(after, columns=tuple(columns.names))
     frame = delivery.frame
@@ -418,8 +410,7 @@ def diff(before: pd.DataFrame | Snapshot | EngineTable, after: Customers) -> Dif
         if name not in columns.names:
             columns = columns.append(pa.field(name, _arrow_type(frame[name])))
     rows = _typed(frame, columns, "The delivery")
-    if isinstance(before, pd.DataFrame):
-        before = Snapshot(before, _typed(before, columns, "The table before"), None, None, "compared with a frame")
+    before = before if isinstance(before, Snapshot) else _snapshot_of(before, columns)
     versions = pa.concat_tables([before.versions, columns.empty_table()], promote_options="default")
     codes, fields, absent, filled = compare(versions, rows, given=delivery.given)
     states = pd.Series(pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(STATES))), frame.index)
@@ -456,24 +447,23 @@ def _diff_table(before: Any, table: EngineTable, after: Any) -> TableDiff:
         found = compare_tables(session, attributes, given, whole=known.kind == "full")
         frame, states = found.shown()
         absent, held = found.customers_of("absent_"), frozenset(found.customers_of("held_")[ID])
-        changes = TableDiff(
-            replace(known, frame=frame, given=given, n_total=sum(found.counts[s] for s in STATES), held=held),
-            states,
-            found.fields([c for c in given if c not in (ID, TIME)]).rename(columns={"place": "source_row"}),
-            absent.assign(newly=absent["newly"] == 1),
-            before,
-            found,
-            sides,
-        )
+        fields = found.fields([c for c in given if c not in (ID, TIME)]).rename(columns={"place": "source_row"})
+        n_rows, absent = sum(found.counts[s] for s in STATES), absent.assign(newly=absent["newly"] == 1)
+        delivery = replace(known, frame=frame, given=given, n_total=n_rows, held=held)
+        changes = TableDiff(delivery, states, fields, absent, before, found, sides)
         weakref.finalize(changes, stack.pop_all().close)
         return changes
 
 
-def _snapshot_of(before: Any, columns: pa.Schema) -> Snapshot:
-    """Return a frame as what a diff compares with."""
+def _require_frame(before: Any) -> None:
     if not isinstance(before, pd.DataFrame):
         raise wrong_kind(before, "a snapshot", "Ledger.of().snapshot()")
     require_key(before)
+
+
+def _snapshot_of(before: Any, columns: pa.Schema) -> Snapshot:
+    """Return a frame as what a diff compares with."""
+    _require_frame(before)
     return Snapshot(before, _typed(before, columns, "The table before"), None, None, "compared with a frame")
 
 

@@ -79,27 +79,23 @@ class Compared:
         """Return the key of each row, and each customer that is held."""
         sql = f"""SELECT {ID}, {TIME}, FALSE AS held FROM after_
             UNION ALL SELECT {ID}, CAST(NULL AS TIMESTAMPTZ) AS {TIME}, TRUE AS held FROM held_"""
-        return on_disk(map(_whole, self.session.batches(sql, BATCH)), KEYS)
+        return on_disk(self.session.batches(sql, BATCH), KEYS)
 
     def ids_before(self) -> pa.Table:
         """Return the ids of ``before_``."""
         ids = self.session.batches(f"SELECT DISTINCT {ID} FROM before_ ORDER BY {ID}", BATCH)
-        return on_disk(map(_whole, ids), KEYS.remove(2).remove(1))
+        return on_disk(ids, KEYS.remove(2).remove(1))
 
     def shown(self) -> Stated:
         """Return the first rows of each state that a page shows."""
         states = [s for s in STATES if self.counts[s] and s != "unchanged"] or ["added"]
-        return _stated(
-            pa.concat_tables(map(self._first, states), promote_options="default").sort_by(
-                [(ID, "ascending"), (TIME, "ascending")]
-            )
-        )
+        rows = pa.concat_tables(map(self._first, states), promote_options="default")
+        return _stated(rows.sort_by([(ID, "ascending"), (TIME, "ascending")]))
 
     def fields(self, compared: list[str]) -> pd.DataFrame:
         """Return the first changed fields, as `toolkit.ledger.states.compare` does."""
-        with Session(
-            {"pair": self.session.table(f"SELECT * FROM pair ORDER BY {ID}, {TIME} LIMIT {MAX_ROWS}")}
-        ) as here:
+        pairs = self.session.table(f"SELECT * FROM pair ORDER BY {ID}, {TIME} LIMIT {MAX_ROWS}")
+        with Session({"pair": pairs}) as here:
             return fields_of(here, compared, order=f"{ID}, {TIME}").head(MAX_ROWS)
 
     def customers_of(self, relation: str) -> pd.DataFrame:
@@ -151,27 +147,17 @@ def compare_tables(session: AnySession, attributes: list[str], given: Collection
         {", ".join(f"count({quoted(c)}) AS filled_{n}" for n, c in enumerate(mine))} FROM after_""").to_pylist()
     counts["null_key"] = facts["n_null"]
     counts["duplicate_key"] = facts["n_rows"] - sum(counts.values())
-    for what, sql in (
-        ("absent", "SELECT count(*) AS n FROM absent_"),
-        ("newly_absent", "SELECT count(*) AS n FROM absent_ WHERE newly = 1"),
-        ("held", "SELECT count(*) AS n FROM held_"),
-        ("before", f"SELECT count(DISTINCT {ID}) AS n FROM before_"),
-    ):
-        counts[what] = session.scalar(sql)
+    of = {"absent": "absent_", "newly_absent": "absent_ WHERE newly = 1", "held": "held_"}
+    of["before"] = f"(SELECT DISTINCT {ID} FROM before_) AS b"
+    counts |= {what: session.scalar(f"SELECT count(*) AS n FROM {rows}") for what, rows in of.items()}
     differing = [f"count(CASE WHEN {differ(session, f'old_{n}', f'new_{n}')} THEN 1 END) AS n_{n}"
                  for n in range(len(compared))]  # fmt: skip
     by_state = session.table(f"SELECT {', '.join(['state', *differing])} FROM pair GROUP BY state").to_pylist()
     fields_by = {(c, STATES[f["state"]]): f[f"n_{n}"] for f in by_state for n, c in enumerate(compared)}
     sides = [f"{'a' if c in given else 'b'}.{quoted(c)}" for c in attributes]
-    return Compared(
-        session=session,
-        cells=", ".join(["a.row_", f"a.{ID}", f"a.{TIME}", *sides]),
-        counts=counts,
-        customers=customers,
-        fields_by=fields_by,
-        filled={c: facts[f"filled_{n}"] for n, c in enumerate(mine)},
-        newest=facts["newest"],
-    )
+    cells = ", ".join(["a.row_", f"a.{ID}", f"a.{TIME}", *sides])
+    filled = {c: facts[f"filled_{n}"] for n, c in enumerate(mine)}
+    return Compared(session, cells, counts, customers, fields_by, filled, facts["newest"])
 
 
 def bring_in(session: AnySession, before: Snapshot) -> None:
@@ -183,15 +169,9 @@ def bring_in(session: AnySession, before: Snapshot) -> None:
 
 def hold(session: AnySession, ids: EngineTable | None) -> None:
     """Make ``held_``: the customers of those `ids` of which ``after_`` has no row; none without ids."""
-    if ids is None:
-        session.create("held_", f"SELECT {ID} FROM after_ WHERE 1 = 0")
-        return
-    there = f"SELECT 1 AS there FROM after_ AS a WHERE a.{ID} = r.{ID}"
-    session.create(
-        "held_",
-        f"""SELECT DISTINCT r.{ID} FROM {session.relation(ids.sql)} AS r
-        WHERE r.{ID} IS NOT NULL AND NOT EXISTS ({there})""",
-    )
+    rows = session.relation(ids.sql) if ids else f"(SELECT {ID} FROM after_ WHERE 1 = 0)"
+    some = f"r.{ID} IS NOT NULL AND NOT EXISTS (SELECT 1 AS there FROM after_ AS a WHERE a.{ID} = r.{ID})"
+    session.create("held_", f"SELECT DISTINCT r.{ID} FROM {rows} AS r WHERE {some}")
 
 
 def stage(session: AnySession, table: EngineTable, name: str, columns: pa.Schema) -> tuple[str, ...]:
@@ -209,28 +189,19 @@ def stage(session: AnySession, table: EngineTable, name: str, columns: pa.Schema
             "row needs them: name a query that gives its columns these names."
         )
     given = tuple(c for c in columns.names if c in known.names)
-    for column in given:
-        if not _same_kind(known.field(column).type, columns.field(column).type):
+    types = {c: (known.field(c).type, columns.field(c).type) for c in given}
+    for column, (its, kind) in types.items():
+        if not (its.id == kind.id and bool(getattr(its, "tz", "")) == bool(getattr(kind, "tz", ""))):
             raise InputError(
-                f"{table.name} has {column} as {known.field(column).type}, not {columns.field(column).type}: validate "
-                "it, and diff the report, or name a query that converts it."
+                f"{table.name} has {column} as {its}, not {kind}: validate it, and diff the report, or name a query "
+                "that converts it."
             )
-    texts = {c for c in given if pa.types.is_string(columns.field(c).type)}
+    texts = {c for c, (_, kind) in types.items() if pa.types.is_string(kind)}
     own = {c: session.dialect.text(quoted(c)) if c in texts else quoted(c) for c in given}
     cells = [f"{own.get(c, session.dialect.text('NULL'))} AS {quoted(c)}" for c in columns.names]
     source = f"(SELECT {', '.join(cells)} FROM {session.relation(table.sql)} AS r) AS t"
     session.create(name, f"SELECT CAST({session.dialect.number} AS BIGINT) AS row_, 0 AS last_, t.* FROM {source}")
     return given
-
-
-def _same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
-    if pa.types.is_timestamp(wanted):
-        return bool(pa.types.is_timestamp(found) and found.tz is not None)
-    return bool(found == wanted or (pa.types.is_large_string(found) and pa.types.is_string(wanted)))
-
-
-def _whole(batch: pa.RecordBatch) -> pa.Table:
-    return pa.Table.from_batches([batch])
 
 
 def _stated(rows: pa.Table) -> Stated:

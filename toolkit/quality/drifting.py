@@ -7,7 +7,7 @@ column that became empty, a category under a new name.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -183,13 +183,10 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
             raise InputError("The two tables are in two engines: bring one of them to the other.")
         session: AnySession = engines[0].session() if engines else Session()
         stack.enter_context(session)
-        old = _laid(stack, session, before, tables[0], "old_")
-        new = _laid(stack, session, after, tables[1], "new_")
+        olds, old = _laid(stack, session, before, tables[0], "old_")
+        news, new = _laid(stack, session, after, tables[1], "new_")
         given = [c for c in CUSTOMER.names if c in old.given and c in new.given]
-        (before_, n_before), (after_, n_after) = (
-            _newest(session, old.rows, "before_"),
-            _newest(session, new.rows, "after_"),
-        )
+        (before_, n_before), (after_, n_after) = _newest(session, olds, "before_"), _newest(session, news, "after_")
         sides, sizes = (before_, after_), (n_before, n_after)
         counted = [count_nulls(session, given, rows=rows) for rows in sides]
         columns = counted[0].merge(counted[1], on="column", suffixes=("_before", "_after"))
@@ -209,26 +206,17 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
     return Drift(findings, columns[kept], *sizes, old.source, new.source)
 
 
-@dataclass(frozen=True)
-class _Laid:
-    """One of the two tables: its relation, the columns that it has, its kind and its name."""
-
-    rows: str
-    given: Collection[str]
-    kind: str
-    source: str
-
-
-def _laid(stack: ExitStack, session: AnySession, data: Any, table: EngineTable | None, name: str) -> _Laid:
+def _laid(
+    stack: ExitStack, session: AnySession, data: Any, table: EngineTable | None, name: str
+) -> tuple[str, Delivery]:
     """Make one of the two tables known to the session: a table of its engine stays there, a frame goes in."""
     if table is not None:
         lies = stack.enter_context(lying(table, current(None), None, session=session))
-        known = getattr(data, "described", lies.delivery)
-        return _Laid(lies.rows, lies.delivery.given, known.kind, known.source)
+        return lies.rows, replace(getattr(data, "described", lies.delivery), given=lies.delivery.given)
     side = earlier(data) if name == "old_" else usable(data)
     session.register(name, _typed(side.frame))
     given = side.frame.columns if name == "old_" else [c for c in side.given if c in side.frame.columns]
-    return _Laid(name, given, side.kind, side.source)
+    return name, replace(side, given=tuple(given))
 
 
 def earlier(before: Before) -> Delivery:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,14 +11,14 @@ import pandas as pd
 
 from toolkit.config import current
 from toolkit.display import Part, Result, Tone, headline, plural, section, timeline
-from toolkit.engine import DUCKDB, AnySession, EngineTable, Session, table_of, to_arrow, to_frame
-from toolkit.model import CUSTOMER, ID, TIME, Customers, cast_frame
+from toolkit.engine import DUCKDB, AnySession, Session, table_of, to_arrow, to_frame
+from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, cast_frame
 from toolkit.progress import step
-from toolkit.quality.compiling import compile_rule, repeated
+from toolkit.quality.compiling import Condition, compile_rule, repeated
 from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.drifting import Before, Drift, drift
 from toolkit.quality.findings import by_reason, count_reasons, find, first_reason, read_findings
-from toolkit.quality.flagging import flagged, lying, way_of
+from toolkit.quality.flagging import Lying, flagged, lying, way_of
 from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.showing import column_cards, findings_grid, in_words
 from toolkit.quality.statistics import SHAPED, count_columns
@@ -172,66 +172,63 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
     (np.float64(0.5), [('A-9', 1.0)])
     """
     moment = now or pd.Timestamp.now("UTC")
+    drifted = None if before is None else drift(before, data)
     if (table := table_of(data)) is not None:
-        return _profile_there(table, data, before, moment)
+        with lying(table, current(None), None) as lies:
+            found = _profile(lies.session, lies.rows, lies.delivery, moment, partial(_findings_there, lies))
+        return replace(found, source=getattr(data, "described", lies.delivery).source, drift=drifted)
     delivery = usable(data)
     require_times(delivery.frame)
     frame = cast_frame(delivery.frame, CUSTOMER)[0]
+    given = replace(delivery, given=tuple(frame.columns))
     with Session({"rows_": to_arrow(frame, CUSTOMER.arrow_schema(), index="row_")}) as session:
-        columns = count_columns(session, [c for c in CUSTOMER.names if c in frame.columns])
-        (ids,) = columns[columns["column"] == ID].to_dict("records")
-        needless = _needless(ids, len(frame))
-        n_versioned = 0 if "twin_keys" in needless else _n_versioned(session, "rows_")
-        months = _months(session, "rows_")
-        rules = [r for r in CUSTOMER_RULES if r.name not in needless and r.column in frame.columns]
-        conditions = [compile_rule(rule, moment) for rule in rules]
-        find(session, conditions)
-        findings = read_findings(session, conditions, frame)
-        reasons = by_reason(conditions, findings, frame, count_reasons(session))
+        found = _profile(session, "rows_", given, moment, partial(_findings_here, session, frame))
+    return replace(found, drift=drifted)
+
+
+Findings = tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]
+"""The findings, one row per reason, and the rules that did not run."""
+
+
+FindIn = Callable[[list[Condition]], Findings]
+
+
+def _profile(session: AnySession, rows: str, delivery: Delivery, now: pd.Timestamp, find_in: FindIn) -> Profile:
+    columns = count_columns(session, [c for c in CUSTOMER.names if c in delivery.given], rows=rows)
+    (ids,) = columns[columns["column"] == ID].to_dict("records")
+    n_rows = session.scalar(f"SELECT count(*) AS n FROM {rows} AS r")
+    needless = _needless(ids, n_rows)
+    rules = [r for r in CUSTOMER_RULES if r.name not in needless and r.column in delivery.given]
+    findings, reasons, not_run = find_in([compile_rule(rule, now) for rule in rules])
     return Profile(
         findings=findings,
         columns=columns,
-        times=_periods(months),
+        times=_periods(_months(session, rows)),
         reasons=reasons,
-        n_rows=len(frame),
+        n_rows=n_rows,
         n_customers=ids["distinct"],
-        n_versioned=n_versioned,
+        n_versioned=0 if "twin_keys" in needless else _n_versioned(session, rows),
         n_broken=delivery.n_broken,
         source=delivery.source,
         names=delivery.names,
-        drift=None if before is None else drift(before, delivery),
+        not_run=not_run,
     )
 
 
-def _profile_there(table: EngineTable, data: Any, before: Before | None, now: pd.Timestamp) -> Profile:
-    """Count a table where it lies."""
-    with lying(table, current(None), None) as rows:
-        columns = count_columns(rows.session, [c for c in CUSTOMER.names if c in rows.delivery.given], rows=rows.rows)
-        (ids,) = columns[columns["column"] == ID].to_dict("records")
-        n_rows = rows.session.scalar(f"SELECT count(*) AS n FROM {rows.rows} AS r")
-        needless = _needless(ids, n_rows)
-        rules = [r for r in CUSTOMER_RULES if r.name not in needless and r.column in rows.delivery.given]
-        every = [compile_rule(rule, now) for rule in rules]
-        ways = [(condition, way_of(condition, rows)) for condition in every]
-        conditions, known = [c for c, way in ways if way is not None], [way for _, way in ways if way is not None]
-        with flagged(rows, conditions, known, 0) as (shown, counts):
-            cells = shown.cells("SELECT row_ FROM rows_")
-            findings = read_findings(shown.session, conditions, cells)
-            reasons = by_reason(conditions, findings, cells, counts.reasons)
-        return Profile(
-            findings=findings,
-            columns=columns,
-            times=_periods(_months(rows.session, rows.rows)),
-            reasons=reasons,
-            n_rows=n_rows,
-            n_customers=ids["distinct"],
-            n_versioned=0 if "twin_keys" in needless else _n_versioned(rows.session, rows.rows),
-            n_broken=0,
-            source=getattr(data, "described", rows.delivery).source,
-            names=rows.delivery.names,
-            drift=None if before is None else drift(before, data),
-            not_run=tuple(c.check for c, way in ways if way is None),
-        )
+def _findings_here(session: Session, frame: pd.DataFrame, conditions: list[Condition]) -> Findings:
+    find(session, conditions)
+    findings = read_findings(session, conditions, frame)
+    return findings, by_reason(conditions, findings, frame, count_reasons(session)), ()
+
+
+def _findings_there(rows: Lying, every: list[Condition]) -> Findings:
+    ways = [(condition, way_of(condition, rows)) for condition in every]
+    conditions, known = [c for c, way in ways if way is not None], [way for _, way in ways if way is not None]
+    with flagged(rows, conditions, known, 0) as (shown, counts):
+        cells = shown.cells("SELECT row_ FROM rows_")
+        findings = read_findings(shown.session, conditions, cells)
+        reasons = by_reason(conditions, findings, cells, counts.reasons)
+    return findings, reasons, tuple(c.check for c, way in ways if way is None)
 
 
 def _n_versioned(session: AnySession, rows: str) -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from toolkit.errors import InputError
 
 
-def on_disk(parts: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
+def on_disk(parts: Iterable[pa.Table | pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     """Write rows, part by part, to a file without a name in the system's temporary folder; return them as a table.
 
     The system reads a part of the file when it is looked at, and drops it when memory is short. The file goes with the
@@ -32,7 +32,7 @@ def on_disk(parts: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
         with tempfile.TemporaryFile() as file:
             with pa.ipc.new_file(file, schema) as writer:
                 for part in parts:
-                    writer.write_table(part.cast(schema))
+                    writer.write(part.cast(schema))
             file.flush()
             return pa.ipc.open_file(pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))).read_all()
     except OSError as error:
