@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pyarrow as pa
 import pytest
 
@@ -92,3 +94,28 @@ def test_a_table_that_is_not_there_is_one_sentence_with_the_nearest_name(served:
     with pytest.raises(InputError, match="An engine is wanted here"):
         tk.table("postgresql://", "t")  # type: ignore[arg-type]
     assert tk.table(served.engine, f"SELECT n FROM {there.sql}").sql.startswith("SELECT")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://me:s3cret@127.0.0.1:1/db", "postgresql:/me:s3cret@host/db", "postgresql://me:s3 cret@127.0.0.1:1/db",
+     "postgresql://me:s3cret@[::1/db", "sc://127.0.0.1:1/;token=s3cret", "s3cret"],
+)  # fmt: skip
+def test_an_engine_that_cannot_be_reached_is_one_sentence_without_its_password(address: str) -> None:
+    connect = tk.engine.spark if address.startswith("sc:") else tk.engine.postgres
+    with pytest.raises(InputError, match="cannot be reached") as raised:
+        connect(address, scratch="s")
+    assert "s3" not in str(raised.value)
+    assert "s3" not in repr(raised.value.__context__) or raised.value.__suppress_context__
+
+
+@pytest.mark.parametrize("extra", ["warehouse", "spark"])
+def test_a_missing_driver_is_one_sentence_with_the_command(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("adbc_driver_postgresql.dbapi", "pyspark.sql.connect.session"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    connect, address = (
+        (tk.engine.spark, "sc://127.0.0.1:1") if extra == "spark" else (tk.engine.postgres, "postgresql://127.0.0.1:1")
+    )
+    with pytest.raises(InputError, match=rf"pip install 'customer-toolkit\[{extra}\]'"):
+        connect(address, scratch="s")

@@ -219,6 +219,9 @@ TYPED = {
 }  # fmt: skip
 
 
+TYPED["spark"] = TYPED["sail"]
+
+
 def test_types_of_the_engine_are_text_as_in_a_file_or_refused_by_column(served: Served) -> None:
     for sql, said in TYPED.get(served.kind, {}).items():
         moment = "CAST('2026-01-01 00:00:00+00:00' AS " + (
@@ -234,6 +237,7 @@ def test_types_of_the_engine_are_text_as_in_a_file_or_refused_by_column(served: 
 
 def test_times_need_a_zone_and_an_end(served: Served) -> None:
     naive = {"postgresql": "timestamp '2026-01-01'", "sail": "timestamp_ntz '2026-01-01 00:00:00'"}
+    naive["spark"] = naive["sail"]
     for moment in [naive[served.kind], "'2026-01-01'"] if served.kind in naive else []:
         table = tk.table(served.engine, f"SELECT 'A' AS customer_id, {moment} AS updated_at")
         with pytest.raises(InputError, match=r"updated_at (has no time zone|is of the type)"):

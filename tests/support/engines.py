@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -98,7 +99,10 @@ def portable() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", params=["duckdb", "postgresql", "sail"])
+KINDS = ["duckdb", "postgresql", "sail", pytest.param("spark", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="session", params=KINDS)
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Served:
     """Each engine in turn; its server is shared by all tests and all workers."""
     if request.param == "duckdb":
@@ -135,7 +139,7 @@ def free_port() -> int:
 def serve(kind: str, whole: int, file: Path) -> None:
     folder = Path(tempfile.mkdtemp(prefix=f"{kind}-"))
     try:
-        uri, stop = {"postgresql": _postgresql, "sail": _sail}[kind](folder)
+        uri, stop = {"postgresql": _postgresql, "sail": _sail, "spark": _spark}[kind](folder)
         part = file.with_suffix(".part")
         part.write_text(uri)
         part.rename(file)
@@ -180,6 +184,47 @@ def _sail(folder: Path) -> tuple[str, Callable[[], object]]:
     server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
     return "sc://{}:{}".format(*server.listening_address), server.stop
+
+
+def _spark(folder: Path) -> tuple[str, Callable[[], object]]:
+    """A standalone cluster of one master and two workers, with Spark Connect; pyspark has an environment of its own."""
+    home = next(Path(os.environ.get("SPARK_ENV", ".venv-spark")).resolve().glob("lib/python3*/site-packages/pyspark"))
+    master, port, ui = free_port(), free_port(), free_port()
+    settings = os.environ | {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(program: str, kind: str, *arguments: str) -> None:
+        command = [str(home / "bin" / program), *(["--class"] if program == "spark-submit" else []), kind, *arguments]
+        started.append(subprocess.Popen(command, env=settings, cwd=folder, start_new_session=True))
+
+    def stop() -> None:
+        for process in started:
+            os.killpg(process.pid, signal.SIGKILL)
+
+    deploy, local = "org.apache.spark.deploy", ["--host", "127.0.0.1", "--webui-port", str(ui)]
+    start("spark-class", f"{deploy}.master.Master", *local, "--port", str(master))
+    wait_for(master)
+    for work in ("one", "two"):
+        limits = ["--cores", "1", "--memory", "900m", "--work-dir", str(folder / work)]
+        start("spark-class", f"{deploy}.worker.Worker", *limits, *local, f"spark://127.0.0.1:{master}")
+    given = {
+        "spark.connect.grpc.binding.port": port, "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false",
+        "spark.executor.memory": "700m", "spark.driver.memory": "900m", "spark.sql.shuffle.partitions": 4,
+        "spark.sql.warehouse.dir": folder / "warehouse",
+    }  # fmt: skip
+    server, url = "org.apache.spark.sql.connect.service.SparkConnectServer", f"spark://127.0.0.1:{master}"
+    conf = [part for key, value in given.items() for part in ("--conf", f"{key}={value}")]
+    start("spark-submit", server, "--master", url, *conf, "spark-internal")
+    wait_for(port)
+    return f"sc://127.0.0.1:{port}", stop
+
+
+def wait_for(port: int) -> None:
+    while True:
+        with socket.socket() as tried:
+            if tried.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,10 @@ class PostgresSession(RemoteSession):
         except ImportError:
             raise InputError("PostgreSQL needs a driver: pip install 'customer-toolkit[warehouse]'.") from None
         except manager.Error as error:
-            raise InputError(f"PostgreSQL cannot be reached: {str(error).splitlines()[0]}") from None
+            # Other messages repeat parts of the address, with the password.
+            why = str(error).splitlines()[0].partition("connection to server")[2]
+            why = f"the connection{why}" if why else "write its address as postgresql://user@host/database"
+            raise InputError(f"PostgreSQL cannot be reached: {why}") from None
         self._cursor = self._connection.cursor()
 
     def _connected(self) -> Any:

@@ -6,11 +6,14 @@ everything: so a long result is read in pages, each a query with LIMIT and OFFSE
 
 from __future__ import annotations
 
+import socket
 import warnings
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import pyarrow as pa
 
@@ -59,6 +62,9 @@ class SparkSession(RemoteSession):
     def __init__(self, session: str | Any, scratch: str) -> None:
         super().__init__(scratch)
         try:
+            if isinstance(session, str) and not getproxies():  # its client would try for ten minutes
+                place = urlsplit(session)
+                socket.create_connection((place.hostname, place.port or 15002), timeout=10).close()
             with warnings.catch_warnings():  # pyspark warns of this pandas
                 warnings.simplefilter("ignore", FutureWarning)
                 builder = connect.SparkSession.builder
@@ -68,7 +74,7 @@ class SparkSession(RemoteSession):
         except ImportError:
             raise InputError("Spark needs a client: pip install 'customer-toolkit[spark]'.") from None
         except Exception as error:
-            raise InputError(f"Spark cannot be reached: {str(error).splitlines()[0]}") from None
+            raise InputError(f"Spark cannot be reached at sc://host:port: {type(error).__name__}.") from None
 
     def _execute(self, sql: str) -> None:
         self._spark.sql(sql)  # a statement that is no query runs at once
