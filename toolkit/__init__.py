@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 from toolkit.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from toolkit import engine as engine
     from toolkit.config import Settings as Settings
     from toolkit.config import use as use
+    from toolkit.engine import table as table
     from toolkit.ledger import Ledger as Ledger
     from toolkit.ledger import diff as diff
     from toolkit.model import Contract as Contract
