@@ -280,8 +280,12 @@ FEATURES = ("customer_category", "customer_subcategory")
 """The columns that are features of the vendor's model; the first one groups quotes."""
 
 # What each column of a table is used for, and its name; the vendor has no column `value`, but many exports do.
-VERSIONS = {"id": ID, "moment": TIME, "price_list": "customer_price_list_id"}
-VERSIONS |= {f"feature_{n}": name for n, name in enumerate(FEATURES)}
+VERSIONS = {
+    "id": ID,
+    "moment": TIME,
+    "price_list": "customer_price_list_id",
+    **dict(zip(FEATURES, FEATURES, strict=True)),
+}
 QUOTES = {"id": ID, "moment": "quoted_at", "price_list": "price_list_id", "merchant": "merchant_id", "value": "value"}
 SALES = {"id": ID, "moment": "sold_at", "quantity": "quantity", "price": "selling_price", "value": "value"}
 MERCHANTS = {"id": "merchant_id"}

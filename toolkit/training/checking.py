@@ -15,7 +15,7 @@ import pandas as pd
 
 import toolkit.display as draw
 from toolkit.display import Cell, Markup, Part, Result, frame_table, meter, paragraph, percent, plural
-from toolkit.engine import Session
+from toolkit.engine import EngineTable, Session
 from toolkit.errors import InputError, did_you_mean, wrong_kind
 from toolkit.ledger import Ledger, Snapshot
 from toolkit.model import FEATURES, MERCHANTS, QUOTES, SALES, VERSIONS, Customers, as_delivery
@@ -29,8 +29,8 @@ Versions = Customers | Ledger | Refers
 MAX_BARS = 36
 _WORDS = tomllib.loads(files(__package__).joinpath("findings.toml").read_text(encoding="utf-8"))
 _STATES, _FINDINGS = _WORDS["states"], _WORDS["findings"]
-_HEADS = {"near": "In CUSTOMER", "quotes": "Quotes", "sales": "Sales", "value": "Value", "first_at": "First",
-          "last_at": "Last", "version_at": "Version"}  # fmt: skip
+_HEADS = {"id": "Customer", "detail": "Instead", "first_at": "First", "last_at": "Last", "version_at": "Version"}
+_COUNTS = "n_quotes n_ready states lacking n_sales n_customers n_versions stale_months notes totals"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,12 +45,10 @@ class Readiness(Result):
     findings
         One row for each finding and customer, or merchant: ``finding``, ``id``, ``quotes``, ``sales``, ``value``,
         ``first_at`` and ``last_at`` of these, ``version_at`` (of the first version if quotes are before it, else of the
-        newest), ``near`` (the id that CUSTOMER has instead). At most 100,000 of each finding.
+        newest), ``detail`` (the id that CUSTOMER has instead; the customer's price list at that time, and the quote's).
+        At most 100,000 rows of each finding.
     totals
-        One row for each finding, complete: ``finding``, ``ids``, ``quotes``, ``sales``, ``value``.
-    price_lists
-        One row for each pair that differs: ``its_price_list`` (the customer's at that time), ``price_list`` (the
-        quote's), ``quotes``, ``customers``.
+        Of each finding, complete: ``ids`` (customers or merchants), ``quotes``, ``sales``, ``value``.
     notes
         What was assumed or could not be read.
     after
@@ -59,8 +57,7 @@ class Readiness(Result):
 
     cells: pd.DataFrame
     findings: pd.DataFrame
-    totals: pd.DataFrame
-    price_lists: pd.DataFrame
+    totals: dict[str, dict[str, Any]]
     n_customers: int
     n_versions: int
     n_sales: int
@@ -78,10 +75,9 @@ class Readiness(Result):
         differs from a customer's only by leading zeros, case or spaces. ``missing``: there is no such customer.
         ``unusable``: no id, or no date that can be read.
         """
-        counts = self.cells.groupby("state")["quotes"].sum().to_dict()
         # Only beside all of CUSTOMER it is known which of the missing ones are there in another form.
-        counts["rewritten"] = self._total("rewritten", "quotes")
-        counts["missing"] = counts.get("missing", 0) - counts["rewritten"]
+        lost = {name: self.count(name, "quotes") for name in ("missing", "rewritten")}
+        counts = self.cells.groupby("state")["quotes"].sum().to_dict() | lost
         return {state: int(counts.get(state, 0)) for state in _STATES}
 
     @property
@@ -94,119 +90,91 @@ class Readiness(Result):
         """Quotes of which every feature was filled as of their date."""
         return self.states["ready"]
 
-    @property
-    def share(self) -> float:
-        """The share of the quotes that are ready, 0 to 1; 1 if there are none."""
-        return self.n_ready / self.n_quotes if self.n_quotes else 1.0
+    def count(self, finding: str, what: str = "ids") -> int:
+        """Count the customers, or merchants, of a finding; or its ``quotes`` or ``sales``."""
+        return int(self.totals.get(finding, {}).get(what, 0))
 
     def shares(self, by: str) -> pd.DataFrame:
-        """Return the ``quotes`` by ``month`` or ``category``, how many are ``ready``, and their ``share``."""
-        ready = self.cells["quotes"].where(self.cells["state"] == "ready", 0)
-        found = self.cells.assign(ready=ready).groupby(by)[["quotes", "ready"]].sum().reset_index()
-        if by == "month":
-            found["month"] = [f"{m // 12:04.0f}-{m % 12 + 1:02.0f}" for m in found["month"]]
-        return found.assign(share=found["ready"] / found["quotes"])
+        """Return the ``quotes`` by ``month`` or ``category``, how many are ``ready``, and their ``share`` (0 to 1)."""
+        cells = self.cells.assign(ready=self.cells["quotes"].where(self.cells["state"] == "ready", 0))
+        found = cells.groupby(by)[["quotes", "ready"]].sum().assign(share=lambda f: f["ready"] / f["quotes"])
+        return found if by != "month" else found.rename(lambda m: f"{m // 12:04.0f}-{m % 12 + 1:02.0f}")
 
     @property
-    def features(self) -> pd.DataFrame:
-        """Each ``feature``, the ``quotes`` whose customer lacked it at that time, and their ``share``; most first."""
+    def lacking(self) -> dict[str, int]:
+        """Quotes whose customer had a version at that time that lacks a feature, by feature; most first."""
         known = self.cells[self.cells["state"].isin(["ready", "late", "incomplete"])]
-        lacking = [(name, int((known[name] * known["quotes"]).sum())) for name in FEATURES]
-        found = pd.DataFrame(lacking, columns=["feature", "quotes"]).sort_values(
-            "quotes", ascending=False, kind="stable"
-        )
-        return found.assign(share=found["quotes"] / max(known["quotes"].sum(), 1)).reset_index(drop=True)
-
-    def count(self, finding: str) -> int:
-        """Count the customers, or merchants, of a finding."""
-        return int(self._total(finding, "ids"))
-
-    def _total(self, finding: str, what: str) -> Any:
-        found = self.totals.loc[self.totals["finding"] == finding, what]
-        return 0 if found.isna().all() else found.iloc[0]
+        found = known[[*FEATURES]].mul(known["quotes"], axis=0).sum().sort_values(ascending=False)
+        return {str(name): int(n) for name, n in found.items()}
 
     @property
     def has_findings(self) -> bool:
         """Whether a quote is not ready, or something is found other than customers that were never quoted."""
-        return self.n_ready < self.n_quotes or any(self.count(name) for name in _FINDINGS if name != "never")
+        return self.n_ready < self.n_quotes or bool(self.totals.keys() - {"never"})
 
     def summary(self) -> str:
         """Return the share of the quotes that are ready in one line, before and after the plan."""
-        return " · ".join([self._verdict, *([self._gain] if self.after else []), self.source])
+        return " · ".join([*self._verdicts, self.source])
 
     @property
-    def _verdict(self) -> str:
-        have = plural(self.n_quotes, "quote has", "quotes have")
-        return f"{self.n_ready:,} of {have} every feature as of the date ({percent(self.share)})"
+    def _verdicts(self) -> list[str]:
+        n, ready, after = self.n_quotes, self.n_ready, self.after or self
+        have, more = (
+            plural(m, f"{word}quote has", f"{word}quotes have")
+            for m, word in ((n, ""), (after.n_ready - ready, "more "))
+        )
+        share, later = (percent(m / max(n, 1)) for m in (ready, after.n_ready))
+        gain = f"after this push {more} every feature ({ready:,} → {after.n_ready:,}, {later})"
+        return [f"{ready:,} of {have} every feature as of the date ({share})", *([gain] if self.after else [])]
 
-    @property
-    def _gain(self) -> str:
-        after = self.after or self
-        more = plural(after.n_ready - self.n_ready, "more quote has", "more quotes have")
-        return f"after this push {more} all features ({self.n_ready:,} → {after.n_ready:,}, {percent(after.share)})"
-
-    def lines(self) -> list[str]:
-        """Return each finding in one line, with its figures."""
-        return [f"{self._title(name)}: {self._figures(name)}" for name in _FINDINGS if self.count(name)]
-
-    def _title(self, finding: str) -> str:
-        words = _FINDINGS[finding]["words"], _FINDINGS[finding]["plural"]
-        return plural(self.count(finding), *words).format(self.stale_months)
-
-    def _figures(self, finding: str) -> str:
-        n_quotes, n_sales, value = (self._total(finding, c) for c in ("quotes", "sales", "value"))
-        parts = [plural(int(n), word) for n, word in ((n_quotes, "quote"), (n_sales, "sale")) if n]
-        return ", ".join([*parts, *([f"worth {value:,.2f}"] if value else [])]) or "no quotes"
+    def lines(self) -> dict[str, str]:
+        """Return each finding in one line with its figures, the most harmful first."""
+        found = {}
+        for name in filter(self.totals.get, _FINDINGS):
+            of, total = _FINDINGS[name], self.totals[name]
+            figures = [plural(total[c], c[:-1]) for c in ("quotes", "sales") if total[c]]
+            figures += [f"worth {total['value']:,.2f}"] if total["value"] else []
+            who = plural(total["ids"], of["words"], of["plural"]).format(self.stale_months)
+            found[name] = ": ".join([who, *([", ".join(figures)] if figures else [])])
+        return found
 
     def body(self) -> str:
         """Return the verdict, the states of the quotes, the time line and the findings as an HTML fragment."""
-        most, gain = self.features.iloc[0], f"{self._gain[0].upper()}{self._gain[1:]}." if self.after else ""
-        lacking = (
-            f"Empty most often: {most['feature']}, in {plural(most['quotes'], 'quote')}." if most["quotes"] else ""
-        )
-        parts = [Part(self.states[state], w["words"], w["tone"], w["note"]) for state, w in _STATES.items()]
-        head = draw.headline(f"Readiness of {self.source}", f"{self._verdict}.", gain, lacking, parts=parts)
-        shown: list[str] = [head, draw.notes(self.notes)]
+        said = [f"{text[0].upper()}{text[1:]}." for text in self._verdicts]
+        said += [f"Empty most often: {name}, in {plural(n, 'quote')}." for name, n in [*self.lacking.items()][:1] if n]
+        shown: list[str] = [draw.headline(f"Readiness of {self.source}", *said, parts=self._parts)]
         if self.after:
-            both = [(w["words"], self.states[state], self.after.states[state]) for state, w in _STATES.items()]
-            rows = [(*line, line[2] - line[1]) for line in both if line[1] or line[2]]
-            grid = draw.grid("Before and after", ["Quotes", "Before", "After", "Difference"], rows, unit="states")
-            shown.append(draw.section("Before and after the push", grid))
+            shown.append(draw.section("After the push", draw.stack(self.after._parts), draw.key(self.after._parts)))
+        shown.append(draw.notes(self.notes))
         if len(months := self.shares("month").tail(MAX_BARS)):
-            line = draw.timeline(
-                list(zip(months["month"], months["quotes"], strict=True)), filled=list(months["share"])
-            )
+            line = draw.timeline([(str(m), n) for m, n in months["quotes"].items()], filled=list(months["share"]))
             every = draw.fold("Every month", self._by("month"))
             shown.append(draw.section("By month", line, every, note="quotes; of each bar the full part is ready"))
             shown.append(draw.section("By category", self._by("category"), note="of the customer at that time"))
-        folds = [self._fold(name) for name in _FINDINGS if self.count(name)]
+        folds = [self._fold(name, line) for name, line in self.lines().items()]
         return "".join([*shown, draw.section("Findings", *folds) if folds else ""])
+
+    @property
+    def _parts(self) -> list[Part]:
+        return [Part(self.states[state], of["words"], of["tone"], of["note"]) for state, of in _STATES.items()]
 
     def _by(self, by: str) -> Markup:
         """Render the quotes by month or category, with the share that is ready, and that after the push."""
-        sides = [("Ready", self), ("Ready after the push", self.after)]
-        shares = {head: side.shares(by).set_index(by) for head, side in sides if side is not None}
-        rows = []
-        for name, n in shares["Ready"]["quotes"].items():
-            at = [side["share"].get(name, 0.0) for side in shares.values()]
-            rows.append((name, n, *(Cell(share, meter(share)) for share in at)))
-        return draw.grid(f"By {by}", [by.capitalize(), "Quotes", *shares], rows, unit="rows")
+        sides = [side.shares(by) for side in (self, self.after) if side]
+        every = pd.concat([sides[-1]["quotes"], *(side["share"] for side in sides)], axis=1).fillna(0.0)
+        rows = [
+            (name, int(n), *(Cell(share, meter(share)) for share in shares)) for name, n, *shares in every.itertuples()
+        ]
+        return draw.grid(f"By {by}", [by.capitalize(), "Quotes", "Ready", "After the push"][: 2 + len(sides)], rows)
 
-    def _fold(self, finding: str) -> Markup:
+    def _fold(self, finding: str, line: str) -> Markup:
         """Render the customers or merchants of a finding, and what to do about them."""
-        rows, words = self.findings[self.findings["finding"] == finding].drop(columns="finding"), _FINDINGS[finding]
-        rows = rows.loc[:, [c for c in rows if (rows[c].notna() & ~rows[c].isin([0, ""])).any()]]
-        names = {"id": "Merchant" if finding == "merchant" else "Customer", **_HEADS}
-        table = frame_table(
-            rows, name=words["plural"].format(self.stale_months), names=names, show={"value": "{:,.2f}".format}
-        )
-        pairs = ""
-        if finding == "price_list":
-            heads = {"its_price_list": "The customer's", "price_list": "The quote's"}
-            pairs = frame_table(self.price_lists, name="Price lists", names=_HEADS | heads, unit="pairs")
-        check = draw.badge(words["check"], tone=words["tone"]) if words["check"] else ""
-        summary = draw.joined(f"{self._title(finding)}: {self._figures(finding)} ", check)
-        return draw.fold(summary, paragraph(words["do"]), pairs, table, tone=words["tone"])
+        rows, of = self.findings[self.findings["finding"] == finding].drop(columns="finding"), _FINDINGS[finding]
+        some = [c for c in rows if (rows[c].notna() & ~rows[c].isin([0, ""])).any()]
+        heads = {**_HEADS, "id": "Merchant"} if finding == "merchant" else _HEADS
+        table = frame_table(rows[some], name=line, names=heads, show={"value": "{:,.2f}".format})
+        check = draw.badge(of["check"], tone=of["tone"]) if of["check"] else ""
+        return draw.fold(draw.joined(line, " ", check), paragraph(of["do"]), table, tone=of["tone"])
 
     def to_frame(self) -> pd.DataFrame:
         """Return the findings."""
@@ -214,21 +182,8 @@ class Readiness(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts, without values of the columns."""
-        return {
-            "quotes": self.n_quotes,
-            "ready": self.n_ready,
-            "share": self.share,
-            "states": self.states,
-            "sales": self.n_sales,
-            "customers": self.n_customers,
-            "versions": self.n_versions,
-            "findings": self.totals.fillna({"value": 0.0}).set_index("finding").to_dict("index"),
-            "features": self.features.set_index("feature").to_dict("index"),
-            "price_lists_that_differ": len(self.price_lists),
-            "stale_months": self.stale_months,
-            "notes": list(self.notes),
-            **({"after": self.after.to_dict()} if self.after else {}),
-        }
+        found = {name.removeprefix("n_"): getattr(self, name) for name in _COUNTS.split()}
+        return found | ({"after": self.after.to_dict()} if self.after else {})
 
 
 @step("Joining quotes with customers")
@@ -283,44 +238,46 @@ def readiness(
     >>> {state: n for state, n in found.states.items() if n}
     {'ready': 1, 'early': 1, 'rewritten': 1}
     """
+    own = {} if columns is None else columns
     if not isinstance(plan, PushPlan | None):
         raise wrong_kind(plan, "a plan", "plan_push(changes)")
-    own = {} if columns is None else columns
     if not isinstance(own, Mapping):
-        raise wrong_kind(columns, "a dict of columns", 'columns={"quoted_at": "Offer date"}')
+        raise wrong_kind(columns, "a dict of columns", '{"quoted_at": "Offer date"}')
     if isinstance(stale_months, bool) or not isinstance(stale_months, int) or stale_months < 1:
         raise InputError("stale_months is a number of months, 1 or more.")
-    stale = (now or pd.Timestamp.now("UTC")).tz_convert("UTC") - pd.DateOffset(months=stale_months)
-    counted = partial(count, stale=stale, merchants=merchants is not None)
+    given = {"versions": (_versions(customers), VERSIONS), "quotes": (quotes, QUOTES), "sales": (sales, SALES),
+             "merchants": (merchants, MERCHANTS), "planned": (plan and plan.rows, VERSIONS)}  # fmt: skip
+    engines = {data.engine for data, _ in given.values() if isinstance(data, EngineTable)}
+    if len(engines) > 1:
+        raise InputError(
+            f"The tables are in {len(engines)} engines: give tables of one, the others as frames or files."
+        )
+    known = {column for _, roles in given.values() for column in roles.values()}
     with (
         TemporaryDirectory(prefix="readiness-", ignore_cleanup_errors=True) as folder,
-        Session(folder=Path(folder)) as session,
+        engines.pop().session() if (far := bool(engines)) else Session(folder=Path(folder)) as session,
     ):
-        stage = Stage(session, own)
-        stage.table("versions", _versions(customers), VERSIONS)
-        names = [stage.table("quotes", quotes, QUOTES)]
-        if sales is not None:
-            names.append(stage.table("sales", sales, SALES))
-        else:
-            session.run("CREATE TEMP VIEW sales AS SELECT * FROM quotes WHERE 1 = 0")
-        if merchants is not None:
-            stage.table("merchants", merchants, MERCHANTS)
-        for column in sorted(stage.unused):
-            near = did_you_mean(column, [*QUOTES.values(), *SALES.values(), *MERCHANTS.values()]) or "."
-            raise InputError(f"columns: no table here has {own[column]!r} for {column}{near}")
-        whole = partial(Readiness, source=" and ".join(names), stale_months=stale_months, notes=tuple(stage.notes))
-        found = whole(**counted(session, "versions"))
+        stage = Stage(session, own, far=far)
+        staged = {name: stage.table(name, data, roles) for name, (data, roles) in given.items() if data is not None}
+        for column, mine in own.items():
+            if column not in known or mine.strip().casefold() not in stage.headers:
+                near = did_you_mean(column, known) or did_you_mean(mine, stage.headers) or "."
+                raise InputError(f"columns: no table here has {mine!r} for {column!r}{near}")
+        tables = {f"{name}_": query for name, (_, query) in staged.items()}
+        tables.setdefault("sales_", "(SELECT id, moment, value FROM quotes_ WHERE 1 = 0)")
+        names = " and ".join(staged[name][0] for name in ("quotes", "sales") if name in staged)
+        moment = (now or pd.Timestamp.now("UTC")).tz_convert("UTC") - pd.DateOffset(months=stale_months)
+        whole = partial(Readiness, source=names, stale_months=stale_months, notes=tuple(stage.notes))
+        found = whole(**count(session, tables, stale=moment))
         if plan is not None:
-            stage.table("planned", plan.rows, VERSIONS)
-            session.run(f"CREATE TEMP VIEW after_push AS {after_push(plan.envelope.operation)}")
-            found = replace(found, after=whole(**counted(session, "after_push")))
+            replaces = plan.envelope.operation == "UPSERT"
+            tables["versions_"] = after_push(tables["versions_"], tables["planned_"], replaces=replaces)
+            found = replace(found, after=whole(**count(session, tables, stale=moment)))
     return found
 
 
 def _versions(customers: Versions) -> Any:
     """Return the versions that count in a ledger or a snapshot, or the rows of what carries a delivery."""
-    if isinstance(customers, Ledger):
-        return customers.versions()
-    if isinstance(customers, Snapshot):
-        return customers.versions
+    if isinstance(customers, Ledger | Snapshot):
+        return customers.versions() if isinstance(customers, Ledger) else customers.versions
     return as_delivery(customers).frame if hasattr(customers, "delivery") else customers

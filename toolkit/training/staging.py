@@ -1,7 +1,8 @@
 """Tables of quotes, sales, merchants and customer versions, made known to an engine with the same columns each time.
 
 A column is named by its role (``id``, ``moment``, ``price_list`` …), whatever its own name is. An empty text is null,
-and a ``moment`` is in UTC. Parquet stays on disk if its columns are of the right types already.
+and a ``moment`` is in UTC. Parquet stays on disk if its columns are of the right types already, and a table of an
+engine stays there; other tables are read as `read_customers` reads a source.
 """
 
 from __future__ import annotations
@@ -15,19 +16,18 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from toolkit import reading
 from toolkit.display import plural
-from toolkit.engine import Session, quoted, text
-from toolkit.errors import InputError, ReadingError, did_you_mean
-from toolkit.model import as_text, parse_times
-from toolkit.reading import TEXT, arrow_reader, kind_of, parquet_fields, read_csv
+from toolkit.engine import AnySession, EngineTable, quoted, text
+from toolkit.errors import ReadingError, did_you_mean
+from toolkit.model import parse_times
 
-Refers = str | Path | pd.DataFrame | Any
-"""A table that refers to customers: a .csv or .parquet file, a frame of pandas or polars, an Arrow table."""
-_NUMBERS = ("quantity", "price", "value")
-OPTIONAL = ("merchant", "price_list", *_NUMBERS)
+Refers = str | Path | pd.DataFrame | EngineTable | Any
+"""A table that refers to customers: a file, a frame of pandas or polars, an Arrow table, a table of an engine."""
+OPTIONAL = ("merchant", "price_list", "quantity", "price", "value")
 """The roles whose column a table may lack."""
+_NUMBERS = OPTIONAL[2:]
 
 
 class Stage:
@@ -37,17 +37,20 @@ class Stage:
     ----------
     own
         The vendor's name of a column to what the analyst's tables call it.
-    unused
-        The vendor's names in `own` that no table had so far.
+    far
+        Whether the session is of an engine that holds some of the tables.
+    headers
+        The names of all columns so far, in lower case.
     notes
         What was assumed or could not be read, for people.
     """
 
-    def __init__(self, session: Session, own: Mapping[str, str]) -> None:
-        self.session, self.own, self.unused, self.notes = session, own, set(own), list[str]()
+    def __init__(self, session: AnySession, own: Mapping[str, str], *, far: bool) -> None:
+        self.session, self.own, self.far = session, own, far
+        self.headers, self.notes = set[str](), list[str]()
 
-    def table(self, table: str, data: Refers, roles: Mapping[str, str]) -> str:
-        """Make `data` known as `table`, with a column for each role; returns the name of the data.
+    def table(self, table: str, data: Refers, roles: Mapping[str, str]) -> tuple[str, str]:
+        """Make `data` known to the session; return its name for people, and its query.
 
         Parameters
         ----------
@@ -60,90 +63,66 @@ class Stage:
             If `data` is no table, or lacks a column that is needed.
         """
         path = Path(data) if isinstance(data, str | Path) else None
-        name = path.name if path else table
-        choose = partial(self._choose, roles=roles, name=name)
-        if path and kind_of(path) == ".parquet":
-            fields, _ = parquet_fields(path, choose)
-            if all(_cell(role, "", field.type) for role, field in fields.items()):
-                lying = f"read_parquet({text(glob.escape(str(path)))})"
-                self._view(table, lying, {role: (f.name, f.type) for role, f in fields.items()}, roles, name)
-                return name
-            whole = pq.read_table(path, columns=sorted({field.name for field in fields.values()}))
-            columns = {role: whole[field.name] for role, field in fields.items()}
-        elif path and kind_of(path) in TEXT:
-            read = read_csv(path, choose)
-            columns = {role: read.cells[role] for role in read.cells.column_names}
-            self.notes += [f"{plural(len(read.broken), 'line')} of {name} could not be read."] if read.broken else []
-        elif path:
-            raise InputError(f"{name} is neither .csv nor .parquet: export it as one of them, or give a frame.")
-        elif isinstance(data, pd.DataFrame):
-            columns = {role: data.iloc[:, at] for role, at in choose([str(c) for c in data.columns]).items()}
-        else:
-            whole = arrow_reader(data).read_all()
-            columns = {role: whole.column(at) for role, at in choose(whole.column_names).items()}
-        typed = pa.table({role: self._typed(role, cells, name) for role, cells in columns.items()})
-        self.session.register(f"{table}_given", typed)
-        self._view(table, f"{table}_given", {f.name: (f.name, f.type) for f in typed.schema}, roles, name)
-        return name
+        name = data.name if isinstance(data, EngineTable) else path.name if path else table
+        choose, fields = partial(self._choose, roles=roles, name=name), dict[str, pa.Field]()
+        if isinstance(data, EngineTable):
+            schema, source = data.schema(self.session), self.session.relation(data.sql)
+            fields = {role: schema.field(at) for role, at in choose(schema.names).items()}
+        elif path and not self.far and reading.kind_of(path) == ".parquet":
+            (fields, _), source = reading.parquet_fields(path, choose), f"read_parquet({text(glob.escape(str(path)))})"
+        if not fields or None in (self._cell(role, field) for role, field in fields.items()):
+            texts, source = reading.open_source(data, choose, mapping=reading.Mapping()).cells, f"{table}_given_"
+            read = pa.table({role: self._typed(role, texts[role], name) for role in texts.column_names})
+            self.session.register(source, read)
+            fields = {field.name: field for field in read.schema}
+        if "moment" in fields and getattr(fields["moment"].type, "tz", "") is None:
+            self.notes.append(f"The times of {name} name no time zone: they are taken as UTC.")
+        cells = {role: f"CAST(NULL AS {'DOUBLE' if role in _NUMBERS else 'VARCHAR'})" for role in roles}
+        cells |= {role: str(self._cell(role, field)) for role, field in fields.items()}
+        if "value" not in fields and "price" in roles:
+            cells["value"] = f"{cells['quantity']} * {cells['price']}"
+        return name, f"(SELECT {', '.join(f'{cell} AS {role}' for role, cell in cells.items())} FROM {source} AS given)"
 
     def _choose(self, header: Sequence[str], *, roles: Mapping[str, str], name: str) -> dict[str, int]:
         places = {column.strip().casefold(): at for at, column in reversed([*enumerate(header)])}
+        self.headers |= places.keys()
         found = {}
         for role, column in roles.items():
-            known = [each for each in (self.own.get(column, column), column) if each.casefold() in places]
-            if known:
-                found[role] = places[known[0].casefold()]
-                self.unused -= {column} if known[0] == self.own.get(column) else set()
+            own = self.own.get(column, column)
+            at = places.get(own.strip().casefold(), places.get(column))
+            if at is not None:
+                found[role] = at
             elif role not in OPTIONAL:
-                own = self.own.get(column, column)
                 near = did_you_mean(own, header) or "."
-                raise ReadingError(f"{name} lacks the column {own}{near} Say which one it is, as in {column}=….")
+                raise ReadingError(f'{name} lacks the column {own}{near} Name it: columns={{"{column}": "…"}}.')
         return found
 
-    def _view(
-        self,
-        table: str,
-        source: str,
-        fields: Mapping[str, tuple[str, pa.DataType]],
-        roles: Mapping[str, str],
-        name: str,
-    ) -> None:
-        """Name what `source` has by its roles; a role that it lacks is null."""
-        cells = {role: _cell(role, quoted(column), kind) for role, (column, kind) in fields.items()}
-        if "moment" in fields and getattr(fields["moment"][1], "tz", None) is None:
-            self.notes.append(f"The times of {name} name no time zone: they are taken as UTC.")
-        if "value" not in cells and {"quantity", "price"} <= cells.keys():
-            cells["value"] = f"{cells['quantity']} * {cells['price']}"
-        lacking = {role: f"CAST(NULL AS {'DOUBLE' if role in _NUMBERS else 'VARCHAR'})" for role in roles}
-        columns = ", ".join(f"{cell} AS {role}" for role, cell in {**lacking, **cells}.items())
-        self.session.run(f"CREATE TEMP VIEW {table} AS SELECT {columns} FROM {source}")
-
-    def _typed(self, role: str, cells: Any, name: str) -> Any:
-        """Return a column in memory in a type that `_cell` reads; what is not of its type is null, and noted."""
-        if isinstance(cells, pd.Series) and cells.dtype != object:
-            cells = pa.array(cells, from_pandas=True)
-        if isinstance(cells, pa.Array | pa.ChunkedArray) and _cell(role, "", cells.type):
-            return cells
-        texts = as_text(cells)[0]
+    def _cell(self, role: str, field: pa.Field) -> str | None:
+        """Return the SQL of a column as its role has it; None if SQL is not enough to read its type."""
+        kind, name = field.type, quoted(field.name)
         if role in _NUMBERS:
-            return pa.array(pd.to_numeric(pd.Series(texts, dtype="str"), errors="coerce"), from_pandas=True)
+            known = self.far or pa.types.is_primitive(kind) or pa.types.is_decimal(kind)
+            return f"CAST({name} AS DOUBLE)" if known else None
         if role != "moment":
+            known = self.far or pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
+            return f"nullif(CAST({name} AS VARCHAR), '')" if known else None
+        if pa.types.is_timestamp(kind) and kind.tz and not self.far:
+            return f"make_timestamp(epoch_us({name}))"  # no calendar is asked for the zone
+        known = self.far or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+        return f"CAST({name} AS {'TIMESTAMPTZ' if self.far else 'TIMESTAMP'})" if known else None
+
+    def _typed(self, role: str, texts: Any, name: str) -> Any:
+        """Return a column that was read as text in the type of its role; what is not of it is null, and noted."""
+        if role != "moment" and role not in _NUMBERS:
             return texts
         texts = pc.if_else(pc.equal(texts, ""), None, texts)
-        times = parse_times(texts, timezone="UTC")
-        if n := int(times.unparsed.sum()):
-            self.notes.append(f"{plural(n, 'time')} of {name} could not be read: write them as ISO 8601.")
-        naive = parse_times(texts).naive.any()
-        return pa.array(times.values).cast(pa.timestamp("us", None if naive else "UTC"))
-
-
-def _cell(role: str, name: str, kind: pa.DataType) -> str | None:
-    """Return the SQL for a column as its role has it; None if SQL is not enough to read the type."""
-    if role == "moment":
-        if pa.types.is_timestamp(kind) and kind.tz:
-            return f"make_timestamp(epoch_us({name}))"  # no calendar is asked for a zone
-        return f"CAST({name} AS TIMESTAMP)" if pa.types.is_timestamp(kind) or pa.types.is_date(kind) else None
-    if role in _NUMBERS:
-        return f"CAST({name} AS DOUBLE)" if pa.types.is_primitive(kind) or pa.types.is_decimal(kind) else None
-    plain = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
-    return f"nullif(CAST({name} AS VARCHAR), '')" if plain else None
+        if role == "moment":
+            zone = None if parse_times(texts).naive.any() else "UTC"
+            found = pa.array(parse_times(texts, timezone="UTC").values).cast(pa.timestamp("us", zone))
+        else:
+            found = pa.array(pd.to_numeric(pd.Series(texts, dtype="str"), errors="coerce"), from_pandas=True)
+        if n := found.null_count - texts.null_count:
+            self.notes.append(
+                f"{name}: {plural(n, 'cell')} could not be read as a {'time' if role == 'moment' else 'number'}."
+            )
+        return found
