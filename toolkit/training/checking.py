@@ -247,6 +247,7 @@ def readiness(
         raise InputError("stale_months is a number of months, 1 or more.")
     given = {"versions": (_versions(customers), VERSIONS), "quotes": (quotes, QUOTES), "sales": (sales, SALES),
              "merchants": (merchants, MERCHANTS), "planned": (plan and plan.rows, VERSIONS)}  # fmt: skip
+    given = {name: of for name, of in given.items() if of[0] is not None or name in ("versions", "quotes")}
     engines = {data.engine for data, _ in given.values() if isinstance(data, EngineTable)}
     if len(engines) > 1:
         raise InputError(
@@ -258,11 +259,11 @@ def readiness(
         engines.pop().session() if (far := bool(engines)) else Session(folder=Path(folder)) as session,
     ):
         stage = Stage(session, own, far=far)
-        staged = {name: stage.table(name, data, roles) for name, (data, roles) in given.items() if data is not None}
+        staged = {name: stage.table(name, data, roles) for name, (data, roles) in given.items()}
         for column, mine in own.items():
             if column not in known or mine.strip().casefold() not in stage.headers:
-                near = did_you_mean(column, known) or did_you_mean(mine, stage.headers) or "."
-                raise InputError(f"columns: no table here has {mine!r} for {column!r}{near}")
+                near = did_you_mean(mine, stage.headers) if column in known else did_you_mean(column, known)
+                raise InputError(f"columns: no table here has {mine!r} for {column!r}{near or '.'}")
         tables = {f"{name}_": query for name, (_, query) in staged.items()}
         tables.setdefault("sales_", "(SELECT id, moment, value FROM quotes_ WHERE 1 = 0)")
         names = " and ".join(staged[name][0] for name in ("quotes", "sales") if name in staged)

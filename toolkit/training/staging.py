@@ -71,8 +71,10 @@ class Stage:
         elif path and not self.far and reading.kind_of(path) == ".parquet":
             (fields, _), source = reading.parquet_fields(path, choose), f"read_parquet({text(glob.escape(str(path)))})"
         if not fields or None in (self._cell(role, field) for role, field in fields.items()):
-            texts, source = reading.open_source(data, choose, mapping=reading.Mapping()).cells, f"{table}_given_"
-            read = pa.table({role: self._typed(role, texts[role], name) for role in texts.column_names})
+            given, source = reading.open_source(data, choose, mapping=reading.Mapping()), f"{table}_given_"
+            lost = plural(len(given.broken), "record")
+            self.notes += [*given.warnings, *([f"{name}: {lost} could not be read."] if given.broken else [])]
+            read = pa.table({role: self._typed(role, given.cells[role], name) for role in given.cells.column_names})
             self.session.register(source, read)
             fields = {field.name: field for field in read.schema}
         if "moment" in fields and getattr(fields["moment"].type, "tz", "") is None:
