@@ -45,7 +45,7 @@ class Readiness(Result):
     findings
         One row for each finding and customer, or merchant: ``finding``, ``id``, ``quotes``, ``sales``, ``value``,
         ``first_at`` and ``last_at`` of these, ``version_at`` (of the first version if quotes are before it, else of the
-        newest), ``detail`` (the id that CUSTOMER has instead; the customer's price list at that time, and the quote's).
+        newest), ``detail`` (the id that CUSTOMER has instead; a customer's price list, and that of its quote instead).
         At most 100,000 rows of each finding.
     totals
         Of each finding, complete: ``ids`` (customers or merchants), ``quotes``, ``sales``, ``value``.

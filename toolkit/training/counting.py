@@ -46,13 +46,17 @@ _JUDGED = f"""
         OR ((t.earlier IS NULL OR t.since <= q.moment) AND (t.ends IS NULL OR q.moment < t.ends))) AS judged"""
 _CELLS = f"month, category, state, {_FEATURES}"
 _SPAN = "sum(value) AS value, min(moment) AS first_at, max(moment) AS last_at"
+_QUOTED = f"""
+    SELECT id, state, count(*) AS quotes, 0 AS sales, {_SPAN}, count(lists) AS n_lists, min(lists) AS lists,
+           sum(CASE WHEN lists IS NOT NULL THEN value END) AS of_lists
+    FROM {_JUDGED} GROUP BY id, state"""
 _COUNTED = "id, quotes, sales, value, first_at, last_at"
 _OF_NEWEST = """
     SELECT '{}' AS finding, t.id, coalesce(q.quotes, 0) AS quotes, 0 AS sales, value, first_at, last_at, '' AS detail
     FROM timeline_ t LEFT JOIN quoted_ q ON q.id = t.id WHERE t.ends IS NULL AND {}"""
 _FINDINGS = f"""
     SELECT state AS finding, {_COUNTED}, '' AS detail FROM quoted_ WHERE state NOT IN ('ready', 'unusable')
-    UNION ALL SELECT 'price_list' AS finding, {_COUNTED}, lists AS detail FROM quoted_ WHERE lists IS NOT NULL
+    UNION ALL SELECT 'price_list', id, n_lists, 0, of_lists, first_at, last_at, lists FROM quoted_ WHERE n_lists > 0
     UNION ALL {_OF_NEWEST.format("never", "q.id IS NULL")}
     UNION ALL {_OF_NEWEST.format("stale", "t.since < CAST('{}' AS TIMESTAMP)")}
     UNION ALL SELECT 'missing' AS finding, s.id, 0 AS quotes, count(*) AS sales, {_SPAN}, '' AS detail
@@ -66,8 +70,8 @@ _FOUND = f"""
     SELECT {", ".join(f"f.{c}" for c in _COUNTED.split(", "))}, coalesce(n.near, f.detail) AS detail,
            CASE WHEN f.finding = 'early' THEN t.first_since ELSE t.since END AS version_at,
            CASE WHEN n.near IS NULL THEN f.finding ELSE 'rewritten' END AS finding
-    FROM (SELECT finding, id, detail, {_SUMS}, min(first_at) AS first_at, max(last_at) AS last_at
-          FROM ({{}}) AS parts GROUP BY finding, id, detail) AS f
+    FROM (SELECT finding, id, min(detail) AS detail, {_SUMS}, min(first_at) AS first_at, max(last_at) AS last_at
+          FROM ({{}}) AS parts GROUP BY finding, id) AS f
     LEFT JOIN timeline_ t ON t.ends IS NULL AND t.id = CASE WHEN f.finding <> 'merchant' THEN f.id END
     LEFT JOIN (SELECT {_FOLDED.format("k")} AS folded, min(k.id) AS near FROM timeline_ k
                GROUP BY {_FOLDED.format("k")}) AS n
@@ -76,11 +80,11 @@ _TABLES = {
     "cells": f"SELECT {_CELLS}, count(*) AS quotes FROM {_JUDGED} GROUP BY {_CELLS}",
     "findings": f"""
         SELECT finding, {_COUNTED}, version_at, detail
-        FROM (SELECT f.*, row_number() OVER (PARTITION BY finding ORDER BY quotes DESC, sales DESC, id, detail) AS place
+        FROM (SELECT f.*, row_number() OVER (PARTITION BY finding ORDER BY quotes DESC, sales DESC, id) AS place
               FROM found_ f) AS numbered
         WHERE place <= {LISTED} ORDER BY finding, place""",
 }
-_TOTALS = f"SELECT finding, count(DISTINCT id) AS ids, {_SUMS} FROM found_ GROUP BY finding"
+_TOTALS = f"SELECT finding, count(*) AS ids, {_SUMS} FROM found_ GROUP BY finding"
 _SIZES = "SELECT count(DISTINCT id) AS n_customers, count(*) AS n_versions FROM timeline_"
 
 
@@ -96,10 +100,7 @@ def count(session: AnySession, tables: Mapping[str, str], *, stale: pd.Timestamp
     """
     given = f"WITH {', '.join(f'{name} AS {query}' for name, query in tables.items())} "
     session.create("timeline_", given + _TIMELINE)
-    quoted = (
-        f"SELECT id, state, lists, count(*) AS quotes, 0 AS sales, {_SPAN} FROM {_JUDGED} GROUP BY id, state, lists"
-    )
-    session.create("quoted_", given + quoted)
+    session.create("quoted_", given + _QUOTED)
     findings = _FINDINGS.format(stale.tz_localize(None)) + _OF_MERCHANTS * ("merchants_" in tables)
     session.create("found_", given + _FOUND.format(findings))
     found: dict[str, Any] = {name: to_frame(session.table(given + query)) for name, query in _TABLES.items()}
