@@ -37,13 +37,15 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         changes = tk.diff(ledger.snapshot(), checked)
         shrunk = tk.diff(ledger.snapshot(), report.good.head(40))  # guards block this one
         plan = tk.plan_push(changes)
+        tables = {name: DATA / f"2026-10-01_{name}.csv" for name in ("quotes", "sales", "merchants")}
+        ready = tk.readiness(ledger, **tables, plan=plan, now=pd.Timestamp("2026-11-01T00:00:00Z"))
         sandbox.vendor.refuse = lambda row: "price list is not known" if row["customer_id"] < "0001120" else None
         results = {
             "suggestion": tk.suggest_mapping(FIRST), "delivery": delivery, "corrected": corrected, "validation": report,
             "preview": tk.preview_corrections(delivery), "profile": tk.profile(delivery), "checked": checked,
             "diff": changes, "plan": plan, "blocked": tk.plan_push(shrunk),
             "report": tk.push(plan, reason="October", progress=False),
-            "status": tk.status(), "history": tk.push_history(), "snapshot": ledger.snapshot(),
+            "readiness": ready, "status": tk.status(), "history": tk.push_history(), "snapshot": ledger.snapshot(),
         }  # fmt: skip
     return {name: result.to_html(place / f"{name}.html") for name, result in results.items()}
 

@@ -125,7 +125,7 @@ class Readiness(Result):
         )
         share, later = (percent(m / max(n, 1)) for m in (ready, after.n_ready))
         gain = f"after this push {more} every feature ({ready:,} → {after.n_ready:,}, {later})"
-        return [f"{ready:,} of {have} every feature as of the date ({share})", *([gain] if self.after else [])]
+        return [f"{ready:,} of {have} every feature as of their date ({share})", *([gain] if self.after else [])]
 
     def lines(self) -> dict[str, str]:
         """Return each finding in one line with its figures, the most harmful first."""
@@ -234,7 +234,7 @@ def readiness(
     ...                        "quoted_at": pd.to_datetime(["2025-02-01T00:00Z"] + ["2025-04-01T00:00Z"] * 2)})
     >>> found = readiness(customers, quotes)
     >>> found
-    <Readiness: 1 of 3 quotes have every feature as of the date (33.3%) · quotes>
+    <Readiness: 1 of 3 quotes have every feature as of their date (33.3%) · quotes>
     >>> {state: n for state, n in found.states.items() if n}
     {'ready': 1, 'early': 1, 'rewritten': 1}
     """
@@ -258,7 +258,7 @@ def readiness(
         TemporaryDirectory(prefix="readiness-", ignore_cleanup_errors=True) as folder,
         engines.pop().session() if (far := bool(engines)) else Session(folder=Path(folder)) as session,
     ):
-        stage = Stage(session, own, far=far)
+        stage = Stage(session, dict(own), far=far)
         staged = {name: stage.table(name, data, roles) for name, (data, roles) in given.items()}
         for column, mine in own.items():
             if column not in known or mine.strip().casefold() not in stage.headers:

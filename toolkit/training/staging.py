@@ -8,7 +8,7 @@ engine stays there; other tables are read as `read_customers` reads a source.
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit import reading
 from toolkit.display import plural
 from toolkit.engine import AnySession, EngineTable, quoted, text
 from toolkit.errors import ReadingError, did_you_mean
 from toolkit.model import parse_times
+from toolkit.reading import Mapping, kind_of, open_source, parquet_fields
 
 Refers = str | Path | pd.DataFrame | EngineTable | Any
 """A table that refers to customers: a file, a frame of pandas or polars, an Arrow table, a table of an engine."""
@@ -45,11 +45,11 @@ class Stage:
         What was assumed or could not be read, for people.
     """
 
-    def __init__(self, session: AnySession, own: Mapping[str, str], *, far: bool) -> None:
+    def __init__(self, session: AnySession, own: dict[str, str], *, far: bool) -> None:
         self.session, self.own, self.far = session, own, far
         self.headers, self.notes = set[str](), list[str]()
 
-    def table(self, table: str, data: Refers, roles: Mapping[str, str]) -> tuple[str, str]:
+    def table(self, table: str, data: Refers, roles: dict[str, str]) -> tuple[str, str]:
         """Make `data` known to the session; return its name for people, and its query.
 
         Parameters
@@ -68,10 +68,10 @@ class Stage:
         if isinstance(data, EngineTable):
             schema, source = data.schema(self.session), self.session.relation(data.sql)
             fields = {role: schema.field(at) for role, at in choose(schema.names).items()}
-        elif path and not self.far and reading.kind_of(path) == ".parquet":
-            (fields, _), source = reading.parquet_fields(path, choose), f"read_parquet({text(glob.escape(str(path)))})"
+        elif path and not self.far and kind_of(path) == ".parquet":
+            (fields, _), source = parquet_fields(path, choose), f"read_parquet({text(glob.escape(str(path)))})"
         if not fields or None in (self._cell(role, field) for role, field in fields.items()):
-            given, source = reading.open_source(data, choose, mapping=reading.Mapping()), f"{table}_given_"
+            given, source = open_source(data, choose, mapping=Mapping()), f"{table}_given_"
             lost = plural(len(given.broken), "record")
             self.notes += [*given.warnings, *([f"{name}: {lost} could not be read."] if given.broken else [])]
             read = pa.table({role: self._typed(role, given.cells[role], name) for role in given.cells.column_names})
@@ -85,7 +85,7 @@ class Stage:
             cells["value"] = f"{cells['quantity']} * {cells['price']}"
         return name, f"(SELECT {', '.join(f'{cell} AS {role}' for role, cell in cells.items())} FROM {source} AS given)"
 
-    def _choose(self, header: Sequence[str], *, roles: Mapping[str, str], name: str) -> dict[str, int]:
+    def _choose(self, header: Sequence[str], *, roles: dict[str, str], name: str) -> dict[str, int]:
         places = {column.strip().casefold(): at for at, column in reversed([*enumerate(header)])}
         self.headers |= places.keys()
         found = {}
