@@ -118,24 +118,25 @@ class Readiness(Result):
 
     @property
     def _verdicts(self) -> list[str]:
-        n, ready, after = self.n_quotes, self.n_ready, self.after or self
-        have, more = (
-            plural(m, f"{word}quote has", f"{word}quotes have")
-            for m, word in ((n, ""), (after.n_ready - ready, "more "))
-        )
-        share, later = (percent(m / max(n, 1)) for m in (ready, after.n_ready))
-        gain = f"after this push {more} every feature ({ready:,} → {after.n_ready:,}, {later})"
-        return [f"{ready:,} of {have} every feature as of their date ({share})", *([gain] if self.after else [])]
+        n, sides = self.n_quotes, [side for side in (self, self.after) if side]
+        shares = [percent(side.n_ready / max(n, 1)) for side in sides]
+        said = [
+            f"{self.n_ready:,} of {plural(n, 'quote has', 'quotes have')} every feature as of their date ({shares[0]})"
+        ]
+        for after in sides[1:]:
+            more = plural(after.n_ready - self.n_ready, "more quote has", "more quotes have")
+            said.append(f"after this push {more} every feature ({self.n_ready:,} → {after.n_ready:,}, {shares[1]})")
+        return said
 
     def lines(self) -> dict[str, str]:
         """Return each finding in one line with its figures, the most harmful first."""
         found = {}
         for name in filter(self.totals.get, _FINDINGS):
-            of, total = _FINDINGS[name], self.totals[name]
-            figures = [plural(total[c], c[:-1]) for c in ("quotes", "sales") if total[c]]
-            figures += [f"worth {total['value']:,.2f}"] if total["value"] else []
-            who = plural(total["ids"], of["words"], of["plural"]).format(self.stale_months)
-            found[name] = ": ".join([who, *([", ".join(figures)] if figures else [])])
+            of, (n, n_quotes, n_sales, value) = _FINDINGS[name], self.totals[name].values()
+            who = plural(n, of["words"], of["plural"]).format(self.stale_months)
+            figures = [n_quotes and plural(n_quotes, "quote"), n_sales and plural(n_sales, "sale")]
+            figures += [value and f"worth {value:,.2f}"]
+            found[name] = ": ".join(filter(None, [who, ", ".join(filter(None, figures))]))
         return found
 
     def body(self) -> str:
@@ -162,9 +163,7 @@ class Readiness(Result):
         """Render the quotes by month or category, with the share that is ready, and that after the push."""
         sides = [side.shares(by) for side in (self, self.after) if side]
         every = pd.concat([sides[-1]["quotes"], *(side["share"] for side in sides)], axis=1).fillna(0.0)
-        rows = [
-            (name, int(n), *(Cell(share, meter(share)) for share in shares)) for name, n, *shares in every.itertuples()
-        ]
+        rows = [(name, int(n), *(Cell(s, meter(s)) for s in shares)) for name, n, *shares in every.itertuples()]
         return draw.grid(f"By {by}", [by.capitalize(), "Quotes", "Ready", "After the push"][: 2 + len(sides)], rows)
 
     def _fold(self, finding: str, line: str) -> Markup:
@@ -245,40 +244,35 @@ def readiness(
         raise wrong_kind(columns, "a dict of columns", '{"quoted_at": "Offer date"}')
     if isinstance(stale_months, bool) or not isinstance(stale_months, int) or stale_months < 1:
         raise InputError("stale_months is a number of months, 1 or more.")
-    given = {"versions": (_versions(customers), VERSIONS), "quotes": (quotes, QUOTES), "sales": (sales, SALES),
-             "merchants": (merchants, MERCHANTS), "planned": (plan and plan.rows, VERSIONS)}  # fmt: skip
-    given = {name: of for name, of in given.items() if of[0] is not None or name in ("versions", "quotes")}
-    engines = {data.engine for data, _ in given.values() if isinstance(data, EngineTable)}
+    held: Any = customers.versions() if isinstance(customers, Ledger) else customers
+    held = (
+        held.versions if isinstance(held, Snapshot) else as_delivery(held).frame if hasattr(held, "delivery") else held
+    )
+    names = ("versions_", "quotes_", "sales_", "merchants_", "planned_")
+    roles = dict(zip(names, (VERSIONS, QUOTES, SALES, MERCHANTS, VERSIONS), strict=True))
+    tables = dict(zip(names, (held, quotes, sales, merchants, plan and plan.rows), strict=True))
+    known = {column for of in roles.values() for column in of.values()}
+    engines = {data.engine for data in tables.values() if isinstance(data, EngineTable)}
     if len(engines) > 1:
-        raise InputError(
-            f"The tables are in {len(engines)} engines: give tables of one, the others as frames or files."
-        )
-    known = {column for _, roles in given.values() for column in roles.values()}
+        raise InputError("The tables are in several engines: give those of one, and the others as frames or files.")
     with (
         TemporaryDirectory(prefix="readiness-", ignore_cleanup_errors=True) as folder,
         engines.pop().session() if (far := bool(engines)) else Session(folder=Path(folder)) as session,
     ):
         stage = Stage(session, dict(own), far=far)
-        staged = {name: stage.table(name, data, roles) for name, (data, roles) in given.items()}
+        wanted = [name for name, data in tables.items() if data is not None or name in ("versions_", "quotes_")]
+        staged = {name: stage.table(name, tables[name], roles[name]) for name in wanted}
         for column, mine in own.items():
             if column not in known or mine.strip().casefold() not in stage.headers:
                 near = did_you_mean(mine, stage.headers) if column in known else did_you_mean(column, known)
                 raise InputError(f"columns: no table here has {mine!r} for {column!r}{near or '.'}")
-        tables = {f"{name}_": query for name, (_, query) in staged.items()}
-        tables.setdefault("sales_", "(SELECT id, moment, value FROM quotes_ WHERE 1 = 0)")
-        names = " and ".join(staged[name][0] for name in ("quotes", "sales") if name in staged)
+        queries = {name: query for name, (_, query) in staged.items()}
+        queries.setdefault("sales_", "(SELECT id, moment, value FROM quotes_ WHERE 1 = 0)")
+        source = " and ".join(staged[name][0] for name in ("quotes_", "sales_") if name in staged)
         moment = (now or pd.Timestamp.now("UTC")).tz_convert("UTC") - pd.DateOffset(months=stale_months)
-        whole = partial(Readiness, source=names, stale_months=stale_months, notes=tuple(stage.notes))
-        found = whole(**count(session, tables, stale=moment))
-        if plan is not None:
-            replaces = plan.envelope.operation == "UPSERT"
-            tables["versions_"] = after_push(tables["versions_"], tables["planned_"], replaces=replaces)
-            found = replace(found, after=whole(**count(session, tables, stale=moment)))
-    return found
-
-
-def _versions(customers: Versions) -> Any:
-    """Return the versions that count in a ledger or a snapshot, or the rows of what carries a delivery."""
-    if isinstance(customers, Ledger | Snapshot):
-        return customers.versions() if isinstance(customers, Ledger) else customers.versions
-    return as_delivery(customers).frame if hasattr(customers, "delivery") else customers
+        whole = partial(Readiness, source=source, stale_months=stale_months, notes=tuple(stage.notes))
+        found = whole(**count(session, queries, stale=moment))
+        if plan is None:
+            return found
+        queries["versions_"] = after_push(queries["versions_"], queries["planned_"], plan.envelope.operation)
+        return replace(found, after=whole(**count(session, queries, stale=moment)))

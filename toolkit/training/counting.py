@@ -12,7 +12,6 @@ and 1,000,000 versions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -44,30 +43,28 @@ _JUDGED = f"""
      FROM quotes_ q LEFT JOIN timeline_ t ON t.id = q.id
      WHERE t.id IS NULL OR (q.moment IS NULL AND t.ends IS NULL)
         OR ((t.earlier IS NULL OR t.since <= q.moment) AND (t.ends IS NULL OR q.moment < t.ends))) AS judged"""
-_CELLS = f"month, category, state, {_FEATURES}"
+_BY = f"month, category, state, {_FEATURES}"
+_CELLS = f"SELECT {_BY}, count(*) AS quotes FROM {_JUDGED} GROUP BY {_BY}"
 _SPAN = "sum(value) AS value, min(moment) AS first_at, max(moment) AS last_at"
 _QUOTED = f"""
-    SELECT id, state, count(*) AS quotes, 0 AS sales, {_SPAN}, count(lists) AS n_lists, min(lists) AS lists,
-           sum(CASE WHEN lists IS NOT NULL THEN value END) AS of_lists
-    FROM {_JUDGED} GROUP BY id, state"""
-_COUNTED = "id, quotes, sales, value, first_at, last_at"
-_OF_NEWEST = """
-    SELECT '{}' AS finding, t.id, coalesce(q.quotes, 0) AS quotes, 0 AS sales, value, first_at, last_at, '' AS detail
+    SELECT id, state, count(*) AS quotes, {_SPAN}, count(lists) AS n_lists, min(lists) AS lists,
+           sum(CASE WHEN lists IS NOT NULL THEN value END) AS of_lists FROM {_JUDGED} GROUP BY id, state"""
+_OF_NEWEST = """SELECT '{}', t.id, coalesce(q.quotes, 0), 0, value, first_at, last_at, ''
     FROM timeline_ t LEFT JOIN quoted_ q ON q.id = t.id WHERE t.ends IS NULL AND {}"""
 _FINDINGS = f"""
-    SELECT state AS finding, {_COUNTED}, '' AS detail FROM quoted_ WHERE state NOT IN ('ready', 'unusable')
+    SELECT state AS finding, id, quotes, 0 AS sales, value, first_at, last_at, '' AS detail
+    FROM quoted_ WHERE state NOT IN ('ready', 'unusable')
     UNION ALL SELECT 'price_list', id, n_lists, 0, of_lists, first_at, last_at, lists FROM quoted_ WHERE n_lists > 0
     UNION ALL {_OF_NEWEST.format("never", "q.id IS NULL")}
     UNION ALL {_OF_NEWEST.format("stale", "t.since < CAST('{}' AS TIMESTAMP)")}
-    UNION ALL SELECT 'missing' AS finding, s.id, 0 AS quotes, count(*) AS sales, {_SPAN}, '' AS detail
+    UNION ALL SELECT 'missing', s.id, 0, count(*), {_SPAN}, ''
     FROM sales_ s LEFT JOIN timeline_ t ON t.id = s.id WHERE t.id IS NULL AND s.id IS NOT NULL GROUP BY s.id"""
-_OF_MERCHANTS = f"""
-    UNION ALL SELECT 'merchant' AS finding, merchant AS id, count(*) AS quotes, 0 AS sales, {_SPAN}, '' AS detail
+_OF_MERCHANTS = f""" UNION ALL SELECT 'merchant', merchant, count(*), 0, {_SPAN}, ''
     FROM quotes_ q LEFT JOIN merchants_ m ON m.id = merchant WHERE m.id IS NULL AND merchant <> '' GROUP BY merchant"""
-_SUMS = ", ".join(f"CAST(sum({n}) AS BIGINT) AS {n}" for n in ("quotes", "sales")) + ", sum(value) AS value"
+_SUMS = "CAST(sum(quotes) AS BIGINT) AS quotes, CAST(sum(sales) AS BIGINT) AS sales, sum(value) AS value"
 _FOLDED = "trim(LEADING '0' FROM lower(trim({}.id)))"
 _FOUND = f"""
-    SELECT {", ".join(f"f.{c}" for c in _COUNTED.split(", "))}, coalesce(n.near, f.detail) AS detail,
+    SELECT f.id, f.quotes, f.sales, f.value, f.first_at, f.last_at, coalesce(n.near, f.detail) AS detail,
            CASE WHEN f.finding = 'early' THEN t.first_since ELSE t.since END AS version_at,
            CASE WHEN n.near IS NULL THEN f.finding ELSE 'rewritten' END AS finding
     FROM (SELECT finding, id, min(detail) AS detail, {_SUMS}, min(first_at) AS first_at, max(last_at) AS last_at
@@ -76,19 +73,16 @@ _FOUND = f"""
     LEFT JOIN (SELECT {_FOLDED.format("k")} AS folded, min(k.id) AS near FROM timeline_ k
                GROUP BY {_FOLDED.format("k")}) AS n
         ON n.folded <> '' AND n.folded = CASE WHEN f.finding = 'missing' THEN {_FOLDED.format("f")} END"""
-_TABLES = {
-    "cells": f"SELECT {_CELLS}, count(*) AS quotes FROM {_JUDGED} GROUP BY {_CELLS}",
-    "findings": f"""
-        SELECT finding, {_COUNTED}, version_at, detail
-        FROM (SELECT f.*, row_number() OVER (PARTITION BY finding ORDER BY quotes DESC, sales DESC, id) AS place
-              FROM found_ f) AS numbered
-        WHERE place <= {LISTED} ORDER BY finding, place""",
-}
 _TOTALS = f"SELECT finding, count(*) AS ids, {_SUMS} FROM found_ GROUP BY finding"
-_SIZES = "SELECT count(DISTINCT id) AS n_customers, count(*) AS n_versions FROM timeline_"
+_LISTED = f"""
+    SELECT finding, id, quotes, sales, value, first_at, last_at, version_at, detail
+    FROM (SELECT f.*, row_number() OVER (PARTITION BY finding ORDER BY quotes DESC, sales DESC, id) AS place
+          FROM found_ f) AS numbered WHERE place <= {LISTED} ORDER BY finding, place"""
+_SIZES = """SELECT count(DISTINCT id) AS n_customers, count(*) AS n_versions,
+    (SELECT count(*) FROM sales_) AS n_sales FROM timeline_"""
 
 
-def count(session: AnySession, tables: Mapping[str, str], *, stale: pd.Timestamp) -> dict[str, Any]:
+def count(session: AnySession, tables: dict[str, str], *, stale: pd.Timestamp) -> dict[str, Any]:
     """Count what the quotes and sales say of the customers; returns fields of `Readiness`.
 
     Parameters
@@ -99,21 +93,19 @@ def count(session: AnySession, tables: Mapping[str, str], *, stale: pd.Timestamp
         A customer whose newest version is older is stale.
     """
     given = f"WITH {', '.join(f'{name} AS {query}' for name, query in tables.items())} "
-    session.create("timeline_", given + _TIMELINE)
-    session.create("quoted_", given + _QUOTED)
-    findings = _FINDINGS.format(stale.tz_localize(None)) + _OF_MERCHANTS * ("merchants_" in tables)
-    session.create("found_", given + _FOUND.format(findings))
-    found: dict[str, Any] = {name: to_frame(session.table(given + query)) for name, query in _TABLES.items()}
-    found["totals"] = {of.pop("finding"): of for of in session.table(_TOTALS).to_pylist()}
-    for column in ("first_at", "last_at", "version_at"):
-        found["findings"][column] = pd.to_datetime(found["findings"][column], utc=True)
-    n_sales = session.scalar(f"{given} SELECT count(*) AS n FROM sales_")
-    return {**found, "n_sales": n_sales, **session.table(_SIZES).to_pylist()[0]}
+    parts = _FINDINGS.format(stale.tz_localize(None)) + _OF_MERCHANTS * ("merchants_" in tables)
+    for name, select in (("timeline_", _TIMELINE), ("quoted_", _QUOTED), ("found_", _FOUND.format(parts))):
+        session.create(name, given + select)
+    cells, findings = (to_frame(session.table(query)) for query in (given + _CELLS, _LISTED))
+    moments = {c: pd.to_datetime(findings[c], utc=True) for c in ("first_at", "last_at", "version_at")}
+    totals = {of.pop("finding"): of for of in session.table(_TOTALS).to_pylist()}
+    (sizes,) = session.table(given + _SIZES).to_pylist()
+    return {"cells": cells, "findings": findings.assign(**moments), "totals": totals, **sizes}
 
 
-def after_push(versions: str, planned: str, *, replaces: bool) -> str:
-    """Return the query of the versions once those `planned` were sent, which replace one of the same moment or not."""
-    new, old = (planned, versions) if replaces else (versions, planned)
+def after_push(versions: str, planned: str, operation: str) -> str:
+    """Return the query of the versions once those `planned` were sent: an UPSERT replaces one of the same moment."""
+    new, old = (planned, versions) if operation == "UPSERT" else (versions, planned)
     columns = ", ".join(f"a.{role}" for role in VERSIONS)
     other = "ON b.id = a.id AND b.moment = a.moment WHERE b.id IS NULL"
     return f"(SELECT {columns} FROM {new} AS a UNION ALL SELECT {columns} FROM {old} AS a LEFT JOIN {new} AS b {other})"

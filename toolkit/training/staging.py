@@ -63,7 +63,7 @@ class Stage:
             If `data` is no table, or lacks a column that is needed.
         """
         path = Path(data) if isinstance(data, str | Path) else None
-        name = data.name if isinstance(data, EngineTable) else path.name if path else table
+        name = data.name if isinstance(data, EngineTable) else path.name if path else table.rstrip("_")
         choose, fields = partial(self._choose, roles=roles, name=name), dict[str, pa.Field]()
         if isinstance(data, EngineTable):
             schema, source = data.schema(self.session), self.session.relation(data.sql)
@@ -71,7 +71,7 @@ class Stage:
         elif path and not self.far and kind_of(path) == ".parquet":
             (fields, _), source = parquet_fields(path, choose), f"read_parquet({text(glob.escape(str(path)))})"
         if not fields or None in (self._cell(role, field) for role, field in fields.items()):
-            given, source = open_source(data, choose, mapping=Mapping()), f"{table}_given_"
+            given, source = open_source(data, choose, mapping=Mapping()), f"given_{table}"
             lost = plural(len(given.broken), "record")
             self.notes += [*given.warnings, *([f"{name}: {lost} could not be read."] if given.broken else [])]
             read = pa.table({role: self._typed(role, given.cells[role], name) for role in given.cells.column_names})
@@ -91,40 +91,34 @@ class Stage:
         found = {}
         for role, column in roles.items():
             own = self.own.get(column, column)
-            at = places.get(own.strip().casefold(), places.get(column))
-            if at is not None:
-                found[role] = at
-            elif role not in OPTIONAL:
+            found[role] = places.get(own.strip().casefold(), places.get(column, -1))
+            if found[role] < 0 and role not in OPTIONAL:
                 near = did_you_mean(own, header) or "."
                 raise ReadingError(f'{name} lacks the column {own}{near} Name it: columns={{"{column}": "…"}}.')
-        return found
+        return {role: at for role, at in found.items() if at >= 0}
 
     def _cell(self, role: str, field: pa.Field) -> str | None:
         """Return the SQL of a column as its role has it; None if SQL is not enough to read its type."""
-        kind, name = field.type, quoted(field.name)
-        if role in _NUMBERS:
-            known = self.far or pa.types.is_primitive(kind) or pa.types.is_decimal(kind)
-            return f"CAST({name} AS DOUBLE)" if known else None
-        if role != "moment":
-            known = self.far or pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
-            return f"nullif(CAST({name} AS VARCHAR), '')" if known else None
-        if pa.types.is_timestamp(kind) and kind.tz and not self.far:
-            return f"make_timestamp(epoch_us({name}))"  # no calendar is asked for the zone
-        known = self.far or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
-        return f"CAST({name} AS {'TIMESTAMPTZ' if self.far else 'TIMESTAMP'})" if known else None
+        kind, name, is_a = field.type, quoted(field.name), pa.types
+        to, known = "VARCHAR", is_a.is_string(kind) or is_a.is_large_string(kind) or is_a.is_integer(kind)
+        if role == "moment":
+            to, known = "TIMESTAMPTZ" if self.far else "TIMESTAMP", is_a.is_timestamp(kind) or is_a.is_date(kind)
+        elif role in _NUMBERS:
+            to, known = "DOUBLE", is_a.is_primitive(kind) or is_a.is_decimal(kind)
+        zoned = role == "moment" and not self.far and getattr(kind, "tz", None)  # no calendar is asked for its zone
+        cell = f"make_timestamp(epoch_us({name}))" if zoned else f"CAST({name} AS {to})"
+        return (f"nullif({cell}, '')" if to == "VARCHAR" else cell) if known or self.far else None
 
     def _typed(self, role: str, texts: Any, name: str) -> Any:
         """Return a column that was read as text in the type of its role; what is not of it is null, and noted."""
-        if role != "moment" and role not in _NUMBERS:
+        if role not in ("moment", *_NUMBERS):
             return texts
-        texts = pc.if_else(pc.equal(texts, ""), None, texts)
+        texts, what = pc.if_else(pc.equal(texts, ""), None, texts), "time" if role == "moment" else "number"
         if role == "moment":
             zone = None if parse_times(texts).naive.any() else "UTC"
             found = pa.array(parse_times(texts, timezone="UTC").values).cast(pa.timestamp("us", zone))
         else:
             found = pa.array(pd.to_numeric(pd.Series(texts, dtype="str"), errors="coerce"), from_pandas=True)
         if n := found.null_count - texts.null_count:
-            self.notes.append(
-                f"{name}: {plural(n, 'cell')} could not be read as a {'time' if role == 'moment' else 'number'}."
-            )
+            self.notes.append(f"{name}: {plural(n, 'cell')} could not be read as a {what}.")
         return found
