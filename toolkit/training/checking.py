@@ -30,7 +30,8 @@ MAX_BARS = 36
 _WORDS = tomllib.loads(files(__package__).joinpath("findings.toml").read_text(encoding="utf-8"))
 _STATES, _FINDINGS = _WORDS["states"], _WORDS["findings"]
 _HEADS = {"id": "Customer", "detail": "Instead", "first_at": "First", "last_at": "Last", "version_at": "Version"}
-_COUNTS = "n_quotes n_ready states lacking n_sales n_customers n_versions stale_months notes totals"
+_HEADS |= {name: name.capitalize() for name in ("quotes", "sales", "value")}
+_COUNTS = "n_quotes n_ready states lacking stale_months notes totals"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,9 +59,6 @@ class Readiness(Result):
     cells: pd.DataFrame
     findings: pd.DataFrame
     totals: dict[str, dict[str, Any]]
-    n_customers: int
-    n_versions: int
-    n_sales: int
     source: str
     stale_months: int
     notes: tuple[str, ...] = ()
@@ -118,15 +116,11 @@ class Readiness(Result):
 
     @property
     def _verdicts(self) -> list[str]:
-        n, sides = self.n_quotes, [side for side in (self, self.after) if side]
-        shares = [percent(side.n_ready / max(n, 1)) for side in sides]
-        said = [
-            f"{self.n_ready:,} of {plural(n, 'quote has', 'quotes have')} every feature as of their date ({shares[0]})"
-        ]
-        for after in sides[1:]:
-            more = plural(after.n_ready - self.n_ready, "more quote has", "more quotes have")
-            said.append(f"after this push {more} every feature ({self.n_ready:,} → {after.n_ready:,}, {shares[1]})")
-        return said
+        now, after, n = self.n_ready, (self.after or self).n_ready, self.n_quotes
+        have, more = plural(n, "quote has", "quotes have"), plural(after - now, "more quote has", "more quotes have")
+        shares = [percent(ready / max(n, 1)) for ready in (now, after)]
+        said = f"{now:,} of {have} every feature as of their date ({shares[0]})"
+        return [said, *[f"after this push {more} every feature ({now:,} → {after:,}, {shares[1]})"] * bool(self.after)]
 
     def lines(self) -> dict[str, str]:
         """Return each finding in one line with its figures, the most harmful first."""
@@ -244,10 +238,8 @@ def readiness(
         raise wrong_kind(columns, "a dict of columns", '{"quoted_at": "Offer date"}')
     if isinstance(stale_months, bool) or not isinstance(stale_months, int) or stale_months < 1:
         raise InputError("stale_months is a number of months, 1 or more.")
-    held: Any = customers.versions() if isinstance(customers, Ledger) else customers
-    held = (
-        held.versions if isinstance(held, Snapshot) else as_delivery(held).frame if hasattr(held, "delivery") else held
-    )
+    held: Any = as_delivery(customers).frame if hasattr(customers, "delivery") else customers
+    held = held.versions() if isinstance(held, Ledger) else held.versions if isinstance(held, Snapshot) else held
     names = ("versions_", "quotes_", "sales_", "merchants_", "planned_")
     roles = dict(zip(names, (VERSIONS, QUOTES, SALES, MERCHANTS, VERSIONS), strict=True))
     tables = dict(zip(names, (held, quotes, sales, merchants, plan and plan.rows), strict=True))

@@ -28,8 +28,8 @@ _EACH = "PARTITION BY id ORDER BY moment, " + ", ".join(f"coalesce({c}, '')" for
 _LACKS = ", ".join(f"CASE WHEN trim({c}) <> '' THEN 0 ELSE 1 END AS {c}" for c in FEATURES)
 _TIMELINE = f"""
     SELECT v.*, min(since) OVER (PARTITION BY id) AS first_since,
-           max(CASE WHEN ends IS NULL AND {_LACKING} = 0 THEN 1 ELSE 0 END) OVER (PARTITION BY id) AS filled_now
-    FROM (SELECT id, moment AS since, price_list, {FEATURES[0]} AS category, {_LACKS},
+        max(CASE WHEN ends IS NULL AND {_LACKING} = 0 THEN 1 ELSE 0 END) OVER (PARTITION BY id) AS filled_now
+    FROM (SELECT id, moment AS since, price_list, price_list || ' → ' AS its, {FEATURES[0]} AS category, {_LACKS},
                  lag(moment) OVER ({_EACH}) AS earlier, lead(moment) OVER ({_EACH}) AS ends
           FROM versions_ WHERE id IS NOT NULL AND moment IS NOT NULL) AS v"""
 _JUDGED = f"""
@@ -38,10 +38,8 @@ _JUDGED = f"""
             CASE WHEN q.id IS NULL OR q.moment IS NULL THEN 'unusable' WHEN t.id IS NULL THEN 'missing'
                  WHEN q.moment < t.since THEN 'early' WHEN {_LACKING} = 0 THEN 'ready'
                  WHEN filled_now = 1 THEN 'late' ELSE 'incomplete' END AS state,
-            CASE WHEN q.moment >= t.since AND q.price_list <> t.price_list
-                 THEN t.price_list || ' → ' || q.price_list END AS lists
-     FROM quotes_ q LEFT JOIN timeline_ t ON t.id = q.id
-     WHERE t.id IS NULL OR (q.moment IS NULL AND t.ends IS NULL)
+            CASE WHEN q.moment >= t.since AND q.price_list <> t.price_list THEN its || q.price_list END AS lists
+     FROM quotes_ q LEFT JOIN timeline_ t ON t.id = q.id WHERE t.id IS NULL OR (q.moment IS NULL AND t.ends IS NULL)
         OR ((t.earlier IS NULL OR t.since <= q.moment) AND (t.ends IS NULL OR q.moment < t.ends))) AS judged"""
 _BY = f"month, category, state, {_FEATURES}"
 _CELLS = f"SELECT {_BY}, count(*) AS quotes FROM {_JUDGED} GROUP BY {_BY}"
@@ -52,8 +50,8 @@ _QUOTED = f"""
 _OF_NEWEST = """SELECT '{}', t.id, coalesce(q.quotes, 0), 0, value, first_at, last_at, ''
     FROM timeline_ t LEFT JOIN quoted_ q ON q.id = t.id WHERE t.ends IS NULL AND {}"""
 _FINDINGS = f"""
-    SELECT state AS finding, id, quotes, 0 AS sales, value, first_at, last_at, '' AS detail
-    FROM quoted_ WHERE state NOT IN ('ready', 'unusable')
+    SELECT state AS finding, id, quotes, 0 AS sales, value, first_at, last_at, '' AS detail FROM quoted_
+    WHERE state NOT IN ('ready', 'unusable')
     UNION ALL SELECT 'price_list', id, n_lists, 0, of_lists, first_at, last_at, lists FROM quoted_ WHERE n_lists > 0
     UNION ALL {_OF_NEWEST.format("never", "q.id IS NULL")}
     UNION ALL {_OF_NEWEST.format("stale", "t.since < CAST('{}' AS TIMESTAMP)")}
@@ -78,8 +76,6 @@ _LISTED = f"""
     SELECT finding, id, quotes, sales, value, first_at, last_at, version_at, detail
     FROM (SELECT f.*, row_number() OVER (PARTITION BY finding ORDER BY quotes DESC, sales DESC, id) AS place
           FROM found_ f) AS numbered WHERE place <= {LISTED} ORDER BY finding, place"""
-_SIZES = """SELECT count(DISTINCT id) AS n_customers, count(*) AS n_versions,
-    (SELECT count(*) FROM sales_) AS n_sales FROM timeline_"""
 
 
 def count(session: AnySession, tables: dict[str, str], *, stale: pd.Timestamp) -> dict[str, Any]:
@@ -99,8 +95,7 @@ def count(session: AnySession, tables: dict[str, str], *, stale: pd.Timestamp) -
     cells, findings = (to_frame(session.table(query)) for query in (given + _CELLS, _LISTED))
     moments = {c: pd.to_datetime(findings[c], utc=True) for c in ("first_at", "last_at", "version_at")}
     totals = {of.pop("finding"): of for of in session.table(_TOTALS).to_pylist()}
-    (sizes,) = session.table(given + _SIZES).to_pylist()
-    return {"cells": cells, "findings": findings.assign(**moments), "totals": totals, **sizes}
+    return {"cells": cells, "findings": findings.assign(**moments), "totals": totals}
 
 
 def after_push(versions: str, planned: str, operation: str) -> str:
