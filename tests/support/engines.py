@@ -8,22 +8,24 @@ server, whichever of them needs it first, and a killed test run leaves none behi
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import sqlglot.tokens
 from filelock import FileLock
 
 import toolkit as tk
-from toolkit.engine import Engine, EngineTable, PostgresSession, Session, SparkSession
+from toolkit.engine import Engine, EngineTable, RemoteSession, Session
 
 SCRATCH, DATA = "scratch", "data"
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -42,18 +44,57 @@ class Served:
         name = f"t{len(self.tables)}_{os.getpid()}"
         self.tables[name] = table
         with self.engine.session() as session:
-            if isinstance(session, PostgresSession):
-                session.run(f"CREATE SCHEMA IF NOT EXISTS {DATA}")
-                session._cursor.adbc_ingest(name, table, mode="create", db_schema_name=DATA)
-            elif isinstance(session, SparkSession):
-                session._execute(f"CREATE DATABASE IF NOT EXISTS {DATA}")
-                session._spark.createDataFrame(table).write.saveAsTable(f"{DATA}.{name}")
+            if isinstance(session, RemoteSession):
+                session._execute(f"CREATE SCHEMA IF NOT EXISTS {DATA}")
+                session._put(f"{DATA}.{name}", table)
         return tk.table(self.engine, name if self.kind == "duckdb" else f"{DATA}.{name}")
 
     def left(self) -> list[str]:
         """What a run left in the scratch schema."""
         with self.engine.session() as session:
             return [name for name in session.names_in(SCRATCH) if name.startswith("tk_")]
+
+
+# fmt: off
+WORDS = frozenset({
+    "all", "and", "as", "between", "by", "case", "cast", "coalesce", "collate", "concat_ws", "count", "date_trunc",
+    "desc", "distinct", "else", "end", "exists", "from", "group", "having", "in", "instr", "is", "join", "last",
+    "left", "length", "like", "limit", "lower", "max", "min", "not", "null", "nullif", "nulls", "on", "or", "order",
+    "least", "over", "partition", "regexp_like", "regexp_replace", "replace", "right", "row_number", "select", "strlen",
+    "strpos", "substr", "sum", "then", "translate", "trim", "union", "when", "where", "with",
+    "varchar", "bigint", "double", "timestamptz", "date", "boolean", "smallint", "int",
+})
+# fmt: on
+"""What a statement of the toolkit is written with; beside it, names."""
+BEYOND = {"QUALIFY", "ASOF", "SEMI", "ANTI", "FILTER", "UNNEST", "LATERAL", "PIVOT", "EXCLUDE", "USING", "ILIKE"}
+KEYWORDS = frozenset(sqlglot.tokens.Tokenizer.KEYWORDS) | BEYOND
+_TOKEN = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|::|[A-Za-z_]\w*)(\()?""")
+
+
+def beyond(sql: str, *, own: str = "") -> set[str]:
+    """The keywords and functions of a statement that are not in the portable subset; `own` is the dialect's."""
+    found = {
+        token.lower()
+        for token, called in _TOKEN.findall(sql)
+        if token[0] not in "'\"" and (called or token == "::" or token.upper() in KEYWORDS)
+    }
+    return found - WORDS - set(re.findall(r"\w+", own.lower()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def portable() -> Iterator[None]:
+    """Every statement that a station sends to an engine is in the portable subset."""
+    write = RemoteSession.written
+
+    def checked(session: RemoteSession, sql: str) -> str:
+        if not sql.startswith(("DROP", "CREATE SCHEMA")):
+            more = beyond(sql, own=session.dialect.clock)
+            assert not more, f"not in the portable subset: {more}: {sql[:200]}"
+        return write(session, sql)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RemoteSession, "written", checked)
+        yield
 
 
 @pytest.fixture(scope="session", params=["duckdb", "postgresql", "sail"])

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InputError, did_you_mean
@@ -30,10 +31,10 @@ else:
 PLAIN = frozenset(
     {"column", "identifier", "literal", "null", "boolean", "paren", "and", "or", "not", "eq", "neq", "gt", "gte", "lt",
      "lte", "is", "in", "between", "case", "if", "coalesce", "nullif", "add", "sub", "mul", "mod", "neg", "dpipe",
-     "datatype"}
+     "datatype", "strlen", "length", "translate", "replace", "left", "right", "substring", "trim"}
 )  # fmt: skip
 """What a condition is written with that every engine reads alike, in sqlglot's words."""
-TYPES = frozenset({"VARCHAR", "TEXT", "BIGINT", "INT", "DOUBLE", "TIMESTAMPTZ", "DATE", "BOOLEAN"})
+TYPES = frozenset({"VARCHAR", "BIGINT", "INT", "DOUBLE", "TIMESTAMPTZ", "DATE", "BOOLEAN"})
 Node = Any  # sqlglot's Expression: what it has depends on its kind
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|(?<![.\w])[A-Za-z_]\w*""")
 
@@ -91,8 +92,13 @@ class Dialect:
         """Return an expression as text that is compared by its code points."""
         return f"CAST({sql} AS VARCHAR){self.collation}"
 
-    def condition(self, sql: str, columns: Iterable[str]) -> str:
+    def condition(self, sql: str, columns: Mapping[str, str]) -> str:
         r"""Return a condition on one row, written in DuckDB's SQL, in the portable subset with the engine's functions.
+
+        Parameters
+        ----------
+        columns
+            The names that it may use, and the columns that they stand for.
 
         Raises
         ------
@@ -101,32 +107,28 @@ class Dialect:
 
         Examples
         --------
-        >>> POSTGRESQL.condition(r"regexp_full_match(a, '[\x{a0}]+') AND strlen(a) > 2", ["a"])
+        >>> POSTGRESQL.condition(r"regexp_full_match(a, '[\x{a0}]+') AND strlen(a) > 2", {"a": "a"})
         '(REGEXP_LIKE("a", \'^(?:[\\u00a0]+)$\') AND STRLEN("a") > 2)'
         """
-        if self is DUCKDB:
-            return sql
-        known = {c.casefold(): c for c in columns}
+        known = {name.casefold(): column for name, column in columns.items()}
 
         def written(node: Node) -> Node:
-            kind = node.key
             for child in list(node.iter_expressions()):
                 child.replace(written(child))
+            kind = node.name.lower() if node.key == "anonymous" else node.key
             if kind == "column":
-                name = known.get(node.name.casefold())
-                if name is None or node.table:
-                    raise UnwritableError(f"the column {node.sql()}{did_you_mean(node.name, known) or ''}")
-                return exp.column(exp.to_identifier(name, quoted=True))
-            if kind in PLAIN and not (kind == "in" and node.args.get("query")):
+                if node.table or node.name.casefold() not in known:
+                    raise UnwritableError(f"the column {node.sql()}{did_you_mean(node.name, known)}")
+                return exp.column(exp.to_identifier(known[node.name.casefold()], quoted=True))
+            cast, of_signs = kind == "cast" and node.to.sql() in TYPES, kind == "trim" and node.args.get("expression")
+            if self is DUCKDB or cast or (kind in PLAIN and not node.args.get("query") and not of_signs):
                 return node
-            if kind == "cast" and node.to.sql() in TYPES:
-                return node
-            name = node.name.lower() if kind == "anonymous" else kind
-            if name not in _FUNCTIONS or kind == "select":
-                raise UnwritableError(node.sql_name() if isinstance(node, exp.Func) and kind != "anonymous" else name)
-            return _FUNCTIONS[name](node, self)
+            if kind not in _WRITERS:
+                raise UnwritableError(kind)
+            return _WRITERS[kind](node, self)
 
-        return str(written(exp.Paren(this=sqlglot.parse_one(sql, read="duckdb"))).sql())
+        read = exp.Paren(this=sqlglot.parse_one(sql, read="duckdb"))
+        return str(written(read).sql("duckdb" if self is DUCKDB else ""))
 
     def pattern(self, regex: str) -> str:
         r"""Return a regular expression of RE2 as the engine writes it; ``$`` is the end of the text alone.
@@ -141,46 +143,33 @@ class Dialect:
         >>> POSTGRESQL.pattern(r"^[\s\x{a0}]+.$"), SPARK.pattern("[[&]$")
         ('^[\\t\\n\\f\\r \\u00a0]+[^\\n]$', '[\\[\\&]\\z')
         """
-        if "(?" in regex.replace("(?:", ""):
-            raise UnwritableError(f"the options of the regular expression {regex!r}")
-        found, inside, at = "", False, 0
-        for token in _PARTS.finditer(regex):
-            part = token[0]
-            if token.start() != at:
-                raise UnwritableError(f"the regular expression {regex!r}")
-            at = token.end()
-            if inside and part == "]" and found[-1] != "[":
-                inside = False
-                found += part
-            elif not inside and part[0] == "[":
-                inside = True
-                found += part
-            elif part[0] == "\\":
-                found += self._escape(part, regex, inside=inside)
-            elif inside:
-                found += part if part.isalnum() or part in " -^_" or not part.isascii() else _literal(part)
-            else:
-                found += {".": r"[^\n]", "$": r"\z" if self is SPARK else "$"}.get(part, part)
+        found, inside = "", False
+        end = r"\z" if self is SPARK else "$"
+        for part in _PARTS.findall(regex):
+            if part[0] == "\\":
+                found += self._escape(part, inside=inside)
+            elif not inside:
+                found += {".": r"[^\n]", "$": end}.get(part, part)
+                inside = part[0] == "["
+            elif part == "]" and found[-1] not in "[^":
+                found, inside = found + part, False
+            else:  # some engines read a set of sets
+                found += part if part.isalnum() or part in " -^_" or not part.isascii() else "\\" + part
         return found
 
-    def _escape(self, part: str, regex: str, *, inside: bool) -> str:
+    def _escape(self, part: str, *, inside: bool) -> str:
         kind, rest = part[1], part[2:].strip("{}")
         if kind == "x":
             return self._code(int(rest, 16))
-        if kind in _CLASSES:
-            return _CLASSES[kind] if inside else f"[{_CLASSES[kind]}]"
-        if kind in "SDW" and not inside:
-            return f"[^{_CLASSES[kind.lower()]}]"
-        if kind == "p" and (rest or kind) in _CATEGORIES:
-            own = f"\\p{{{rest}}}" if self is SPARK else "".join(
-                self._code(a) + ("" if a == b else "-" + self._code(b)) for a, b in ranges(rest)
-            )  # fmt: skip
-            return own if inside else f"[{own}]"
-        if kind == "z" and not inside:
-            return r"\z" if self is SPARK else "$"
-        if kind in "tnfr" or not kind.isalnum():
+        if not kind.isalnum() or kind in "tnfr":
             return part
-        raise UnwritableError(f"{part} in the regular expression {regex!r}")
+        members = _CLASSES.get(kind.lower() if not inside else kind, "")
+        if kind == "p" and rest in _CATEGORIES:
+            each = ("-".join(map(self._code, sorted({a, b}))) for a, b in code_points(rest))
+            members = f"\\p{{{rest}}}" if self is SPARK else "".join(each)
+        if not members:
+            raise UnwritableError(f"{part} in a regular expression")
+        return members if inside else f"[{'^' if kind.isupper() else ''}{members}]"
 
     def _code(self, code: int) -> str:
         if self is SPARK:
@@ -188,130 +177,82 @@ class Dialect:
         return f"\\u{max(code, 1):04x}" if code < 0x10000 else f"\\U{code:08x}"  # it has no text with a NUL
 
 
-_PARTS = re.compile(r"\\x\{[0-9a-fA-F]+\}|\\x[0-9a-fA-F]{2}|\\[pP]\{\w+\}|\\[pP]\w|\\.|\[\^?|.", re.DOTALL)
+_PARTS = re.compile(r"\\x\{\w+\}|\\x\w\w|\\[pP]\{\w+\}|\\[pP]\w|\\.|\[\^?|.", re.DOTALL)
 _CLASSES = {"s": r"\t\n\f\r ", "d": "0-9", "w": "0-9A-Za-z_"}
 _CATEGORIES = frozenset({"L", "M", "N", "Lu", "Ll", "Lt", "Lm", "Lo", "Nd"})
 
 
-def _literal(part: str) -> str:
-    return {"\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r"}.get(part, "\\" + part)
-
-
 @cache
-def ranges(category: str) -> tuple[tuple[int, int], ...]:
+def code_points(category: str) -> list[tuple[int, int]]:
     """Return the first and last code points of a category of Unicode, for an engine that does not know it.
 
     Examples
     --------
-    >>> ranges("Nd")[0]
+    >>> code_points("Nd")[0]
     (48, 57)
     """
-    found, start = list[tuple[int, int]](), None
-    for code in range(0x110001):
-        of_it = code < 0x110000 and unicodedata.category(chr(code)).startswith(category)
-        if of_it and start is None:
-            start = code
-        elif not of_it and start is not None:
-            found.append((start, code - 1))
-            start = None
-    return tuple(found)
+    codes = (code for code in range(0x110000) if unicodedata.category(chr(code)).startswith(category))
+    runs = (list(run) for _, run in groupby(enumerate(codes), key=lambda pair: pair[1] - pair[0]))
+    return [(run[0][1], run[-1][1]) for run in runs]
 
 
-Writer = Callable[[Node, Dialect], Node]
+def _call(name: str, *arguments: Node | str) -> Node:
+    return exp.Anonymous(this=name, expressions=[exp.Literal.string(a) if isinstance(a, str) else a for a in arguments])
 
 
-def _function(name: str, *parts: str) -> Writer:
-    """Write a function with the same meaning everywhere, under one name."""
-    return lambda node, _: exp.Anonymous(this=name, expressions=_arguments(node, *parts))
-
-
-def _arguments(node: Node, *parts: str) -> list[Node]:
-    given = [node.args[p] for p in parts if node.args.get(p) is not None] if parts else node.expressions
-    known = {*parts, "expressions"} if parts else {"expressions", "this"}
-    if extra := [k for k, v in node.args.items() if v and k not in known and k not in ("safe", "coalesce", "dialect")]:
-        raise UnwritableError(f"{node.sql_name()} with {extra[0]}")
-    return given
-
-
-def _regex(node: Node, dialect: Dialect, form: str = "{}") -> Node:
-    if not node.is_string:
-        raise UnwritableError("a regular expression that is no text")
-    return exp.Literal.string(dialect.pattern(form.format(node.name)))
-
-
-def _matching(form: str) -> Writer:
-    def write(node: Node, dialect: Dialect) -> Node:
-        cell, regex = _arguments(node, "this", "expression")
-        return exp.Anonymous(this="regexp_like", expressions=[cell, _regex(regex, dialect, form)])
-
-    return write
+def _regex(node: Node, dialect: Dialect, form: str = "{}") -> str:
+    pattern = node.args["expression"]
+    if not pattern.is_string or node.args.get("flag") or "(?" in pattern.name.replace("(?:", ""):
+        raise UnwritableError("the options of a regular expression")
+    return dialect.pattern(form.format(pattern.name))
 
 
 def _replacing(node: Node, dialect: Dialect) -> Node:
-    cell, regex, new, every = (node.args.get(p) for p in ("this", "expression", "replacement", "modifiers"))
-    if every is None or every.name != "g" or new is None or not new.is_string or set(r"\$") & set(new.name):
+    new, every = node.args["replacement"], node.args.get("modifiers")
+    if every is None or every.name != "g" or not new.is_string or set(r"\$") & set(new.name):
         raise UnwritableError("regexp_replace of the first place, or with groups")
-    more = [] if dialect is SPARK else [every]  # which replaces every place
-    return exp.Anonymous(this="regexp_replace", expressions=[cell, _regex(regex, dialect), new, *more])
+    return _call("regexp_replace", node.this, _regex(node, dialect), new, *([] if dialect is SPARK else [every]))
 
 
 def _lower(node: Node, dialect: Dialect) -> Node:
     """Write DuckDB's lower: letter by letter, while others make two of one, or look at the letters around it."""
-    alone: Node = exp.Anonymous(this="translate", expressions=[node.this, *map(exp.Literal.string, ("İΣ", "iσ"))])
+    alone = _call("translate", node.this, "İΣ", "iσ")
     if dialect is POSTGRESQL:  # the collation of a column may know the letters of ASCII only
         alone = exp.Collate(this=alone, expression=exp.to_identifier("und-x-icu", quoted=True))
-    return exp.Anonymous(this="lower", expressions=[alone])
+    return _call("lower", alone)
 
 
-def _at_end(side: str) -> Writer:
+def _at_end(side: str) -> Callable[[Node, Dialect], Node]:
+    """Write whether a text begins or ends with another one: no name for that is everywhere."""
+
     def write(node: Node, _: Dialect) -> Node:
-        cell, part = _arguments(node, "this", "expression")
-        if not part.is_string:
-            raise UnwritableError(f"{node.sql_name()} with another column")
-        start = exp.Anonymous(this=side, expressions=[cell, exp.Literal.number(len(part.name))])
-        return exp.Paren(this=exp.EQ(this=start, expression=part))
+        part = node.args["expression"]
+        return exp.Paren(this=exp.EQ(this=_call(side, node.this, _call("length", part)), expression=part))
 
     return write
 
 
-def _contains(node: Node, dialect: Dialect) -> Node:
-    cell, part = _arguments(node, "this", "expression")
-    place = exp.Anonymous(this="strpos" if dialect is POSTGRESQL else "instr", expressions=[cell, part])
-    return exp.Paren(this=exp.GT(this=place, expression=exp.Literal.number(0)))
-
-
 def _trim(node: Node, _: Dialect) -> Node:
-    if node.args.get("position") or node.args.get("expression"):
-        raise UnwritableError("trim of one side, or of other characters than spaces")
-    return exp.Anonymous(this="trim", expressions=[node.this])
+    signs = node.args["expression"]
+    if node.args.get("position") != "LEADING" or not signs.name.isalnum():
+        raise UnwritableError("trim of other characters than spaces")
+    return _call("regexp_replace", node.this, f"^[{signs.name}]+", "")
 
 
-def _chr(node: Node, dialect: Dialect) -> Node:
-    if dialect is POSTGRESQL and node.expressions[0].name == "0":
-        raise UnwritableError("a text with a NUL")
-    return exp.Anonymous(this="chr", expressions=node.expressions)
-
-
-_FUNCTIONS: dict[str, Writer] = {
-    "regexplike": _matching("{}"),
-    "regexpfullmatch": _matching("^(?:{})$"),
+_WRITERS: dict[str, Callable[[Node, Dialect], Node]] = {
+    "regexplike": lambda node, dialect: _call("regexp_like", node.this, _regex(node, dialect)),
+    "regexpfullmatch": lambda node, dialect: _call("regexp_like", node.this, _regex(node, dialect, "^(?:{})$")),
     "regexpreplace": _replacing,
     "lower": _lower,
     "startswith": _at_end("left"),
     "endswith": _at_end("right"),
-    "contains": _contains,
+    "contains": lambda node, _: exp.LT(
+        this=exp.Literal.number(0), expression=_call("strpos", *node.iter_expressions())
+    ),
     "trim": _trim,
-    "chr": _chr,
-    "strlen": _function("strlen"),
-    "length": _function("length", "this"),
-    "concatws": _function("concat_ws"),
-    "translate": _function("translate", "this", "from_", "to"),
-    "replace": _function("replace", "this", "expression", "replacement"),
-    "left": _function("left", "this", "expression"),
-    "right": _function("right", "this", "expression"),
-    "substring": _function("substr", "this", "start", "length"),
+    "concatws": lambda node, _: _call("concat_ws", *node.expressions),
 }
-"""How DuckDB's functions are written, by sqlglot's name for each."""
+"""How functions of DuckDB that others have otherwise are written, by sqlglot's name for each."""
 
 DUCKDB = Dialect("DuckDB", clock="CAST(epoch(now()) AS BIGINT)")
 POSTGRESQL = Dialect(
@@ -324,6 +265,6 @@ SPARK = Dialect(
     "Spark",
     quote="`",
     escapes=True,
-    words={"STRLEN": "octet_length", "VARCHAR": "STRING", "TEXT": "STRING", "TIMESTAMPTZ": "TIMESTAMP"},
+    words={"STRLEN": "octet_length", "STRPOS": "instr", "VARCHAR": "STRING", "TIMESTAMPTZ": "TIMESTAMP"},
     clock="unix_timestamp()",
 )

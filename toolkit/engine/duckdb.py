@@ -106,6 +106,10 @@ class Session:
         """Return a table's name, or a query, for ``FROM``, as the sessions of other engines do."""
         return sql if sql.replace(".", "_").isidentifier() else f"({sql})"
 
+    def written(self, sql: str) -> str:
+        """Return a statement as the engine gets it, as the sessions of other engines do."""
+        return sql
+
     def names_in(self, schema: str) -> list[str]:
         """Return the tables of a schema."""
         known = f"SELECT table_name FROM information_schema.tables WHERE table_schema = {text(schema)}"

@@ -83,17 +83,14 @@ class PostgresSession(RemoteSession):
             for batch in cursor.fetch_record_batch():
                 yield from (batch.slice(at, n_rows) for at in range(0, batch.num_rows, n_rows))
 
-    def _put(self, name: str, table: pa.Table) -> str:
-        self._cursor.adbc_ingest(name, table, mode="create", db_schema_name=self._scratch)
-        self._execute(f"ANALYZE {self._scratch}.{name}")
-        return f"{self._scratch}.{name}"
+    def _put(self, place: str, table: pa.Table) -> None:
+        schema, name = place.split(".")
+        self._cursor.adbc_ingest(name, table, mode="create", db_schema_name=schema)
+        self._execute(f"ANALYZE {place}")
 
     def _create(self, place: str, select: str) -> None:
         self._execute(f"CREATE UNLOGGED TABLE {place} AS {select}")
         self._execute(f"ANALYZE {place}")  # else joins are planned without knowing how many rows there are
-
-    def _cancel(self) -> None:
-        self._cursor.adbc_cancel()
 
     def _close(self) -> None:
         self._cursor.close()

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 import secrets
-import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,12 +57,8 @@ class RemoteSession(ABC):
         """Run a query of the engine's own and yield its rows in their order."""
 
     @abstractmethod
-    def _put(self, name: str, table: pa.Table) -> str:
-        """Bring a small table into the engine; returns what to call it in SQL."""
-
-    @abstractmethod
-    def _cancel(self) -> None:
-        """Stop the statement that runs, from another thread."""
+    def _put(self, place: str, table: pa.Table) -> None:
+        """Make a table of a small table's rows."""
 
     @abstractmethod
     def _close(self) -> None:
@@ -105,20 +100,13 @@ class RemoteSession(ABC):
 
     def register(self, name: str, table: pa.Table) -> None:
         """Bring a small table into the engine under a name; it replaces an earlier one of this name."""
-        self._hold()
-        with self._said():
-            self._drop(name)
-            self._known[name] = self._put(self._own(name), table)
+        with self._placed(name) as place:
+            self._put(place, table)
 
     def create(self, name: str, select: str) -> None:
         """Keep the rows of a query in the scratch schema under a name; they replace earlier ones of this name."""
-        self._hold()
-        sql, place = self.written(select), f"{self._scratch}.{self._own(name)}"
-        if self._known.get(name) == place and name in select:
-            raise ValueError(f"{name} cannot be made from itself")
-        with self._said():
-            self._drop(name)
-            self._known[name] = place
+        sql = self.written(select)
+        with self._placed(name) as place:
             self._create(place, sql)
 
     def relation(self, sql: str) -> str:
@@ -127,84 +115,47 @@ class RemoteSession(ABC):
         self._known[name] = f"({sql.strip().rstrip(';')})" if is_query(sql) else sql
         return name
 
-    @contextmanager
-    def limited(self, seconds: float) -> Iterator[None]:
-        """Stop the statement that runs after so many seconds.
-
-        Raises
-        ------
-        TimeoutError
-            If one was stopped.
-        """
-        stopped = threading.Event()
-
-        def stop() -> None:
-            stopped.set()
-            self._cancel()
-
-        timer = threading.Timer(seconds, stop)
-        timer.start()
-        try:
-            yield
-        except Exception:
-            if stopped.is_set():
-                raise TimeoutError from None
-            raise
-        finally:
-            timer.cancel()
-
     def __enter__(self) -> RemoteSession:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            for place in {*self._known.values()}:
-                if place.startswith(f"{self._scratch}.tk_{self._run_id}_"):
-                    self._execute(f"DROP TABLE IF EXISTS {place}")
-            if self._lease:
-                self._execute(f"DROP TABLE IF EXISTS {self._lease}")
-        except Exception:  # the connection is gone, or a statement was interrupted: a later run clears it
-            if self._reason is None:
-                raise
-        finally:
-            with suppress(Exception):
-                self._close()
+        with suppress(Exception):  # the connection is gone, or a statement was interrupted: a later run clears it
+            ours = [place for place in self._known.values() if place.startswith(self._place(""))]
+            for place in [*ours, self._lease] if self._lease else ours:
+                self._execute(f"DROP TABLE IF EXISTS {place}")
+        with suppress(Exception):
+            self._close()
 
-    def _own(self, name: str) -> str:
-        return f"tk_{self._run_id}_{name}"
+    def _place(self, name: str) -> str:
+        return f"{self._scratch}.tk_{self._run_id}_{name}"
 
     def _create(self, place: str, select: str) -> None:
         self._execute(f"CREATE TABLE {place} AS {select}")
 
-    def _drop(self, name: str) -> None:
-        if name in self._known:
-            self._execute(f"DROP TABLE IF EXISTS {self._known.pop(name)}")
-
-    def _hold(self) -> None:
-        """Take the run's lease, after clearing what runs left whose lease has ended; or renew it."""
-        if self._lease and time.monotonic() - self._leased_at < RENEWED_S:
-            return
-        now = self.scalar(f"SELECT {self.dialect.clock} AS now")
-        earlier = self._lease
+    @contextmanager
+    def _placed(self, name: str) -> Iterator[str]:
+        """Give the place of a table of the run, which is held and free; the name stands for it."""
         with self._said():
-            if not earlier:
-                if not self.names_in(self._scratch):
-                    self._execute(f"CREATE SCHEMA IF NOT EXISTS {self._scratch}")
-                self._clear(now)
-            lease = f"{self._scratch}.{self._own('lease')}_{now + LEASE_S}"
-            self._create(lease, "SELECT 1 AS held")
-            self._lease, self._leased_at = lease, time.monotonic()
-            if earlier:
-                self._execute(f"DROP TABLE IF EXISTS {earlier}")
+            if not self._lease or time.monotonic() - self._leased_at > RENEWED_S:
+                self._renew()
+            if name in self._known:
+                self._execute(f"DROP TABLE IF EXISTS {self._known[name]}")
+            self._known[name] = self._place(name)
+            yield self._known[name]
 
-    def _clear(self, now: int) -> None:
-        names = {n: found for n in self.names_in(self._scratch) if (found := _OURS.match(n))}
-        ends: dict[str, int] = {}
-        for run, end in (found.groups() for found in names.values()):
-            ends[run] = max(ends.get(run, 0), int(end or 0))
-        ended = {run for run, end in ends.items() if 0 < end < now}
-        for name in sorted((n for n, f in names.items() if f[1] in ended), key=lambda n: "_lease_" in n):
-            self._execute(f"DROP TABLE IF EXISTS {self._scratch}.{name}")
+    def _renew(self) -> None:
+        """Take the run's lease, after clearing what runs left whose lease has ended; or take it once more."""
+        now = self._fetch(f"SELECT {self.dialect.clock} AS now").column(0)[0].as_py()
+        if not self._lease:
+            names = self.names_in(self._scratch)
+            if not names:
+                self._execute(f"CREATE SCHEMA IF NOT EXISTS {self._scratch}")
+            for name in _ended(names, now):
+                self._execute(f"DROP TABLE IF EXISTS {self._scratch}.{name}")
+        earlier, self._lease, self._leased_at = self._lease, self._place(f"lease_{now + LEASE_S}"), time.monotonic()
+        self._create(self._lease, "SELECT 1 AS held")
+        if earlier and earlier != self._lease:
+            self._execute(f"DROP TABLE IF EXISTS {earlier}")
 
     @contextmanager
     def _said(self) -> Iterator[None]:
@@ -214,6 +165,22 @@ class RemoteSession(ABC):
             if (reason := self._reason(error)) is None:
                 raise
             raise InputError(f"{self.dialect.name} says: {reason}") from error
+
+
+def _ended(names: Iterable[str], now: int) -> list[str]:
+    """Return the tables of runs whose last lease has ended, their leases last.
+
+    Examples
+    --------
+    >>> _ended(["tk_00000001_lease_5", "tk_00000001_a_", "tk_00000002_lease_9", "tk_00000002_a_", "mine"], 7)
+    ['tk_00000001_a_', 'tk_00000001_lease_5']
+    """
+    found, ends = {name: match for name in names if (match := _OURS.match(name))}, dict[str, int]()
+    for match in found.values():
+        ends[match[1]] = max(ends.get(match[1], 0), int(match[2] or 0))
+    return sorted(
+        (name for name, match in found.items() if 0 < ends[match[1]] < now), key=lambda name: "_lease_" in name
+    )
 
 
 AnySession = Session | RemoteSession

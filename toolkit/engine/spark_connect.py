@@ -84,13 +84,9 @@ class SparkSession(RemoteSession):
             if found.num_rows < page:
                 return
 
-    def _put(self, name: str, table: pa.Table) -> str:
-        place = f"{self._scratch}.{name}"
-        self._spark.createDataFrame(table).write.saveAsTable(place)
-        return place
-
-    def _cancel(self) -> None:
-        self._spark.interruptAll()
+    def _put(self, place: str, table: pa.Table) -> None:
+        one = table if table.num_rows else pa.Table.from_pylist([{}], schema=table.schema)  # it refuses none
+        self._spark.createDataFrame(one).limit(table.num_rows).write.saveAsTable(place)
 
     def _close(self) -> None:
         self._spark.conf.set(_ZONE, self._zone)
