@@ -60,7 +60,7 @@ WORDS = frozenset({
     "all", "and", "as", "between", "by", "case", "cast", "coalesce", "collate", "concat_ws", "count", "date_trunc",
     "desc", "distinct", "else", "end", "exists", "from", "group", "having", "in", "instr", "is", "join", "last",
     "left", "length", "like", "limit", "lower", "max", "min", "not", "null", "nullif", "nulls", "on", "or", "order",
-    "least", "over", "partition", "regexp_like", "regexp_replace", "replace", "right", "row_number", "select", "strlen",
+    "lag", "lead", "leading", "least", "over", "partition", "regexp_like", "regexp_replace", "replace", "right", "row_number", "select", "strlen",
     "strpos", "substr", "sum", "then", "translate", "trim", "union", "when", "where", "with",
     "varchar", "bigint", "double", "timestamptz", "date", "boolean", "smallint", "int",
 })

@@ -41,7 +41,7 @@ class Readiness(Result):
     Attributes
     ----------
     cells
-        Quotes by ``month`` (counted from year 0; null without a date), ``category`` of the customer at that time,
+        Quotes by ``month`` (its first moment; null without a date), ``category`` of the customer at that time,
         ``state``, and for each feature whether the customer's version lacked it (1 or 0, null without a version).
     findings
         One row for each finding and customer, or merchant: ``finding``, ``id``, ``quotes``, ``sales``, ``value``,
@@ -96,7 +96,7 @@ class Readiness(Result):
         """Return the ``quotes`` by ``month`` or ``category``, how many are ``ready``, and their ``share`` (0 to 1)."""
         cells = self.cells.assign(ready=self.cells["quotes"].where(self.cells["state"] == "ready", 0))
         found = cells.groupby(by)[["quotes", "ready"]].sum().assign(share=lambda f: f["ready"] / f["quotes"])
-        return found if by != "month" else found.rename(lambda m: f"{m // 12:04.0f}-{m % 12 + 1:02.0f}")
+        return found if by != "month" else found.rename(lambda m: f"{m:%Y-%m}")
 
     @property
     def lacking(self) -> dict[str, int]:

@@ -33,8 +33,7 @@ _TIMELINE = f"""
                  lag(moment) OVER ({_EACH}) AS earlier, lead(moment) OVER ({_EACH}) AS ends
           FROM versions_ WHERE id IS NOT NULL AND moment IS NOT NULL) AS v"""
 _JUDGED = f"""
-    (SELECT q.id, q.moment, q.value, t.category, {_FEATURES},
-            CAST(extract(year FROM q.moment) * 12 + extract(month FROM q.moment) - 1 AS INTEGER) AS month,
+    (SELECT q.id, q.moment, q.value, date_trunc('month', q.moment) AS month, t.category, {_FEATURES},
             CASE WHEN q.id IS NULL OR q.moment IS NULL THEN 'unusable' WHEN t.id IS NULL THEN 'missing'
                  WHEN q.moment < t.since THEN 'early' WHEN {_LACKING} = 0 THEN 'ready'
                  WHEN filled_now = 1 THEN 'late' ELSE 'incomplete' END AS state,
@@ -54,7 +53,7 @@ _FINDINGS = f"""
     WHERE state NOT IN ('ready', 'unusable')
     UNION ALL SELECT 'price_list', id, n_lists, 0, of_lists, first_at, last_at, lists FROM quoted_ WHERE n_lists > 0
     UNION ALL {_OF_NEWEST.format("never", "q.id IS NULL")}
-    UNION ALL {_OF_NEWEST.format("stale", "t.since < CAST('{}' AS TIMESTAMP)")}
+    UNION ALL {_OF_NEWEST.format("stale", "t.since < CAST('{}' AS TIMESTAMPTZ)")}
     UNION ALL SELECT 'missing', s.id, 0, count(*), {_SPAN}, ''
     FROM sales_ s LEFT JOIN timeline_ t ON t.id = s.id WHERE t.id IS NULL AND s.id IS NOT NULL GROUP BY s.id"""
 _OF_MERCHANTS = f""" UNION ALL SELECT 'merchant', merchant, count(*), 0, {_SPAN}, ''
@@ -89,7 +88,7 @@ def count(session: AnySession, tables: dict[str, str], *, stale: pd.Timestamp) -
         A customer whose newest version is older is stale.
     """
     given = f"WITH {', '.join(f'{name} AS {query}' for name, query in tables.items())} "
-    parts = _FINDINGS.format(stale.tz_localize(None)) + _OF_MERCHANTS * ("merchants_" in tables)
+    parts = _FINDINGS.format(stale) + _OF_MERCHANTS * ("merchants_" in tables)
     for name, select in (("timeline_", _TIMELINE), ("quoted_", _QUOTED), ("found_", _FOUND.format(parts))):
         session.create(name, given + select)
     cells, findings = (to_frame(session.table(query)) for query in (given + _CELLS, _LISTED))
