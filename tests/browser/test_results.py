@@ -141,14 +141,16 @@ def test_without_the_script_rows_and_counts_are_there_and_nothing_is_dead(
 
 
 def test_a_page_of_several_results_has_each_set_of_tools_once(page: Page, tmp_path: Path) -> None:
-    grids = [fragment(grid(name, ["a"], [["=1+1"], ['"=2'], ["\uff1d3"]])) for name in ("One", "Two")]
+    cells = ["=1+1", '"=2', "\uff1d3", "-4.5", "-", "'-"]
+    grids = [fragment(grid(name, ["=HYPERLINK(1)"], [[cell] for cell in cells])) for name in ("One", "Two")]
     (tmp_path / "run.html").write_text(document("Run", "".join(grids)), encoding="utf-8")
     page.goto((tmp_path / "run.html").as_uri())
     assert page.locator(".tools").count() == 2
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").first.click()
     text = Path(download.value.path()).read_text(encoding="utf-8-sig")
-    assert [line[0] for line in csv.reader(io.StringIO(text), delimiter=";")] == ["a", "'=1+1", '"=2', "'\uff1d3"]
+    column = [line[0] for line in csv.reader(io.StringIO(text), delimiter=";")]
+    assert column == ["'=HYPERLINK(1)", "'=1+1", '"=2', "'\uff1d3", "-4.5", "-", "''-"]
 
 
 def test_five_thousand_rows_are_searched_and_sorted(page: Page, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ const make = (tag, props = {}, ...kids) => { const e = Object.assign(document.cr
 const button = (text, onclick, props = {}) => make('button', {type: 'button', textContent: text, onclick, ...props})
 const say = (b, text) => { const was = b.textContent; b.textContent = text; setTimeout(() => { b.textContent = was }, 1500) }
 const copy = (b, text) => navigator.clipboard ? navigator.clipboard.writeText(text).then(() => say(b, 'Copied'), () => say(b, 'Not allowed')) : say(b, 'Not allowed')
-const inert = cell => /^'*[=+@\t\r\n\uff1d\uff0b\uff0d\uff20-][^]/.test(cell) && !/^-?[\d.,]+$/.test(cell) ? "'" + cell : cell // a spreadsheet would run it
+const inert = cell => /^'*[=+@\t\r\n\uff1d\uff0b\uff0d\uff20-]/.test(cell) && !/^-?[\d.,]*$/.test(cell) ? "'" + cell : cell // a spreadsheet would run it
 const shown = cell => (cell.dataset.t ?? cell.firstChild?.textContent ?? '').trim()
 
 function grid(table, root) {
