@@ -82,8 +82,9 @@ class Sheet:
 def write_table(frame: pd.DataFrame, path: Path, *, raw: bool = False) -> Path:
     """Write a frame as .csv (UTF-8), .parquet or .xlsx, without its index; times as ISO 8601 in UTC with ``Z``.
 
-    Returns `path`. See `write_sheets` for .xlsx. In .csv an apostrophe is put before a cell, of the header too, that
-    a spreadsheet would run; the toolkit's readers remove it. With `raw`, which is for programs, every cell is written as it is.
+    Returns `path`. See `write_sheets` for .xlsx. In .csv an apostrophe is put before a cell, also of the header, that a
+    spreadsheet would run; the toolkit's readers remove it. With `raw`, which is for programs, every cell is written
+    as it is.
 
     Raises
     ------
@@ -101,7 +102,8 @@ def write_table(frame: pd.DataFrame, path: Path, *, raw: bool = False) -> Path:
         else:
             # With another line end, pandas would not quote a cell that contains a carriage return.
             written = _with_times_as_text(frame)
-            (written if raw else written.map(_inert).rename(columns=_inert)).to_csv(part, index=False, lineterminator="\r\n")
+            inert = written if raw else written.map(_inert).rename(columns=_inert)
+            inert.to_csv(part, index=False, lineterminator="\r\n")
     return path
 
 
