@@ -278,7 +278,7 @@ class Sender:
             verdict = Verdict("split", message=verdict.message)
         resolved = Resolved()
         torn = verdict.torn and len(verdict.refused) < len(part)
-        if torn and not self._repeatable:  # no part of it may be sent again
+        if torn and not self._repeatable and verdict.kind != "stop":  # no part of it may be sent again
             resolved = Resolved(refused={int(part[place]): refusal for place, refusal in verdict.refused.items()})
             verdict = Verdict("lost", message=verdict.message)
         elif verdict.kind not in ("retry", "lost", "unauthorized", "nowhere", "stop"):
