@@ -59,8 +59,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 class ToolkitError(Exception):
     """The root of all errors that the toolkit raises on purpose."""
 
+    def __str__(self) -> str:
+        return printable(super().__str__())  # a script's traceback goes to the terminal as it is
+
     def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {printable(str(self))}", *_line_of(self)]
+        return [f"{type(self).__name__}: {self}", *_line_of(self)]
 
 
 def _line_of(error: BaseException) -> list[str]:
@@ -175,4 +178,4 @@ class Interrupted(KeyboardInterrupt):
     report: Any = None
 
     def _render_traceback_(self) -> list[str]:
-        return [printable(str(self))]
+        return [str(self)]
