@@ -76,6 +76,4 @@ def test_progress_writes_nothing_where_no_terminal_is(monkeypatch: pytest.Monkey
 
 def test_an_error_of_a_script_has_no_line() -> None:
     assert InputError("Bad.\x1b[2J")._render_traceback_() == ["InputError: Bad.\\u001b[2J"]
-    assert (
-        str(InputError("Bad.\x1b[2J\nError: none\u202e")) == r"Bad.\u001b[2J\nError: none\u202e"
-    )  # as a script prints it
+    assert str(InputError("Bad.\x1b[2J\nError: none\u202e")) == r"Bad.\u001b[2J\nError: none\u202e"
