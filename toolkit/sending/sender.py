@@ -154,10 +154,9 @@ class Sender:
             try:
                 self._drive(self._batches(self._open), connections)
             except BaseException as error:
-                stopped = isinstance(error, StoppedError)
                 # An interrupt of this wait ends the wait alone: why the push stopped is what the analyst must know.
-                with contextlib.suppress(KeyboardInterrupt) if stopped else contextlib.nullcontext():
-                    self._drain(connections, None if stopped else _GRACE_S)
+                with contextlib.suppress(KeyboardInterrupt):
+                    self._drain(connections, None if isinstance(error, StoppedError) else _GRACE_S)
                 raise
         if self._limit and self._limiter.slowed:
             self._note(f"{self._limit}. The next push begins at {self._limiter.pace:.2g}.")
