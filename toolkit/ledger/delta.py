@@ -94,9 +94,8 @@ class Table:
         files = self._files(table)
         if files and after >= 0:
             files -= self._files(self._open(after))
-        source = "FROM nothing WHERE $1 IS NULL"
-        if files:
-            source = "FROM read_parquet($1, union_by_name=true, hive_partitioning=false)"
+        options = "union_by_name=true, hive_partitioning=false"
+        source = f"FROM read_parquet($1, {options})" if files else "FROM nothing WHERE $1 IS NULL"
         # `nothing` has the columns that older files lack.
         with Session({"nothing": self.schema.empty_table()}, files=True) as session:
             try:

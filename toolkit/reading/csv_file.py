@@ -100,8 +100,7 @@ def csv_tables(
     if spaced := _is_spaced(lines, delimiter, header_row):
         notes.append("a space after each delimiter, not read as text")
     with opened(path), text_of(path, found.name, newline=newline) as text:
-        written = _header(text, delimiter, header_row, path, spaced=spaced)
-        header = original_header(written)
+        header = original_header(written := _header(text, delimiter, header_row, path, spaced=spaced))
         records = _Records(delimiter, header, header_row, choose(header), spaced=spaced, end=newline)
         records.name, records.allow_records_in_cells = path.name, records_in_cells
         for found_cells, numbers, broken in records.windows(text):

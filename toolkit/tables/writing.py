@@ -101,9 +101,8 @@ def write_table(frame: pd.DataFrame, path: Path, *, raw: bool = False) -> Path:
             frame.to_parquet(part, index=False)
         else:
             # With another line end, pandas would not quote a cell that contains a carriage return.
-            written = _with_times_as_text(frame)
-            inert = written if raw else written.map(_inert).rename(columns=_inert)
-            inert.to_csv(part, index=False, lineterminator="\r\n")
+            text = _with_times_as_text(frame)
+            (text if raw else text.map(_inert).rename(columns=_inert)).to_csv(part, index=False, lineterminator="\r\n")
     return path
 
 
