@@ -228,6 +228,28 @@ def marked_change(before: object, after: object) -> tuple[Markup, Markup]:
     >>> marked_change("0001114", "1114")
     ('<del>000</del>1114', '1114')
     """
+    a, b, changes = _compared(before, after)
+    gone = _marked("del", ((a[i:j], kind) for kind, i, j, *_ in changes))
+    come = _marked("ins", ((b[i:j], kind) for kind, *_, i, j in changes))
+    return gone or EMPTY, come or EMPTY
+
+
+def change_within(before: object, after: object) -> Markup:
+    """Render a change as one text: what was removed, and beside it what was added.
+
+    Examples
+    --------
+    >>> change_within("PL-STD-001", "PL-KEY-001")
+    'PL-<del>STD</del><ins>KEY</ins>-001'
+    """
+    a, b, changes = _compared(before, after)
+    both = (_marked("del", [(a[i:j], kind)]) + _marked("ins", [(b[k:n], kind)] * (kind != "equal"))
+            for kind, i, j, k, n in changes)  # fmt: skip
+    return joined(*map(Markup, both), Markup("") if b else EMPTY)
+
+
+def _compared(before: object, after: object) -> tuple[list[str], list[str], list[tuple[str, int, int, int, int]]]:
+    """Return the words, or the parts, of two cells, and how the first become the second."""
     old, new = ("" if is_null(cell) else visible(str(cell)) for cell in (before, after))
     start = 0
     if max(len(old), len(new)) > MAX_CHANGE:
@@ -236,10 +258,7 @@ def marked_change(before: object, after: object) -> tuple[Markup, Markup]:
     old, new = (f"{'…' * (start > 0)}{t[start:][:MAX_CHANGE]}{'…' * (len(t) > start + MAX_CHANGE)}" for t in (old, new))
     split = (_WORDS if " " in old + new else _PIECES).findall
     a, b = split(old), split(new)
-    changes = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
-    gone = _marked("del", ((a[i:j], kind) for kind, i, j, *_ in changes))
-    come = _marked("ins", ((b[i:j], kind) for kind, *_, i, j in changes))
-    return gone or EMPTY, come or EMPTY
+    return a, b, list(SequenceMatcher(None, a, b, autojunk=False).get_opcodes())
 
 
 def _marked(tag: str, parts: Iterable[tuple[list[str], str]]) -> Markup:

@@ -58,6 +58,11 @@ class Status(Result):
         """Rows of the open push that are unknown or unsent."""
         return waiting_of(self.pushes)
 
+    @property
+    def has_findings(self) -> bool:
+        """Whether a push is open."""
+        return bool(self.open_push)
+
     def summary(self) -> str:
         """Say in one line how many customers and pushes there are, and what waits."""
         others = self.targets[(self.targets["state"] == "open") & (self.targets["target"] != Path(self.folder).name)]
@@ -154,7 +159,7 @@ def shown_pushes(pushes: pd.DataFrame) -> Markup:
                       facets={"state": "State", "author": "Author"}, more=len(pushes) - len(units))  # fmt: skip
     waits = draw.section("What waits", draw.cards(boxes, wide=True)) if boxes else ""
     note = f"{ELSEWHERE}: from another machine, or seeded" if ELSEWHERE in set(pushes["state"]) else "newest first"
-    picture = draw.section("Pushes in time", _in_time(pushes), note="height: the root of the rows")
+    picture = draw.section("Pushes in time", _in_time(pushes), note="the higher, the more rows; choose one to see its line below")
     return joined(waits, picture, draw.section("All pushes", every, note=note))
 
 

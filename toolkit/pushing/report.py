@@ -135,8 +135,10 @@ class PushReport(Result):
 
     @property
     def has_findings(self) -> bool:
-        """Whether a row was not accepted, or is in quarantine."""
-        return not self.ok or bool(self.n_quarantined)
+        """Whether a row was refused, is unknown or in quarantine, or waits to be sent."""
+        left = self.state == "abandoned" and not self.stopped  # the analyst decided to leave the rest unsent
+        waits = 0 if left else self.n_unsent
+        return bool(self.n_refused or self.n_unknown or self.n_quarantined or waits)
 
     @property
     def refused(self) -> pd.DataFrame:
@@ -213,7 +215,7 @@ class PushReport(Result):
                            (self.rows[self.rows["message"] == OVERTAKEN], OVERTAKEN)):  # fmt: skip
             if len(rows):
                 shown.append(draw.fold(f"{plural(len(rows), 'row')} {what}", self._rows(what, rows, None)))
-        facts = f"{self.operation} · {self.n_quarantined:,} quarantined and {self.n_left_out:,} left out before"
+        facts = f"{self.operation} · {self.n_quarantined:,} quarantined, {self.n_left_out:,} unchanged or left out before"
         allowed = f" · allowed: {', '.join(self.allowed)}" if self.allowed else ""
         return "".join([*shown, paragraph(facts + allowed, soft=True)])
 

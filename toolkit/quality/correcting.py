@@ -217,6 +217,11 @@ class Preview(Result):
         """The counts by what to choose: the correction's name, with the option that was tried."""
         return {f"{c} = {self.options[c]}" if c in self.options else c: n for c, n in self.counts.items()}
 
+    @property
+    def has_findings(self) -> bool:
+        """Whether a correction would change a cell."""
+        return any(self.counts.values())
+
     def summary(self) -> str:
         """Return in one line which corrections would find something."""
         found = _listed({choice: n for choice, n in self.choices.items() if n})

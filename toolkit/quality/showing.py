@@ -201,10 +201,12 @@ def column_cards(columns: pd.DataFrame, reasons: pd.DataFrame, n_rows: int, name
 
 def _column(c: Mapping[Any, Any], reasons: pd.DataFrame, n_rows: int, names: Names) -> Markup:
     reasons = reasons[reasons["column"] == c["column"]]
-    title, filled = head(c["column"], names), n_rows - c["nulls"]
-    parts = Part(filled, "filled", "changed"), Part(c["nulls"], "empty", "calm")
+    title, filled = head(c["column"], names), n_rows - c["nulls"] - c["unread"]
+    parts = (Part(filled, "filled", "changed"), Part(c["unread"], "not a time", "bad"),
+             Part(c["nulls"], "empty", "calm"))  # fmt: skip
     odd = (f"{in_words(r['reason'], names)} ({plural(r['count'], 'row')})" for r in reasons.to_dict("records"))
     empty = f" · <b>{c['nulls']:,}</b> empty" if c["nulls"] else ", none empty"
+    empty += f" · <b>{c['unread']:,}</b> not a time" if c["unread"] else ""
     small = Markup(f"<small class='b m'>{escape(title.small)}</small>")
     figures = Markup(f"<p><b>{c['distinct']:,}</b> distinct{empty}</p>")
     return card(title.title, small, stack(parts, small=True), figures, notes(odd), _values(c, filled, n_rows),
@@ -219,7 +221,7 @@ def _values(c: Mapping[Any, Any], filled: int, n_rows: int) -> Markup:
         )
     if not filled:
         return Markup("")
-    note = "each in one row" if c["distinct"] == filled else "none in 1 % of the rows"
+    note = "each in one row" if c["distinct"] == filled else "each in less than 1 % of the rows"
     return paragraph(f"{visible(c['least'])[:24]} … {visible(c['greatest'])[:24]}, {note}", soft=True)
 
 
