@@ -178,7 +178,9 @@ def test_the_history_has_this_machines_pushes_and_those_that_others_entered(
     assert [unit["state"] for unit in pushes.units] == [["elsewhere"], ["done"], ["elsewhere"]]
     assert "<b>theirs" not in history.body()
     assert f'report = tk.push_report("{mine.push}")' in shown.code  # one refused row, and no repush
-    assert any("3 rows, done" in picture for picture in shown.pictures)
+    assert [words[12:] for _, words in shown.links] == ["1 accepted, elsewhere", "2 accepted, 1 refused, done",
+                                                        "1 accepted, elsewhere"]  # fmt: skip
+    assert {address.removeprefix("#") for address, _ in shown.links} == shown.places
 
 
 def test_a_page_names_no_address_but_the_vendors(place: Place, customers) -> None:
@@ -193,7 +195,7 @@ def test_a_long_history_has_every_push_and_a_picture_of_the_newest(place: Place,
     one = push_history(settings=place.settings)
     many = Page(replace(one, frame=pd.concat([one.frame] * 135, ignore_index=True)).body())
     assert len(many.grids["All pushes"].rows) == 135
-    assert max(picture.count("1 row, done") for picture in many.pictures) == 60
+    assert [words[12:] for _, words in many.links] == ["1 accepted, done"] * 60
 
 
 def test_a_dry_run_is_reported_as_one(clock: Clock, customers) -> None:

@@ -39,6 +39,8 @@ class Page(HTMLParser):
         The texts of the headings.
     pictures
         What each picture says to a screen reader.
+    links
+        The address and the words of each link to a place in the page; `places` are what they lead to.
     parts
         The figures of the headline, by their words.
     grids
@@ -54,6 +56,8 @@ class Page(HTMLParser):
         self.name = self.verdict = self.text = ""
         self.sections: list[str] = []
         self.pictures: list[str] = []
+        self.links: list[tuple[str, str]] = []
+        self.places: set[str] = set()
         self.parts: dict[str, int] = {}
         self.grids: dict[str, Grid] = {}
         self.code: list[str] = []
@@ -70,6 +74,8 @@ class Page(HTMLParser):
         given = {name: value or "" for name, value in attributes}
         self.tags.add(tag)
         self.attributes |= set(given)
+        self.places |= {given["id"]} if "id" in given else set()
+        self.links += [(given["href"], given["aria-label"])] if tag == "a" else []
         if tag in ("meta", "br", "input", "wbr"):
             return
         self._open.append((tag, given))

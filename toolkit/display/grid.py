@@ -210,10 +210,10 @@ def _cell(value: object, number: bool) -> str:
     if shown is None:
         classes += ["nil"] if is_null(cell.value) else []
         shown = "empty" if is_null(cell.value) else escape(text, limit=MAX_CELL * cell.span)
-    plain = after = escape(shown)
+    plain = after = str(escape(shown))
     if isinstance(shown, Markup) and "<" in shown:
         plain, after = _TAGS.sub("", shown), _TAGS.sub("", _REMOVED.sub("", shown))
-    classes += ["w"] if not number and len(plain) > 24 else []  # it may wrap
+    classes += ["w"] if not number and max(len(plain), len(str(cell.soft))) > 24 else []  # it may wrap
     # The script copies `data-t`, and sorts by `data-v`, where they are not what is shown.
     classes += ["d"] if after != plain and after == escape(raw) else []
     same = isinstance(cell.value, Markup) or "nil" in classes or escape(raw) in (plain, after)

@@ -188,7 +188,7 @@ class Delivery(Result):
             return Markup("")
         zone = f" ({self.timezone})" if self.timezone else ""
         return paragraph(
-            f"{TIME} as the source writes it{zone}; small beside it, the UTC moment that is sent", soft=True
+            f"{TIME} as the source writes it{zone}; small below it, the UTC moment that is sent", soft=True
         )
 
     def not_a_time(self, n_times: int) -> str:
@@ -237,7 +237,7 @@ class Delivery(Result):
             notes(self.warnings),
         ]
         if self.n_broken:
-            broken = frame_table(self.broken, name="Broken lines", index="source_row", names=self.names)
+            broken = frame_table(self.broken, name="Broken lines", index="Row", names=self.names)
             shown.append(section("Broken lines", broken, note="set aside, because they could not be read"))
         heads, cells = self.cells(self.frame.head(MAX_ROWS))
         rows = grid("Rows", heads, cells, more=self.n_rows - len(cells))

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 import toolkit.display as draw
 from toolkit.config import Settings, current
-from toolkit.display import MAX_ROWS, Cell, Column, Markup, Part, Result, Unit, escape, frame_table, paragraph, plural
+from toolkit.display import MAX_ROWS, Column, Markup, Part, Result, Unit, escape, frame_table, paragraph, plural
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
 from toolkit.ledger import INCLUDABLE, SENT, SHOWN, STATES, WAYS_IN, Diff, Ledger, way_in
@@ -191,7 +191,11 @@ class PushPlan(Result):
     def body(self) -> str:
         """Give the verdict, the route, the guards, what is left out, and the rows to send, as an HTML fragment."""
         blocked = any(not g.allowed for g in self.guards)
-        lead = f"{plural(self.n_rows, 'row is', 'rows are')} ready, and nothing was sent." if blocked else ""
+        lead = (
+            f"{plural(self.n_rows, 'row is', 'rows are')} ready, and nothing was sent."
+            if blocked and self.n_rows
+            else ""
+        )
         counts = {**self.counts, **{s: n for s, n in self.left_out.items() if s in STATES}}
         ends = {s: "sent" if s in self.counts else SHOWN[s][3] for s in counts}
         parts = [Part(n, s.replace("_", " "), SHOWN[s][0], ends[s], SHOWN[s][1]) for s, n in counts.items()]
@@ -209,7 +213,7 @@ class PushPlan(Result):
             shown.append(draw.section("Rows left out", table))
         if self.n_rows:
             shown.append(self._sent())
-        return "".join([*shown, paragraph(f"{self._bound_to()}.", soft=True)])
+        return "".join([*shown, f"<section>{paragraph(f'{self._bound_to()}.', soft=True)}</section>"])
 
     def _route(self) -> Markup:
         """Render from where to where the rows go."""
@@ -238,7 +242,9 @@ class PushPlan(Result):
             how = paragraph("Not intended? Correct the file, and plan again. Intended? Look at the rows, and allow it:")
             end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, draw.code(*call))
             title = draw.joined(GUARDS[g.name][2], Markup(f" <code>{g.name}</code>"))
-            boxes.append(draw.card(title, paragraph(g.message), end, tone="calm" if g.allowed else "bad"))
+            tone: draw.Tone = "calm" if g.allowed else "bad"
+            gauge = draw.gauge(g.share, g.limit, tone=tone) if g.share is not None and g.limit is not None else ""
+            boxes.append(draw.card(title, paragraph(g.message), gauge, end, tone=tone))
         passed = [name for name in GUARDS if name not in {g.name for g in self.guards}]
         items = [Markup(f"<p><code>{name}</code> would block if: {GUARDS[name][2]}</p>") for name in passed]
         rest = draw.fold(f"{plural(len(passed), 'guard')} passed", *items, tone="good")
@@ -252,7 +258,7 @@ class PushPlan(Result):
         lines, changed = dict(zip(rows.index, cells, strict=True)), dict[int, list[str]]()
         for row, _, _, column, before, after in self.fields.itertuples(index=False):
             if row in lines and column in place:
-                lines[row][place[column]] = Cell(after, draw.change_within(before, after))
+                lines[row][place[column]] = draw.Cell(after, draw.change_within(before, after))
                 changed.setdefault(row, []).append(heads[place[column]].title)
         units = [Unit([[*line, state]], {"state": [state], "column": changed.get(row, [])}, SHOWN[state][0])
                  for (row, line), state in zip(lines.items(), rows["state"], strict=True)]  # fmt: skip

@@ -253,7 +253,9 @@ class Patched(Result):
             Part(self.n_applied, "applied", "good"),
             Part(self.n_done, "done before", "calm", "the cell has the new value already"),
             Part(self.n_stale, "stale", "warn", "the cell has another value now, or the delivery lacks the column"),
-            Part(self.n_unknown, "without a row", "unknown", "no row of this customer, or a row of another file to drop"),
+            Part(
+                self.n_unknown, "without a row", "unknown", "no row of the customer, or a row of another file to drop"
+            ),
         ]
         order = self.entries.sort_values("status", key=lambda s: s != "stale", kind="stable")
         entries = changes_grid("Entries", order, names=self.delivery.names, more=("who", "status"))

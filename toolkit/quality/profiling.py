@@ -45,11 +45,11 @@ class Profile(Result):
     findings
         What is unusual about the customers, as `ValidationReport.warnings`: one record per row and rule.
     columns
-        One row per column: ``nulls``, ``null_share`` (0 to 1), ``unread`` (cells that are not times), ``distinct``, length of the ``shortest``, ``median``
-        and ``longest`` text, ``least`` and ``greatest`` value, ``top`` (list of (value, rows): at most five values,
-        each in at least 1 % of the rows), ``patterns`` (list of (pattern, share of the filled cells), where ``A`` and
-        ``a`` mean a letter, ``9`` a digit and ``9{5}`` five digits) and ``sampled``: whether the patterns come from a
-        sample, which is so if many values have little in common.
+        One row per column: ``nulls``, ``null_share`` (0 to 1), ``unread`` (cells that are not times), ``distinct``,
+        length of the ``shortest``, ``median`` and ``longest`` text, ``least`` and ``greatest`` value, ``top`` (list of
+        (value, rows): at most five values, each in at least 1 % of the rows), ``patterns`` (list of (pattern, share of
+        the filled cells), where ``A`` and ``a`` mean a letter, ``9`` a digit and ``9{5}`` five digits) and ``sampled``:
+        whether the patterns come from a sample, which is so if many values have little in common.
     times
         Rows by period of ``updated_at``: ``period`` (a month, a quarter, a year or years), ``rows``.
     reasons

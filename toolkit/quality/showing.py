@@ -87,7 +87,8 @@ def findings_grid(sides: Mapping[Tone, pd.DataFrame], *, n_rows: int, names: Nam
     units = [_finding(f, tone, n_rows, names, show) for tone, f in every[:MAX_FOUND]]
     facets = {"severity": "Severity", "column": "Column"}
     columns = ["Check", "Column", f"Rows of {n_rows:,}", "Where"]
-    return grid("What was found", columns, units, facets=facets, unit="findings", more=len(every) - len(units))
+    return grid("What was found", columns, units, facets=facets, unit="findings", more=len(every) - len(units),
+                stacks=True)  # fmt: skip
 
 
 def _finding(f: Mapping[Any, Any], tone: Tone, n_rows: int, names: Names, show: Show) -> Unit:
@@ -196,7 +197,7 @@ def _twins(who: object, when: object, differ: Sequence[str], n: int) -> Markup:
 def column_cards(columns: pd.DataFrame, reasons: pd.DataFrame, n_rows: int, names: Names) -> Markup:
     """Show counted columns, each with what is unusual in it, of `by_reason`, and the picture that fits its values."""
     ordered = columns.set_index("column", drop=False).loc[file_order(columns["column"], names)]
-    return cards(_column(c, reasons, n_rows, names) for c in ordered.to_dict("records"))
+    return cards((_column(c, reasons, n_rows, names) for c in ordered.to_dict("records")), find="columns")
 
 
 def _column(c: Mapping[Any, Any], reasons: pd.DataFrame, n_rows: int, names: Names) -> Markup:
