@@ -22,6 +22,7 @@ from toolkit.pushing.history import push_history, status
 from toolkit.pushing.report import fate_parts, verdict
 from toolkit.pushing.runs import dry_run
 from toolkit.pushing.seeding import seed
+from toolkit.quality import patch_between, preview_corrections
 from toolkit.sending.records import OVERTAKEN
 from toolkit.vendor.sandbox import DROPPED, Reply
 
@@ -204,6 +205,22 @@ def test_a_dry_run_is_reported_as_one(clock: Clock, customers) -> None:
         report = dry_run(place.plan(customers(2)), settings=place.settings, pace=clock.pace, progress=False)
         assert "dry run: nothing written" in report.body()
         assert "2 were accepted by the vendor's check" in Page(report.body()).verdict
+
+
+def test_a_result_says_whether_it_has_findings(place: Place, customers) -> None:
+    report = place.push(customers(3))
+    unsent = report.rows["fate"].mask(report.rows.index == 2, "unsent")
+    waits = replace(report, rows=report.rows.assign(fate=unsent), state="open")
+    assert (report.has_findings, waits.has_findings) == (False, True)
+    assert not replace(waits, state="abandoned").has_findings  # to leave it was decided
+    assert replace(waits, state="abandoned", stopped="The token was refused.").has_findings
+    found = status(settings=place.settings)
+    assert not found.has_findings
+    assert replace(found, pushes=found.pushes.assign(state="open")).has_findings
+    patch = patch_between(customers(2), customers(2, customer_name="Acme"), who="jo")
+    assert (patch.has_findings, replace(patch, entries=patch.entries.head(0)).has_findings) == (False, True)
+    previews = [preview_corrections(customers(1, customer_name=name)) for name in ("Acme", " Acme")]
+    assert [each.has_findings for each in previews] == [False, True]
 
 
 def test_a_report_of_many_refused_rows_stays_small(place: Place, customers) -> None:

@@ -288,7 +288,8 @@ class Settings(Result, BaseSettings):
 
     def body(self) -> str:
         """Give the settings as an HTML fragment."""
-        rows = grid("Settings", ["Setting", "Value", "From"], self.to_frame().itertuples(name=None), unit="settings")
+        values, heads = self.to_frame().itertuples(name=None), ["Setting", "Value", "From"]
+        rows = grid("Settings", heads, values, unit="settings", stacks=True)
         where = (
             f"{self.operation} {self.url()}",
             f"Token: {self._token_source()}.",

@@ -300,4 +300,5 @@ def changes_grid(
     titles = (*["Customer"][:known], "Column", "Before", "After", "Rule", *(m.capitalize() for m in more))
     heads = [Column("Row", right=True), *map(Column, titles)]
     rest = len(changes) - len(units)
-    return grid(name, heads, units, facets={"rule": "Rule", "column": "Column"}, unit="cells", more=rest)
+    return grid(name, heads, units, facets={"rule": "Rule", "column": "Column"}, unit="cells", more=rest,
+                stacks=True)  # fmt: skip
