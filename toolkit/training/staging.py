@@ -69,7 +69,8 @@ class Stage:
             schema, source = data.schema(self.session), self.session.relation(data.sql)
             fields = {role: schema.field(at) for role, at in choose(schema.names).items()}
         elif path and not self.far and kind_of(path) == ".parquet":
-            (fields, _), source = parquet_fields(path, choose), f"read_parquet({text(glob.escape(str(path)))})"
+            source = f"read_parquet({text(glob.escape(str(path)))}, hive_partitioning=false)"
+            fields, _ = parquet_fields(path, choose)
         if not fields or None in (self._cell(role, field) for role, field in fields.items()):
             given, source = open_source(data, choose, mapping=Mapping()), f"given_{table}"
             lost = plural(len(given.broken), "record")
