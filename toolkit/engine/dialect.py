@@ -250,6 +250,7 @@ _WRITERS: dict[str, Callable[[Node, Dialect], Node]] = {
         this=exp.Literal.number(0), expression=_call("strpos", *node.iter_expressions())
     ),
     "trim": _trim,
+    "concat": lambda node, _: _call("concat_ws", "", *node.expressions),  # which leaves out nulls everywhere
     "concatws": lambda node, _: _call("concat_ws", *node.expressions),
 }
 """How functions of DuckDB that others have otherwise are written, by sqlglot's name for each."""

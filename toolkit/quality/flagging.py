@@ -22,7 +22,7 @@ from toolkit.errors import InputError
 from toolkit.model import ID, KINDS, TIME, TOO_LARGE, UNIQUE, Column, Delivery, Resource, empty_frame
 from toolkit.quality.compiling import Condition, unread
 from toolkit.quality.findings import HITS, Counts, causes_of, collect_bad, leave_out_consequences
-from toolkit.quality.rules import FOLDED_ID, IS_AN_ID, RULES
+from toolkit.quality.rules import CAUSING, FOLDED_ID, IS_AN_ID, RULES
 from toolkit.quality.staging import BROKEN_LINES, CALENDAR, SHOWN_ROWS, Staged
 from toolkit.reading import Mapping, choose_columns
 
@@ -166,7 +166,7 @@ def _group(condition: Condition, rows: Lying) -> Group | None:
     known: dict[str, tuple[tuple[str, ...], str]] = {
         UNIQUE: ((quoted(ID), quoted(TIME)), "count(*) > 1"),
         "near_ids": ((FOLDED_ID,), several),
-        "two_categories": ((column, quoted("customer_category")), "count(*) > 0"),
+        "two_categories": ((column, quoted(CAUSING["two_categories"])), "count(*) > 0"),
         **dict.fromkeys(("single_category", "single_price_list"), ((column,), one)),
     }
     if condition.check not in known:
