@@ -36,6 +36,7 @@ from toolkit.errors import InputError, wrong_kind
 from toolkit.files import replacing
 from toolkit.model import (
     ID,
+    NAME,
     NOT_A_TIME,
     TIME,
     TOO_LARGE,
@@ -152,9 +153,11 @@ class ValidationReport(Result):
                 "validate(…, good='good.parquet'), or check them in memory with validate(read_customers(…))."
             )
         good = pick(self._typed, self.quarantine.index, others=True)
-        ids = self.quarantine[ID].dropna().unique()
+        named = self.quarantine.reindex(columns=[ID, NAME])
+        ids = named[ID].dropna().unique()
         held = frozenset(ids) - frozenset(good[ID][good[ID].isin(ids)])
-        return replace(self.described, frame=good, held=held | self._delivery.held)
+        names = self._delivery.held_names | dict(named.dropna().to_numpy().tolist())
+        return replace(self.described, frame=good, held=held | self._delivery.held, held_names=names)
 
     @property
     def described(self) -> Delivery:
