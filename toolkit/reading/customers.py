@@ -39,7 +39,7 @@ _KEPT = ("kind", "language", "datetime", "timezone", "corrections")
 
 Source = str | Path | pd.DataFrame | Any
 """A file, a folder of part-files, a frame, an Arrow stream, or an SQLAlchemy connection or engine."""
-MAX_ROWS = 1_000_000
+MAX_ROWS = 500_000
 """Rows of an engine's table that are read into memory."""
 
 
@@ -64,7 +64,7 @@ def read_customers(
         A file (.csv, .tsv, .txt, .json, .jsonl, each packed by gzip or not; .xlsx, .xls, .ods; .parquet), a folder
         of part-files, a pandas frame, what gives an Arrow stream (a table or reader of pyarrow, a polars frame, a
         DuckDB relation), an SQLAlchemy connection or engine together with `query`, or a table of an engine with at
-        most a million rows, which come into memory.
+        most half a million rows, which come into memory.
     mapping
         A `Mapping` or its TOML file. Without one, columns go by their canonical names in any case, and times are
         ISO 8601.
