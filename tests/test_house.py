@@ -43,7 +43,8 @@ for package, floors in [
     ("vendor", "config"),
     ("sending", "vendor"),
     ("pushing", "sending ledger quality"),
-    ("results", "pushing"),
+    ("training", "pushing"),
+    ("results", "training"),
     ("cli", "results"),
 ]:
     BELOW[package] = set(floors.split()).union(*(BELOW[floor] for floor in floors.split()))

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from toolkit.reading import Mapping as Mapping
     from toolkit.reading import read_customers as read_customers
     from toolkit.reading import suggest_mapping as suggest_mapping
+    from toolkit.training import readiness as readiness
     from toolkit.vendor import Sandbox as Sandbox
     from toolkit.vendor import check_schema as check_schema
 else:

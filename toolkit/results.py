@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from toolkit.quality import Profile as Profile
     from toolkit.quality import ValidationReport as ValidationReport
     from toolkit.reading import MappingSuggestion as MappingSuggestion
+    from toolkit.training import Readiness as Readiness
     from toolkit.vendor import SchemaCheck as SchemaCheck
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

@@ -61,9 +61,9 @@ WORDS = frozenset({
     "all", "and", "as", "between", "by", "case", "cast", "coalesce", "collate", "concat_ws", "count", "date_trunc",
     "desc", "distinct", "else", "end", "exists", "from", "group", "having", "in", "instr", "is", "join", "last",
     "left", "length", "like", "limit", "lower", "max", "min", "not", "null", "nullif", "nulls", "on", "or", "order",
-    "least", "over", "partition", "regexp_like", "regexp_replace", "replace", "right", "row_number", "select", "strlen",
-    "strpos", "substr", "sum", "then", "translate", "trim", "union", "when", "where", "with",
-    "varchar", "bigint", "double", "timestamptz", "date", "boolean", "smallint", "int",
+    "lag", "lead", "leading", "least", "over", "partition", "regexp_like", "regexp_replace", "replace", "right",
+    "row_number", "select", "strlen", "strpos", "substr", "sum", "then", "translate", "trim", "union", "when",
+    "where", "with", "varchar", "bigint", "double", "timestamptz", "date", "boolean", "smallint", "int",
 })
 # fmt: on
 """What a statement of the toolkit is written with; beside it, names."""

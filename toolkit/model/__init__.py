@@ -5,7 +5,7 @@ May import: `display`, `tables` and what is below.
 
 from toolkit.model.attributes import CustomAttribute
 from toolkit.model.contract import APRIL_2026, CONTRACTS, CUSTOMER, ID, NAME, TIME, Column, Contract, Kind, Operation
-from toolkit.model.contract import KINDS, PathStyle, Resource, kind_of
+from toolkit.model.contract import FEATURES, KINDS, MERCHANTS, QUOTES, SALES, VERSIONS, PathStyle, Resource, kind_of
 from toolkit.model.delivery import BROKEN_COLUMNS, Customers, Delivery, DeliveryKind, Language, as_delivery
 from toolkit.model.delivery import require_key
 from toolkit.model.dtypes import Unread, cast_column, cast_frame, to_series, typed_frame

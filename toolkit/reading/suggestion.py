@@ -32,6 +32,7 @@ from toolkit.display import (
     symbol,
 )
 from toolkit.errors import MappingError, ReadingError
+from toolkit.files import replacing
 from toolkit.model import TIME, Column, Resource
 from toolkit.progress import step
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
@@ -214,17 +215,15 @@ class MappingSuggestion(Result):
         Raises
         ------
         MappingError
-            If the file exists and `overwrite` is not set, or cannot be written.
+            If the file exists and `overwrite` is not set.
+        InputError
+            If it cannot be written; an earlier file of that name is then unharmed.
         """
         target = Path(path)
-        text = "\n".join(_toml(self, corrections or {})) + "\n"
-        try:
-            with target.open("w" if overwrite else "x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-        except FileExistsError:
-            raise MappingError(f"{target} exists: give another name, or overwrite=True to replace it.") from None
-        except OSError as error:
-            raise MappingError(f"{target} cannot be written ({error.strerror}): choose another place.") from None
+        if target.exists() and not overwrite:
+            raise MappingError(f"{target} exists: give another name, or overwrite=True to replace it.")
+        with replacing(target) as part:
+            part.write_text("\n".join(_toml(self, corrections or {})) + "\n", encoding="utf-8", newline="\n")
         return target
 
 
