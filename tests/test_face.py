@@ -60,7 +60,7 @@ def loaded(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split()[1:])
 
 
-HEAVY = {"pandas", "numpy", "duckdb", "pyarrow", "pandera", "requests", "deltalake", "openpyxl", "nbclient", "anywidget"}
+HEAVY = {"anywidget", "pandas", "numpy", "duckdb", "pyarrow", "pandera", "requests", "deltalake", "openpyxl", "nbclient"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]], ids=" ".join)
@@ -73,4 +73,4 @@ def test_the_import_alone_loads_nothing() -> None:
 
 
 def test_settings_do_not_load_what_reads_or_sends() -> None:
-    assert not loaded("import toolkit; toolkit.Settings()") & {"requests", "deltalake", "openpyxl", "nbclient", "anywidget"}
+    assert not loaded("import toolkit; toolkit.Settings()") & {"requests", "deltalake", "openpyxl", "nbclient"}
