@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from toolkit.quality import read_review_sheet as read_review_sheet
     from toolkit.quality import validate as validate
     from toolkit.reading import Mapping as Mapping
+    from toolkit.reading import mappings as mappings
     from toolkit.reading import read_customers as read_customers
     from toolkit.reading import suggest_mapping as suggest_mapping
     from toolkit.vendor import Sandbox as Sandbox
