@@ -141,7 +141,7 @@ def field_of(
     )  # fmt: skip
 
 
-def tick(text: object, checked: bool, do: str, *, key: str, kind: str = "checkbox", value: str = "", name: str = "",
+def tick(text: Any, checked: bool, do: str, *, key: str, kind: str = "checkbox", value: str = "", name: str = "",
          **action: Value) -> Element:  # fmt: skip
     """Return a tick, or one of several choices (``kind="radio"``, which share their `name`), with its words."""
     on = {"change": {"do": do, **action}}
@@ -164,6 +164,7 @@ def note(tone: Tone, *children: object, key: str = "", **attributes: Any) -> Ele
     return element("div", symbol(tone), element("div", *children), class_=f"note {tone} row", key=key, **attributes)
 
 
-def cell(value: object, **attributes: Any) -> Element:
-    """Return a cell of a table; null is shown as empty."""
-    return element("td", EMPTY if is_null(value) or value == "" else str(value), **attributes)
+def cell(value: object, *, why: str = "", **attributes: Any) -> Element:
+    """Return a cell of a table, and what is wrong with it; null is shown as empty."""
+    told = element("em", f"✕ {why}", class_="why") if why else None
+    return element("td", EMPTY if is_null(value) or value == "" else str(value), told, **attributes)
