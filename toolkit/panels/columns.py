@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import current, use
-from toolkit.display import Tone, plural
+from toolkit.display import Tone, plural, visible
 from toolkit.errors import InputError
 from toolkit.model import TIME, Column, CustomAttribute, Kind, Times, parse_times
 from toolkit.panels.elements import Element, button, cell, element, field_of, note, same_as, select
@@ -264,7 +264,8 @@ class Columns(Step):
         options = {"": "— choose —"} if chosen == "" else {}
         options |= {each: f"{each} (now {taken[each]})" if each in taken else each for each in contents}
         options |= {CONSTANT: "the same value in every row …", NOT_THERE: "not in this file"}
-        samples = contents[chosen].values.most_common(3) if chosen in contents else []
+        common = contents[chosen].values.most_common(3) if chosen in contents else []
+        samples = [element("bdi", visible(text)) for text, _ in common]
         bars = [element("i", class_="on" if at < BARS.get(word, 0) else "") for at in range(3)]
         required = None if column.nullable else element("abbr", " *", title="required")
         named = element("label", element("code", name), for_=f"column-{name}")
@@ -274,7 +275,7 @@ class Columns(Step):
             element("div",
                     select(options, chosen, "choose", key=f"column-{name}", about=f"evidence-{name}", column=name),
                     element("span", bars, element("b", word), class_=f"cf {tone}"),
-                    element("p", [element("bdi", text) for text, _ in samples], class_="smp") if samples else None,
+                    element("p", samples, class_="smp") if samples else None,
                     self._constant(column) if chosen == CONSTANT else None),
             element("div", self._evidence(column, chosen), key=f"evidence-{name}", class_="ev"),
             self._times(chosen) if name == TIME and chosen in contents else None,
@@ -318,11 +319,12 @@ class Columns(Step):
     def _times(self, name: str) -> Element:
         times = self.suggestion.contents[name].times
         patterns = {r.pattern: _example(r.pattern) for r in times.readings if r.pattern} if times else {}
+        written = _example(self.datetime) if self.datetime else "ISO 8601"
         return element(
             "fieldset",
             element("legend", "Dates in ", element("b", name)),
             element("div",
-                    _typed("Written as; empty: ISO 8601", self.datetime, "set_datetime", "datetime", patterns),
+                    _typed(f"Written as, here {written}", self.datetime, "set_datetime", "datetime", patterns),
                     _typed("Time zone, of times that name none", self.timezone, "set_timezone", "timezone",
                            dict.fromkeys(ZONES, "")), class_="row"),
             element("p", list(self._conversions(name)), class_="conv"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.characters import printable
 from toolkit.display import EMPTY, Markup, Tone, escape, is_null, joined, symbol, visible
 
 Value = str | int | bool
@@ -101,11 +102,11 @@ def _flat(children: tuple[object, ...]) -> Iterator[object]:
 
 
 def _shown(child: object) -> Markup:
-    return child if isinstance(child, Markup) else escape(visible(str(child)))
+    return child if isinstance(child, Markup) else escape(child)
 
 
 def _leaf(child: object) -> str | dict[str, str]:
-    return {"html": str(child)} if isinstance(child, Markup) else visible(str(child))
+    return {"html": str(child)} if isinstance(child, Markup) else printable(str(child), keep="\n\t")
 
 
 # --- the pieces that panels share; toolkit.display has those that need no kernel
@@ -167,4 +168,4 @@ def note(tone: Tone, *children: object, key: str = "", **attributes: Any) -> Ele
 def cell(value: object, *, why: str = "", **attributes: Any) -> Element:
     """Return a cell of a table, and what is wrong with it; null is shown as empty."""
     told = element("em", f"✕ {why}", class_="why") if why else None
-    return element("td", EMPTY if is_null(value) or value == "" else str(value), told, **attributes)
+    return element("td", EMPTY if is_null(value) or value == "" else visible(str(value)), told, **attributes)

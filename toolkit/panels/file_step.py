@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from toolkit.config import current
-from toolkit.display import plural
+from toolkit.display import plural, visible
 from toolkit.errors import InputError, ToolkitError
 from toolkit.files import create
-from toolkit.panels.elements import Action, Element, cell, element, note, same_as, select, tick
+from toolkit.panels.elements import Action, Element, element, note, same_as, select, tick
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work, described
 from toolkit.reading import ENDINGS, Mapping, MappingSuggestion, Start, read_start, readable_files, suggest_mapping
@@ -98,7 +99,9 @@ class File(Step):
             self.start = read_start(path, replace(stated, sheet=self.suggestion.sheet or None))
         except ToolkitError as error:
             self.refused = str(error)
-            self.start = read_start(path, stated)  # what can be chosen differently, if anything of it can be read
+            for how in (stated, Mapping()):  # what can be chosen otherwise, if anything of it can be read
+                with suppress(ToolkitError):
+                    self.start = self.start or read_start(path, how)
 
     # --- what a browser may ask for
 
@@ -193,7 +196,7 @@ class File(Step):
         rows = [
             element("tr", element("td", tick(str(n), n == at, "state", key=f"header-{n}", kind="radio", value=str(n),
                                              name="header", of="header_row")),
-                    [cell(text) for text in [*record, *[""] * (width - len(record))][:WIDEST]],
+                    [element("td", visible(text)) for text in [*record, *[""] * (width - len(record))][:WIDEST]],
                     class_="sel" if n == at else "")
             for n, record in enumerate(start.records, start=1)
         ]  # fmt: skip
@@ -208,7 +211,7 @@ class File(Step):
             element("fieldset",
                     element("legend", "Which row is the header? ", element("small", "what is above it is not read")),
                     element("div", element("table", element("tbody", rows)), class_="wrap hdr", tabindex="0",
-                            role="region", aria_label="First rows of the file")) if rows else None,
+                            role="region", aria_label=f"First rows of {self.brief}")) if rows else None,
             element("ul", [element("li", line) for line in found.notes], class_="s") if found else None,
         )  # fmt: skip
 

@@ -28,7 +28,7 @@ function drawn(spec, old, ask) {
   for (const name in was) if (!(name in is)) e.removeAttribute(name)
   for (const name in is) {
     if (['value', 'checked', 'open'].includes(name)) continue
-    if (['aria-describedby', 'for', 'list'].includes(name)) e.setAttribute(name, ask.id(is[name]))
+    if (['aria-describedby', 'for', 'list'].includes(name) || name === 'name' && is.type === 'radio') e.setAttribute(name, ask.id(is[name]))
     else if (is[name] === false) e.removeAttribute(name)
     else if (e.getAttribute(name) !== String(is[name])) e.setAttribute(name, is[name] === true ? '' : is[name])
   }

@@ -110,9 +110,11 @@ class Session(Station):
             step.changed = lambda **how: self.changed(**how)
         self.at, self.work, self.told = 0, Work(source=path), ""
         self._kept: dict[str, Any] = {}
+        self._of: tuple[Path | None, str | None] = None, None
         self.found, self.notice = self._saved(path)
         if not self.found:
             self._enter(0)
+        self.focus = ""  # to run a cell moves nobody's focus
 
     @property
     def step(self) -> Step:
@@ -162,22 +164,22 @@ class Session(Station):
             told = f"{name} is gone since {at}. Put it back and run this cell again, or go on with another file: the " \
                    f"choices, up to {step}, are kept."  # fmt: skip
         elif now != last["digest"]:
-            told = (
-                f"{name} has changed since {at}. Your choices, up to {step}, are kept for the new content."
-            )
+            told = f"{name} has changed since {at}. Your choices, up to {step}, are kept for the new content."
         else:
             told = f"A session of {name} was left at {step}, on {at}."
         return last, told
 
     def _save(self) -> None:
         path = getattr(self.steps[0], "path", None)
-        if path is None or self.found:
-            return
+        if path is None or self.found or not (self.at or self.step.kept()):
+            return  # there is nothing to go on with
         if self.step.done:
             self.end()
             return
+        if self._of[0] != path:
+            self._of = path, _digest(path)
         made = {step.title: step.kept() for step in self.steps[: self.at + 1]}
-        record = {"source": str(path), "digest": _digest(path), "at": self.at, "steps": self._kept | made,
+        record = {"source": str(path), "digest": self._of[1], "at": self.at, "steps": self._kept | made,
                   "saved_at": datetime.now(UTC).isoformat()}  # fmt: skip
         current(None).folder(FOLDER)
         with replacing(self._record(path)) as part:
@@ -263,7 +265,7 @@ class Session(Station):
             "div",
             head,
             element("nav", element("ol", [self._mark(at) for at in range(len(self.steps))], class_="steps"),
-                    aria_label="Steps"),
+                    aria_label=f"Steps of {name}"),
             note(tone, self.notice) if self.notice else None,
             self.step.view(),
             element("div", button("Discard", "session_discard") if begun else None, told, ways, class_="foot"),
