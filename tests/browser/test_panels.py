@@ -20,7 +20,7 @@ STATED = Mapping.load(ROOT / "data" / f"{FIRST}.toml")
 CELLS = {
     "mouse": [f'import toolkit as tk\nsession = tk.onboard("{FIRST}.csv")', "session.mapping.to_toml('mouse.toml')"],
     "keys": [
-        f'import toolkit as tk\npanel = tk.MappingPanel("{FIRST}.csv")\npanel',
+        f'import toolkit as tk; tk.use(tk.Settings(home="keys"))\npanel = tk.MappingPanel("{FIRST}.csv")\npanel',
         "panel.mapping.to_toml('keys.toml')",
     ],
     "upload": [
@@ -75,6 +75,10 @@ def n_cells(page: Page) -> int:
     return page.evaluate("() => window.jupyterapp.shell.currentWidget.content.widgets.length")
 
 
+WIDE = """e => [...e.querySelectorAll(':not(.wrap *, .smp *, .steps *)')].map(x => [x.getBoundingClientRect().right, x])
+    .filter(([at]) => at > e.getBoundingClientRect().right + 1).map(([, x]) => x.outerHTML.slice(0, 200))"""
+
+
 def require_readable(page: Page, panel: Locator, name: str) -> None:
     """Nothing serious or moderate in light and dark, and no bar below the panel, also where it is narrow."""
     for name_ in ("JupyterLab Light", "JupyterLab Dark"):
@@ -84,9 +88,7 @@ def require_readable(page: Page, panel: Locator, name: str) -> None:
         assert not violations(page)
     for width in (960, 700, 1300):
         page.set_viewport_size({"width": width, "height": 3_000})
-        wide = "e => [...e.querySelectorAll(':not(.wrap *, .smp *, .steps *)')].filter(x => x.getBoundingClientRect().right > " \
-               "e.getBoundingClientRect().right + 1).map(x => x.outerHTML.slice(0, 200))"  # fmt: skip
-        assert panel.evaluate(wide) == []
+        assert panel.evaluate(WIDE) == []
 
 
 def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, work: Path, page: Page) -> None:
@@ -159,7 +161,7 @@ def test_a_delivery_is_mapped_by_keyboard_and_no_key_is_a_command(lab: str, work
     page.keyboard.press("b")
     assert n_cells(page) == before
     assert not violations(page)
-    run(page, 2)
+    run(page, 1)
     made = Mapping.load(work / "notebooks" / "keys.toml")
     assert (made.columns, made.datetime, made.timezone) == (STATED.columns, STATED.datetime, STATED.timezone)
 

@@ -137,7 +137,7 @@ class File(Step):
         with self._part.open("ab") as file:
             file.write(data)
         done = at + len(data)
-        self.uploaded = f"{name}: {done / 1e6:,.1f} of {size / 1e6:,.1f} MB"
+        self.uploaded = f"{name}: {done / 10**6:,.1f} of {size / 10**6:,.1f} MB"
         if done < size:
             return None
         stem, suffix = name.partition(".")[::2]

@@ -105,16 +105,18 @@ class Session(Station):
         if source is not None and not isinstance(source, str | Path):
             raise wrong_kind(source, "the path of a file", 'onboard("export.csv")')
         path = None if source is None else Path(source).absolute()
-        self.steps = steps(path.parent if path and path.parent.is_dir() else Path.cwd())
-        for step in self.steps:
-            step.changed = lambda **how: self.changed(**how)
-        self.at, self.work, self.told = 0, Work(source=path), ""
-        self._kept: dict[str, Any] = {}
+        self._begin(path.parent if path and path.parent.is_dir() else Path.cwd(), path)
         self._of: tuple[Path | None, str | None] = None, None
         self.found, self.notice = self._saved(path)
         if not self.found:
             self._enter(0)
         self.focus = ""  # to run a cell moves nobody's focus
+
+    def _begin(self, folder: Path, path: Path | None) -> None:
+        self.steps, self.work, self.at, self.told = steps(folder), Work(source=path), 0, ""
+        for step in self.steps:
+            step.changed = lambda **how: self.changed(**how)
+        self._kept: dict[str, Any] = {}
 
     @property
     def step(self) -> Step:
@@ -124,8 +126,10 @@ class Session(Station):
     @property
     def mapping(self) -> Mapping | None:
         """The mapping, as it stands now."""
-        chosen = next(step for step in self.steps if isinstance(step, Columns))
-        return chosen.mapping if hasattr(chosen, "suggestion") else self.work.mapping
+        for step in self.steps[1::-1]:  # what was chosen, else what was proposed
+            if found := getattr(step, "suggestion", None):
+                return step.mapping if isinstance(step, Columns) else found.mapping  # type: ignore[no-any-return]
+        return None
 
     @property
     def calls(self) -> tuple[str, ...]:
@@ -239,9 +243,8 @@ class Session(Station):
     def session_discard(self) -> str:
         """Delete what is kept of the session, and begin again."""
         self.end()
-        self.found, self.notice, self.told, self._kept = {}, "", "", {}
-        self.steps = steps(getattr(self.steps[0], "folder", Path.cwd()))
-        self.work = Work(source=self.work.source)
+        self.found, self.notice = {}, ""
+        self._begin(getattr(self.steps[0], "folder", Path.cwd()), self.work.source)
         self._enter(0)
         return "The session was discarded."
 

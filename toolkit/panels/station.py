@@ -39,7 +39,7 @@ class Station(ABC):
     focus = ""
 
     def __init__(self) -> None:
-        self.changed: Callable[[], None] = lambda: None
+        self.changed: Callable[..., None] = lambda **_: None
 
     @abstractmethod
     def view(self) -> Element:
