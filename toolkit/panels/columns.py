@@ -45,7 +45,7 @@ class Columns(Step):
         The columns of the file that are left out on purpose.
     """
 
-    title = "Columns"
+    title, called = "Columns", "panel"
 
     def __init__(self, suggestion: MappingSuggestion | None = None, *, known: bool = True) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class Columns(Step):
         """The lines of Python and the command that do the same."""
         name = self.suggestion.source
         path = self.saved or f"{Path(name).stem}.toml"
-        made = () if self.saved else (f"panel.mapping.to_toml({json.dumps(path)})",)
+        made = () if self.saved else (f"{self.called}.mapping.to_toml({json.dumps(path)})",)
         read = f"delivery = tk.read_customers({json.dumps(name)}, mapping={json.dumps(path)})"
         return (*made, read, f"toolkit check {name} --mapping {path}")
 
@@ -127,6 +127,7 @@ class Columns(Step):
 
     def begin(self, work: Work) -> None:
         """Take the suggestion; choices made before are kept while it is the same one."""
+        self.called = "session"
         if work.suggestion is not None and getattr(self, "suggestion", None) is not work.suggestion:
             self.start(work.suggestion)
 
