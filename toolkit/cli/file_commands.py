@@ -116,7 +116,7 @@ def corrections(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False)
     delivery = read(file, source)
     options = {c: o for c, o in source.corrections(delivery.corrections).items() if not isinstance(o, bool)}
     found = tk.preview_corrections(delivery, options, before=tk.Ledger.of().snapshot())
-    return show(found, Output(json), findings=any(found.counts.values()))
+    return show(found, Output(json))
 
 
 def review(sheet: Path, /, *, out: Path, who: Who = "", overwrite: Overwrite = False, json: Json = False) -> int:
@@ -130,7 +130,7 @@ def review(sheet: Path, /, *, out: Path, who: Who = "", overwrite: Overwrite = F
     require_free(out, overwrite=overwrite, endings=(".csv",), sources=(sheet,))
     patch = tk.read_review_sheet(sheet, who=who or None)
     say(written(patch.write(out)))
-    return show(patch, Output(json), findings=not patch.n_entries)
+    return show(patch, Output(json))
 
 
 def diff(file: Path, /, *, source: Source = AS_IT_IS, output: Output = AS_TEXT) -> int:

@@ -36,6 +36,7 @@ from toolkit.errors import InputError, wrong_kind
 from toolkit.files import replacing
 from toolkit.model import (
     ID,
+    NAME,
     NOT_A_TIME,
     TIME,
     UNIQUE,
@@ -127,7 +128,8 @@ class ValidationReport(Result):
                 "validate(…, good='good.parquet'), or check them in memory with validate(read_customers(…))."
             )
         good = pick(self._typed, self.quarantine.index, others=True)
-        ids = self.quarantine[ID].dropna().unique()
+        named = self.quarantine.reindex(columns=[ID, NAME])
+        ids = named[ID].dropna().unique()
         held = frozenset(ids) - frozenset(good[ID][good[ID].isin(ids)])
         n_quarantined = self._delivery.n_quarantined + self.n_quarantined
         failures = self.findings[0]
@@ -138,6 +140,7 @@ class ValidationReport(Result):
             frame=good,
             broken=self._delivery.broken.head(0),
             held=held,
+            held_names=self._delivery.held_names | dict(named.dropna().to_numpy().tolist()),
             n_quarantined=n_quarantined,
             n_unread=n_unread,
         )
