@@ -118,7 +118,7 @@ def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, wor
     panel.get_by_text("Ort is now customer_category: customer_name is free again.").first.wait_for()
     panel.get_by_label("customer_name").select_option("Firmenname")
     panel.get_by_label("customer_category").select_option("Kundengruppe")
-    panel.get_by_text("Not used yet").first.wait_for()
+    panel.get_by_role("button", name="Ignore Ort", exact=True).wait_for()
     require_readable(page, panel, "columns", DARK, LIGHT)
     panel.get_by_role("button", name="Ignore Ort").click()
     panel.get_by_role("button", name="Do not ignore Ort").wait_for()
