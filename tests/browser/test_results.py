@@ -37,6 +37,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         changes = tk.diff(ledger.snapshot(), checked)
         shrunk = tk.diff(ledger.snapshot(), report.good.head(40))  # guards block this one
         plan = tk.plan_push(changes)
+        tables = {name: DATA / f"2026-10-01_{name}.csv" for name in ("quotes", "sales", "merchants")}
+        ready = tk.readiness(ledger, **tables, plan=plan, now=pd.Timestamp("2026-11-01T00:00:00Z"))
         # axe takes seconds for 400 rows, which have the same elements as 40.
         few, snapshot = replace(delivery, frame=delivery.frame.head(40)), ledger.snapshot()
         sandbox.vendor.refuse = lambda row: "price list is not known" if row["customer_id"] < "0001120" else None
@@ -45,6 +47,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             "validation": report, "preview": tk.preview_corrections(few), "profile": tk.profile(delivery),
             "checked": checked, "diff": changes, "plan": plan, "blocked": tk.plan_push(shrunk),
             "report": tk.push(plan, reason="October", progress=False),
+            "readiness": replace(ready, findings=ready.findings.groupby("finding").head(9)),
             "status": tk.status(), "history": tk.push_history(),
             "snapshot": replace(snapshot, frame=snapshot.frame.head(40)),
         }  # fmt: skip

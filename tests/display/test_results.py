@@ -92,13 +92,16 @@ def results(customers, clock: Clock, tmp_path: Path) -> dict[str, Result]:
             customer_category=BREAKOUT,
             updated_at=report.good["updated_at"] + pd.Timedelta(days=1),
         )
+        quotes = report.good.assign(quoted_at=report.good["updated_at"], price_list_id=BREAKOUT, merchant_id=EVIL)
+        strange = quotes.assign(customer_id=quotes["customer_id"] + BACKWARDS)
+        ready = tk.readiness(report, pd.concat([quotes, strange]), merchants=quotes.assign(merchant_id="M"), plan=plan)
         made = [settings, delivery, corrected, report, tk.profile(delivery), changes, plan, pushed, ledger.snapshot(),
                 tk.status(settings=settings), tk.diff(ledger.snapshot(), later.iloc[1:]),
                 tk.suggest_mapping(frame), tk.preview_corrections(delivery), corrected.patch(who=EVIL),
                 tk.apply_patch(delivery, corrected.patch(who=EVIL)),
                 tk.validate(later, before=ledger.snapshot()).drift, tk.validate(written, rules=()),
                 tk.revert(pushed, settings=settings), tk.push_history(settings=settings),
-                tk.check_schema(settings=settings),
+                tk.check_schema(settings=settings), ready,
                 tk.explain("DI_E_1", means=BREAKOUT, do=EVIL, settings=settings)]  # fmt: skip
     return {f"{number} {type(result).__name__}": result for number, result in enumerate(made)}
 

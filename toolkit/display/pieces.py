@@ -205,17 +205,20 @@ def tally(shares: Iterable[tuple[object, float]]) -> Markup:
     return Markup(f"<ul class=tally>{''.join(items)}</ul>")
 
 
-def timeline(counts: Sequence[tuple[str, int]]) -> Markup:
-    """Render counts by period as upright bars, with their numbers if they are few; years are named below."""
+def timeline(counts: Sequence[tuple[str, int]], *, filled: Sequence[float] = ()) -> Markup:
+    """Render counts by period as upright bars, with their numbers if they are few; years are named below.
+
+    Of each bar the share that `filled` gives is full, and the rest is pale; by default all of it is full.
+    """
     most = max((n for _, n in counts), default=1) or 1
     wide, few = f"max-width:{max(56 * len(counts), 160)}px", len(counts) <= 16
-    said = escape(", ".join(f"{period}: {n:,}" for period, n in counts))
-    bars, named, last = [], [], -len(counts)
+    texts = [f"{period}: {n:,}" for period, n in counts]
+    texts = [f"{text}, {percent(share)}" for text, share in zip(texts, filled, strict=True)] if filled else texts
+    said, bars, named, last = escape(", ".join(texts)), [], [], -len(counts)
     for at, (period, n) in enumerate(counts):
         number = f' data-n="{n:,}"' if few else ""
-        bars.append(
-            f'<i style="height:{max(n / most * 100, 2 if n else 0):.0f}%" title="{escape(period)}: {n:,}"{number}></i>'
-        )
+        high = f"{max(n / most * 100, 2 if n else 0):.0f}%" + (f";--p:{filled[at]:.0%}" if filled else "")
+        bars.append(f'<i style="height:{high}" title="{escape(texts[at])}"{number}></i>')
         year = period[:4] if period[:1].isdigit() else period.split()[0]
         if year in named or (at - last) * 9 < len(counts):
             year = ""

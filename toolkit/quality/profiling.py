@@ -16,7 +16,7 @@ from toolkit.progress import step
 from toolkit.quality.compiling import compile_rule, repeated
 from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.drifting import Before, Drift, drift
-from toolkit.quality.findings import by_reason, find, first_reason, read_findings
+from toolkit.quality.findings import by_reason, count_reasons, find, first_reason, read_findings
 from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.showing import column_cards, findings_grid, in_words
 from toolkit.quality.statistics import SHAPED, count_columns
@@ -190,7 +190,7 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
         conditions = [compile_rule(rule, moment) for rule in rules]
         find(session, conditions)
         findings = read_findings(session, conditions, frame)
-        reasons = by_reason(session, conditions, findings, frame)
+        reasons = by_reason(conditions, findings, frame, count_reasons(session))
     return Profile(
         findings=findings,
         columns=columns,
