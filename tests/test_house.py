@@ -45,6 +45,7 @@ for package, floors in [
     ("pushing", "sending ledger quality"),
     ("training", "pushing"),
     ("results", "training"),
+    ("panels", "results"),
     ("cli", "results"),
 ]:
     BELOW[package] = set(floors.split()).union(*(BELOW[floor] for floor in floors.split()))
@@ -63,6 +64,9 @@ HOME = {
     "sqlite3": {"sending.journal"},
     "filelock": {"sending.lock"},
     "charset_normalizer": {"reading.letters"},
+    "anywidget": {"panels.panel"},
+    "ipywidgets": set(),
+    "traitlets": set(),
 }
 
 

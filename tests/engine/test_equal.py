@@ -26,7 +26,7 @@ ROWS = some.lists(some.tuples(TEXTS, TIMES, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS), 
 
 # Without shrinking: each try is some twenty statements on a server.
 @settings(
-    max_examples=4, derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=3, derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
 )
 @given(drawn=ROWS)
 def test_any_table_has_the_report_of_its_frame(served: Served, drawn: list[tuple[object, ...]]) -> None:

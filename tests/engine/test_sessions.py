@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import pyarrow as pa
 import pytest
@@ -119,3 +120,44 @@ def test_a_missing_driver_is_one_sentence_with_the_command(extra: str, monkeypat
     )
     with pytest.raises(InputError, match=rf"pip install 'customer-toolkit\[{extra}\]'"):
         connect(address, scratch="s")
+
+
+def test_an_error_in_the_last_row_is_an_error_and_names_no_value(served: Served) -> None:
+    if served.kind != "postgresql":
+        return
+    query = "SELECT CAST(CASE WHEN n < 999 THEN '1' ELSE 's3cret' END AS BIGINT) AS n FROM rows_ ORDER BY n"
+    with served.engine.session() as session:
+        session.register("rows_", pa.table({"n": range(1000)}))
+        for read in (session.table, lambda sql: list(session.batches(sql, 10))):
+            with pytest.raises(InputError, match="PostgreSQL says: an error with the code") as raised:
+                read(query)  # type: ignore[operator]
+            assert "s3cret" not in str(raised.value)
+
+
+def test_an_interrupt_stops_the_statement_and_stays_an_interrupt(served: Served) -> None:
+    if served.kind != "postgresql":
+        return
+    stop = """SELECT count(pg_cancel_backend(pid)) AS n FROM pg_stat_activity
+              WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"""
+
+    def cancel() -> None:
+        with served.engine.session() as other:
+            assert isinstance(other, RemoteSession)
+            while not done.is_set():
+                other._fetch(stop)
+
+    def run() -> None:
+        with served.engine.session() as session:
+            assert isinstance(session, RemoteSession)
+            session.create("kept_", "SELECT 1 AS n")
+            with session._said():
+                session._execute("SELECT CAST(pg_sleep(60) AS text)")
+
+    done = threading.Event()
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    done.set()
+    thread.join()
+    assert served.left() == []

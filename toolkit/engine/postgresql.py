@@ -100,11 +100,13 @@ class PostgresSession(RemoteSession):
         self._connection.close()
 
     def _reason(self, error: Exception) -> str | None:
-        if not isinstance(error, manager.Error):
+        if not isinstance(error, manager.Error | OSError):  # the second, while rows are read
             return None
         state = str(getattr(error, "sqlstate", "") or "")
+        if "due to user request" in str(error):  # the driver made an error of an interrupt, to stop the statement
+            raise KeyboardInterrupt from error
         first = str(error).partition("ERROR:")[2].strip().partition("\n")[0] or str(error).partition("\n")[0]
-        return f"{first}." if state.startswith(_SAID) or not state else f"an error with the code {state}."
+        return f"{first}." if state.startswith(_SAID) else f"an error with the code {state or 'unknown'}."
 
     def names_in(self, schema: str) -> list[str]:
         """Return the tables and views of a schema."""

@@ -95,6 +95,8 @@ class Delivery(Result):
         Of what is written for the owner of the data.
     file
         How to read the file again: its path, its digest, and what the mapping says of its format. Empty for a frame.
+    mapping
+        The mapping that it was read with: ``version``, ``content``, and the file's ``header``. Empty without one.
     n_total
         Rows, if the frame has only those of them that are shown: the others are in an engine.
     """
@@ -119,6 +121,7 @@ class Delivery(Result):
     parts: tuple[tuple[str, int], ...] = ()
     language: Language = "en"
     file: dict[str, Any] = field(default_factory=dict)
+    mapping: dict[str, Any] = field(default_factory=dict)
     n_total: int | None = None
 
     @property

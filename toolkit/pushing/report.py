@@ -220,7 +220,8 @@ class PushReport(Result):
             f"{self.operation} · {self.n_quarantined:,} quarantined before, {self.n_left_out:,} unchanged or left out"
         )
         allowed = f" · allowed: {', '.join(self.allowed)}" if self.allowed else ""
-        return "".join([*shown, f"<section>{paragraph(facts + allowed, soft=True)}</section>"])
+        version = f" · mapping {self.origin.mapping['version']}" if self.origin.mapping else ""
+        return "".join([*shown, f"<section>{paragraph(facts + allowed + version, soft=True)}</section>"])
 
     def _reasons(self, rows: pd.DataFrame, tone: Tone) -> Markup:
         """Render what was said of rows, the most frequent first, each with a link that filters the rows."""
@@ -356,6 +357,7 @@ class PushReport(Result):
             "batches": self.n_batches,
             "attempts": self.n_attempts,
             "allowed": list(self.allowed),
+            "mapping": self.origin.mapping.get("version"),
             "unknown_rows": self.unknown.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
             "refusals": self.refused.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
             "warnings": self.warned.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),

@@ -22,7 +22,7 @@ from toolkit.errors import InputError
 from toolkit.model import ID, KINDS, TIME, TOO_LARGE, UNIQUE, Column, Delivery, Resource, empty_frame
 from toolkit.quality.compiling import Condition, unread
 from toolkit.quality.findings import HITS, Counts, causes_of, collect_bad, leave_out_consequences
-from toolkit.quality.rules import CAUSING, FOLDED_ID, IS_AN_ID, RULES
+from toolkit.quality.rules import CAUSES, CAUSING, FOLDED_ID, IS_AN_ID, RULES
 from toolkit.quality.staging import BROKEN_LINES, CALENDAR, SHOWN_ROWS, Staged
 from toolkit.reading import Mapping, choose_columns
 
@@ -187,14 +187,19 @@ Way = str | Group
 """How an engine finds a condition: SQL on one row, or what several rows share."""
 
 
-def way_of(condition: Condition, rows: Lying) -> Way | None:
+def way_of(condition: Condition, rows: Lying, *, failing: bool = False) -> Way | None:
     """Return how the engine finds a condition; None for a rule of the toolkit that it does not run.
 
     Raises
     ------
     InputError
-        If a rule of the analyst's own, or the contract, has something that the engine cannot say exactly.
+        If a rule of the analyst's own, or the contract, has something that the engine cannot say exactly, or a rule
+        over several rows is a failure: which rows are good would then depend on what else is found in them.
     """
+    if failing and condition.check in CAUSES:
+        raise InputError(
+            f"{condition.check} can only be a warning on {rows.session.dialect.name}: leave it out of failures=."
+        )
     way: Way | None = _group(condition, rows)
     where, said = condition.where, "only conditions on one row, where=, can run there"
     for place in (" OR row_ = (SELECT max(row_) FROM rows_)", "row_ IN (SELECT row_ FROM sums_) OR "):

@@ -498,7 +498,7 @@ def _validate_there(
             [*compile_contract(contract, rows.unread, may_be_oversized=False), size, *rules["failure"]], rows
         )
         every = [*failing, *_known([*rules["warning"], *other_contracts(contract)], rows)]
-        ways = [way_of(condition, rows) for condition in every]
+        ways = [way_of(condition, rows, failing=n < len(failing)) for n, condition in enumerate(every)]
         conditions = [c for c, way in zip(every, ways, strict=True) if way is not None]
         known, n_failing = [way for way in ways if way is not None], len(failing) - ways[: len(failing)].count(None)
         with flagged(rows, conditions, known, n_failing) as (shown, counts):
