@@ -60,7 +60,7 @@ def loaded(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split()[1:])
 
 
-HEAVY = {"pandas", "numpy", "duckdb", "pyarrow", "pandera", "requests", "deltalake", "openpyxl", "nbclient"}
+HEAVY = {"anywidget", "pandas", "duckdb", "pyarrow", "pandera", "requests", "deltalake", "openpyxl", "nbclient"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]], ids=" ".join)

@@ -44,6 +44,7 @@ for package, floors in [
     ("sending", "vendor"),
     ("pushing", "sending ledger quality"),
     ("results", "pushing"),
+    ("panels", "results"),
     ("cli", "results"),
 ]:
     BELOW[package] = set(floors.split()).union(*(BELOW[floor] for floor in floors.split()))
@@ -58,6 +59,9 @@ HOME = {
     "sqlite3": {"sending.journal"},
     "filelock": {"sending.lock"},
     "charset_normalizer": {"reading.letters"},
+    "anywidget": {"panels.panel"},
+    "ipywidgets": set(),
+    "traitlets": set(),
 }
 
 
