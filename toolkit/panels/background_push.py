@@ -25,6 +25,7 @@ from toolkit.results import PushReport
 from toolkit.sending import FATES, Fate, Pace, Steering, Step
 
 _SHOWN_EVERY_S = 0.25
+_ALIVE_EVERY_S = 1.0
 _POLL_S = 0.1
 
 
@@ -35,13 +36,17 @@ class BackgroundPush(Steering):
     ----------
     work
         Sends, given ``pace=``: ``partial(push, plan, settings=settings)``.
-    answers
+    what
+        ``push``, ``resume`` or ``dry run``.
+    given
         The token and the yes that would else be asked for at a prompt.
     changed
         Called from the thread when something is new, at most four times a second, and at the end.
 
     Attributes
     ----------
+    over
+        Whether it has ended.
     report
         The report, once it has ended; also of a push that stopped before its end.
     error
@@ -66,12 +71,14 @@ class BackgroundPush(Steering):
         self,
         work: Callable[..., PushReport],
         *,
-        answers: Answers | None = None,
+        what: str = "push",
+        given: Answers | None = None,
         changed: Callable[[], None] = lambda: None,
         clock: Clock = time.monotonic,
     ) -> None:
         super().__init__()
-        self.changed, self._work, self._given, self._clock = changed, work, answers or Answers(), clock
+        self.changed, self.what, self._work, self._clock = changed, what, work, clock
+        self._given, self.over = given or Answers(), False
         self.report: PushReport | None = None
         self.error: BaseException | None = None
         self.counts: dict[Fate, int] = {}
@@ -81,16 +88,11 @@ class BackgroundPush(Steering):
         self.pace = 0.0
         self.notes: list[str] = []
         self.answers: deque[tuple[str, Tone, str]] = deque(maxlen=6)
-        self._over, self._shown_at, self._is_new = threading.Event(), float("-inf"), False
+        self._taken_in, self._shown_at, self._is_new = threading.Event(), float("-inf"), False
         self._began, self._waited_s, self._paused_at, self._n_before = clock(), 0.0, 0.0, 0
         # In the context of who starts it, a message to a panel comes back to the thread that the panel's come from: a
         # running cell does not hold up Stop.
         self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._run,), daemon=True)
-
-    @property
-    def over(self) -> bool:
-        """Whether it has ended."""
-        return self._over.is_set()
 
     def start(self) -> Self:
         """Begin."""
@@ -119,9 +121,9 @@ class BackgroundPush(Steering):
             What stopped it else, as in `push`.
         """
         interrupted = False
-        while not self.over:
+        while not self._taken_in.is_set():
             try:
-                self._over.wait(_POLL_S)
+                self._taken_in.wait(_POLL_S)
             except KeyboardInterrupt:  # again and again, if need be: the thread ends within seconds
                 interrupted = True
                 self.stop()
@@ -193,9 +195,9 @@ class BackgroundPush(Steering):
                 self.report = self._work(pace=Pace(steering=self, sleep=self.sleep))
         except BaseException as error:  # noqa: BLE001 - nobody sees what a thread raises: it is shown, and `wait` raises it
             self.error, self.report = error, getattr(error, "report", None)
-        self._given.token = None
-        self._over.set()
+        self._given.token, self.over = None, True
         self._show(at_once=True)
+        self._taken_in.set()
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
@@ -203,7 +205,7 @@ class BackgroundPush(Steering):
 
     def _show(self, *, at_once: bool = False) -> None:
         now = self._clock()
-        if not at_once and now - self._shown_at < (_SHOWN_EVERY_S if self._is_new else 1.0):
+        if not at_once and now - self._shown_at < (_SHOWN_EVERY_S if self._is_new else _ALIVE_EVERY_S):
             return
         self._shown_at, self._is_new = now, False
         with suppress(Exception):  # a display that fails does not stop a push

@@ -32,14 +32,15 @@ class Station(ABC):
     focus
         The key of the element that has the focus after the next drawing; empty: it stays where it is.
     changed
-        What to call when the state changes by itself, as from a thread; a panel sets it to its own ``draw``.
+        What to call when the state changes by itself, as from a thread; a panel sets it to its own ``draw``, which takes
+        ``picture=False`` where changes follow each other fast.
     """
 
     title = ""
     focus = ""
 
     def __init__(self) -> None:
-        self.changed: Callable[[], None] = lambda: None
+        self.changed: Callable[..., None] = lambda **_: None
 
     @abstractmethod
     def view(self) -> Element:

@@ -189,12 +189,8 @@ class PushPlan(Result):
         """Give the verdict, the route, the guards, what is left out, and the rows to send, as an HTML fragment."""
         blocked = any(not g.allowed for g in self.guards)
         lead = f"{plural(self.n_rows, 'row is', 'rows are')} ready, and nothing was sent." if blocked else ""
-        counts = {**self.counts, **{s: n for s, n in self.left_out.items() if s in STATES}}
-        ends = {s: "sent" if s in self.counts else SHOWN[s][3] for s in counts}
-        parts = [Part(n, s.replace("_", " "), SHOWN[s][0], ends[s], SHOWN[s][1]) for s, n in counts.items()]
-        parts += [] if self.excluded is None else [Part(len(self.excluded), "not planned", "calm")]
         name, reason = f"Push plan for {self.delivery.source} · {self.label}", self.reason and f"Reason: {self.reason}"
-        shown = [draw.headline(name, self.verdict, lead, reason, parts=parts), self._route(), self._guards()]
+        shown = [draw.headline(name, self.verdict, lead, reason, parts=self.parts), self.route(), self._guards()]
         if self.n_rows and not blocked:
             shown.append(draw.section("What now", draw.code("report = tk.push(plan)"), note="if this is as intended"))
         if left := {state: n for state, n in self.left_out.items() if n and state != "unchanged"}:
@@ -210,7 +206,27 @@ class PushPlan(Result):
             shown.append(self._sent())
         return "".join([*shown, paragraph(f"{self._bound_to()}.", soft=True)])
 
-    def _route(self) -> Markup:
+    @property
+    def parts(self) -> list[Part]:
+        """The rows of the delivery by state, as the parts of a bar."""
+        counts = {**self.counts, **{s: n for s, n in self.left_out.items() if s in STATES}}
+        ends = {s: "sent" if s in self.counts else SHOWN[s][3] for s in counts}
+        parts = [Part(n, s.replace("_", " "), SHOWN[s][0], ends[s], SHOWN[s][1]) for s, n in counts.items()]
+        return parts + ([] if self.excluded is None else [Part(len(self.excluded), "not planned", "calm")])
+
+    def calls(self, *allow: str) -> tuple[str, str]:
+        """Return the line of Python and the command that make this plan with these guards allowed.
+
+        Of one that `repush`, `revert` or `plan_correction` made, only the options.
+        """
+        options = {"include": [s for s in INCLUDABLE if s in self.counts], "allow": allow}
+        asked = "".join(f", {option}={json.dumps(names)}" for option, names in options.items() if names)
+        flags = [f"--{option}={name}" for option, names in options.items() for name in names]
+        if self.excluded is not None:
+            return asked.removeprefix(", "), shlex.join(flags)
+        return f"plan = tk.plan_push(changes{asked})", shlex.join(["toolkit", "push", self.delivery.source, *flags])
+
+    def route(self) -> Markup:
         """Render from where to where the rows go."""
         arrow = "polygon(0 0,calc(100% - 12px) 0,100% 50%,calc(100% - 12px) 100%,0 100%,12px 50%)"
         style = f"flex:1 1 180px;padding:8px 24px;background:var(--raise);overflow-wrap:anywhere;clip-path:{arrow}"
@@ -226,14 +242,8 @@ class PushPlan(Result):
         """Render the guards: first those that block, each with the call that allows it."""
         allowed, boxes = [g.name for g in self.guards if g.allowed], []
         for g in sorted(self.guards, key=lambda guard: guard.allowed):
-            options = {"include": [s for s in INCLUDABLE if s in self.counts], "allow": [*allowed, g.name]}
-            asked = "".join(f", {option}={json.dumps(names)}" for option, names in options.items() if names)
-            flags = [f"--{option}={name}" for option, names in options.items() for name in names]
-            call = f"plan = tk.plan_push(changes{asked})", shlex.join(["toolkit", "push", self.delivery.source, *flags])
-            if self.excluded is not None:  # planned by repush, revert or plan_correction
-                call = asked.removeprefix(", "), shlex.join(flags)
             how = paragraph("Not intended? Correct the file, and plan again. Intended? Look at the rows, and allow it:")
-            end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, draw.code(*call))
+            end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, draw.code(*self.calls(*allowed, g.name)))
             title = draw.joined(GUARDS[g.name][2], Markup(f" <code>{g.name}</code>"))
             boxes.append(draw.card(title, paragraph(g.message), end, tone="calm" if g.allowed else "bad"))
         passed = [name for name in GUARDS if name not in {g.name for g in self.guards}]
@@ -248,16 +258,20 @@ class PushPlan(Result):
         if len(mine):
             title = f"What changes: {plural(len(mine), 'field')}"
             parts.append(draw.section(title, self.changes.changed(fields.iloc[mine[:MAX_FIELDS]], len(mine))[0]))
-        rows = typed_frame(self.rows.slice(0, MAX_ROWS), index="source_row")
-        heads, cells = self.delivery.cells(rows)
-        units = [Unit([[*line, shown_state(state)]], {"state": [state]}, SHOWN[state][0])
-                 for line, state in zip(cells, rows["state"], strict=True)]  # fmt: skip
-        shown = draw.grid("Sent", [*heads, Column("State")], units, facets={"state": "State"},
-                          more=self.n_rows - len(units), way="plan.to_frame() has all.")  # fmt: skip
         text = json.dumps(json.loads(self.request(0)), indent=2, ensure_ascii=False)
         pre = Markup(f'<pre tabindex=0 role=group aria-label="Body">{escape(text, limit=_SHOWN)}</pre>')
         body = draw.fold(f"Body of the first request, {self.batches[0].n_bytes:,} bytes", pre)
-        return draw.joined(*parts, draw.section("Sent, oldest first", self.delivery.about_times, shown), body)
+        title = "Sent, oldest first"
+        return draw.joined(*parts, draw.section(title, self.delivery.about_times, self.first_rows()), body)
+
+    def first_rows(self, most: int = MAX_ROWS) -> Markup:
+        """Render the first rows to send."""
+        rows = typed_frame(self.rows.slice(0, most), index="source_row")
+        heads, cells = self.delivery.cells(rows)
+        units = [Unit([[*line, shown_state(state)]], {"state": [state]}, SHOWN[state][0])
+                 for line, state in zip(cells, rows["state"], strict=True)]  # fmt: skip
+        return draw.grid("Sent", [*heads, Column("State")], units, facets={"state": "State"},
+                         more=self.n_rows - len(units), way="plan.to_frame() has all.")  # fmt: skip
 
     def to_frame(self) -> pd.DataFrame:
         """Give the rows to send, index ``source_row``."""
