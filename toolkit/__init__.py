@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from toolkit.model import Contract as Contract
     from toolkit.model import CustomAttribute as CustomAttribute
     from toolkit.model import Customer as Customer
+    from toolkit.panels import PushPanel as PushPanel
     from toolkit.pushing import abandon as abandon
     from toolkit.pushing import dry_run as dry_run
     from toolkit.pushing import explain as explain

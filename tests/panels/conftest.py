@@ -1,4 +1,4 @@
-"""A sandbox that holds answers, an analyst's plan of forty customers in requests of ten, and a thread that hides nothing."""
+"""A sandbox that holds answers, an analyst's plan of forty customers in requests of ten, shown at once."""
 
 from __future__ import annotations
 

@@ -236,7 +236,7 @@ def _from_environment(variables: Sequence[str]) -> SecretStr | None:
     if name != variables[0]:
         warn(
             f"The token comes from {name}, which other programs use too: set {variables[0]} instead.",
-            stacklevel=4,  # the line that called Settings.token
+            stacklevel=5,  # the line that called Settings.token
         )
     return checked(SecretStr(os.environ[name]), name)
 

@@ -28,7 +28,7 @@ from toolkit.config.project import Values, absolute, find_file, is_token, projec
 from toolkit.display import Result, ShownFrame, grid, headline, section
 from toolkit.errors import SettingsError, did_you_mean, wrong_kind
 from toolkit.model import Contract, CustomAttribute, Operation, PathStyle
-from toolkit.progress import warn
+from toolkit.progress import listened, warn
 
 PREFIX = "TOOLKIT_"
 SANDBOX = "sandbox"
@@ -263,7 +263,7 @@ class Settings(Result, BaseSettings):
     def questions(self) -> Answers:
         """Return what `token` would ask a person now, without asking."""
         answers = Answers()
-        with answers.given():
+        with answers.given(), listened(lambda _: None):  # what is warned of now, the push says again
             for look in (self.confirm, self._token):
                 with contextlib.suppress(SettingsError):
                     look()

@@ -1,7 +1,8 @@
 """`BackgroundPush`: a push in a thread of its own, without a widget; the kernel stays free meanwhile.
 
-The thread does what `push` does in a cell, with the same journal, lock and sender. Nothing of it is printed: warnings and
-notes are kept for whoever shows them. After a restart of the kernel the journal knows what was sent; this object is gone.
+The thread does what `push` does in a cell, with the same journal, lock and sender. Nothing of it is printed: warnings
+and notes are kept for whoever shows them. After a restart of the kernel this object is
+gone, and the journal knows what was sent.
 """
 
 from __future__ import annotations
@@ -9,20 +10,19 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.config import Answers
 from toolkit.display import Tone
 from toolkit.errors import Interrupted
 from toolkit.progress import Clock, listened
 from toolkit.results import PushReport
-from toolkit.sending import FATES, Fate, Pace, Steering, Step
+from toolkit.sending import FATES, Fate, Pace, Steering
 
 _SHOWN_EVERY_S = 0.25
 _ALIVE_EVERY_S = 1.0
@@ -36,8 +36,8 @@ class BackgroundPush(Steering):
     ----------
     work
         Sends, given ``pace=``: ``partial(push, plan, settings=settings)``.
-    what
-        ``push``, ``resume`` or ``dry run``.
+    what, n_batches
+        ``push``, ``resume`` or ``dry run``, and of how many batches.
     given
         The token and the yes that would else be asked for at a prompt.
     changed
@@ -53,18 +53,16 @@ class BackgroundPush(Steering):
         What stopped it, if anything did.
     counts
         Rows of each fate.
-    n_requests, n_batches, n_retries
-        Answers so far, batches of the push, and requests that were, or are, made again.
+    n_requests, n_retries
+        Answers so far, and how many of them mean that the request is made again.
     batches
         What became of each batch so far, as the tone that shows it.
-    sending
-        The batches under way, and since when.
+    under_way
+        The batches whose answer is awaited.
     pace
         Requests a second that are allowed at present.
     notes
         What the sender said and warned of.
-    answers
-        The last answers, newest first: when, tone, and what.
     """
 
     def __init__(
@@ -72,23 +70,23 @@ class BackgroundPush(Steering):
         work: Callable[..., PushReport],
         *,
         what: str = "push",
+        n_batches: int = 0,
         given: Answers | None = None,
         changed: Callable[[], None] = lambda: None,
         clock: Clock = time.monotonic,
     ) -> None:
         super().__init__()
-        self.changed, self.what, self._work, self._clock = changed, what, work, clock
-        self._given, self.over = given or Answers(), False
+        self.what, self.n_batches, self.changed = what, n_batches, changed
+        self._work, self._given, self._clock = work, given or Answers(), clock
         self.report: PushReport | None = None
         self.error: BaseException | None = None
+        self.over = False
         self.counts: dict[Fate, int] = {}
-        self.n_requests = self.n_batches = self.n_retries = 0
+        self.n_requests, self.n_retries, self.pace = 0, 0, 0.0
         self.batches: dict[int, Tone] = {}
-        self.sending: dict[int, float] = {}
-        self.pace = 0.0
+        self.under_way: set[int] = set()
         self.notes: list[str] = []
-        self.answers: deque[tuple[str, Tone, str]] = deque(maxlen=6)
-        self._taken_in, self._shown_at, self._is_new = threading.Event(), float("-inf"), False
+        self._ended, self._shown_at, self._is_new = threading.Event(), float("-inf"), False
         self._began, self._waited_s, self._paused_at, self._n_before = clock(), 0.0, 0.0, 0
         # In the context of who starts it, a message to a panel comes back to the thread that the panel's come from: a
         # running cell does not hold up Stop.
@@ -100,15 +98,11 @@ class BackgroundPush(Steering):
         return self
 
     def pause(self) -> None:
-        """Begin no further request; those under way come to their end."""
-        if not self.paused:
-            self.paused, self._paused_at, self._is_new = True, self._clock(), True
-
-    def proceed(self) -> None:
-        """Go on after a pause."""
+        """Begin no further request, while those under way come to their end; or go on after that."""
+        now = self._clock()
         if self.paused:
-            self._waited_s += self._clock() - self._paused_at
-            self.paused, self._is_new = False, True
+            self._waited_s += now - self._paused_at
+        self.paused, self._paused_at, self._is_new = not self.paused, now, True
 
     def wait(self) -> PushReport:
         """Wait until it has ended, and return its report; an interrupt of the kernel stops it.
@@ -121,25 +115,23 @@ class BackgroundPush(Steering):
             What stopped it else, as in `push`.
         """
         interrupted = False
-        while not self._taken_in.is_set():
+        while not self._ended.is_set():
             try:
-                self._taken_in.wait(_POLL_S)
+                self._ended.wait(_POLL_S)
             except KeyboardInterrupt:  # again and again, if need be: the thread ends within seconds
                 interrupted = True
-                self.stop()
-        if self.error is not None:
-            raise self.error
-        assert self.report is not None  # noqa: S101 - for mypy
-        if interrupted:
-            stop = Interrupted("Interrupted: the push had ended already, panel.report says what became of its rows.")
-            stop.report = self.report
-            raise stop
+                self.stopped.set()
+        if interrupted and self.error is None:
+            self.error = Interrupted("Interrupted: the push had ended already; panel.report says what became of it.")
+            self.error.report = self.report
+        if self.error is not None or self.report is None:
+            raise self.error or Interrupted()
         return self.report
 
     @property
     def rate(self) -> float:
-        """Answers a second, pauses left out; 0 before the first one."""
-        return self.n_requests / self._elapsed_s if self.n_requests else 0.0
+        """Answers a second, pauses left out."""
+        return self.n_requests / self._elapsed_s
 
     @property
     def left_s(self) -> float | None:
@@ -148,41 +140,29 @@ class BackgroundPush(Steering):
         done = sum(self.counts.values()) - left - self._n_before
         return left * self._elapsed_s / done if done > 0 else None
 
-    def check(self) -> None:
-        """Show what is new, and raise KeyboardInterrupt if it is stopped."""
-        self._show()
-        super().check()
-
     def sleep(self, seconds: float) -> None:
-        """Wait, until it is stopped at most; what is new is shown before a long wait."""
-        if seconds > _SHOWN_EVERY_S:
-            self._show(at_once=True)
+        """Wait, until it is stopped at most; what is new is shown before."""
+        now = self._clock()
+        if now - self._shown_at >= (_SHOWN_EVERY_S if self._is_new else _ALIVE_EVERY_S):
+            self._show(now)
         super().sleep(seconds)
 
-    def heard(self, step: Step) -> None:
-        """Count a step of the sender."""
-        self.counts = dict(zip(FATES, np.bincount(step.fates, minlength=len(FATES)).tolist(), strict=True))
-        self.n_batches, self.pace, self._is_new = step.n_batches, step.pace, True
-        if step.batch < 0:
+    def heard(
+        self, fates: npt.NDArray[np.int8], pace: float, batch: int = -1, *, verdict: str = "", n_refused: int = 0
+    ) -> None:
+        """Count what the sender did."""
+        self.counts = dict(zip(FATES, np.bincount(fates, minlength=len(FATES)).tolist(), strict=True))
+        self.pace, self._is_new = pace, True
+        if batch < 0:
             self._began, self._n_before = self._clock(), self.counts["accepted"] + self.counts["refused"]
-        elif not step.verdict:
-            self.sending[step.batch] = self._clock()
+        elif not verdict:
+            self.under_way.add(batch)
         else:
-            self._answered(step)
-
-    def _answered(self, step: Step) -> None:
-        self.n_requests += 1
-        self.sending.pop(step.batch, None)
-        again = step.verdict in ("retry", "lost")
-        self.n_retries += again
-        before = self.batches.get(step.batch)
-        tone: Tone = "bad" if step.n_refused or before == "bad" else "warn" if again or before == "warn" else "good"
-        self.batches[step.batch] = tone
-        refused = f", {step.n_refused:,} refused" if step.n_refused else ""
-        said = f": {step.message}" if step.message else ""
-        what = f"{step.status or 'no answer'} request {step.batch + 1} · {step.n_rows:,} rows{refused}{said}"
-        now: Tone = "bad" if step.n_refused else "warn" if again or (step.status or 500) >= 400 else "good"
-        self.answers.appendleft((f"{datetime.now().astimezone():%H:%M:%S}", now, what))
+            self.under_way.discard(batch)
+            again, before = verdict in ("retry", "lost"), self.batches.get(batch)
+            self.n_requests, self.n_retries = self.n_requests + 1, self.n_retries + again
+            bad, warned = n_refused or before == "bad", again or before == "warn"
+            self.batches[batch] = "bad" if bad else "warn" if warned else "good"
 
     @property
     def _elapsed_s(self) -> float:
@@ -191,22 +171,15 @@ class BackgroundPush(Steering):
 
     def _run(self) -> None:
         try:
-            with self._given.given(), listened(self._note):
+            with self._given.given(), listened(self.notes.append):
                 self.report = self._work(pace=Pace(steering=self, sleep=self.sleep))
-        except BaseException as error:  # noqa: BLE001 - nobody sees what a thread raises: it is shown, and `wait` raises it
+        except BaseException as error:  # nobody sees what a thread raises: it is shown, and `wait` raises it
             self.error, self.report = error, getattr(error, "report", None)
         self._given.token, self.over = None, True
-        self._show(at_once=True)
-        self._taken_in.set()
+        self._show(self._clock())
+        self._ended.set()
 
-    def _note(self, text: str) -> None:
-        self.notes.append(text)
-        self._is_new = True
-
-    def _show(self, *, at_once: bool = False) -> None:
-        now = self._clock()
-        if not at_once and now - self._shown_at < (_SHOWN_EVERY_S if self._is_new else _ALIVE_EVERY_S):
-            return
+    def _show(self, now: float) -> None:
         self._shown_at, self._is_new = now, False
         with suppress(Exception):  # a display that fails does not stop a push
             self.changed()

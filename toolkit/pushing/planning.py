@@ -243,7 +243,8 @@ class PushPlan(Result):
         allowed, boxes = [g.name for g in self.guards if g.allowed], []
         for g in sorted(self.guards, key=lambda guard: guard.allowed):
             how = paragraph("Not intended? Correct the file, and plan again. Intended? Look at the rows, and allow it:")
-            end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, draw.code(*self.calls(*allowed, g.name)))
+            call = draw.code(*self.calls(*allowed, g.name))
+            end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, call)
             title = draw.joined(GUARDS[g.name][2], Markup(f" <code>{g.name}</code>"))
             boxes.append(draw.card(title, paragraph(g.message), end, tone="calm" if g.allowed else "bad"))
         passed = [name for name in GUARDS if name not in {g.name for g in self.guards}]

@@ -11,4 +11,4 @@ from toolkit.sending.lock import only_pusher
 from toolkit.sending.pacing import Limiter, Pace
 from toolkit.sending.records import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush, NewPush, PushRecord, Receipt
 from toolkit.sending.sender import Sender
-from toolkit.sending.steering import Steering, Step
+from toolkit.sending.steering import Steering

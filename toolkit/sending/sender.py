@@ -38,7 +38,6 @@ from toolkit.sending.bisection import Bisection, Resolved, ranges
 from toolkit.sending.journal import Journal
 from toolkit.sending.pacing import Breaker, Limiter, Pace, Room, asked_s, until
 from toolkit.sending.records import FATES, LoadedPush, Receipt
-from toolkit.sending.steering import Step
 from toolkit.vendor import Answer, BodyKeys, Client, Envelope, Remark, Verdict, read_answer
 
 
@@ -128,7 +127,7 @@ class Sender:
         self._breaker, self._room = Breaker(), Room()
         self._repeatable = envelope.operation == "UPSERT" or envelope.dry_run  # sent twice has the same effect as once
         self._rows = push.rows
-        self._fates, self._n_batches = push.fates.copy(), push.record.n_batches
+        self._fates = push.fates.copy()
         # What may have arrived must not be sent again, unless that has no effect.
         self._open = ~push.final if self._repeatable else ~push.final & ~push.has("unknown")
         total, n_before, name = len(self._open), int((~self._open).sum()), f"push to {client.host}"
@@ -228,7 +227,7 @@ class Sender:
                 batch = ready.pop(0)
                 connections.start(batch)
                 self._n_flying += 1
-                self._tell(batch.number, n_rows=len(batch.cuts.part))
+                self._tell(batch.number)
         except BaseException:
             with self._journal.together():
                 for batch in ready:
@@ -297,9 +296,7 @@ class Sender:
         if len(resolved.aside):
             self._aside += resolved.aside.tolist()
             self._aside_for = verdict.message
-        said = next((remark.message for remark in resolved.refused.values()), verdict.message)
-        self._tell(batch.number, verdict=verdict.kind, status=answer.status, message=said, n_rows=len(part),
-                   n_refused=len(resolved.refused))  # fmt: skip
+        self._tell(batch.number, verdict=verdict.kind, n_refused=len(resolved.refused))
         return verdict
 
     def _enter_fates(self, batch: _Batch, answer: Answer, verdict: Verdict, resolved: Resolved) -> None:
@@ -386,7 +383,7 @@ class Sender:
             self._note(f"{self._limit}. The push goes on at half of it, and faster as requests get through.")
 
     def _tell(self, batch: int = -1, **said: Any) -> None:
-        self._pace.steering.heard(Step(self._fates, self._n_batches, self._limiter.pace, batch, **said))
+        self._pace.steering.heard(self._fates, self._limiter.pace, batch, **said)
 
     def _note(self, text: str) -> None:
         if self._noting:
