@@ -2,7 +2,7 @@
 
 In a notebook it is an output that is drawn again, and emptied at the end: no widget, whose state would be saved with
 the notebook. Where neither a notebook nor a terminal shows it, nothing is written. What a panel does in a thread is
-not shown either, for it would land in whichever cell runs: the panel listens to what is said (`listened`).
+not shown either, for it would land in whichever cell runs: the panel listens to what is said (`listen`).
 """
 
 from __future__ import annotations
@@ -41,14 +41,9 @@ def _notebook() -> bool:
     return type(sys.stdout).__module__.startswith("ipykernel.")
 
 
-@contextmanager
-def listened(listener: Callable[[str], None]) -> Iterator[None]:
-    """Show nothing in this thread meanwhile: what is said, and what is warned of, goes to the listener."""
-    token = _listener.set(listener)
-    try:
-        yield
-    finally:
-        _listener.reset(token)
+def listen(listener: Callable[[str], None]) -> None:
+    """Show nothing more in this context: what is said, and what is warned of, goes to the listener."""
+    _listener.set(listener)
 
 
 def warn(text: str, category: type[Warning] = UserWarning, *, stacklevel: int = 1) -> None:
@@ -56,9 +51,13 @@ def warn(text: str, category: type[Warning] = UserWarning, *, stacklevel: int = 
 
     Examples
     --------
-    >>> with listened(print):
+    >>> heard = list[str]()
+    >>> def work() -> None:
+    ...     listen(heard.append)
     ...     warn("The columns differ.")
-    The columns differ.
+    >>> copy_context().run(work)
+    >>> heard
+    ['The columns differ.']
     """
     if (listener := _listener.get()) is None:
         warnings.warn(text, category, stacklevel=stacklevel + 1)

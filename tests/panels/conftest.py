@@ -25,7 +25,6 @@ TOKEN = "the-right-token"
 def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     monkeypatch.setitem(CONTRACTS, "2026-04", replace(CONTRACTS["2026-04"], max_rows=10))
     monkeypatch.setattr(background_push, "_SHOWN_EVERY_S", 0.0)
-    monkeypatch.setattr(background_push, "_ALIVE_EVERY_S", 0.0)
     monkeypatch.setattr(background_push, "Pace", partial(Pace, connections=1, jitter=lambda: 0.0))
     with Sandbox(token=TOKEN) as sandbox:
         yield sandbox

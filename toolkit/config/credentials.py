@@ -13,10 +13,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -27,7 +26,7 @@ from pydantic import SecretStr
 from toolkit.characters import printable
 from toolkit.errors import SettingsError
 from toolkit.lazy import Library
-from toolkit.progress import warn
+from toolkit.progress import listen, warn
 
 if TYPE_CHECKING:
     import keyring
@@ -160,21 +159,20 @@ class Answers:
         The question about a ``toolkit.toml`` that was answered with yes.
     wants_token, question
         Whether a token was looked for in vain, and the question that came up.
+    notes
+        What was said and warned of meanwhile.
     """
 
     token: SecretStr | None = None
     confirmed: str = ""
     wants_token: bool = False
     question: str = ""
+    notes: list[str] = field(default_factory=list)
 
-    @contextmanager
-    def given(self) -> Iterator[None]:
-        """Answer with these whatever is asked in this thread meanwhile."""
-        before = _panel.set(self)
-        try:
-            yield
-        finally:
-            _panel.reset(before)
+    def give(self) -> None:
+        """Answer with these whatever is asked in this context from now on, and print nothing there."""
+        _panel.set(self)
+        listen(self.notes.append)
 
 
 _panel: ContextVar[Answers | None] = ContextVar("panel", default=None)

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import re
+from contextvars import copy_context
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
@@ -28,7 +29,7 @@ from toolkit.config.project import Values, absolute, find_file, is_token, projec
 from toolkit.display import Result, ShownFrame, grid, headline, section
 from toolkit.errors import SettingsError, did_you_mean, wrong_kind
 from toolkit.model import Contract, CustomAttribute, Operation, PathStyle
-from toolkit.progress import listened, warn
+from toolkit.progress import warn
 
 PREFIX = "TOOLKIT_"
 SANDBOX = "sandbox"
@@ -262,12 +263,7 @@ class Settings(Result, BaseSettings):
 
     def questions(self) -> Answers:
         """Return what `token` would ask a person now, without asking."""
-        answers = Answers()
-        with answers.given(), listened(lambda _: None):  # what is warned of now, the push says again
-            for look in (self.confirm, self._token):
-                with contextlib.suppress(SettingsError):
-                    look()
-        return answers
+        return copy_context().run(self._ask, Answers())
 
     def folder(self, *names: str) -> Path:
         """Return `home`, or a folder inside it; created if missing, for this user only (0700)."""
@@ -316,6 +312,13 @@ class Settings(Result, BaseSettings):
         if self.local and _of_sandbox(self.target):
             return SecretStr(SANDBOX)
         return find_token(self.host, self.documented.token_variables)
+
+    def _ask(self, answers: Answers) -> Answers:
+        answers.give()
+        for look in (self.confirm, self._token):
+            with contextlib.suppress(SettingsError):
+                look()
+        return answers
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):

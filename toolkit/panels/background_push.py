@@ -18,14 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.config import Answers
-from toolkit.display import Tone
 from toolkit.errors import Interrupted
-from toolkit.progress import Clock, listened
 from toolkit.results import PushReport
 from toolkit.sending import FATES, Fate, Pace, Steering
 
-_SHOWN_EVERY_S = 0.25
-_ALIVE_EVERY_S = 1.0
+_SHOWN_EVERY_S = 0.5
 _POLL_S = 0.1
 
 
@@ -36,12 +33,12 @@ class BackgroundPush(Steering):
     ----------
     work
         Sends, given ``pace=``: ``partial(push, plan, settings=settings)``.
-    what, n_batches
-        ``push``, ``resume`` or ``dry run``, and of how many batches.
+    what
+        ``push``, ``resume`` or ``dry run``.
     given
         The token and the yes that would else be asked for at a prompt.
     changed
-        Called from the thread when something is new, at most four times a second, and at the end.
+        Called from the thread, twice a second at most, and at the end.
 
     Attributes
     ----------
@@ -55,10 +52,6 @@ class BackgroundPush(Steering):
         Rows of each fate.
     n_requests, n_retries
         Answers so far, and how many of them mean that the request is made again.
-    batches
-        What became of each batch so far, as the tone that shows it.
-    under_way
-        The batches whose answer is awaited.
     pace
         Requests a second that are allowed at present.
     notes
@@ -70,24 +63,19 @@ class BackgroundPush(Steering):
         work: Callable[..., PushReport],
         *,
         what: str = "push",
-        n_batches: int = 0,
         given: Answers | None = None,
         changed: Callable[[], None] = lambda: None,
-        clock: Clock = time.monotonic,
     ) -> None:
         super().__init__()
-        self.what, self.n_batches, self.changed = what, n_batches, changed
-        self._work, self._given, self._clock = work, given or Answers(), clock
+        self.what, self.changed, self._work, self._given = what, changed, work, given or Answers()
+        self.notes = self._given.notes
         self.report: PushReport | None = None
         self.error: BaseException | None = None
         self.over = False
         self.counts: dict[Fate, int] = {}
         self.n_requests, self.n_retries, self.pace = 0, 0, 0.0
-        self.batches: dict[int, Tone] = {}
-        self.under_way: set[int] = set()
-        self.notes: list[str] = []
-        self._ended, self._shown_at, self._is_new = threading.Event(), float("-inf"), False
-        self._began, self._waited_s, self._paused_at, self._n_before = clock(), 0.0, 0.0, 0
+        self._ended, self._shown_at = threading.Event(), float("-inf")
+        self._began, self._waited_s, self._paused_at, self._n_before = time.monotonic(), 0.0, 0.0, 0
         # In the context of who starts it, a message to a panel comes back to the thread that the panel's come from: a
         # running cell does not hold up Stop.
         self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._run,), daemon=True)
@@ -99,10 +87,10 @@ class BackgroundPush(Steering):
 
     def pause(self) -> None:
         """Begin no further request, while those under way come to their end; or go on after that."""
-        now = self._clock()
+        now = time.monotonic()
         if self.paused:
             self._waited_s += now - self._paused_at
-        self.paused, self._paused_at, self._is_new = not self.paused, now, True
+        self.paused, self._paused_at = not self.paused, now
 
     def wait(self) -> PushReport:
         """Wait until it has ended, and return its report; an interrupt of the kernel stops it.
@@ -141,45 +129,36 @@ class BackgroundPush(Steering):
         return left * self._elapsed_s / done if done > 0 else None
 
     def sleep(self, seconds: float) -> None:
-        """Wait, until it is stopped at most; what is new is shown before."""
-        now = self._clock()
-        if now - self._shown_at >= (_SHOWN_EVERY_S if self._is_new else _ALIVE_EVERY_S):
-            self._show(now)
+        """Wait, until it is stopped at most; how far it is is shown before."""
+        if time.monotonic() - self._shown_at >= _SHOWN_EVERY_S:
+            self._show()
         super().sleep(seconds)
 
-    def heard(
-        self, fates: npt.NDArray[np.int8], pace: float, batch: int = -1, *, verdict: str = "", n_refused: int = 0
-    ) -> None:
-        """Count what the sender did."""
+    def heard(self, fates: npt.NDArray[np.int8], pace: float, verdict: str) -> None:
+        """Count an answer."""
         self.counts = dict(zip(FATES, np.bincount(fates, minlength=len(FATES)).tolist(), strict=True))
-        self.pace, self._is_new = pace, True
-        if batch < 0:
-            self._began, self._n_before = self._clock(), self.counts["accepted"] + self.counts["refused"]
-        elif not verdict:
-            self.under_way.add(batch)
+        self.pace = pace
+        if not verdict:
+            self._began, self._n_before = time.monotonic(), self.counts["accepted"] + self.counts["refused"]
         else:
-            self.under_way.discard(batch)
-            again, before = verdict in ("retry", "lost"), self.batches.get(batch)
-            self.n_requests, self.n_retries = self.n_requests + 1, self.n_retries + again
-            bad, warned = n_refused or before == "bad", again or before == "warn"
-            self.batches[batch] = "bad" if bad else "warn" if warned else "good"
+            self.n_requests, self.n_retries = self.n_requests + 1, self.n_retries + (verdict in ("retry", "lost"))
 
     @property
     def _elapsed_s(self) -> float:
-        now = self._paused_at if self.paused else self._clock()
+        now = self._paused_at if self.paused else time.monotonic()
         return max(now - self._began - self._waited_s, 1e-3)
 
     def _run(self) -> None:
         try:
-            with self._given.given(), listened(self.notes.append):
-                self.report = self._work(pace=Pace(steering=self, sleep=self.sleep))
+            self._given.give()
+            self.report = self._work(pace=Pace(steering=self, sleep=self.sleep))
         except BaseException as error:  # nobody sees what a thread raises: it is shown, and `wait` raises it
             self.error, self.report = error, getattr(error, "report", None)
         self._given.token, self.over = None, True
-        self._show(self._clock())
+        self._show()
         self._ended.set()
 
-    def _show(self, now: float) -> None:
-        self._shown_at, self._is_new = now, False
+    def _show(self) -> None:
+        self._shown_at = time.monotonic()
         with suppress(Exception):  # a display that fails does not stop a push
             self.changed()

@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from queue import Empty, SimpleQueue
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -152,7 +151,7 @@ class Sender:
             If the vendor or the network lets nothing more through, or no answer resolves some rows.
         """
         connections = Connections(self._client.send)
-        self._tell()
+        self._tell("")
         with contextlib.closing(self._bar):
             try:
                 self._drive(self._batches(self._open), connections)
@@ -183,7 +182,7 @@ class Sender:
     def _drive(self, batches: Iterator[_Batch], connections: Connections) -> None:
         """Keep the connections busy until nothing waits; as many batches as connections are begun at once."""
         while True:
-            self._pace.steering.check()
+            self._pace.steering.sleep(0)
             self._bar.draw()
             while len(self._waiting) + self._n_flying < self._pace.connections:
                 if (batch := next(batches, None)) is None:
@@ -227,7 +226,6 @@ class Sender:
                 batch = ready.pop(0)
                 connections.start(batch)
                 self._n_flying += 1
-                self._tell(batch.number)
         except BaseException:
             with self._journal.together():
                 for batch in ready:
@@ -296,7 +294,7 @@ class Sender:
         if len(resolved.aside):
             self._aside += resolved.aside.tolist()
             self._aside_for = verdict.message
-        self._tell(batch.number, verdict=verdict.kind, n_refused=len(resolved.refused))
+        self._tell(verdict.kind)
         return verdict
 
     def _enter_fates(self, batch: _Batch, answer: Answer, verdict: Verdict, resolved: Resolved) -> None:
@@ -382,8 +380,8 @@ class Sender:
         if first:
             self._note(f"{self._limit}. The push goes on at half of it, and faster as requests get through.")
 
-    def _tell(self, batch: int = -1, **said: Any) -> None:
-        self._pace.steering.heard(self._fates, self._limiter.pace, batch, **said)
+    def _tell(self, verdict: str) -> None:
+        self._pace.steering.heard(self._fates, self._limiter.pace, verdict)
 
     def _note(self, text: str) -> None:
         if self._noting:

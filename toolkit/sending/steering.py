@@ -1,7 +1,6 @@
 """Following a push from another thread, pausing it and stopping it.
 
-The sender calls `check` between requests and while it waits, and `heard` when it sends and when it is answered. What
-runs in the sender's own thread alone needs neither: an interrupt stops it.
+The sender calls `sleep` between requests and while it waits, and `heard` when it is answered.
 """
 
 from __future__ import annotations
@@ -47,14 +46,8 @@ class Steering:
         if self.stopped.wait(seconds):
             raise KeyboardInterrupt
 
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if it is stopped."""
-        self.sleep(0)
-
-    def heard(
-        self, fates: npt.NDArray[np.int8], pace: float, batch: int = -1, *, verdict: str = "", n_refused: int = 0
-    ) -> None:
-        """Take note of what the sender did, in its thread.
+    def heard(self, fates: npt.NDArray[np.int8], pace: float, verdict: str) -> None:
+        """Take note of an answer, in the sender's thread.
 
         Parameters
         ----------
@@ -62,10 +55,6 @@ class Steering:
             The present fate of each row, as its place in `FATES`; it goes on to change.
         pace
             Requests a second that are allowed at present.
-        batch
-            The number of the batch that was sent, or answered; -1 when the sender begins.
         verdict
-            What the answer means; empty if the request was just sent.
-        n_refused
-            How many of its rows were refused.
+            What the answer means; empty when the sender begins.
         """
