@@ -141,6 +141,8 @@ class PushStation(Station):
     @action
     def begin(self, what: str, fields: Mapping[str, str] | None = None) -> str:
         """Begin a ``push``, a ``resume`` or a ``dry run``, unless something is missing."""
+        if self.stage == "Sending":  # a second click
+            return "It has begun already."
         for field, value in (fields or {}).items():
             self.fill(field, value)
         if missing := [(key, words) for key, words, done in self.todo() if not done]:
