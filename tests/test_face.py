@@ -14,10 +14,10 @@ from toolkit.display import Result
 
 ROOT = Path(__file__).parent.parent
 FACE = """
-    read_customers suggest_mapping Mapping; Customer CustomAttribute; profile validate drift;
+    read_customers suggest_mapping Mapping mappings; Customer CustomAttribute; profile validate drift;
     correct preview_corrections patch_between apply_patch read_patch read_review_sheet; Ledger diff;
     plan_push push dry_run resume abandon settle repush revert plan_correction; status push_report push_history explain;
-    use Settings Contract Sandbox check_schema
+    use Settings Contract Sandbox check_schema; onboard MappingPanel PushPanel
 """
 
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from toolkit.model import Contract as Contract
     from toolkit.model import CustomAttribute as CustomAttribute
     from toolkit.model import Customer as Customer
+    from toolkit.panels import MappingPanel as MappingPanel
     from toolkit.panels import PushPanel as PushPanel
+    from toolkit.panels import onboard as onboard
     from toolkit.pushing import abandon as abandon
     from toolkit.pushing import dry_run as dry_run
     from toolkit.pushing import explain as explain
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from toolkit.quality import read_review_sheet as read_review_sheet
     from toolkit.quality import validate as validate
     from toolkit.reading import Mapping as Mapping
+    from toolkit.reading import mappings as mappings
     from toolkit.reading import read_customers as read_customers
     from toolkit.reading import suggest_mapping as suggest_mapping
     from toolkit.vendor import Sandbox as Sandbox

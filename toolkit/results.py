@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from toolkit.quality import Preview as Preview
     from toolkit.quality import Profile as Profile
     from toolkit.quality import ValidationReport as ValidationReport
+    from toolkit.reading import Mappings as Mappings
     from toolkit.reading import MappingSuggestion as MappingSuggestion
     from toolkit.vendor import SchemaCheck as SchemaCheck
 else:

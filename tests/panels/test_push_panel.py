@@ -34,14 +34,14 @@ def test_a_real_host_wants_the_guard_a_reason_the_token_and_its_name(customers) 
     station = PushStation(plan, settings=real)
     assert open_items(station) == [
         "Allow the guard first", "Give a reason", "Give the access token", "Type the host"]  # fmt: skip
-    assert station.act("begin", what="push", fields={}).startswith(
+    assert station.act("start", what="push", fields={}).startswith(
         "Still missing: Allow the guard first, Give a reason"
     )
     assert (station.run, station.focus) == (None, "allow first")
     station.act("allow", guard="first", value=True)
     station.act("fill", field="token", value="a-token-of-this-test")
     station.act("fill", field="host", value="vendor.example")
-    assert station.act("begin", what="push", fields={"reason": "Go-live"}) == "Still missing: Type the host."
+    assert station.act("start", what="push", fields={"reason": "Go-live"}) == "Still missing: Type the host."
     station.act("fill", field="host", value="vendor.test")
     assert not open_items(station)
     assert [g.allowed for g in station.plan.guards] == [True]
@@ -67,7 +67,7 @@ def test_a_push_goes_through_the_stages_and_its_reason_is_kept(
     sandbox.vendor.refuse = lambda row: "no such price list" if row["customer_id"] == "C00015" else None
     station = PushStation(plan(), settings=settings)
     station.changed = changes
-    assert station.act("begin", what="push", fields={"reason": "October"}) == "It has begun."
+    assert station.act("start", what="push", fields={"reason": "October"}) == "It has begun."
     report = station.run.wait()
     assert (station.stage, station.report, station.brief) == ("Report", report, "39 accepted, 1 refused")
     assert "no such price list" in shown(station)
@@ -76,7 +76,7 @@ def test_a_push_goes_through_the_stages_and_its_reason_is_kept(
     assert (station.stage, station.plan.n_rows, station.plan.reason) == ("Confirm", 1, f"repush of {report.push}")
     assert station.calls[0] == f'plan = tk.repush("{report.push}")'
     sandbox.vendor.refuse = None
-    station.act("begin", what="push", fields={"reason": "fixed there"})
+    station.act("start", what="push", fields={"reason": "fixed there"})
     assert station.run.wait().ok
     reasons = station._history.frame["reason"].tolist()
     assert reasons == [f"repush of {report.push}: fixed there", "October"]
@@ -90,14 +90,14 @@ def test_a_wrong_token_is_said_and_asked_for_again_and_nothing_else_is_lost(
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "a-wrong-token")
     station = PushStation(plan(), settings=settings)
     station.changed = changes
-    station.act("begin", what="push", fields={"reason": "October"})
+    station.act("start", what="push", fields={"reason": "October"})
     with pytest.raises(AuthorizationError):
         station.run.wait()
     assert station.stage == "Confirm"
     assert "refused the token" in shown(station)
     assert "October" in shown(station)
-    assert station.act("begin", what="push", fields={}) == "Still missing: Give the access token."
-    station.act("begin", what="push", fields={"token": TOKEN})
+    assert station.act("start", what="push", fields={}) == "Still missing: Give the access token."
+    station.act("start", what="push", fields={"token": TOKEN})
     assert station.run.wait().ok
     assert station.stopped is None
 
@@ -108,7 +108,7 @@ def test_what_is_open_is_read_from_disk_and_resumed_by_a_new_panel(
     sandbox.vendor.refuse = hold = Hold(15)
     station = PushStation(plan(), settings=settings)
     station.changed = changes
-    station.act("begin", what="push", fields={})
+    station.act("start", what="push", fields={})
     hold.reached()
     station.act("stop")
     hold.release()
@@ -120,7 +120,7 @@ def test_what_is_open_is_read_from_disk_and_resumed_by_a_new_panel(
     new = PushStation(settings=settings)
     assert "is open: 20 rows wait" in shown(new)
     assert new.calls == ("report = tk.resume()", "toolkit resume")
-    new.act("begin", what="resume")
+    new.act("start", what="resume")
     assert new.run.wait().ok
     assert (new.stage, new.open_push, len(sandbox.table())) == ("Report", "", 40)
 
@@ -130,7 +130,7 @@ def test_a_panel_of_a_cell_that_runs_again_shows_the_push_that_goes_on(
 ) -> None:
     sandbox.vendor.refuse = hold = Hold(15)
     first = PushStation(plan(), settings=settings)
-    first.act("begin", what="push", fields={})
+    first.act("start", what="push", fields={})
     hold.reached()
     first.close()
     second = PushStation(settings=settings)
@@ -147,7 +147,7 @@ def test_a_panel_of_a_cell_that_runs_again_shows_the_push_that_goes_on(
 def test_an_open_push_is_abandoned(sandbox: Sandbox, settings: Settings, plan: Plan) -> None:
     sandbox.vendor.refuse = hold = Hold(15)
     station = PushStation(plan(), settings=settings)
-    station.act("begin", what="push", fields={})
+    station.act("start", what="push", fields={})
     hold.reached()
     station.act("stop")
     hold.release()
@@ -165,11 +165,11 @@ def test_a_dry_run_is_kept_beside_the_plan(
         settings = Settings(base_url=current.url, target="acme-test", contract="current")
         plan = plan_push(diff(Ledger.of(settings).snapshot(), customers(12)), settings=settings)
         station = PushStation(plan, settings=settings)
-        station.act("begin", what="dry run")
+        station.act("start", what="dry run")
         assert station.run.wait().state == "dry run"
         assert (station.stage, station.report, len(current.table())) == ("Confirm", None, 0)
         assert "12 accepted" in shown(station)
-        station.act("begin", what="push", fields={})
+        station.act("start", what="push", fields={})
         assert station.run.wait().ok
 
 
@@ -187,7 +187,7 @@ def test_what_a_toolkit_toml_decides_is_confirmed_in_the_panel(
     assert open_items(station) == ["Confirm toolkit.toml"]
     assert f"{file} decides: base_url {sandbox.url}. May your token and customers' rows go there?" in shown(station)
     station.act("fill", field="confirm", value=True)
-    station.act("begin", what="push", fields={})
+    station.act("start", what="push", fields={})
     assert station.run.wait().ok
     assert PushStation(settings=settings).todo() == []  # it was stored
 
@@ -205,7 +205,7 @@ def test_only_a_plan_is_taken_and_only_a_push_that_was_begun_is_waited_for(setti
 def test_a_token_that_no_header_can_carry_is_said_without_it(settings: Settings, plan: Plan, changes: Changes) -> None:
     station = PushStation(plan(), settings=settings)
     station.changed = changes
-    station.act("begin", what="push", fields={"token": "Bearer not-a-token"})
+    station.act("start", what="push", fields={"token": "Bearer not-a-token"})
     with pytest.raises(SettingsError, match="The token in the field contains a space"):
         station.run.wait()
     assert "not-a-token" not in shown(station)

@@ -29,6 +29,7 @@ SITUATIONS = {
     "display": "Pages of results",
     "errors": "Arguments of the wrong kind",
     "progress": "Interrupts",
+    "panels": "Panels in a notebook",
 }
 CLASSES = {name: c for name, c in vars(errors).items() if inspect.isclass(c) and c.__module__ == errors.__name__
            and issubclass(c, errors.ToolkitError | errors.Interrupted)}  # fmt: skip

@@ -90,6 +90,8 @@ class Delivery(Result):
         Of what is written for the owner of the data.
     file
         How to read the file again: its path, its digest, and what the mapping says of its format. Empty for a frame.
+    mapping
+        The mapping that it was read with: ``version``, ``content``, and the file's ``header``. Empty without one.
     """
 
     frame: pd.DataFrame
@@ -111,6 +113,7 @@ class Delivery(Result):
     parts: tuple[tuple[str, int], ...] = ()
     language: Language = "en"
     file: dict[str, Any] = field(default_factory=dict)
+    mapping: dict[str, Any] = field(default_factory=dict)
 
     @property
     def delivery(self) -> Delivery:

@@ -9,5 +9,9 @@ May import: `results`, `pushing` and what is below. Only this package imports an
 from toolkit.panels.elements import Action, Element, button, cell, element, field_of, note, same_as, select, tick
 from toolkit.panels.station import Station, action
 from toolkit.panels.panel import Panel
+from toolkit.panels.steps import Step, Work, described, table
+from toolkit.panels.columns import Columns, MappingPanel
+from toolkit.panels.file_step import File
 from toolkit.panels.background_push import BackgroundPush
 from toolkit.panels.push_panel import PushPanel, PushStation
+from toolkit.panels.session import OnboardPanel, Session, onboard

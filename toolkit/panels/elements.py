@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.characters import printable
 from toolkit.display import EMPTY, Markup, Tone, escape, is_null, joined, symbol, visible
 
 Value = str | int | bool
@@ -101,11 +102,11 @@ def _flat(children: tuple[object, ...]) -> Iterator[object]:
 
 
 def _shown(child: object) -> Markup:
-    return child if isinstance(child, Markup) else escape(visible(str(child)))
+    return child if isinstance(child, Markup) else escape(child)
 
 
 def _leaf(child: object) -> str | dict[str, str]:
-    return {"html": str(child)} if isinstance(child, Markup) else visible(str(child))
+    return {"html": str(child)} if isinstance(child, Markup) else printable(str(child), keep="\n\t")
 
 
 # --- the pieces that panels share; toolkit.display has those that need no kernel
@@ -141,7 +142,7 @@ def field_of(
     )  # fmt: skip
 
 
-def tick(text: object, checked: bool, do: str, *, key: str, kind: str = "checkbox", value: str = "", name: str = "",
+def tick(text: Any, checked: bool, do: str, *, key: str, kind: str = "checkbox", value: str = "", name: str = "",
          **action: Value) -> Element:  # fmt: skip
     """Return a tick, or one of several choices (``kind="radio"``, which share their `name`), with its words."""
     on = {"change": {"do": do, **action}}
@@ -164,6 +165,7 @@ def note(tone: Tone, *children: object, key: str = "", **attributes: Any) -> Ele
     return element("div", symbol(tone), element("div", *children), class_=f"note {tone} row", key=key, **attributes)
 
 
-def cell(value: object, **attributes: Any) -> Element:
-    """Return a cell of a table; null is shown as empty."""
-    return element("td", EMPTY if is_null(value) or value == "" else str(value), **attributes)
+def cell(value: object, *, why: str = "", **attributes: Any) -> Element:
+    """Return a cell of a table, and what is wrong with it; null is shown as empty."""
+    told = element("em", f"✕ {why}", class_="why") if why else None
+    return element("td", EMPTY if is_null(value) or value == "" else visible(str(value)), told, **attributes)

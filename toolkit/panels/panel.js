@@ -28,7 +28,7 @@ function drawn(spec, old, ask) {
   for (const name in was) if (!(name in is)) e.removeAttribute(name)
   for (const name in is) {
     if (['value', 'checked', 'open'].includes(name)) continue
-    if (name === 'aria-describedby' || name === 'for') e.setAttribute(name, ask.id(is[name]))
+    if (['aria-describedby', 'for', 'list'].includes(name) || name === 'name' && is.type === 'radio') e.setAttribute(name, ask.id(is[name]))
     else if (is[name] === false) e.removeAttribute(name)
     else if (e.getAttribute(name) !== String(is[name])) e.setAttribute(name, is[name] === true ? '' : is[name])
   }
@@ -61,7 +61,7 @@ function listen(e, on, ask) {
   for (const type in on) {
     const send = more => ask({...on[type], ...more})
     if (type === 'files') {
-      e.onchange = () => upload(e.files, on.files, ask).then(() => { e.value = '' })
+      if (e.tagName === 'INPUT') e.onchange = () => upload(e.files, on.files, ask).then(() => { e.value = '' })
       e.ondragover = event => event.preventDefault()
       e.ondrop = event => { event.preventDefault(); upload(event.dataTransfer.files, on.files, ask) }
     } else if (type === 'submit') {

@@ -75,15 +75,28 @@ class Panel(AnyWidget):
 
     def close(self) -> None:
         """Take the panel away, and end what its station has open."""
-        self.station.close()
+        if "station" in vars(self):  # else it was never made
+            self.station.close()
         super().close()
 
     def __repr__(self) -> str:
         ways = "; ".join(line.strip() for line in self.station.calls if not line.startswith("#"))
         return printable(f"<{type(self).__name__}: shown in JupyterLab; the same in code: {ways}>")
 
-    def _ipython_display_(self) -> None:
-        self._close_earlier()
+    def show(self) -> None:
+        """Show the panel, once in a run of a cell; the panels of an earlier run of the cell are closed."""
+        kernel: Any = shell.get_ipython()
+        if kernel is None:
+            return
+        parent = kernel.get_parent() if hasattr(kernel, "get_parent") else {}
+        cell, run = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id", "")
+        last, panels = self._shown.get(cell, ("", [])) if cell else ("", [])
+        if run and run == last and self in panels:
+            return
+        for panel in panels if run != last else []:
+            if panel is not self:
+                panel.close()
+        self._shown[cell or ""] = run, [*(panels if run == last else []), self]
         # Two outputs: JupyterLab shows "model not found" for a panel without a kernel, and nothing beside it. The style
         # of the picture hides whichever of the two is not wanted.
         display: Any = ipython.display
@@ -91,19 +104,8 @@ class Panel(AnyWidget):
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         display({_WIDGET: view, "text/plain": repr(self)}, raw=True)
 
-    def _close_earlier(self) -> None:
-        kernel: Any = shell.get_ipython()
-        parent = kernel.get_parent() if hasattr(kernel, "get_parent") else {}
-        cell, run = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id", "")
-        if cell is None:
-            return
-        last, panels = self._shown.get(cell, ("", []))
-        if last != run:
-            for panel in panels:
-                if panel is not self:
-                    panel.close()
-            panels = []
-        self._shown[cell] = run, [*panels, self]
+    def _ipython_display_(self) -> None:
+        self.show()
 
     def _told(self, _widget: object, message: dict[str, Any], buffers: list[memoryview]) -> None:
         said = {str(name): value for name, value in message.items()}

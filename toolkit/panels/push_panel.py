@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from pydantic import SecretStr
 
+import toolkit as tk
 import toolkit.display as draw
 from toolkit.config import Answers, Settings, current
 from toolkit.display import Part, plural
@@ -23,25 +24,16 @@ from toolkit.errors import AuthorizationError, InputError, Interrupted, Settings
 from toolkit.panels.background_push import BackgroundPush
 from toolkit.panels.elements import Element, button, element, field_of, note, same_as, tick
 from toolkit.panels.panel import Panel
-from toolkit.panels.station import Station, action
-from toolkit.pushing import (
-    GUARDS,
-    abandon,
-    dry_run,
-    fate_parts,
-    push,
-    push_history,
-    repush,
-    resume,
-    revert,
-)
+from toolkit.panels.station import action
+from toolkit.panels.steps import Step, Work
+from toolkit.pushing import GUARDS, fate_parts
 from toolkit.results import PushHistory, PushPlan, PushReport
 
 _N_FIRST, _N_EARLIER = 5, 8
 
 
-class PushStation(Station):
-    """What a `PushPanel` shows, without a widget.
+class PushStation(Step):
+    """What a `PushPanel` shows, without a widget; in a session, the last step.
 
     Attributes
     ----------
@@ -114,6 +106,14 @@ class PushStation(Station):
         """What has become of the rows, in a few words."""
         return draw.figures(fate_parts(self.report.counts)) if self.report else ""
 
+    def begin(self, work: Work) -> None:
+        """Plan what the review made of the delivery."""
+        if self.stage != "Sending" and work.report is not None:
+            changes = tk.diff(tk.Ledger.of(self.settings).snapshot(), work.report)
+            work.plan = tk.plan_push(changes, settings=self.settings)
+            self._choose(work.plan)
+            self._go("Confirm")
+
     def todo(self) -> list[tuple[str, str, bool]]:
         """Return what has to be done before sending: the key of its field, the words, and whether it is done."""
         asked, typed, begins = self._asked, self._typed, self._plan is not None and not self.open_push
@@ -139,7 +139,7 @@ class PushStation(Station):
             self._typed[field] = str(value).strip() if field != "confirm" else self._asked.question if value else ""
 
     @action
-    def begin(self, what: str, fields: Mapping[str, str] | None = None) -> str:
+    def start(self, what: str, fields: Mapping[str, str] | None = None) -> str:
         """Begin a ``push``, a ``resume`` or a ``dry run``, unless something is missing."""
         if self.stage == "Sending":  # a second click
             return "It has begun already."
@@ -148,10 +148,10 @@ class PushStation(Station):
         if missing := [(key, words) for key, words, done in self.todo() if not done]:
             self.focus = missing[0][0]
             return f"Still missing: {', '.join(words for _, words in missing)}."
-        work: Callable[..., PushReport] = partial(resume, settings=self.settings)
+        work: Callable[..., PushReport] = partial(tk.resume, settings=self.settings)
         if what != "resume" and (plan := self.plan) is not None:
             reason = ": ".join(filter(None, (plan.reason, self._typed["reason"])))
-            verb = partial(push, reason=reason) if what == "push" else dry_run
+            verb = partial(tk.push, reason=reason) if what == "push" else tk.dry_run
             work = partial(verb, plan, settings=self.settings)
         given, self._token = Answers(self._token, self._typed["confirm"]), None
         self.run = BackgroundPush(work, what=what, given=given, changed=self._progressed)
@@ -175,13 +175,13 @@ class PushStation(Station):
     @action
     def abandon(self) -> str:
         """Close the open push without sending the rest."""
-        self.report = abandon(settings=self.settings)
+        self.report = tk.abandon(settings=self.settings)
         return self._go("Report", "The push is closed.")
 
     @action
     def again(self, verb: str, name: str) -> str:
         """Plan to send the rest of an earlier push, or to undo it."""
-        self._choose((repush if verb == "repush" else revert)(name, settings=self.settings), (verb, name))
+        self._choose((tk.repush if verb == "repush" else tk.revert)(name, settings=self.settings), (verb, name))
         return self._go("Confirm", "A new plan. Nothing was sent.")
 
     def close(self) -> None:
@@ -196,7 +196,7 @@ class PushStation(Station):
     def _go(self, stage: str, said: str = "", *, stopped: BaseException | None = None) -> str:
         """Go to another stage, and read what is on disk and what a push would have to ask for."""
         self.stage, self.stopped, self._asked = stage, stopped, self.settings.questions()
-        self._history: PushHistory = push_history(settings=self.settings)
+        self._history: PushHistory = tk.push_history(settings=self.settings)
         if isinstance(stopped, AuthorizationError | SettingsError):
             self._asked.wants_token = True
         self.focus = "head" if said else ""
@@ -210,6 +210,7 @@ class PushStation(Station):
             if run.what == "dry run":
                 self.rehearsed, taken = run.report, False
             self.report = run.report if taken else self.report
+            self.done = self.report is not None and self.report.state == "done"
             try:
                 self._go("Report" if taken else "Confirm", "It has ended.", stopped=run.error)
             except ToolkitError as error:  # the journal cannot be read
@@ -252,7 +253,7 @@ class PushStation(Station):
                      tick("Allow it: this is intended", g.allowed, "allow", key=f"allow {g.name}", guard=g.name)))
                  for g in plan.guards if f"allow {g.name}" in ticked]  # fmt: skip
         passed = draw.joined(draw.symbol("good"), f" {plural(len(GUARDS) - len(plan.guards), 'guard')} passed")
-        again = button("Dry run again" if self.rehearsed else "Dry run", "begin", what="dry run")
+        again = button("Dry run again" if self.rehearsed else "Dry run", "start", what="dry run")
         words = f"Send {plural(plan.n_rows, 'row')} to {plan.target}" if plan.n_rows else "Record the delivery"
         return self._form(
             "push", words, again if plan.envelope.contract.dry_run and plan.n_rows else None, boxes,
@@ -281,7 +282,7 @@ class PushStation(Station):
                   for _, said, done in self.todo()]  # fmt: skip
         todo = element("ul", listed, key="todo", class_="todo", aria_live="polite", aria_label="What is needed")
         return element("form", *fields, yes, token, row, todo, key=what, class_="gate", aria_label=words,
-                       on={"submit": {"do": "begin", "what": what}})  # fmt: skip
+                       on={"submit": {"do": "start", "what": what}})  # fmt: skip
 
     def _field(self, key: str, label: str, **more: str) -> Element:
         return field_of(label, self._typed.get(key, ""), "fill", key=key, field=key, **more)

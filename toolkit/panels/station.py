@@ -56,10 +56,6 @@ class Station(ABC):
         """What it has come to, in a few words, for the steps of a session."""
         return ""
 
-    def missing(self) -> str:
-        """Return in a sentence what has to be done before the next step; empty: nothing."""
-        return ""
-
     def act(self, do: str, **said: Any) -> str | dict[str, Any] | None:
         """Do what the browser asks for.
 

@@ -31,7 +31,7 @@ from toolkit.sending import FATES, NewPush
 from toolkit.tables import write_sheets
 from toolkit.vendor import Batch, Envelope
 
-OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file")
+OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file", "mapping")
 """What the journal keeps of the delivery's source, for the report."""
 MAX_FIELDS = 1_000
 """Changed fields that a page shows; the rows are there whole."""
@@ -290,6 +290,7 @@ class PushPlan(Result):
             "quarantined": self.delivery.n_quarantined,
             "left_out": self.n_left_out,
             "left_out_by_state": self.left_out,
+            "mapping": self.delivery.mapping.get("version"),
             "guards": [{"name": g.name, "message": g.message, "allowed": g.allowed} for g in self.guards],
             "batches": self.n_batches,
             "attempts": 0,
@@ -333,7 +334,8 @@ class PushPlan(Result):
         version = {None: "no ledger", -1: "an empty ledger"}.get(
             self.ledger_version, f"version {self.ledger_version} of the ledger"
         )
-        return f"plan {self.digest[:12]}, bound to its rows, target, contract and {version}"
+        mapping = f"; read with mapping {self.delivery.mapping['version']}" if self.delivery.mapping else ""
+        return f"plan {self.digest[:12]}, bound to its rows, target, contract and {version}{mapping}"
 
 
 NOT_SENT = ["source_row", *CUSTOMER.key, "state", "why"]

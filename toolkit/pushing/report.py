@@ -198,7 +198,8 @@ class PushReport(Result):
                 shown.append(draw.fold(f"{plural(len(rows), 'row')} {what}", self._rows(what, rows, None)))
         facts = f"{self.operation} · {self.n_quarantined:,} quarantined and {self.n_left_out:,} left out before"
         allowed = f" · allowed: {', '.join(self.allowed)}" if self.allowed else ""
-        return "".join([*shown, paragraph(facts + allowed, soft=True)])
+        version = f" · mapping {self.origin.mapping['version']}" if self.origin.mapping else ""
+        return "".join([*shown, paragraph(facts + allowed + version, soft=True)])
 
     def brief(self) -> Markup:
         """Render the verdict, what to do now, why rows were refused, and these rows with their cells."""
@@ -355,6 +356,7 @@ class PushReport(Result):
             "batches": self.n_batches,
             "attempts": self.n_attempts,
             "allowed": list(self.allowed),
+            "mapping": self.origin.mapping.get("version"),
             "unknown_rows": self.unknown.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
             "refusals": self.refused.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
             "warnings": self.warned.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),

@@ -39,6 +39,7 @@ from toolkit.pushing.guards import require_allowed
 from toolkit.pushing.planning import PushPlan, as_dry_run
 from toolkit.pushing.recording import Recorder
 from toolkit.pushing.report import PushReport, report_of
+from toolkit.reading import Mapping, remember
 from toolkit.sending import FATES, OVERTAKEN, Journal, Limiter, LoadedPush, Pace, Receipt, Sender, only_pusher
 from toolkit.vendor import Client, ask_schema, connected, pace_folder
 
@@ -105,6 +106,8 @@ def push(
             if client and schema_check:
                 _compare_columns(client, chosen)
             limiter = _limiter(chosen, pace)
+            if used := plan.delivery.mapping:
+                remember(Mapping.of(used["content"]), used["header"], plan.delivery.source, settings=chosen)
             record = journal.open_push(plan.new_push(reason=reason, ledger_version=version))
             begun = journal.load(record.id, rows=plan.rows)
             recorder.start(begun)
