@@ -109,6 +109,7 @@ class BackgroundPush(Steering):
             except KeyboardInterrupt:  # again and again, if need be: the thread ends within seconds
                 interrupted = True
                 self.stopped.set()
+                self._show()
         if interrupted and self.error is None:
             self.error = Interrupted("Interrupted: the push had ended already; panel.report says what became of it.")
             self.error.report = self.report

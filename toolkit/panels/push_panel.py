@@ -153,7 +153,7 @@ class PushStation(Step):
             reason = ": ".join(filter(None, (plan.reason, self._typed["reason"])))
             verb = partial(tk.push, reason=reason) if what == "push" else tk.dry_run
             work = partial(verb, plan, settings=self.settings)
-        given, self._token = Answers(self._token, self._typed["confirm"]), None
+        given, self._token, self.stopped = Answers(self._token, self._typed["confirm"]), None, None
         self.run = BackgroundPush(work, what=what, given=given, changed=self._progressed)
         self._running[self.settings.target_folder()] = self.run
         self.stage, self.focus = "Sending", "head"
@@ -241,9 +241,9 @@ class PushStation(Step):
         checked = f"Dry run: {draw.figures(fate_parts(tried.counts))}." if tried else ""
         parts = [*plan.parts, Part(plan.delivery.n_quarantined, "quarantined", "bad")]
         head = draw.headline(f"Send {plan.delivery.source}", verdict, "Nothing has been sent.", checked, parts=parts)
-        left = element("div", plan.route(), element("p", plan.summary(), class_="soft"),
-                       plan.first_rows(_N_FIRST) if plan.n_rows else None)  # fmt: skip
-        return [self._head(head), element("div", left, self._gate(plan), class_="halves")]
+        left = element("div", plan.route(), element("p", plan.summary(), class_="soft"))
+        rows = plan.first_rows(_N_FIRST) if plan.n_rows else None
+        return [self._head(head), element("div", left, self._gate(plan), class_="halves"), rows]
 
     def _gate(self, plan: PushPlan) -> Element:
         """Return the form: guards, reason, what is asked, the confirmation, and what is missing."""
