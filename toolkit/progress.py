@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from toolkit.errors import Interrupted
@@ -118,10 +118,8 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a line that stays, above the bar; or give it to who listens."""
-        if (listener := _listener.get()) is not None:
-            listener(text)
-            return
-        texts.tqdm.write(text, file=sys.stdout if _notebook() else sys.stderr)  # red in a notebook
+        out = sys.stdout if _notebook() else sys.stderr  # red in a notebook
+        (_listener.get() or partial(texts.tqdm.write, file=out))(text)
 
     def close(self) -> None:
         """Take the bar away."""

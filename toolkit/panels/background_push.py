@@ -118,16 +118,13 @@ class BackgroundPush(Steering):
         return self.report
 
     @property
-    def rate(self) -> float:
-        """Answers a second, pauses left out."""
-        return self.n_requests / self._elapsed_s
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds that the rest takes at the speed so far; None if that is not known yet."""
+    def speed(self) -> tuple[float, float | None]:
+        """Answers a second, pauses left out, and the seconds that the rest takes like this, if that is known yet."""
+        now = self._paused_at if self.paused else time.monotonic()
+        elapsed_s = max(now - self._began - self._waited_s, 1e-3)
         left = self.counts.get("unsent", 0) + self.counts.get("unknown", 0)
         done = sum(self.counts.values()) - left - self._n_before
-        return left * self._elapsed_s / done if done > 0 else None
+        return self.n_requests / elapsed_s, left * elapsed_s / done if done > 0 else None
 
     def sleep(self, seconds: float) -> None:
         """Wait, until it is stopped at most; how far it is is shown before."""
@@ -143,11 +140,6 @@ class BackgroundPush(Steering):
             self._began, self._n_before = time.monotonic(), self.counts["accepted"] + self.counts["refused"]
         else:
             self.n_requests, self.n_retries = self.n_requests + 1, self.n_retries + (verdict in ("retry", "lost"))
-
-    @property
-    def _elapsed_s(self) -> float:
-        now = self._paused_at if self.paused else time.monotonic()
-        return max(now - self._began - self._waited_s, 1e-3)
 
     def _run(self) -> None:
         try:

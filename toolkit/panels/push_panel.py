@@ -61,6 +61,7 @@ class PushStation(Step):
             raise wrong_kind(plan, "a plan", "plan_push(changes)")
         self.settings = current(settings)
         self.report: PushReport | None = None
+        self.stopped: BaseException | None = None
         self._token: SecretStr | None = None
         self.allowed: set[str] = set()
         self._choose(plan)
@@ -242,7 +243,8 @@ class PushStation(Step):
         parts = [*plan.parts, Part(plan.delivery.n_quarantined, "quarantined", "bad")]
         head = draw.headline(f"Send {plan.delivery.source}", verdict, "Nothing has been sent.", checked, parts=parts)
         left = element("div", plan.route(), element("p", plan.summary(), class_="soft"))
-        rows = plan.first_rows(_N_FIRST) if plan.n_rows else None
+        title = element("h5", "The first rows to send", class_="title")
+        rows = element("section", title, plan.first_rows(_N_FIRST), class_="first") if plan.n_rows else None
         return [self._head(head), element("div", left, self._gate(plan), class_="halves"), rows]
 
     def _gate(self, plan: PushPlan) -> Element:
@@ -252,12 +254,12 @@ class PushStation(Step):
                      "fieldset", element("legend", GUARDS[g.name][2]), g.message,
                      tick("Allow it: this is intended", g.allowed, "allow", key=f"allow {g.name}", guard=g.name)))
                  for g in plan.guards if f"allow {g.name}" in ticked]  # fmt: skip
-        passed = draw.joined(draw.symbol("good"), f" {plural(len(GUARDS) - len(plan.guards), 'guard')} passed")
+        passed = f" {plural(len(GUARDS) - len(plan.guards), 'guard')} passed"
         again = button("Dry run again" if self.rehearsed else "Dry run", "start", what="dry run")
         words = f"Send {plural(plan.n_rows, 'row')} to {plan.target}" if plan.n_rows else "Record the delivery"
         return self._form(
             "push", words, again if plan.envelope.contract.dry_run and plan.n_rows else None, boxes,
-            element("p", passed, class_="soft"),
+            element("p", draw.joined(draw.symbol("good"), passed), class_="soft"),
             self._field("reason", f"Reason, kept with the push{'' if boxes else ' (may stay empty)'}"),
             self._field("host", f"Type the host, {self.settings.host}, to confirm") if "host" in ticked else None,
         )  # fmt: skip
@@ -292,11 +294,11 @@ class PushStation(Step):
         assert run is not None  # noqa: S101 - for mypy
         total, answered = sum(counts.values()), counts.get("accepted", 0) + counts.get("refused", 0)
         word = "Stopping" if run.stopped.is_set() else "Paused" if run.paused else "Sending"
-        left, slowed = run.left_s, run.pace < self.settings.documented.max_requests_per_s
+        (rate, left), slowed = run.speed, run.pace < self.settings.documented.max_requests_per_s
         planned = f" of {self._plan.n_batches:,}" if self._plan and run.what != "resume" else ""
         numbers = (
             ("Time left", "paused" if run.paused else "not known yet" if left is None else f"about {left:,.0f} s", ""),
-            ("Rate", f"{run.rate:.2g} requests/s", f"{'the vendor allows' if slowed else 'limit'} {run.pace:.2g}"),
+            ("Rate", f"{rate:.2g} requests/s", f"{'the vendor allows' if slowed else 'limit'} {run.pace:.2g}"),
             ("Requests", f"{run.n_requests:,}{planned}", "answered"),
             ("Retries", f"{run.n_retries:,}", ""),
         )

@@ -151,7 +151,7 @@ class Sender:
             If the vendor or the network lets nothing more through, or no answer resolves some rows.
         """
         connections = Connections(self._client.send)
-        self._tell("")
+        self._pace.steering.heard(self._fates, self._limiter.pace, "")
         with contextlib.closing(self._bar):
             try:
                 self._drive(self._batches(self._open), connections)
@@ -294,7 +294,7 @@ class Sender:
         if len(resolved.aside):
             self._aside += resolved.aside.tolist()
             self._aside_for = verdict.message
-        self._tell(verdict.kind)
+        self._pace.steering.heard(self._fates, self._limiter.pace, verdict.kind)
         return verdict
 
     def _enter_fates(self, batch: _Batch, answer: Answer, verdict: Verdict, resolved: Resolved) -> None:
@@ -379,9 +379,6 @@ class Sender:
         self._limit = f"{host} limits the rate to fewer than {pace:.2g} requests a second (HTTP {status})"
         if first:
             self._note(f"{self._limit}. The push goes on at half of it, and faster as requests get through.")
-
-    def _tell(self, verdict: str) -> None:
-        self._pace.steering.heard(self._fates, self._limiter.pace, verdict)
 
     def _note(self, text: str) -> None:
         if self._noting:
