@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # Jupyter refuses to run as root without this option, and in a container there is often no other user.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# Most tests of processes start Python, which would compile the toolkit each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-all lab notebooks docs screenshots bench lint audit clean
 .DELETE_ON_ERROR:
 

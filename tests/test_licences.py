@@ -15,7 +15,8 @@ from tests.support import audit
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-ASKED = [Requirement(line).name for line in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sql"])]
+EXTRAS = (line for extra in ("sql", "warehouse", "spark") for line in PROJECT["optional-dependencies"][extra])
+ASKED = {Requirement(line).name for line in (*PROJECT["dependencies"], *EXTRAS)}
 LINES = re.findall(r"^\| ([a-z0-9-]+) \| .+ \| (.+) \|$", (ROOT / "docs/licences.md").read_text("utf-8"), re.MULTILINE)
 PERMISSIVE = re.compile(r"\b(MIT|BSD|Apache|ISC|PSF|Python Software Foundation|MPL|Mozilla|0BSD|CC0|Zlib|Unlicense)")
 

@@ -54,6 +54,8 @@ CASES = {
         lambda x, w: tk.read_customers(w.good.astype("str"), mapping=x), f"1, list, {TEXT}, {TABLES}, {RESULTS}"
     ),
     "suggest_mapping(source)": Case(lambda x, w: tk.suggest_mapping(x), f"{NOTHING_LIKE_IT}, {TEXT}, {RESULTS}"),
+    "mappings(settings)": Case(lambda x, w: tk.mappings(settings=x), ANY_BUT_SETTINGS),
+    "onboard(source)": Case(lambda x, w: tk.onboard(x), ANY_BUT_PATHS.replace("None, ", "")),
     "profile(data)": Case(
         lambda x, w: tk.profile(x),
         f"{NOTHING_LIKE_IT}, {TEXT}, frame with a doubled column, Ledger, Settings",

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 import toolkit as tk
 from tests.support.browser import (
+    asked,
     command,
     jupyterlab,
     open_notebook,
     outputs,
+    outside,
     theme,
     violations,
 )
@@ -56,11 +58,14 @@ def lab(sandbox: tk.Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield address
 
 
-@pytest.fixture
-def page(page: Page) -> Page:
-    page.set_viewport_size({"width": 1280, "height": 12_000})
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1280, "height": 12_000})
+    urls = asked(page)
     page.set_default_timeout(30_000)
-    return page
+    yield page
+    page.close()
+    assert not outside(urls)
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

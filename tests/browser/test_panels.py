@@ -1,4 +1,4 @@
-"""Panels in JupyterLab, in a real browser: a delivery is mapped by mouse and by keyboard, and a restart loses nothing."""
+"""Panels in JupyterLab, in a real browser: a delivery is mapped by mouse and by keyboard; a restart loses nothing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ STATED = Mapping.load(ROOT / "data" / f"{FIRST}.toml")
 CELLS = {
     "mouse": [f'import toolkit as tk\nsession = tk.onboard("{FIRST}.csv")', "session.mapping.to_toml('mouse.toml')"],
     "keys": [
-        f'import toolkit as tk\npanel = tk.MappingPanel("{FIRST}.csv")\npanel',
+        f'import toolkit as tk; tk.use(tk.Settings(home="keys"))\npanel = tk.MappingPanel("{FIRST}.csv")\npanel',
         "panel.mapping.to_toml('keys.toml')",
     ],
     "upload": [
-        "import toolkit as tk\nimport toolkit.panels.file_step as step\nstep.SLICE = 20_000\nsession = tk.onboard()",
+        "import os; os.mkdir('upload'); os.chdir('upload')\nimport toolkit as tk\n"
+        "import toolkit.panels.file_step as step\nstep.SLICE = 20_000\nsession = tk.onboard()",
         "session.station.step.brief",
     ],
 }
@@ -63,14 +64,19 @@ def run(page: Page, at: int) -> None:
 
 def opened(page: Page, lab: str, name: str) -> Locator:
     open_notebook(page, lab, name)
-    run(page, 0)
+    for at in range(len(CELLS[name]) - 1):
+        run(page, at)
     panel = page.locator(".tk.panel")
-    panel.locator("h4").wait_for()
+    panel.locator("h3, h4").first.wait_for()
     return panel
 
 
 def n_cells(page: Page) -> int:
     return page.evaluate("() => window.jupyterapp.shell.currentWidget.content.widgets.length")
+
+
+WIDE = """e => [...e.querySelectorAll(':not(.wrap *, .smp *, .steps *)')].map(x => [x.getBoundingClientRect().right, x])
+    .filter(([at]) => at > e.getBoundingClientRect().right + 1).map(([, x]) => x.outerHTML.slice(0, 200))"""
 
 
 def require_readable(page: Page, panel: Locator, name: str) -> None:
@@ -80,9 +86,9 @@ def require_readable(page: Page, panel: Locator, name: str) -> None:
         if shots := os.environ.get("SCREENSHOTS"):  # a folder, to look at the result
             page.screenshot(path=str(Path(shots) / f"panel_{name}_{name_.split()[-1].lower()}.png"))
         assert not violations(page)
-    for width in (960, 600, 1300):
+    for width in (960, 700, 1300):
         page.set_viewport_size({"width": width, "height": 3_000})
-        assert panel.evaluate("e => e.scrollWidth <= e.clientWidth")
+        assert panel.evaluate(WIDE) == []
 
 
 def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, work: Path, page: Page) -> None:
@@ -93,7 +99,7 @@ def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, wor
     go_on.click()
     panel.get_by_role("button", name="Ignore all of them").click()
     go_on.click()
-    panel.get_by_text("! Choose the time zone of Geändert am").wait_for()
+    panel.get_by_text("! Choose the time zone of Geändert am").first.wait_for()
     zone = panel.get_by_label("Time zone, of times that name none")
     assert zone.evaluate("e => e === document.activeElement")
     zone.fill("Europe/Berlim")
@@ -101,14 +107,14 @@ def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, wor
     panel.get_by_role("alert").get_by_text("did you mean 'Europe/Berlin'").wait_for()
     zone.fill("Europe/Berlin")
     zone.press("Tab")
-    panel.get_by_text("2026-02-21 12:50Z").wait_for()
+    panel.get_by_text("2026-02-21 12:50Z").first.wait_for()
     panel.get_by_label("customer_name").select_option("Ort")
-    panel.get_by_text("Firmenname", exact=True).first.wait_for()
+    panel.get_by_role("button", name="Ignore Firmenname", exact=True).wait_for()
     panel.get_by_label("customer_category").select_option("Ort")
-    panel.get_by_text("Ort is now customer_category: customer_name is free again.").wait_for()
+    panel.get_by_text("Ort is now customer_category: customer_name is free again.").first.wait_for()
     panel.get_by_label("customer_name").select_option("Firmenname")
     panel.get_by_label("customer_category").select_option("Kundengruppe")
-    panel.get_by_text("Not used yet").wait_for()
+    panel.get_by_text("Not used yet").first.wait_for()
     require_readable(page, panel, "columns")
     panel.get_by_role("button", name="Ignore Ort").click()
     panel.get_by_role("button", name="Do not ignore Ort").wait_for()
@@ -124,9 +130,9 @@ def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, wor
     assert page.locator(".tk .still").get_by_text("Geändert am").first.is_visible()
     assert not page.get_by_text("model not found").is_visible()
     panel = opened(page, lab, "mouse")
-    panel.get_by_text(f"A session of {FIRST}.csv was left at Columns").wait_for()
+    panel.get_by_text(f"A session of {FIRST}.csv was left at Columns").first.wait_for()
     panel.get_by_role("button", name="Go on").click()
-    panel.get_by_text("2026-02-21 12:50Z").wait_for()
+    panel.get_by_text("2026-02-21 12:50Z").first.wait_for()
     panel.get_by_role("button", name="Next", exact=True).click()
     panel.get_by_role("heading", name="Values").wait_for()
     run(page, 0)  # it closes the panel of the earlier run
@@ -136,18 +142,19 @@ def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, wor
 def test_a_delivery_is_mapped_by_keyboard_and_no_key_is_a_command(lab: str, work: Path, page: Page) -> None:
     panel = opened(page, lab, "keys")
     before = n_cells(page)
-    panel.get_by_label("customer_id").focus()
-    for key in ("Escape", "b", "d", "d", "x", "Enter", "Escape"):
+    panel.get_by_role("button", name="Ignore Ort").focus()
+    for key in ("Escape", "b", "d", "d", "x", "a"):
         page.keyboard.press(key)
     assert n_cells(page) == before
+    panel.get_by_label("customer_id").focus()
     zone = panel.get_by_label("Time zone, of times that name none")
-    for _ in range(12):
+    for _ in range(6):
         if zone.evaluate("e => e === document.activeElement"):
             break
         page.keyboard.press("Tab")
     page.keyboard.type("Europe/Berlin")
     page.keyboard.press("Tab")
-    panel.get_by_text("2026-02-21 12:50Z").wait_for()
+    panel.get_by_text("2026-02-21 12:50Z").first.wait_for()
     panel.get_by_role("button", name="Ignore all of them").focus()
     page.keyboard.press("Space")
     panel.get_by_role("button", name="Do not ignore Ort").wait_for()
@@ -164,8 +171,8 @@ def test_a_file_is_uploaded_in_slices(lab: str, work: Path, page: Page) -> None:
     content = (ROOT / "data" / f"{FIRST}.csv").read_bytes()
     assert len(content) > 2 * 20_000
     panel.locator("input[type=file]").set_input_files({"name": "mine.csv", "mimeType": "text/csv", "buffer": content})
-    panel.get_by_text("mine.csv is in the notebook's folder").wait_for()
+    panel.get_by_text("mine.csv is in the notebook's folder").first.wait_for()
     panel.get_by_role("heading", name="mine.csv, 406 rows").wait_for()
-    assert (work / "notebooks" / "mine.csv").read_bytes() == content
+    assert (work / "notebooks" / "upload" / "mine.csv").read_bytes() == content
     run(page, 1)
     assert outputs(page)[1][0]["data"]["text/plain"] == "'mine.csv, 406 rows'"

@@ -212,7 +212,11 @@ def test_an_interrupt_stops_a_push_that_a_cell_waits_for_and_a_restart_offers_to
     real.locator("button.go").click()
     expect(real.get_by_label("Allow it: this is intended")).to_be_focused()
 
+    sandbox.vendor.refuse = hold = Hold(15)
+    begin(panel, TOKEN)  # resumes
+    hold.reached()
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    hold.release()
     run(page, 3)
     panel = panel_of(page, 3)
     panel.get_by_text(re.compile(r"is open: \d+ rows wait")).wait_for()

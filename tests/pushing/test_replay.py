@@ -89,10 +89,10 @@ def test_twelve_real_deliveries_send_what_is_new_and_nothing_else(
             assert (checked["good"], checked["quarantined"]) == (len(good), len(ragged) + len(twice)), file.name
             assert bool(ragged) == (number == 0), file.name
 
-            capsys.readouterr()
-            cli.main(["check", *given])
-            said = capsys.readouterr().out
-            assert all(f" {line}" in said for line in ragged + twice), file.name
+            if ragged + twice:
+                cli.main(["check", *given])
+                said = capsys.readouterr().out
+                assert all(f" {line}" in said for line in ragged + twice), file.name
 
             added = good.keys() - held.keys()
             changed = {i for i in good.keys() & held.keys() if good[i] != held[i]}

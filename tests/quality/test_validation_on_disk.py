@@ -226,8 +226,18 @@ CELLS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+UNITS = ("s", "ms", "us", "ns")
+
+
+# Ids and times are columns of their own: each kind and each unit once in `make test`, all pairs in `make test-all`.
+@pytest.mark.parametrize(
+    ("kind", "unit"),
+    [
+        pytest.param(kind, unit, marks=() if n % len(UNITS) == m else pytest.mark.slow)
+        for n, kind in enumerate(CELLS)
+        for m, unit in enumerate(UNITS)
+    ],
+)
 def test_every_type_of_parquet_is_read_as_the_reader_reads_it(tmp_path: Path, kind: str, unit: str) -> None:
     times = [datetime(2026, 1, 1 + n, 10, 30, tzinfo=UTC) for n in range(3)]
     columns = {"Kd-Nr": CELLS[kind], "Stand": arrow.array([*times, None], arrow.timestamp(unit, "Europe/Berlin"))}

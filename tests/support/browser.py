@@ -86,12 +86,15 @@ def jupyterlab(place: Path, work: Path, **environment: str) -> Iterator[str]:
 
 
 def open_notebook(page: Page, lab: str, name: str) -> None:
-    """Open `notebooks/NAME.ipynb` in a workspace of its own, and wait until cells can run."""
-    page.goto(f"{lab}/lab/workspaces/{name}/tree/notebooks/{name}.ipynb")
-    page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell.currentWidget?.content?.widgets")
+    """Open `notebooks/NAME.ipynb` in the place of what is open, and wait until cells can run."""
+    if not page.url.startswith(lab):  # to load JupyterLab takes longer than most notebooks
+        page.goto(f"{lab}/lab")
+        page.wait_for_function("() => window.jupyterapp")
     page.evaluate(
-        """async () => { const app = window.jupyterapp; await app.restored; const panel = app.shell.currentWidget;
-            await panel.context.ready; await panel.sessionContext.ready; }"""
+        """async path => { const app = window.jupyterapp; await app.restored; const last = app.shell.currentWidget;
+            const panel = await app.commands.execute('docmanager:open', {path});
+            await panel.context.ready; await panel.sessionContext.ready; await panel.revealed; last?.dispose(); }""",
+        f"notebooks/{name}.ipynb",
     )
 
 

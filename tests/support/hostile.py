@@ -665,7 +665,7 @@ def _without_references(parts: dict[str, bytes]) -> None:
 
 # --- workbooks that other programs write, or that are made to do harm
 
-LITTLE = 640 << 20
+LITTLE = 384 << 20
 """The memory that the child has for these, so that the files need not be large."""
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -886,13 +886,13 @@ def odd_workbooks() -> list[Hostile]:
         Hostile("file in strings.xlsx", shared(strings_of("<t>&x;</t>", '<!DOCTYPE x [<!ENTITY x SYSTEM "file:///etc/passwd">]>')),
                 error="damaged"),
         Hostile("entity in a sheet.xlsx", one_sheet('<!DOCTYPE x [<!ENTITY x "a">]>' + worksheet(TOP, ONE)), [["1", "a"]]),
-        Hostile("strings of gigabytes.xlsx", shared(pieces_of(f'<sst xmlns="{MAIN}"><si>', f"<t>{big}</t>", 400, "</si></sst>")),
-                error="needs more than 0.625 GB"),
+        Hostile("strings of gigabytes.xlsx", shared(pieces_of(f'<sst xmlns="{MAIN}"><si>', f"<t>{big}</t>", 240, "</si></sst>")),
+                error="needs more than 0.375 GB"),
         Hostile("cell of gigabytes.xlsx", one_sheet(pieces_of(f'<worksheet xmlns="{MAIN}"><sheetData>{TOP}<row><c t="inlineStr"><is>',
-            f"<t>{big}</t>", 400, "</is></c></row></sheetData></worksheet>")), error="needs more than 0.625 GB"),
+            f"<t>{big}</t>", 240, "</is></c></row></sheetData></worksheet>")), error="needs more than 0.375 GB"),
         Hostile("gigabytes of another name.xlsx", parts({
             "xl/_rels/workbook.xml.rels": relations("worksheet x/y.bin"),
-            "xl/x/y.bin": pieces_of("<x>", big, 400, "</x>")}), error="no sheet with any content"),
+            "xl/x/y.bin": pieces_of("<x>", big, 160, "</x>")}), error="no sheet with any content"),
         Hostile("deep.xlsx", shared(strings_of("<r>" * 300_000 + "</r>" * 300_000)), [["1", ""]]),
         Hostile("repeated.ods", open_document(ods_row("1", AT, "a"), wide), error="more than 20,000,000 filled cells"),
         Hostile("spaces.ods", open_document(ods_row("1", AT, ods_cell('<text:s text:c="999999999999"/>'))), error="damaged"),

@@ -107,7 +107,8 @@ class Session:
 
     def scalar(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """Run a query and return the one value of its one row."""
-        return self.table(sql, parameters).column(0)[0].as_py()
+        with _bounded():
+            return self._connection.execute(sql, list(parameters) or None).fetchall()[0][0]
 
     @contextmanager
     def limited(self, seconds: float) -> Iterator[None]:

@@ -5,15 +5,19 @@ It forbids what the contract forbids and no more; what is only unusual is a warn
 
 from __future__ import annotations
 
-import warnings
+import sys
 from functools import cache
 
 import pandas as pd
 
-with warnings.catch_warnings():  # pandera imports pyspark where it is installed, and pyspark warns of this pandas
-    warnings.simplefilter("ignore", FutureWarning)
+try:  # pandera looks for pyspark.pandas: where pyspark is installed that takes 0.1 s, warns of this pandas, and fails
+    sys.modules.setdefault("pyspark", None)  # type: ignore[arg-type]  # it is not found, until the `finally`
     import pandera.pandas as pa
+    import pandera.typing.pyspark  # noqa: F401
     from pandera.typing.pandas import Series
+finally:
+    if sys.modules["pyspark"] is None:
+        del sys.modules["pyspark"]
 
 from toolkit.model.contract import CUSTOMER, Column, Contract
 from toolkit.model.dtypes import DTYPES

@@ -16,17 +16,17 @@ from typing import ClassVar
 
 from pydantic import SecretStr
 
-import toolkit as tk
 import toolkit.display as draw
+import toolkit.pushing as verbs
 from toolkit.config import Answers, Settings, current
 from toolkit.display import Part, plural
 from toolkit.errors import AuthorizationError, InputError, Interrupted, SettingsError, ToolkitError, wrong_kind
+from toolkit.ledger import Ledger, diff
 from toolkit.panels.background_push import BackgroundPush
 from toolkit.panels.elements import Element, button, element, field_of, note, same_as, tick
 from toolkit.panels.panel import Panel
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work
-from toolkit.pushing import GUARDS, fate_parts
 from toolkit.results import PushHistory, PushPlan, PushReport
 
 _N_FIRST, _N_EARLIER = 5, 8
@@ -105,13 +105,13 @@ class PushStation(Step):
     @property
     def brief(self) -> str:
         """What has become of the rows, in a few words."""
-        return draw.figures(fate_parts(self.report.counts)) if self.report else ""
+        return draw.figures(verbs.fate_parts(self.report.counts)) if self.report else ""
 
     def begin(self, work: Work) -> None:
         """Plan what the review made of the delivery."""
         if self.stage != "Sending" and work.report is not None:
-            changes = tk.diff(tk.Ledger.of(self.settings).snapshot(), work.report)
-            work.plan = tk.plan_push(changes, settings=self.settings)
+            changes = diff(Ledger.of(self.settings).snapshot(), work.report)
+            work.plan = verbs.plan_push(changes, settings=self.settings)
             self._choose(work.plan)
             self._go("Confirm")
 
@@ -149,10 +149,10 @@ class PushStation(Step):
         if missing := [(key, words) for key, words, done in self.todo() if not done]:
             self.focus = missing[0][0]
             return f"Still missing: {', '.join(words for _, words in missing)}."
-        work: Callable[..., PushReport] = partial(tk.resume, settings=self.settings)
+        work: Callable[..., PushReport] = partial(verbs.resume, settings=self.settings)
         if what != "resume" and (plan := self.plan) is not None:
             reason = ": ".join(filter(None, (plan.reason, self._typed["reason"])))
-            verb = partial(tk.push, reason=reason) if what == "push" else tk.dry_run
+            verb = partial(verbs.push, reason=reason) if what == "push" else verbs.dry_run
             work = partial(verb, plan, settings=self.settings)
         given, self._token, self.stopped = Answers(self._token, self._typed["confirm"]), None, None
         self.run = BackgroundPush(work, what=what, given=given, changed=self._progressed)
@@ -176,13 +176,13 @@ class PushStation(Step):
     @action
     def abandon(self) -> str:
         """Close the open push without sending the rest."""
-        self.report = tk.abandon(settings=self.settings)
+        self.report = verbs.abandon(settings=self.settings)
         return self._go("Report", "The push is closed.")
 
     @action
     def again(self, verb: str, name: str) -> str:
         """Plan to send the rest of an earlier push, or to undo it."""
-        self._choose((tk.repush if verb == "repush" else tk.revert)(name, settings=self.settings), (verb, name))
+        self._choose((verbs.repush if verb == "repush" else verbs.revert)(name, settings=self.settings), (verb, name))
         return self._go("Confirm", "A new plan. Nothing was sent.")
 
     def close(self) -> None:
@@ -197,7 +197,7 @@ class PushStation(Step):
     def _go(self, stage: str, said: str = "", *, stopped: BaseException | None = None) -> str:
         """Go to another stage, and read what is on disk and what a push would have to ask for."""
         self.stage, self.stopped, self._asked = stage, stopped, self.settings.questions()
-        self._history: PushHistory = tk.push_history(settings=self.settings)
+        self._history: PushHistory = verbs.push_history(settings=self.settings)
         if isinstance(stopped, AuthorizationError | SettingsError):
             self._asked.wants_token = True
         self.focus = "head" if said else ""
@@ -239,7 +239,7 @@ class PushStation(Step):
             said = "A push is open" if self.open_push else "No plan to send"
             return [self._head(draw.headline("Send", f"{said} · {where}")), self._resuming()]
         verdict = f"{plural(plan.n_rows, 'row is', 'rows are')} ready for {where}" if plan.n_rows else plan.verdict
-        checked = f"Dry run: {draw.figures(fate_parts(tried.counts))}." if tried else ""
+        checked = f"Dry run: {draw.figures(verbs.fate_parts(tried.counts))}." if tried else ""
         parts = [*plan.parts, Part(plan.delivery.n_quarantined, "quarantined", "bad")]
         head = draw.headline(f"Send {plan.delivery.source}", verdict, "Nothing has been sent.", checked, parts=parts)
         left = element("div", plan.route(), element("p", plan.summary(), class_="soft"))
@@ -251,10 +251,10 @@ class PushStation(Step):
         """Return the form: guards, reason, what is asked, the confirmation, and what is missing."""
         ticked = {key for key, *_ in self.todo()}
         boxes = [note("calm" if g.allowed else "bad", element(
-                     "fieldset", element("legend", GUARDS[g.name][2]), g.message,
+                     "fieldset", element("legend", verbs.GUARDS[g.name][2]), g.message,
                      tick("Allow it: this is intended", g.allowed, "allow", key=f"allow {g.name}", guard=g.name)))
                  for g in plan.guards if f"allow {g.name}" in ticked]  # fmt: skip
-        passed = f" {plural(len(GUARDS) - len(plan.guards), 'guard')} passed"
+        passed = f" {plural(len(verbs.GUARDS) - len(plan.guards), 'guard')} passed"
         again = button("Dry run again" if self.rehearsed else "Dry run", "start", what="dry run")
         words = f"Send {plural(plan.n_rows, 'row')} to {plan.target}" if plan.n_rows else "Record the delivery"
         return self._form(
@@ -307,7 +307,7 @@ class PushStation(Step):
         verdict = f"{word}: {answered:,} of {plural(total, 'row')} answered" if total else f"{word}: asking the vendor"
         name = f"The {run.what} to {self.settings.target}, {self.settings.host}"
         return [
-            self._head(draw.headline(name, verdict, lead, parts=fate_parts(counts))),
+            self._head(draw.headline(name, verdict, lead, parts=verbs.fate_parts(counts))),
             element("p", f"{word}, {answered * 10 // max(total, 1)}0 %", class_="sr", role="status"),
             element("dl", figures, class_="numbers"),
             element("div", button("Resume" if run.paused else "Pause after this request", "pause", key="pause"),
@@ -328,7 +328,7 @@ class PushStation(Step):
             there = {"Repush": left and one["state"] in ("done", "abandoned"), "Revert": one["accepted"]}
             ways = [button(word, "again", verb=word.lower(), name=name, said=f"{word} {name}")
                     for word, is_way in there.items() if is_way and one["state"] != "open"]  # fmt: skip
-            cells = one["opened_at"], one["source"], draw.figures(fate_parts(one)) or "none", one["state"], ways
+            cells = one["opened_at"], one["source"], draw.figures(verbs.fate_parts(one)) or "none", one["state"], ways
             rows.append(element("tr", [element("td", shown) for shown in cells]))
         heads = [element("th", head, scope="col") for head in ("Opened", "From", "Rows", "State", "Again")]
         table = element("table", element("thead", element("tr", heads)), element("tbody", rows))

@@ -99,16 +99,19 @@ class Session(Station):
         if source is not None and not isinstance(source, str | Path):
             raise wrong_kind(source, "the path of a file", 'onboard("export.csv")')
         path = None if source is None else Path(source).absolute()
-        self.steps = steps(path.parent if path and path.parent.is_dir() else Path.cwd())
-        for step in self.steps:
-            step.changed = self._stepped
-        self.at, self.work, self.told = 0, Work(source=path), ""
-        self._kept: dict[str, Any] = {}
+        self._begin(path.parent if path and path.parent.is_dir() else Path.cwd(), path)
         self._of: tuple[Path | None, str | None] = None, None
+        self._former = self._record(path or Path())
         self.found, self.notice = self._saved(path)
         if not self.found:
             self._enter(0)
         self.focus = ""  # to run a cell moves nobody's focus
+
+    def _begin(self, folder: Path, path: Path | None) -> None:
+        self.steps, self.work, self.at, self.told = steps(folder), Work(source=path), 0, ""
+        for step in self.steps:
+            step.changed = self._stepped
+        self._kept: dict[str, Any] = {}
 
     @property
     def step(self) -> Step:
@@ -118,8 +121,10 @@ class Session(Station):
     @property
     def mapping(self) -> Mapping | None:
         """The mapping, as it stands now."""
-        chosen = next(step for step in self.steps if isinstance(step, Columns))
-        return chosen.mapping if hasattr(chosen, "suggestion") else self.work.mapping
+        for step in self.steps[1::-1]:  # what was chosen, else what was proposed
+            if found := getattr(step, "suggestion", None):
+                return step.mapping if isinstance(step, Columns) else found.mapping
+        return None
 
     @property
     def calls(self) -> tuple[str, ...]:
@@ -130,38 +135,38 @@ class Session(Station):
 
     def _record(self, path: Path) -> Path:
         name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
-        return current(None).home / FOLDER / f"{name}.json"
+        return current(None).folder(FOLDER) / f"{name}.json"
 
     def _saved(self, path: Path | None) -> tuple[dict[str, Any], str]:
         """Return the session that was saved for a file, without one for any of the folder, and what to know of it."""
         records = [self._record(path)] if path else (current(None).home / FOLDER).glob("*.json")
-        found: list[dict[str, Any]] = []
+        found: list[tuple[str, dict[str, Any], dict[str, Any], str]] = []
         for record in records:
             try:
                 saved = json.loads(record.read_text(encoding="utf-8"))
-                datetime.fromisoformat(saved["saved_at"])
-                if path or Path(saved["source"]).parent == Path.cwd():
-                    found.append({key: saved[key] for key in ("source", "digest", "at", "steps", "saved_at")})
+                step, at = self.steps[saved["at"]].title, f"{datetime.fromisoformat(saved['saved_at']):%Y-%m-%d %H:%M}Z"
+                source, now = Path(saved["source"]), _digest(Path(saved["source"]))
+                if not source.exists():
+                    told = f"{source.name} is gone since {at}. Put it back and run this cell again, or go on with " \
+                           f"another file: the choices, up to {step}, are kept."  # fmt: skip
+                elif now != saved["digest"]:
+                    told = f"{source.name} has changed since {at}. The choices, up to {step}, are kept."
+                else:
+                    told = f"A session of {source.name} was left at {step}, on {at}."
+                if path or source.parent == Path.cwd():
+                    found.append((at, {**saved["steps"]}, saved, told))
             except FileNotFoundError:
                 continue
             except (OSError, ValueError, LookupError, TypeError):
-                aside = record.with_suffix(".unreadable")
-                record.replace(aside)
-                return {}, (f"The saved session cannot be read. It was put aside as {aside}, and nothing of it was "
-                            "deleted: begin again, a mapping that was finished is proposed.")  # fmt: skip
-        if not found:
-            return {}, ""
-        last = max(found, key=lambda saved: str(saved["saved_at"]))
-        name, at = Path(last["source"]).name, f"{datetime.fromisoformat(last['saved_at']):%Y-%m-%d %H:%M}Z"
-        now, step = _digest(Path(last["source"])), self.steps[min(int(last["at"]), len(self.steps) - 1)].title
-        if now is None:
-            told = f"{name} is gone since {at}. Put it back and run this cell again, or go on with another file: the " \
-                   f"choices, up to {step}, are kept."  # fmt: skip
-        elif now != last["digest"]:
-            told = f"{name} has changed since {at}. Your choices, up to {step}, are kept for the new content."
-        else:
-            told = f"A session of {name} was left at {step}, on {at}."
-        return last, told
+                return {}, self._put_aside(record)
+        _, _, saved, told = max(found, key=lambda each: each[0], default=("", {}, {}, ""))
+        return saved, told
+
+    def _put_aside(self, record: Path) -> str:
+        aside = record.with_suffix(".unreadable")
+        record.replace(aside)
+        return f"The saved session cannot be read. It was put aside as {aside}, and nothing of it was deleted. Go on " \
+               "here: a mapping that was finished is proposed again."  # fmt: skip
 
     def _save(self) -> None:
         path = getattr(self.steps[0], "path", None)
@@ -175,9 +180,10 @@ class Session(Station):
         made = {step.title: step.kept() for step in self.steps[: self.at + 1]}
         record = {"source": str(path), "digest": self._of[1], "at": self.at, "steps": self._kept | made,
                   "saved_at": datetime.now(UTC).isoformat()}  # fmt: skip
-        current(None).folder(FOLDER)
         with replacing(self._record(path)) as part:
             part.write_text(json.dumps(record), encoding="utf-8")
+        if self._former != self._record(path):
+            self._former.unlink(missing_ok=True)  # of a file that was gone
 
     def end(self) -> None:
         """Delete what is kept of the session: it was sent, or discarded."""
@@ -207,7 +213,10 @@ class Session(Station):
         step.begin(self.work)
         self.at, self.focus = at, "heading"
         if step.title in self._kept:
-            step.restore(self._kept.pop(step.title))
+            try:
+                step.restore(self._kept.pop(step.title))
+            except (AttributeError, LookupError, TypeError, ValueError):
+                self.notice = self._put_aside(self._former)
 
     @action
     def session_next(self) -> str:
@@ -229,10 +238,9 @@ class Session(Station):
         """Go on with the saved session: make its choices again, up to its step or to what is missing."""
         saved, self.found, self.notice = self.found, {}, ""
         self._kept, path = dict(saved["steps"]), Path(saved["source"])
-        if path.exists():
-            self.work.source = path
+        self._former, self.work.source = self._record(path), path if path.exists() else None
         self._enter(0)
-        while self.at < saved["at"] and not self.step.missing():
+        while self.at < saved["at"] and not self.notice and not self.step.missing():
             self.step.finish(self.work)
             self._enter(self.at + 1)
 
@@ -240,9 +248,8 @@ class Session(Station):
     def session_discard(self) -> str:
         """Delete what is kept of the session, and begin again."""
         self.end()
-        self.found, self.notice, self.told, self._kept = {}, "", "", {}
-        self.steps = steps(getattr(self.steps[0], "folder", Path.cwd()))
-        self.work = Work(source=self.work.source)
+        self.found, self.notice = {}, ""
+        self._begin(getattr(self.steps[0], "folder", Path.cwd()), self.work.source)
         self._enter(0)
         return "The session was discarded."
 

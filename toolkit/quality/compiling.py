@@ -144,6 +144,8 @@ def repeated(key: tuple[str, ...], session: Session, _: Mapping[str, float]) -> 
         suspects = pa.table({"h": np.unique(ordered[1:][ordered[1:] == ordered[:-1]])})
     else:
         suspects = session.table(f"{hashes} GROUP BY 1 HAVING count(*) > 1")
+    if not suspects.num_rows:
+        return pd.DataFrame({"row_": []})
     session.register("suspects_", suspects)
     found = session.table(
         f"""WITH suspect AS (

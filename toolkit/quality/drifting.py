@@ -35,7 +35,7 @@ from toolkit.progress import step
 from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.id_forms import find_unlike, say_unlike
 from toolkit.quality.rules import FOLDED_ID
-from toolkit.quality.statistics import count_columns
+from toolkit.quality.statistics import count_nulls
 
 KINDS = ("fewer", "missing", "rewritten", "form", "nulls", "renamed", "gone", "new")
 """What may have drifted, the most harmful first."""
@@ -175,7 +175,7 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
     given = [c for c in CUSTOMER.names if c in old.frame.columns and c in new.given and c in new.frame.columns]
     with Session({"old_": _typed(old.frame), "new_": _typed(new.frame)}) as session:
         sizes = _newest(session, "old_", "before_"), _newest(session, "new_", "after_")
-        counted = [count_columns(session, given, rows=rows) for rows in ("before_", "after_")]
+        counted = [count_nulls(session, given, rows=rows) for rows in ("before_", "after_")]
         columns = counted[0].merge(counted[1], on="column", suffixes=("_before", "_after"))
         columns = columns.rename(columns={f"null_share_{side}": f"null_{side}" for side in ("before", "after")})
         whole = new.kind == "full"

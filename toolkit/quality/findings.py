@@ -83,6 +83,8 @@ def _find_alone(session: Session, n: int, condition: Condition, typed: pd.DataFr
             condition.search(session, condition.options) if condition.search else _in_pandas(session, condition, typed)
         )
         reason = hits.attrs.get("reason", reason)
+        if hits.empty:
+            return replace(condition, reason=reason)
         session.register("hits_", to_arrow(hits, _HITS))
         query = "FROM hits_"
     session.run(f"INSERT INTO found_ BY NAME SELECT {n} AS n, * FROM ({query}) AS found")
@@ -199,10 +201,9 @@ def by_reason(
         ``examples``: at most three findings, each a list of (row, cell), the rows of a group or a row and its other,
         and ``customers``, the names of the customers in these rows.
     """
-    per_reason = session.table(
-        f"SELECT n, count(*) AS rows, count(DISTINCT group_) AS groups FROM found_ WHERE {which} GROUP BY n ORDER BY n"
-    ).to_pylist()
-    counts = [(conditions[c["n"]], c["rows"], c["groups"]) for c in per_reason]
+    per_reason = "SELECT n, count(*) AS rows, count(DISTINCT group_) AS groups FROM found_"
+    grouped = [] if found.empty else session.table(f"{per_reason} WHERE {which} GROUP BY n ORDER BY n").to_pylist()
+    counts = [(conditions[c["n"]], c["rows"], c["groups"]) for c in grouped]
     counts.sort(key=lambda each: (_HARM.get(each[0].check, -1), -each[1]))
     examples: dict[str, list[list[tuple[int, Any]]]] = {condition.reason: [] for condition, *_ in counts}
     shown = found[found["reason"].isin(list(examples)[:MAX_FINDINGS])]

@@ -155,6 +155,8 @@ def new_form(before: pa.Table, added: pa.Table) -> tuple[int, str]:
     >>> new_form(*(id_table(pd.Series(ids)) for ids in (["C-9998", "C-9999"], ["10000", "10001", "C-9997"])))
     (2, '2 ids are like 99999 where 2 customers sent before are like A-9999')
     """
+    if not before.num_rows:
+        return 0, ""
     with Session({"rows_": added, "before_": before}) as session:
         found = find_unlike(session, every=True)
         return (session.scalar("SELECT count(*) FROM odd_"), say_unlike(session, found)) if found else (0, "")
@@ -190,7 +192,8 @@ def _forms(session: Session, rows: str) -> Forms:
         f"""CREATE OR REPLACE TEMP TABLE values_ AS
             SELECT {ID} AS value, 1 AS n FROM {rows} WHERE {ID} IS NOT NULL GROUP BY 1"""
     )
-    shape, which = shaping(session, session.scalar("SELECT count(*) FROM values_"))
+    n_ids = session.scalar("SELECT count(*) FROM values_")
+    shape, which = shaping(session, n_ids) if n_ids else ("''", EVERY)  # to compile the expressions takes milliseconds
     session.run(
         f"""CREATE OR REPLACE TEMP TABLE forms_{rows} AS
             SELECT value, {shape if which == EVERY else "NULL::VARCHAR"} AS shape,

@@ -186,17 +186,16 @@ _TOTAL = (
     "[- ]*(kunden|customers|clients|clientes|clienti|klanten|rows|records|zeilen)?[- ]*"
 )
 _TOTAL_LIKE = "tot|sum|som|gesamt|ergebnis|razem|celkem|итого|всего"
-# All that is neither a letter nor a space becomes a dash: RE2 takes milliseconds to compile each class of letters.
-_LETTERS = r"regexp_replace(lower(coalesce({}, '')), '[^\pL ]', '-', 'g')"
 _NO_ID = f"coalesce(trim({ID}), '') = ''"
 # A totals row has the word for its id, or the word for its name and no id. It has no time; or it is the last row, and
-# no word for its name. Or its numbers add up.
-_TOTALS_ROW = f"""row_ IN (SELECT row_ FROM sums_) OR CASE
+# no word for its name. Or its numbers add up. All that is neither a letter nor a space becomes a dash. RE2 takes
+# milliseconds to compile the class of letters, so both cells are looked at together: X is in no lower case.
+_TOTALS_ROW = rf"""row_ IN (SELECT row_ FROM sums_) OR CASE
     WHEN ({TIME} IS NULL OR row_ = (SELECT max(row_) FROM rows_))
         AND regexp_matches(lower(concat_ws(' ', {ID}, customer_name)), '{_TOTAL_LIKE}')
-    THEN regexp_full_match({_LETTERS.format(f"CASE WHEN {_NO_ID} THEN customer_name ELSE {ID} END")}, '{_TOTAL}')
-        AND ({_NO_ID} OR {TIME} IS NULL
-            OR regexp_full_match({_LETTERS.format("customer_name")}, '[- ]*|{_TOTAL}')) END"""
+    THEN regexp_full_match(regexp_replace(concat(lower(CASE WHEN {_NO_ID} THEN customer_name ELSE {ID} END), 'X',
+        CASE WHEN NOT ({_NO_ID} OR {TIME} IS NULL) THEN lower(customer_name) END), '[^\pL ]', '-', 'g'),
+        '{_TOTAL}X([- ]*|{_TOTAL})') END"""
 CODES = (ID, "customer_price_list_id")
 """The columns that programs write as numbers."""
 _FORMULA = """starts_with({column}, '="') AND regexp_full_match({column}, '="([^"]|"")+"')"""

@@ -28,6 +28,8 @@ _LISTED = tomllib.loads(Path(__file__).with_name("legal_forms.toml").read_text(e
 _SPELLINGS = [spelling for listed in _LISTED["forms"].values() for spelling in listed.split("|")]
 _FORMS = {each.replace(" ", ""): form for form, listed in _LISTED["forms"].items() for each in listed.split("|")}
 
+_NONE = pd.DataFrame({"row_": [], "other_": [], "group_": []}, dtype="Int64")
+
 
 def _either(spellings: Iterable[str]) -> str:
     # The longest first, for the first that fits is taken. Short ones are abbreviations: S.A.S. is folded to "s a s".
@@ -42,17 +44,21 @@ _UNACCENTED = "translate(strip_accents(replace(replace(lower(name), 'ß', 'ss'),
 _FOLDED = f"""CASE WHEN strlen(name) = length(name) THEN lower(name)
     WHEN regexp_matches(name, '[\\x{{370}}-\\x{{52f}}]') THEN translate({_UNACCENTED}, '{_ALIKE[0]}', '{_ALIKE[1]}')
     ELSE {_UNACCENTED} END"""
-# Only names whose numbers another customer's name has are folded, which takes most of the time. No expression is tried
-# again at each place of a cell: that would take quadratic time. So forms are looked for at both ends, once.
-_FOLDED_NAMES = f"""
-    CREATE TEMP TABLE IF NOT EXISTS folded_ AS
+# Only names whose numbers another customer's name has are folded, which takes most of the time.
+_COMPARED = f"""
+    CREATE TEMP TABLE compared_ AS
     WITH named AS (SELECT row_, {ID} AS id, left(customer_name, {MAX_COMPARED}) AS name,
                           trim(regexp_replace(name, '[^0-9]+', ' ', 'g')) AS digits
                    FROM rows_ WHERE customer_name IS NOT NULL AND {ID} IS NOT NULL),
-    known AS (SELECT digits FROM named GROUP BY digits HAVING min(id) <> max(id)),
-    folded AS (SELECT row_, id, digits,
+    known AS (SELECT digits FROM named GROUP BY digits HAVING min(id) <> max(id))
+    SELECT * FROM named WHERE digits IN (SELECT digits FROM known)"""
+# No expression is tried again at each place of a cell: that would take quadratic time. So forms are looked for at both
+# ends, once.
+_FOLDED_NAMES = f"""
+    CREATE TEMP TABLE folded_ AS
+    WITH folded AS (SELECT row_, id, digits,
                       ' ' || trim(regexp_replace({_FOLDED}, '[^\\pL\\pM\\pN]+', ' ', 'g')) || ' ' AS name
-               FROM named WHERE digits IN (SELECT digits FROM known)),
+               FROM compared_),
     worded AS (SELECT * REPLACE (replace(replace(replace(name, ' und ', ' '), ' and ', ' '), ' et ', ' ') AS name)
                FROM folded),
     ended AS (SELECT *, regexp_extract(name, '(?: (?:{_FORM}))+ $') AS ending FROM worded),
@@ -73,14 +79,15 @@ _SHARED = """
                WHERE id <> first_id GROUP BY key, form)
     SELECT row_, CASE WHEN id = first_id THEN other_ ELSE group_ END AS other_, group_
     FROM member JOIN shared USING (key, form) JOIN second USING (key, form)"""
-_LETTERS = "[\\p{Latin}\\p{Greek}\\p{Cyrillic}]{4,30}"
+_LETTERS = "[\\p{Latin}\\p{Greek}\\p{Cyrillic}]+"  # {4,30} would take 7 ms to compile
 # Two words one typing error apart have a part in common that lacks a letter of one or of both. The first letter is
 # seldom mistyped. A part that many words have is from codes, not from typing errors.
 _READ_AS = f"""
     CREATE OR REPLACE TEMP TABLE read_as_ AS
     WITH each AS (SELECT unnest(list_distinct(string_split(bare, ' '))) AS word FROM apart_),
     words AS (SELECT word, count(*) AS n FROM each GROUP BY word
-              HAVING regexp_full_match(word, '{_LETTERS}') AND NOT regexp_full_match(word, '[ivx]+')),
+              HAVING length(word) BETWEEN 4 AND 30 AND regexp_full_match(word, '{_LETTERS}')
+                 AND NOT regexp_full_match(word, '[ivx]+')),
     parts AS (SELECT word, n, unnest([left(word, i - 1) || substr(word, i + 1) FOR i IN range(2, length(word) + 2)])
               AS part FROM words),
     few AS (SELECT part FROM parts GROUP BY part HAVING count(*) BETWEEN 2 AND 20),
@@ -111,8 +118,7 @@ def shared(keyed: str) -> str:
 
 def equal_names(session: Session, _: Mapping[str, float]) -> pd.DataFrame:
     """Find names that equal another customer's when folded: ``row_``, ``other_`` and ``group_``."""
-    _make_names(session)
-    return to_frame(session.table(shared("FROM names_")))
+    return to_frame(session.table(shared("FROM names_"))) if _make_names(session) else _NONE
 
 
 def similar_names(session: Session, options: Mapping[str, float]) -> pd.DataFrame:
@@ -123,7 +129,8 @@ def similar_names(session: Session, options: Mapping[str, float]) -> pd.DataFram
     options
         ``known``: in how many names a word occurs that is not taken for a typing error.
     """
-    _make_names(session)
+    if not _make_names(session):
+        return _NONE
     session.run(
         f"""CREATE OR REPLACE TEMP TABLE apart_ AS
             SELECT min(row_) AS row_, arg_min(id, row_) AS id, arg_min(bare, row_) AS bare, min(digits) AS digits, form
@@ -135,10 +142,21 @@ def similar_names(session: Session, options: Mapping[str, float]) -> pd.DataFram
     return to_frame(session.table(shared("FROM near_")))
 
 
-def _make_names(session: Session) -> None:
-    """Make the table ``names_``, unless the session has it."""
+def _make_names(session: Session) -> bool:
+    """Make the table ``names_``, unless the session has it; return whether it has rows."""
+    if not session.scalar("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'names_'"):
+        session.run(_COMPARED)
+        if session.scalar("SELECT count(*) FROM compared_"):
+            _fold_names(session)
+        else:  # to compile the expressions takes 20 ms
+            session.run("CREATE TEMP TABLE names_ (row_ BIGINT)")
+    return bool(session.scalar("SELECT count(*) FROM names_"))
+
+
+def _fold_names(session: Session) -> None:
     session.run(_FOLDED_NAMES)
     written = session.table("SELECT DISTINCT written FROM folded_")["written"].to_pylist()
     forms = [" ".join(sorted({_FORMS[f.replace(" ", "")] for f in re.findall(_FORM, each)} - {""})) for each in written]
     session.register("forms_", pa.table({"written": written, "form": forms}))
-    session.run("CREATE TEMP TABLE IF NOT EXISTS names_ AS SELECT * FROM folded_ JOIN forms_ USING (written)")
+    session.run("CREATE TEMP TABLE names_ AS SELECT * FROM folded_ JOIN forms_ USING (written)")
+    session.run("DROP TABLE compared_; DROP TABLE folded_")

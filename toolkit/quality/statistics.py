@@ -48,6 +48,14 @@ def count_columns(session: Session, columns: Sequence[str], *, rows: str = "rows
     return frame.astype({"column": "str", "least": "str", "greatest": "str"})
 
 
+def count_nulls(session: Session, columns: Sequence[str], *, rows: str) -> pd.DataFrame:
+    """Count only ``nulls``, ``null_share`` and ``distinct`` of each column, as `count_columns` does."""
+    counts = ", ".join(f"count({c}), count(DISTINCT {c})" for c in map(quoted, columns))
+    n_rows, *found = (c[0].as_py() for c in session.table(f"SELECT count(*), {counts} FROM {rows}").columns)
+    frame = pd.DataFrame({"column": columns, "nulls": [n_rows - n for n in found[::2]], "distinct": found[1::2]})
+    return frame.assign(null_share=frame["nulls"] / max(n_rows, 1))
+
+
 def _count(session: Session, rows: str, column: str, n_rows: int, *, is_text: bool) -> dict[str, Any]:
     name = quoted(column)
     session.run(

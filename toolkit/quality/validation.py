@@ -454,11 +454,12 @@ def _known(conditions: Sequence[Condition], rows: Staged) -> list[Condition]:
 
 def _leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
     """Delete what several rows show only because of a cell that another finding is about."""
-    for n, c in enumerate(conditions):
+    present = set(session.table("SELECT DISTINCT n FROM found_")["n"].to_pylist())
+    for n, c in ((n, conditions[n]) for n in sorted(present)):
         of, why = CAUSING.get(c.check, c.column), CAUSES.get(c.check, ())
         if causes := [
             str(m) for m, o in enumerate(conditions)
-            if o.check in why and (o.column == of or o.check == "two_categories")
+            if m in present and o.check in why and (o.column == of or o.check == "two_categories")
         ]:  # fmt: skip
             found = f"SELECT row_ FROM found_ WHERE n IN ({', '.join(causes)})"
             session.run(f"DELETE FROM found_ WHERE n = {n} AND row_ IN ({found})")
@@ -497,7 +498,7 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
     quarantine[ID] = quarantine[ID].fillna(delivery.broken[ID])
     quarantine = quarantine.assign(reasons=bad, text=delivery.broken["text"].reindex(bad.index))
     n_quarantined = session.scalar("SELECT count(*) FROM bad_")
-    n_rows = session.scalar("SELECT (SELECT count(*) FROM rows_) + (SELECT count(*) FROM broken_)")
+    n_rows = session.scalar("SELECT count(*) FROM rows_") + session.scalar("SELECT count(*) FROM broken_")
     session.register("about_", pa.table({"n": range(len(conditions)), "name": [c.column or "" for c in conditions]}))
     hits = session.table(
         f"""SELECT name, count(DISTINCT row_) FILTER ({sides[0]}) AS bad, count(DISTINCT row_) AS every

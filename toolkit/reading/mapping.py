@@ -167,7 +167,7 @@ class Mapping:
 
     @property
     def version(self) -> str:
-        """The digest of what it says, in 12 characters: the same mapping has it in any file, on any machine.
+        """The digest of what it says, in 12 characters: the same mapping has it in any file.
 
         Examples
         --------

@@ -310,25 +310,13 @@ def suggest_mapping(
     chosen = {p.column: p.chosen.place for p in proposals if p.chosen}
     nulls, sample = _sample(read, chosen, resource)
     times = _times(read.cells.column(str(chosen[TIME])), contents[chosen[TIME]].times) if TIME in chosen else None
-    head = read.cells.select([str(i) for i in usable]).slice(0, HEAD).rename_columns([read.header[i] for i in usable])
+    names = [read.header[i] for i in usable]
+    head = read.cells.select([str(i) for i in usable]).slice(0, HEAD).rename_columns(names).to_pandas()
+    looks, known = dict(zip(names, contents.values(), strict=True)), recall(read.header, settings=settings)
     return MappingSuggestion(
-        proposals,
-        times,
-        len(read.numbers),
-        name,
-        nulls,
-        sample,
-        stated,
-        tuple(notes),
-        read.warnings,
-        header=tuple(map(str, read.header)),
-        header_row=read.header_row,
-        sheet=read.sheet,
-        head=head.to_pandas(),
-        candidates=scored,
-        contents={read.header[i]: content for i, content in contents.items()},
-        remembered=recall(read.header, settings=settings),
-    )
+        proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes), read.warnings,
+        tuple(map(str, read.header)), read.header_row, read.sheet, head, scored, looks, known,
+    )  # fmt: skip
 
 
 def _readable(header: Sequence[str]) -> dict[str, int]:
@@ -377,7 +365,7 @@ def doubts(column: Column, content: Content, mapping: Mapping) -> Iterator[str]:
     elif column.values:
         words = [word for word in words if word not in column.values]
     if words and (column.name == TIME or column.values):
-        n, listed = sum(content.values[word] for word in words), ", ".join(words[:3])
+        n, listed = sum(content.values[word] for word in words), ", ".join(word[:40] for word in words[:3])
         of = plural(content.values.total(), "value")
         yield f"{n:,} of {of} {'is' if n == 1 else 'are'} {what}: {listed}{' …' if len(words) > 3 else ''}"
 
