@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from toolkit.errors import Interrupted
+from toolkit.errors import Interrupted, outside
 from toolkit.lazy import Library
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def listen(listener: Callable[[str], None]) -> None:
     _listener.set(listener)
 
 
-def warn(text: str, category: type[Warning] = UserWarning, *, stacklevel: int = 1) -> None:
-    """Warn as `warnings.warn` does, or tell who listens.
+def warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn the line that called the toolkit, or tell who listens.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def warn(text: str, category: type[Warning] = UserWarning, *, stacklevel: int = 
     ['The columns differ.']
     """
     if (listener := _listener.get()) is None:
-        warnings.warn(text, category, stacklevel=stacklevel + 1)
+        warnings.warn(text, category, stacklevel=outside())
     else:
         listener(text)
 

@@ -65,6 +65,11 @@ def test_next_names_what_is_missing_and_stays() -> None:
     assert session.act("session_next") == "Choose the time zone of Geändert am: its times name none."
     assert (session.at, session.focus) == (1, "timezone")
     assert "! Choose the time zone" in session.view().still()
+    session.act("set_timezone", value="Europe/Berlin")
+    assert session.told.startswith("Not used: Ort")  # it follows what is done
+    assert session.focus == ""
+    session.act("ignore")
+    assert session.told == ""
 
 
 def test_a_session_goes_on_after_a_restart_and_is_gone_when_discarded() -> None:

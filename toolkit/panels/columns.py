@@ -45,7 +45,7 @@ class Columns(Step):
         The columns of the file that are left out on purpose.
     """
 
-    title = "Columns"
+    title, called = "Columns", "panel"
 
     def __init__(self, suggestion: MappingSuggestion | None = None, *, known: bool = True) -> None:
         super().__init__()
@@ -94,8 +94,8 @@ class Columns(Step):
                     yield f"constant-{name}", f"Write the value of {name} for every row."
             elif name not in self.columns and not column.nullable:
                 yield f"column-{name}", f"Choose the column for {name}, which is required."
-            elif name not in self.columns and states.get(name) == "ambiguous" and name not in self.decided:
-                yield f"column-{name}", f"Decide on {name}: two columns fit."
+            elif self._chosen(name) == "" and (name in self.freed or states.get(name) == "ambiguous"):
+                yield f"column-{name}", f"Decide on {name}: choose a column, or that it is not in this file."
         if TIME in self.columns and (times := self.suggestion.contents[self.columns[TIME]].times):
             if times.state in ("ambiguous", "mixed") and not self.datetime:
                 yield "datetime", f"Choose how the dates in {self.columns[TIME]} are written."
@@ -119,7 +119,7 @@ class Columns(Step):
         """The lines of Python and the command that do the same."""
         name = self.suggestion.source
         path = self.saved or f"{Path(name).stem}.toml"
-        made = () if self.saved else (f"panel.mapping.to_toml({json.dumps(path)})",)
+        made = () if self.saved else (f"{self.called}.mapping.to_toml({json.dumps(path)})",)
         read = f"delivery = tk.read_customers({json.dumps(name)}, mapping={json.dumps(path)})"
         return (*made, read, f"toolkit check {name} --mapping {path}")
 
@@ -127,6 +127,7 @@ class Columns(Step):
 
     def begin(self, work: Work) -> None:
         """Take the suggestion; choices made before are kept while it is the same one."""
+        self.called = "session"
         if work.suggestion is not None and getattr(self, "suggestion", None) is not work.suggestion:
             self.start(work.suggestion)
 
@@ -163,6 +164,7 @@ class Columns(Step):
         said = f"{value} becomes {column}."
         for other in [c for c, name in self.columns.items() if name == value]:
             del self.columns[other]
+            self.decided.discard(other)
             self.freed[other] = f"{value} is now {column}: {other} is free again."
             said += f" {other} is free again."
         self.columns[column] = value
@@ -293,7 +295,8 @@ class Columns(Step):
             return "as last time" if same else "your choice", "good"
         found = [p.confidence for p in self.suggestion.proposals if p.column == column.name]
         word, tone = found[0] if found else ("nothing found", "calm")
-        return (word, tone) if column.nullable or chosen else ("you decide", "warn")
+        nothing = word == "nothing found" and column.nullable
+        return (word, tone) if chosen or nothing else ("you decide", "warn")
 
     def _evidence(self, column: Column, chosen: str) -> list[Element]:
         candidates = self.suggestion.candidates.get(column.name, [])

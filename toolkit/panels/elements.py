@@ -173,5 +173,5 @@ def short(text: str) -> str:
 
 def cell(value: object, *, why: str = "", **attributes: Any) -> Element:
     """Return a cell of a table, and what is wrong with it; null is shown as empty."""
-    told = element("em", f"✕ {why}", class_="why") if why else None
+    told = element("em", f"✕ {why}") if why else None
     return element("td", EMPTY if is_null(value) or value == "" else short(str(value)), told, **attributes)

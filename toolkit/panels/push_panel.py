@@ -91,10 +91,11 @@ class PushStation(Step):
             verb, name = self._again
             planned = f"plan = tk.{verb}({', '.join(filter(None, (json.dumps(name), planned)))})"
             command = f"toolkit {verb} {name} {command}".strip()
-        if not (reason := self._typed["reason"]):
-            return planned, "report = tk.push(plan)", command
-        pushed = f"report = tk.push(plan, reason={json.dumps(reason, ensure_ascii=False)})"
-        return planned, pushed, f"{command} --reason {shlex.quote(reason)}"
+        pushed = "report = tk.push(plan)"
+        if reason := self._typed["reason"]:
+            pushed = f"report = tk.push(plan, reason={json.dumps(reason, ensure_ascii=False)})"
+            command = command and f"{command} --reason {shlex.quote(reason)}"
+        return tuple(filter(None, (planned, pushed, command)))
 
     @property
     def open_push(self) -> str:

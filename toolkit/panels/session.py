@@ -196,8 +196,14 @@ class Session(Station):
 
     def act(self, do: str, **said: Any) -> str | dict[str, Any] | None:
         """Do what the browser asks of the session or of its step; then keep how far it is."""
-        answer = super().act(do, **said) if do.startswith("session_") else self.step.act(do, **said)
-        self.focus, self.step.focus = self.step.focus or self.focus, ""
+        if do.startswith("session_"):
+            answer = super().act(do, **said)
+            self.focus = self.step.focus or self.focus
+        else:
+            answer = self.step.act(do, **said)
+            self.focus = self.step.focus
+            self.told = self.told and self.step.missing()
+        self.step.focus = ""
         self._save()
         return answer
 

@@ -168,7 +168,6 @@ def require_not_repeated(journal: Journal, plan: PushPlan, ledger: Ledger) -> No
             warn(
                 f"The rows of push {record.id} are lost, {int(unknown.sum()):,} of them unknown: this APPEND may send "
                 "some of them twice.",
-                stacklevel=3,
             )
             continue
         if n_unknown := int(rows_among(plan.rows, rows.filter(pa.array(unknown))).sum()):

@@ -69,7 +69,7 @@ def explanations(settings: Settings) -> Explanations:
     try:
         return _read(settings)
     except InputError as error:
-        warn(f"{error} The report is without its words.", stacklevel=3)
+        warn(f"{error} The report is without its words.")
         return {}
 
 

@@ -87,7 +87,6 @@ class Recorder:
                 warn(
                     f"Rows of push {record.id} that were settled as accepted could not be recorded in the ledger, so "
                     f"the next diff shows them as added: {error}",
-                    stacklevel=3,
                 )
 
     def missing(self, record: PushRecord, receipts: Sequence[Receipt]) -> list[Receipt]:

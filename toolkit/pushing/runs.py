@@ -232,7 +232,7 @@ def _compare_columns(client: Client, settings: Settings, *, begun: str = "") -> 
     check = ask_schema(client, settings)
     require_columns(check, begun=begun)
     for line in check.lines:
-        warn(line, SchemaWarning, stacklevel=4)  # the line that pushed
+        warn(line, SchemaWarning)
 
 
 def _without_overtaken(journal: Journal, push: LoadedPush, ledger: Ledger) -> LoadedPush:

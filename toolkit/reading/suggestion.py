@@ -235,7 +235,9 @@ class MappingSuggestion(Result):
         Raises
         ------
         MappingError
-            If the file exists and `overwrite` is not set, or cannot be written.
+            If the file exists and `overwrite` is not set.
+        InputError
+            If it cannot be written; an earlier file of that name is then unharmed.
         """
         return write_toml(path, _toml(self, corrections or {}), overwrite=overwrite)
 
