@@ -48,8 +48,7 @@ def test_a_real_host_wants_the_guard_a_reason_the_token_and_its_name(customers) 
     assert station.calls == (
         'plan = tk.plan_push(changes, allow=["first"])',
         'report = tk.push(plan, reason="Go-live")',
-        f"toolkit push {plan.delivery.source} --allow=first --reason Go-live",
-    )
+    )  # the command line takes no frame
     assert "a-token-of-this-test" not in shown(station) + str(vars(station))
     station.close()
     assert open_items(station) == ["Give the access token"]

@@ -198,14 +198,11 @@ class PushReport(Result):
                            (self.rows[self.rows["message"] == OVERTAKEN], OVERTAKEN)):  # fmt: skip
             if len(rows):
                 shown.append(draw.fold(f"{plural(len(rows), 'row')} {what}", self._rows(what, rows, None)))
-        facts = (
-            f"{self.operation} · {self.n_quarantined:,} quarantined before, {self.n_left_out:,} unchanged or left out"
-        )
+        before = f"{self.n_quarantined:,} quarantined before, {self.n_left_out:,} unchanged or left out"
         allowed = f" · allowed: {', '.join(self.allowed)}" if self.allowed else ""
         version = f" · mapping {self.origin.mapping['version']}" if self.origin.mapping else ""
-        return "".join(
-            [*shown, f"<section>{paragraph(f'{self.operation} · {before}{allowed}{version}', soft=True)}</section>"]
-        )
+        facts = paragraph(f"{self.operation} · {before}{allowed}{version}", soft=True)
+        return "".join([*shown, f"<section>{facts}</section>"])
 
     def brief(self) -> Markup:
         """Render the verdict, what to do now, why rows were refused, and these rows with their cells."""
