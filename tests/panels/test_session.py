@@ -210,3 +210,15 @@ def test_choices_that_cannot_be_made_again_are_put_aside_and_said() -> None:
     assert "cannot be read" in again.notice
     assert [path.suffix for path in saved()].count(".unreadable") == 1
     json.dumps(again.view().tree())
+
+
+def test_what_is_kept_of_a_session_is_gone_once_all_of_it_was_sent() -> None:
+    session = onboarded(upto="Send")
+    assert len(saved()) == 1
+    assert session.act("start", what="push") == "It has begun."
+    report = session.step.run.wait()
+    assert report.ok
+    assert (session.step.done, session.step.brief) == (True, f"{report.n_accepted} accepted")
+    assert saved() == []
+    json.dumps(session.view().tree(), allow_nan=False)
+    assert session.calls[0] == f'report = tk.push_report("{report.push}")'

@@ -75,7 +75,8 @@ class Panel(AnyWidget):
 
     def close(self) -> None:
         """Take the panel away, and end what its station has open."""
-        self.station.close()
+        if "station" in vars(self):  # else it was never made
+            self.station.close()
         super().close()
 
     def __repr__(self) -> str:

@@ -18,14 +18,14 @@ from toolkit.config import current
 from toolkit.display import Markup, Result, Tone
 from toolkit.errors import wrong_kind
 from toolkit.files import replacing
-from toolkit.ledger import Ledger, diff
 from toolkit.panels.columns import Columns
 from toolkit.panels.elements import Element, button, element, note, same_as
 from toolkit.panels.file_step import File
 from toolkit.panels.panel import Panel
+from toolkit.panels.push_panel import PushStation
 from toolkit.panels.station import Station, action
 from toolkit.panels.steps import Step, Work
-from toolkit.pushing import PushPlan, plan_push
+from toolkit.pushing import PushPlan
 from toolkit.quality import Patch, ValidationReport, correct, validate
 from toolkit.reading import Mapping, read_customers
 
@@ -68,22 +68,16 @@ def _checked(work: Work) -> ValidationReport:
     return work.report
 
 
-def _planned(work: Work) -> PushPlan:
-    work.plan = plan_push(diff(Ledger.of().snapshot(), work.report))  # type: ignore[arg-type]
-    return work.plan
-
-
 def steps(folder: Path) -> list[Step]:
     """Return the steps of a session, in their order."""
     corrections = "Values and spellings are corrected in code: name the corrections in [corrections] of the mapping."
     checked = ("report = tk.validate(tk.correct(delivery))", 'report.to_excel("review.xlsx")')
-    sent = "plan = tk.plan_push(tk.diff(tk.Ledger.of().snapshot(), report))", "tk.push(plan)", "toolkit push FILE"
     return [
         File(folder),
         Columns(),
         Place("Values", corrections, "tk.preview_corrections(delivery)", "toolkit correct FILE"),
         Place("Review", "", *checked, make=_checked),
-        Place("Send", "Nothing was sent yet.", *sent, make=_planned),
+        PushStation(),
     ]
 
 
@@ -116,7 +110,7 @@ class Session(Station):
     def _begin(self, folder: Path, path: Path | None) -> None:
         self.steps, self.work, self.at, self.told = steps(folder), Work(source=path), 0, ""
         for step in self.steps:
-            step.changed = lambda **how: self.changed(**how)
+            step.changed = self._stepped
         self._kept: dict[str, Any] = {}
 
     @property
@@ -212,6 +206,13 @@ class Session(Station):
         self.step.focus = ""
         self._save()
         return answer
+
+    def _stepped(self, **how: bool) -> None:
+        """Take in that the step changed by itself."""
+        self.focus, self.step.focus = self.step.focus or self.focus, ""
+        if self.step.done:
+            self.end()
+        self.changed(**how)
 
     def _enter(self, at: int) -> None:
         step = self.steps[at]

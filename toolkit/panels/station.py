@@ -32,7 +32,8 @@ class Station(ABC):
     focus
         The key of the element that has the focus after the next drawing; empty: it stays where it is.
     changed
-        What to call when the state changes by itself, as from a thread; a panel sets it to its own ``draw``.
+        What to call when the state changes by itself, as from a thread; a panel sets it to its own ``draw``;
+        with ``picture=False`` where changes follow each other fast.
     """
 
     title = ""

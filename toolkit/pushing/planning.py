@@ -200,12 +200,8 @@ class PushPlan(Result):
             if blocked and self.n_rows
             else ""
         )
-        counts = {**self.counts, **{s: n for s, n in self.left_out.items() if s in STATES}}
-        ends = {s: "sent" if s in self.counts else SHOWN[s][3] for s in counts}
-        parts = [Part(n, s.replace("_", " "), SHOWN[s][0], ends[s], SHOWN[s][1]) for s, n in counts.items()]
-        parts += [] if self.excluded is None else [Part(len(self.excluded), "not planned", "calm")]
         name, reason = f"Push plan for {self.delivery.source} · {self.label}", self.reason and f"Reason: {self.reason}"
-        shown = [draw.headline(name, self.verdict, lead, reason, parts=parts), self._route(), self._guards()]
+        shown = [draw.headline(name, self.verdict, lead, reason, parts=self.parts), self.route(), self._guards()]
         if self.n_rows and not blocked:
             shown.append(draw.section("What now", draw.code("report = tk.push(plan)"), note="if this is as intended"))
         if left := {state: n for state, n in self.left_out.items() if n and state != "unchanged"}:
@@ -219,7 +215,28 @@ class PushPlan(Result):
             shown.append(self._sent())
         return "".join([*shown, f"<section>{paragraph(f'{self._bound_to()}.', soft=True)}</section>"])
 
-    def _route(self) -> Markup:
+    @property
+    def parts(self) -> list[Part]:
+        """The rows of the delivery by state, as the parts of a bar."""
+        counts = {**self.counts, **{s: n for s, n in self.left_out.items() if s in STATES}}
+        ends = {s: "sent" if s in self.counts else SHOWN[s][3] for s in counts}
+        parts = [Part(n, s.replace("_", " "), SHOWN[s][0], ends[s], SHOWN[s][1]) for s, n in counts.items()]
+        return parts + ([] if self.excluded is None else [Part(len(self.excluded), "not planned", "calm")])
+
+    def calls(self, *allow: str) -> tuple[str, str]:
+        """Return the line of Python and the command that make this plan with these guards allowed.
+
+        Of one that `repush`, `revert` or `plan_correction` made, only the options.
+        """
+        options = {"include": [s for s in INCLUDABLE if s in self.counts], "allow": allow}
+        asked = "".join(f", {option}={json.dumps(names)}" for option, names in options.items() if names)
+        flags = [f"--{option}={name}" for option, names in options.items() for name in names]
+        if self.excluded is not None:
+            return asked.removeprefix(", "), shlex.join(flags)
+        command = shlex.join(["toolkit", "push", self.delivery.source, *flags])
+        return f"plan = tk.plan_push(changes{asked})", command if self.delivery.file else ""  # it takes no frame
+
+    def route(self) -> Markup:
         """Render from where to where the rows go."""
         arrow = "polygon(0 0,calc(100% - 12px) 0,100% 50%,calc(100% - 12px) 100%,0 100%,12px 50%)"
         style = f"flex:1 1 180px;padding:8px 24px;background:var(--raise);overflow-wrap:anywhere;clip-path:{arrow}"
@@ -235,16 +252,9 @@ class PushPlan(Result):
         """Render the guards: first those that block, each with the call that allows it."""
         allowed, boxes = [g.name for g in self.guards if g.allowed], []
         for g in sorted(self.guards, key=lambda guard: guard.allowed):
-            options = {"include": [s for s in INCLUDABLE if s in self.counts], "allow": [*allowed, g.name]}
-            asked = "".join(f", {option}={json.dumps(names)}" for option, names in options.items() if names)
-            flags = [f"--{option}={name}" for option, names in options.items() for name in names]
-            call = [f"plan = tk.plan_push(changes{asked})"]
-            if self.delivery.file:  # the command line takes no frame
-                call.append(shlex.join(["toolkit", "push", self.delivery.source, *flags]))
-            if self.excluded is not None:  # planned by repush, revert or plan_correction
-                call = [asked.removeprefix(", "), shlex.join(flags)]
             how = paragraph("Not intended? Correct the file, and plan again. Intended? Look at the rows, and allow it:")
-            end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, draw.code(*call))
+            call = draw.code(*filter(None, self.calls(*allowed, g.name)))
+            end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, call)
             title = draw.joined(GUARDS[g.name][2], Markup(f" <code>{g.name}</code>"))
             tone: draw.Tone = "calm" if g.allowed else "bad"
             gauge = draw.gauge(g.share, g.limit, tone=tone) if g.share is not None and g.limit is not None else ""
@@ -256,7 +266,16 @@ class PushPlan(Result):
 
     def _sent(self) -> Markup:
         """Render the rows to send, what changes marked in its cell, and the first body."""
-        rows = typed_frame(self.rows.slice(0, MAX_ROWS), index="source_row")
+        text = json.dumps(json.loads(self.request(0)), indent=2, ensure_ascii=False)
+        pre = Markup(f'<pre tabindex=0 role=group aria-label="Body">{escape(text, limit=_SHOWN)}</pre>')
+        body = draw.fold(f"Body of the first request, {self.batches[0].n_bytes:,} bytes", pre)
+        note = f"{plural(self.n_fields, 'changed field')} marked" if len(self.fields) else ""
+        title = "Sent, oldest first"
+        return draw.joined(draw.section(title, self.delivery.about_times, self.first_rows(), note=note), body)
+
+    def first_rows(self, most: int = MAX_ROWS) -> Markup:
+        """Render the first rows to send, what changes marked in its cell."""
+        rows = typed_frame(self.rows.slice(0, most), index="source_row")
         heads, cells = self.delivery.cells(rows)
         place = {head.small or head.title: n for n, head in enumerate(heads)}
         lines, changed = dict(zip(rows.index, cells, strict=True)), dict[int, list[str]]()
@@ -267,13 +286,8 @@ class PushPlan(Result):
         units = [Unit([[*line, state]], {"state": [state], "column": changed.get(row, [])}, SHOWN[state][0])
                  for (row, line), state in zip(lines.items(), rows["state"], strict=True)]  # fmt: skip
         facets = {"state": "State", "column": "Changed column"}
-        shown = draw.grid("Sent", [*heads, Column("State")], units, facets=facets,
-                          more=self.n_rows - len(units), way="plan.to_frame() has all.")  # fmt: skip
-        note = f"{plural(self.n_fields, 'changed field')} marked" if changed else ""
-        text = json.dumps(json.loads(self.request(0)), indent=2, ensure_ascii=False)
-        pre = Markup(f'<pre tabindex=0 role=group aria-label="Body">{escape(text, limit=_SHOWN)}</pre>')
-        body = draw.fold(f"Body of the first request, {self.batches[0].n_bytes:,} bytes", pre)
-        return draw.joined(draw.section("Sent, oldest first", self.delivery.about_times, shown, note=note), body)
+        return draw.grid("Sent", [*heads, Column("State")], units, facets=facets,
+                         more=self.n_rows - len(units), way="plan.to_frame() has all.")  # fmt: skip
 
     def to_frame(self) -> pd.DataFrame:
         """Give the rows to send, index ``source_row``."""

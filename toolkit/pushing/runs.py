@@ -14,7 +14,6 @@ However the sending ends, what the vendor accepted goes to the ledger first, so 
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,10 +21,10 @@ import pyarrow as pa
 
 from toolkit.config import Settings, current
 from toolkit.display import plural
-from toolkit.errors import InputError, Interrupted, JournalError, SchemaWarning, StoppedError, outside
+from toolkit.errors import InputError, Interrupted, JournalError, SchemaWarning, StoppedError
 from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER
-from toolkit.progress import step
+from toolkit.progress import step, warn
 from toolkit.pushing.checks import (
     envelope_of,
     require_columns,
@@ -233,7 +232,7 @@ def _compare_columns(client: Client, settings: Settings, *, begun: str = "") -> 
     check = ask_schema(client, settings)
     require_columns(check, begun=begun)
     for line in check.lines:
-        warnings.warn(line, SchemaWarning, stacklevel=outside())
+        warn(line, SchemaWarning)
 
 
 def _without_overtaken(journal: Journal, push: LoadedPush, ledger: Ledger) -> LoadedPush:
