@@ -191,13 +191,16 @@ def test_words_of_the_file_become_those_of_the_schema(tmp_path: Path) -> None:
     file = tmp_path / "crm.csv"
     file.write_text("customer_id,source,updated_at\nA,Kunde,2026-01-01T00:00:00Z\nB,kunde,2026-01-01T00:00:00Z\n"
                     "C,-,never\n", encoding="utf-8")  # fmt: skip
-    mapping = load(tmp_path, """[values]
+    mapping = load(
+        tmp_path,
+        """[values]
 source = {Kunde = "customer", "-" = ""}
 updated_at = {never = "2000-01-01T00:00:00Z"}
 [empty]
 source = "keep"
 customer_name = "clear"
-""")
+""",
+    )
     delivery = read_customers(file, mapping=mapping)
     assert delivery.frame["source"].fillna("null").tolist() == ["customer", "kunde", "null"]  # compared exactly
     assert delivery.frame["updated_at"].dt.year.tolist() == [2026, 2026, 2000]

@@ -12,4 +12,6 @@ from toolkit.panels.panel import Panel
 from toolkit.panels.steps import Step, Work, described, table
 from toolkit.panels.columns import Columns, MappingPanel
 from toolkit.panels.file_step import File
+from toolkit.panels.values import Values
+from toolkit.panels.review import Edit, Review, ReviewPanel
 from toolkit.panels.session import OnboardPanel, Session, onboard

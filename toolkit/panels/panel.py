@@ -75,7 +75,8 @@ class Panel(AnyWidget):
 
     def close(self) -> None:
         """Take the panel away, and end what its station has open."""
-        self.station.close()
+        if hasattr(self, "station"):  # else it was not made, because of an error
+            self.station.close()
         super().close()
 
     def __repr__(self) -> str:

@@ -23,11 +23,13 @@ from toolkit.panels.columns import Columns
 from toolkit.panels.elements import Element, button, element, note, same_as
 from toolkit.panels.file_step import File
 from toolkit.panels.panel import Panel
+from toolkit.panels.review import Review, ReviewPanel
 from toolkit.panels.station import Station, action
 from toolkit.panels.steps import Step, Work
+from toolkit.panels.values import Values
 from toolkit.pushing import PushPlan, plan_push
-from toolkit.quality import Patch, ValidationReport, correct, validate
-from toolkit.reading import Mapping, read_customers
+from toolkit.quality import Patch, ValidationReport
+from toolkit.reading import Mapping
 
 FOLDER = "sessions"
 
@@ -62,12 +64,6 @@ class Place(Step):
         return element("div", title, element("p", self._says), made, same_as(*self.calls), key=self.title)
 
 
-def _checked(work: Work) -> ValidationReport:
-    work.delivery = read_customers(work.source, mapping=work.mapping)
-    work.report = validate(correct(work.delivery))
-    return work.report
-
-
 def _planned(work: Work) -> PushPlan:
     work.plan = plan_push(diff(Ledger.of().snapshot(), work.report))  # type: ignore[arg-type]
     return work.plan
@@ -75,14 +71,12 @@ def _planned(work: Work) -> PushPlan:
 
 def steps(folder: Path) -> list[Step]:
     """Return the steps of a session, in their order."""
-    corrections = "Values and spellings are corrected in code: name the corrections in [corrections] of the mapping."
-    checked = ("report = tk.validate(tk.correct(delivery))", 'report.to_excel("review.xlsx")')
     sent = "plan = tk.plan_push(tk.diff(tk.Ledger.of().snapshot(), report))", "tk.push(plan)", "toolkit push FILE"
     return [
         File(folder),
         Columns(),
-        Place("Values", corrections, "tk.preview_corrections(delivery)", "toolkit correct FILE"),
-        Place("Review", "", *checked, make=_checked),
+        Values(),
+        Review(),
         Place("Send", "Nothing was sent yet.", *sent, make=_planned),
     ]
 
@@ -114,6 +108,7 @@ class Session(Station):
 
     def _begin(self, folder: Path, path: Path | None) -> None:
         self.steps, self.work, self.at, self.told = steps(folder), Work(source=path), 0, ""
+        self._reached = 0
         for step in self.steps:
             step.changed = lambda **how: self.changed(**how)
         self._kept: dict[str, Any] = {}
@@ -126,9 +121,10 @@ class Session(Station):
     @property
     def mapping(self) -> Mapping | None:
         """The mapping, as it stands now."""
-        for step in self.steps[1::-1]:  # what was chosen, else what was proposed
-            if found := getattr(step, "suggestion", None):
-                return step.mapping if isinstance(step, Columns) else found.mapping  # type: ignore[no-any-return]
+        for step in self.steps[self.at :: -1]:  # what was chosen, else what was proposed
+            for holder in (step, getattr(step, "suggestion", None)):
+                if isinstance(found := getattr(holder, "mapping", None), Mapping):
+                    return found
         return None
 
     @property
@@ -182,7 +178,7 @@ class Session(Station):
             return
         if self._of[0] != path:
             self._of = path, _digest(path)
-        made = {step.title: step.kept() for step in self.steps[: self.at + 1]}
+        made = {step.title: step.kept() for step in self.steps[: self._reached + 1]}
         record = {"source": str(path), "digest": self._of[1], "at": self.at, "steps": self._kept | made,
                   "saved_at": datetime.now(UTC).isoformat()}  # fmt: skip
         current(None).folder(FOLDER)
@@ -202,13 +198,15 @@ class Session(Station):
         """Do what the browser asks of the session or of its step; then keep how far it is."""
         answer = super().act(do, **said) if do.startswith("session_") else self.step.act(do, **said)
         self.focus, self.step.focus = self.step.focus or self.focus, ""
-        self._save()
+        if not isinstance(answer, dict):  # which only shows something
+            self._save()
         return answer
 
     def _enter(self, at: int) -> None:
         step = self.steps[at]
         step.begin(self.work)
         self.at, self.focus = at, "heading"
+        self._reached = max(self._reached, at)
         if step.title in self._kept:
             step.restore(self._kept.pop(step.title))
 
@@ -293,7 +291,13 @@ def _digest(path: Path) -> str | None:
 class OnboardPanel(Panel):
     """The panel of a session; what its steps have made are plain objects."""
 
+    parts = ReviewPanel.parts
     station: Session
+
+    @property
+    def _review(self) -> Review | None:
+        """The review, once it began."""
+        return next((s for s in self.station.steps[: self.station.at + 1] if isinstance(s, Review)), None)
 
     @property
     def mapping(self) -> Mapping | None:
@@ -303,12 +307,12 @@ class OnboardPanel(Panel):
     @property
     def patch(self) -> Patch | None:
         """The corrections of single cells; None before they are made."""
-        return self.station.work.patch
+        return self._review.patch if self._review else None
 
     @property
     def report(self) -> ValidationReport | None:
         """The validation report; None before the review."""
-        return self.station.work.report
+        return self._review.report if self._review else None
 
     @property
     def plan(self) -> PushPlan | None:

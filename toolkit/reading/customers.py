@@ -400,7 +400,9 @@ def to_delivery(
         if column in mapping.constants:
             columns[column] = _constant(column, mapping, len(index))
         elif column == TIME:
-            columns[column], other = _times(_as_stated(table.cells.column(column), mapping, column), table, mapping, name)
+            columns[column], other = _times(
+                _as_stated(table.cells.column(column), mapping, column), table, mapping, name
+            )
         elif column in wanted:
             columns[column] = _text(_as_stated(table.cells.column(column), mapping, column))
         elif column in CUSTOMER.names:
