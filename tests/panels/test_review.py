@@ -106,14 +106,14 @@ def test_a_review_sheet_goes_out_and_comes_back_as_one_step(report: Any, tmp_pat
 
 def test_facets_are_or_within_and_and_between(report: Any) -> None:
     review = Review(report)
-    review.act("show", by="state", of="failure", value=True)
-    assert review.act("show", by="state", of="warning", value=True) == "13 rows shown."
-    review.act("show", by="column", of="Firmenname", value=True)
+    review.act("filter", by="state", of="failure", value=True)
+    assert review.act("filter", by="state", of="warning", value=True) == "13 rows shown."
+    review.act("filter", by="column", of="Firmenname", value=True)
     assert review.rows == [61, 333, 367, 408]
     assert review.counts("state") == {"warning": 4, "failure": 0}  # what the other facets leave
-    review.act("show", by="query", value="SÖLVANG")
+    review.act("filter", by="query", value="SÖLVANG")
     assert review.rows == [61, 408]
-    assert review.act("show", by="all") == "403 rows shown."
+    assert review.act("filter", by="all") == "403 rows shown."
     page = review.act("page", at=200)
     assert (len(page["rows"]), page["rows"][0][0]) == (200, review.rows[200])
     json.dumps(page, allow_nan=False)

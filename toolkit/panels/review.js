@@ -40,7 +40,7 @@ function reviewGrid(e, ask) {
     const is = {role: c ? 'gridcell' : 'rowheader', 'aria-colindex': c + 1, tabindex: i === at && c === column ? 0 : -1}
     const [number, state, tone, texts, marks] = r
     if (c === 0) return make('th', {...is, class: 'r', scope: 'row'}, String(number))
-    if (c === 1) return make('td', {...is, class: tone, title: state}, make('span', {class: 'sy ' + tone, 'aria-hidden': true}, SIGNS[tone] || ''), ' ', state)
+    if (c === 1) return make('td', {...is, class: tone, title: state}, make('div', {}, make('span', {class: 'sy ' + tone, 'aria-hidden': true}, SIGNS[tone] || ''), ' ', state))
     const [colour, reason] = marks[c - 2] || [], text = texts[c - 2]
     const td = make('td', {...is, class: colour ? 'mark ' + colour : '', title: reason ? `${text} — ${reason}` : text},
       text || make('span', {class: 'nil'}, 'empty'))
@@ -85,9 +85,18 @@ function reviewGrid(e, ask) {
     const top = at * HIGH, bottom = top + HIGH, seen = box.clientHeight - head.offsetHeight - 16
     if (top < box.scrollTop) box.scrollTop = top
     if (bottom > box.scrollTop + seen) box.scrollTop = bottom - seen
-    had = focus
-    draw()
-    had = false
+    const was = active(), there = body.querySelector(`[aria-rowindex="${at + 2}"] > [aria-colindex="${column + 1}"]`)
+    if (there) { // the rows stay, for a second click may follow
+      if (was) was.tabIndex = -1
+      there.tabIndex = 0
+      box.tabIndex = -1
+      if (focus) there.focus({preventScroll: true})
+      tell()
+    } else {
+      had = focus
+      draw()
+      had = false
+    }
     const now = active()
     if (now) now.scrollIntoView({block: 'nearest', inline: 'nearest'})
   }
@@ -153,7 +162,7 @@ function reviewGrid(e, ask) {
       head.replaceChildren(...heads.map((name, c) => make('th', {scope: 'col', 'aria-colindex': c + 1, class: c ? '' : 'r'}, name,
         ...(c > 1 && columns[c - 2][0] !== name ? [make('small', {}, columns[c - 2][0])] : []))))
       table.setAttribute('aria-colcount', heads.length)
-      table.style.minWidth = `${70 + 150 * (heads.length - 1)}px`
+      table.style.minWidth = `${254 + 140 * (heads.length - 2)}px`
     }
     if (String(is['data-version']) === version && goto < 0) return
     const fewer = Number(is['data-n']) !== n
@@ -163,7 +172,8 @@ function reviewGrid(e, ask) {
     table.setAttribute('aria-rowcount', n + 1)
     at = Math.min(at, Math.max(0, n - 1))
     if (fewer && goto < 0 && !box.contains(document.activeElement)) { at = 0; box.scrollTop = 0 }
-    if (goto >= 0) move(goto, column); else draw()
+    if (goto >= 0) move(goto, column)
+    draw()
   }
   return {update}
 }

@@ -66,12 +66,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Edit:
-    """One step: cells (row, column, and the new text), and what a list says of it."""
+    """One step: cells (row, column, and the new text), and what a list says of it, or shows before and after."""
 
     rule: str
     cells: tuple[tuple[int, str, str | None], ...]
-    said: str
-    before: str | None = None
+    said: str = ""
+    shown: tuple[str | None, str | None] = (None, None)
 
 
 class Review(Step):
@@ -175,7 +175,7 @@ class Review(Step):
         before, new = self.shown[column][self._places[row]], pd.Series([value or None], dtype=object)
         new = times_as_text(as_times(new, self.base)) if column == TIME else new
         if value != (before or ""):
-            self._add(Edit(BY_HAND, ((row, column, new.iloc[0]),), "", before))
+            self._add(Edit(BY_HAND, ((row, column, new.iloc[0]),), shown=(before, value)))
 
     def _add(self, edit: Edit) -> None:
         if edit.cells:
@@ -296,8 +296,8 @@ class Review(Step):
         if kept and kept["digest"] != self.base.digest:
             self._take(Patch(pd.DataFrame(kept["patch"]).astype({"source_row": "int64"})), "edits of the earlier file")
             return
-        for rule, cells, said, before in kept.get("edits", ()):
-            self._add(Edit(rule, tuple((row, column, after) for row, column, after in cells), said, before))
+        for rule, cells, said, shown in kept.get("edits", ()):
+            self._add(Edit(rule, tuple((row, column, after) for row, column, after in cells), said, tuple(shown)))
 
     # --- what a browser may ask for
 
@@ -331,7 +331,7 @@ class Review(Step):
         return f"Taken back: {self._about(edit)}."
 
     @action
-    def show(self, by: str, value: Any = None, of: str = "") -> str:
+    def filter(self, by: str, value: Any = None, of: str = "") -> str:
         """Show only some rows.
 
         Parameters
@@ -436,13 +436,13 @@ class Review(Step):
         self._goto = -1
         still = [(str(name), "", "", [cell(self.shown[c][at]) for at in shown[:STILL]]) for c, name, _ in heads]
         search = element("input", type="search", value=self.query, key="query", placeholder="Search rows",
-                         aria_label="Search rows", on={"input": {"do": "show", "by": "query"}})  # fmt: skip
+                         aria_label="Search rows", on={"input": {"do": "filter", "by": "query"}})  # fmt: skip
         count = element("output", f"{len(shown):,} of {plural(len(self.index), 'row')} shown")
-        tools = search, button("Recheck all", "recheck"), button("Show all rows", "show", by="all"), count
+        tools = search, button("Recheck all", "recheck"), button("Show all rows", "filter", by="all"), count
         grid = element("review-grid", table("First rows", still), key="grid", data_n=len(shown), data_page=PAGE,
                        data_goto=goto[0], data_version=self.version, data_columns=json.dumps(heads), class_="b")  # fmt: skip
         waits = note("changed", WAITS, key="waits") if self._checked[1] != self._over else None
-        only = tick("Only rows with findings or edits", self.only, "show", key="only", by="only")
+        only = tick("Only rows with findings or edits", self.only, "filter", key="only", by="only")
         return element(
             "div",
             element("h4", f"{self.verdict}.", class_="verdict", key="heading", aria_live="polite"),
@@ -459,9 +459,9 @@ class Review(Step):
         for facet, label in FACETS.items():
             counts, chosen = self.counts(facet), self.chosen[facet]
             ticks = [
-                tick([element("span", value), element("b", f"{counts[value]:,}", class_="n")], value in chosen, "show",
-                     key=f"{facet}-{at}", by=facet, of=value)
-                for at, value in enumerate(sorted(counts, key=lambda value: value not in chosen)[:MAX_VALUES])
+                tick([element("span", value), element("b", f"{counts[value]:,}", class_="n")], value in chosen, "filter",
+                     key=f"{facet}-{value}", by=facet, of=value)
+                for value in sorted(counts, key=lambda value: value not in chosen)[:MAX_VALUES]
             ]  # fmt: skip
             if ticks:
                 yield element("fieldset", element("legend", label), ticks, key=f"facet-{facet}")
@@ -470,7 +470,7 @@ class Review(Step):
         lines = []
         for at, edit in list(enumerate(self.edits))[: -MAX_LISTED - 1 : -1]:
             about, said = self._about(edit), edit.said
-            old, new = marked_change(edit.before, edit.cells[0][2])
+            old, new = marked_change(*edit.shown)
             shown = said or [old, " → ", new]
             back = button("Undo", "undo", at=at, said=f"Undo {about}")
             lines.append(element("li", element("small", about), element("span", shown), back, class_="row"))

@@ -155,7 +155,9 @@ class Values(Step):
         n_useful, alike = sum(map(bool, self.preview.counts.values())), list(self.spellings())
         useful = plural(n_useful, "correction") if n_useful else "no correction"
         empty = {c.name: int(self.delivery.frame[c.name].isna().sum()) for c in self._columns() if c.name != ID}
-        corrections = [self._correction(name, n) for name, n in self.preview.counts.items()]
+        corrections = [
+            self._correction(name, n) for name, n in sorted(self.preview.counts.items(), key=lambda c: not c[1])
+        ]
         corrections += [self._correction(name, 0, why) for name, why in self.preview.needs.items()]
         return element(
             "div",
