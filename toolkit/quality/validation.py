@@ -131,10 +131,39 @@ class ValidationReport(Result):
     table: EngineTable | None = None
     ids: EngineTable | None = None
     _delivery: Delivery = field(kw_only=True)
+    _how: dict[str, Any] = field(kw_only=True, default_factory=dict)  # the arguments of `validate`
     _typed: pd.DataFrame | None = field(kw_only=True)
     _checks: Sequence[Condition] = field(kw_only=True)
     _columns: dict[str, tuple[int, int]] = field(kw_only=True)  # rows with a failure, and with only a warning
     _n_warned: int = field(kw_only=True)
+
+    @property
+    def checked(self) -> Delivery:
+        """The delivery as it was checked: all of its rows.
+
+        Raises
+        ------
+        InputError
+            If the customers stay on disk.
+        """
+        _ = self.delivery
+        return self._delivery
+
+    @property
+    def rules(self) -> Sequence[Rule]:
+        """What was looked for besides what the contract forbids."""
+        return self._how["rules"]  # type: ignore[no-any-return]
+
+    def again(self, data: Customers, *, row_by_row: bool = False) -> ValidationReport:
+        """Check customers as these were checked: by the same settings, rules and moment, against the same before.
+
+        Parameters
+        ----------
+        row_by_row
+            Only for what a row alone shows, and for keys that are there twice: for some rows of a delivery.
+        """
+        some = {"rules": [rule for rule in self.rules if rule.of_a_row], "before": None} if row_by_row else {}
+        return validate(data, **self._how | some)
 
     @cached_property
     def delivery(self) -> Delivery:
@@ -485,7 +514,8 @@ def validate(
         for name, path in targets.items():
             with replacing(path) as part:
                 rows.session.write((_good_rows if name == "good" else _bad_rows)(rows, contract.resource, path), part)
-    return replace(report, drift=drift(sent, rows.delivery)) if sent else report
+    how = {"settings": chosen, "rules": rules, "before": before, "now": moment}
+    return replace(report, drift=drift(sent, rows.delivery) if sent else None, _how=how)
 
 
 def _validate_there(
