@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+import toolkit as tk
 from toolkit.errors import InputError
 from toolkit.files import clear_unfinished, create, keep, replacing
+from toolkit.tables import write_table
 
 PART = f".{'0' * 15}a.part.csv"
 
@@ -102,6 +106,38 @@ def test_cleaning_follows_no_link(tmp_path: Path) -> None:
     clear_unfinished(home)
     assert {p.name for p in theirs.iterdir()} == {PART, ".out.csv.unfinished"}
     assert [p.name for p in home.iterdir()] == ["rows"]
+
+
+WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
+    "out.csv": write_table,
+    "out.parquet": write_table,
+    "out.xlsx": write_table,
+    "out.html": lambda frame, path: tk.validate(frame).to_html(path),
+    "out.toml": lambda frame, path: tk.suggest_mapping(frame).to_toml(path, overwrite=True),
+    "patch.csv": lambda frame, path: tk.correct(frame).patch().write(path),
+    "good.csv": lambda frame, path: tk.validate(frame, good=path),
+    "good.parquet": lambda frame, path: tk.validate(frame, good=path),
+    "review.xlsx": lambda frame, path: tk.validate(frame.assign(source="ERP")).to_excel(path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_stands_in_a_files_place_is_replaced_and_not_followed(customers, tmp_path: Path, name: str) -> None:
+    frame, out, precious = customers(2), tmp_path / name, tmp_path / "precious"
+    precious.write_text("precious", encoding="utf-8")
+    for planted in (lambda: out.symlink_to(precious), lambda: out.symlink_to(tmp_path / "new"), lambda: os.mkfifo(out)):
+        planted()
+        WRITERS[name](frame, out)
+        assert out.is_file()
+        assert not out.is_symlink()
+        assert out.stat().st_mode & 0o777 == 0o600
+        assert {p.name for p in tmp_path.iterdir()} == {name, "precious"}
+        assert precious.read_text(encoding="utf-8") == "precious"
+        out.unlink()
+    out.mkdir()
+    with pytest.raises(InputError, match=f"{name} cannot be written"):
+        WRITERS[name](frame, out)
+    assert {p.name for p in tmp_path.rglob("*")} == {name, "precious"}
 
 
 def test_a_full_disk_is_told_to_free_space(tmp_path: Path) -> None:

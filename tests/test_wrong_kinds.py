@@ -18,6 +18,7 @@ from toolkit.errors import ToolkitError
 
 TABLES = "frame without updated_at, frame with a doubled column"
 RESULTS = "Ledger, Settings, Snapshot, ValidationReport, PushPlan"
+QUOTES = pd.DataFrame({"customer_id": ["C1"], "quoted_at": ["2026-01-28T10:00:00Z"]})
 NOTHING_LIKE_IT = "None, 1, list"
 TEXT = "text, Path"
 
@@ -88,6 +89,14 @@ CASES = {
         lambda x, w: tk.plan_correction(x, reason="asked"), f"{NOTHING_LIKE_IT}, {TEXT}, {TABLES}, {RESULTS}"
     ),
     "push_report(push)": Case(lambda x, w: tk.push_report(x), f"None, text, {ANY_BUT_NAMES}"),
+    "readiness(customers)": Case(
+        lambda x, w: tk.readiness(x, QUOTES), f"{NOTHING_LIKE_IT}, {TEXT}, frame without updated_at, Settings"
+    ),
+    "readiness(quotes)": Case(
+        lambda x, w: tk.readiness(w.snapshot, x), f"{NOTHING_LIKE_IT}, {TEXT}, {TABLES}, {RESULTS}"
+    ),
+    "readiness(sales)": Case(lambda x, w: tk.readiness(w.snapshot, QUOTES, x), f"1, list, {TEXT}, {TABLES}, {RESULTS}"),
+    "readiness(plan)": Case(lambda x, w: tk.readiness(w.snapshot, QUOTES, plan=x), ANY_BUT_PLANS.replace("None, ", "")),
     "use(target)": Case(
         lambda x, w: tk.use(x), f"None, 1, list, {TEXT}, {TABLES}, Ledger, Snapshot, ValidationReport, PushPlan"
     ),

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 from toolkit.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from toolkit import engine as engine
     from toolkit.config import Settings as Settings
     from toolkit.config import use as use
+    from toolkit.engine import table as table
     from toolkit.ledger import Ledger as Ledger
     from toolkit.ledger import diff as diff
     from toolkit.model import Contract as Contract
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from toolkit.reading import mappings as mappings
     from toolkit.reading import read_customers as read_customers
     from toolkit.reading import suggest_mapping as suggest_mapping
+    from toolkit.training import readiness as readiness
     from toolkit.vendor import Sandbox as Sandbox
     from toolkit.vendor import check_schema as check_schema
 else:

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 import traceback
 from collections.abc import Iterable
 from typing import Any
@@ -56,11 +57,20 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f", did you mean {by_fold[near[0]]!r}?" if near else ""
 
 
+def outside() -> int:
+    """Return the ``stacklevel`` of the line that called the toolkit, for `warnings.warn`."""
+    frames = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_stack(sys._getframe(1)))
+    return next((n for n, name in enumerate(frames, 1) if not name.startswith("toolkit.")), 1)
+
+
 class ToolkitError(Exception):
     """The root of all errors that the toolkit raises on purpose."""
 
+    def __str__(self) -> str:
+        return printable(super().__str__())  # a script's traceback goes to the terminal as it is
+
     def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {printable(str(self))}", *_line_of(self)]
+        return [f"{type(self).__name__}: {self}", *_line_of(self)]
 
 
 def _line_of(error: BaseException) -> list[str]:
@@ -175,4 +185,4 @@ class Interrupted(KeyboardInterrupt):
     report: Any = None
 
     def _render_traceback_(self) -> list[str]:
-        return [printable(str(self))]
+        return [str(self)]

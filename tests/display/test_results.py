@@ -36,6 +36,7 @@ from toolkit.ledger import Diff
 from toolkit.model import Delivery
 
 EVIL = '<script>alert("x")</script><img src=http://evil.example/x.png onerror=alert(1)>'
+BREAKOUT = "'\" onload='x' $\\text{a}$ \\(b\\) \\unicode{x202e} ]]> <!-- --> </style></title></table>"
 BACKWARDS = "abc\u202egpj.exe\u0000\u001b[31m"
 
 
@@ -46,6 +47,7 @@ class Outline(HTMLParser):
         super().__init__()
         self.tags: set[str] = set()
         self.attributes: set[str] = set()
+        self.links: list[str] = []
         self.open: list[str] = []
         self.text = ""
         self.feed(text)
@@ -54,6 +56,7 @@ class Outline(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attributes}
+        self.links += [link or "" for name, link in attributes if name == "href"]
         if tag not in ("meta", "br", "wbr"):
             self.open.append(tag)
 
@@ -72,7 +75,9 @@ def results(customers, clock: Clock, tmp_path: Path) -> dict[str, Result]:
     frame.loc[4, "customer_id"] = EVIL
     written = tmp_path / "rows.parquet"
     frame.to_parquet(written)
-    delivery = Delivery(frame, source=f"{EVIL}.csv")
+    delivery = Delivery(
+        frame, source=f"{EVIL}.csv", names={"customer_category": BREAKOUT, "customer_name": EVIL}, notes=(BREAKOUT,)
+    )
     with tk.Sandbox() as sandbox:
         sandbox.vendor.refuse = lambda row: EVIL if row["customer_id"] == EVIL else None
         settings = tk.Settings(base_url=sandbox.url)
@@ -81,18 +86,23 @@ def results(customers, clock: Clock, tmp_path: Path) -> dict[str, Result]:
         ledger = tk.Ledger.of(settings)
         changes = tk.diff(ledger.snapshot(), report)
         plan = tk.plan_push(changes, settings=settings)
-        pushed = tk.push(plan, settings=settings, pace=clock.pace, reason=EVIL, progress=False)
+        pushed = tk.push(plan, settings=settings, pace=clock.pace, reason=EVIL + BREAKOUT, progress=False)
         later = report.good.assign(
-            customer_name=EVIL + "2", updated_at=report.good["updated_at"] + pd.Timedelta(days=1)
+            customer_name=EVIL + "2",
+            customer_category=BREAKOUT,
+            updated_at=report.good["updated_at"] + pd.Timedelta(days=1),
         )
+        quotes = report.good.assign(quoted_at=report.good["updated_at"], price_list_id=BREAKOUT, merchant_id=EVIL)
+        strange = quotes.assign(customer_id=quotes["customer_id"] + BACKWARDS)
+        ready = tk.readiness(report, pd.concat([quotes, strange]), merchants=quotes.assign(merchant_id="M"), plan=plan)
         made = [settings, delivery, corrected, report, tk.profile(delivery), changes, plan, pushed, ledger.snapshot(),
                 tk.status(settings=settings), tk.diff(ledger.snapshot(), later.iloc[1:]),
                 tk.suggest_mapping(frame), tk.preview_corrections(delivery), corrected.patch(who=EVIL),
                 tk.apply_patch(delivery, corrected.patch(who=EVIL)),
                 tk.validate(later, before=ledger.snapshot()).drift, tk.validate(written, rules=()),
                 tk.revert(pushed, settings=settings), tk.push_history(settings=settings),
-                tk.check_schema(settings=settings),
-                tk.explain("DI_E_1", means=EVIL, do=EVIL, settings=settings)]  # fmt: skip
+                tk.check_schema(settings=settings), ready,
+                tk.explain("DI_E_1", means=BREAKOUT, do=EVIL, settings=settings)]  # fmt: skip
     return {f"{number} {type(result).__name__}": result for number, result in enumerate(made)}
 
 
@@ -152,13 +162,16 @@ def test_every_cell_is_escaped_and_nothing_comes_from_outside(results: dict[str,
     for name, result in results.items():
         outline = Outline(page("t", result.body()).replace(SCRIPT, ""))
         assert not outline.open, name
-        assert not outline.tags & {"script", "img", "link", "iframe", "a", "form", "foreignobject", "use", "image"}, (
-            name
-        )
-        assert not {a for a in outline.attributes if a.startswith("on") or a in ("src", "href")}, name
+        assert not outline.tags & {"script", "img", "link", "iframe", "form", "foreignobject", "use", "image"}, name
+        assert not {a for a in outline.attributes if a.startswith("on") or a == "src"}, name
+        assert all(link.startswith("#push-") for link in outline.links), name
         assert "\u202e" not in result.body(), name
         assert "\u0000" not in result.body(), name
-        assert "url(" not in page("t", result.body())
+        whole = page("t", result.body())
+        assert "url(" not in whole
+        assert [whole.count(mark) for mark in ("<script", "</script", "<style", "</style", "</title", "<!--")] == [
+            1, 1, 1, 1, 1, 0
+        ], name  # fmt: skip
     shown = [name.split()[1] for name, r in results.items() if "<script>" in Outline(r.body()).text]
     assert {"Delivery", "ValidationReport", "Profile", "Diff", "PushReport"} <= set(shown)  # shown, as text
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 from tests.ledger.test_ledger import entries
 from toolkit.errors import LedgerError
@@ -52,6 +53,16 @@ def logged(ledger: Ledger, path: str) -> None:
     log.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
 
 
+def checkpoint(ledger: Ledger) -> Path:
+    """Leave a checkpoint as the only record of the table."""
+    DeltaTable(str(ledger.folder / "entries")).create_checkpoint()
+    log = ledger.folder / "entries" / "_delta_log"
+    for commit in log.glob("*.json"):
+        commit.unlink()
+    (made,) = log.glob("*.checkpoint.parquet")
+    return made
+
+
 def newest(ledger: Ledger) -> Path:
     """The data file of the last commit."""
     log = max((ledger.folder / "entries" / "_delta_log").glob("*.json"))
@@ -70,14 +81,66 @@ def refused(ledger: Ledger, match: str) -> None:
 @pytest.mark.parametrize(
     "form",
     ["{0}", "file://{0}", "../../../other/globex/entries/{1}", "%2E%2E/%2E%2E/%2E%2E/other/globex/entries/{1}",
-     "./{1}", "inside/{1}", "inside/../../../../other/globex/entries/{1}", "..", "", "s3://bucket/{1}"],
+     "./{1}", "inside/{1}", "inside/../../../../other/globex/entries/{1}", "..", "", "s3://bucket/{1}",
+     "..%2F..%2F..%2Fother%2Fglobex%2Fentries%2F{1}", "*.parquet", "[a-z]*.parquet", "{0}\0.parquet",
+     "a" * 5_000 + ".parquet", "\x1b[2J\u202e.parquet"],
 )  # fmt: skip
-def test_a_log_that_names_another_file_is_refused(ledger: Ledger, theirs: Path, form: str) -> None:
+@pytest.mark.parametrize("where", ["a commit", "a checkpoint"])
+def test_a_log_that_names_another_file_is_refused(ledger: Ledger, theirs: Path, form: str, where: str) -> None:
     inside = ledger.folder / "entries" / "inside"
     inside.mkdir()
     shutil.copy(theirs, inside)
-    logged(ledger, form.format(theirs, theirs.name))
+    if where == "a commit":
+        logged(ledger, form.format(theirs, theirs.name))
+    else:
+        kept = checkpoint(ledger)
+        table = pq.read_table(kept)
+        rows = table.to_pylist()
+        next(row["add"] for row in rows if row["add"])["path"] = form.format(theirs, theirs.name)
+        pq.write_table(pa.Table.from_pylist(rows, table.schema), kept)
     refused(ledger, "names .* no file of its folder|it is damaged")
+
+
+def test_a_checkpoint_that_is_a_link_a_pipe_or_nothing_to_read_is_refused(ledger: Ledger, theirs: Path) -> None:
+    kept = checkpoint(ledger)
+    whole = kept.read_bytes()
+    kept.unlink()
+    kept.symlink_to(theirs)
+    refused(ledger, "contains a link or a pipe")
+    kept.unlink()
+    os.mkfifo(kept)
+    refused(ledger, "contains a link or a pipe")
+    kept.unlink()
+    for broken in (b"", whole[:200], b"PAR1" * 9):
+        kept.write_bytes(broken)
+        refused(ledger, "it is damaged")
+    kept.write_bytes(whole)
+    parts = kept.parent / "_sidecars"  # a checkpoint may name others, which deltalake opens before it is asked
+    parts.mkdir()
+    os.mkfifo(parts / "part.parquet")
+    refused(ledger, "contains a link or a pipe")
+    (parts / "part.parquet").unlink()
+    (kept.parent / "_last_checkpoint").write_text('{"version": 1000000, "size": 1}', encoding="utf-8")
+    refused(ledger, "it is damaged")
+
+
+def test_a_deletion_vector_names_no_file_that_is_read(ledger: Ledger, theirs: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    log = max((ledger.folder / "entries" / "_delta_log").glob("*.json"))
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        if "add" in line:
+            line["add"]["deletionVector"] = {"storageType": "p", "pathOrInlineDv": f"file://{tmp_path}/pipe",
+                                             "offset": 1, "sizeInBytes": 40, "cardinality": 1}  # fmt: skip
+    log.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    assert ledger.snapshot().n_customers == 2  # the table knows no deletion: every row is there
+
+
+def test_a_folder_named_like_a_column_and_its_value_changes_no_entry(tmp_path: Path) -> None:
+    made = Ledger(tmp_path / "customer_id=evil" / "updated_at=2020-01-01" / "env=prod" / "acme", "acme")
+    made.record(entries(("a", 1, "Ours", 1)), push="p", through=1)
+    assert made.snapshot().frame["customer_id"].tolist() == made.history("a")["customer_id"].tolist() == ["a"]
+    assert made.unlisted == []
 
 
 def test_a_data_file_that_is_a_link_or_a_pipe_is_refused(ledger: Ledger, theirs: Path) -> None:

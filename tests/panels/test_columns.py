@@ -67,6 +67,9 @@ def test_a_taken_column_frees_the_other_and_says_so(columns: Columns) -> None:
     columns.act("choose", column="customer_id", value="Kundennummer")
     assert columns.mapping.columns["customer_id"] == "Kundennummer"
     assert "customer_name" not in columns.mapping.columns
+    assert columns.missing().startswith("Decide on customer_name")
+    columns.act("choose", column="customer_name", value=NOT_THERE)
+    assert "customer_name" not in columns.missing()
 
 
 def test_the_preview_shows_what_is_wrong_and_follows_each_choice(columns: Columns) -> None:

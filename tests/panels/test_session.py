@@ -65,6 +65,11 @@ def test_next_names_what_is_missing_and_stays() -> None:
     assert session.act("session_next") == "Choose the time zone of Geändert am: its times name none."
     assert (session.at, session.focus) == (1, "timezone")
     assert "! Choose the time zone" in session.view().still()
+    session.act("set_timezone", value="Europe/Berlin")
+    assert session.told.startswith("Not used: Ort")  # it follows what is done
+    assert session.focus == ""
+    session.act("ignore")
+    assert session.told == ""
 
 
 def test_a_session_goes_on_after_a_restart_and_is_gone_when_discarded() -> None:
@@ -114,7 +119,10 @@ def test_a_file_that_is_gone_leaves_the_choices_for_another(folder: Path) -> Non
     assert again.mapping == first.mapping
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"source": 1, "saved_at": "2026-01-01"}', '{"saved_at": "soon"}'])
+FOREIGN = '{"source": "a", "digest": "", "at": 9, "steps": {}, "saved_at": "2026-01-01"}'
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"source": 1, "at": 0, "saved_at": "2026-01-01"}', FOREIGN])
 def test_a_saved_session_that_cannot_be_read_is_put_aside(content: str) -> None:
     onboarded()
     [record] = saved()
@@ -137,8 +145,6 @@ def test_a_wrong_header_row_is_said_and_another_can_be_chosen() -> None:
     session.act("state", of="header_row", value="3")
     assert file.suggestion.header[0] == "Customer No."
     assert "Customer master data" in session.view().still()
-    session.act("state", of="sheet", value="Customers")
-    assert file.stated.header_row is None
 
 
 def test_an_encoding_can_be_told_and_one_that_does_not_fit_is_refused_in_place() -> None:
@@ -190,3 +196,17 @@ def test_a_terminal_is_told_which_calls_do_the_same() -> None:
     told = repr(tk.onboard(NAME))
     assert len(told.splitlines()) == 1
     assert f'tk.suggest_mapping("{NAME}")' in told
+
+
+def test_choices_that_cannot_be_made_again_are_put_aside_and_said() -> None:
+    onboarded(upto="Values")
+    [record] = saved()
+    content = json.loads(record.read_text(encoding="utf-8"))
+    content["steps"]["Columns"] = {"of": "another version"}
+    record.write_text(json.dumps(content), encoding="utf-8")
+    again = Session(NAME)
+    again.act("session_go_on")
+    assert again.step.title == "Columns"
+    assert "cannot be read" in again.notice
+    assert [path.suffix for path in saved()].count(".unreadable") == 1
+    json.dumps(again.view().tree())

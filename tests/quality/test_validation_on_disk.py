@@ -250,6 +250,15 @@ def test_every_type_of_parquet_is_read_as_the_reader_reads_it(tmp_path: Path, ki
         assert read_customers(tmp_path / "good.parquet").frame.to_dict("list") == report.good.to_dict("list")
 
 
+def test_a_folder_named_like_a_column_and_its_value_changes_no_cell(customers, tmp_path: Path) -> None:
+    folder = tmp_path / "customer_id=evil" / "updated_at=2020-01-01" / "source=ERP"
+    folder.mkdir(parents=True)
+    customers(3).to_parquet(folder / "rows.parquet")
+    report = validate(read_customers(folder / "rows.parquet"), now=NOW)
+    require_equal(validate(folder / "rows.parquet", now=NOW, good=folder / "good.parquet"), report)
+    assert read_customers(folder / "good.parquet").frame["customer_id"].tolist() == ["C00000", "C00001", "C00002"]
+
+
 def test_a_time_outside_the_calendar_is_not_a_time(tmp_path: Path) -> None:
     times = arrow.array([0, 253402300800_000_000, -62135596800_000_001], arrow.timestamp("us", "UTC"))
     pq.write_table(arrow.table({"customer_id": ["A", "B", "C"], "updated_at": times}), tmp_path / "rows.parquet")

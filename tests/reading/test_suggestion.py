@@ -120,7 +120,7 @@ def test_a_mapping_is_not_written_over_unasked(tmp_path: Path) -> None:
     with pytest.raises(MappingError, match="overwrite=True"):
         suggestion.to_toml(path)
     assert suggestion.to_toml(path, overwrite=True) == path
-    with pytest.raises(MappingError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot be written"):
         suggestion.to_toml(tmp_path / "no" / "m.toml")
 
 

@@ -361,3 +361,29 @@ def test_an_interrupt_does_not_wait_for_an_answer_that_never_comes(begin: Begin,
         send(push, vendor, connections=2)
     never.set()
     assert push.fates == {"accepted": 500, "unknown": 1_000, "unsent": 1_500}
+
+
+def test_an_interrupt_of_the_wait_after_a_stop_keeps_its_reason(begin: Begin) -> None:
+    push, stopped, flying = begin(3_000), threading.Event(), threading.Event()
+
+    def vendor(rows: list[dict]) -> Answer:
+        if rows[0]["customer_id"] == "C00500":
+            flying.set()
+            assert stopped.wait(20)
+            raise KeyboardInterrupt  # as it would come while this answer is awaited
+        if rows[0]["customer_id"] == "C01000":
+            assert flying.wait(20)
+            return Answer(401, b"expired")
+        return ok()
+
+    enter = push.journal.end
+
+    def entered(*args, **more) -> None:
+        enter(*args, **more)
+        if more["status"] == 401:
+            stopped.set()
+
+    push.journal.end = entered
+    send(push, vendor, connections=2)
+    assert isinstance(push.error, AuthorizationError)
+    assert push.fates == {"accepted": 500, "unknown": 500, "unsent": 2_000}

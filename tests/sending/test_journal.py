@@ -121,6 +121,7 @@ def test_a_disk_that_fills_up_loses_no_fate(begin) -> None:
         ([Answer(403)], True),
         ([Answer(404)], True),
         ([Answer(302)], True),
+        ([Answer(303)], False),  # it may have been taken
         ([NEVER_LEFT] * 6, True),
         ([Answer(503, retry_after="1")] * 6, True),
         ([Answer(503)] * 6, False),

@@ -253,6 +253,16 @@ def test_what_is_useless_to_continue_stops_at_once_and_blames_no_row(begin, faul
         assert push.fates == {"accepted": N}
 
 
+def test_a_303_may_mean_that_it_was_taken(begin) -> None:
+    with Faulty() as server:
+        push = begin(server, "APPEND")
+        server.faults.append(Fault("303", says=(http(303, b"", "Location: /done"),), takes=True))
+        assert "toolkit settle" in str(push.send())
+        assert push.fates == {"unknown": N}
+        assert push.send() is None
+        assert len(server.taken) == N  # once
+
+
 def test_an_answer_given_before_the_whole_request_was_read_accepts_nothing(begin, narrow: None) -> None:
     with Faulty(window=SMALL) as server:
         push = begin(server, "APPEND")

@@ -288,6 +288,7 @@ def test_retry_after_may_be_a_date(begin, clock) -> None:
         (Answer(404), {"unsent": 3}, AddressError),
         (Answer(409), {"unsent": 3}, StoppedError),
         (Answer(302), {"unsent": 3}, StoppedError),
+        (Answer(303), {"unknown": 3}, StoppedError),
     ],
 )
 def test_lasting_trouble_stops_the_push_and_blames_no_row(begin, trouble: Answer, fates: dict, error: type) -> None:

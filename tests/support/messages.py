@@ -24,6 +24,7 @@ SITUATIONS = {
     "vendor": "The vendor's columns, the sandbox and the network",
     "sending": "Sending, and the journal of a push",
     "pushing": "Plans, pushes and what comes after",
+    "training": "Quotes and sales",
     "cli": "The command line",
     "engine": "Memory",
     "display": "Pages of results",

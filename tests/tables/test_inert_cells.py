@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,6 +37,23 @@ def test_no_cell_of_a_csv_runs_and_only_those_are_changed(tmp_path: Path, dtype:
     assert cells_of(file) == [*(f"'{cell}" for cell in FORMULAS), *HARMLESS]
     raw = write_table(pd.DataFrame({"a": [*FORMULAS, *HARMLESS]}), tmp_path / "raw.csv", raw=True)
     assert cells_of(raw) == [*FORMULAS, *HARMLESS]
+
+
+@settings(deadline=None)
+@example(['=HYPERLINK("http://evil.example")', "+a", "'-b", "''@c", "'s-Hertogenbosch"])
+@given(st.lists(odd.filter(lambda t: t == t.strip() != "" and "\r" not in t), min_size=1, max_size=6, unique=True))
+def test_no_name_of_a_column_runs_and_each_reads_back(names: list[str]) -> None:
+    frame = pd.DataFrame([["x"] * len(names)], columns=names)
+    with TemporaryDirectory() as folder:
+        file, raw = (write_table(frame, Path(folder, f"{n}.csv"), raw=bool(n)) for n in (0, 1))
+        with file.open(encoding="utf-8", newline="") as text:
+            header = next(csv.reader(text))
+        with raw.open(encoding="utf-8", newline="") as text:
+            assert next(csv.reader(text)) == names
+        back = read_csv(file, lambda header: {"a": header.index(names[-1])}, encoding="utf-8", delimiter=",")
+    assert not any(re.match("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]", name) for name in header)
+    assert back.header == tuple(names)
+    assert ("an apostrophe before" in " ".join(back.notes)) == (header != names)
 
 
 @settings(deadline=None)

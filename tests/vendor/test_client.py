@@ -94,9 +94,19 @@ def test_the_raw_token_goes_in_its_header_despite_netrc_and_proxies(
     assert kept[0].body == EXAMPLE
 
 
-def test_a_real_host_gets_its_token_and_not_the_one_of_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".netrc").write_text("default login someone password else\n", encoding="utf-8")
-    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+def with_netrc(where: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a `.netrc` name every host, and check that requests would take its password."""
+    (home / ".netrc").write_text("machine 127.0.0.1 login me password it\ndefault login me password it\n", "utf-8")
+    monkeypatch.delenv("NETRC", raising=False)
+    monkeypatch.setenv(*(("NETRC", str(home / ".netrc")) if where == "NETRC" else ("HOME", str(home))))
+    assert requests.utils.get_netrc_auth("https://vendor.example") == ("me", "it")
+
+
+@pytest.mark.parametrize("where", ["NETRC", "HOME"])
+def test_a_real_host_gets_its_token_and_not_the_one_of_netrc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    with_netrc(where, tmp_path, monkeypatch)
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
     monkeypatch.setenv("TOOLKIT_TARGET", "acme")
     left: list[requests.PreparedRequest] = []
@@ -142,14 +152,19 @@ def test_what_goes_wrong_on_the_way_says_whether_it_may_have_arrived(
     assert read_answer(answer, SENT).kind == ("lost" if left else "retry")
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(sandbox: Sandbox, status: int) -> None:
-    with Sandbox() as elsewhere:
-        sandbox.vendor.troubles.append(Reply(status, b"", {"Location": elsewhere.url + "/api/v2/objects/CUSTOMER"}))
-        answer = send(sandbox)
-        assert answer.status == status
-        assert read_answer(answer, SENT).kind == "stop"
-        assert elsewhere.requests().empty
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
+@pytest.mark.parametrize("location", ["http://{0}/x", "//{0}/x", "http://me:it@{0}/", "file:///etc/hostname", "/other"])
+def test_a_redirect_is_not_followed(sandbox: Sandbox, status: int, location: str) -> None:
+    with Faulty() as elsewhere:
+        to = {"Location": location.format(elsewhere.url.removeprefix("http://"))}
+        sandbox.vendor.troubles += [Reply(status, b"", to)] * 2
+        kept = seen(sandbox)
+        with Client(Settings(base_url=sandbox.url)) as client:
+            answers = [client.send(EXAMPLE), client.ask("/schema")]
+        assert [answer.status for answer in answers] == [status, status]
+        assert {read_answer(answer, SENT).kind for answer in answers} == {"stop"}
+        assert len(kept) == 2
+        assert not elsewhere.headers
 
 
 @pytest.mark.parametrize(
@@ -399,6 +414,20 @@ def test_a_proxy_that_refuses_is_asked_once_and_its_variable_is_named(
     assert (answers[0].status, answers[0].left, answers[0].lasting) == (None, False, True)
     assert f"the proxy named in {variable} refused the connection ({words}" in answers[0].problem
     assert "hidden" not in answers[0].problem
+
+
+@pytest.mark.parametrize("where", ["NETRC", "HOME"])
+def test_a_proxy_gets_neither_the_token_nor_what_netrc_says(
+    vendor: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    with_netrc(where, tmp_path, monkeypatch)
+    with Faulty() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        proxy.faults.append(Fault("no", says=(http(502),)))
+        with Client(vendor) as client:
+            client.send(EXAMPLE)
+    assert proxy.headers[0].splitlines()[0].startswith(b"CONNECT vendor.example:443 ")
+    assert not re.search(rb"(?i)authorization|the-right-one|bWU6", proxy.headers[0])
 
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 504])

@@ -288,8 +288,13 @@ class Settings(Result, BaseSettings):
 
     def body(self) -> str:
         """Give the settings as an HTML fragment."""
-        rows = grid("Settings", ["Setting", "Value", "From"], self.to_frame().itertuples(name=None), unit="settings")
-        where = f"{self.operation} {self.url()}", f"token {self._token_source()}"
+        values, heads = self.to_frame().itertuples(name=None), ["Setting", "Value", "From"]
+        rows = grid("Settings", heads, values, unit="settings", stacks=True)
+        where = (
+            f"{self.operation} {self.url()}",
+            f"Token: {self._token_source()}.",
+            ("A contract is a state of the vendor's documentation: 2026-04 that of April 2026, current the newest."),
+        )
         return headline("Settings", f"{self.label}.", *where) + section("Settings", rows)
 
     def to_frame(self) -> pd.DataFrame:

@@ -94,7 +94,8 @@ class Table:
         files = self._files(table)
         if files and after >= 0:
             files -= self._files(self._open(after))
-        source = "FROM read_parquet($1, union_by_name=true)" if files else "FROM nothing WHERE $1 IS NULL"
+        options = "union_by_name=true, hive_partitioning=false"
+        source = f"FROM read_parquet($1, {options})" if files else "FROM nothing WHERE $1 IS NULL"
         # `nothing` has the columns that older files lack.
         with Session({"nothing": self.schema.empty_table()}, files=True) as session:
             try:
@@ -189,11 +190,10 @@ class Table:
     def _files(self, table: DeltaTable | None) -> set[str]:
         """Return the table's files, escaped, since the engine reads a path as a pattern."""
         # The log may name any file of the machine, another tenant's ledger too.
-        names = [] if table is None else [unquote(n) for n in pa.table(table.get_add_actions())["path"].to_pylist()]
-        for name in names:
-            if Path(name).name != name or not name.endswith(".parquet") or is_special(self.path / name):
-                raise self._refused(f"names {name!r}, which is no file of its folder: somebody changed it")
-        return {glob.escape(str(self.path / name)) for name in names}
+        named = set() if table is None else {unquote(n) for n in pa.table(table.get_add_actions())["path"].to_pylist()}
+        for name in named - {path.name for path in self.path.glob("*.parquet") if not is_special(path)}:
+            raise self._refused(f"names {name[:300]!r}, which is lost, or no file of its folder: somebody changed it")
+        return {glob.escape(str(self.path / name)) for name in named}
 
     def _require_types(self, table: DeltaTable, files: set[str], session: Session) -> None:
         """Refuse a file that has a column in another data type than the log says: the engine would convert it."""
@@ -216,7 +216,7 @@ class Table:
     def _open(self, version: int | None = None) -> DeltaTable | None:
         log = self.path / _LOG
         try:
-            for path in (self.path, log, *log.glob("*")):
+            for path in (self.path, log, *log.rglob("*")):
                 if is_special(path):
                     raise self._refused(f"contains a link or a pipe, {path.name!r}: somebody changed it")
             table = DeltaTable(str(self.path), version=version)

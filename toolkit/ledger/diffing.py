@@ -159,9 +159,7 @@ class Diff(Result):
             (name, state), head, (old, new) = rows[row], own.get(column, column), draw.marked_change(before, after)
             texts = " → ".join(" ".join(found) for text in (old, new) if (found := _CHANGED.findall(text)))
             changes.append((head, Markup(texts if " " in f"{before}{after}" else f"{old} → {new}")))
-            sides = (Cell(Markup(f"<span>{shown}</span>")) if len(f"{raw}") < 99 else Cell(raw, shown)
-                     for raw, shown in ((before, old), (after, new)))  # fmt: skip
-            line = [row, Cell(who, soft=name), head, *sides, state, replace(time, soft="")]
+            line = [row, Cell(who, soft=name), head, Cell(before, old), Cell(after, new), state, replace(time, soft="")]
             facets.append({"column": [head], "state": [state]})
             units.append(Unit([line], facets[-1], None if state == "changed" else SHOWN[state][0]))
         common = {change: n for change, n in Counter(changes).most_common(MAX_REPEATS) if n > 1}
@@ -171,7 +169,8 @@ class Diff(Result):
         names = ("Row", "Customer", "Column", "Before", "After", "State")
         heads = [*map(Column, names), *self.delivery.heads([TIME])]
         labels = {"column": "Column", "state": "State", "repeat": ""}
-        shown = draw.grid("Changed fields", heads, units, facets=labels, unit="fields", more=n_fields - len(units))
+        shown = draw.grid("Changed fields", heads, units, facets=labels, unit="fields", more=n_fields - len(units),
+                          stacks=True)  # fmt: skip
         boxes = [draw.card(f"{n:,}× {change[0]}", draw.joined(Markup("<p>"), change[1], Markup("</p>")),
                            pick=("repeat", numbers[change][0])) for change, n in common.items()]  # fmt: skip
         return shown, boxes
@@ -182,7 +181,7 @@ class Diff(Result):
         if state in ("absent", "held"):
             rows = self.absent if state == "absent" else pd.DataFrame({ID: sorted(self.delivery.held)})
             rows, start = rows.head(MAX_ROWS), 1  # they have no row in the file
-            rows = rows.assign(**{NAME: rows[ID].map(self.before.names_of(rows[ID]))})
+            rows = rows.assign(**{NAME: rows[ID].map(self.before.names_of(rows[ID]) | self.delivery.held_names)})
             heads, cells = replace(self.delivery, given=(ID, NAME, TIME)).cells(rows)
         else:
             rows = self.delivery.frame.iloc[np.flatnonzero(self.states == state)[:MAX_ROWS]]
@@ -202,11 +201,6 @@ class Diff(Result):
             "null_keys": self.count("null_key"),
             "changed_fields": len(self.fields),
         }
-
-
-def shown_state(state: str) -> Cell:
-    """Return a state as a cell: its symbol and its name."""
-    return Cell(state, Markup(f"<span class=nw>{draw.symbol(*SHOWN[state][:2])} {_words(state)}</span>"))
 
 
 def _flow(changes: Diff) -> Markup:

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 import pandas as pd
 
 from toolkit.display import (
+    MAX_ROWS,
     Cell,
     Column,
     Markup,
@@ -22,6 +23,7 @@ from toolkit.display import (
     escape,
     fold,
     frame_table,
+    grid,
     head_of,
     headline,
     notes,
@@ -32,7 +34,7 @@ from toolkit.display import (
 )
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID, TIME
-from toolkit.model.times import are_dates, written_times
+from toolkit.model.times import are_dates, utc_times, written_times
 
 DeliveryKind = Literal["full", "changes"]
 Language = Literal["en", "de", "fr"]
@@ -72,6 +74,8 @@ class Delivery(Result):
         and the raw ``text``.
     held
         Ids whose rows are quarantined: neither absent nor sent.
+    held_names
+        The names of these customers in the quarantined rows, by id.
     n_quarantined
         Rows quarantined so far, broken lines included.
     corrections
@@ -105,6 +109,7 @@ class Delivery(Result):
     names: dict[str, str] = field(default_factory=dict)
     broken: pd.DataFrame = field(default_factory=no_broken_lines)
     held: frozenset[str] = frozenset()
+    held_names: dict[str, str] = field(default_factory=dict)
     n_quarantined: int = 0
     corrections: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -170,13 +175,14 @@ class Delivery(Result):
 
     def time_cells(self, times: pd.Series[Any]) -> list[Cell]:
         """Return times as cells: as written, the UTC moment that is sent small below, by which they are sorted."""
-        utc = times.map(timestamp)
-        both = zip(self.as_written(times), utc, strict=True)
-        return [Cell(t, sort=None if str(t)[:10] == u[:10] else u, soft="" if t == u else u) for t, u in both]
+        moments = utc_times(times)
+        order = moments.rank(method="dense").astype("Int64")
+        every = zip(self.as_written(times), moments.map(timestamp), order, strict=True)
+        return [Cell(t, sort=None if str(t)[:10] == u[:10] else n, soft="" if t == u else u) for t, u, n in every]
 
     def cells(self, rows: pd.DataFrame) -> tuple[list[Column], list[list[object]]]:
-        """Return rows of the delivery as a grid shows them: each one's place, then its cells under the file's heads."""
-        columns = [c for c in self.given if c in rows.columns]
+        """Return rows as a grid shows them: each one's place, then its cells, as the file names and orders them."""
+        columns = [c for c in dict.fromkeys((*self.names, *self.given)) if c in self.given and c in rows.columns]
         places = [Cell(n, "" if pd.isna(n) else self.place(n).removeprefix("row ")) for n in rows.index]
         cells = [self.time_cells(rows[c]) if c == TIME else rows[c].astype(object) for c in columns]
         return [Column("Row", right=True), *self.heads(columns)], [*map(list, zip(places, *cells, strict=True))]
@@ -188,7 +194,7 @@ class Delivery(Result):
             return Markup("")
         zone = f" ({self.timezone})" if self.timezone else ""
         return paragraph(
-            f"{TIME} as the source writes it{zone}; small beside it, the UTC moment that is sent", soft=True
+            f"{TIME} as the source writes it{zone}; small below it, the UTC moment that is sent", soft=True
         )
 
     def not_a_time(self, n_times: int) -> str:
@@ -237,9 +243,10 @@ class Delivery(Result):
             notes(self.warnings),
         ]
         if self.n_broken:
-            broken = frame_table(self.broken, name="Broken lines", index="source_row", names=self.names)
+            broken = frame_table(self.broken, name="Broken lines", index="Row", names=self.names)
             shown.append(section("Broken lines", broken, note="set aside, because they could not be read"))
-        rows = frame_table(self.frame, index="source_row", show=self.show, names=self.names)
+        heads, cells = self.cells(self.frame.head(MAX_ROWS))
+        rows = grid("Rows", heads, cells, more=self.n_rows - len(cells))
         shown.append(section("Rows", self.about_times, rows))
         shown += [fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
         ways = code("tk.profile(delivery)", "report = tk.validate(tk.correct(delivery))")

@@ -13,16 +13,17 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import current, use
-from toolkit.display import Tone, plural, visible
+from toolkit.display import Tone, plural
 from toolkit.errors import InputError
 from toolkit.model import TIME, Column, CustomAttribute, Kind, Times, parse_times
-from toolkit.panels.elements import Element, button, cell, element, field_of, note, same_as, select
+from toolkit.panels.elements import Element, button, cell, element, field_of, note, same_as, select, short
 from toolkit.panels.panel import Panel
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work, described, table
 from toolkit.reading import Mapping, MappingSuggestion, Remembered, doubts, remember, suggest_mapping
 
 ROWS = 5
+CHOICES = ("columns", "constants", "datetime", "timezone")
 NOT_THERE, CONSTANT = "\0none", "\0constant"
 """Choices that are no column of the file."""
 BARS = {"sure": 3, "your choice": 3, "as last time": 3, "likely": 2, "you decide": 1}
@@ -44,7 +45,7 @@ class Columns(Step):
         The columns of the file that are left out on purpose.
     """
 
-    title = "Columns"
+    title, called = "Columns", "panel"
 
     def __init__(self, suggestion: MappingSuggestion | None = None, *, known: bool = True) -> None:
         super().__init__()
@@ -70,9 +71,7 @@ class Columns(Step):
     @property
     def mapping(self) -> Mapping:
         """What was chosen, as a mapping."""
-        return replace(
-            self.base, columns=self.columns, constants=self.constants, datetime=self.datetime, timezone=self.timezone
-        )
+        return replace(self.base, **{name: getattr(self, name) for name in CHOICES})
 
     @property
     def schema(self) -> tuple[Column, ...]:
@@ -95,13 +94,12 @@ class Columns(Step):
                     yield f"constant-{name}", f"Write the value of {name} for every row."
             elif name not in self.columns and not column.nullable:
                 yield f"column-{name}", f"Choose the column for {name}, which is required."
-            elif name not in self.columns and states.get(name) == "ambiguous" and name not in self.decided:
-                yield f"column-{name}", f"Decide on {name}: two columns fit."
-        if TIME in self.columns:
-            times = self.suggestion.contents[self.columns[TIME]].times
-            if times is not None and times.state in ("ambiguous", "mixed") and not self.datetime:
+            elif self._chosen(name) == "" and (name in self.freed or states.get(name) == "ambiguous"):
+                yield f"column-{name}", f"Decide on {name}: choose a column, or that it is not in this file."
+        if TIME in self.columns and (times := self.suggestion.contents[self.columns[TIME]].times):
+            if times.state in ("ambiguous", "mixed") and not self.datetime:
                 yield "datetime", f"Choose how the dates in {self.columns[TIME]} are written."
-            if self._read(self.suggestion.head[self.columns[TIME]]).naive.any():
+            if times.n_naive and not self.timezone:
                 yield "timezone", f"Choose the time zone of {self.columns[TIME]}: its times name none."
         if self.unused:
             yield "ignore-all", f"Not used: {', '.join(self.unused)}. Use them, or ignore them."
@@ -121,7 +119,7 @@ class Columns(Step):
         """The lines of Python and the command that do the same."""
         name = self.suggestion.source
         path = self.saved or f"{Path(name).stem}.toml"
-        made = () if self.saved else (f"panel.mapping.to_toml({json.dumps(path)})",)
+        made = () if self.saved else (f"{self.called}.mapping.to_toml({json.dumps(path)})",)
         read = f"delivery = tk.read_customers({json.dumps(name)}, mapping={json.dumps(path)})"
         return (*made, read, f"toolkit check {name} --mapping {path}")
 
@@ -129,6 +127,7 @@ class Columns(Step):
 
     def begin(self, work: Work) -> None:
         """Take the suggestion; choices made before are kept while it is the same one."""
+        self.called = "session"
         if work.suggestion is not None and getattr(self, "suggestion", None) is not work.suggestion:
             self.start(work.suggestion)
 
@@ -139,8 +138,8 @@ class Columns(Step):
 
     def kept(self) -> dict[str, Any]:
         """Return the choices."""
-        sets = {"decided": sorted(self.decided), "ignored": sorted(self.ignored)}
-        return {**sets, **{name: getattr(self, name) for name in ("columns", "constants", "datetime", "timezone")}}
+        made = {name: getattr(self, name) for name in CHOICES}
+        return made | {"decided": sorted(self.decided), "ignored": sorted(self.ignored)}
 
     def restore(self, kept: dict[str, Any]) -> None:
         """Make the choices again; a column that the file no longer has is open again."""
@@ -154,9 +153,8 @@ class Columns(Step):
     @action
     def choose(self, column: str, value: str) -> str:
         """Choose the column of the file for one of the schema; whoever had it is free again."""
-        self.freed.pop(column, None)
-        self.columns.pop(column, None)
-        self.constants.pop(column, None)
+        for each in (self.freed, self.columns, self.constants):
+            each.pop(column, None)
         self.decided.add(column)
         if value == CONSTANT:
             self.constants[column], self.focus = "", f"constant-{column}"
@@ -166,6 +164,7 @@ class Columns(Step):
         said = f"{value} becomes {column}."
         for other in [c for c, name in self.columns.items() if name == value]:
             del self.columns[other]
+            self.decided.discard(other)
             self.freed[other] = f"{value} is now {column}: {other} is free again."
             said += f" {other} is free again."
         self.columns[column] = value
@@ -265,7 +264,7 @@ class Columns(Step):
         options |= {each: f"{each} (now {taken[each]})" if each in taken else each for each in contents}
         options |= {CONSTANT: "the same value in every row …", NOT_THERE: "not in this file"}
         common = contents[chosen].values.most_common(3) if chosen in contents else []
-        samples = [element("bdi", visible(text)) for text, _ in common]
+        samples = [element("bdi", short(text)) for text, _ in common]
         bars = [element("i", class_="on" if at < BARS.get(word, 0) else "") for at in range(3)]
         required = None if column.nullable else element("abbr", " *", title="required")
         named = element("label", element("code", name), for_=f"column-{name}")
@@ -296,7 +295,8 @@ class Columns(Step):
             return "as last time" if same else "your choice", "good"
         found = [p.confidence for p in self.suggestion.proposals if p.column == column.name]
         word, tone = found[0] if found else ("nothing found", "calm")
-        return (word, tone) if column.nullable or chosen else ("you decide", "warn")
+        nothing = word == "nothing found" and column.nullable
+        return (word, tone) if chosen or nothing else ("you decide", "warn")
 
     def _evidence(self, column: Column, chosen: str) -> list[Element]:
         candidates = self.suggestion.candidates.get(column.name, [])
@@ -338,7 +338,7 @@ class Columns(Step):
         local = read.dropna().dt.tz_convert(self.timezone or "UTC")
         summer = local.map(lambda moment: bool(moment.dst()))
         for at in summer.drop_duplicates().index:
-            yield element("span", element("bdi", cells[at]), " → ", element("b", f"{read[at]:%Y-%m-%d %H:%M}Z"),
+            yield element("span", element("bdi", short(cells[at])), " → ", element("b", f"{read[at]:%Y-%m-%d %H:%M}Z"),
                           " summer time" if summer[at] else "", class_="b")  # fmt: skip
 
     def _left_over(self) -> Element:

@@ -13,6 +13,7 @@ Value = str | int | bool
 Action = Mapping[str, Value]
 """A message to the station: ``{"do": "choose", "column": "customer_id"}``; what was typed or chosen is added to it."""
 
+MAX_CELL = 200
 _STILL = {"button": "", "form": "div", "fieldset": "div", "legend": "b", "label": "div", "select": "span"}
 """What a still picture shows instead of controls; a button is left out."""
 _KEPT = {"class", "style", "colspan", "open", "title", "scope", "lang"}
@@ -166,7 +167,12 @@ def note(tone: Tone, *children: object, key: str = "", **attributes: Any) -> Ele
     return element("div", symbol(tone), element("div", *children), class_=f"note {tone} row", key=key, **attributes)
 
 
+def short(text: str) -> str:
+    """Return a cell's text as it is shown: what is easily overlooked is visible, and the end of a long one is cut."""
+    return visible(text if len(text) <= MAX_CELL else f"{text[: MAX_CELL - 1]}…")
+
+
 def cell(value: object, *, why: str = "", **attributes: Any) -> Element:
     """Return a cell of a table, and what is wrong with it; null is shown as empty."""
-    told = element("em", f"✕ {why}", class_="why") if why else None
-    return element("td", EMPTY if is_null(value) or value == "" else visible(str(value)), told, **attributes)
+    told = element("em", f"✕ {why}") if why else None
+    return element("td", EMPTY if is_null(value) or value == "" else short(str(value)), told, **attributes)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.config import current
-from toolkit.display import plural, visible
+from toolkit.display import plural
 from toolkit.errors import InputError, ToolkitError
 from toolkit.files import create
-from toolkit.panels.elements import Action, Element, element, note, same_as, select, tick
+from toolkit.panels.elements import Action, Element, element, note, same_as, select, short, tick
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work, described
 from toolkit.reading import ENDINGS, Mapping, MappingSuggestion, Start, read_start, readable_files, suggest_mapping
@@ -196,7 +196,7 @@ class File(Step):
         rows = [
             element("tr", element("td", tick(str(n), n == at, "state", key=f"header-{n}", kind="radio", value=str(n),
                                              name="header", of="header_row")),
-                    [element("td", visible(text)) for text in [*record, *[""] * (width - len(record))][:WIDEST]],
+                    [element("td", short(text)) for text in [*record, *[""] * (width - len(record))][:WIDEST]],
                     class_="sel" if n == at else "")
             for n, record in enumerate(start.records, start=1)
         ]  # fmt: skip

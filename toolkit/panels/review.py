@@ -440,7 +440,7 @@ class Review(Step):
         count = element("output", f"{len(shown):,} of {plural(len(self.index), 'row')} shown")
         tools = search, button("Recheck all", "recheck"), button("Show all rows", "filter", by="all"), count
         grid = element("review-grid", table("First rows", still), key="grid", data_n=len(shown), data_page=PAGE,
-                       data_goto=goto[0], data_version=self.version, data_columns=json.dumps(heads), class_="b")  # fmt: skip
+                       data_goto=goto[0], data_version=self.version, data_columns=json.dumps(heads))  # fmt: skip
         waits = note("changed", WAITS, key="waits") if self._checked[1] != self._over else None
         only = tick("Only rows with findings or edits", self.only, "filter", key="only", by="only")
         return element(
@@ -459,7 +459,7 @@ class Review(Step):
         for facet, label in FACETS.items():
             counts, chosen = self.counts(facet), self.chosen[facet]
             ticks = [
-                tick([element("span", value), element("b", f"{counts[value]:,}", class_="n")], value in chosen, "filter",
+                tick([element("span", value), element("b", f"{counts[value]:,}")], value in chosen, "filter",
                      key=f"{facet}-{value}", by=facet, of=value)
                 for value in sorted(counts, key=lambda value: value not in chosen)[:MAX_VALUES]
             ]  # fmt: skip

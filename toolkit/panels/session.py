@@ -101,6 +101,7 @@ class Session(Station):
         path = None if source is None else Path(source).absolute()
         self._begin(path.parent if path and path.parent.is_dir() else Path.cwd(), path)
         self._of: tuple[Path | None, str | None] = None, None
+        self._former = self._record(path or Path())
         self.found, self.notice = self._saved(path)
         if not self.found:
             self._enter(0)
@@ -136,38 +137,38 @@ class Session(Station):
 
     def _record(self, path: Path) -> Path:
         name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
-        return current(None).home / FOLDER / f"{name}.json"
+        return current(None).folder(FOLDER) / f"{name}.json"
 
     def _saved(self, path: Path | None) -> tuple[dict[str, Any], str]:
         """Return the session that was saved for a file, without one for any of the folder, and what to know of it."""
         records = [self._record(path)] if path else (current(None).home / FOLDER).glob("*.json")
-        found: list[dict[str, Any]] = []
+        found: list[tuple[str, dict[str, Any], dict[str, Any], str]] = []
         for record in records:
             try:
                 saved = json.loads(record.read_text(encoding="utf-8"))
-                datetime.fromisoformat(saved["saved_at"])
-                if path or Path(saved["source"]).parent == Path.cwd():
-                    found.append({key: saved[key] for key in ("source", "digest", "at", "steps", "saved_at")})
+                step, at = self.steps[saved["at"]].title, f"{datetime.fromisoformat(saved['saved_at']):%Y-%m-%d %H:%M}Z"
+                source, now = Path(saved["source"]), _digest(Path(saved["source"]))
+                if not source.exists():
+                    told = f"{source.name} is gone since {at}. Put it back and run this cell again, or go on with " \
+                           f"another file: the choices, up to {step}, are kept."  # fmt: skip
+                elif now != saved["digest"]:
+                    told = f"{source.name} has changed since {at}. The choices, up to {step}, are kept."
+                else:
+                    told = f"A session of {source.name} was left at {step}, on {at}."
+                if path or source.parent == Path.cwd():
+                    found.append((at, {**saved["steps"]}, saved, told))
             except FileNotFoundError:
                 continue
             except (OSError, ValueError, LookupError, TypeError):
-                aside = record.with_suffix(".unreadable")
-                record.replace(aside)
-                return {}, (f"The saved session cannot be read. It was put aside as {aside}, and nothing of it was "
-                            "deleted: begin again, a mapping that was finished is proposed.")  # fmt: skip
-        if not found:
-            return {}, ""
-        last = max(found, key=lambda saved: str(saved["saved_at"]))
-        name, at = Path(last["source"]).name, f"{datetime.fromisoformat(last['saved_at']):%Y-%m-%d %H:%M}Z"
-        now, step = _digest(Path(last["source"])), self.steps[min(int(last["at"]), len(self.steps) - 1)].title
-        if now is None:
-            told = f"{name} is gone since {at}. Put it back and run this cell again, or go on with another file: the " \
-                   f"choices, up to {step}, are kept."  # fmt: skip
-        elif now != last["digest"]:
-            told = f"{name} has changed since {at}. Your choices, up to {step}, are kept for the new content."
-        else:
-            told = f"A session of {name} was left at {step}, on {at}."
-        return last, told
+                return {}, self._put_aside(record)
+        _, _, saved, told = max(found, key=lambda each: each[0], default=("", {}, {}, ""))
+        return saved, told
+
+    def _put_aside(self, record: Path) -> str:
+        aside = record.with_suffix(".unreadable")
+        record.replace(aside)
+        return f"The saved session cannot be read. It was put aside as {aside}, and nothing of it was deleted. Go on " \
+               "here: a mapping that was finished is proposed again."  # fmt: skip
 
     def _save(self) -> None:
         path = getattr(self.steps[0], "path", None)
@@ -181,9 +182,10 @@ class Session(Station):
         made = {step.title: step.kept() for step in self.steps[: self._reached + 1]}
         record = {"source": str(path), "digest": self._of[1], "at": self.at, "steps": self._kept | made,
                   "saved_at": datetime.now(UTC).isoformat()}  # fmt: skip
-        current(None).folder(FOLDER)
         with replacing(self._record(path)) as part:
             part.write_text(json.dumps(record), encoding="utf-8")
+        if self._former != self._record(path):
+            self._former.unlink(missing_ok=True)  # of a file that was gone
 
     def end(self) -> None:
         """Delete what is kept of the session: it was sent, or discarded."""
@@ -196,8 +198,14 @@ class Session(Station):
 
     def act(self, do: str, **said: Any) -> str | dict[str, Any] | None:
         """Do what the browser asks of the session or of its step; then keep how far it is."""
-        answer = super().act(do, **said) if do.startswith("session_") else self.step.act(do, **said)
-        self.focus, self.step.focus = self.step.focus or self.focus, ""
+        if do.startswith("session_"):
+            answer = super().act(do, **said)
+            self.focus = self.step.focus or self.focus
+        else:
+            answer = self.step.act(do, **said)
+            self.focus = self.step.focus
+            self.told = self.told and self.step.missing()
+        self.step.focus = ""
         if not isinstance(answer, dict):  # which only shows something
             self._save()
         return answer
@@ -208,7 +216,10 @@ class Session(Station):
         self.at, self.focus = at, "heading"
         self._reached = max(self._reached, at)
         if step.title in self._kept:
-            step.restore(self._kept.pop(step.title))
+            try:
+                step.restore(self._kept.pop(step.title))
+            except (AttributeError, LookupError, TypeError, ValueError):
+                self.notice = self._put_aside(self._former)
 
     @action
     def session_next(self) -> str:
@@ -230,10 +241,9 @@ class Session(Station):
         """Go on with the saved session: make its choices again, up to its step or to what is missing."""
         saved, self.found, self.notice = self.found, {}, ""
         self._kept, path = dict(saved["steps"]), Path(saved["source"])
-        if path.exists():
-            self.work.source = path
+        self._former, self.work.source = self._record(path), path if path.exists() else None
         self._enter(0)
-        while self.at < saved["at"] and not self.step.missing():
+        while self.at < saved["at"] and not self.notice and not self.step.missing():
             self.step.finish(self.work)
             self._enter(self.at + 1)
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from toolkit.config import Settings
 from toolkit.display import plural
-from toolkit.errors import JournalError, LedgerError, PlanError, wrong_kind
+from toolkit.errors import JournalError, LedgerError, PlanError, outside, wrong_kind
 from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER, Contract
 from toolkit.pushing.planning import PushPlan
@@ -168,7 +168,7 @@ def require_not_repeated(journal: Journal, plan: PushPlan, ledger: Ledger) -> No
             warnings.warn(
                 f"The rows of push {record.id} are lost, {int(unknown.sum()):,} of them unknown: this APPEND may send "
                 "some of them twice.",
-                stacklevel=3,
+                stacklevel=outside(),
             )
             continue
         if n_unknown := int(rows_among(plan.rows, rows.filter(pa.array(unknown))).sum()):

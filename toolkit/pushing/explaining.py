@@ -12,7 +12,7 @@ import pandas as pd
 
 from toolkit.config import Settings, current
 from toolkit.display import Result, frame_table, headline, plural
-from toolkit.errors import InputError
+from toolkit.errors import InputError, outside
 from toolkit.files import keep
 from toolkit.sending import SETTLED, Journal, Pace, Receipt
 
@@ -69,7 +69,7 @@ def explanations(settings: Settings) -> Explanations:
     try:
         return _read(settings)
     except InputError as error:
-        warnings.warn(f"{error} The report is without its words.", stacklevel=3)
+        warnings.warn(f"{error} The report is without its words.", stacklevel=outside())
         return {}
 
 

@@ -23,8 +23,8 @@ from toolkit.config import Settings, current
 from toolkit.display import MAX_ROWS, Column, Markup, Part, Result, Unit, escape, frame_table, paragraph, plural
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
-from toolkit.ledger import INCLUDABLE, SENT, SHOWN, STATES, WAYS_IN, Diff, Ledger, shown_state, way_in
-from toolkit.model import CUSTOMER, ID, NAME, TIME, Delivery, Resource, cast_column, typed_frame
+from toolkit.ledger import INCLUDABLE, SENT, SHOWN, STATES, WAYS_IN, Diff, Ledger, way_in
+from toolkit.model import ID, NAME, TIME, Delivery, Resource, cast_column, typed_frame
 from toolkit.progress import step
 from toolkit.pushing.guards import GUARDS, Guard, Situation, chosen_names, find_guards
 from toolkit.sending import FATES, NewPush
@@ -33,8 +33,6 @@ from toolkit.vendor import Batch, Envelope
 
 OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file", "mapping")
 """What the journal keeps of the delivery's source, for the report."""
-MAX_FIELDS = 1_000
-"""Changed fields that a page shows; the rows are there whole."""
 _SHOWN = 6_000
 """Characters of the first body that a page shows."""
 
@@ -136,18 +134,21 @@ class PushPlan(Result):
 
     @property
     def not_sent(self) -> pd.DataFrame:
-        """What is left out, but for a delivery's unchanged rows: ``source_row``, the key, ``state`` and ``why``."""
+        """What is left out, but for a delivery's unchanged rows; columns `NOT_SENT`."""
         states, frame, excluded = self.changes.states, self.delivery.frame, self.excluded
         left = states.isin([s for s in STATES if s in self.left_out and (s != "unchanged" or excluded is not None)])
-        rows = frame.loc[left, [ID, TIME]].reset_index(names="source_row").astype({"source_row": "Int64"})
+        rows = frame.loc[left, [ID, NAME, TIME]].reset_index(names="source_row").astype({"source_row": "Int64"})
         parts = [rows.assign(state=states[left].astype("str").to_numpy())]
         if excluded is None:
             held = type(frame)({ID: sorted(self.delivery.held), "state": "held"})
+            held[NAME] = held[ID].map(self.delivery.held_names).astype("str")
             parts += [self.changes.absent[[ID, TIME]].assign(state="absent"), held]
         else:
             parts.append(excluded)
         found = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True).reindex(columns=NOT_SENT)
-        return found.assign(why=found["why"].astype("str").fillna(found["state"].map(WAYS_IN)))
+        before = found[ID].map(self.changes.before.names_of(found[ID]))
+        why = found["why"].astype("str").fillna(found["state"].map(WAYS_IN))
+        return found.assign(**{NAME: found[NAME].fillna(before), "why": why})
 
     def request(self, number: int) -> bytes:
         """Return the body of a request by its number; -1 is the last."""
@@ -183,12 +184,18 @@ class PushPlan(Result):
         """Say the plan in one line."""
         requests = plural(self.n_batches, "batch", "batches")
         about = " · ".join(filter(None, (self.reason, self.label, f"plan {self.digest[:12]}")))
-        return f"{plural(self.n_rows, 'row')} in {requests}, {self.n_left_out:,} left out · {about}"
+        same = 0 if self.excluded is not None else self.left_out["unchanged"]  # of named rows, these are left out too
+        left = f"{self.n_left_out - same:,} left out" + (f", {same:,} unchanged" if same else "")
+        return f"{plural(self.n_rows, 'row')} in {requests}, {left} · {about}"
 
     def body(self) -> str:
         """Give the verdict, the route, the guards, what is left out, and the rows to send, as an HTML fragment."""
         blocked = any(not g.allowed for g in self.guards)
-        lead = f"{plural(self.n_rows, 'row is', 'rows are')} ready, and nothing was sent." if blocked else ""
+        lead = (
+            f"{plural(self.n_rows, 'row is', 'rows are')} ready, and nothing was sent."
+            if blocked and self.n_rows
+            else ""
+        )
         counts = {**self.counts, **{s: n for s, n in self.left_out.items() if s in STATES}}
         ends = {s: "sent" if s in self.counts else SHOWN[s][3] for s in counts}
         parts = [Part(n, s.replace("_", " "), SHOWN[s][0], ends[s], SHOWN[s][1]) for s, n in counts.items()]
@@ -202,13 +209,11 @@ class PushPlan(Result):
                      for s, n in left.items()]  # fmt: skip
             shown.append(draw.section("Left out, and how it gets in", draw.cards(boxes, wide=True)))
         if self.excluded is not None and self.n_left_out:
-            rows = self.not_sent.head(MAX_ROWS)
-            rows.insert(2, NAME, rows[ID].map(self.changes.before.names_of(rows[ID])))
-            table = frame_table(rows, name="Rows left out", show=self.delivery.show, names=self.delivery.names)
+            table = frame_table(self.not_sent, name="Rows left out", show=self.delivery.show, names=self.delivery.names)
             shown.append(draw.section("Rows left out", table))
         if self.n_rows:
             shown.append(self._sent())
-        return "".join([*shown, paragraph(f"{self._bound_to()}.", soft=True)])
+        return "".join([*shown, f"<section>{paragraph(f'{self._bound_to()}.', soft=True)}</section>"])
 
     def _route(self) -> Markup:
         """Render from where to where the rows go."""
@@ -229,35 +234,42 @@ class PushPlan(Result):
             options = {"include": [s for s in INCLUDABLE if s in self.counts], "allow": [*allowed, g.name]}
             asked = "".join(f", {option}={json.dumps(names)}" for option, names in options.items() if names)
             flags = [f"--{option}={name}" for option, names in options.items() for name in names]
-            call = f"plan = tk.plan_push(changes{asked})", shlex.join(["toolkit", "push", self.delivery.source, *flags])
+            call = [f"plan = tk.plan_push(changes{asked})"]
+            if self.delivery.file:  # the command line takes no frame
+                call.append(shlex.join(["toolkit", "push", self.delivery.source, *flags]))
             if self.excluded is not None:  # planned by repush, revert or plan_correction
-                call = asked.removeprefix(", "), shlex.join(flags)
+                call = [asked.removeprefix(", "), shlex.join(flags)]
             how = paragraph("Not intended? Correct the file, and plan again. Intended? Look at the rows, and allow it:")
             end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, draw.code(*call))
             title = draw.joined(GUARDS[g.name][2], Markup(f" <code>{g.name}</code>"))
-            boxes.append(draw.card(title, paragraph(g.message), end, tone="calm" if g.allowed else "bad"))
+            tone: draw.Tone = "calm" if g.allowed else "bad"
+            gauge = draw.gauge(g.share, g.limit, tone=tone) if g.share is not None and g.limit is not None else ""
+            boxes.append(draw.card(title, paragraph(g.message), gauge, end, tone=tone))
         passed = [name for name in GUARDS if name not in {g.name for g in self.guards}]
         items = [Markup(f"<p><code>{name}</code> would block if: {GUARDS[name][2]}</p>") for name in passed]
         rest = draw.fold(f"{plural(len(passed), 'guard')} passed", *items, tone="good")
         return draw.section("Guards", draw.cards(boxes, wide=True) if boxes else "", rest if passed else "")
 
     def _sent(self) -> Markup:
-        """Render the changed fields, the first rows to send and the first body."""
-        fields, parts = self.changes.fields, []
-        mine = np.flatnonzero(fields["source_row"].isin(self.rows["source_row"].to_numpy()))
-        if len(mine):
-            title = f"What changes: {plural(len(mine), 'field')}"
-            parts.append(draw.section(title, self.changes.changed(fields.iloc[mine[:MAX_FIELDS]], len(mine))[0]))
+        """Render the rows to send, what changes marked in its cell, and the first body."""
         rows = typed_frame(self.rows.slice(0, MAX_ROWS), index="source_row")
         heads, cells = self.delivery.cells(rows)
-        units = [Unit([[*line, shown_state(state)]], {"state": [state]}, SHOWN[state][0])
-                 for line, state in zip(cells, rows["state"], strict=True)]  # fmt: skip
-        shown = draw.grid("Sent", [*heads, Column("State")], units, facets={"state": "State"},
+        place = {head.small or head.title: n for n, head in enumerate(heads)}
+        lines, changed = dict(zip(rows.index, cells, strict=True)), dict[int, list[str]]()
+        for row, _, _, column, before, after in self.fields.itertuples(index=False):
+            if row in lines and column in place:
+                lines[row][place[column]] = draw.Cell(after, draw.change_within(before, after))
+                changed.setdefault(row, []).append(heads[place[column]].title)
+        units = [Unit([[*line, state]], {"state": [state], "column": changed.get(row, [])}, SHOWN[state][0])
+                 for (row, line), state in zip(lines.items(), rows["state"], strict=True)]  # fmt: skip
+        facets = {"state": "State", "column": "Changed column"}
+        shown = draw.grid("Sent", [*heads, Column("State")], units, facets=facets,
                           more=self.n_rows - len(units), way="plan.to_frame() has all.")  # fmt: skip
+        note = f"{plural(len(self.fields), 'changed field')} marked" if changed else ""
         text = json.dumps(json.loads(self.request(0)), indent=2, ensure_ascii=False)
         pre = Markup(f'<pre tabindex=0 role=group aria-label="Body">{escape(text, limit=_SHOWN)}</pre>')
         body = draw.fold(f"Body of the first request, {self.batches[0].n_bytes:,} bytes", pre)
-        return draw.joined(*parts, draw.section("Sent, oldest first", self.delivery.about_times, shown), body)
+        return draw.joined(draw.section("Sent, oldest first", self.delivery.about_times, shown, note=note), body)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the rows to send, index ``source_row``."""
@@ -323,7 +335,7 @@ class PushPlan(Result):
         return f"plan {self.digest[:12]}, bound to its rows, target, contract and {version}{mapping}"
 
 
-NOT_SENT = ["source_row", *CUSTOMER.key, "state", "why"]
+NOT_SENT = ["source_row", ID, NAME, TIME, "state", "why"]
 SHORTEST_DIGEST = 8
 
 

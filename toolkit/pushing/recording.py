@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from toolkit.errors import JournalError, LedgerError, OpenPushError, PlanError
+from toolkit.errors import JournalError, LedgerError, OpenPushError, PlanError, outside
 from toolkit.ledger import ACCEPTED, WITHDRAWN, Ledger, entry_schema, rows_of
 from toolkit.pushing.checks import require_same_columns, require_version
 from toolkit.sending import SETTLED, Journal, LoadedPush, PushRecord, Receipt
@@ -87,7 +87,7 @@ class Recorder:
                 warnings.warn(
                     f"Rows of push {record.id} that were settled as accepted could not be recorded in the ledger, so "
                     f"the next diff shows them as added: {error}",
-                    stacklevel=3,
+                    stacklevel=outside(),
                 )
 
     def missing(self, record: PushRecord, receipts: Sequence[Receipt]) -> list[Receipt]:

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from toolkit.config import Settings, current
 from toolkit.display import plural
-from toolkit.errors import InputError, Interrupted, JournalError, SchemaWarning, StoppedError
+from toolkit.errors import InputError, Interrupted, JournalError, SchemaWarning, StoppedError, outside
 from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER
 from toolkit.progress import step
@@ -233,7 +233,7 @@ def _compare_columns(client: Client, settings: Settings, *, begun: str = "") -> 
     check = ask_schema(client, settings)
     require_columns(check, begun=begun)
     for line in check.lines:
-        warnings.warn(line, SchemaWarning, stacklevel=4)  # the line that pushed
+        warnings.warn(line, SchemaWarning, stacklevel=outside())
 
 
 def _without_overtaken(journal: Journal, push: LoadedPush, ledger: Ledger) -> LoadedPush:

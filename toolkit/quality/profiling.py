@@ -16,7 +16,7 @@ from toolkit.progress import step
 from toolkit.quality.compiling import compile_rule, repeated
 from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.drifting import Before, Drift, drift
-from toolkit.quality.findings import by_reason, find, first_reason, read_findings
+from toolkit.quality.findings import by_reason, count_reasons, find, first_reason, read_findings
 from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.showing import column_cards, findings_grid, in_words
 from toolkit.quality.statistics import SHAPED, count_columns
@@ -45,11 +45,11 @@ class Profile(Result):
     findings
         What is unusual about the customers, as `ValidationReport.warnings`: one record per row and rule.
     columns
-        One row per column: ``nulls``, ``null_share`` (0 to 1), ``distinct``, length of the ``shortest``, ``median``
-        and ``longest`` text, ``least`` and ``greatest`` value, ``top`` (list of (value, rows): at most five values,
-        each in at least 1 % of the rows), ``patterns`` (list of (pattern, share of the filled cells), where ``A`` and
-        ``a`` mean a letter, ``9`` a digit and ``9{5}`` five digits) and ``sampled``: whether the patterns come from a
-        sample, which is so if many values have little in common.
+        One row per column: ``nulls``, ``null_share`` (0 to 1), ``unread`` (cells that are not times), ``distinct``,
+        length of the ``shortest``, ``median`` and ``longest`` text, ``least`` and ``greatest`` value, ``top`` (list of
+        (value, rows): at most five values, each in at least 1 % of the rows), ``patterns`` (list of (pattern, share of
+        the filled cells), where ``A`` and ``a`` mean a letter, ``9`` a digit and ``9{5}`` five digits) and ``sampled``:
+        whether the patterns come from a sample, which is so if many values have little in common.
     times
         Rows by period of ``updated_at``: ``period`` (a month, a quarter, a year or years), ``rows``.
     reasons
@@ -86,7 +86,7 @@ class Profile(Result):
 
     @property
     def _size(self) -> str:
-        several = f", {self.n_versioned:,} of them with several versions" if self.n_versioned else ""
+        several = f", {self.n_versioned:,} of them with several rows" if self.n_versioned else ""
         return f"{plural(self.n_rows, 'row')} of {plural(self.n_customers, 'customer')}{several}"
 
     def body(self) -> str:
@@ -127,7 +127,7 @@ class Profile(Result):
         return {
             "rows": self.n_rows,
             "customers": self.n_customers,
-            "customers_with_several_versions": self.n_versioned,
+            "customers_with_several_rows": self.n_versioned,
             "broken": self.n_broken,
             "findings": dict(zip(self.reasons["reason"], map(int, self.reasons["count"]), strict=True)),
             "columns": {
@@ -145,7 +145,7 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
     Parameters
     ----------
     data
-        A frame, a `Delivery`, or a result with one. Cells that did not parse as times count as null here.
+        A frame, a `Delivery`, or a result with one.
     before
         What was sent before, as `drift` takes it.
     now
@@ -170,6 +170,10 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
     frame = cast_frame(delivery.frame, CUSTOMER)[0]
     with Session({"rows_": to_arrow(frame, CUSTOMER.arrow_schema(), index="row_")}) as session:
         columns = count_columns(session, [c for c in CUSTOMER.names if c in frame.columns])
+        unread = frame[TIME].isna() & delivery.frame[TIME].notna()
+        columns["unread"] = (columns["column"] == TIME) * int(unread.sum())
+        columns["nulls"] -= columns["unread"]
+        columns["null_share"] = columns["nulls"] / max(len(frame), 1)
         several = f"SELECT count(*) FROM (SELECT 1 FROM rows_ WHERE {ID} IS NOT NULL GROUP BY {ID} HAVING count(*) > 1)"
         (ids,) = columns[columns["column"] == ID].to_dict("records")
         needless = _needless(ids, len(frame))
@@ -186,7 +190,7 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
         conditions = [compile_rule(rule, moment) for rule in rules]
         find(session, conditions)
         findings = read_findings(session, conditions, frame)
-        reasons = by_reason(session, conditions, findings, frame)
+        reasons = by_reason(conditions, findings, frame, count_reasons(session))
     return Profile(
         findings=findings,
         columns=columns,

@@ -97,7 +97,7 @@ def parquet_fields(path: Path, choose: Choose, *, most: float = inf) -> tuple[di
     query = f"""
         SELECT coalesce(sum(n), 0)::DOUBLE AS total, coalesce(max(n), 0)::DOUBLE AS largest FROM (
         SELECT list_sum([{", ".join(["0", *sizes])}]) AS n
-        FROM read_parquet({text(glob.escape(str(path)))}, file_row_number={numbered})
+        FROM read_parquet({text(glob.escape(str(path)))}, file_row_number={numbered}, hive_partitioning=false)
         AS t({", ".join(names + ["row_"] * numbered)}) GROUP BY {f"row_ // {BATCH}" if numbered else "NULL"})"""
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder, Session(folder=Path(folder)) as session:
         try:

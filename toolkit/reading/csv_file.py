@@ -28,7 +28,7 @@ from toolkit.errors import ReadingError
 from toolkit.model import ID
 from toolkit.reading.text_encoding import Encoding, read_encoding, text_of
 from toolkit.reading.text_table import BrokenLine, Choose, Table, find_header, joined_tables, opened, require_header
-from toolkit.tables import original_cells
+from toolkit.tables import original_cells, original_header
 
 SAMPLE_LINES = 200
 DELIMITERS = ",;\t|"
@@ -85,18 +85,18 @@ def csv_tables(
     found, lines, newline, delimiter, note = _opened(path, encoding, delimiter, header_row)
     notes = [found.note, note]
     if header_row is None:
-        header_row = find_header(_split_records(lines, delimiter), choose)
+        header_row = find_header(map(original_header, _split_records(lines, delimiter)), choose)
         if header_row > 1:
             notes.append(f"header in row {header_row}, found")
     if spaced := _is_spaced(lines, delimiter, header_row):
         notes.append("a space after each delimiter, not read as text")
     with opened(path), text_of(path, found.name, newline=newline) as text:
-        header = _header(text, delimiter, header_row, path, spaced=spaced)
+        header = original_header(written := _header(text, delimiter, header_row, path, spaced=spaced))
         records = _Records(delimiter, header, header_row, choose(header), spaced=spaced, end=newline)
         records.name, records.allow_records_in_cells = path.name, records_in_cells
         for found_cells, numbers, broken in records.windows(text):
             cells = original_cells(found_cells)
-            if cells is not found_cells and _INERT not in notes:
+            if (cells is not found_cells or header != written) and _INERT not in notes:
                 notes.append(_INERT)
             said = ((*notes, *records.notes()), found.warnings)
             yield Table(tuple(header), cells, numbers, broken, found.digest, *said, header_row=header_row)

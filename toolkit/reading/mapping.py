@@ -46,6 +46,7 @@ from typing import Any, get_args
 from zoneinfo import available_timezones
 
 from toolkit.errors import MappingError, did_you_mean, wrong_kind
+from toolkit.files import replacing
 from toolkit.model import ID, TIME, DeliveryKind, Language, pattern_fault
 
 SECTIONS = ("columns", "constants", "format", "values", "empty", "delivery", "corrections")
@@ -190,7 +191,7 @@ class Mapping:
 
     @property
     def version(self) -> str:
-        """The digest of what it says, in 12 characters: the same mapping has it in any file, on any machine.
+        """The digest of what it says, in 12 characters: the same mapping has it in any file.
 
         Examples
         --------
@@ -230,7 +231,9 @@ class Mapping:
         Raises
         ------
         MappingError
-            If the file exists and `overwrite` is not set, or cannot be written.
+            If the file exists and `overwrite` is not set.
+        InputError
+            If it cannot be written; an earlier file of that name is then unharmed.
         """
         return write_toml(path, _toml_lines(self.content()), overwrite=overwrite)
 
@@ -334,16 +337,15 @@ def write_toml(path: str | Path, lines: Iterable[str], *, overwrite: bool) -> Pa
     Raises
     ------
     MappingError
-        If the file exists and `overwrite` is not set, or cannot be written.
+        If the file exists and `overwrite` is not set.
+    InputError
+        If it cannot be written; an earlier file of that name is then unharmed.
     """
-    target, text = Path(path), "\n".join(lines) + "\n"
-    try:
-        with target.open("w" if overwrite else "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except FileExistsError:
-        raise MappingError(f"{target} exists: give another name, or overwrite=True to replace it.") from None
-    except OSError as error:
-        raise MappingError(f"{target} cannot be written ({error.strerror}): choose another place.") from None
+    target = Path(path)
+    if target.exists() and not overwrite:
+        raise MappingError(f"{target} exists: give another name, or overwrite=True to replace it.")
+    with replacing(target) as part:
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     return target
 
 

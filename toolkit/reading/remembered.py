@@ -129,13 +129,7 @@ def mappings(*, settings: Settings | None = None) -> Mappings:
     return Mappings(tuple(sorted(_kept(current(settings)), key=lambda r: r.at, reverse=True)))
 
 
-def remember(
-    mapping: Mapping,
-    header: Sequence[str],
-    source: str,
-    *,
-    settings: Settings | None = None,
-) -> None:
+def remember(mapping: Mapping, header: Sequence[str], source: str, *, settings: Settings | None = None) -> None:
     """Keep a mapping with the header of the file that it is used for."""
     shape = hashlib.sha256(json.dumps(sorted(header)).encode()).hexdigest()[:8]
     record = {"mapping": mapping.content(), "header": list(header), "source": source,

@@ -235,7 +235,9 @@ class MappingSuggestion(Result):
         Raises
         ------
         MappingError
-            If the file exists and `overwrite` is not set, or cannot be written.
+            If the file exists and `overwrite` is not set.
+        InputError
+            If it cannot be written; an earlier file of that name is then unharmed.
         """
         return write_toml(path, _toml(self, corrections or {}), overwrite=overwrite)
 
@@ -310,25 +312,13 @@ def suggest_mapping(
     chosen = {p.column: p.chosen.place for p in proposals if p.chosen}
     nulls, sample = _sample(read, chosen, resource)
     times = _times(read.cells.column(str(chosen[TIME])), contents[chosen[TIME]].times) if TIME in chosen else None
-    head = read.cells.select([str(i) for i in usable]).slice(0, HEAD).rename_columns([read.header[i] for i in usable])
+    names = [read.header[i] for i in usable]
+    head = read.cells.select([str(i) for i in usable]).slice(0, HEAD).rename_columns(names).to_pandas()
+    looks, known = dict(zip(names, contents.values(), strict=True)), recall(read.header, settings=settings)
     return MappingSuggestion(
-        proposals,
-        times,
-        len(read.numbers),
-        name,
-        nulls,
-        sample,
-        stated,
-        tuple(notes),
-        read.warnings,
-        header=tuple(map(str, read.header)),
-        header_row=read.header_row,
-        sheet=read.sheet,
-        head=head.to_pandas(),
-        candidates=scored,
-        contents={read.header[i]: content for i, content in contents.items()},
-        remembered=recall(read.header, settings=settings),
-    )
+        proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes), read.warnings,
+        tuple(map(str, read.header)), read.header_row, read.sheet, head, scored, looks, known,
+    )  # fmt: skip
 
 
 def _readable(header: Sequence[str]) -> dict[str, int]:
@@ -378,7 +368,7 @@ def doubts(column: Column, content: Content, mapping: Mapping) -> Iterator[str]:
         becomes = mapping.values.get(column.name, {})
         words = [word for word in words if becomes.get(word, word) not in column.values]
     if words and (column.name == TIME or column.values):
-        n, listed = sum(content.values[word] for word in words), ", ".join(words[:3])
+        n, listed = sum(content.values[word] for word in words), ", ".join(word[:40] for word in words[:3])
         of = plural(content.values.total(), "value")
         yield f"{n:,} of {of} {'is' if n == 1 else 'are'} {what}: {listed}{' …' if len(words) > 3 else ''}"
 

@@ -13,7 +13,7 @@ of `Retries` and `Breaker`; a batch's tries count only while nothing else gets t
 nowhere, stop, a fault that lasts, a hopeless bisection): the push stops, and no row is blamed.
 
 When it stops, the answers still in flight are awaited and entered, so that as few rows as possible end as unknown;
-after an interrupt only for a short time.
+after an interrupt only for a short time, and until an interrupt after any other stop.
 """
 
 from __future__ import annotations
@@ -154,7 +154,9 @@ class Sender:
             try:
                 self._drive(self._batches(self._open), connections)
             except BaseException as error:
-                self._drain(connections, None if isinstance(error, StoppedError) else _GRACE_S)
+                # An interrupt of this wait ends the wait alone: why the push stopped is what the analyst must know.
+                with contextlib.suppress(KeyboardInterrupt):
+                    self._drain(connections, None if isinstance(error, StoppedError) else _GRACE_S)
                 raise
         if self._limit and self._limiter.slowed:
             self._note(f"{self._limit}. The next push begins at {self._limiter.pace:.2g}.")
@@ -275,7 +277,7 @@ class Sender:
             verdict = Verdict("split", message=verdict.message)
         resolved = Resolved()
         torn = verdict.torn and len(verdict.refused) < len(part)
-        if torn and not self._repeatable:  # no part of it may be sent again
+        if torn and not self._repeatable and verdict.kind != "stop":  # no part of it may be sent again
             resolved = Resolved(refused={int(part[place]): refusal for place, refusal in verdict.refused.items()})
             verdict = Verdict("lost", message=verdict.message)
         elif verdict.kind not in ("retry", "lost", "unauthorized", "nowhere", "stop"):

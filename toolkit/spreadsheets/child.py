@@ -25,8 +25,6 @@ try:
 except ImportError:  # Windows, which has no limits of this kind
     resource = None  # type: ignore[assignment]
 
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-
 
 def main() -> int:
     """Read the workbook under the limits that the first argument states; returns the exit code."""
@@ -52,7 +50,7 @@ def _limit(n_bytes: int, n_seconds: int) -> None:
 
 def _sheets(data: bytes, wanted: str | None) -> Iterator[Filled]:
     """Yield the sheets of a workbook, whose kind goes by its content and not by its name."""
-    if data.startswith(_OLE):
+    if data.startswith(b"\xd0\xcf\x11\xe0"):  # OLE
         if "EncryptedPackage".encode("utf-16-le") in data:
             raise RefusedError(PROTECTED)
         yield from read_xls(data, wanted)

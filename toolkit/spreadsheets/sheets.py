@@ -117,7 +117,7 @@ def moment_text(value: date | time | timedelta) -> tuple[str, str]:
     if not isinstance(value, timedelta):
         return value.isoformat(), DATES if isinstance(value, date) else TIMES
     minutes, seconds = divmod(value.seconds, 60)
-    exact = plain_digits(seconds + value.microseconds / 10**6)
+    exact = plain_digits((seconds * 10**6 + value.microseconds) / 10**6)  # one rounding
     return f"P{value.days}DT{minutes // 60}H{minutes % 60}M{exact}S", TIMES
 
 

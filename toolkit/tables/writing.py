@@ -82,8 +82,9 @@ class Sheet:
 def write_table(frame: pd.DataFrame, path: Path, *, raw: bool = False) -> Path:
     """Write a frame as .csv (UTF-8), .parquet or .xlsx, without its index; times as ISO 8601 in UTC with ``Z``.
 
-    Returns `path`. See `write_sheets` for .xlsx. In .csv an apostrophe is put before a cell that a spreadsheet would
-    run; the toolkit's readers remove it. With `raw`, which is for programs, every cell is written as it is.
+    Returns `path`. See `write_sheets` for .xlsx. In .csv an apostrophe is put before a cell, also of the header, that a
+    spreadsheet would run; the toolkit's readers remove it. With `raw`, which is for programs, every cell is written
+    as it is.
 
     Raises
     ------
@@ -100,8 +101,8 @@ def write_table(frame: pd.DataFrame, path: Path, *, raw: bool = False) -> Path:
             frame.to_parquet(part, index=False)
         else:
             # With another line end, pandas would not quote a cell that contains a carriage return.
-            written = _with_times_as_text(frame)
-            (written if raw else written.map(_inert)).to_csv(part, index=False, lineterminator="\r\n")
+            text = _with_times_as_text(frame)
+            (text if raw else text.map(_inert).rename(columns=_inert)).to_csv(part, index=False, lineterminator="\r\n")
     return path
 
 
@@ -152,6 +153,11 @@ def _inert(cell: Any) -> Any:
 def inert_sql(sql: str) -> str:
     """Return the SQL for a text as `write_table` writes it to .csv."""
     return f"regexp_replace({sql}, {', '.join(map(quote, _INERT))})"
+
+
+def original_header(header: Iterable[str]) -> list[str]:
+    """Return the cells of a header without the apostrophes that `write_table` puts before them."""
+    return [re.sub(_BEFORE, r"\1", name) for name in header]
 
 
 def original_cells(cells: pa.Table) -> pa.Table:

@@ -149,7 +149,8 @@ def _read(
         return Verdict("unauthorized", message=message)
     if status < 400:
         message += ", a redirect, which is not followed"
-    return Verdict("nowhere" if status == 404 else "stop", message=message)
+    # 303 sends a client on once what it asked for is done; 302 is what a login before the vendor answers.
+    return Verdict("nowhere" if status == 404 else "stop", message=message, torn=status == 303)
 
 
 def _read_success(
