@@ -157,8 +157,8 @@ def test_rows_are_edited_left_out_and_taken_back_by_keyboard(lab: str, work: Pat
     panel.get_by_text("403 of 403 rows shown").wait_for()
     panel.get_by_label("Search rows").fill("sölvang elektro a")
     panel.get_by_text("2 of 403 rows shown").wait_for()
-    expect(cell(panel, 408, 3)).to_have_attribute("title", "1114 — differs from another only by case, spaces or leading "
-                                                            "zeros (see row 61)")  # fmt: skip
+    expect(cell(panel, 408, 3)).to_have_attribute("title", "1114 — differs from another only by case, spaces or "
+                                                            "leading zeros (see row 61)")  # fmt: skip
     panel.get_by_label("Search rows").fill("")
     panel.get_by_text("403 of 403 rows shown").wait_for()
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import toolkit as tk
 from toolkit.errors import InputError
 from toolkit.panels import Review, ReviewPanel, Session
+from toolkit.quality import check_again, checked
 
 DATA = Path(__file__).parent.parent.parent / "data"
 NAME = "2026-09-01_customers.csv"
@@ -76,7 +77,7 @@ def test_the_steps_are_the_patch_of_the_file_and_a_line_becomes_a_row(report: An
     assert (done.n_applied, done.n_stale, done.n_unknown) == (4, 0, 0)
     pd.testing.assert_frame_equal(done.frame, review.delivery.frame)
     assert review.report.to_dict() == tk.validate(done).to_dict()
-    assert review.delivery.digest == report.checked.digest
+    assert review.delivery.digest == checked(report).digest
     other = Review(report)
     other.act("from_file", fields={"back": str(tmp_path / "p.csv")})
     pd.testing.assert_frame_equal(other.delivery.frame, review.delivery.frame)
@@ -130,7 +131,7 @@ def test_steps_survive_a_restart_and_a_file_that_changed(report: Any) -> None:
     again = Review(report)
     again.restore(kept)
     assert again.edits == review.edits
-    changed = Review(report.again(dataclasses.replace(report.checked, digest="another")))
+    changed = Review(check_again(report, dataclasses.replace(checked(report), digest="another")))
     changed.restore(kept)
     assert changed.delivery.frame.at[101, "customer_name"] == "Möwensund"  # by its customer
     assert not changed.is_out(143)  # a row is left out of its own file only

@@ -27,12 +27,15 @@ from toolkit.quality import (
     ValidationReport,
     apply_patch,
     as_times,
+    check_again,
+    checked,
     correct,
     file_order,
     in_words,
     own,
     patch_of,
     read_patch,
+    rules_of,
     validate,
 )
 from toolkit.reading import read_customers
@@ -104,7 +107,7 @@ class Review(Step):
         """Begin with a report; steps that were taken before are kept."""
         if not isinstance(report, ValidationReport):
             raise wrong_kind(report, "a validation report", "validate(data)")
-        self.first, self.base = report, report.checked
+        self.first, self.base = report, checked(report)
         frame = self.base.frame
         self.columns = file_order((str(c) for c in frame if c in self.base.given), self.base.names)
         self._original = _texts(pd.concat([cells_as_text(frame), self.base.broken[[ID]].astype(object)]).sort_index())
@@ -147,7 +150,7 @@ class Review(Step):
     def report(self) -> ValidationReport:
         """The report of the delivery with the patch applied, by all rules."""
         if self._checked[1] != self._over:
-            self._checked = self.first.again(self.delivery), self._over
+            self._checked = check_again(self.first, self.delivery), self._over
         return self._checked[0]
 
     @property
@@ -203,8 +206,8 @@ class Review(Step):
         frame, broken = (part[part.index.isin(rows)] for part in (self.base.frame, self.base.broken))
         some = replace(self._own, frame=frame, broken=broken, file={})
         part = apply_patch(some, self._patch(cell for cell in self._over if cell[0] in rows)).delivery
-        found = _found(self.first.again(part, row_by_row=True))
-        of_files = {rule.name for rule in self.first.rules if not rule.of_a_row}
+        found = _found(check_again(self.first, part, row_by_row=True))
+        of_files = {rule.name for rule in rules_of(self.first) if not rule.of_a_row}
         for row in rows:
             same = {c for c in self.columns if self._over.get((row, c)) == self._checked[1].get((row, c))}
             wait = [f for f in self._whole.get(row, ()) if f.check in of_files and f.column in same]
@@ -440,7 +443,7 @@ class Review(Step):
         count = element("output", f"{len(shown):,} of {plural(len(self.index), 'row')} shown")
         tools = search, button("Recheck all", "recheck"), button("Show all rows", "filter", by="all"), count
         grid = element("review-grid", table("First rows", still), key="grid", data_n=len(shown), data_page=PAGE,
-                       data_goto=goto[0], data_version=self.version, data_columns=json.dumps(heads), class_="b")  # fmt: skip
+                       data_goto=goto[0], data_version=self.version, data_columns=json.dumps(heads))  # fmt: skip
         waits = note("changed", WAITS, key="waits") if self._checked[1] != self._over else None
         only = tick("Only rows with findings or edits", self.only, "filter", key="only", by="only")
         return element(
@@ -459,7 +462,7 @@ class Review(Step):
         for facet, label in FACETS.items():
             counts, chosen = self.counts(facet), self.chosen[facet]
             ticks = [
-                tick([element("span", value), element("b", f"{counts[value]:,}", class_="n")], value in chosen, "filter",
+                tick([element("span", value), element("b", f"{counts[value]:,}")], value in chosen, "filter",
                      key=f"{facet}-{value}", by=facet, of=value)
                 for value in sorted(counts, key=lambda value: value not in chosen)[:MAX_VALUES]
             ]  # fmt: skip

@@ -165,7 +165,7 @@ class Values(Step):
             _part("Words", "what each becomes; compared exactly", [self._word(*word) for word in words]),
             _part("Spellings alike", "they differ by case, spaces, accents or signs only: choose the one for all",
                   [self._alike(*texts) for texts in alike]),
-            _part("Empty cells", "of a customer that was sent before", [self._empty(*c) for c in empty.items() if c[1]]),
+            _part("Empty cells", "of a customer sent before", [self._empty(*c) for c in empty.items() if c[1]]),
             _part("Corrections", "none is made unless it is ticked", corrections),
             same_as(*self.calls),
             key="values",

@@ -137,34 +137,6 @@ class ValidationReport(Result):
     _columns: dict[str, tuple[int, int]] = field(kw_only=True)  # rows with a failure, and with only a warning
     _n_warned: int = field(kw_only=True)
 
-    @property
-    def checked(self) -> Delivery:
-        """The delivery as it was checked: all of its rows.
-
-        Raises
-        ------
-        InputError
-            If the customers stay on disk.
-        """
-        _ = self.delivery
-        return self._delivery
-
-    @property
-    def rules(self) -> Sequence[Rule]:
-        """What was looked for besides what the contract forbids."""
-        return self._how["rules"]  # type: ignore[no-any-return]
-
-    def again(self, data: Customers, *, row_by_row: bool = False) -> ValidationReport:
-        """Check customers as these were checked: by the same settings, rules and moment, against the same before.
-
-        Parameters
-        ----------
-        row_by_row
-            Only for what a row alone shows, and for keys that are there twice: for some rows of a delivery.
-        """
-        some = {"rules": [rule for rule in self.rules if rule.of_a_row], "before": None} if row_by_row else {}
-        return validate(data, **self._how | some)
-
     @cached_property
     def delivery(self) -> Delivery:
         """The good rows for the next station, with the ids that are held.
