@@ -235,7 +235,7 @@ class Session(Station):
             return element("div", head, offer, key="session")
         ways = [button("Next", "session_next", main=True)] if not last else []
         told = element("output", f"! {self.told}", class_="warn", key="told", role="alert") if self.told else None
-        begun = self.work.suggestion is not None
+        leave = "Begin again" if self.step.done else "Discard" if self.work.suggestion is not None else ""
         return element(
             "div",
             head,
@@ -243,7 +243,7 @@ class Session(Station):
                     aria_label=f"Steps of {name}"),
             note(tone, self.notice) if self.notice else None,
             self.step.view(),
-            element("div", button("Discard", "session_discard") if begun else None, told, ways, class_="foot"),
+            element("div", button(leave, "session_discard") if leave else None, told, ways, class_="foot"),
             key="session",
         )  # fmt: skip
 
