@@ -158,7 +158,7 @@ class PushStation(Step):
         given, self._token, self.stopped = Answers(self._token, self._typed["confirm"]), None, None
         self.run = BackgroundPush(work, what=what, given=given, changed=self._progressed)
         self._running[self.settings.target_folder()] = self.run
-        self.stage, self.focus = "Sending", "head"
+        self.stage, self.focus = "Sending", "heading"
         self.run.start()
         return "It has begun."
 
@@ -201,7 +201,7 @@ class PushStation(Step):
         self._history: PushHistory = verbs.push_history(settings=self.settings)
         if isinstance(stopped, AuthorizationError | SettingsError):
             self._asked.wants_token = True
-        self.focus = "head" if said else ""
+        self.focus = "heading" if said else ""
         return said
 
     def _progressed(self) -> None:
@@ -339,7 +339,7 @@ class PushStation(Step):
 
     @staticmethod
     def _head(shown: object) -> Element:
-        return element("div", shown, key="head", tabindex=-1)
+        return element("div", shown, key="heading", tabindex=-1)
 
 
 class PushPanel(Panel):

@@ -444,7 +444,8 @@ class Review(Step):
         count = element("output", f"{len(shown):,} of {plural(len(self.index), 'row')} shown")
         tools = search, button("Recheck all", "recheck"), button("Show all rows", "filter", by="all"), count
         grid = element("review-grid", table("First rows", still), key="grid", data_n=len(shown), data_page=PAGE,
-                       data_goto=goto[0], data_version=self.version, data_columns=json.dumps(heads))  # fmt: skip
+                       data_goto=goto[0], data_version=self.version, data_columns=json.dumps(heads),
+                       style=f"--rows: {len(shown)}")  # fmt: skip
         waits = note("changed", WAITS, key="waits") if self._checked[1] != self._over else None
         only = tick("Only rows with findings or edits", self.only, "filter", key="only", by="only")
         return element(

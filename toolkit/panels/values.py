@@ -85,7 +85,7 @@ class Values(Step):
     @property
     def calls(self) -> tuple[str, ...]:
         """The lines of Python and the command that do the same."""
-        made = 'panel.mapping.to_toml("customers.toml")  # with [values], [empty] and [corrections]'
+        made = 'session.mapping.to_toml("customers.toml")  # with [values], [empty] and [corrections]'
         return made, "tk.correct(delivery)", f"toolkit correct {self.delivery.source} --mapping customers.toml"
 
     def begin(self, work: Work) -> None:
@@ -158,7 +158,6 @@ class Values(Step):
         corrections = [
             self._correction(name, n) for name, n in sorted(self.preview.counts.items(), key=lambda c: not c[1])
         ]
-        corrections += [self._correction(name, 0, why) for name, why in self.preview.needs.items()]
         return element(
             "div",
             element("h4", f"{left}; {useful} would change something", class_="verdict", key="heading"),
@@ -198,12 +197,12 @@ class Values(Step):
         waits = "warn" if do == "map_word" and chosen == AS_IT_IS else ""
         return element("li", element("b", name), element("span", shown), chooser, class_=f"vm {waits}")
 
-    def _correction(self, name: str, n: int, needs: str = "") -> Element:
-        """Return a correction with what it would change, or with what it `needs` before it can be tried."""
+    def _correction(self, name: str, n: int) -> Element:
+        """Return a correction with what it would change; one that needs an option that is not known is left to code."""
         option, chosen = self.preview.options.get(name), name in self.corrections
-        words = "" if needs else f"would change {plural(n, 'cell')}" if n else "nothing to change"
+        words = f"would change {plural(n, 'cell')}" if n else "nothing to change"
         told = [element("code", name if option is None else f"{name} = {option}"), " ", element("b", words),
-                element("small", needs or CORRECTIONS[name].__doc__)]  # fmt: skip
+                element("small", CORRECTIONS[name].__doc__)]  # fmt: skip
         changes = self.preview.changes
         rows = [
             element("li", element("small", f"row {c['source_row']} · {c['column']} "), old, " → ", new)
