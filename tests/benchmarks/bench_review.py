@@ -52,8 +52,9 @@ def measured(page: Page, panel: Locator, rows: int) -> dict[str, list[float]]:
     shown.get_by_text(f"{rows:,} of").wait_for()
     for part in (0.9, 0.2, 0.7, 0.45, 0.99, 0.05):
         row = int(part * (rows - 50))
-        scroll = f"document.querySelector('review-grid .wrap').scrollTop = {row} * 46"
-        drawn = f"() => [...document.querySelectorAll('review-grid tbody th')].some(e => e.textContent === '{row + 3}')"
+        scroll = f"document.querySelector('.tk.panel review-grid .wrap').scrollTop = {row} * 46"
+        heads = "[...document.querySelectorAll('.tk.panel review-grid tbody th')]"
+        drawn = f"() => {heads}.some(e => e.textContent === '{row + 3}')"
         found["jump"].append(taken(lambda scroll=scroll: page.evaluate(scroll), drawn))
     for _ in range(3):
         n_bad = f"{rows // 100:,} of"

@@ -112,6 +112,7 @@ class Review(Step):
         self.columns = file_order((str(c) for c in frame if c in self.base.given), self.base.names)
         self._original = _texts(pd.concat([cells_as_text(frame), self.base.broken[[ID]].astype(object)]).sort_index())
         self.index = self._original.index
+        self._cells = {c: self._original[c].to_numpy(object) for c in self.columns}
         self._places = {row: at for at, row in enumerate(self.index.tolist())}
         written = self._original.assign(**{TIME: self.base.as_written(frame[TIME]).reindex(self.index)})
         self.shown = {c: texts.to_numpy(object, copy=True) for c, texts in _texts(written).items()}
@@ -159,7 +160,7 @@ class Review(Step):
         return replace(self.base, digest=self.base.digest or "frame")
 
     def _was(self, row: int, column: str) -> Any:
-        return "present" if column == WHOLE_ROW else self._original[column].iat[self._places[row]]
+        return "present" if column == WHOLE_ROW else self._cells[column][self._places[row]]
 
     def _now(self, row: int, column: str) -> Any:
         return self._over[row, column][0] if (row, column) in self._over else self._was(row, column)
