@@ -1,8 +1,8 @@
 """Measure all in one run: ``python -m tests.benchmarks [ROWS] [PYTHON]``, as ``make bench`` does.
 
 PYTHON is that of an environment with the peers of `peers.py`, which do not fit into the toolkit's own. Not a test: a
-busy machine fails no build. It writes the figures to ``results/bench.json`` and as a chart to ``results/bench.svg``, and
-their table into ``docs/speed.md``; none of them names the machine.
+busy machine fails no build. It writes ``results/bench.json``, a chart ``results/bench.svg``, and the table in
+``docs/speed.md``; none of them names the machine.
 """
 
 from __future__ import annotations

@@ -14,13 +14,15 @@ BEGIN, END = "<!-- figures: written by make bench -->", "<!-- end of figures -->
 
 def bound(figure: dict[str, Any]) -> str:
     """Return the bound of a figure in words, with whether it was kept."""
-    said = "".join(f"at {side} {figure[f'at_{side}']:,.10g}" for side in ("most", "least") if f"at_{side}" in figure)
+    limits = {key: figure[f"at_{key}"] for key in ("most", "least") if f"at_{key}" in figure}
+    said = "".join(f"at {key} {limit:,.10g}" for key, limit in limits.items())
     return said + ("" if figure.get("holds", True) else ", **not reached**")
 
 
 def table(found: dict[str, Any]) -> str:
     """Return the figures as tables in Markdown."""
-    lines = [f"{found['rows']:,} rows of 7 columns, medians of five. A ratio below 1 is faster than the other side.", "",
+    title = f"{found['rows']:,} rows of 7 columns, medians of five. A ratio below 1 is faster than the other side."
+    lines = [title, "",
              "| work | beside | ratio | must be |", "|---|---|---|---|"]  # fmt: skip
     for figure in found["figures"]:
         if "ratio" in figure:
@@ -56,9 +58,14 @@ def chart(found: dict[str, Any]) -> str:
 def write(found: dict[str, Any]) -> None:
     """Write the chart, and the table into its place in the docs."""
     (RESULTS / "bench.svg").write_text(chart(found), encoding="utf-8")
-    page = PAGE.read_text(encoding="utf-8")
-    before, after = page.split(BEGIN)[0], page.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table(found)}\n\n{END}{after}", encoding="utf-8")
+    write_between(PAGE, table(found), BEGIN, END)
+
+
+def write_between(page: Path, text: str, begin: str, end: str) -> None:
+    """Replace what a page has between two marks."""
+    whole = page.read_text(encoding="utf-8")
+    before, after = whole.split(begin)[0], whole.split(end)[1]
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

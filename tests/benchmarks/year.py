@@ -1,9 +1,10 @@
-"""A year of daily deliveries, simulated: ``python -m tests.benchmarks.year [CUSTOMERS] [DAYS]`` writes a table.
+"""A year of daily deliveries, simulated: ``python -m tests.benchmarks.year [CUSTOMERS DAYS]``.
 
 The diff, the plan, the journal, the ledger and the requests are the toolkit's own. Only the vendor, which takes
 everything, and the time are simulated, so that a year of pushes takes minutes: the time that a push would take is
 counted from its requests and the contract's rate. Each day 0.2 % of the customers change and 0.02 % are new. The rows
 and requests are the same in each run; sizes differ by a few bytes.
+Without arguments it writes its table into ``docs/scale.md``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from unittest import mock
 import pandas as pd
 
 from data.make_deliveries import customer_table
+from tests.benchmarks.showing import write_between
 from toolkit.config import Settings
 from toolkit.ledger import Ledger, diff
 from toolkit.model import NAME, TIME
@@ -29,6 +31,8 @@ from toolkit.sending import Pace
 from toolkit.vendor import Answer, Client
 
 CHANGED, NEW = 0.002, 0.0002
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
+BEGIN, END = "<!-- year -->", "<!-- end of year -->"
 START = datetime(2026, 1, 1, 6, tzinfo=UTC)
 
 
@@ -93,7 +97,9 @@ def table(days: list[Day]) -> str:
 
 
 if __name__ == "__main__":
-    n_customers, n_days = (int(given) for given in (sys.argv[1:] or ["100000", "365"]))
-    days = list(simulate(n_customers, n_days))
-    print(table(days))
-    print(f"\nThe diff took {days[1].diff_s:.2f} s on day 1 and {days[-1].diff_s:.2f} s on day {days[-1].day}.")
+    n_customers, n_days = (int(given) for given in (sys.argv[1:] or ["20000", "365"]))
+    year = list(simulate(n_customers, n_days))
+    print(text := table(year))
+    print(f"The diff took {year[1].diff_s:.2f} s on day 1 and {year[-1].diff_s:.2f} s on day {year[-1].day}.")
+    if not sys.argv[1:]:
+        write_between(PAGE, text, BEGIN, END)
