@@ -1,6 +1,7 @@
 # `make demo`, `make test` and `make lab` each do the set-up they need, in .venv beside this file.
 PYTHON ?= python3
 VENV := .venv
+SPARK := .venv-spark
 BIN := $(VENV)/bin
 # Jupyter refuses to run as root without this option, and in a container there is often no other user.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -8,7 +9,7 @@ LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 # Most tests of processes start Python, which would compile the toolkit each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all lab notebooks docs screenshots bench lint audit clean
+.PHONY: demo test test-all test-engines lab notebooks docs screenshots bench lint audit clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/core
@@ -17,8 +18,18 @@ demo: $(VENV)/core
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-test-all: $(VENV)/dev
+test-all: $(VENV)/dev $(SPARK)/ready
 	$(BIN)/python -m pytest -n auto
+
+# PostgreSQL, Sail, and a standalone Spark cluster on loopback (4 GB, Java 17).
+test-engines: $(VENV)/dev $(SPARK)/ready
+	$(BIN)/python -m pytest tests/engine
+
+# pyspark takes 456 MB and refuses the newest pandas.
+$(SPARK)/ready:
+	$(PYTHON) -m venv $(SPARK)
+	$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check 'pyspark[connect]>=4.3,<4.4' 'pandas>=3,<3.1' pyarrow
+	@touch $@
 
 lab: $(VENV)/core
 	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb $(LAB_OPTIONS)
@@ -64,7 +75,7 @@ $(AUDIT)/ready:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(AUDIT) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(SPARK) $(PEERS) $(AUDIT) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/core: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \

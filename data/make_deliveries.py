@@ -30,7 +30,7 @@ from toolkit.errors import InputError
 from toolkit.model import CUSTOMER
 
 FIRST, SECOND = "2026-09-01_customers.csv", "2026-10-01_customers.xlsx"
-QUOTES, SALES = "2026-10-01_quotes.csv", "2026-10-01_sales.csv"
+QUOTES, SALES, MERCHANTS = "2026-10-01_quotes.csv", "2026-10-01_sales.csv", "2026-10-01_merchants.csv"
 
 _STEMS = """Ahornried Birkentau Brückfeld Castellór Dünenhof Eschwalde Fjordalen Göllstein Haselbrück Île-Verte
 Jürgshagen Lärchenau Montcalvé Möwensund Østerglen Quellgrün Sölvang Weißdorn Ångby Übersloh""".split()  # noqa: SIM905 - compact
@@ -53,6 +53,13 @@ _SHEET_TITLE = ("Customer master data, all segments", "As of 1 October 2026, tim
 _SHEET_HEADER = ("Customer No.", "Name", "City", "Segment", "Industry", "Price List", "Last Change", "Origin")
 _QUOTE_HEADER = "quote_id,product_id,customer_id,merchant_id,quoted_at,decided_at,quote_status,price_list_id"
 _SALE_HEADER = "sale_id,product_id,customer_id,merchant_id,quote_id,sold_at,quantity,selling_price"
+_MERCHANTS = """merchant_id,updated_at,merchant_name,merchant_category,merchant_subcategory
+M-01,2023-01-02T08:00:00Z,Lager Nord,Lager,Nord
+M-02,2023-01-02T08:00:00Z,Lager Süd,Lager,Süd
+M-03,2023-01-02T08:00:00Z,Büro Ost,Vertrieb,Ost
+M-04,2024-03-01T08:00:00Z,Büro West,Vertrieb,West
+M-05,2025-06-01T08:00:00Z,Webshop,Online,Webshop
+"""
 _MONTH, _AS_OF = datetime(2026, 9, 1), datetime(2026, 10, 1)
 
 # How many customers have each fault or change; data/README.md describes each.
@@ -64,7 +71,7 @@ _Parts = dict[str, list[int]]  # part to the places of its customers
 
 
 def write_deliveries(folder: str | Path, *, n_customers: int = 400, seed: int = 2026) -> list[Path]:
-    """Write two customer deliveries, and the quotes and sales that refer to them; returns the four paths.
+    """Write two customer deliveries, and the quotes, sales and merchants around them; returns the five paths.
 
     `folder` is created if it does not exist; files of the same names are replaced. `n_customers` is the number of
     customers in the first delivery.
@@ -89,6 +96,7 @@ def write_deliveries(folder: str | Path, *, n_customers: int = 400, seed: int = 
     contents = {FIRST: _lines(_ERP_HEADER, _first(rng, customers, parts), ";").encode("cp1252")}
     contents[SECOND] = _workbook([*_second(rng, customers, parts), *(_sheet_row(c) for c in new)])
     contents[QUOTES], contents[SALES] = _lines(_QUOTE_HEADER, quotes).encode(), _lines(_SALE_HEADER, sales).encode()
+    contents[MERCHANTS] = _MERCHANTS.encode()
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         (Path(folder) / name).write_bytes(content)
@@ -241,7 +249,7 @@ def _sheet_row(c: _Customer) -> list[Any]:
 
 
 def _refer(rng: Random, known: Sequence[_Customer], n_quotes: int) -> tuple[list[list[str]], list[list[str]]]:
-    """Draw quotes, all but three later than their customer's first version, and the sales of those won."""
+    """Draw quotes, and the sales of those won; data/README.md lists the few that are wrong on purpose."""
     drafts = []
     for turn in range(n_quotes):
         c = rng.choice(known)
@@ -249,14 +257,19 @@ def _refer(rng: Random, known: Sequence[_Customer], n_quotes: int) -> tuple[list
         quoted = _clock(rng, since + timedelta(days=1), (_AS_OF - since).days - 1)
         if turn in (40, 90):
             c = c | {"id": f"00090{turn}"}  # in neither delivery
-        elif turn == 140:
-            quoted = datetime(2022, 11, 17, 9, 30)  # before any customer's first version
+        elif turn in (140, 160):
+            quoted = c["changed"].replace(year=2022, day=17)  # before any customer's first version
+        elif turn in (20, 60, 100):
+            c = c | {"id": c["id"].lstrip("0")}
+        elif turn in (30, 70, 110, 130):
+            c = c | {"price_list": _PRICE_LISTS[_PRICE_LISTS.index(c["price_list"]) - 1]}
         drafts.append((quoted, turn, c))
     quotes, sales = [], []
-    for number, (quoted, _, c) in enumerate(sorted(drafts, key=lambda draft: draft[:2]), start=1):
+    for number, (quoted, turn, c) in enumerate(sorted(drafts, key=lambda draft: draft[:2]), start=1):
         decided = quoted + timedelta(days=rng.randrange(1, 22), minutes=rng.randrange(240))
         status = rng.choice(("won", "won", "lost", "archived")) if decided < _AS_OF else "pending"
         merchant, at = f"M-{rng.randrange(1, 6):02d}", "" if status == "pending" else _utc(decided)
+        merchant = "M-09" if turn in (50, 120) else merchant  # which no table has
         for product in sorted({f"P-{rng.randrange(100, 160)}" for _ in range(rng.randrange(1, 4))}):
             line = [product, c["id"], merchant]
             quotes.append([f"Q-{number:05d}", *line, _utc(quoted), at, status, c["price_list"]])

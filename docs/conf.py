@@ -38,7 +38,7 @@ html_use_opensearch = ""
 
 
 STATIONS = {
-    "What we work against": ("config", "model", "vendor"),
+    "What we work against": ("config", "model", "vendor", "engine"),
     "From a file to good rows": ("reading", "quality"),
     "From good rows to the vendor": ("ledger", "pushing"),
     "More": (),
@@ -109,7 +109,7 @@ def reference(comment: str) -> str:
     chosen = names.replace(",", "").split() or module.__all__
     if where != "toolkit":
         return _directives(where, chosen)
-    parts, rest = [], list(chosen)
+    parts, rest = [], [n for n in chosen if hasattr(getattr(module, n), "__module__")]
     for title, packages in STATIONS.items():
         here = [n for n in rest if not packages or getattr(module, n).__module__.split(".")[1] in packages]
         rest = [n for n in rest if n not in here]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from tests.support.clocks import Clock
+from tests.support.engines import portable, served  # noqa: F401 - fixtures
 
 collect_ignore = [
     "benchmarks/peers.py",  # runs in an environment of its own: make bench

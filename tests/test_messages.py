@@ -36,6 +36,17 @@ def test_a_notebook_shows_the_sentence_and_the_line_and_no_frame(capsys: pytest.
     assert "ZeroDivisionError" not in said
 
 
+def test_the_frames_are_there_for_the_debugger(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown("1/0", capsys)  # an earlier error, whose frames are not meant
+    shown("import toolkit as tk\nfile = 'no-such.csv'\ntk.read_customers(file)", capsys)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("p path\nq\n"))
+    said = shown("%debug", capsys)
+    assert "toolkit/reading" in said
+    assert "PosixPath('no-such.csv')" in said
+
+
 def test_an_interrupt_of_a_step_is_one_line_and_stops_what_follows() -> None:
     @step("Reading")
     def read() -> None:

@@ -29,7 +29,7 @@ def test_every_block_is_of_a_kind_that_is_tested_here() -> None:
 def test_its_python_runs_and_then_the_calls_of_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = TEXT[TEXT.index("## I have") :]
     calls = re.findall(r"`(\w[\w.]*\(.*?\))`", table)
-    assert len(calls) == 6
+    assert len(calls) == 7
     reader = Reader(tmp_path / "place", monkeypatch)
     with tk.Sandbox(tmp_path / "vendor") as sandbox:
         tk.use(sandbox)

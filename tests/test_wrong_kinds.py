@@ -18,6 +18,7 @@ from toolkit.errors import ToolkitError
 
 TABLES = "frame without updated_at, frame with a doubled column"
 RESULTS = "Ledger, Settings, Snapshot, ValidationReport, PushPlan"
+QUOTES = pd.DataFrame({"customer_id": ["C1"], "quoted_at": ["2026-01-28T10:00:00Z"]})
 NOTHING_LIKE_IT = "None, 1, list"
 TEXT = "text, Path"
 
@@ -54,6 +55,8 @@ CASES = {
         lambda x, w: tk.read_customers(w.good.astype("str"), mapping=x), f"1, list, {TEXT}, {TABLES}, {RESULTS}"
     ),
     "suggest_mapping(source)": Case(lambda x, w: tk.suggest_mapping(x), f"{NOTHING_LIKE_IT}, {TEXT}, {RESULTS}"),
+    "mappings(settings)": Case(lambda x, w: tk.mappings(settings=x), ANY_BUT_SETTINGS),
+    "onboard(source)": Case(lambda x, w: tk.onboard(x), ANY_BUT_PATHS.replace("None, ", "")),
     "profile(data)": Case(
         lambda x, w: tk.profile(x),
         f"{NOTHING_LIKE_IT}, {TEXT}, frame with a doubled column, Ledger, Settings",
@@ -86,6 +89,14 @@ CASES = {
         lambda x, w: tk.plan_correction(x, reason="asked"), f"{NOTHING_LIKE_IT}, {TEXT}, {TABLES}, {RESULTS}"
     ),
     "push_report(push)": Case(lambda x, w: tk.push_report(x), f"None, text, {ANY_BUT_NAMES}"),
+    "readiness(customers)": Case(
+        lambda x, w: tk.readiness(x, QUOTES), f"{NOTHING_LIKE_IT}, {TEXT}, frame without updated_at, Settings"
+    ),
+    "readiness(quotes)": Case(
+        lambda x, w: tk.readiness(w.snapshot, x), f"{NOTHING_LIKE_IT}, {TEXT}, {TABLES}, {RESULTS}"
+    ),
+    "readiness(sales)": Case(lambda x, w: tk.readiness(w.snapshot, QUOTES, x), f"1, list, {TEXT}, {TABLES}, {RESULTS}"),
+    "readiness(plan)": Case(lambda x, w: tk.readiness(w.snapshot, QUOTES, plan=x), ANY_BUT_PLANS.replace("None, ", "")),
     "use(target)": Case(
         lambda x, w: tk.use(x), f"None, 1, list, {TEXT}, {TABLES}, Ledger, Snapshot, ValidationReport, PushPlan"
     ),

@@ -16,13 +16,18 @@ from typing import TYPE_CHECKING
 from toolkit.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from toolkit import engine as engine
     from toolkit.config import Settings as Settings
     from toolkit.config import use as use
+    from toolkit.engine import table as table
     from toolkit.ledger import Ledger as Ledger
     from toolkit.ledger import diff as diff
     from toolkit.model import Contract as Contract
     from toolkit.model import CustomAttribute as CustomAttribute
     from toolkit.model import Customer as Customer
+    from toolkit.panels import MappingPanel as MappingPanel
+    from toolkit.panels import PushPanel as PushPanel
+    from toolkit.panels import onboard as onboard
     from toolkit.pushing import abandon as abandon
     from toolkit.pushing import dry_run as dry_run
     from toolkit.pushing import explain as explain
@@ -46,8 +51,10 @@ if TYPE_CHECKING:
     from toolkit.quality import read_review_sheet as read_review_sheet
     from toolkit.quality import validate as validate
     from toolkit.reading import Mapping as Mapping
+    from toolkit.reading import mappings as mappings
     from toolkit.reading import read_customers as read_customers
     from toolkit.reading import suggest_mapping as suggest_mapping
+    from toolkit.training import readiness as readiness
     from toolkit.vendor import Sandbox as Sandbox
     from toolkit.vendor import check_schema as check_schema
 else:

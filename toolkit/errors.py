@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 import traceback
 from collections.abc import Iterable
 from typing import Any
@@ -54,6 +55,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     by_fold = {k.casefold(): k for k in known}
     near = difflib.get_close_matches(word.casefold(), by_fold, n=1, cutoff=0.6)
     return f", did you mean {by_fold[near[0]]!r}?" if near else ""
+
+
+def outside() -> int:
+    """Return the ``stacklevel`` of the line that called the toolkit, for `warnings.warn`."""
+    frames = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_stack(sys._getframe(1)))
+    return next((n for n, name in enumerate(frames, 1) if not name.startswith("toolkit.")), 1)
 
 
 class ToolkitError(Exception):

@@ -31,7 +31,9 @@ def on_first_use(face: str) -> tuple[Callable[[str], Any], Callable[[], list[str
     def resolve(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {face!r} has no attribute {name!r}{did_you_mean(name, homes)}")
-        value = getattr(importlib.import_module(str(homes[name])), name)
+        home = str(homes[name])
+        value = importlib.import_module(f"{face}.{name}" if home == face else home)  # a package of the module itself
+        value = value if home == face else getattr(value, name)
         setattr(module, name, value)  # the next use finds it there
         return value
 
@@ -54,4 +56,6 @@ class Library:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_"):  # who looks at a module's members, as pytest does, does not use it
+            raise AttributeError(attribute)
         return getattr(importlib.import_module(self._name), attribute)

@@ -1,7 +1,8 @@
-"""Progress of what takes longer than two seconds, in a notebook or a terminal; and what an interrupt of it says.
+"""Progress of what takes longer than two seconds, in a notebook or a terminal; warnings; and what an interrupt says.
 
 In a notebook it is an output that is drawn again, and emptied at the end: no widget, whose state would be saved with
-the notebook. Where neither a notebook nor a terminal shows it, nothing is written.
+the notebook. Where neither a notebook nor a terminal shows it, nothing is written. What a panel does in a thread is
+not shown either, for it would land in whichever cell runs: the panel listens to what is said (`listen`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import io
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import wraps
+from contextvars import ContextVar
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from toolkit.errors import Interrupted
+from toolkit.errors import Interrupted, outside
 from toolkit.lazy import Library
 
 if TYPE_CHECKING:
@@ -29,12 +32,37 @@ SHOWN_AFTER_S = 2.0
 _EVERY_S = 0.5
 _busy = threading.Lock()
 Clock = Callable[[], float]
+_listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
 def _notebook() -> bool:
     return type(sys.stdout).__module__.startswith("ipykernel.")
+
+
+def listen(listener: Callable[[str], None]) -> None:
+    """Show nothing more in this context: what is said, and what is warned of, goes to the listener."""
+    _listener.set(listener)
+
+
+def warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn the line that called the toolkit, or tell who listens.
+
+    Examples
+    --------
+    >>> heard = list[str]()
+    >>> def work() -> None:
+    ...     listen(heard.append)
+    ...     warn("The columns differ.")
+    >>> copy_context().run(work)
+    >>> heard
+    ['The columns differ.']
+    """
+    if (listener := _listener.get()) is None:
+        warnings.warn(text, category, stacklevel=outside())
+    else:
+        listener(text)
 
 
 class Progress:
@@ -65,7 +93,7 @@ class Progress:
         form = "{desc}, {elapsed}" if total is None else None
         self._form: dict[str, Any] = dict(desc=what, total=total, unit=" rows", initial=n, leave=False, bar_format=form)  # noqa: C408
         self._clock, self._start, self._drawn_at = clock, clock(), float("-inf")
-        self.shown = wanted and (_notebook() or sys.stderr.isatty())
+        self.shown = wanted and _listener.get() is None and (_notebook() or sys.stderr.isatty())
         self.n, self.note = n, ""
         self._bar: Any = None
         self._output: Any = None
@@ -89,8 +117,9 @@ class Progress:
             self._output.update({"text/plain": text, "text/html": page}, raw=True)
 
     def say(self, text: str) -> None:
-        """Print a line that stays, above the bar."""
-        texts.tqdm.write(text, file=sys.stdout if _notebook() else sys.stderr)  # red in a notebook
+        """Print a line that stays, above the bar; or give it to who listens."""
+        out = sys.stdout if _notebook() else sys.stderr  # red in a notebook
+        (_listener.get() or partial(texts.tqdm.write, file=out))(text)
 
     def close(self) -> None:
         """Take the bar away."""

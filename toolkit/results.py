@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from toolkit.quality import Preview as Preview
     from toolkit.quality import Profile as Profile
     from toolkit.quality import ValidationReport as ValidationReport
+    from toolkit.reading import Mappings as Mappings
     from toolkit.reading import MappingSuggestion as MappingSuggestion
+    from toolkit.training import Readiness as Readiness
     from toolkit.vendor import SchemaCheck as SchemaCheck
 else:
     __getattr__, __dir__, __all__ = on_first_use(__name__)

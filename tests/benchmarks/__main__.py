@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import sys
 from importlib.metadata import version
-from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
-from tests.benchmarks import bench, bench_push, bench_start, growth, large, showing
+from tests.benchmarks import bench, bench_push, bench_readiness, bench_start, growth, large, showing
 from tests.benchmarks.bench import FIGURES, bounded
 
 EXPONENT_AT_MOST = 1.1
@@ -34,10 +33,9 @@ def run(n: int, peers: str) -> dict[str, Any]:
     grown = growth.exponents(sizes)
     for name, each in grown.items():
         print(bounded(f"{name} grows", each["exponent"], "exponent", EXPONENT_AT_MOST))
-    if find_spec("tests.benchmarks.bench_readiness"):
-        measured = __import__("tests.benchmarks.bench_readiness", fromlist=["measure"]).measure(n)
-        print(bounded("readiness", measured["seconds"], "s", 15))
-        print(bounded("readiness", measured["bytes"] / 1e6, "MB", 2_000))
+    measured = bench_readiness.measure(n)
+    print(bounded("readiness", measured["seconds"], "s", bench_readiness.SECONDS_AT_MOST))
+    print(bounded("readiness", measured["bytes"] / 1e6, "MB", bench_readiness.BYTES_AT_MOST / 1e6))
     versions = {package: version(package) for package in ("duckdb", "pandas", "pandera", "pyarrow")}
     return {"rows": n, "versions": versions, "figures": FIGURES, "growth": {"rows": sizes, **grown},
             "start": bench_start.measure()}  # fmt: skip

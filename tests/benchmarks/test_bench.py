@@ -2,6 +2,7 @@
 
 from tests.benchmarks import growth, showing, year
 from tests.benchmarks.bench import run
+from tests.benchmarks.bench_readiness import measure
 
 
 def test_the_benchmark_compares_like_with_like() -> None:
@@ -31,3 +32,7 @@ def test_a_figure_beyond_its_bound_shows_it_in_table_and_chart() -> None:
     assert "| diff | SQL & more | 1.25 | at most 1, **not reached** |" in showing.table(found)
     assert "| encode | 3,000,000 rows/s | at least 2,500,000 |" in showing.table(found)
     assert "diff beside SQL &amp; more" in showing.chart(found)
+
+
+def test_the_benchmark_of_readiness_joins_every_quote() -> None:
+    assert measure(400, times=1)["quotes"] == 4_000

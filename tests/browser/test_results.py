@@ -37,6 +37,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         changes = tk.diff(ledger.snapshot(), checked)
         shrunk = tk.diff(ledger.snapshot(), report.good.head(40))  # guards block this one
         plan = tk.plan_push(changes)
+        tables = {name: DATA / f"2026-10-01_{name}.csv" for name in ("quotes", "sales", "merchants")}
+        ready = tk.readiness(ledger, **tables, plan=plan, now=pd.Timestamp("2026-11-01T00:00:00Z"))
         # axe takes seconds for 400 rows, which have the same elements as 40.
         few, snapshot = replace(delivery, frame=delivery.frame.head(40)), ledger.snapshot()
         sandbox.vendor.refuse = lambda row: "price list is not known" if row["customer_id"] < "0001120" else None
@@ -45,6 +47,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             "validation": report, "preview": tk.preview_corrections(few), "profile": tk.profile(delivery),
             "checked": checked, "diff": changes, "plan": plan, "blocked": tk.plan_push(shrunk),
             "report": tk.push(plan, reason="October", progress=False),
+            "readiness": replace(ready, findings=ready.findings.groupby("finding").head(9)),
             "status": tk.status(), "history": tk.push_history(),
             "snapshot": replace(snapshot, frame=snapshot.frame.head(40)),
         }  # fmt: skip
@@ -123,6 +126,9 @@ def test_changed_fields_are_filtered_by_column_and_state(pages: dict[str, Path],
     assert all("restated" in " ".join(cells) for cells in shown(grid))
     tools.get_by_role("button", name="Clear").click()
     assert len(shown(grid)) == n_all
+    page.get_by_role("button", name="Unfold all").click()
+    assert page.locator("details.fold:not([open])").count() == 0
+    page.reload()
     fold = page.locator("details.fold").first
     assert not fold.locator("table").is_visible()
     fold.locator("summary").press("Enter")
@@ -167,3 +173,33 @@ def test_five_thousand_rows_are_searched_and_sorted(page: Page, tmp_path: Path) 
     assert len(shown(grid)) == n
     grid.locator("xpath=../preceding-sibling::div[1]").get_by_label("Search").fill("C00007")
     assert len(shown(grid)) == 2
+
+
+def test_a_narrow_page_has_cards_a_profile_is_searched_and_a_push_leads_to_its_line(
+    pages: dict[str, Path], page: Page
+) -> None:
+    page.goto(pages["profile"].as_uri())
+    page.get_by_label("Search columns").fill("PL-ENT-001")
+    assert page.locator("[data-find] > li:visible").count() == 1
+    page.set_viewport_size({"width": 420, "height": 900})
+    findings = page.locator('table[data-grid="What was found"]')
+    assert not findings.locator("thead").is_visible()
+    cells = findings.locator("tbody").first.locator("td").evaluate_all("c => c.map(e => e.getBoundingClientRect().x)")
+    assert len(set(cells)) == 1  # below each other
+
+    page.goto(pages["history"].as_uri())
+    page.locator("a[href^='#push-']").last.click()
+    tinted = page.locator("tbody:target td").first.evaluate("e => getComputedStyle(e).backgroundColor")
+    assert tinted != "rgba(0, 0, 0, 0)"
+    assert page.locator("tbody:target").inner_text().count("refused") == 1
+
+
+def test_a_changed_cell_of_a_plan_is_copied_as_it_is_sent(pages: dict[str, Path], page: Page) -> None:
+    page.goto(pages["plan"].as_uri())
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").first.click()
+    head, *lines = csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig")), delimiter=";")
+    sent = {line[head.index("Row")]: line for line in lines}
+    assert sent["64"][head.index("Price List")] == "PL-ENT-004"  # PL-ENT-001 before
+    assert sent["54"][head.index("Name")] == "Neue Weißdorn Antriebe GmbH"
+    assert sent["64"][head.index("Last Change")] == "2026-09-02 13:31:00"

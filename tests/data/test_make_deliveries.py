@@ -15,7 +15,16 @@ import pyarrow.csv
 import pytest
 from openpyxl import load_workbook
 
-from data.make_deliveries import FIRST, QUOTES, SALES, SECOND, customer_table, write_deliveries, write_large_csv
+from data.make_deliveries import (
+    FIRST,
+    MERCHANTS,
+    QUOTES,
+    SALES,
+    SECOND,
+    customer_table,
+    write_deliveries,
+    write_large_csv,
+)
 from toolkit.errors import InputError
 from toolkit.ledger.diffing import diff
 from toolkit.model.contract import CUSTOMER
@@ -121,11 +130,11 @@ def comparison() -> dict[str, list[int]]:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("deliveries") / "new" / "folder"
-    assert [p.name for p in write_deliveries(folder)] == [FIRST, SECOND, QUOTES, SALES]
+    assert [p.name for p in write_deliveries(folder)] == [FIRST, SECOND, QUOTES, SALES, MERCHANTS]
     return folder
 
 
-@pytest.mark.parametrize("name", [FIRST, QUOTES, SALES])
+@pytest.mark.parametrize("name", [FIRST, QUOTES, SALES, MERCHANTS])
 def test_the_shipped_text_files_are_what_the_generator_writes_byte_for_byte(written: Path, name: str) -> None:
     assert (written / name).read_bytes() == (DATA / name).read_bytes()
 
@@ -219,21 +228,29 @@ def test_every_local_time_exists_once_in_berlin() -> None:
 
 
 def test_quotes_refer_to_customers_but_for_the_ones_the_readme_names() -> None:
-    first_version = {i: row[-1] for i, row in readable().items()}
+    versions = {i: (row[-1], row[3]) for i, row in readable().items()}
     for row in sheet_rows().values():
-        first_version.setdefault(row[0], row[6])
-    strangers, early = set(), set()
+        versions.setdefault(row[0], (row[6], row[5]))
+    merchants = {merchant["merchant_id"] for merchant in table(MERCHANTS)}
+    faults: dict[str, set[str]] = {}
     for quote in table(QUOTES):
-        since = first_version.get(quote["customer_id"])
+        customer = quote["customer_id"]
+        shown = f"{quote['quote_id']} ({customer})"
+        since, price_list = versions.get(customer, (None, ""))
+        if quote["merchant_id"] not in merchants:
+            faults.setdefault("a merchant that is not in the table", set()).add(quote["quote_id"])
         if since is None:
-            strangers.add((quote["quote_id"], quote["customer_id"]))
+            short = customer.zfill(7) in versions
+            fault = "a customer's id without its zeros" if short else "a customer that no delivery has"
+            faults.setdefault(fault, set()).add(shown)
         elif datetime.fromisoformat(quote["quoted_at"]) < since.replace(tzinfo=BERLIN):
-            early.add((quote["quote_id"], quote["customer_id"]))
-    assert len(strangers) == 2
-    assert len(early) == 1
+            faults.setdefault("before the customer's first version", set()).add(shown)
+        elif quote["price_list_id"] != price_list:
+            faults.setdefault("another price list than the customer's", set()).add(shown)
     readme = (DATA / "README.md").read_text(encoding="utf-8")
-    for quote_id, customer in strangers | early:
-        assert f"{quote_id} (customer {customer})" in readme
+    assert len(faults) == 5
+    for fault, quotes in faults.items():
+        assert f"| {fault} | {len(quotes)} | {', '.join(sorted(quotes))} |" in readme
 
 
 def test_quotes_and_sales_agree() -> None:

@@ -28,10 +28,10 @@ def test_a_grid_is_drawn_from_columns_and_units() -> None:
 def test_no_text_breaks_out_of_a_cell_or_an_attribute(cell: str, facet: str, why: str, head: str) -> None:
     drawn = grid(head, [Column(head, why)], [Unit([[cell]], {"rule": [facet]}), Unit([[Cell(cell, sort=why)]])])
     page = Page(drawn)
-    assert page.tags <= {"div", "table", "thead", "tbody", "tr", "th", "td", "small", "span", "wbr"}
+    assert page.tags <= {"div", "table", "thead", "tbody", "tr", "th", "td", "small", "wbr"}
     assert page.attributes <= {
         "class", "tabindex", "role", "aria-label", "scope",
-        "data-grid", "data-unit", "data-facets", "data-s", "data-t", "data-v", "data-rule",
+        "data-grid", "data-unit", "data-facets", "data-s", "data-t", "data-v", "data-rule", "data-names",
     }  # fmt: skip
     assert len(next(iter(page.grids.values())).rows) == 2
     assert all(c.isprintable() or c in "\n\t" for c in drawn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -39,11 +40,13 @@ def test_the_catalogue_is_private_and_a_damaged_one_is_said(place: Place, custom
         explain("DI_E_00001", do="d", settings=settings)
     frame = customers(3)
     frame.loc[frame.index[0], "source"] = "nobody"
-    with pytest.warns(UserWarning, match="fix the file, or delete it"):
+    with pytest.warns(UserWarning, match="fix the file, or delete it") as pushed:
         report = place.push(place.plan(frame))
     assert (report.n_accepted, report.n_refused) == (2, 1)
-    with pytest.warns(UserWarning, match="The report is without its words"):
+    with pytest.warns(UserWarning, match="The report is without its words") as reported:
         refused = push_report(settings=settings).refused
+    lines = [Path(each.filename).name for each in (*pushed, *reported)]  # of whom called the toolkit
+    assert lines == ["place.py", "test_explaining.py"]
     assert "means" not in refused
     assert len(refused) == 1
     assert path.read_text() == '{"DI_E_00001": 3}'

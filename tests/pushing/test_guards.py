@@ -343,7 +343,8 @@ def reviewed(customers: Callable[..., pd.DataFrame]) -> PushPlan:
         customers(1, start=2, customer_name="Rewritten"),
         customers(1, start=8, customer_id="<b>new</b>"),
     ])  # fmt: skip
-    delivery = Delivery(after, "crm.csv", held=frozenset({"C00007"}))
+    delivery = Delivery(after, "crm.csv", held=frozenset({"C00007"}), held_names={"C00007": "Hold AG"},
+                        file={"path": "crm.csv"})  # fmt: skip
     return plan_push(diff(snapshot(customers(6)), delivery), allow=["id_form"])
 
 
@@ -353,6 +354,8 @@ def test_a_plan_says_what_changes_what_stays_and_the_way_in(reviewed: PushPlan) 
     left = reviewed.not_sent
     assert left["state"].tolist() == ["touched", "restated", "absent", "absent", "absent", "held"]
     assert left["customer_id"].tolist() == ["C00001", "C00002", "C00003", "C00004", "C00005", "C00007"]
+    names = ['Müller & Söhne "1"', "Rewritten", *(f'Müller & Söhne "{n}"' for n in range(3, 6)), "Hold AG"]
+    assert left["customer_name"].tolist() == names
     assert left["why"].str.len().gt(10).all()
     assert len(reviewed.request(0)) == reviewed.n_bytes
     assert reviewed.to_dict() == {
@@ -398,10 +401,20 @@ def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) ->
     assert f"plan {reviewed.digest[:12]}, bound to its rows, target, contract and version 0 of the ledger" in shown.text
     sent = shown.grids["Sent"]
     assert (sent.heads[:2], [row[1] for row in sent.rows]) == (["Row", "customer_id"], ["<b>new</b>", "C00000"])
-    assert [row[4] for row in shown.grids["Changed fields"].rows] == ["=1+1"]
+    assert sent.rows[1][3] == 'Müller & Söhne "0"=1+1'  # before and after, in the cell
+    assert [unit["column"] for unit in sent.units if "column" in unit] == [["customer_name"]]
+    assert "toolkit push" not in Page(replace(reviewed, changes=replace(
+        reviewed.changes, delivery=replace(reviewed.delivery, file={}))).body()).text  # fmt: skip
     ready = Page(replace(reviewed, guards=tuple(replace(g, allowed=True) for g in reviewed.guards)).body())
     assert ready.verdict.startswith("Ready: 2 rows in 1 request, less than a second")
     assert "report = tk.push(plan)" in ready.code
+
+
+def test_a_plan_of_many_changes_stays_small(customers) -> None:
+    before = diff(snapshot(customers(1_000)), customers(1_000, at=LATER, customer_category="Wholesale", source="peak"))
+    drawn = plan_push(before).body()
+    assert Page(drawn).text.count("RetailWholesale") == 1_000
+    assert len(page("x", drawn)) < 400_000
 
 
 def test_all_rows_are_shown_up_to_5000_and_the_first_body(customers) -> None:

@@ -22,6 +22,7 @@ from toolkit.pushing.history import push_history, status
 from toolkit.pushing.report import fate_parts, verdict
 from toolkit.pushing.runs import dry_run
 from toolkit.pushing.seeding import seed
+from toolkit.quality import patch_between, preview_corrections
 from toolkit.sending.records import OVERTAKEN
 from toolkit.vendor.sandbox import DROPPED, Reply
 
@@ -178,7 +179,9 @@ def test_the_history_has_this_machines_pushes_and_those_that_others_entered(
     assert [unit["state"] for unit in pushes.units] == [["elsewhere"], ["done"], ["elsewhere"]]
     assert "<b>theirs" not in history.body()
     assert f'report = tk.push_report("{mine.push}")' in shown.code  # one refused row, and no repush
-    assert any("3 rows, done" in picture for picture in shown.pictures)
+    assert [words[12:] for _, words in shown.links] == ["1 accepted, elsewhere", "2 accepted, 1 refused, done",
+                                                        "1 accepted, elsewhere"]  # fmt: skip
+    assert {address.removeprefix("#") for address, _ in shown.links} == shown.places
 
 
 def test_a_page_names_no_address_but_the_vendors(place: Place, customers) -> None:
@@ -193,7 +196,7 @@ def test_a_long_history_has_every_push_and_a_picture_of_the_newest(place: Place,
     one = push_history(settings=place.settings)
     many = Page(replace(one, frame=pd.concat([one.frame] * 135, ignore_index=True)).body())
     assert len(many.grids["All pushes"].rows) == 135
-    assert max(picture.count("1 row, done") for picture in many.pictures) == 60
+    assert [words[12:] for _, words in many.links] == ["1 accepted, done"] * 60
 
 
 def test_a_dry_run_is_reported_as_one(clock: Clock, customers) -> None:
@@ -204,10 +207,26 @@ def test_a_dry_run_is_reported_as_one(clock: Clock, customers) -> None:
         assert "2 were accepted by the vendor's check" in Page(report.body()).verdict
 
 
+def test_a_result_says_whether_it_has_findings(place: Place, customers) -> None:
+    report = place.push(customers(3))
+    unsent = report.rows["fate"].mask(report.rows.index == 2, "unsent")
+    waits = replace(report, rows=report.rows.assign(fate=unsent), state="open")
+    assert (report.has_findings, waits.has_findings) == (False, True)
+    assert not replace(waits, state="abandoned").has_findings  # to leave it was decided
+    assert replace(waits, state="abandoned", stopped="The token was refused.").has_findings
+    found = status(settings=place.settings)
+    assert not found.has_findings
+    assert replace(found, pushes=found.pushes.assign(state="open")).has_findings
+    patch = patch_between(customers(2), customers(2, customer_name="Acme"), who="jo")
+    assert (patch.has_findings, replace(patch, entries=patch.entries.head(0)).has_findings) == (False, True)
+    previews = [preview_corrections(customers(1, customer_name=name)) for name in ("Acme", " Acme")]
+    assert [each.has_findings for each in previews] == [False, True]
+
+
 def test_a_report_of_many_refused_rows_stays_small(place: Place, customers) -> None:
     place.sandbox.vendor.refuse = lambda row: "customer_price_list_id is closed"
     report = place.push(customers(1_000))
-    assert len(page("x", report.body())) < 530_000
+    assert len(page("x", report.body())) < 400_000
     many = replace(report, rows=pd.concat([report.rows] * 6))
     assert len(many.body()) < 5_000_000
     assert len(Page(many.body()).grids["Refused by the vendor"].rows) == 5_000

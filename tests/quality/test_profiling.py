@@ -99,7 +99,7 @@ def test_the_customers_come_first(customers) -> None:
     assert pairs["equal_names"] == [2, 7]
     assert pairs["no_id"] == [9]
     assert (found.n_customers, found.n_versioned) == (6, 1)
-    assert found.verdict.startswith("8 rows of 6 customers, 1 of them with several versions; to look at first: ")
+    assert found.verdict.startswith("8 rows of 6 customers, 1 of them with several rows; to look at first: ")
     said = found.body()
     assert said.index("leading zeros") < said.index("look-alike letters") < said.index("distinct")
     where = {row[0]: row[3] for row in Page(said).grids["What was found"].rows}

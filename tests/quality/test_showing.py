@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from tests.support.pages import Page
-from toolkit import Mapping, correct, profile, read_customers, validate
+from toolkit import Mapping, apply_patch, correct, diff, profile, read_customers, validate
 from toolkit.display.result import SCRIPT, STYLE
+from toolkit.model import empty_frame
 
 FILE = """Zeit;Nummer;Firma;Herkunft;Ort
 01.02.2024;0001;Acme AG;customer;Bonn
@@ -77,10 +78,28 @@ def test_corrections_are_shown_before_and_after_with_the_customer(delivery) -> N
     assert row == ["8", "0007 Fink AG", "Firma customer_name", "·Fink AG", "Fink AG", "trim_spaces"]
 
 
+def test_a_time_that_cannot_be_read_is_not_called_empty(delivery) -> None:
+    found = profile(delivery, now=NOW)
+    (times,) = found.columns[found.columns["column"] == "updated_at"].to_dict("records")
+    assert (times["nulls"], times["unread"]) == (0, 1)
+    assert "1 not a time" in Page(found.body()).text
+    copies = pd.concat([delivery.frame.iloc[-1:]] * 2).reset_index(drop=True)
+    assert "versions" not in Page(profile(copies, now=NOW).body()).text
+
+
+def test_a_quarantined_customer_is_held_with_its_name(delivery) -> None:
+    held = Page(diff(empty_frame(), validate(delivery, now=NOW)).body()).grids["Held"]
+    assert ["0002", "Bolt KG"] in [row[:2] for row in held.rows]
+
+
 def test_a_page_of_many_rows_stays_small(customers) -> None:
     style = len(STYLE) + len(SCRIPT)
     assert style < 15_000
     for n, most in ((1_000, 400_000), (5_000, 5_000_000)):
-        page = validate(customers(n, source=["ERP"] * n), now=NOW, rules=()).body()
-        assert page.count("<tbody") >= n
-        assert len(page) + style < most
+        pages = [
+            validate(customers(n, source=["ERP"] * n), now=NOW, rules=()),
+            correct(customers(n, customer_name=[f" Acme {k}" for k in range(n)]), ["trim_spaces"]),
+        ]
+        for page in (each.body() for each in (*pages, pages[1].patch(), apply_patch(customers(n), pages[1].patch()))):
+            assert page.count("<tbody") >= n
+            assert len(page) + style < most

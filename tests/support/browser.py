@@ -93,7 +93,8 @@ def open_notebook(page: Page, lab: str, name: str) -> None:
     page.evaluate(
         """async path => { const app = window.jupyterapp; await app.restored; const last = app.shell.currentWidget;
             const panel = await app.commands.execute('docmanager:open', {path});
-            await panel.context.ready; await panel.sessionContext.ready; await panel.revealed; last?.dispose(); }""",
+            await panel.context.ready; await panel.sessionContext.ready; await panel.revealed;
+            if (last !== panel) last?.dispose(); }""",
         f"notebooks/{name}.ipynb",
     )
 

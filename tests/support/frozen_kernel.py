@@ -34,7 +34,7 @@ class _Frozen(datetime, metaclass=_Kind):
 
 _counted, _token_hex, _mkdtemp = itertools.count(1), secrets.token_hex, tempfile.mkdtemp
 secrets.token_hex = lambda n=None: f"{next(_counted):06x}" if n == 3 else _token_hex(n)
-tempfile.mkdtemp = lambda prefix="", **_: _mkdtemp(prefix=prefix, dir="/tmp")
+tempfile.mkdtemp = lambda suffix=None, prefix="", dir=None: _mkdtemp(prefix=prefix, dir="/tmp")
 pd.Timestamp.now = classmethod(lambda cls, tz=None: pd.Timestamp(_now()).tz_convert(tz))
 tk.Sandbox.__init__.__kwdefaults__.update(port=int(os.environ["NOTEBOOK_PORT"]), clock=lambda: _now().timestamp())
 

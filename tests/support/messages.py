@@ -24,11 +24,13 @@ SITUATIONS = {
     "vendor": "The vendor's columns, the sandbox and the network",
     "sending": "Sending, and the journal of a push",
     "pushing": "Plans, pushes and what comes after",
+    "training": "Quotes and sales",
     "cli": "The command line",
     "engine": "Memory",
     "display": "Pages of results",
     "errors": "Arguments of the wrong kind",
     "progress": "Interrupts",
+    "panels": "Panels in a notebook",
 }
 CLASSES = {name: c for name, c in vars(errors).items() if inspect.isclass(c) and c.__module__ == errors.__name__
            and issubclass(c, errors.ToolkitError | errors.Interrupted)}  # fmt: skip

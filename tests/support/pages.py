@@ -16,8 +16,8 @@ class Grid:
         Texts as they are shown; a marked cell's reason follows its value.
     units
         The facets of each unit: key to values.
-    facets
-        Key to label.
+    facets, names
+        Key to label; the texts of the units' values.
     marked
         The marked cells: (row, head, tone).
     """
@@ -26,6 +26,7 @@ class Grid:
     rows: list[list[str]] = field(default_factory=list)
     units: list[dict[str, list[str]]] = field(default_factory=list)
     facets: dict[str, str] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
     marked: list[tuple[int, str, str]] = field(default_factory=list)
 
 
@@ -38,6 +39,8 @@ class Page(HTMLParser):
         The texts of the headings.
     pictures
         What each picture says to a screen reader.
+    links
+        The address and the words of each link to a place in the page; `places` are what they lead to.
     parts
         The figures of the headline, by their words.
     grids
@@ -53,6 +56,8 @@ class Page(HTMLParser):
         self.name = self.verdict = self.text = ""
         self.sections: list[str] = []
         self.pictures: list[str] = []
+        self.links: list[tuple[str, str]] = []
+        self.places: set[str] = set()
         self.parts: dict[str, int] = {}
         self.grids: dict[str, Grid] = {}
         self.code: list[str] = []
@@ -69,6 +74,8 @@ class Page(HTMLParser):
         given = {name: value or "" for name, value in attributes}
         self.tags.add(tag)
         self.attributes |= set(given)
+        self.places |= {given["id"]} if "id" in given else set()
+        self.links += [(given["href"], given["aria-label"])] if tag == "a" else []
         if tag in ("meta", "br", "input", "wbr"):
             return
         self._open.append((tag, given))
@@ -76,9 +83,12 @@ class Page(HTMLParser):
             self.pictures.append(given["aria-label"])
         if "data-grid" in given:
             labels = (pair.split("=", 1) for pair in given["data-facets"].split("\n") if pair)
-            self._grid = self.grids[given["data-grid"]] = Grid(facets=dict(map(tuple, labels)))  # type: ignore[arg-type]
+            self._grid = self.grids[given["data-grid"]] = Grid(
+                facets=dict(map(tuple, labels)), names=given["data-names"].split("\n")
+            )  # type: ignore[arg-type]
         elif self._grid is not None and tag == "tbody":
-            self._grid.units.append({k[5:]: v.split("\n") for k, v in given.items() if k.startswith("data-")})
+            facets = {k[5:]: v.split() for k, v in given.items() if k.startswith("data-")}
+            self._grid.units.append({k: [self._grid.names[int(n)] for n in v] for k, v in facets.items()})
         elif self._grid is not None and tag == "th" and self._in("thead"):
             self._grid.heads.append("")
         elif self._grid is not None and tag == "tr" and self._in("tbody") and given.get("class") != "grp":

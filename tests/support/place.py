@@ -16,9 +16,9 @@ from toolkit.config.settings import Settings
 from toolkit.errors import (
     StoppedError,
 )
-from toolkit.ledger.diffing import diff
+from toolkit.ledger.diffing import Diff, diff
 from toolkit.ledger.ledger import Ledger
-from toolkit.model.delivery import Delivery
+from toolkit.model.delivery import Customers, Delivery
 from toolkit.pushing.history import push_report
 from toolkit.pushing.planning import PushPlan, plan_push
 from toolkit.pushing.report import PushReport
@@ -50,9 +50,11 @@ class Place:
     def settings(self) -> Settings:
         return Settings(**{"base_url": self.sandbox.url, **self.options})
 
-    def plan(self, frame: pd.DataFrame | Delivery, **more: Any) -> PushPlan:
-        snapshot = Ledger.of(self.settings).snapshot()
-        return plan_push(diff(snapshot, frame), settings=self.settings, **{"allow": "all", **more})
+    def plan(self, frame: Customers, **more: Any) -> PushPlan:
+        return self.plan_of(diff(Ledger.of(self.settings).snapshot(), frame), **more)
+
+    def plan_of(self, changes: Diff, **more: Any) -> PushPlan:
+        return plan_push(changes, settings=self.settings, **{"allow": "all", **more})
 
     def push(self, plan: PushPlan | pd.DataFrame | Delivery, **more: Any) -> PushReport:
         made = self.plan(plan) if isinstance(plan, pd.DataFrame | Delivery) else plan

@@ -48,6 +48,7 @@ COMMANDS = {
         "corrections": "Count what each correction would change in FILE; nothing is changed.",
         "review": "Make a patch of the review sheet that the data owner sent back.",
         "diff": "Compare FILE with what was sent before.",
+        "readiness": "Check whether quotes and sales can train the model, before and after a push of FILE.",
     },
     "push_commands": {
         "plan": "Plan what to send of FILE; nothing leaves the machine.",

@@ -16,6 +16,7 @@ from toolkit.cli.terminal import (
     Source,
     Who,
     compared,
+    pairs,
     read,
     require_free,
     say_label,
@@ -116,7 +117,7 @@ def corrections(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False)
     delivery = read(file, source)
     options = {c: o for c, o in source.corrections(delivery.corrections).items() if not isinstance(o, bool)}
     found = tk.preview_corrections(delivery, options, before=tk.Ledger.of().snapshot())
-    return show(found, Output(json), findings=any(found.counts.values()))
+    return show(found, Output(json))
 
 
 def review(sheet: Path, /, *, out: Path, who: Who = "", overwrite: Overwrite = False, json: Json = False) -> int:
@@ -130,7 +131,7 @@ def review(sheet: Path, /, *, out: Path, who: Who = "", overwrite: Overwrite = F
     require_free(out, overwrite=overwrite, endings=(".csv",), sources=(sheet,))
     patch = tk.read_review_sheet(sheet, who=who or None)
     say(written(patch.write(out)))
-    return show(patch, Output(json), findings=not patch.n_entries)
+    return show(patch, Output(json))
 
 
 def diff(file: Path, /, *, source: Source = AS_IT_IS, output: Output = AS_TEXT) -> int:
@@ -139,3 +140,39 @@ def diff(file: Path, /, *, source: Source = AS_IT_IS, output: Output = AS_TEXT) 
     keys = changes.n_duplicate_keys + report.n_duplicate_keys
     held = report.n_quarantined
     return show(changes, output, report, quarantined=held, duplicate_keys=keys)
+
+
+def readiness(
+    file: Path | None = None,
+    /,
+    *,
+    quotes: Path,
+    sales: Path | None = None,
+    merchants: Path | None = None,
+    column: tuple[str, ...] = (),
+    stale_months: int = 12,
+    source: Source = AS_IT_IS,
+    output: Output = AS_TEXT,
+) -> int:
+    """Check whether quotes and sales can train the model, before and after a push of FILE.
+
+    Parameters
+    ----------
+    quotes
+        The quotes: .parquet, .csv or another table, one row for each line.
+    sales
+        The sales, likewise.
+    merchants
+        The merchants that the quotes refer to, likewise.
+    column
+        What the files call a column of the vendor's, as quoted_at=NAME; may be repeated.
+    stale_months
+        A customer is stale if its newest version is older than so many months.
+    """
+    say_label()
+    names = pairs(column, "--column takes the vendor's name and yours, such as quoted_at=Date, and one has no '='.")
+    plan = tk.plan_push(compared(file, source)[1]) if file else None
+    found = tk.readiness(
+        tk.Ledger.of(), quotes, sales, merchants=merchants, plan=plan, columns=names, stale_months=stale_months
+    )
+    return show(found, output)

@@ -94,7 +94,7 @@ def abandon(*, rows_lost: bool = False, json: Json = False) -> int:
         Close it although the file of its rows is lost.
     """
     say_label()
-    return show(tk.abandon(rows_lost=rows_lost), Output(json), findings=False)
+    return show(tk.abandon(rows_lost=rows_lost), Output(json))
 
 
 def amend(customer_id: str, /, *cells: str, sending: Sending = AFTER_ASKING, json: Json = False) -> int:

@@ -34,8 +34,7 @@ from toolkit.tables import ENDINGS, write_table
 def status(*, output: Output = AS_TEXT) -> int:
     """Show where the target stands: its ledger, its pushes, what waits."""
     say_label()
-    found = tk.status()
-    return show(found, output, findings=found.open_push)
+    return show(tk.status(), output)
 
 
 def report(

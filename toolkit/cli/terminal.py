@@ -325,6 +325,11 @@ def _(report: results.ValidationReport) -> list[str]:
 
 
 @lines_of.register
+def _(found: results.Readiness) -> list[str]:
+    return [f"  {line}" for line in (*found.lines().values(), *found.notes)]
+
+
+@lines_of.register
 def _(changes: results.Diff) -> list[str]:
     return _lines(changes.fields, "source_row {source_row}: {id} {column}", "changed fields")
 

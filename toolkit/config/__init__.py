@@ -3,5 +3,6 @@
 May import: `model` and what is below.
 """
 
+from toolkit.config.credentials import Answers
 from toolkit.config.project import project_root
 from toolkit.config.settings import SANDBOX, Settings, current, use

@@ -13,8 +13,9 @@ import json
 import os
 import re
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from pydantic import SecretStr
 from toolkit.characters import printable
 from toolkit.errors import SettingsError
 from toolkit.lazy import Library
+from toolkit.progress import listen, warn
 
 if TYPE_CHECKING:
     import keyring
@@ -113,7 +115,7 @@ def find_token(host: str, variables: Sequence[str]) -> SecretStr:
     Parameters
     ----------
     host
-        The host that the token is for; the keyring has one token for each.
+        The host that the token is for; the keyring has one token for each. An answer in a panel is used before both.
     variables
         The environment variables to look in, in this order; any but the first one with a warning.
 
@@ -122,11 +124,16 @@ def find_token(host: str, variables: Sequence[str]) -> SecretStr:
     SettingsError
         There is no token and no way to ask for it, or it cannot be used.
     """
+    panel = _panel.get()
+    if panel and panel.token is not None:
+        return checked(panel.token, "the field")
     found = _from_environment(variables) or _from_keyring(host)
     if found is not None:
         return found
+    if panel:
+        panel.wants_token = True
     try:
-        if at_terminal() or in_notebook():
+        if not panel and (at_terminal() or in_notebook()):
             return checked(SecretStr(getpass.getpass(f"Access token for {host}: ")), "the answer")
     except EOFError:
         raise SettingsError(f"No token was given for {host}.") from None
@@ -136,6 +143,37 @@ def find_token(host: str, variables: Sequence[str]) -> SecretStr:
         f"There is no token for {host}: set {variables[0]} in the environment, "
         f"or store it with: keyring set {SERVICE} {host}"
     )
+
+
+@dataclass
+class Answers:
+    """What a person answered in a panel, where nothing may ask at a prompt; and what is still to answer.
+
+    Attributes
+    ----------
+    token
+        The token that was typed; it is used before that of the environment.
+    confirmed
+        The question about a ``toolkit.toml`` that was answered with yes.
+    wants_token, question
+        Whether a token was looked for in vain, and the question that came up.
+    notes
+        What was said and warned of meanwhile.
+    """
+
+    token: SecretStr | None = None
+    confirmed: str = ""
+    wants_token: bool = False
+    question: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def give(self) -> None:
+        """Answer with these whatever is asked in this context from now on, and print nothing there."""
+        _panel.set(self)
+        listen(self.notes.append)
+
+
+_panel: ContextVar[Answers | None] = ContextVar("panel", default=None)
 
 
 def confirm_file(file: Path, says: Mapping[str, str], *, otherwise: str) -> None:
@@ -192,10 +230,8 @@ def _from_environment(variables: Sequence[str]) -> SecretStr | None:
     if name is None:
         return None
     if name != variables[0]:
-        warnings.warn(
+        warn(
             f"The token comes from {name}, which other programs use too: set {variables[0]} instead.",
-            UserWarning,
-            stacklevel=4,  # the line that called Settings.token
         )
     return checked(SecretStr(os.environ[name]), name)
 
@@ -211,6 +247,9 @@ def _from_keyring(host: str) -> SecretStr | None:
 def _answer(question: str) -> str | None:
     """Return the answer; None if there is no way to ask."""
     question = printable(question)
+    if (panel := _panel.get()) is not None:
+        panel.question = question
+        return "yes" if panel.confirmed == question else None
     if at_terminal():
         # Standard output is for results (`--json`), so the question goes to standard error.
         print(question, end="", file=sys.stderr, flush=True)

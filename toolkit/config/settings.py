@@ -7,12 +7,13 @@ fields below; in the environment they are upper-case after ``TOOLKIT_``. The tok
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import os
 import re
-import warnings
+from contextvars import copy_context
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
@@ -23,11 +24,12 @@ from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationEr
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UndecodableError
 
-from toolkit.config.credentials import checked_address, confirm_file, find_token, is_loopback, variable_set
+from toolkit.config.credentials import Answers, checked_address, confirm_file, find_token, is_loopback, variable_set
 from toolkit.config.project import Values, absolute, find_file, is_token, project_root, read_targets, refuse_unknown
 from toolkit.display import Result, ShownFrame, grid, headline, section
 from toolkit.errors import SettingsError, did_you_mean, wrong_kind
 from toolkit.model import Contract, CustomAttribute, Operation, PathStyle
+from toolkit.progress import warn
 
 PREFIX = "TOOLKIT_"
 SANDBOX = "sandbox"
@@ -257,9 +259,11 @@ class Settings(Result, BaseSettings):
             The file is not confirmed, or there is no token that can be used.
         """
         self.confirm()
-        if self.local and _of_sandbox(self.target):
-            return SecretStr(SANDBOX)
-        return find_token(self.host, self.documented.token_variables)
+        return self._token()
+
+    def questions(self) -> Answers:
+        """Return what `token` would ask a person now, without asking."""
+        return copy_context().run(self._ask, Answers())
 
     def folder(self, *names: str) -> Path:
         """Return `home`, or a folder inside it; created if missing, for this user only (0700)."""
@@ -288,8 +292,13 @@ class Settings(Result, BaseSettings):
 
     def body(self) -> str:
         """Give the settings as an HTML fragment."""
-        rows = grid("Settings", ["Setting", "Value", "From"], self.to_frame().itertuples(name=None), unit="settings")
-        where = f"{self.operation} {self.url()}", f"token {self._token_source()}"
+        values, heads = self.to_frame().itertuples(name=None), ["Setting", "Value", "From"]
+        rows = grid("Settings", heads, values, unit="settings", stacks=True)
+        where = (
+            f"{self.operation} {self.url()}",
+            f"Token: {self._token_source()}.",
+            ("A contract is a state of the vendor's documentation: 2026-04 that of April 2026, current the newest."),
+        )
         return headline("Settings", f"{self.label}.", *where) + section("Settings", rows)
 
     def to_frame(self) -> pd.DataFrame:
@@ -303,6 +312,18 @@ class Settings(Result, BaseSettings):
         """Give the settings and what follows from them, ready for JSON; of extra headers only the names."""
         values = self.model_dump(mode="json") | {"extra_headers": list(self.extra_headers)}
         return values | {"host": self.host, "address": self.url(), "token": self._token_source()}
+
+    def _token(self) -> SecretStr:
+        if self.local and _of_sandbox(self.target):
+            return SecretStr(SANDBOX)
+        return find_token(self.host, self.documented.token_variables)
+
+    def _ask(self, answers: Answers) -> Answers:
+        answers.give()
+        for look in (self.confirm, self._token):
+            with contextlib.suppress(SettingsError):
+                look()
+        return answers
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
@@ -357,10 +378,8 @@ def _from_environment() -> Values:
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             near = ": the token is read from PEAK_AUTH_TOKEN." if is_token(name) else did_you_mean(name, known) or "."
-            warnings.warn(
+            warn(
                 f"{name} in the environment is not a setting of the toolkit and is ignored{near}",
-                UserWarning,
-                stacklevel=3,  # the line that made the settings
             )
     try:
         return EnvSettingsSource(Settings)()

@@ -1,33 +1,37 @@
 // Sets up what works only with a script, on each result that has none of it yet: search, facets, sorting, copying.
 (() => {
-const make = (tag, props = {}, ...kids) => { const e = Object.assign(document.createElement(tag), props); e.append(...kids); return e }
-const button = (text, onclick, props = {}) => make('button', {type: 'button', textContent: text, onclick, ...props})
+const make = (tag, props, ...kids) => { const e = Object.assign(document.createElement(tag), props); e.append(...kids); return e }
+const button = (text, onclick, props) => make('button', {type: 'button', textContent: text, onclick, ...props})
+const bar = (...kids) => make('div', {className: 'tools'}, ...kids)
+const cut = text => (text || '').split('\n')
 const say = (b, text) => { const was = b.textContent; b.textContent = text; setTimeout(() => { b.textContent = was }, 1500) }
-const copy = (b, text) => navigator.clipboard ? navigator.clipboard.writeText(text).then(() => say(b, 'Copied'), () => say(b, 'Not allowed')) : say(b, 'Not allowed')
+const copy = async (b, text) => { try { await navigator.clipboard.writeText(text); say(b, 'Copied') } catch { say(b, 'Not allowed') } }
 const inert = cell => /^'*[=+@\t\r\n\uff1d\uff0b\uff0d\uff20-]/.test(cell) && !/^-?[\d.,]*$/.test(cell) ? "'" + cell : cell // a spreadsheet would run it
-const shown = cell => (cell.dataset.t ?? cell.firstChild?.textContent ?? '').trim()
+const shown = cell => cell.matches('.nil') ? '' : (cell.dataset.t ?? [...cell.childNodes].map(n => n.matches?.('small, em, .d > del') ? '' : n.textContent).join('')).trim()
+const search = (what, oninput) => make('input', {type: 'search', placeholder: 'Search', ariaLabel: 'Search ' + what, oninput})
+const finds = (text, words) => words.toLowerCase().split(/\s+/).every(w => text.toLowerCase().includes(w))
 
 function grid(table, root) {
   const units = [...table.tBodies], heads = [...table.tHead.rows[0].cells], data = table.dataset
-  const texts = units.map(u => u.textContent.toLowerCase()), chosen = {}, choices = []
+  const texts = units.map(u => u.textContent), chosen = {}, choices = [], names = cut(data.names)
+  for (const u of units) for (const k in u.dataset) u.dataset[k] = u.dataset[k].split(' ').map(n => names[n]).join('\n')
   const rows = u => [...u.rows].filter(r => r.className != 'grp'), all = units.reduce((n, u) => n + rows(u).length, 0)
-  const search = make('input', {type: 'search', placeholder: 'Search', ariaLabel: 'Search ' + data.grid, oninput: () => show()})
-  const count = make('output', {ariaLive: 'polite'}), tools = make('div', {className: 'tools'}, search)
-  const clear = button('Clear', () => { search.value = ''; for (const k in chosen) chosen[k] = ''; show(); search.focus() })
-  const has = (u, key, value) => (u.dataset[key] || '').split('\n').includes(value)
+  const words = search(data.grid, () => show()), count = make('output', {ariaLive: 'polite'}), tools = bar(words)
+  const clear = button('Clear', () => { words.value = ''; for (const k in chosen) chosen[k] = ''; show(); words.focus() })
+  const has = (u, key, value) => cut(u.dataset[key]).includes(value)
   function show() {
-    const words = search.value.toLowerCase().split(/\s+/), facets = Object.entries(chosen).filter(([, v]) => v)
+    const facets = Object.entries(chosen).filter(([, v]) => v)
     let n = 0
-    units.forEach((u, i) => { u.hidden = !(words.every(w => texts[i].includes(w)) && facets.every(([k, v]) => has(u, k, v))); if (!u.hidden) n += rows(u).length })
-    clear.hidden = !search.value && !facets.length
+    units.forEach((u, i) => { u.hidden = !(finds(texts[i], words.value) && facets.every(([k, v]) => has(u, k, v))); if (!u.hidden) n += rows(u).length })
+    clear.hidden = !words.value && !facets.length
     count.textContent = (n == all ? '' : `${n || 'none'} of `) + `${all} ${all == 1 ? data.unit.replace(/(?<=sh)es$|s$/, '') : data.unit}`
-    for (const c of choices) if (c.tagName == 'SELECT') c.value = chosen[c.key] || ''; else c.ariaPressed = String(chosen[c.key] == c.value)
-    for (const b of root.querySelectorAll('button[data-pick]')) { const [k, v] = b.dataset.pick.split('\n'); if (k in chosen) b.ariaPressed = String(chosen[k] == v) }
+    for (const c of choices) if (c.tagName == 'SELECT') c.value = chosen[c.key] || ''; else c.ariaPressed = chosen[c.key] == c.value
+    for (const b of root.querySelectorAll('button[data-pick]')) { const [k, v] = cut(b.dataset.pick); if (k in chosen) b.ariaPressed = chosen[k] == v }
   }
   const pick = (key, value) => { chosen[key] = chosen[key] == value ? '' : value; show() }
-  for (const [key, label] of (data.facets || '').split('\n').filter(Boolean).map(f => f.split('='))) {
+  for (const [key, label] of cut(data.facets).filter(Boolean).map(f => f.split('='))) {
     const counts = new Map()
-    for (const u of units) for (const v of new Set((u.dataset[key] || '').split('\n'))) if (v) counts.set(v, (counts.get(v) || 0) + rows(u).length)
+    for (const u of units) for (const v of new Set(cut(u.dataset[key]))) if (v) counts.set(v, (counts.get(v) || 0) + rows(u).length)
     chosen[key] = ''
     if (counts.size < 2 || !label) continue
     if (counts.size > 5 || [...counts.keys()].join('').length > 99) {
@@ -41,7 +45,7 @@ function grid(table, root) {
   }
   const lines = () => [heads.map(h => h.dataset.t).concat('why'), ...units.filter(u => !u.hidden).flatMap(u => rows(u).map(r => [...r.cells].flatMap(c => [shown(c), ...Array(c.colSpan - 1).fill('')]).concat(u.dataset.rule ?? '')))].map(l => l.map(inert))
   tools.append(clear, count,
-    button('Copy', function () { copy(this, lines().map(l => l.map(c => c.replace(/\s+/g, ' ').replace(/^".*/, q => `"${q.replaceAll('"', '""')}"`)).join('\t')).join('\n')) }, {title: 'Copy the rows shown, for a spreadsheet'}),
+    button('Copy', function () { copy(this, lines().map(l => l.map(c => c.replace(/\s+/g, ' ').replace(/^".*/, q => `"${q.replaceAll('"', '""')}"`)).join('\t')).join('\n')) }, {title: 'Copy the rows shown'}),
     button('CSV', () => {
       const text = '\ufeff' + lines().map(l => l.map(c => `"${c.replaceAll('"', '""')}"`).join(';')).join('\r\n')
       const a = make('a', {download: data.grid + '.csv', href: URL.createObjectURL(new Blob([text], {type: 'text/csv'}))})
@@ -52,8 +56,8 @@ function grid(table, root) {
     const b = button('', () => {
       const to = {ascending: 'descending', descending: ''}[head.ariaSort] ?? 'ascending', sign = to == 'ascending' ? 1 : -1
       heads.forEach(h => { h.ariaSort = null }); if (to) head.ariaSort = to
-      const key = new Map(units.map(u => { const c = rows(u)[0].cells[i], t = c ? c.dataset.v ?? shown(c) : ''; return [u, head.dataset.s == 'n' ? parseFloat(t.replaceAll(',', '')) || 0 : t] }))
-      const text = (x, y) => x.localeCompare(y, undefined, {numeric: true}), number = (x, y) => x - y, order = head.dataset.s == 'n' ? number : text
+      const key = new Map(units.map(u => { const c = rows(u)[0].cells[i]; return [u, c ? c.dataset.v ?? shown(c) : ''] }))
+      const number = t => parseFloat(t.replaceAll(',', '')) || 0, order = (x, y) => head.dataset.s == 'n' ? number(x) - number(y) : x.localeCompare(y, undefined, {numeric: true})
       table.append(...(to ? [...units].sort((x, y) => sign * order(key.get(x), key.get(y))) : units))
     })
     b.append(head.firstChild); head.prepend(b)
@@ -65,11 +69,20 @@ function grid(table, root) {
 for (const root of document.querySelectorAll('.tk:not([data-on])')) {
   root.dataset.on = ''
   if (root.querySelector('.tk')) continue // a page of several results: each sets up its own
-  for (const e of root.querySelectorAll('[data-pick]')) {
-    const b = button('', () => root.dispatchEvent(new CustomEvent('tk-pick', {detail: e.dataset.pick.split('\n')})), {className: e.className, ariaPressed: 'false'})
+  const each = (what, set) => root.querySelectorAll(what).forEach(set)
+  each('[data-pick]', e => {
+    const b = button('', () => root.dispatchEvent(new CustomEvent('tk-pick', {detail: cut(e.dataset.pick)})), {className: e.className, ariaPressed: 'false'})
     b.dataset.pick = e.dataset.pick; b.append(...e.childNodes); e.replaceWith(b)
-  }
-  root.querySelectorAll('table[data-grid]').forEach(t => grid(t, root))
-  for (const c of root.querySelectorAll('.cmd')) c.append(button('Copy', function () { copy(this, c.firstElementChild.textContent) }, {ariaLabel: 'Copy this line of code'}))
+  })
+  each('[data-grid]', t => grid(t, root))
+  each('[data-find]', list => {
+    const words = search(list.dataset.find, () => { for (const e of list.children) e.hidden = !finds(e.textContent, words.value) })
+    list.before(bar(words))
+  })
+  each('.fold', first => {
+    const folds = [...first.parentNode.children].filter(e => e.matches('.fold'))
+    if (first == folds[0] && folds[1]) first.before(bar(button('Unfold all', () => { for (const f of folds) f.open = true })))
+  })
+  each('.cmd', c => c.append(button('Copy', function () { copy(this, c.firstElementChild.textContent) }, {ariaLabel: 'Copy this line'})))
 }
 })()

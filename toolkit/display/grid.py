@@ -5,13 +5,14 @@ A grid is drawn from data: columns, and units of rows. A unit is one row, or sev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from toolkit.display.pieces import EMPTY, SYMBOLS, Tone, paragraph
+from toolkit.display.pieces import SYMBOLS, Tone, paragraph
 from toolkit.display.texts import Markup, escape, is_null, plural, timestamp, visible
 
 MAX_ROWS = 5_000
@@ -19,6 +20,8 @@ MAX_COLUMNS = 16
 MAX_CELL = 120
 MAX_COPIED = 1_000
 """Characters of a cell that a copy has; a longer one is cut."""
+_TAGS = re.compile("<[^>]*>")
+_REMOVED = re.compile("<del>.*?</del>", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Cell:
     tone, why
         Marks the cell, with the reason in it.
     sort
-        What it is sorted by: a time in UTC under a date as written.
+        What it is sorted by: the order of the moments under dates as written.
     soft
         A line below, small: the name under an id.
     span
@@ -74,12 +77,15 @@ class Unit:
         The edge's colour.
     head
         A line above the rows.
+    name
+        By which a link finds it.
     """
 
     rows: Sequence[Sequence[object]]
     facets: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tone: Tone | None = None
     head: object = ""
+    name: str = ""
 
 
 def head_of(column: str, names: Mapping[str, str]) -> Column:
@@ -97,6 +103,7 @@ def grid(
     unit: str = "rows",
     more: int = 0,
     way: object = "",
+    stacks: bool = False,
 ) -> Markup:
     """Render a grid.
 
@@ -112,18 +119,22 @@ def grid(
         What is counted.
     more, way
         How many rows are not among the units, and how one gets them.
+    stacks
+        On a narrow page each row becomes a card: for what is read row by row, and not compared down a column.
     """
     heads = [c if isinstance(c, Column) else Column(c) for c in columns]
     every = [u if isinstance(u, Unit) else Unit([u]) for u in units]
     firsts = [row for u in every for row in u.rows]
     right = [c.right or _numeric(row[n] for row in firsts if n < len(row)) for n, c in enumerate(heads)]
     head = "".join(_head(c, number) for c, number in zip(heads, right, strict=True))
-    body = "".join(_unit(u, right) for u in every)
+    values: dict[str, int] = {}  # the text of each facet stands once in the page, and in the units its number
+    body = "".join(_unit(u, right, values) for u in every)
     rest = paragraph(f"and {more:,} more {unit}", way, soft=True) if more else ""
     labels = escape("\n".join(f"{k}={label}" for k, label in (facets or {}).items()))
     return Markup(
-        f'<div class=wrap tabindex=0 role=group aria-label="{escape(name)}"><table data-grid="{escape(name)}" '
-        f'data-unit="{escape(unit)}" data-facets="{labels}"><thead><tr>{head}</tr></thead>{body}</table></div>{rest}'
+        f'<div class=wrap tabindex=0 role=group aria-label="{escape(name)}"><table{" class=stack" * stacks} '
+        f'data-grid="{escape(name)}" data-unit="{escape(unit)}" data-facets="{labels}" '
+        f'data-names="{escape(chr(10).join(values))}"><thead><tr>{head}</tr></thead>{body}</table></div>{rest}'
     )
 
 
@@ -170,19 +181,25 @@ def _head(column: Column, right: bool) -> str:
     return f'<th scope=col{kind if title else ""} data-t="{escape(column.title)}">{title}{small}</th>'
 
 
-def _unit(unit: Unit, right: Sequence[bool]) -> str:
-    facets = "".join(f' data-{key}="{escape(_lines(values))}"' for key, values in unit.facets.items())
+def _unit(unit: Unit, right: Sequence[bool], values: dict[str, int]) -> str:
+    facets = "".join(
+        f" data-{key}={_attribute(' '.join(numbers))}"
+        for key, texts in unit.facets.items()
+        if (
+            numbers := [str(values.setdefault(text, len(values))) for each in texts if (text := " ".join(each.split()))]
+        )
+    )
     head = f"<tr class=grp><td colspan={len(right)}>{escape(unit.head)}</td></tr>" if unit.head else ""
-    edge = f' class="edge {unit.tone}"' if unit.tone else ""
-    return f"<tbody{facets}>{head}{''.join(_row(row, right, edge) for row in unit.rows)}</tbody>"
+    edge, name = f" class={unit.tone}" if unit.tone else "", f" id={_attribute(unit.name)}" if unit.name else ""
+    return f"<tbody{name}{edge}{facets}>{head}{''.join(_row(row, right) for row in unit.rows)}</tbody>"
 
 
-def _lines(values: Iterable[str]) -> str:
-    return "\n".join(" ".join(value.split()) for value in values)
+def _attribute(text: str) -> str:
+    return text if text.isascii() and text.isalnum() else f'"{escape(text)}"'
 
 
-def _row(row: Sequence[object], right: Sequence[bool], edge: str = "") -> str:
-    return f"<tr{edge}>{''.join(_cell(value, number) for value, number in zip(row, right, strict=False))}</tr>"
+def _row(row: Sequence[object], right: Sequence[bool]) -> str:
+    return f"<tr>{''.join(_cell(value, number) for value, number in zip(row, right, strict=False))}</tr>"
 
 
 def _cell(value: object, number: bool) -> str:
@@ -191,15 +208,20 @@ def _cell(value: object, number: bool) -> str:
     shown = cell.shown if cell.shown is not None else cell.value if isinstance(cell.value, Markup) else None
     classes = ["r"] if number else []
     if shown is None:
-        shown = EMPTY if is_null(cell.value) else escape(text, limit=MAX_CELL * cell.span)
-    classes += ["w"] if not number and (len(text) > 24 or isinstance(cell.value, Markup)) else []  # it may wrap
+        classes += ["nil"] if is_null(cell.value) else []
+        shown = "empty" if is_null(cell.value) else escape(text, limit=MAX_CELL * cell.span)
+    plain = after = str(escape(shown))
+    if isinstance(shown, Markup) and "<" in shown:
+        plain, after = _TAGS.sub("", shown), _TAGS.sub("", _REMOVED.sub("", shown))
+    classes += ["w"] if not number and max(len(plain), len(str(cell.soft))) > 24 else []  # it may wrap
     # The script copies `data-t`, and sorts by `data-v`, where they are not what is shown.
-    same = escape(raw) == shown and (raw or not (cell.soft or cell.why))
-    told = "" if isinstance(cell.value, Markup) or same else f' data-t="{escape(raw)}"'
-    told += "" if cell.sort is None else f' data-v="{escape(_said(cell.sort)[1])}"'
+    classes += ["d"] if after != plain and after == escape(raw) else []
+    same = isinstance(cell.value, Markup) or "nil" in classes or escape(raw) in (plain, after)
+    told = "" if same else f' data-t="{escape(raw)}"'
+    told += "" if is_null(cell.sort) else f" data-v={_attribute(_said(cell.sort)[1])}"
     classes += ["mark", cell.tone] if cell.tone else []
-    why = f"<em class=why>{SYMBOLS[cell.tone or 'bad']} {escape(cell.why)}</em>" if cell.why else ""
-    soft = f"<small class=b>{escape(cell.soft, limit=MAX_CELL)}</small>" if cell.soft else ""
+    why = f"<em>{SYMBOLS[cell.tone or 'bad']} {escape(cell.why)}</em>" if cell.why else ""
+    soft = f"<small>{escape(cell.soft, limit=MAX_CELL)}</small>" if cell.soft else ""
     classed = f' class="{" ".join(classes)}"' if len(classes) > 1 else f" class={classes[0]}" if classes else ""
     classed += f" colspan={cell.span}" if cell.span > 1 else ""
     return f"<td{classed}{told}>{escape(shown)}{soft}{why}</td>"

@@ -166,16 +166,29 @@ def card(title: object, *parts: object, tone: Tone | None = None, pick: tuple[st
     return Markup(f'<div class="card{edged}"{chosen}><b>{sign}{escape(title)}</b>{joined(*parts)}</div>')
 
 
-def cards(boxes: Iterable[Markup], *, tiles: bool = False, wide: bool = False) -> Markup:
-    """Render boxes side by side, as many as fit; tiles are small ones, and wide ones have room for a line of code."""
+def cards(boxes: Iterable[Markup], *, tiles: bool = False, wide: bool = False, find: str = "") -> Markup:
+    """Render boxes side by side, as many as fit; tiles are small ones, and wide ones have room for a line of code.
+
+    With `find`, what they are, they can be searched.
+    """
     room = ' style="grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))"' if wide else ""
     items = "".join(f"<li>{box}</li>" for box in boxes)
+    room += f' data-find="{escape(find)}"' if find else ""
     return Markup(f'<ul class="cards{" tiles" if tiles else ""}"{room}>{items}</ul>')
 
 
 def pick(text: object, facet: str, value: str) -> Markup:
     """Render a text that filters the grids by a facet when it is clicked; without the script it is plain text."""
     return Markup(f'<span class=link data-pick="{_pair(facet, value)}">{escape(text)}</span>')
+
+
+def gauge(share: float, limit: float, *, tone: Tone) -> Markup:
+    """Render a share, 0 to 1, beside the limit that it passed, which is marked in the bar."""
+    scale = min(1.0, 1.5 * max(share, limit)) or 1.0
+    at = f"position:absolute;top:0;left:{limit / scale:.1%};width:2px;min-width:0;background:var(--ink)"
+    bars = f'<i style="width:{share / scale:.1%}"></i><i style="{at}"></i>'
+    said = f"<span>{percent(share)}, limit {limit:.0%}</span>"
+    return Markup(f'<p class="meter {tone}"><u style="max-width:320px;position:relative">{bars}</u>{said}</p>')
 
 
 def meter(share: float, text: object = None, *, tone: Tone | None = None) -> Markup:
@@ -192,17 +205,20 @@ def tally(shares: Iterable[tuple[object, float]]) -> Markup:
     return Markup(f"<ul class=tally>{''.join(items)}</ul>")
 
 
-def timeline(counts: Sequence[tuple[str, int]]) -> Markup:
-    """Render counts by period as upright bars, with their numbers if they are few; years are named below."""
+def timeline(counts: Sequence[tuple[str, int]], *, filled: Sequence[float] = ()) -> Markup:
+    """Render counts by period as upright bars, with their numbers if they are few; years are named below.
+
+    Of each bar the share that `filled` gives is full, and the rest is pale; by default all of it is full.
+    """
     most = max((n for _, n in counts), default=1) or 1
     wide, few = f"max-width:{max(56 * len(counts), 160)}px", len(counts) <= 16
-    said = escape(", ".join(f"{period}: {n:,}" for period, n in counts))
-    bars, named, last = [], [], -len(counts)
+    texts = [f"{period}: {n:,}" for period, n in counts]
+    texts = [f"{text}, {percent(share)}" for text, share in zip(texts, filled, strict=True)] if filled else texts
+    said, bars, named, last = escape(", ".join(texts)), [], [], -len(counts)
     for at, (period, n) in enumerate(counts):
         number = f' data-n="{n:,}"' if few else ""
-        bars.append(
-            f'<i style="height:{max(n / most * 100, 2 if n else 0):.0f}%" title="{escape(period)}: {n:,}"{number}></i>'
-        )
+        high = f"{max(n / most * 100, 2 if n else 0):.0f}%" + (f";--p:{filled[at]:.0%}" if filled else "")
+        bars.append(f'<i style="height:{high}" title="{escape(texts[at])}"{number}></i>')
         year = period[:4] if period[:1].isdigit() else period.split()[0]
         if year in named or (at - last) * 9 < len(counts):
             year = ""
@@ -228,6 +244,28 @@ def marked_change(before: object, after: object) -> tuple[Markup, Markup]:
     >>> marked_change("0001114", "1114")
     ('<del>000</del>1114', '1114')
     """
+    a, b, changes = _compared(before, after)
+    gone = _marked("del", ((a[i:j], kind) for kind, i, j, *_ in changes))
+    come = _marked("ins", ((b[i:j], kind) for kind, *_, i, j in changes))
+    return gone or EMPTY, come or EMPTY
+
+
+def change_within(before: object, after: object) -> Markup:
+    """Render a change as one text: what was removed, and beside it what was added.
+
+    Examples
+    --------
+    >>> change_within("PL-STD-001", "PL-KEY-001")
+    'PL-<del>STD</del><ins>KEY</ins>-001'
+    """
+    a, b, changes = _compared(before, after)
+    both = (_marked("del", [(a[i:j], kind)]) + _marked("ins", [(b[k:n], kind)] * (kind != "equal"))
+            for kind, i, j, k, n in changes)  # fmt: skip
+    return joined(*map(Markup, both), Markup("") if b else EMPTY)
+
+
+def _compared(before: object, after: object) -> tuple[list[str], list[str], list[tuple[str, int, int, int, int]]]:
+    """Return the words, or the parts, of two cells, and how the first become the second."""
     old, new = ("" if is_null(cell) else visible(str(cell)) for cell in (before, after))
     start = 0
     if max(len(old), len(new)) > MAX_CHANGE:
@@ -236,10 +274,7 @@ def marked_change(before: object, after: object) -> tuple[Markup, Markup]:
     old, new = (f"{'…' * (start > 0)}{t[start:][:MAX_CHANGE]}{'…' * (len(t) > start + MAX_CHANGE)}" for t in (old, new))
     split = (_WORDS if " " in old + new else _PIECES).findall
     a, b = split(old), split(new)
-    changes = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
-    gone = _marked("del", ((a[i:j], kind) for kind, i, j, *_ in changes))
-    come = _marked("ins", ((b[i:j], kind) for kind, *_, i, j in changes))
-    return gone or EMPTY, come or EMPTY
+    return a, b, list(SequenceMatcher(None, a, b, autojunk=False).get_opcodes())
 
 
 def _marked(tag: str, parts: Iterable[tuple[list[str], str]]) -> Markup:

@@ -28,9 +28,10 @@ def _squeezed(name: str) -> str:
     text = files(__package__).joinpath(name).read_text(encoding="utf-8")
     if name.endswith(".css"):
         plain = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL))
-        return re.sub(r" ?([{};:,>]) ", r"\1", plain).strip()
-    lines = (line.strip() for line in text.splitlines() if not line.startswith("//"))
-    return "\n".join(re.sub(r" (=>|[=!]=|[=?:+<>]|&&|\|\|) ", r"\1", line) for line in lines)
+        return re.sub(r" ?([{};:,>]) ", r"\1", plain).replace(";}", "}").replace(" !", "!").strip()
+    lines = (re.sub(r"(^| )// .*", "", line).strip() for line in text.splitlines())
+    code = "\n".join(re.sub(r" (=>|\?\?|[=!]=|[=?:+<>{}]|&&|\|\|) ", r"\1", line) for line in lines)
+    return re.sub(r"([,;{]|\w:|\bif|\bfor) | (?=[{}])", r"\1", code).strip()  # no text in the script has these
 
 
 STYLE = f"<style>{_squeezed('style.css')}</style>"

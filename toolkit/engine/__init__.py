@@ -1,6 +1,11 @@
-"""The engine that runs SQL: DuckDB, inside the process. Tables go in and come out as Arrow.
+"""The engines that run SQL: DuckDB inside the process, PostgreSQL and Spark beside it. Tables are Arrow tables.
 
-May import: `errors`, `files`. Other packages give it tables and SQL and never use DuckDB itself.
+May import: `errors`, `lazy`, `files`. Other packages give an engine tables and SQL, and never use its library.
 """
 
 from toolkit.engine.duckdb import EngineError, Session, quoted, text, to_arrow, to_frame
+from toolkit.engine.dialect import DUCKDB, POSTGRESQL, SPARK, Dialect, UnwritableError
+from toolkit.engine.session import AnySession, Engine, RemoteSession
+from toolkit.engine.relation import EngineTable, table, table_of
+from toolkit.engine.postgresql import PostgresSession, postgres
+from toolkit.engine.spark_connect import SparkSession, spark

@@ -19,6 +19,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from toolkit.engine.dialect import DUCKDB
 from toolkit.errors import InputError
 
 EngineError = duckdb.Error
@@ -61,6 +62,8 @@ class Session:
     3
     """
 
+    dialect = DUCKDB
+
     def __init__(
         self,
         tables: Mapping[str, pa.Table] | None = None,
@@ -94,6 +97,23 @@ class Session:
     def register(self, name: str, table: pa.Table) -> None:
         """Make a table known under a name; it replaces an earlier one of this name."""
         self._connection.register(name, table)
+
+    def create(self, name: str, select: str) -> None:
+        """Keep the rows of a query under a name; they replace earlier ones of this name."""
+        self.run(f"CREATE OR REPLACE TEMP TABLE {name} AS {select}")
+
+    def relation(self, sql: str) -> str:
+        """Return a table's name, or a query, for ``FROM``, as the sessions of other engines do."""
+        return sql if sql.replace(".", "_").isidentifier() else f"({sql})"
+
+    def written(self, sql: str) -> str:
+        """Return a statement as the engine gets it, as the sessions of other engines do."""
+        return sql
+
+    def names_in(self, schema: str) -> list[str]:
+        """Return the tables of a schema."""
+        known = f"SELECT table_name FROM information_schema.tables WHERE table_schema = {text(schema)}"
+        return [str(name) for name in self.table(known).column(0).to_pylist()]
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run statements without reading a result."""

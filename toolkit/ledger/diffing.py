@@ -17,21 +17,26 @@ Rows with a null or duplicate key are not compared. Customers that a full delive
 from __future__ import annotations
 
 import re
+import weakref
 from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import toolkit.display as draw
 from toolkit.display import MAX_ROWS, Cell, Column, Markup, Result, Tone, Unit, escape, paragraph, plural
-from toolkit.engine import to_arrow
+from toolkit.engine import EngineTable, table_of, to_arrow
 from toolkit.errors import InputError, wrong_kind
 from toolkit.ledger.snapshot import Snapshot
 from toolkit.ledger.states import STATES, compare
-from toolkit.model import CUSTOMER, ID, NAME, TIME, Customers, Delivery, as_delivery, require_key
+from toolkit.ledger.table_states import KEYS, Compared, bring_in, compare_tables, hold, stage
+from toolkit.model import CUSTOMER, ID, NAME, TIME, Customers, Delivery, as_delivery, empty_frame, require_key
 from toolkit.progress import step
 
 SENT = ("added", "changed")
@@ -80,8 +85,8 @@ class Diff(Result):
     ----------
     delivery
         The delivery; columns that it does not have are filled with what was sent before.
-    states
-        The state of each row, on the delivery's index; categorical.
+    seen
+        The state of each row of its frame, as `states`.
     fields
         One record for each changed field: ``source_row, customer_id, updated_at, column, before, after``.
     absent
@@ -92,16 +97,64 @@ class Diff(Result):
     """
 
     delivery: Delivery
-    states: pd.Series[Any]
+    seen: pd.Series[Any]
     fields: pd.DataFrame
     absent: pd.DataFrame
     before: Snapshot
+
+    @property
+    def states(self) -> pd.Series[Any]:
+        """The state of each row, on the delivery's index; categorical."""
+        return self.seen
+
+    @property
+    def n_fields(self) -> int:
+        """Changed fields."""
+        return sum(self.n_fields_in(STATES).values())
+
+    @property
+    def n_before(self) -> int:
+        """Customers before."""
+        return int(pc.count_distinct(self.before.versions[ID]).as_py())
+
+    @property
+    def ids_before(self) -> pa.Table:
+        """The ids of the customers before."""
+        return self.before.versions.select([ID])
+
+    @property
+    def sides(self) -> tuple[Any, Any]:
+        """The two tables, as `drift` takes them."""
+        return self.before, replace(self.delivery, frame=self.delivery.frame.reset_index(drop=True))
+
+    @property
+    def newest(self) -> Any:
+        """The greatest ``updated_at`` of the delivery."""
+        return self.delivery.frame[TIME].max()
+
+    @property
+    def empty_columns(self) -> list[str]:
+        """The columns that the delivery has, and that are null in each of its rows."""
+        frame = self.delivery.frame
+        return [c for c in self.delivery.given if c in frame.columns and frame[c].isna().all()]
+
+    def fields_in(self, states: Collection[str]) -> pd.DataFrame:
+        """Return the changed fields in rows of these states."""
+        return self.fields[self.fields["source_row"].isin(self.seen.index[self.seen.isin(states)])]
+
+    def n_fields_in(self, states: Collection[str]) -> Mapping[str, int]:
+        """Count the changed fields in rows of these states by column."""
+        return Counter(self.fields_in(states)["column"])
+
+    def n_customers(self, state: str) -> int:
+        """Count the customers with rows of a state."""
+        return int(self.delivery.frame[ID][self.seen == state].nunique())
 
     def count(self, state: str) -> int:
         """Count the rows of a state; customers for ``absent``, ``newly_absent`` and ``held``."""
         n_newly_absent = int(self.absent["newly"].sum())
         customers = {"absent": len(self.absent), "newly_absent": n_newly_absent, "held": len(self.delivery.held)}
-        return customers[state] if state in customers else int((self.states == state).sum())
+        return customers[state] if state in customers else int((self.seen == state).sum())
 
     n_added = _counted("added", "Rows of customers that were never sent.")
     n_changed = _counted("changed", "Rows with a newer time and another attribute.")
@@ -113,22 +166,35 @@ class Diff(Result):
     @property
     def has_findings(self) -> bool:
         """Whether anything differs, or is quarantined."""
-        return self.n_unchanged < len(self.states) or bool(self.n_absent or self.delivery.n_quarantined)
+        return self.n_unchanged < self.delivery.n_rows or bool(self.n_absent or self.delivery.n_quarantined)
 
     def rows(self, *states: str) -> pd.DataFrame:
         """Return the delivery's rows of these states, in the delivery's order."""
-        return self.delivery.frame[self.states.isin(states)]
+        return self.delivery.frame[self.seen.isin(states)]
+
+    def keys(self) -> pa.Table:
+        """Return what the ledger records of the delivery: the key of each row, and each customer that is ``held``."""
+        frame, held = self.delivery.frame, pd.DataFrame({ID: sorted(self.delivery.held)}, dtype="str")
+        timed = isinstance(frame[TIME].dtype, pd.DatetimeTZDtype)
+        parts = (frame[[ID, TIME]] if timed else frame[[ID]]).assign(held=False), held.assign(held=True)
+        return pa.concat_tables(to_arrow(part, KEYS) for part in parts)
+
+    def in_order(self, states: Collection[str]) -> Iterator[tuple[pd.DataFrame, pd.Series[Any]]]:
+        """Yield the rows of these states and their state, oldest first, in parts."""
+        rows, chosen = self.delivery.frame, self.seen.isin(states)
+        order = np.flatnonzero(chosen)[np.argsort(rows[TIME][chosen].astype("int64").to_numpy(), kind="stable")]
+        yield rows.iloc[order], self.seen.iloc[order].astype("str")
 
     def summary(self) -> str:
         """Give the counts in one line."""
         counts = ", ".join(
             f"{self.count(s):,} {_words(s)}" for s in (*STATES, "absent", "held") if self.count(s) or s in SENT
         )
-        return f"{plural(len(self.states), 'row')}: {counts} · {self.before.label}"
+        return f"{plural(self.delivery.n_rows, 'row')}: {counts} · {self.before.label}"
 
     def body(self) -> str:
         """Give the verdict, what became of every row by state, the changed fields, and the rows of each other state."""
-        new, known = (int(self.delivery.frame[ID][self.states == state].nunique()) for state in SENT)
+        new, known = map(self.n_customers, SENT)
         kinds = (new, "new customer"), (known, "changed one" if new else "changed customer")
         n_sent, n_absent, n_newly = self.n_added + self.n_changed, self.n_absent, self.n_newly_absent
         who = " and ".join(plural(*kind) for kind in kinds if kind[0])
@@ -138,7 +204,7 @@ class Diff(Result):
         name = f"What {self.delivery.source} changes · {self.before.label}"
         parts = [draw.headline(name, verdict, gone if n_absent else ""), _flow(self)]
         if len(self.fields):
-            shown, repeats = self.changed(self.fields.head(MAX_ROWS), len(self.fields))
+            shown, repeats = self.changed(self.fields.head(MAX_ROWS), self.n_fields)
             if repeats:
                 parts.append(draw.section("Changes that repeat", draw.cards(repeats), note="often one decision each"))
             parts.append(draw.section("Changed fields", shown))
@@ -151,16 +217,14 @@ class Diff(Result):
         changes, facets = list[tuple[str, Markup]](), list[dict[str, list[str]]]()
         mine = frame.index.isin(fields["source_row"])
         rows = dict(
-            zip(frame.index[mine], zip(frame[NAME][mine].fillna(""), self.states[mine], strict=True), strict=True)
+            zip(frame.index[mine], zip(frame[NAME][mine].fillna(""), self.seen[mine], strict=True), strict=True)
         )
         for time, record in zip(self.delivery.time_cells(fields[TIME]), fields.itertuples(index=False), strict=True):
             row, who, _, column, before, after = record
             (name, state), head, (old, new) = rows[row], own.get(column, column), draw.marked_change(before, after)
             texts = " → ".join(" ".join(found) for text in (old, new) if (found := _CHANGED.findall(text)))
             changes.append((head, Markup(texts if " " in f"{before}{after}" else f"{old} → {new}")))
-            sides = (Cell(Markup(f"<span>{shown}</span>")) if len(f"{raw}") < 99 else Cell(raw, shown)
-                     for raw, shown in ((before, old), (after, new)))  # fmt: skip
-            line = [row, Cell(who, soft=name), head, *sides, state, replace(time, soft="")]
+            line = [row, Cell(who, soft=name), head, Cell(before, old), Cell(after, new), state, replace(time, soft="")]
             facets.append({"column": [head], "state": [state]})
             units.append(Unit([line], facets[-1], None if state == "changed" else SHOWN[state][0]))
         common = {change: n for change, n in Counter(changes).most_common(MAX_REPEATS) if n > 1}
@@ -170,7 +234,8 @@ class Diff(Result):
         names = ("Row", "Customer", "Column", "Before", "After", "State")
         heads = [*map(Column, names), *self.delivery.heads([TIME])]
         labels = {"column": "Column", "state": "State", "repeat": ""}
-        shown = draw.grid("Changed fields", heads, units, facets=labels, unit="fields", more=n_fields - len(units))
+        shown = draw.grid("Changed fields", heads, units, facets=labels, unit="fields", more=n_fields - len(units),
+                          stacks=True)  # fmt: skip
         boxes = [draw.card(f"{n:,}× {change[0]}", draw.joined(Markup("<p>"), change[1], Markup("</p>")),
                            pick=("repeat", numbers[change][0])) for change, n in common.items()]  # fmt: skip
         return shown, boxes
@@ -181,10 +246,10 @@ class Diff(Result):
         if state in ("absent", "held"):
             rows = self.absent if state == "absent" else pd.DataFrame({ID: sorted(self.delivery.held)})
             rows, start = rows.head(MAX_ROWS), 1  # they have no row in the file
-            rows = rows.assign(**{NAME: rows[ID].map(self.before.names_of(rows[ID]))})
+            rows = rows.assign(**{NAME: rows[ID].map(self.before.names_of(rows[ID]) | self.delivery.held_names)})
             heads, cells = replace(self.delivery, given=(ID, NAME, TIME)).cells(rows)
         else:
-            rows = self.delivery.frame.iloc[np.flatnonzero(self.states == state)[:MAX_ROWS]]
+            rows = self.delivery.frame.iloc[np.flatnonzero(self.seen == state)[:MAX_ROWS]]
             heads, cells = self.delivery.cells(rows)
         cells, name = [line[start:] for line in cells], _words(state)
         shown = draw.grid(name.capitalize(), heads[start:], cells, more=n - len(rows))
@@ -203,9 +268,63 @@ class Diff(Result):
         }
 
 
-def shown_state(state: str) -> Cell:
-    """Return a state as a cell: its symbol and its name."""
-    return Cell(state, Markup(f"<span class=nw>{draw.symbol(*SHOWN[state][:2])} {_words(state)}</span>"))
+@dataclass(frozen=True, eq=False, repr=False)
+class TableDiff(Diff):
+    """What a table of an engine changes.
+
+    Its counts are complete; `delivery`, `fields` and `absent` have what a page shows, at most 5,000 rows of each state.
+    All others stay in the engine until `plan_push` takes the rows to send.
+
+    Attributes
+    ----------
+    found
+        The counts, and the engine with the relations of the comparison, which go when this result does.
+    given
+        What was compared, as `diff` got it.
+    """
+
+    found: Compared
+    given: tuple[Any, Any]
+
+    @property
+    def states(self) -> pd.Series[Any]:
+        """Raise InputError: the states of the rows stay in the engine."""
+        raise InputError(
+            f"The state of each row of {self.delivery.source} stays in the engine: count('changed') counts the rows of "
+            "a state, rows('changed') gives the first 5,000, and plan_push(…) takes all that are sent."
+        )
+
+    n_before = property(lambda self: self.found.counts["before"], doc=Diff.n_before.__doc__)
+    sides = property(lambda self: self.given, doc=Diff.sides.__doc__)
+    newest = property(lambda self: self.found.newest, doc=Diff.newest.__doc__)
+
+    empty_columns = property(lambda self: [c for c, n in self.found.filled.items() if not n], doc="Empty columns.")
+
+    @property
+    def ids_before(self) -> pa.Table:
+        """The ids of the customers before."""
+        return self.before.versions.select([ID]) if self.before.versions.num_rows else self.found.ids_before()
+
+    def n_fields_in(self, states: Collection[str]) -> Mapping[str, int]:
+        """Count the changed fields in rows of these states by column."""
+        found = [Counter({column: n}) for (column, state), n in self.found.fields_by.items() if state in states]
+        return sum(found, Counter[str]())
+
+    def n_customers(self, state: str) -> int:
+        """Count the customers with rows of a state."""
+        return self.found.customers.get(state, 0)
+
+    def count(self, state: str) -> int:
+        """Count the rows of a state; customers for ``absent``, ``newly_absent`` and ``held``."""
+        return self.found.counts[state]
+
+    def in_order(self, states: Collection[str]) -> Iterator[tuple[pd.DataFrame, pd.Series[Any]]]:
+        """Yield the rows of these states and their state, oldest first, in parts."""
+        return self.found.in_order(states)
+
+    def keys(self) -> pa.Table:
+        """Return what the ledger records of the delivery: the key of each row, and each customer that is ``held``."""
+        return self.found.keys()
 
 
 def _flow(changes: Diff) -> Markup:
@@ -227,7 +346,7 @@ def _flow(changes: Diff) -> Markup:
         words = f"<b>{_words(state)}</b> <span class=soft>{meaning}</span>"
         items += f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span>{words}</span>{fate}</li>"
     said = ", ".join(f"{n:,} {_words(state)}" for state, n in counts.items())
-    before, after = plural(changes.before.n_customers, "customer"), plural(len(changes.states), "row")
+    before, after = plural(changes.n_before, "customer"), plural(changes.delivery.n_rows, "row")
     svg = f'<svg viewBox="0 0 220 {high}" height={high} role=img aria-label="{said}">{drawn}</svg>'
     ends = f"<p>{before} before</p><p>{after} in {escape(changes.delivery.source)}</p>"
     return Markup(f"<div class=flow>{ends}{svg}<ul>{items}</ul></div>")
@@ -245,16 +364,17 @@ def way_in(state: str) -> Markup:
 
 
 @step("Comparing")
-def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:
+def diff(before: pd.DataFrame | Snapshot | EngineTable, after: Customers) -> Diff:
     """Compare customers with what was sent before.
 
     Parameters
     ----------
     before
-        A snapshot of the ledger, or any customer frame; it may have several versions of a customer.
+        A snapshot of the ledger, any customer frame, or another table of the engine; it may have several versions of a
+        customer.
     after
         A frame, a `Delivery`, or what carries one: of a validation report, the good rows, and the ids of the
-        quarantined ones.
+        quarantined ones. Of a table of an engine, or a report of one, only what is shown comes out of the engine.
 
     Raises
     ------
@@ -271,12 +391,12 @@ def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:
     >>> diff(before, after)
     <Diff: 2 rows: 0 added, 1 changed, 1 touched · compared with a frame>
     """
+    if (table := table_of(after)) is not None:
+        return _diff_table(before, table, after)
     if isinstance(after, Snapshot) and (isinstance(before, pd.DataFrame) or hasattr(before, "delivery")):
         raise InputError("diff takes what was sent before first: diff(snapshot, delivery). Swap the two arguments.")
-    if isinstance(before, pd.DataFrame):
-        require_key(before)
-    elif not isinstance(before, Snapshot):
-        raise wrong_kind(before, "a snapshot", "Ledger.of().snapshot()")
+    if not isinstance(before, Snapshot):
+        _require_frame(before)
     columns = before.versions.schema if isinstance(before, Snapshot) else CUSTOMER.arrow_schema()
     delivery = as_delivery(after, columns=tuple(columns.names))
     frame = delivery.frame
@@ -284,8 +404,7 @@ def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:
         if name not in columns.names:
             columns = columns.append(pa.field(name, _arrow_type(frame[name])))
     rows = _typed(frame, columns, "The delivery")
-    if isinstance(before, pd.DataFrame):
-        before = Snapshot(before, _typed(before, columns, "The table before"), None, None, "compared with a frame")
+    before = before if isinstance(before, Snapshot) else _snapshot_of(before, columns)
     versions = pa.concat_tables([before.versions, columns.empty_table()], promote_options="default")
     codes, fields, absent, filled = compare(versions, rows, given=delivery.given)
     states = pd.Series(pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(STATES))), frame.index)
@@ -295,6 +414,51 @@ def diff(before: pd.DataFrame | Snapshot, after: Customers) -> Diff:
     absent["newly"] = absent[ID].isin(before.last_keys or ())
     filled_frame = frame.assign(**{c: texts.set_axis(frame.index) for c, texts in filled.items()})
     return Diff(replace(delivery, frame=filled_frame), states, fields, absent, before)
+
+
+def _diff_table(before: Any, table: EngineTable, after: Any) -> TableDiff:
+    """Compare in the engine: a snapshot goes in, and another table of the engine is there.
+
+    `after` is the table, or the report of which it has the good rows.
+    """
+    sides, known = (before, after), getattr(after, "described", Delivery(empty_frame(), source=table.name))
+    columns = CUSTOMER.arrow_schema()
+    with ExitStack() as stack:
+        session = table.engine.session()
+        stack.enter_context(session)
+        if (other := table_of(before)) is not None:
+            if other.engine is not table.engine:
+                raise InputError(f"{other.name} and {table.name} are in two engines: bring one of them to the other.")
+            stage(session, other, "before_", columns)
+            before = Snapshot(empty_frame(), columns.empty_table(), None, None, f"compared with {other.name}")
+        else:
+            before = before if isinstance(before, Snapshot) else _snapshot_of(before, columns)
+            columns = before.versions.schema
+            bring_in(session, before)
+        given = stage(session, table, "after_", columns)
+        hold(session, getattr(after, "ids", None))
+        attributes = [c for c in columns.names if c not in (ID, TIME)]
+        found = compare_tables(session, attributes, given, whole=known.kind == "full")
+        frame, states = found.shown()
+        absent, held = found.customers_of("absent_"), frozenset(found.customers_of("held_")[ID])
+        fields = found.fields([c for c in given if c not in (ID, TIME)]).rename(columns={"place": "source_row"})
+        n_rows, absent = sum(found.counts[s] for s in STATES), absent.assign(newly=absent["newly"] == 1)
+        delivery = replace(known, frame=frame, given=given, n_total=n_rows, held=held)
+        changes = TableDiff(delivery, states, fields, absent, before, found, sides)
+        weakref.finalize(changes, stack.pop_all().close)
+        return changes
+
+
+def _require_frame(before: Any) -> None:
+    if not isinstance(before, pd.DataFrame):
+        raise wrong_kind(before, "a snapshot", "Ledger.of().snapshot()")
+    require_key(before)
+
+
+def _snapshot_of(before: Any, columns: pa.Schema) -> Snapshot:
+    """Return a frame as what a diff compares with."""
+    _require_frame(before)
+    return Snapshot(before, _typed(before, columns, "The table before"), None, None, "compared with a frame")
 
 
 def _arrow_type(cells: pd.Series[Any]) -> pa.DataType:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.display import plural
-from toolkit.engine import Session, quoted, to_frame
+from toolkit.engine import DUCKDB, AnySession, Session, quoted, text, to_frame
 from toolkit.errors import InputError
 from toolkit.model import ID, TIME, to_series
 
@@ -49,28 +49,56 @@ def compare(
     compared = [c for c in attributes if c in given]
     kept = [c for c in attributes if c not in given]
     with Session({"before_": _numbered(before), "after_": _numbered(after)}) as session:
-        session.run(_SEVERAL)
-        _refuse_bad_keys(session)
-        session.run(f"CREATE TEMP TABLE compared AS {_single(compared)} UNION ALL {_several(compared)}")
-        absent = to_frame(session.table(_ABSENT))
-        return _codes(session, after), _fields(session, compared), absent, _filled(session, after.num_rows, kept)
+        compare_in(session, compared)
+        session.create("pair", pair(compared))
+        absent = to_frame(session.table(f"{_ABSENT.format(newly='', held='')} ORDER BY b.customer_id"))
+        return _codes(session, after), fields_of(session, compared), absent, _filled(session, after.num_rows, kept)
+
+
+def compare_in(session: AnySession, compared: list[str]) -> None:
+    """Make the relation ``compared`` of the session's ``before_`` and ``after_``: a record for each row with a key.
+
+    Its columns are ``row_``, ``state`` (a place in `STATES`), the row of the predecessor in ``before_`` or ``after_``
+    (``old_before``, ``old_after``), and ``kept``, the row of ``before_`` whose values a column keeps that the delivery
+    does not have.
+
+    Raises
+    ------
+    InputError
+        If ``before_`` has a row without a key, or a key in several rows.
+    """
+    session.create("several", _SEVERAL)
+    _refuse_bad_keys(session)
+    session.create("compared", f"{_single(session, compared)} UNION ALL {_several(session, compared)}")
 
 
 # Customers with more than one row on a side.
-_SEVERAL = """CREATE TEMP TABLE several AS
-    SELECT customer_id FROM before_ GROUP BY customer_id HAVING count(*) > 1
+_SEVERAL = """SELECT customer_id FROM before_ GROUP BY customer_id HAVING count(*) > 1
     UNION SELECT customer_id FROM after_ WHERE customer_id IS NOT NULL GROUP BY customer_id HAVING count(*) > 1"""
-_ABSENT = """SELECT b.customer_id, max(b.updated_at) AS updated_at FROM before_ b
-    WHERE NOT EXISTS (SELECT 1 FROM after_ a WHERE a.customer_id = b.customer_id)
-    GROUP BY b.customer_id ORDER BY b.customer_id"""
-_CODES = {state: code for code, state in enumerate(STATES)}
+_ABSENT = """SELECT b.customer_id, max(b.updated_at) AS updated_at{newly} FROM before_ b
+    WHERE NOT EXISTS (SELECT 1 AS there FROM after_ a WHERE a.customer_id = b.customer_id){held}
+    GROUP BY b.customer_id"""
+CODES = {state: code for code, state in enumerate(STATES)}
 _STATE = """CAST(CASE WHEN newest IS NULL THEN {added}
          WHEN time_ = at_ THEN CASE WHEN differs THEN {restated} ELSE {unchanged} END
          WHEN time_ < newest THEN {backdated}
-         WHEN differs THEN {changed} ELSE {touched} END AS SMALLINT)""".format(**_CODES)
+         WHEN differs THEN {changed} ELSE {touched} END AS SMALLINT)""".format(**CODES)
 
 
-def _refuse_bad_keys(session: Session) -> None:
+def absent_in(*, whole: bool) -> str:
+    """Return the SQL of the customers that only ``before_`` has and that are not held, and whether newly (1)."""
+    held = " AND NOT EXISTS (SELECT 1 AS there FROM held_ h WHERE h.customer_id = b.customer_id)"
+    return _ABSENT.format(newly=", max(b.last_) AS newly", held=held if whole else " AND FALSE")
+
+
+def differ(session: AnySession, one: str, other: str) -> str:
+    """Return the SQL that is true if two cells differ, of which either may be null."""
+    if session.dialect is DUCKDB:  # 0.37 s against 0.43 for a million rows of four columns
+        return f"{one} IS DISTINCT FROM {other}"
+    return f"NOT coalesce({one} = {other}, {one} IS NULL AND {other} IS NULL)"
+
+
+def _refuse_bad_keys(session: AnySession) -> None:
     bad = session.scalar("SELECT count(*) FROM before_ WHERE customer_id IS NULL OR updated_at IS NULL")
     doubled = session.scalar("""SELECT count(*) FROM (
         SELECT b.customer_id FROM before_ b JOIN several s ON s.customer_id = b.customer_id
@@ -82,17 +110,17 @@ def _refuse_bad_keys(session: Session) -> None:
         )
 
 
-def _single(given: list[str]) -> str:
+def _single(session: AnySession, given: list[str]) -> str:
     """Compare customers with one version on either side; `old_before` is their predecessor's row."""
     return f"""SELECT row_, {_STATE} AS state, old_before, CAST(NULL AS BIGINT) AS old_after, old_before AS kept FROM (
         SELECT a.row_, a.updated_at AS time_, b.updated_at AS at_, b.updated_at AS newest, b.row_ AS old_before,
-               {_differs(given, "b.{0}")} AS differs
+               {_differs(session, given, "b.{0}")} AS differs
         FROM after_ a LEFT JOIN before_ b ON b.customer_id = a.customer_id
         LEFT JOIN several s ON s.customer_id = a.customer_id
         WHERE a.customer_id IS NOT NULL AND a.updated_at IS NOT NULL AND s.customer_id IS NULL) AS single"""
 
 
-def _several(given: list[str]) -> str:
+def _several(session: AnySession, given: list[str]) -> str:
     """Compare the others: the predecessor is the latest version not later, before or earlier in `after`.
 
     The versions of both sides are put in one order by time, at equal times those of `before` first. For each version of
@@ -105,7 +133,7 @@ def _several(given: list[str]) -> str:
     return f"""SELECT row_, {_STATE} AS state, old_before, old_after, kept FROM (
         SELECT a.row_, a.updated_at AS time_, b.updated_at AS at_, v.newest,
                CASE WHEN NOT {own} THEN b.row_ END AS old_before, CASE WHEN {own} THEN p.row_ END AS old_after,
-               coalesce(b.row_, n.row_) AS kept, {_differs(given, old)} AS differs
+               coalesce(b.row_, n.row_) AS kept, {_differs(session, given, old)} AS differs
         FROM (
             SELECT row_, customer_id, is_after,
                    max(CASE WHEN is_after = 0 THEN updated_at END) {so_far.format("CURRENT ROW")} AS at_,
@@ -126,36 +154,39 @@ def _several(given: list[str]) -> str:
         WHERE v.is_after = 1) AS several_"""
 
 
-def _differs(given: list[str], old: str) -> str:
-    return " OR ".join(f"a.{quoted(c)} IS DISTINCT FROM {old.format(quoted(c))}" for c in given) or "FALSE"
+def _differs(session: AnySession, given: list[str], old: str) -> str:
+    return " OR ".join(differ(session, f"a.{quoted(c)}", old.format(quoted(c))) for c in given) or "FALSE"
 
 
 def _codes(session: Session, rows: pa.Table) -> npt.NDArray[np.int8]:
     found = session.table("SELECT row_, state FROM compared")
     # A row that was not compared has a null key, or the key of another row.
     null = pc.or_(pc.is_null(rows[ID]), pc.is_null(rows[TIME])).to_numpy()
-    codes = np.where(null, _CODES["null_key"], _CODES["duplicate_key"]).astype(np.int8)
+    codes = np.where(null, CODES["null_key"], CODES["duplicate_key"]).astype(np.int8)
     codes[found["row_"].to_numpy()] = found["state"].to_numpy()
     return codes
 
 
-def _fields(session: Session, given: list[str]) -> pd.DataFrame:
-    old = [
-        f"CASE WHEN c.old_after IS NULL THEN b.{quoted(c)} ELSE p.{quoted(c)} END AS {quoted('old ' + c)}"
-        for c in given
-    ]
-    session.run(f"""CREATE TEMP TABLE pair AS SELECT {", ".join(["a.*", *old])}
+def pair(compared: list[str]) -> str:
+    """Return the SQL of the changed and restated rows: of each column compared, the value before and the new one."""
+    old = "CASE WHEN c.old_after IS NULL THEN b.{0} ELSE p.{0} END AS old_{1}, a.{0} AS new_{1}"
+    each = [old.format(quoted(c), n) for n, c in enumerate(compared)]
+    return f"""SELECT {", ".join(["c.row_", "c.state", "a.customer_id", "a.updated_at", *each])}
         FROM compared c JOIN after_ a ON a.row_ = c.row_
         LEFT JOIN before_ b ON b.row_ = c.old_before LEFT JOIN after_ p ON p.row_ = c.old_after
-        WHERE c.state IN ({_CODES["changed"]}, {_CODES["restated"]})""")
-    select = """SELECT row_ AS place, customer_id, updated_at, '{0}' AS "column", CAST({1} AS VARCHAR) AS before,
-        CAST({2} AS VARCHAR) AS after FROM pair"""
+        WHERE c.state IN ({CODES["changed"]}, {CODES["restated"]})"""
+
+
+def fields_of(session: Session, compared: list[str], *, order: str = "place") -> pd.DataFrame:
+    """Return one record for each field that differs in the relation ``pair``, as `compare` does."""
+    select = """SELECT row_ AS place, customer_id, updated_at, {0} AS "column", CAST({1} AS VARCHAR) AS before,
+        CAST({2} AS VARCHAR) AS after FROM pair WHERE {3}"""
     each = [
-        f"{select.format(c, quoted('old ' + c), quoted(c))} WHERE {quoted('old ' + c)} IS DISTINCT FROM {quoted(c)}"
-        for c in given
+        select.format(text(c), f"old_{n}", f"new_{n}", f"old_{n} IS DISTINCT FROM new_{n}")
+        for n, c in enumerate(compared)
     ]
-    none = f"{select.format('', 'NULL', 'NULL')} WHERE FALSE"
-    return to_frame(session.table(f"SELECT * FROM ({' UNION ALL '.join([*each, none])}) AS fields ORDER BY place"))
+    none = select.format("''", "NULL", "NULL", "FALSE")
+    return to_frame(session.table(f"SELECT * FROM ({' UNION ALL '.join([*each, none])}) AS fields ORDER BY {order}"))
 
 
 def _filled(session: Session, n_rows: int, kept: list[str]) -> dict[str, pd.Series[Any]]:

@@ -276,3 +276,16 @@ ID, TIME = CUSTOMER.key
 """The two columns of the key: whose row it is, and since when it is valid."""
 NAME = "customer_name"
 """What people know a customer by: shown below its id."""
+FEATURES = ("customer_category", "customer_subcategory")
+"""The columns that are features of the vendor's model; the first one groups quotes."""
+
+# What each column of a table is used for, and its name; the vendor has no column `value`, but many exports do.
+VERSIONS = {
+    "id": ID,
+    "moment": TIME,
+    "price_list": "customer_price_list_id",
+    **dict(zip(FEATURES, FEATURES, strict=True)),
+}
+QUOTES = {"id": ID, "moment": "quoted_at", "price_list": "price_list_id", "merchant": "merchant_id", "value": "value"}
+SALES = {"id": ID, "moment": "sold_at", "quantity": "quantity", "price": "selling_price", "value": "value"}
+MERCHANTS = {"id": "merchant_id"}

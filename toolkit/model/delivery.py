@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 import pandas as pd
 
 from toolkit.display import (
+    MAX_ROWS,
     Cell,
     Column,
     Markup,
@@ -22,6 +23,7 @@ from toolkit.display import (
     escape,
     fold,
     frame_table,
+    grid,
     head_of,
     headline,
     notes,
@@ -30,9 +32,10 @@ from toolkit.display import (
     section,
     timestamp,
 )
+from toolkit.engine import EngineTable
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID, TIME
-from toolkit.model.times import are_dates, written_times
+from toolkit.model.times import are_dates, utc_times, written_times
 
 DeliveryKind = Literal["full", "changes"]
 Language = Literal["en", "de", "fr"]
@@ -70,6 +73,8 @@ class Delivery(Result):
         and the raw ``text``.
     held
         Ids whose rows are quarantined: neither absent nor sent.
+    held_names
+        The names of these customers in the quarantined rows, by id.
     n_quarantined
         Rows quarantined so far, broken lines included.
     corrections
@@ -90,6 +95,10 @@ class Delivery(Result):
         Of what is written for the owner of the data.
     file
         How to read the file again: its path, its digest, and what the mapping says of its format. Empty for a frame.
+    mapping
+        The mapping that it was read with: ``version``, ``content``, and the file's ``header``. Empty without one.
+    n_total
+        Rows, if the frame has only those of them that are shown: the others are in an engine.
     """
 
     frame: pd.DataFrame
@@ -100,6 +109,7 @@ class Delivery(Result):
     names: dict[str, str] = field(default_factory=dict)
     broken: pd.DataFrame = field(default_factory=no_broken_lines)
     held: frozenset[str] = frozenset()
+    held_names: dict[str, str] = field(default_factory=dict)
     n_quarantined: int = 0
     corrections: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -111,6 +121,8 @@ class Delivery(Result):
     parts: tuple[tuple[str, int], ...] = ()
     language: Language = "en"
     file: dict[str, Any] = field(default_factory=dict)
+    mapping: dict[str, Any] = field(default_factory=dict)
+    n_total: int | None = None
 
     @property
     def delivery(self) -> Delivery:
@@ -164,13 +176,14 @@ class Delivery(Result):
 
     def time_cells(self, times: pd.Series[Any]) -> list[Cell]:
         """Return times as cells: as written, the UTC moment that is sent small below, by which they are sorted."""
-        utc = times.map(timestamp)
-        both = zip(self.as_written(times), utc, strict=True)
-        return [Cell(t, sort=None if str(t)[:10] == u[:10] else u, soft="" if t == u else u) for t, u in both]
+        moments = utc_times(times)
+        order = moments.rank(method="dense").astype("Int64")
+        every = zip(self.as_written(times), moments.map(timestamp), order, strict=True)
+        return [Cell(t, sort=None if str(t)[:10] == u[:10] else n, soft="" if t == u else u) for t, u, n in every]
 
     def cells(self, rows: pd.DataFrame) -> tuple[list[Column], list[list[object]]]:
-        """Return rows of the delivery as a grid shows them: each one's place, then its cells under the file's heads."""
-        columns = [c for c in self.given if c in rows.columns]
+        """Return rows as a grid shows them: each one's place, then its cells, as the file names and orders them."""
+        columns = [c for c in dict.fromkeys((*self.names, *self.given)) if c in self.given and c in rows.columns]
         places = [Cell(n, "" if pd.isna(n) else self.place(n).removeprefix("row ")) for n in rows.index]
         cells = [self.time_cells(rows[c]) if c == TIME else rows[c].astype(object) for c in columns]
         return [Column("Row", right=True), *self.heads(columns)], [*map(list, zip(places, *cells, strict=True))]
@@ -182,7 +195,7 @@ class Delivery(Result):
             return Markup("")
         zone = f" ({self.timezone})" if self.timezone else ""
         return paragraph(
-            f"{TIME} as the source writes it{zone}; small beside it, the UTC moment that is sent", soft=True
+            f"{TIME} as the source writes it{zone}; small below it, the UTC moment that is sent", soft=True
         )
 
     def not_a_time(self, n_times: int) -> str:
@@ -210,7 +223,7 @@ class Delivery(Result):
     @property
     def n_rows(self) -> int:
         """Rows of the frame, broken lines not counted."""
-        return len(self.frame)
+        return len(self.frame) if self.n_total is None else self.n_total
 
     @property
     def n_broken(self) -> int:
@@ -231,9 +244,10 @@ class Delivery(Result):
             notes(self.warnings),
         ]
         if self.n_broken:
-            broken = frame_table(self.broken, name="Broken lines", index="source_row", names=self.names)
+            broken = frame_table(self.broken, name="Broken lines", index="Row", names=self.names)
             shown.append(section("Broken lines", broken, note="set aside, because they could not be read"))
-        rows = frame_table(self.frame, index="source_row", show=self.show, names=self.names)
+        heads, cells = self.cells(self.frame.head(MAX_ROWS))
+        rows = grid("Rows", heads, cells, more=self.n_rows - len(cells))
         shown.append(section("Rows", self.about_times, rows))
         shown += [fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
         ways = code("tk.profile(delivery)", "report = tk.validate(tk.correct(delivery))")
@@ -265,7 +279,7 @@ class CarriesDelivery(Protocol):
         """The delivery that it carries."""
 
 
-Customers = pd.DataFrame | CarriesDelivery
+Customers = pd.DataFrame | CarriesDelivery | EngineTable
 """What every station takes."""
 
 
@@ -298,7 +312,11 @@ def as_delivery(data: Customers, *, columns: tuple[str, ...] = CUSTOMER.names) -
         return Delivery(data.rename_axis("source_row"), given=given)
     delivery = getattr(data, "delivery", None)
     if not isinstance(delivery, Delivery):
-        calls = {"snapshot": "Ledger.of().snapshot().frame", "versions": "snapshot.frame"}
+        calls = {
+            "snapshot": "Ledger.of().snapshot().frame",
+            "versions": "snapshot.frame",
+            "engine": "read_customers(table)",
+        }
         usual = "pd.DataFrame(rows)" if isinstance(data, list | dict) else "read_customers(path)"
         call = next((call for name, call in calls.items() if hasattr(data, name)), usual)
         raise wrong_kind(data, "a customer frame", call)

@@ -138,6 +138,28 @@ def is_oversized(max_bytes: int, *, resource: Resource = CUSTOMER) -> str:
     return f"CASE WHEN {near} THEN strlen({_json(resource)}) > {max_bytes} ELSE false END"
 
 
+def exceeds(max_bytes: int, *, resource: Resource = CUSTOMER) -> str:
+    """Return the condition of `is_oversized` for an engine without JSON: the size of each value, summed."""
+    sizes = " + ".join(_size(c) for c in resource.columns)
+    near = " + ".join(f"coalesce(strlen({quoted(c.name)}), 0)" for c in resource.columns if c.kind == "string")
+    fixed = 1 + sum(len(name) + 4 for name in resource.names)  # braces, quotes, colons and commas
+    return f"{WORST_GROWTH} * ({near}) + {_fixed(resource)} > {max_bytes} AND {fixed} + {sizes} > {max_bytes}"
+
+
+def _size(column: Column) -> str:
+    name = quoted(column.name)
+    if column.kind == "string":
+        two, six = '\b\t\n\f\r"\\', "".join(chr(n) for n in range(1, 32) if n not in (8, 9, 10, 12, 13))
+        size = f"2 + strlen({name})" + "".join(
+            f" + {n} * (length({name}) - length(translate({name}, '{found}', '')))" for n, found in ((1, two), (5, six))
+        )
+    elif column.kind == "datetime":
+        size = f"CASE WHEN date_trunc('second', {name}) = {name} THEN 22 ELSE 29 END"
+    else:
+        size = f"strlen(CAST({name} AS VARCHAR)) + {2 if column.kind == 'date' else 0}"
+    return f"CASE WHEN {name} IS NULL THEN 4 ELSE {size} END"
+
+
 def _fixed(resource: Resource) -> int:
     return sum(len(name) + WORST_GROWTH for name in resource.names) + 40 * len(resource.columns)
 

@@ -10,7 +10,8 @@ May import: `sending`, `ledger`, `quality` and what is below.
 from toolkit.pushing.explaining import Codes, explain
 from toolkit.pushing.history import PushHistory, Status, push_history, push_report, status
 from toolkit.pushing.planning import PushPlan, plan_push, require_digest
-from toolkit.pushing.report import PushReport
+from toolkit.pushing.guards import GUARDS
+from toolkit.pushing.report import PushReport, fate_parts
 from toolkit.pushing.repushing import plan_correction, repush, revert
 from toolkit.pushing.runs import abandon, dry_run, push, resume
 from toolkit.pushing.seeding import seed

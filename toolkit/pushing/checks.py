@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from toolkit.display import plural
 from toolkit.errors import JournalError, LedgerError, PlanError, wrong_kind
 from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER, Contract
+from toolkit.progress import warn
 from toolkit.pushing.planning import PushPlan
 from toolkit.sending import FATES, Journal, LoadedPush, PushRecord
 from toolkit.vendor import Envelope, SchemaCheck
@@ -165,10 +165,9 @@ def require_not_repeated(journal: Journal, plan: PushPlan, ledger: Ledger) -> No
         try:
             rows = journal.kept.rows(record)
         except JournalError:  # abandon(rows_lost=True) closed it, so these rows cannot be settled any more
-            warnings.warn(
+            warn(
                 f"The rows of push {record.id} are lost, {int(unknown.sum()):,} of them unknown: this APPEND may send "
                 "some of them twice.",
-                stacklevel=3,
             )
             continue
         if n_unknown := int(rows_among(plan.rows, rows.filter(pa.array(unknown))).sum()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from toolkit.config import Settings, current
 from toolkit.display import Result, frame_table, headline, plural
 from toolkit.errors import InputError
 from toolkit.files import keep
+from toolkit.progress import warn
 from toolkit.sending import SETTLED, Journal, Pace, Receipt
 
 _MOST_TEXTS = 3
@@ -69,7 +69,7 @@ def explanations(settings: Settings) -> Explanations:
     try:
         return _read(settings)
     except InputError as error:
-        warnings.warn(f"{error} The report is without its words.", stacklevel=3)
+        warn(f"{error} The report is without its words.")
         return {}
 
 

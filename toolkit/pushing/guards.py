@@ -7,7 +7,7 @@ target would cause: many changed customers, missing ones, an emptied column, an 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -28,11 +28,24 @@ MAX_CAUSES = 3
 
 @dataclass(frozen=True)
 class Guard:
-    """A guard that found something: its name, what it found, and whether the analyst allowed it."""
+    """A guard that found something: its name, what it found, and whether the analyst allowed it.
+
+    Attributes
+    ----------
+    share, limit
+        What it compared, 0 to 1; None for a guard without a threshold.
+    """
 
     name: str
     message: str
     allowed: bool = False
+    share: float | None = None
+    limit: float | None = None
+
+
+Found = tuple[str, float | None]
+"""What a guard says, empty if it found nothing, and the share that it compared."""
+NOTHING: Found = ("", None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,17 +83,16 @@ class Situation:
         found = self.deliveries[of_kind]
         return found.iloc[0] if len(found) else None
 
-    def cause(self, said: str, *kinds: str) -> str:
-        """Return what a guard says, if anything, with what the drift from before shows of the first of these kinds."""
-        if not said:
-            return ""
+    def cause(self, found: Found, *kinds: str) -> Found:
+        """Return what a guard found, if anything, with what the drift from before shows of the first of these kinds."""
+        if not found[0]:
+            return found
         causes = next(filter(None, map(self._drift.lines, kinds)), [])
-        return " ".join([said, *(f"{line}." for line in causes[:MAX_CAUSES])])
+        return " ".join([found[0], *(f"{line}." for line in causes[:MAX_CAUSES])]), found[1]
 
     @cached_property
     def _drift(self) -> Drift:
-        delivery = self.changes.delivery
-        return drift(self.changes.before, replace(delivery, frame=delivery.frame.reset_index(drop=True)))
+        return drift(*self.changes.sides)
 
 
 def chosen_names(given: str | Iterable[str] | None, option: str, noun: str, known: Iterable[str]) -> list[str]:
@@ -134,8 +146,13 @@ def find_guards(
     for name, share in shares.items():
         if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
             raise PlanError(f"The threshold of the guard {name} is a share from 0 to 1, such as 0.3 for 30 %.")
-    found = {name: look(situation, shares.get(name, share or 0.0)) for name, (look, share, _) in GUARDS.items()}
-    return tuple(Guard(n, message, not allowed.isdisjoint((n, ALL))) for n, message in found.items() if message)
+    found = []
+    for name, (look, usual, _) in GUARDS.items():
+        limit = shares.get(name, usual)
+        message, part = look(situation, limit or 0.0)
+        if message:
+            found.append(Guard(name, message, not allowed.isdisjoint((name, ALL)), part, limit))
+    return tuple(found)
 
 
 def require_allowed(guards: Iterable[Guard]) -> None:
@@ -156,102 +173,106 @@ def require_allowed(guards: Iterable[Guard]) -> None:
         )
 
 
-def _first(at: Situation, _: float) -> str:
+def _first(at: Situation, _: float) -> Found:
     if not (at.real_host and at.ledger_is_empty and at.rows.num_rows):
-        return ""
-    return (
+        return NOTHING
+    said = (
         f"the ledger is empty, and {at.real_host} is a real host that would get {plural(at.rows.num_rows, 'row')} "
         "first: check the target, the prefix and the suffix, or seed the ledger with what was sent before."
     )
+    return said, None
 
 
-def _changed(at: Situation, most: float) -> str:
+def _changed(at: Situation, most: float) -> Found:
     differs = pc.invert(pc.is_in(at.rows["state"], pa.array(["added", "touched"])))
     n_changed = pc.count_distinct(at.rows[ID].filter(differs)).as_py()
-    n_before = pc.count_distinct(at.changes.before.versions[ID]).as_py()
-    return at.cause(_beyond(n_changed, n_before, most, "customers would change"), "renamed", "nulls")
+    return at.cause(_beyond(n_changed, at.changes.n_before, most, "customers would change"), "renamed", "nulls")
 
 
-def _absent(at: Situation, most: float) -> str:
+def _absent(at: Situation, most: float) -> Found:
     n_last = len(at.changes.before.last_keys or ())
     said = _beyond(at.changes.n_newly_absent, n_last, most, "customers of the last delivery are gone")
     return at.cause(said, "rewritten", "form", "gone")
 
 
-def _null_column(at: Situation, _: float) -> str:
-    delivery, fields = at.changes.delivery, at.changes.fields
-    frame = delivery.frame
-    if delivery.kind != "full" or frame.empty:
-        return ""
-    nulls = [c for c in delivery.given if c in frame.columns and frame[c].isna().all()]
-    emptied = fields[fields["column"].isin(nulls) & fields["source_row"].isin(at.rows["source_row"].to_numpy())]
-    counts = emptied.groupby("column", sort=False).size()
-    said = ", ".join(f"{column} (a value in {plural(n, 'row')} before)" for column, n in counts.items())
-    return f"a column is null in all {plural(len(frame), 'row')}: {said}." if said else ""
+def _null_column(at: Situation, _: float) -> Found:
+    delivery, changes, sent = at.changes.delivery, at.changes, pc.unique(at.rows["state"]).to_pylist()
+    if delivery.kind != "full" or not delivery.n_rows:
+        return NOTHING
+    counts = changes.n_fields_in(sent)
+    emptied = {column: n for column in changes.empty_columns if (n := counts[column])}
+    said = ", ".join(f"{column} (a value in {plural(n, 'row')} before)" for column, n in emptied.items())
+    return f"a column is null in all {plural(delivery.n_rows, 'row')}: {said}." if said else "", None
 
 
-def _shrunk(at: Situation, least: float) -> str:
+def _shrunk(at: Situation, least: float) -> Found:
     delivery, last = at.changes.delivery, at.last
     n_rows = delivery.n_rows + delivery.n_quarantined
-    if delivery.kind != "full" or last is None or n_rows / last["n_rows"] >= least:
-        return ""
-    return (
+    if delivery.kind != "full" or last is None or (share := n_rows / last["n_rows"]) >= least:
+        return NOTHING
+    said = (
         f"{delivery.source} has {plural(n_rows, 'row')}, fewer than {least:.0%} of the "
         f"{last['n_rows']:,} of the last delivery ({last['source_file']})."
     )
+    return said, share
 
 
-def _older(at: Situation, _: float) -> str:
+def _older(at: Situation, _: float) -> Found:
     delivery, last = at.changes.delivery, at.last
     same = at.deliveries[(at.deliveries["digest"] == delivery.digest) & (delivery.digest != "")]
     if len(same):
         seen = same.iloc[0]
-        return f"{delivery.source} was delivered before, at {timestamp(seen['recorded_at'])} (push {seen['push']})."
-    newest = delivery.frame[TIME].max()
+        return (
+            f"{delivery.source} was delivered before, at {timestamp(seen['recorded_at'])} (push {seen['push']}).",
+            None,
+        )
+    newest = at.changes.newest
     if last is None or not newest < last["newest"]:  # an unknown time cannot be compared
-        return ""
+        return NOTHING
     written = delivery.as_written(pd.Series([newest, last["newest"]]))
-    return (
+    said = (
         f"the newest {TIME} of {delivery.source} is {written[0]}, and the last delivery "
         f"({last['source_file']}) went up to {written[1]}."
     )
+    return said, None
 
 
-def _id_form(at: Situation, most: float) -> str:
-    before, added = at.changes.before.versions, pc.unique(at.rows.filter(pc.equal(at.rows["state"], "added"))[ID])
-    n_found, found = new_form(before.select([ID]), pa.table({ID: added}))
-    said = _beyond(n_found, len(added), most, "added customers have ids of a new form")
-    return said and f"{said[:-1]}: {found}."
+def _id_form(at: Situation, most: float) -> Found:
+    added = pc.unique(at.rows.filter(pc.equal(at.rows["state"], "added"))[ID])
+    n_found, found = new_form(at.changes.ids_before, pa.table({ID: added}))
+    said, share = _beyond(n_found, len(added), most, "added customers have ids of a new form")
+    return said and f"{said[:-1]}: {found}.", share
 
 
-def _times(at: Situation, most: float) -> str:
+def _times(at: Situation, most: float) -> Found:
     delivery = at.changes.delivery
     n_rows = delivery.n_rows + delivery.n_quarantined
-    said = _beyond(delivery.n_unread, n_rows, most, "times were not read")
-    return said and f"{said} {delivery.not_a_time(n_rows)}."
+    said, share = _beyond(delivery.n_unread, n_rows, most, "times were not read")
+    return said and f"{said} {delivery.not_a_time(n_rows)}.", share
 
 
-def _future(at: Situation, _: float) -> str:
+def _future(at: Situation, _: float) -> Found:
     delivery, late = at.changes.delivery, at.now + _AHEAD
     rows = at.rows.filter(pc.greater(at.rows[TIME], pa.scalar(late, at.rows.schema.field(TIME).type)))
     if not rows.num_rows:
-        return ""
+        return NOTHING
     first = min(rows["source_row"].to_pylist())
-    return (
+    said = (
         f"{TIME} is more than five minutes in the future in {plural(rows.num_rows, 'row')}, first in "
         f"{delivery.place(first)}: every later delivery of these customers would be held back until then. Fix the "
         "dates in the source, state datetime and timezone as the source writes them, or give the rows the present "
         "time with the correction restamp."
     )
+    return said, None
 
 
-def _beyond(n: int, of: int, most: float, what: str) -> str:
+def _beyond(n: int, of: int, most: float, what: str) -> Found:
     if not of or n / of <= most:  # divided, not multiplied: 3 of 10 is exactly 0.3
-        return ""
-    return f"{n:,} of {of:,} {what} ({n / of:.1%}" + (f", more than {most:.0%})." if most else ").")
+        return NOTHING
+    return f"{n:,} of {of:,} {what} ({n / of:.1%}" + (f", more than {most:.0%})." if most else ")."), n / of
 
 
-GUARDS: dict[str, tuple[Callable[[Situation, float], str], float | None, str]] = {
+GUARDS: dict[str, tuple[Callable[[Situation, float], Found], float | None, str]] = {
     "first": (_first, None, "The first push to a real host, with an empty ledger"),
     "changed": (_changed, 0.2, "Many customers would change"),
     "absent": (_absent, 0.05, "Customers of the last delivery are gone"),

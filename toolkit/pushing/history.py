@@ -58,6 +58,11 @@ class Status(Result):
         """Rows of the open push that are unknown or unsent."""
         return waiting_of(self.pushes)
 
+    @property
+    def has_findings(self) -> bool:
+        """Whether a push is open."""
+        return bool(self.open_push)
+
     def summary(self) -> str:
         """Say in one line how many customers and pushes there are, and what waits."""
         others = self.targets[(self.targets["state"] == "open") & (self.targets["target"] != Path(self.folder).name)]
@@ -149,31 +154,43 @@ def shown_pushes(pushes: pd.DataFrame) -> Markup:
                 Cell(push["source"], soft=" · ".join(filter(None, (push["author"], push["reason"])))), push["rows"],
                 Cell(said, Markup(f"{bar}<small>{escape(said)}</small>")), push["state"], name]  # fmt: skip
         tone = next((LOOKS[fate] for fate in ("unknown", "refused", "accepted") if push[fate]), LOOKS["unsent"])
-        units.append(Unit([line], {"state": [push["state"]], "author": [str(push["author"])]}, tone))
+        facets = {"state": [push["state"]], "author": [str(push["author"])]}
+        units.append(Unit([line], facets, tone, name=f"push-{name}"))
     every = draw.grid("All pushes", ["Opened", "From", "Rows", "Fates", "State", "Push"], units, unit="pushes",
-                      facets={"state": "State", "author": "Author"}, more=len(pushes) - len(units))  # fmt: skip
+                      facets={"state": "State", "author": "Author"}, more=len(pushes) - len(units),
+                      stacks=True)  # fmt: skip
     waits = draw.section("What waits", draw.cards(boxes, wide=True)) if boxes else ""
     note = f"{ELSEWHERE}: from another machine, or seeded" if ELSEWHERE in set(pushes["state"]) else "newest first"
-    picture = draw.section("Pushes in time", _in_time(pushes), note="height: the root of the rows")
+    picture = draw.section("Pushes in time", _in_time(pushes), note="the higher, the more rows")
     return joined(waits, picture, draw.section("All pushes", every, note=note))
 
 
 def _in_time(pushes: pd.DataFrame) -> Markup:
-    """Draw the newest pushes, oldest first: as high as the root of their rows, parted by their fates."""
-    drawn, bars = pushes.head(DRAWN).iloc[::-1].to_dict("records"), ""
-    most = max(push["rows"] for push in drawn) or 1
-    for push in drawn:
-        parts = "".join(f'<i class={p.tone} style="flex:{p.n} 0 0"></i>' for p in fate_parts(push) if p.n)
-        edge = "outline:2px dashed var(--soft);outline-offset:2px" if push["state"] == "open" else ""
+    """Draw the newest pushes where they are in time, as high as the root of their rows; each is a link to its line."""
+    drawn, bars = pushes.head(DRAWN).iloc[::-1], ""
+    at = pd.to_datetime(drawn["opened_at"], utc=True, format="ISO8601")
+    first, span, most = at.min(), at.max() - at.min(), max(int(drawn["rows"].max()), 1)
+    places: list[float] = []
+    for share in (at - first) / (span or pd.Timedelta(1)):  # side by side where they are close in time
+        places.append(max(share, places[-1] + min(0.025, 1 / len(drawn))) if places else share)
+    for push, place in zip(drawn.to_dict("records"), places, strict=True):
+        parts, name = [p for p in fate_parts(push) if p.n], escape(push["push"])
+        fates = "".join(f'<i class={p.tone} style="flex:{p.n} 0 0"></i>' for p in parts)
+        edge = ";outline:2px dashed var(--soft);outline-offset:2px" if push["state"] == "open" else ""
+        high = max((push["rows"] / most) ** 0.5 * 110, 6)
         figure = f'<small class=b style="text-align:center">{push["rows"]:,}</small>' if len(drawn) <= 16 else ""
-        style = f"height:{max((push['rows'] / most) ** 0.5 * 110, 6):.0f}px;max-width:40px;margin:0 auto;{edge}"
-        bar = f'<div class=bar style="flex-direction:column-reverse;{style}">{parts}</div>'
-        bars += f'<div style="flex:1 1 0">{figure}{bar}</div>'
-    said = escape(", ".join(f"{p['opened_at'][:10]}: {plural(p['rows'], 'row')}, {p['state']}" for p in drawn))
-    step, style = -(-len(drawn) // 8), f"gap:6px;max-width:{90 * len(drawn)}px"
-    ends = "".join(f"<span>{'' if n % step else escape(p['opened_at'][:10])}</span>" for n, p in enumerate(drawn))
-    return Markup(f'<div class=over style="height:140px;{style}" role=img aria-label="{said}">{bars}</div>'
-                  f'<div class=ends style="{style}">{ends}</div>')  # fmt: skip
+        said = f"{push['opened_at'][:10]}: {draw.figures(parts) or 'no rows'}, {push['state']}"
+        left = f"calc((100% - 22px)*{place / max(places[-1], 1):.3f})"
+        bars += (f'<a href="#push-{name}" aria-label="{escape(said)}" title="{escape(said)}" '
+                 f'style="position:absolute;bottom:0;width:22px;text-decoration:none;left:{left}">{figure}'
+                 f'<div class=bar style="flex-direction:column-reverse;margin:0;height:{high:.0f}px{edge}">'
+                 f"{fates}</div></a>")  # fmt: skip
+    days = dict.fromkeys(f"{first + span * n / 4:%Y-%m-%d}" for n in range(5))
+    ends = "".join(f"<small>{day}</small>" for day in days)
+    shown = [draw.badge(fate, tone=tone) for fate, tone in LOOKS.items() if drawn[fate].any()]
+    return Markup(f'<div style="position:relative;height:140px;margin-top:8px;border-bottom:1px solid var(--edge)" '
+                  f'role=group aria-label="Pushes in time">{bars}</div><div style="display:flex;justify-content:'
+                  f'space-between">{ends}</div>{paragraph(*shown)}')  # fmt: skip
 
 
 def targets_of(folder: Path, *, clock: Callable[[], datetime]) -> pd.DataFrame:

@@ -9,32 +9,30 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import toolkit.display as draw
 from toolkit.config import Settings, current
 from toolkit.display import MAX_ROWS, Column, Markup, Part, Result, Unit, escape, frame_table, paragraph, plural
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
-from toolkit.ledger import INCLUDABLE, SENT, SHOWN, STATES, WAYS_IN, Diff, Ledger, shown_state, way_in
-from toolkit.model import CUSTOMER, ID, NAME, TIME, Delivery, Resource, cast_column, typed_frame
+from toolkit.ledger import INCLUDABLE, SENT, SHOWN, STATES, WAYS_IN, Diff, Ledger, TableDiff, way_in
+from toolkit.model import ID, NAME, TIME, Delivery, Resource, cast_column, typed_frame
 from toolkit.progress import step
 from toolkit.pushing.guards import GUARDS, Guard, Situation, chosen_names, find_guards
 from toolkit.sending import FATES, NewPush
-from toolkit.tables import write_sheets
+from toolkit.tables import on_disk, write_sheets
 from toolkit.vendor import Batch, Envelope
 
-OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file")
+OF_SOURCE = ("source", "names", "datetime", "timezone", "language", "file", "mapping")
 """What the journal keeps of the delivery's source, for the report."""
-MAX_FIELDS = 1_000
-"""Changed fields that a page shows; the rows are there whole."""
 _SHOWN = 6_000
 """Characters of the first body that a page shows."""
 
@@ -125,29 +123,36 @@ class PushPlan(Result):
     @property
     def counts(self) -> dict[str, int]:
         """Rows to send by state, in the order of the states."""
-        found = self.rows["state"].to_pandas().value_counts()
-        return {s: int(found.get(s, 0)) for s in STATES if s in SENT or s in found}
+        found = {each["values"]: each["counts"] for each in pc.value_counts(self.rows["state"]).to_pylist()}
+        return {s: found.get(s, 0) for s in STATES if s in SENT or s in found}
 
     @property
     def fields(self) -> pd.DataFrame:
         """The changed fields of the rows to send, one record each; see `Diff.fields`."""
-        fields = self.changes.fields
-        return fields[fields["source_row"].isin(self.rows["source_row"].to_numpy())].reset_index(drop=True)
+        return self.changes.fields_in(self.counts).reset_index(drop=True)
+
+    @property
+    def n_fields(self) -> int:
+        """Changed fields of the rows to send."""
+        return sum(self.changes.n_fields_in(self.counts).values())
 
     @property
     def not_sent(self) -> pd.DataFrame:
-        """What is left out, but for a delivery's unchanged rows: ``source_row``, the key, ``state`` and ``why``."""
-        states, frame, excluded = self.changes.states, self.delivery.frame, self.excluded
+        """What is left out, but for a delivery's unchanged rows; columns `NOT_SENT`."""
+        states, frame, excluded = self.changes.seen, self.delivery.frame, self.excluded
         left = states.isin([s for s in STATES if s in self.left_out and (s != "unchanged" or excluded is not None)])
-        rows = frame.loc[left, [ID, TIME]].reset_index(names="source_row").astype({"source_row": "Int64"})
+        rows = frame.loc[left, [ID, NAME, TIME]].reset_index(names="source_row").astype({"source_row": "Int64"})
         parts = [rows.assign(state=states[left].astype("str").to_numpy())]
         if excluded is None:
             held = type(frame)({ID: sorted(self.delivery.held), "state": "held"})
+            held[NAME] = held[ID].map(self.delivery.held_names).astype("str")
             parts += [self.changes.absent[[ID, TIME]].assign(state="absent"), held]
         else:
             parts.append(excluded)
         found = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True).reindex(columns=NOT_SENT)
-        return found.assign(why=found["why"].astype("str").fillna(found["state"].map(WAYS_IN)))
+        before = found[ID].map(self.changes.before.names_of(found[ID]))
+        why = found["why"].astype("str").fillna(found["state"].map(WAYS_IN))
+        return found.assign(**{NAME: found[NAME].fillna(before), "why": why})
 
     def request(self, number: int) -> bytes:
         """Return the body of a request by its number; -1 is the last."""
@@ -168,7 +173,7 @@ class PushPlan(Result):
             "reason": reason or self.reason,
             "ledger_version": ledger_version,
         }
-        return NewPush(self.digest, self.label, self.rows, self.batches, self.delivery, facts)
+        return NewPush(self.digest, self.label, self.rows, self.batches, self.changes.keys, facts)
 
     @property
     def verdict(self) -> str:
@@ -183,18 +188,20 @@ class PushPlan(Result):
         """Say the plan in one line."""
         requests = plural(self.n_batches, "batch", "batches")
         about = " · ".join(filter(None, (self.reason, self.label, f"plan {self.digest[:12]}")))
-        return f"{plural(self.n_rows, 'row')} in {requests}, {self.n_left_out:,} left out · {about}"
+        same = 0 if self.excluded is not None else self.left_out["unchanged"]  # of named rows, these are left out too
+        left = f"{self.n_left_out - same:,} left out" + (f", {same:,} unchanged" if same else "")
+        return f"{plural(self.n_rows, 'row')} in {requests}, {left} · {about}"
 
     def body(self) -> str:
         """Give the verdict, the route, the guards, what is left out, and the rows to send, as an HTML fragment."""
         blocked = any(not g.allowed for g in self.guards)
-        lead = f"{plural(self.n_rows, 'row is', 'rows are')} ready, and nothing was sent." if blocked else ""
-        counts = {**self.counts, **{s: n for s, n in self.left_out.items() if s in STATES}}
-        ends = {s: "sent" if s in self.counts else SHOWN[s][3] for s in counts}
-        parts = [Part(n, s.replace("_", " "), SHOWN[s][0], ends[s], SHOWN[s][1]) for s, n in counts.items()]
-        parts += [] if self.excluded is None else [Part(len(self.excluded), "not planned", "calm")]
+        lead = (
+            f"{plural(self.n_rows, 'row is', 'rows are')} ready, and nothing was sent."
+            if blocked and self.n_rows
+            else ""
+        )
         name, reason = f"Push plan for {self.delivery.source} · {self.label}", self.reason and f"Reason: {self.reason}"
-        shown = [draw.headline(name, self.verdict, lead, reason, parts=parts), self._route(), self._guards()]
+        shown = [draw.headline(name, self.verdict, lead, reason, parts=self.parts), self.route(), self._guards()]
         if self.n_rows and not blocked:
             shown.append(draw.section("What now", draw.code("report = tk.push(plan)"), note="if this is as intended"))
         if left := {state: n for state, n in self.left_out.items() if n and state != "unchanged"}:
@@ -202,15 +209,34 @@ class PushPlan(Result):
                      for s, n in left.items()]  # fmt: skip
             shown.append(draw.section("Left out, and how it gets in", draw.cards(boxes, wide=True)))
         if self.excluded is not None and self.n_left_out:
-            rows = self.not_sent.head(MAX_ROWS)
-            rows.insert(2, NAME, rows[ID].map(self.changes.before.names_of(rows[ID])))
-            table = frame_table(rows, name="Rows left out", show=self.delivery.show, names=self.delivery.names)
+            table = frame_table(self.not_sent, name="Rows left out", show=self.delivery.show, names=self.delivery.names)
             shown.append(draw.section("Rows left out", table))
         if self.n_rows:
             shown.append(self._sent())
-        return "".join([*shown, paragraph(f"{self._bound_to()}.", soft=True)])
+        return "".join([*shown, f"<section>{paragraph(f'{self._bound_to()}.', soft=True)}</section>"])
 
-    def _route(self) -> Markup:
+    @property
+    def parts(self) -> list[Part]:
+        """The rows of the delivery by state, as the parts of a bar."""
+        counts = {**self.counts, **{s: n for s, n in self.left_out.items() if s in STATES}}
+        ends = {s: "sent" if s in self.counts else SHOWN[s][3] for s in counts}
+        parts = [Part(n, s.replace("_", " "), SHOWN[s][0], ends[s], SHOWN[s][1]) for s, n in counts.items()]
+        return parts + ([] if self.excluded is None else [Part(len(self.excluded), "not planned", "calm")])
+
+    def calls(self, *allow: str) -> tuple[str, str]:
+        """Return the line of Python and the command that make this plan with these guards allowed.
+
+        Of one that `repush`, `revert` or `plan_correction` made, only the options.
+        """
+        options = {"include": [s for s in INCLUDABLE if s in self.counts], "allow": allow}
+        asked = "".join(f", {option}={json.dumps(names)}" for option, names in options.items() if names)
+        flags = [f"--{option}={name}" for option, names in options.items() for name in names]
+        if self.excluded is not None:
+            return asked.removeprefix(", "), shlex.join(flags)
+        command = shlex.join(["toolkit", "push", self.delivery.source, *flags])
+        return f"plan = tk.plan_push(changes{asked})", command if self.delivery.file else ""  # it takes no frame
+
+    def route(self) -> Markup:
         """Render from where to where the rows go."""
         arrow = "polygon(0 0,calc(100% - 12px) 0,100% 50%,calc(100% - 12px) 100%,0 100%,12px 50%)"
         style = f"flex:1 1 180px;padding:8px 24px;background:var(--raise);overflow-wrap:anywhere;clip-path:{arrow}"
@@ -226,38 +252,42 @@ class PushPlan(Result):
         """Render the guards: first those that block, each with the call that allows it."""
         allowed, boxes = [g.name for g in self.guards if g.allowed], []
         for g in sorted(self.guards, key=lambda guard: guard.allowed):
-            options = {"include": [s for s in INCLUDABLE if s in self.counts], "allow": [*allowed, g.name]}
-            asked = "".join(f", {option}={json.dumps(names)}" for option, names in options.items() if names)
-            flags = [f"--{option}={name}" for option, names in options.items() for name in names]
-            call = f"plan = tk.plan_push(changes{asked})", shlex.join(["toolkit", "push", self.delivery.source, *flags])
-            if self.excluded is not None:  # planned by repush, revert or plan_correction
-                call = asked.removeprefix(", "), shlex.join(flags)
             how = paragraph("Not intended? Correct the file, and plan again. Intended? Look at the rows, and allow it:")
-            end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, draw.code(*call))
+            call = draw.code(*filter(None, self.calls(*allowed, g.name)))
+            end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, call)
             title = draw.joined(GUARDS[g.name][2], Markup(f" <code>{g.name}</code>"))
-            boxes.append(draw.card(title, paragraph(g.message), end, tone="calm" if g.allowed else "bad"))
+            tone: draw.Tone = "calm" if g.allowed else "bad"
+            gauge = draw.gauge(g.share, g.limit, tone=tone) if g.share is not None and g.limit is not None else ""
+            boxes.append(draw.card(title, paragraph(g.message), gauge, end, tone=tone))
         passed = [name for name in GUARDS if name not in {g.name for g in self.guards}]
         items = [Markup(f"<p><code>{name}</code> would block if: {GUARDS[name][2]}</p>") for name in passed]
         rest = draw.fold(f"{plural(len(passed), 'guard')} passed", *items, tone="good")
         return draw.section("Guards", draw.cards(boxes, wide=True) if boxes else "", rest if passed else "")
 
     def _sent(self) -> Markup:
-        """Render the changed fields, the first rows to send and the first body."""
-        fields, parts = self.changes.fields, []
-        mine = np.flatnonzero(fields["source_row"].isin(self.rows["source_row"].to_numpy()))
-        if len(mine):
-            title = f"What changes: {plural(len(mine), 'field')}"
-            parts.append(draw.section(title, self.changes.changed(fields.iloc[mine[:MAX_FIELDS]], len(mine))[0]))
-        rows = typed_frame(self.rows.slice(0, MAX_ROWS), index="source_row")
-        heads, cells = self.delivery.cells(rows)
-        units = [Unit([[*line, shown_state(state)]], {"state": [state]}, SHOWN[state][0])
-                 for line, state in zip(cells, rows["state"], strict=True)]  # fmt: skip
-        shown = draw.grid("Sent", [*heads, Column("State")], units, facets={"state": "State"},
-                          more=self.n_rows - len(units), way="plan.to_frame() has all.")  # fmt: skip
+        """Render the rows to send, what changes marked in its cell, and the first body."""
         text = json.dumps(json.loads(self.request(0)), indent=2, ensure_ascii=False)
         pre = Markup(f'<pre tabindex=0 role=group aria-label="Body">{escape(text, limit=_SHOWN)}</pre>')
         body = draw.fold(f"Body of the first request, {self.batches[0].n_bytes:,} bytes", pre)
-        return draw.joined(*parts, draw.section("Sent, oldest first", self.delivery.about_times, shown), body)
+        note = f"{plural(self.n_fields, 'changed field')} marked" if len(self.fields) else ""
+        title = "Sent, oldest first"
+        return draw.joined(draw.section(title, self.delivery.about_times, self.first_rows(), note=note), body)
+
+    def first_rows(self, most: int = MAX_ROWS) -> Markup:
+        """Render the first rows to send, what changes marked in its cell."""
+        rows = typed_frame(self.rows.slice(0, most), index="source_row")
+        heads, cells = self.delivery.cells(rows)
+        place = {head.small or head.title: n for n, head in enumerate(heads)}
+        lines, changed = dict(zip(rows.index, cells, strict=True)), dict[int, list[str]]()
+        for row, _, _, column, before, after in self.fields.itertuples(index=False):
+            if row in lines and column in place:
+                lines[row][place[column]] = draw.Cell(after, draw.change_within(before, after))
+                changed.setdefault(row, []).append(heads[place[column]].title)
+        units = [Unit([[*line, state]], {"state": [state], "column": changed.get(row, [])}, SHOWN[state][0])
+                 for (row, line), state in zip(lines.items(), rows["state"], strict=True)]  # fmt: skip
+        facets = {"state": "State", "column": "Changed column"}
+        return draw.grid("Sent", [*heads, Column("State")], units, facets=facets,
+                         more=self.n_rows - len(units), way="plan.to_frame() has all.")  # fmt: skip
 
     def to_frame(self) -> pd.DataFrame:
         """Give the rows to send, index ``source_row``."""
@@ -271,10 +301,11 @@ class PushPlan(Result):
             **dict.fromkeys(FATES, 0),
             "unsent": self.n_rows,
             "by_state": self.counts,
-            "changed_fields": len(self.fields),
+            "changed_fields": self.n_fields,
             "quarantined": self.delivery.n_quarantined,
             "left_out": self.n_left_out,
             "left_out_by_state": self.left_out,
+            "mapping": self.delivery.mapping.get("version"),
             "guards": [{"name": g.name, "message": g.message, "allowed": g.allowed} for g in self.guards],
             "batches": self.n_batches,
             "attempts": 0,
@@ -318,10 +349,11 @@ class PushPlan(Result):
         version = {None: "no ledger", -1: "an empty ledger"}.get(
             self.ledger_version, f"version {self.ledger_version} of the ledger"
         )
-        return f"plan {self.digest[:12]}, bound to its rows, target, contract and {version}"
+        mapping = f"; read with mapping {self.delivery.mapping['version']}" if self.delivery.mapping else ""
+        return f"plan {self.digest[:12]}, bound to its rows, target, contract and {version}{mapping}"
 
 
-NOT_SENT = ["source_row", *CUSTOMER.key, "state", "why"]
+NOT_SENT = ["source_row", ID, NAME, TIME, "state", "why"]
 SHORTEST_DIGEST = 8
 
 
@@ -440,16 +472,19 @@ def require_digest(plan: PushPlan, digest: str) -> None:
 
 
 def _rows(changes: Diff, states: list[str], resource: Resource) -> pa.Table:
-    chosen = changes.states.isin(states)
-    frame = changes.delivery.frame[chosen]
-    order = np.argsort(frame[TIME].astype("int64").to_numpy(), kind="stable")
-    frame, state = frame.iloc[order], changes.states[chosen].iloc[order].astype("str")
-    for column in resource.custom:
-        if column.default is not None and column.name not in changes.delivery.given:
-            cells = frame[column.name]
-            frame = frame.assign(**{column.name: cells.where(cells.notna() | (state != "added"), column.default)})
-    table = to_arrow(frame, resource.arrow_schema(), index="source_row")
-    return table.append_column("state", pa.array(state, type=pa.string()))
+    schema = pa.schema([("source_row", pa.int64()), *resource.arrow_schema(), ("state", pa.string())])
+
+    def typed() -> Iterator[pa.Table]:
+        for frame, state in changes.in_order(states):
+            for column in resource.custom:
+                if column.default is not None and column.name not in changes.delivery.given:
+                    cells = frame[column.name]
+                    given = cells.notna() | (state != "added")
+                    frame = frame.assign(**{column.name: cells.where(given, column.default)})
+            table = to_arrow(frame, resource.arrow_schema(), index="source_row")
+            yield table.append_column("state", pa.array(state, type=pa.string()))
+
+    return on_disk(typed(), schema) if isinstance(changes, TableDiff) else next(typed())
 
 
 def _require_attributes(changes: Diff, resource: Resource) -> None:

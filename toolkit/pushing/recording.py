@@ -9,7 +9,6 @@ again by the next call, while a claim without a journal would block everybody el
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +20,7 @@ import pyarrow as pa
 
 from toolkit.errors import JournalError, LedgerError, OpenPushError, PlanError
 from toolkit.ledger import ACCEPTED, WITHDRAWN, Ledger, entry_schema, rows_of
+from toolkit.progress import warn
 from toolkit.pushing.checks import require_same_columns, require_version
 from toolkit.sending import SETTLED, Journal, LoadedPush, PushRecord, Receipt
 
@@ -84,10 +84,9 @@ class Recorder:
             try:
                 self.accepted(self.journal.load(record.id))
             except (JournalError, PlanError) as error:  # it must not block other pushes, perhaps for ever
-                warnings.warn(
+                warn(
                     f"Rows of push {record.id} that were settled as accepted could not be recorded in the ledger, so "
                     f"the next diff shows them as added: {error}",
-                    stacklevel=3,
                 )
 
     def missing(self, record: PushRecord, receipts: Sequence[Receipt]) -> list[Receipt]:

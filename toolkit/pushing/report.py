@@ -135,8 +135,10 @@ class PushReport(Result):
 
     @property
     def has_findings(self) -> bool:
-        """Whether a row was not accepted, or is in quarantine."""
-        return not self.ok or bool(self.n_quarantined)
+        """Whether a row was refused, is unknown or in quarantine, or waits to be sent."""
+        left = self.state == "abandoned" and not self.stopped  # the analyst decided to leave the rest unsent
+        waits = 0 if left else self.n_unsent
+        return bool(self.n_refused or self.n_unknown or self.n_quarantined or waits)
 
     @property
     def refused(self) -> pd.DataFrame:
@@ -190,6 +192,20 @@ class PushReport(Result):
 
     def body(self) -> str:
         """Give the verdict, what to do now, why rows were refused, the rows with their cells, and the requests."""
+        shown = [self.brief(), self._requests() if self.batches else ""]
+        for rows, what in ((self._of("unknown"), "unknown: sent without a readable answer"),
+                           (self._of("unsent"), "unsent"),
+                           (self.rows[self.rows["message"] == OVERTAKEN], OVERTAKEN)):  # fmt: skip
+            if len(rows):
+                shown.append(draw.fold(f"{plural(len(rows), 'row')} {what}", self._rows(what, rows, None)))
+        before = f"{self.n_quarantined:,} quarantined before, {self.n_left_out:,} unchanged or left out"
+        allowed = f" · allowed: {', '.join(self.allowed)}" if self.allowed else ""
+        version = f" · mapping {self.origin.mapping['version']}" if self.origin.mapping else ""
+        facts = paragraph(f"{self.operation} · {before}{allowed}{version}", soft=True)
+        return "".join([*shown, f"<section>{facts}</section>"])
+
+    def brief(self) -> Markup:
+        """Render the verdict, what to do now, why rows were refused, and these rows with their cells."""
         dry_run, warned, refused = self.state == "dry run", self._warned, self._of("refused")
         parts = fate_parts({**self.counts, "accepted": self.count("accepted") - len(warned)})
         parts.insert(1, Part(len(warned), "accepted with a warning", "warn", warned=True))
@@ -206,16 +222,9 @@ class PushReport(Result):
         for rows, tone, what in told:
             if len(rows):
                 shown += [draw.section(f"Why {what}", self._reasons(rows, tone), note="the words of who said it")]
-                shown += [draw.section(what.capitalize(), self.origin.about_times, self._rows(what, rows, tone))]
-        shown += [self._requests()] if self.batches else []
-        for rows, what in ((self._of("unknown"), "unknown: sent without a readable answer"),
-                           (self._of("unsent"), "unsent"),
-                           (self.rows[self.rows["message"] == OVERTAKEN], OVERTAKEN)):  # fmt: skip
-            if len(rows):
-                shown.append(draw.fold(f"{plural(len(rows), 'row')} {what}", self._rows(what, rows, None)))
-        facts = f"{self.operation} · {self.n_quarantined:,} quarantined and {self.n_left_out:,} left out before"
-        allowed = f" · allowed: {', '.join(self.allowed)}" if self.allowed else ""
-        return "".join([*shown, paragraph(facts + allowed, soft=True)])
+                about = self.origin.about_times if tone == "warn" else ""  # of refused rows nothing was sent
+                shown += [draw.section(what.capitalize(), about, self._rows(what, rows, tone))]
+        return joined(*shown)
 
     def _reasons(self, rows: pd.DataFrame, tone: Tone) -> Markup:
         """Render what was said of rows, the most frequent first, each with a link that filters the rows."""
@@ -351,6 +360,7 @@ class PushReport(Result):
             "batches": self.n_batches,
             "attempts": self.n_attempts,
             "allowed": list(self.allowed),
+            "mapping": self.origin.mapping.get("version"),
             "unknown_rows": self.unknown.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
             "refusals": self.refused.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
             "warnings": self.warned.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),

@@ -245,7 +245,7 @@ def _plan_again(
 
 def _excluded(rows: pd.DataFrame, state: str, why: Any) -> pd.DataFrame:
     """Return rows, index ``source_row``, as `PushPlan.not_sent` lists them."""
-    return rows[list(CUSTOMER.key)].assign(state=state, why=why).reset_index()[NOT_SENT]
+    return rows.assign(state=state, why=why).reset_index().reindex(columns=NOT_SENT)
 
 
 def _restamped(frame: pd.DataFrame, versions: pa.Table, now: datetime | None) -> pd.DataFrame:

@@ -14,7 +14,6 @@ However the sending ends, what the vendor accepted goes to the ledger first, so 
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -25,7 +24,7 @@ from toolkit.display import plural
 from toolkit.errors import InputError, Interrupted, JournalError, SchemaWarning, StoppedError
 from toolkit.ledger import Ledger
 from toolkit.model import CUSTOMER
-from toolkit.progress import step
+from toolkit.progress import step, warn
 from toolkit.pushing.checks import (
     envelope_of,
     require_columns,
@@ -40,6 +39,7 @@ from toolkit.pushing.guards import require_allowed
 from toolkit.pushing.planning import PushPlan, as_dry_run
 from toolkit.pushing.recording import Recorder
 from toolkit.pushing.report import PushReport, report_of
+from toolkit.reading import Mapping, remember
 from toolkit.sending import FATES, OVERTAKEN, Journal, Limiter, LoadedPush, Pace, Receipt, Sender, only_pusher
 from toolkit.vendor import Client, ask_schema, connected, pace_folder
 
@@ -106,6 +106,8 @@ def push(
             if client and schema_check:
                 _compare_columns(client, chosen)
             limiter = _limiter(chosen, pace)
+            if used := plan.delivery.mapping:
+                remember(Mapping.of(used["content"]), used["header"], plan.delivery.source, settings=chosen)
             record = journal.open_push(plan.new_push(reason=reason, ledger_version=version))
             begun = journal.load(record.id, rows=plan.rows)
             recorder.start(begun)
@@ -230,7 +232,7 @@ def _compare_columns(client: Client, settings: Settings, *, begun: str = "") -> 
     check = ask_schema(client, settings)
     require_columns(check, begun=begun)
     for line in check.lines:
-        warnings.warn(line, SchemaWarning, stacklevel=4)  # the line that pushed
+        warn(line, SchemaWarning)
 
 
 def _without_overtaken(journal: Journal, push: LoadedPush, ledger: Ledger) -> LoadedPush:

@@ -161,8 +161,8 @@ def repeated(key: tuple[str, ...], session: Session, _: Mapping[str, float]) -> 
 def other_contracts(contract: Contract) -> list[Condition]:
     """Return a condition for each column that may be null under this contract and not under another."""
     return [
-        Condition(column.name, "other_contract", f"{column.name} is empty, which the contract {other.name} refuses",
-                  f"{quoted(column.name)} IS NULL")
+        Condition(column.name, "other_contract", f"{column.name} is empty, which another contract of the vendor, "
+                  f"{other.name!r}, refuses", f"{quoted(column.name)} IS NULL")
         for other in contract.others for column in other.resource.columns
         if not column.nullable and contract.resource.column(column.name).nullable
     ]  # fmt: skip

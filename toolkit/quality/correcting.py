@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.display import Part, Result, code, grid, headline, joined, pick, plural, section
+from toolkit.display import Column, Part, Result, code, grid, headline, joined, pick, plural, section
 from toolkit.errors import CorrectionError, did_you_mean
 from toolkit.model import ID, NAME, TIME, Customers, Delivery
 from toolkit.progress import step
@@ -217,6 +217,11 @@ class Preview(Result):
         """The counts by what to choose: the correction's name, with the option that was tried."""
         return {f"{c} = {self.options[c]}" if c in self.options else c: n for c, n in self.counts.items()}
 
+    @property
+    def has_findings(self) -> bool:
+        """Whether a correction would change a cell."""
+        return any(self.counts.values())
+
     def summary(self) -> str:
         """Return in one line which corrections would find something."""
         found = _listed({choice: n for choice, n in self.choices.items() if n})
@@ -228,11 +233,11 @@ class Preview(Result):
         rows = [
             (pick(choice, "rule", name) if self.counts[name] else choice, CORRECTIONS[name].__doc__, self.counts[name])
             for name, choice in sorted(zip(self.counts, self.choices, strict=True), key=lambda c: not self.counts[c[0]])
-        ] + [(name, why, None) for name, why in self.needs.items()]
+        ] + [(name, why, "–") for name, why in self.needs.items()]
         chosen = {
             c: self.options.get(c, True) for c, n in self.counts.items() if n and c in (*_HARMLESS, *self.options)
         }
-        heads = ["Correction", "What it does", "Cells"]
+        heads = [Column("Correction"), Column("What it does"), Column("Cells", right=True)]
         return joined(
             headline(f"Corrections that could be chosen for {self.source}",
                      f"{plural(n_helpful, 'correction') if n_helpful else 'No correction'} would change something.",

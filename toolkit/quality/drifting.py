@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pandas as pd
 
+from toolkit.config import current
 from toolkit.display import (
     MAX_ROWS,
     Cell,
@@ -29,10 +31,12 @@ from toolkit.display import (
     plural,
     section,
 )
-from toolkit.engine import Session, quoted, to_arrow
+from toolkit.engine import AnySession, EngineTable, Session, quoted, table_of, to_arrow
+from toolkit.errors import InputError
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, utc_times
 from toolkit.progress import step
 from toolkit.quality.corrections import require_times, usable
+from toolkit.quality.flagging import lying
 from toolkit.quality.id_forms import find_unlike, say_unlike
 from toolkit.quality.rules import FOLDED_ID
 from toolkit.quality.statistics import count_nulls
@@ -153,7 +157,8 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
     Parameters
     ----------
     before
-        A frame, what carries a delivery, or a snapshot.
+        A frame, what carries a delivery, a snapshot, or a table of an engine. If one of the two is such a table, it
+        stays there, and the other one goes in.
     jump
         By how much (0 to 1) the share of nulls in a column must rise to be a finding.
     fall
@@ -171,18 +176,26 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
     >>> drift(old, old.assign(customer_category="Shops")).findings[["kind", "value_before", "value_after"]].values
     array([['renamed', 'Retail', 'Shops']], dtype=object)
     """
-    old, new = earlier(before), usable(after)
-    given = [c for c in CUSTOMER.names if c in old.frame.columns and c in new.given and c in new.frame.columns]
-    with Session({"old_": _typed(old.frame), "new_": _typed(new.frame)}) as session:
-        sizes = _newest(session, "old_", "before_"), _newest(session, "new_", "after_")
-        counted = [count_nulls(session, given, rows=rows) for rows in ("before_", "after_")]
+    tables = table_of(before), table_of(after)
+    with ExitStack() as stack:
+        engines = [table.engine for table in tables if table is not None]
+        if len(engines) > 1 and engines[0] is not engines[1]:
+            raise InputError("The two tables are in two engines: bring one of them to the other.")
+        session: AnySession = engines[0].session() if engines else Session()
+        stack.enter_context(session)
+        olds, old = _laid(stack, session, before, tables[0], "old_")
+        news, new = _laid(stack, session, after, tables[1], "new_")
+        given = [c for c in CUSTOMER.names if c in old.given and c in new.given]
+        (before_, n_before), (after_, n_after) = _newest(session, olds, "before_"), _newest(session, news, "after_")
+        sides, sizes = (before_, after_), (n_before, n_after)
+        counted = [count_nulls(session, given, rows=rows) for rows in sides]
         columns = counted[0].merge(counted[1], on="column", suffixes=("_before", "_after"))
         columns = columns.rename(columns={f"null_share_{side}": f"null_{side}" for side in ("before", "after")})
         whole = new.kind == "full"
         found = [
-            *_customers(session, sizes, fall, whole=whole),
+            *_customers(session, sides, sizes, fall, whole=whole),
             *_nulls(columns, jump),
-            *(f for c in given for f in _categories(session, c, whole=whole)),
+            *(f for c in given for f in _categories(session, sides, c, whole=whole)),
         ]
     found.sort(key=lambda f: (KINDS.index(f[0]), -max(f[5], f[6])))
     findings = pd.DataFrame(found if sizes[0] else [], columns=[*_TEXTS, *_COUNTS])
@@ -191,6 +204,19 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
         findings[f"share_{side}"] = findings[f"n_{side}"] / max(size, 1)
     kept = ["column", "null_before", "null_after", "distinct_before", "distinct_after"]
     return Drift(findings, columns[kept], *sizes, old.source, new.source)
+
+
+def _laid(
+    stack: ExitStack, session: AnySession, data: Any, table: EngineTable | None, name: str
+) -> tuple[str, Delivery]:
+    """Make one of the two tables known to the session: a table of its engine stays there, a frame goes in."""
+    if table is not None:
+        lies = stack.enter_context(lying(table, current(None), None, session=session))
+        return lies.rows, replace(getattr(data, "described", lies.delivery), given=lies.delivery.given)
+    side = earlier(data) if name == "old_" else usable(data)
+    session.register(name, _typed(side.frame))
+    given = side.frame.columns if name == "old_" else [c for c in side.given if c in side.frame.columns]
+    return name, replace(side, given=tuple(given))
 
 
 def earlier(before: Before) -> Delivery:
@@ -209,6 +235,8 @@ def earlier(before: Before) -> Delivery:
 
 Finding = tuple[str, str, str, str, str, int, int]
 """One row of `Drift.findings`, without the shares."""
+Sides = tuple[str, str]
+"""The newest versions before and after, as queries in parentheses."""
 Sizes = tuple[int, int]
 """Customers before and after."""
 
@@ -218,46 +246,51 @@ def _typed(frame: pd.DataFrame) -> Any:
     return to_arrow(frame.assign(**{TIME: utc_times(frame[TIME])}), CUSTOMER.arrow_schema())
 
 
-def _newest(session: Session, rows: str, newest: str) -> int:
-    """Make a view of the newest version of each customer and return their number."""
-    once = session.scalar(f"SELECT count({ID}) = count(DISTINCT {ID}) FROM {rows}")
-    last = f"row_number() OVER (PARTITION BY {ID} ORDER BY {TIME} DESC NULLS LAST) = 1"
-    kept = "" if once else f"QUALIFY {last}"
-    session.run(f"CREATE TEMP VIEW {newest} AS SELECT * FROM {rows} WHERE {ID} IS NOT NULL {kept}")
-    return int(session.scalar(f"SELECT count(*) FROM {newest}"))
+def _newest(session: AnySession, rows: str, newest: str) -> tuple[str, int]:
+    """Return the newest version of each customer, as a query or the table `newest`, and their number."""
+    some = f"FROM {rows} AS r WHERE r.{ID} IS NOT NULL"
+    n_rows, n = session.table(f"SELECT count(*) AS n_rows, count(DISTINCT r.{ID}) AS n {some}").to_pylist()[0].values()
+    if n == n_rows:
+        return f"(SELECT r.* {some})", n
+    last = f"row_number() OVER (PARTITION BY r.{ID} ORDER BY r.{TIME} DESC NULLS LAST) AS rank_"
+    session.create(newest, f"SELECT v.* FROM (SELECT r.*, {last} {some}) AS v WHERE v.rank_ = 1")
+    return newest, n
 
 
-def _customers(session: Session, sizes: Sizes, fall: float, *, whole: bool) -> list[Finding]:
-    for one, other in (("before", "after"), ("after", "before")):
-        session.run(
-            f"""CREATE TEMP TABLE only_{one} AS SELECT {ID} AS id, {FOLDED_ID} AS folded
-                FROM {one}_ ANTI JOIN {other}_ USING ({ID})"""
-        )
-    session.run(
-        """CREATE TEMP TABLE pairs_ AS SELECT b.id AS before_id, a.id AS after_id
-            FROM only_before AS b JOIN only_after AS a USING (folded) WHERE folded <> ''"""
+def _customers(session: AnySession, sides: Sides, sizes: Sizes, fall: float, *, whole: bool) -> list[Finding]:
+    written, (before, after), (n_before, n_after) = session.dialect.condition, sides, sizes
+    for name, one, other in (("only_before", before, after), ("only_after", after, before)):
+        there = f"SELECT 1 AS there FROM {other} AS o WHERE o.{ID} = r.{ID}"
+        only = f"(SELECT r.{ID} FROM {one} AS r WHERE NOT EXISTS ({there}))"
+        session.create(name, f"SELECT {ID} AS id, {written(FOLDED_ID, {ID: ID})} AS folded FROM {only} AS r")
+    session.create(
+        "pairs_",
+        """SELECT b.id AS before_id, a.id AS after_id FROM only_before AS b
+            JOIN only_after AS a ON a.folded = b.folded WHERE a.folded <> ''""",
     )
-    n_before, n_after = sizes
-    lost, rewritten = (int(session.scalar(f"SELECT count(DISTINCT {s}_id) FROM pairs_")) for s in ("before", "after"))
-    missing = int(session.scalar("SELECT count(*) FROM only_before")) - lost
+    lost, rewritten = (
+        session.scalar(f"SELECT count(DISTINCT {side}_id) AS n FROM pairs_") for side in ("before", "after")
+    )
+    missing = session.scalar("SELECT count(*) AS n FROM only_before") - lost
     found: list[Finding] = []
     if whole and n_after < n_before * (1 - fall):
         found.append(("fewer", ID, "there are fewer customers", "", "", n_before, n_after))
     elif whole and missing > n_before * fall:
         found.append(("missing", ID, "many customers are no longer there", "", "", n_before, n_before - missing))
-    session.run("CREATE TEMP VIEW rows_ AS FROM after_")
-    unlike = find_unlike(session, every=True)
+    unlike = find_unlike(session, every=True, rows=after, before=before)
     if rewritten:
-        zeros = session.scalar("SELECT bool_and(ltrim(before_id, '0') = ltrim(after_id, '0')) FROM pairs_")
-        how = "leading zeros" if zeros else "case, spaces or leading zeros"
+        zeros = written("ltrim(before_id, '0') = ltrim(after_id, '0')", {c: c for c in ("before_id", "after_id")})
+        others = session.scalar(f"SELECT count(*) AS n FROM pairs_ WHERE NOT ({zeros})")
+        how = "case, spaces or leading zeros" if others else "leading zeros"
         said = f"{plural(rewritten, 'new id differs', 'new ids differ')} from ids before only by {how}"
         said += f": correction pad_ids = {unlike.width}" if unlike and unlike.width else ""
         found.append(("rewritten", ID, said, "", "", lost, rewritten))
-    if unlike:
-        session.run("DELETE FROM odd_ WHERE value IN (SELECT after_id FROM pairs_)")  # they are the finding above
-        n = int(session.scalar("SELECT count(*) FROM odd_"))
+    if unlike:  # the others are the finding above
+        there = "SELECT 1 AS there FROM pairs_ AS p WHERE p.after_id = o.value"
+        session.create("other_", f"SELECT o.* FROM odd_ AS o WHERE NOT EXISTS ({there})")
+        n = session.scalar("SELECT count(*) AS n FROM other_")
         if n and n >= n_after * MIN_FORM_SHARE:
-            found.append(("form", ID, say_unlike(session, unlike), "", "", 0, n))
+            found.append(("form", ID, say_unlike(session, unlike, ids="other_"), "", "", 0, n))
     return found
 
 
@@ -270,15 +303,15 @@ def _nulls(columns: pd.DataFrame, jump: float) -> list[Finding]:
     ]
 
 
-def _categories(session: Session, column: str, *, whole: bool) -> list[Finding]:
+def _categories(session: AnySession, sides: Sides, column: str, *, whole: bool) -> list[Finding]:
     if column in CUSTOMER.key:
         return []
-    before, after = (_values(session, column, rows) for rows in ("before_", "after_"))
+    before, after = (_values(session, column, rows) for rows in sides)
     # A column that became empty or filled is a finding of the nulls.
     if not before or not after or len(before) * 2 > sum(before.values()) or max(len(before), len(after)) > MAX_VALUES:
         return []
     gone, new = before.keys() - after.keys(), after.keys() - before.keys()
-    renamed = _renamed(session, column, before, gone, new) if gone and new else {}
+    renamed = _renamed(session, sides, column, before, gone, new) if gone and new else {}
     left, come = gone - renamed.keys(), new - set(renamed.values())
     return [
         *(("renamed", column, "a value has another name", a, b, before[a], after[b]) for a, b in renamed.items()),
@@ -287,25 +320,28 @@ def _categories(session: Session, column: str, *, whole: bool) -> list[Finding]:
     ]
 
 
-def _values(session: Session, column: str, rows: str) -> dict[str, int]:
-    name = quoted(column)
-    some = f"{rows} WHERE {name} IS NOT NULL GROUP BY 1 LIMIT {MAX_VALUES + 1}"
-    found = session.table(f"SELECT {name} AS value, count(*) AS n FROM {some}")
+def _values(session: AnySession, column: str, rows: str) -> dict[str, int]:
+    name = f"r.{quoted(column)}"
+    some = f"FROM {rows} AS r WHERE {name} IS NOT NULL GROUP BY {name} LIMIT {MAX_VALUES + 1}"
+    found = session.table(f"SELECT {name} AS value, count(*) AS n {some}")
     return dict(zip(found["value"].to_pylist(), found["n"].to_pylist(), strict=True))
 
 
-def _renamed(session: Session, column: str, before: dict[str, int], gone: set[str], new: set[str]) -> dict[str, str]:
+def _renamed(
+    session: AnySession, sides: Sides, column: str, before: dict[str, int], gone: set[str], new: set[str]
+) -> dict[str, str]:
     """Pair a value that is gone with the new value that at least half of its customers have now."""
-    name = quoted(column)
+    old, now = f"b.{quoted(column)}", f"a.{quoted(column)}"
     moves = session.table(
-        f"""SELECT b.{name} AS a, a.{name} AS b, count(*) AS n FROM before_ AS b JOIN after_ AS a USING ({ID})
-            WHERE b.{name} IS DISTINCT FROM a.{name} GROUP BY ALL ORDER BY n DESC, 1, 2"""
+        f"""SELECT {old} AS was, {now} AS became, count(*) AS n
+            FROM {sides[0]} AS b JOIN {sides[1]} AS a ON a.{ID} = b.{ID}
+            WHERE {old} <> {now} GROUP BY {old}, {now} ORDER BY n DESC, was, became"""
     ).to_pylist()
     pairs: dict[str, str] = {}
     for move in moves:
-        free = move["a"] in gone - pairs.keys() and move["b"] in new - set(pairs.values())
-        if free and move["n"] * 2 >= before[move["a"]]:
-            pairs[move["a"]] = move["b"]
+        was, became = move["was"], move["became"]
+        if was in gone - pairs.keys() and became in new - set(pairs.values()) and move["n"] * 2 >= before[was]:
+            pairs[was] = became
     return pairs
 
 

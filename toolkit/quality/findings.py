@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,14 @@ from toolkit.engine import Session, quoted, to_arrow, to_frame
 from toolkit.errors import InputError
 from toolkit.model import NAME
 from toolkit.quality.compiling import Condition
-from toolkit.quality.rules import RULES, by_cell
+from toolkit.quality.rules import CAUSES, CAUSING, RULES, by_cell
 from toolkit.quality.showing import MAX_MEMBERS, Show, rest_of, shown_cell
 
+BROKEN = "line"
+"""Name of the failure of a line that could not be parsed."""
 _BATCH = 100_000
-_HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64()), ("group_", pa.int64())])
+_KINDS = pa.schema([("n", pa.int64()), ("reason", pa.string()), ("line", pa.bool_())])
+HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64()), ("group_", pa.int64())])
 
 
 def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame | None = None) -> list[Condition]:
@@ -85,7 +88,7 @@ def _find_alone(session: Session, n: int, condition: Condition, typed: pd.DataFr
         reason = hits.attrs.get("reason", reason)
         if hits.empty:
             return replace(condition, reason=reason)
-        session.register("hits_", to_arrow(hits, _HITS))
+        session.register("hits_", to_arrow(hits, HITS))
         query = "FROM hits_"
     session.run(f"INSERT INTO found_ BY NAME SELECT {n} AS n, * FROM ({query}) AS found")
     return replace(condition, reason=reason)
@@ -179,10 +182,67 @@ MAX_EXAMPLES = 3
 _HARM = {rule.name: place for place, rule in enumerate(RULES)} | {"other_contract": len(RULES)}
 
 
+def leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
+    """Delete what several rows show only because of a cell that another finding is about."""
+    present = set(session.table("SELECT DISTINCT n FROM found_")["n"].to_pylist())
+    for n in sorted(present):
+        if causes := present.intersection(causes_of(n, conditions)):
+            found = f"SELECT row_ FROM found_ WHERE n IN ({', '.join(map(str, causes))})"
+            session.run(f"DELETE FROM found_ WHERE n = {n} AND row_ IN ({found})")
+
+
+def causes_of(n: int, conditions: Sequence[Condition]) -> list[int]:
+    """Return which findings of its row say why a condition's finding is there."""
+    of, why = CAUSING.get(conditions[n].check, conditions[n].column), CAUSES.get(conditions[n].check, ())
+    return [m for m, o in enumerate(conditions) if o.check in why and (o.column == of or o.check == "two_categories")]
+
+
+def collect_bad(session: Session, failing: Sequence[Condition]) -> None:
+    """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons.
+
+    What else a totals row lacks is no finding: it is no customer.
+    """
+    for n in (n for n, c in enumerate(failing) if c.check == "totals_row"):
+        session.run(f"DELETE FROM found_ WHERE n <> {n} AND row_ IN (SELECT row_ FROM found_ WHERE n = {n})")
+    kinds = [{"n": n, "reason": c.reason, "line": c.check == BROKEN} for n, c in enumerate(failing)]
+    session.register("kinds_", pa.Table.from_pylist(kinds, schema=_KINDS))
+    session.run("INSERT INTO found_ BY NAME SELECT n, row_ FROM broken_ JOIN kinds_ USING (reason) WHERE line")
+    session.run(
+        """CREATE OR REPLACE TEMP TABLE bad_ AS
+            SELECT row_, string_agg(reason || coalesce(' (see row ' || other_ || ')', ''), '; ' ORDER BY n) AS reasons
+            FROM found_ JOIN kinds_ USING (n) GROUP BY row_"""
+    )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was found, counted over all rows.
+
+    Attributes
+    ----------
+    columns
+        Column to its rows with a failure, and those with only a warning.
+    reasons
+        For each condition with a finding its place ``n``, the ``rows``, and the ``groups`` that they are in.
+    """
+
+    n_rows: int
+    n_quarantined: int
+    n_warned: int
+    columns: dict[str, tuple[int, int]]
+    reasons: list[dict[str, int]]
+
+
+def count_reasons(session: Session) -> list[dict[str, int]]:
+    """Return for each condition of ``found_`` its place ``n``, its ``rows``, and the ``groups`` that they are in."""
+    found = "SELECT n, count(*) AS rows, count(DISTINCT group_) AS groups FROM found_ GROUP BY n ORDER BY n"
+    return list(session.table(found).to_pylist())
+
+
 def by_reason(
-    session: Session, conditions: Sequence[Condition], found: pd.DataFrame, cells: pd.DataFrame, which: str = "true"
+    conditions: Sequence[Condition], found: pd.DataFrame, cells: pd.DataFrame, per_reason: Sequence[Mapping[str, int]]
 ) -> pd.DataFrame:
-    """Return one row per reason of ``found_``, the most harmful first: in the order of the rules, then of the counts.
+    """Return one row per reason, the most harmful first: in the order of the rules, then of the counts.
 
     Failures of the contract and of the analyst's own rules come before the toolkit's rules, and what another contract
     would refuse after them.
@@ -193,6 +253,8 @@ def by_reason(
         The findings that examples are taken from, which may be only the first ones.
     cells
         The customers, from which the row to compare with is shown.
+    per_reason
+        For each reason the place ``n`` of its condition, how many ``rows`` it is found in, and in how many ``groups``.
 
     Returns
     -------
@@ -201,9 +263,7 @@ def by_reason(
         ``examples``: at most three findings, each a list of (row, cell), the rows of a group or a row and its other,
         and ``customers``, the names of the customers in these rows.
     """
-    per_reason = "SELECT n, count(*) AS rows, count(DISTINCT group_) AS groups FROM found_"
-    grouped = [] if found.empty else session.table(f"{per_reason} WHERE {which} GROUP BY n ORDER BY n").to_pylist()
-    counts = [(conditions[c["n"]], c["rows"], c["groups"]) for c in grouped]
+    counts = [(conditions[c["n"]], c["rows"], c["groups"]) for c in per_reason]
     counts.sort(key=lambda each: (_HARM.get(each[0].check, -1), -each[1]))
     examples: dict[str, list[list[tuple[int, Any]]]] = {condition.reason: [] for condition, *_ in counts}
     shown = found[found["reason"].isin(list(examples)[:MAX_FINDINGS])]

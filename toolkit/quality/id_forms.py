@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.display import plural, visible
-from toolkit.engine import Session, text, to_arrow, to_frame
+from toolkit.engine import AnySession, Session, text, to_arrow, to_frame
 from toolkit.model import ID
 from toolkit.quality.statistics import EVERY, MAX_PATTERNS, pattern_of, shaping
 
@@ -162,59 +162,64 @@ def new_form(before: pa.Table, added: pa.Table) -> tuple[int, str]:
         return (session.scalar("SELECT count(*) FROM odd_"), say_unlike(session, found)) if found else (0, "")
 
 
-def find_unlike(session: Session, *, every: bool = False) -> Unlike | None:
-    """Return how ids of ``rows_`` are unlike those of ``before_``, or the rest; fill the table ``odd_`` with them.
+def find_unlike(
+    session: AnySession, *, every: bool = False, rows: str = "rows_", before: str = "before_"
+) -> Unlike | None:
+    """Return how ids of `rows` are unlike those of `before`, or the rest; fill the table ``odd_`` with them.
 
     With `every`, each form that ids before do not have is unlike, and none is compared with the rest.
     """
-    sent, rows = (_forms(session, f"{side}_") for side in ("before", "rows"))
-    session.run("CREATE OR REPLACE TEMP VIEW unsent_ AS FROM forms_rows_ ANTI JOIN forms_before_ USING (value)")
+    sent, ids = _forms(session, before, "forms_before_"), _forms(session, rows, "forms_rows_")
+    there = "SELECT 1 AS there FROM {} AS o WHERE o.value = {}"
+    unsent = f"NOT EXISTS ({there.format('forms_before_', 'f.value')})"
+    session.create("unsent_", f"SELECT f.* FROM forms_rows_ AS f WHERE {unsent}")
     new = _counted(session, "unsent_")
-    for known in (sent,) if every else (sent, rows):
-        found = unlike(known, rows, new, every=every)
+    for known in (sent,) if every else (sent, ids):
+        found = unlike(known, ids, new, every=every)
         if found is None:
             continue
         width, (shapes, zeros) = len(found.usual), zip(*found.shapes, strict=True)
         session.register("unlike_", pa.table({"shape": shapes, "zero": zeros}))
-        session.run(
-            f"""CREATE OR REPLACE TEMP TABLE odd_ AS SELECT value, shape, lpad(value, {width}, '0') AS padded
-                FROM unsent_ JOIN unlike_ USING (shape, zero)
-                WHERE {every} OR length(value) >= {width} OR padded NOT IN (SELECT value FROM forms_rows_)"""
+        padded = f"lpad(u.value, {width}, '0')"
+        alone = (
+            "1 = 1" if every else f"length(u.value) >= {width} OR NOT EXISTS ({there.format('forms_rows_', padded)})"
         )
-        if session.scalar("SELECT count(*) FROM odd_"):
+        session.create(
+            "odd_",
+            f"""SELECT u.value, u.shape, {padded} AS padded FROM unsent_ AS u
+                JOIN unlike_ AS l ON l.shape = u.shape AND l.zero = u.zero WHERE {alone}""",
+        )
+        if session.scalar("SELECT count(*) AS n FROM odd_"):
             return found
     return None
 
 
-def _forms(session: Session, rows: str) -> Forms:
-    """Fill the table ``forms_<rows>`` with the shape of each id, null if they have little in common; count them."""
-    session.run(
-        f"""CREATE OR REPLACE TEMP TABLE values_ AS
-            SELECT {ID} AS value, 1 AS n FROM {rows} WHERE {ID} IS NOT NULL GROUP BY 1"""
+def _forms(session: AnySession, rows: str, forms: str) -> Forms:
+    """Fill the table `forms` with the shape of each id, null if they have little in common; count them."""
+    session.create(
+        "values_", f"SELECT r.{ID} AS value, 1 AS n FROM {rows} AS r WHERE r.{ID} IS NOT NULL GROUP BY r.{ID}"
     )
-    n_ids = session.scalar("SELECT count(*) FROM values_")
+    n_ids = session.scalar("SELECT count(*) AS n FROM values_")
     shape, which = shaping(session, n_ids) if n_ids else ("''", EVERY)  # to compile the expressions takes milliseconds
-    session.run(
-        f"""CREATE OR REPLACE TEMP TABLE forms_{rows} AS
-            SELECT value, {shape if which == EVERY else "NULL::VARCHAR"} AS shape,
-                   regexp_matches(value, '^[^0-9]*0[0-9]') AS zero FROM values_"""
-    )
-    return _counted(session, f"forms_{rows}")
+    shape = shape if which == EVERY else "CAST(NULL AS VARCHAR)"
+    zero = session.dialect.condition("regexp_matches(value, '^[^0-9]*0[0-9]')", {"value": "value"})
+    session.create(forms, f"SELECT value, {shape} AS shape, {zero} AS zero FROM values_")
+    return _counted(session, forms)
 
 
-def _counted(session: Session, forms: str) -> Forms:
+def _counted(session: AnySession, forms: str) -> Forms:
     found = session.table(
         f"""SELECT shape, zero, count(*) AS n FROM {forms} WHERE shape IS NOT NULL
-            GROUP BY 1, 2 ORDER BY n DESC, 1 LIMIT {_MOST}"""
+            GROUP BY shape, zero ORDER BY n DESC, shape LIMIT {_MOST}"""
     )
     return Forms({(f["shape"], f["zero"]): f["n"] for f in found.to_pylist()})
 
 
-def say_unlike(session: Session, found: Unlike) -> str:
-    """Say how many ids of ``odd_`` have which shapes, which one the others have, and what cures them."""
-    odd = session.table("SELECT shape, count(*) AS n FROM odd_ GROUP BY 1 ORDER BY n DESC, 1").to_pylist()
+def say_unlike(session: AnySession, found: Unlike, *, ids: str = "odd_") -> str:
+    """Say how many ids of `ids` have which shapes, which one the others have, and what cures them."""
+    odd = session.table(f"SELECT shape, count(*) AS n FROM {ids} GROUP BY shape ORDER BY n DESC, shape").to_pylist()
     n, shapes = sum(f["n"] for f in odd), [f["shape"] for f in odd]
-    count = f"SELECT count(*) FROM {{}} WHERE shape = {text(found.usual)}"
+    count = f"SELECT count(*) AS n FROM {{}} WHERE shape = {text(found.usual)}"
     here, before = (session.scalar(count.format(f"forms_{side}_")) for side in ("rows", "before"))
     if {*found.usual, *"".join(shapes)} == {"9"}:
         least, most = min(map(len, shapes)), max(map(len, shapes))
@@ -228,7 +233,7 @@ def say_unlike(session: Session, found: Unlike) -> str:
     if not (found.width and any({*shape} == {"9"} and len(shape) < found.width for shape in shapes)):
         return said
     if before:
-        padded = session.scalar("SELECT count(*) FROM odd_ WHERE padded IN (SELECT value FROM forms_before_)")
+        padded = session.scalar(f"SELECT count(*) AS n FROM {ids} WHERE padded IN (SELECT value FROM forms_before_)")
         said += f"; padded, they match {plural(padded, 'customer')} sent before"
     return f"{said}: correction pad_ids = {found.width}"
 

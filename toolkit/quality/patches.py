@@ -41,6 +41,11 @@ class Patch(Result):
         """Number of cells; a dropped row counts as one."""
         return len(self.entries)
 
+    @property
+    def has_findings(self) -> bool:
+        """Whether nothing is in it: a review sheet came back as it was sent out."""
+        return not self.n_entries
+
     def summary(self) -> str:
         """Return its size and its authors in one line."""
         who = ", ".join(self.entries["who"].dropna().unique()[:5])
@@ -217,8 +222,8 @@ class Patched(Result):
         The customers with the patch applied, for the next station.
     entries
         The patch's entries with their ``status``: *applied*; *done*, the cell has the new value already; *stale*, the
-        cell has neither value, or the delivery lacks the column, and nothing was changed; *unknown*, the customer is
-        not in this delivery.
+        cell has neither value, or the delivery lacks the column, and nothing was changed; *unknown*, the delivery has
+        no row of the customer, or the entry drops a row of another delivery.
     n_applied, n_done, n_stale, n_unknown
         Entries by status.
     """
@@ -239,7 +244,7 @@ class Patched(Result):
         """Return the counts in one line."""
         return (
             f"{self.n_applied:,} applied, {self.n_done:,} done before, {self.n_stale:,} stale, "
-            f"{self.n_unknown:,} of customers that are not in {self.delivery.source}"
+            f"{self.n_unknown:,} without a row in {self.delivery.source}"
         )
 
     def body(self) -> str:
@@ -248,7 +253,9 @@ class Patched(Result):
             Part(self.n_applied, "applied", "good"),
             Part(self.n_done, "done before", "calm", "the cell has the new value already"),
             Part(self.n_stale, "stale", "warn", "the cell has another value now, or the delivery lacks the column"),
-            Part(self.n_unknown, "not in the delivery", "unknown", "no row of this customer"),
+            Part(
+                self.n_unknown, "without a row", "unknown", "no row of the customer, or a row of another file to drop"
+            ),
         ]
         order = self.entries.sort_values("status", key=lambda s: s != "stale", kind="stable")
         entries = changes_grid("Entries", order, names=self.delivery.names, more=("who", "status"))

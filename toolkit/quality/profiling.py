@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from toolkit.config import current
 from toolkit.display import Part, Result, Tone, headline, plural, section, timeline
-from toolkit.engine import Session, to_arrow, to_frame
-from toolkit.model import CUSTOMER, ID, TIME, Customers, cast_frame
+from toolkit.engine import DUCKDB, AnySession, Session, table_of, to_arrow, to_frame
+from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, cast_frame
 from toolkit.progress import step
 from toolkit.quality.compiling import compile_rule, repeated
 from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.drifting import Before, Drift, drift
-from toolkit.quality.findings import by_reason, find, first_reason, read_findings
+from toolkit.quality.findings import by_reason, count_reasons, find, first_reason, read_findings
+from toolkit.quality.flagging import Lying, flagged, lying, way_of
 from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.showing import column_cards, findings_grid, in_words
 from toolkit.quality.statistics import SHAPED, count_columns
@@ -45,11 +47,11 @@ class Profile(Result):
     findings
         What is unusual about the customers, as `ValidationReport.warnings`: one record per row and rule.
     columns
-        One row per column: ``nulls``, ``null_share`` (0 to 1), ``distinct``, length of the ``shortest``, ``median``
-        and ``longest`` text, ``least`` and ``greatest`` value, ``top`` (list of (value, rows): at most five values,
-        each in at least 1 % of the rows), ``patterns`` (list of (pattern, share of the filled cells), where ``A`` and
-        ``a`` mean a letter, ``9`` a digit and ``9{5}`` five digits) and ``sampled``: whether the patterns come from a
-        sample, which is so if many values have little in common.
+        One row per column: ``nulls``, ``null_share`` (0 to 1), ``unread`` (cells that are not times), ``distinct``,
+        length of the ``shortest``, ``median`` and ``longest`` text, ``least`` and ``greatest`` value, ``top`` (list of
+        (value, rows): at most five values, each in at least 1 % of the rows), ``patterns`` (list of (pattern, share of
+        the filled cells), where ``A`` and ``a`` mean a letter, ``9`` a digit and ``9{5}`` five digits) and ``sampled``:
+        whether the patterns come from a sample, which is so if many values have little in common.
     times
         Rows by period of ``updated_at``: ``period`` (a month, a quarter, a year or years), ``rows``.
     reasons
@@ -58,6 +60,8 @@ class Profile(Result):
         Customers with more than one row.
     drift
         How the delivery differs from what was sent before; None if that was not given.
+    not_run
+        For a table of an engine: the rules that did not run there, because they compare texts letter by letter.
     """
 
     findings: pd.DataFrame
@@ -71,6 +75,7 @@ class Profile(Result):
     source: str
     names: dict[str, str]
     drift: Drift | None = None
+    not_run: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """Return the size in one line."""
@@ -86,7 +91,7 @@ class Profile(Result):
 
     @property
     def _size(self) -> str:
-        several = f", {self.n_versioned:,} of them with several versions" if self.n_versioned else ""
+        several = f", {self.n_versioned:,} of them with several rows" if self.n_versioned else ""
         return f"{plural(self.n_rows, 'row')} of {plural(self.n_customers, 'customer')}{several}"
 
     def body(self) -> str:
@@ -127,7 +132,7 @@ class Profile(Result):
         return {
             "rows": self.n_rows,
             "customers": self.n_customers,
-            "customers_with_several_versions": self.n_versioned,
+            "customers_with_several_rows": self.n_versioned,
             "broken": self.n_broken,
             "findings": dict(zip(self.reasons["reason"], map(int, self.reasons["count"]), strict=True)),
             "columns": {
@@ -145,7 +150,7 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
     Parameters
     ----------
     data
-        A frame, a `Delivery`, or a result with one. Cells that did not parse as times count as null here.
+        A frame, a `Delivery`, or a result with one; or a table of an engine, which counts it itself.
     before
         What was sent before, as `drift` takes it.
     now
@@ -165,40 +170,87 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
     >>> columns["null_share"]["customer_category"], columns["patterns"]["customer_id"]
     (np.float64(0.5), [('A-9', 1.0)])
     """
+    moment = now or pd.Timestamp.now("UTC")
+    drifted = None if before is None else drift(before, data)
+    if (table := table_of(data)) is not None:
+        with lying(table, current(None), None) as lies:
+            n_unread = lies.session.scalar(f"SELECT count(_unread_{TIME}) AS n FROM {lies.rows} AS r")
+            found = _profile(lies.session, lies.rows, lies.delivery, n_unread, partial(_findings_there, lies, moment))
+        return replace(found, source=getattr(data, "described", lies.delivery).source, drift=drifted)
     delivery = usable(data)
     require_times(delivery.frame)
     frame = cast_frame(delivery.frame, CUSTOMER)[0]
+    given = replace(delivery, given=tuple(frame.columns))
     with Session({"rows_": to_arrow(frame, CUSTOMER.arrow_schema(), index="row_")}) as session:
-        columns = count_columns(session, [c for c in CUSTOMER.names if c in frame.columns])
-        several = f"SELECT count(*) FROM (SELECT 1 FROM rows_ WHERE {ID} IS NOT NULL GROUP BY {ID} HAVING count(*) > 1)"
-        (ids,) = columns[columns["column"] == ID].to_dict("records")
-        needless = _needless(ids, len(frame))
-        n_versioned = 0 if "twin_keys" in needless else session.scalar(several)
-        months = to_frame(
-            session.table(
-                f"""SELECT year(utc) * 12 + month(utc) - 1 AS month, count(*) AS rows
-                    FROM (SELECT make_timestamp(epoch_us({TIME})) AS utc FROM rows_ WHERE {TIME} IS NOT NULL) AS times
-                    GROUP BY 1 ORDER BY 1"""
-            )
-        )
-        moment = now or pd.Timestamp.now("UTC")
-        rules = [r for r in CUSTOMER_RULES if r.name not in needless and r.column in frame.columns]
-        conditions = [compile_rule(rule, moment) for rule in rules]
-        find(session, conditions)
-        findings = read_findings(session, conditions, frame)
-        reasons = by_reason(session, conditions, findings, frame)
+        n_unread = int((frame[TIME].isna() & delivery.frame[TIME].notna()).sum())
+        found = _profile(session, "rows_", given, n_unread, partial(_findings_here, session, frame, moment))
+    return replace(found, drift=drifted)
+
+
+Findings = tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]
+"""The findings, one row per reason, and the rules that did not run."""
+
+
+FindIn = Callable[[Sequence[Rule]], Findings]
+
+
+def _profile(session: AnySession, rows: str, delivery: Delivery, n_unread: int, find_in: FindIn) -> Profile:
+    columns = count_columns(session, [c for c in CUSTOMER.names if c in delivery.given], rows=rows)
+    n_rows = session.scalar(f"SELECT count(*) AS n FROM {rows} AS r")
+    columns["unread"] = (columns["column"] == TIME) * n_unread
+    columns["nulls"] -= columns["unread"]
+    columns["null_share"] = columns["nulls"] / max(n_rows, 1)
+    (ids,) = columns[columns["column"] == ID].to_dict("records")
+    needless = _needless(ids, n_rows)
+    rules = [r for r in CUSTOMER_RULES if r.name not in needless and r.column in delivery.given]
+    findings, reasons, not_run = find_in(rules)
     return Profile(
         findings=findings,
         columns=columns,
-        times=_periods(months),
+        times=_periods(_months(session, rows)),
         reasons=reasons,
-        n_rows=len(frame),
+        n_rows=n_rows,
         n_customers=ids["distinct"],
-        n_versioned=n_versioned,
+        n_versioned=0 if "twin_keys" in needless else _n_versioned(session, rows),
         n_broken=delivery.n_broken,
         source=delivery.source,
         names=delivery.names,
-        drift=None if before is None else drift(before, delivery),
+        not_run=not_run,
+    )
+
+
+def _findings_here(session: Session, frame: pd.DataFrame, now: pd.Timestamp, rules: Sequence[Rule]) -> Findings:
+    conditions = [compile_rule(rule, now) for rule in rules]
+    find(session, conditions)
+    findings = read_findings(session, conditions, frame)
+    return findings, by_reason(conditions, findings, frame, count_reasons(session)), ()
+
+
+def _findings_there(rows: Lying, now: pd.Timestamp, rules: Sequence[Rule]) -> Findings:
+    ways = [(condition, way_of(condition, rows)) for condition in (compile_rule(rule, now) for rule in rules)]
+    conditions, known = [c for c, way in ways if way is not None], [way for _, way in ways if way is not None]
+    with flagged(rows, conditions, known, 0) as (shown, counts):
+        cells = shown.cells("SELECT row_ FROM rows_")
+        findings = read_findings(shown.session, conditions, cells)
+        reasons = by_reason(conditions, findings, cells, counts.reasons)
+    return findings, reasons, tuple(c.check for c, way in ways if way is None)
+
+
+def _n_versioned(session: AnySession, rows: str) -> int:
+    several = f"SELECT r.{ID} FROM {rows} AS r WHERE r.{ID} IS NOT NULL GROUP BY r.{ID} HAVING count(*) > 1"
+    return int(session.scalar(f"SELECT count(*) AS n FROM ({several}) AS several_"))
+
+
+def _months(session: AnySession, rows: str) -> pd.DataFrame:
+    part = "CAST(extract({} FROM utc) AS BIGINT)"
+    utc, month = f"r.{TIME}", f"{part.format('YEAR')} * 12 + {part.format('MONTH')} - 1"
+    if session.dialect is DUCKDB:  # without a time zone's calendar
+        utc, month = f"make_timestamp(epoch_us({utc}))", "year(utc) * 12 + month(utc) - 1"
+    times = f"SELECT {utc} AS utc FROM {rows} AS r WHERE r.{TIME} IS NOT NULL"
+    months = f"SELECT {month} AS of_month FROM ({times}) AS times"
+    return to_frame(
+        session.table(f"""SELECT of_month AS month, count(*) AS "rows" FROM ({months}) AS months_
+        GROUP BY of_month ORDER BY of_month""")
     )
 
 

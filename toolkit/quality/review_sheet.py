@@ -20,7 +20,7 @@ from typing import Any, get_args
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.errors import CorrectionError, InputError, MappingError
+from toolkit.errors import CorrectionError, InputError, MappingError, outside
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Language, parse_times
 from toolkit.quality.corrections import changes_between
 from toolkit.reading import Table, read_again, read_excel
@@ -105,7 +105,7 @@ def write_review_sheet(
     notes = [*words["help"], *([words["cut"]] if len(more) < len(good) else [])]
     if delivery.file and others is None:
         notes.append(words["mapped_only"])
-        warnings.warn(words["mapped_only"].format(source=delivery.source), stacklevel=2)
+        warnings.warn(words["mapped_only"].format(source=delivery.source), stacklevel=outside())
     beside = pd.DataFrame(index=every.index) if others is None else others.reindex(every.index).fillna("").map(_fitting)
     if _TEXT in cells and (cells[_TEXT] != "").any():
         beside.insert(0, words["raw"], cells[_TEXT], allow_duplicates=True)

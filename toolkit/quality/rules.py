@@ -208,11 +208,8 @@ _EXCEL_ERRORS = r"#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|NV|WERT!|BEZUG!)"
 _BLANKS = " \t\r\n\u00a0\u202f\u200b"
 FOLDED_ID = f"ltrim(lower(translate({ID}, '{_BLANKS}', '')), '0')"
 """SQL for an id without what spreadsheets and people change in it: case, spaces, leading zeros."""
-
-
-_NEAR_IDS = shared(
-    f"SELECT row_, {ID} AS id, {FOLDED_ID} AS key, '' AS form FROM rows_ WHERE translate({ID}, '{_BLANKS}', '') <> ''"
-)
+IS_AN_ID = f"translate({ID}, '{_BLANKS}', '') <> ''"
+_NEAR_IDS = shared(f"SELECT row_, {ID} AS id, {FOLDED_ID} AS key, '' AS form FROM rows_ WHERE {IS_AN_ID}")
 
 # One finding for each less frequent category of a subcategory, at its first row: else half of a table could be found.
 _TWO_CATEGORIES = """

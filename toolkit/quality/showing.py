@@ -87,7 +87,8 @@ def findings_grid(sides: Mapping[Tone, pd.DataFrame], *, n_rows: int, names: Nam
     units = [_finding(f, tone, n_rows, names, show) for tone, f in every[:MAX_FOUND]]
     facets = {"severity": "Severity", "column": "Column"}
     columns = ["Check", "Column", f"Rows of {n_rows:,}", "Where"]
-    return grid("What was found", columns, units, facets=facets, unit="findings", more=len(every) - len(units))
+    return grid("What was found", columns, units, facets=facets, unit="findings", more=len(every) - len(units),
+                stacks=True)  # fmt: skip
 
 
 def _finding(f: Mapping[Any, Any], tone: Tone, n_rows: int, names: Names, show: Show) -> Unit:
@@ -196,15 +197,17 @@ def _twins(who: object, when: object, differ: Sequence[str], n: int) -> Markup:
 def column_cards(columns: pd.DataFrame, reasons: pd.DataFrame, n_rows: int, names: Names) -> Markup:
     """Show counted columns, each with what is unusual in it, of `by_reason`, and the picture that fits its values."""
     ordered = columns.set_index("column", drop=False).loc[file_order(columns["column"], names)]
-    return cards(_column(c, reasons, n_rows, names) for c in ordered.to_dict("records"))
+    return cards((_column(c, reasons, n_rows, names) for c in ordered.to_dict("records")), find="columns")
 
 
 def _column(c: Mapping[Any, Any], reasons: pd.DataFrame, n_rows: int, names: Names) -> Markup:
     reasons = reasons[reasons["column"] == c["column"]]
-    title, filled = head(c["column"], names), n_rows - c["nulls"]
-    parts = Part(filled, "filled", "changed"), Part(c["nulls"], "empty", "calm")
+    title, filled = head(c["column"], names), n_rows - c["nulls"] - c["unread"]
+    parts = (Part(filled, "filled", "changed"), Part(c["unread"], "not a time", "bad"),
+             Part(c["nulls"], "empty", "calm"))  # fmt: skip
     odd = (f"{in_words(r['reason'], names)} ({plural(r['count'], 'row')})" for r in reasons.to_dict("records"))
     empty = f" · <b>{c['nulls']:,}</b> empty" if c["nulls"] else ", none empty"
+    empty += f" · <b>{c['unread']:,}</b> not a time" if c["unread"] else ""
     small = Markup(f"<small class='b m'>{escape(title.small)}</small>")
     figures = Markup(f"<p><b>{c['distinct']:,}</b> distinct{empty}</p>")
     return card(title.title, small, stack(parts, small=True), figures, notes(odd), _values(c, filled, n_rows),
@@ -219,7 +222,7 @@ def _values(c: Mapping[Any, Any], filled: int, n_rows: int) -> Markup:
         )
     if not filled:
         return Markup("")
-    note = "each in one row" if c["distinct"] == filled else "none in 1 % of the rows"
+    note = "each in one row" if c["distinct"] == filled else "each in less than 1 % of the rows"
     return paragraph(f"{visible(c['least'])[:24]} … {visible(c['greatest'])[:24]}, {note}", soft=True)
 
 
@@ -297,4 +300,5 @@ def changes_grid(
     titles = (*["Customer"][:known], "Column", "Before", "After", "Rule", *(m.capitalize() for m in more))
     heads = [Column("Row", right=True), *map(Column, titles)]
     rest = len(changes) - len(units)
-    return grid(name, heads, units, facets={"rule": "Rule", "column": "Column"}, unit="cells", more=rest)
+    return grid(name, heads, units, facets={"rule": "Rule", "column": "Column"}, unit="cells", more=rest,
+                stacks=True)  # fmt: skip

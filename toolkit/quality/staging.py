@@ -62,9 +62,11 @@ SHOWN_ROWS = 100_000
 """The most rows of each frame that describes customers on disk."""
 
 _BROKEN = pa.schema([(c, pa.string()) for c in BROKEN_COLUMNS])
+BROKEN_LINES = pa.schema([("row_", pa.int64()), *_BROKEN])
+"""The table ``broken_``."""
 _LINE = [c for c in BROKEN_COLUMNS if c != ID]
 # Parquet can hold times that Python, pandas' text and the vendor's JSON cannot: they are not times as they are written.
-_CALENDAR = "BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
+CALENDAR = "BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +203,7 @@ def _lying(session: Session, files: Sequence[Path], form: Mapping, resource: Res
     if None in queries:
         return None
     session.run(f"CREATE TEMP VIEW rows_ AS {' UNION ALL '.join(map(str, queries))}")
-    session.register("broken_", pa.schema([("row_", pa.int64()), *_BROKEN]).empty_table())
+    session.register("broken_", BROKEN_LINES.empty_table())
     columns = tuple(c for c in resource.names if c in CUSTOMER.names or c in names or c in form.constants)
     delivery = Delivery(empty_frame(), source=name, names=names, datetime=form.datetime, timezone=form.timezone)
     return Staged(session, delivery, None, columns, (TIME,))
@@ -216,7 +218,7 @@ def _query(path: Path, first: int, fields: dict[str, pa.Field], form: Mapping, r
     time = quoted(fields[TIME].name)
     return (
         f"SELECT file_row_number + {first} AS row_, {', '.join(named)}, "
-        f"CASE WHEN NOT {time} {_CALENDAR} THEN CAST({time} AS VARCHAR) END AS {unread(TIME)} "
+        f"CASE WHEN NOT {time} {CALENDAR} THEN CAST({time} AS VARCHAR) END AS {unread(TIME)} "
         f"FROM read_parquet({text(glob.escape(str(path)))}, file_row_number=true, hive_partitioning=false)"
     )
 
@@ -227,7 +229,7 @@ def _cell(column: Column, field: pa.Field | None, form: Mapping) -> str | None:
     sql = quoted(field.name) if field else "CAST(NULL AS VARCHAR)"
     if column.name == TIME and not any(null[:1].isdigit() for null in form.nulls):
         exact = pa.types.is_timestamp(kind) and kind.tz is not None and kind.unit in ("ms", "us")
-        return f"CASE WHEN {sql} {_CALENDAR} THEN {sql} END" if exact and TIME not in form.constants else None
+        return f"CASE WHEN {sql} {CALENDAR} THEN {sql} END" if exact and TIME not in form.constants else None
     if column.name in form.constants:
         sql = text(form.constants[column.name])
     if pa.types.is_dictionary(kind):

@@ -31,38 +31,52 @@ from toolkit.display import (
     stack,
     symbol,
 )
-from toolkit.engine import Session, quoted, to_frame
+from toolkit.engine import EngineTable, quoted, to_frame
 from toolkit.errors import InputError, wrong_kind
 from toolkit.files import replacing
 from toolkit.model import (
     ID,
+    NAME,
     NOT_A_TIME,
     TIME,
+    TOO_LARGE,
     UNIQUE,
     Column,
     Customers,
     Delivery,
     Language,
     Resource,
+    exceeds,
     max_row_bytes,
     may_be_oversized,
     reason,
+    too_large,
 )
 from toolkit.progress import step
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
 from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
-from toolkit.quality.findings import by_reason, find, finding_lines, first_reason, read_findings
+from toolkit.quality.findings import (
+    BROKEN,
+    Counts,
+    by_reason,
+    collect_bad,
+    count_reasons,
+    find,
+    finding_lines,
+    first_reason,
+    leave_out_consequences,
+    read_findings,
+)  # fmt: skip
+from toolkit.quality.flagging import Lying, flagged, good_rows, lying, way_of
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
-from toolkit.quality.rules import CAUSES, CAUSING, RULES, Rule
+from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.showing import WHOLE_LINE, file_order, findings_grid, in_words, own, rows_grid
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
 from toolkit.quality.totals import summed_rows
-from toolkit.reading import Mapping
+from toolkit.reading import Mapping, as_mapping
 from toolkit.tables import inert_sql
 
-BROKEN = "line"
-"""Name of the failure of a line that could not be parsed."""
 ENDINGS = (".csv", ".parquet")
 MAX_DRIFTED = 8
 
@@ -91,11 +105,18 @@ class ValidationReport(Result):
         they are in (0 where each row is a finding of its own) and three ``examples``.
     drift
         How the delivery as a whole differs from what was sent before; None if that was not given.
+    not_run
+        For a table of an engine: the rules that did not run there, because they need all values in Python.
+    table
+        For a table of an engine: its good rows, as a query there.
+    ids
+        For a table of an engine: the ids of all its rows, as a query there.
 
     Notes
     -----
-    For customers that stay on disk, `quarantine`, `failures` and `warnings` are the first 100,000 rows each. All
-    counts are complete.
+    For customers that stay on disk or in an engine, `quarantine`, `failures` and `warnings` are the first 100,000 rows
+    each. All counts are complete. The rows of a table have no numbers: those that are shown are numbered from 1, in the
+    order of their key.
     """
 
     n_rows: int
@@ -106,6 +127,9 @@ class ValidationReport(Result):
     contract: str
     findings: tuple[pd.DataFrame, pd.DataFrame]
     drift: Drift | None = None
+    not_run: tuple[str, ...] = ()
+    table: EngineTable | None = None
+    ids: EngineTable | None = None
     _delivery: Delivery = field(kw_only=True)
     _typed: pd.DataFrame | None = field(kw_only=True)
     _checks: Sequence[Condition] = field(kw_only=True)
@@ -121,25 +145,29 @@ class ValidationReport(Result):
         InputError
             If the customers stay on disk.
         """
+        if self.table is not None:
+            raise InputError(f"The good rows of {self._delivery.source} are in its engine: report.table names them.")
         if self._typed is None:
             raise InputError(
                 f"The good rows of {self._delivery.source} are on disk, not in memory: write them with "
                 "validate(…, good='good.parquet'), or check them in memory with validate(read_customers(…))."
             )
         good = pick(self._typed, self.quarantine.index, others=True)
-        ids = self.quarantine[ID].dropna().unique()
+        named = self.quarantine.reindex(columns=[ID, NAME])
+        ids = named[ID].dropna().unique()
         held = frozenset(ids) - frozenset(good[ID][good[ID].isin(ids)])
-        n_quarantined = self._delivery.n_quarantined + self.n_quarantined
+        names = self._delivery.held_names | dict(named.dropna().to_numpy().tolist())
+        return replace(self.described, frame=good, held=held | self._delivery.held, held_names=names)
+
+    @property
+    def described(self) -> Delivery:
+        """What is known of the good rows as a delivery, without these rows."""
         failures = self.findings[0]
-        n_unread = self._delivery.n_unread + int(failures["count"][failures["check"] == NOT_A_TIME].sum())
-        held |= self._delivery.held
         return replace(
             self._delivery,
-            frame=good,
             broken=self._delivery.broken.head(0),
-            held=held,
-            n_quarantined=n_quarantined,
-            n_unread=n_unread,
+            n_quarantined=self._delivery.n_quarantined + self.n_quarantined,
+            n_unread=self._delivery.n_unread + int(failures["count"][failures["check"] == NOT_A_TIME].sum()),
         )
 
     @property
@@ -245,9 +273,15 @@ class ValidationReport(Result):
             shown.append(self.drift.part())
         return "".join([*shown, self._ways_on()])
 
+    @property
+    def _unrun(self) -> str:
+        """Which rules did not run, in words."""
+        which = f"not run on this engine: {', '.join(self.not_run)}"
+        return f"{which}; a sample in a frame can be checked by them." if self.not_run else ""
+
     def lines(self) -> list[str]:
         """Return each finding as lines of text, then how the delivery differs from what was sent before."""
-        said = []
+        said = [self._unrun] if self.not_run else []
         for kind, reasons in zip(("failure", "warning"), self.findings, strict=True):
             for found in reasons.to_dict("records"):
                 first, *examples = finding_lines(found, {TIME: self._delivery.written})
@@ -291,7 +325,7 @@ class ValidationReport(Result):
             "What was found",
             table if found else paragraph("Nothing.", soft=True),
             fold(f"{plural(n_passed, 'check')} found nothing", *kept, tone="good") if kept else "",
-            note=f"{len(found):,} of {plural(n, 'check')}",
+            note=f"{len(found):,} of {plural(n, 'check')}{'; ' * bool(self.not_run)}{self._unrun}",
         )
 
     def _ways_on(self) -> Markup:
@@ -342,6 +376,7 @@ class ValidationReport(Result):
             "ok": self.ok,
             "failures_by_reason": self.counts,
             "warnings_by_reason": self.warning_counts,
+            **({"not_run": list(self.not_run)} if self.not_run else {}),
             **({} if self.drift is None else {"drift": self.drift.to_dict()}),
         }
 
@@ -367,11 +402,11 @@ def validate(
         A frame, a `Delivery`, or a result with one: it is checked in memory, and its index must name each row once.
         The path of a text file (.csv, .tsv, .txt), of a Parquet file or of a folder of Parquet files: it stays on
         disk, however large it is, and so does a DuckDB relation or another Arrow stream. The path of another file is
-        read as `read_customers` reads it.
+        read as `read_customers` reads it. A `table` of an engine is checked there, and only what is shown leaves it.
     settings
         Where contract and custom attributes come from; by default what `use` chose, or the environment.
     mapping
-        For a path: a `Mapping` or its TOML file, as `read_customers` takes it. Its corrections are not made.
+        For a path or a table: a `Mapping` or its TOML file, as `read_customers` takes it. Its corrections are not made.
     rules
         What to look for besides what the contract forbids; `choose_rules` makes a choice.
     before
@@ -422,6 +457,10 @@ def validate(
         severity: [compile_rule(rule, moment, in_memory=in_memory) for rule in rules if rule.severity == severity]
         for severity in ("failure", "warning")
     }
+    if isinstance(data, EngineTable):
+        if before is not None or targets:
+            raise InputError(f"{data.name} stays in its engine: before=, good= and bad= are for frames and files.")
+        return _validate_there(data, chosen, mapping, compiled)
     with staged(data, chosen, mapping=mapping, memory_limit=memory_limit, writes=bool(targets)) as rows:
         large = rows.table is None or may_be_oversized(rows.table, max_row_bytes(contract), resource=contract.resource)
         lines = rows.session.table("SELECT reason FROM broken_ GROUP BY reason ORDER BY count(*) DESC, reason")
@@ -439,50 +478,62 @@ def validate(
         summed = summed_rows(rows.delivery) if in_memory else []
         rows.session.register("sums_", pa.table({"row_": pa.array(summed, pa.int64())}))
         conditions = find(rows.session, conditions, rows.typed)
-        _leave_out_consequences(rows.session, conditions)
-        _collect_bad(rows.session, conditions[: len(failing)])
-        report = _report(rows, conditions, len(failing), contract.name)
+        leave_out_consequences(rows.session, conditions)
+        collect_bad(rows.session, conditions[: len(failing)])
+        counts = _counted(rows, len(failing), conditions)
+        report = _report(rows, conditions, len(failing), contract.name, counts)
         for name, path in targets.items():
             with replacing(path) as part:
                 rows.session.write((_good_rows if name == "good" else _bad_rows)(rows, contract.resource, path), part)
     return replace(report, drift=drift(sent, rows.delivery)) if sent else report
 
 
-def _known(conditions: Sequence[Condition], rows: Staged) -> list[Condition]:
+def _validate_there(
+    data: EngineTable, settings: Settings, mapping: Any, rules: dict[str, list[Condition]]
+) -> ValidationReport:
+    contract = settings.documented
+    size = Condition(ID, TOO_LARGE, too_large(contract), exceeds(max_row_bytes(contract), resource=contract.resource))
+    with lying(data, settings, None if mapping is None else as_mapping(mapping)) as rows:
+        failing = _known(
+            [*compile_contract(contract, rows.unread, may_be_oversized=False), size, *rules["failure"]], rows
+        )
+        every = [*failing, *_known([*rules["warning"], *other_contracts(contract)], rows)]
+        ways = [way_of(condition, rows, failing=n < len(failing)) for n, condition in enumerate(every)]
+        conditions = [c for c, way in zip(every, ways, strict=True) if way is not None]
+        known, n_failing = [way for way in ways if way is not None], len(failing) - ways[: len(failing)].count(None)
+        with flagged(rows, conditions, known, n_failing) as (shown, counts):
+            collect_bad(shown.session, conditions[:n_failing])
+            report = _report(shown, conditions, n_failing, contract.name, counts)
+        not_run = dict.fromkeys(c.check for c, way in zip(every, ways, strict=True) if way is None)
+        good, ids = good_rows(rows, known[:n_failing]), rows.session.written(f"SELECT r.{ID} FROM {rows.rows} AS r")
+        table, every_id = EngineTable(data.engine, good), EngineTable(data.engine, ids)
+        return replace(report, not_run=(*not_run,), table=table, ids=every_id)
+
+
+def _known(conditions: Sequence[Condition], rows: Staged | Lying) -> list[Condition]:
     return [c for c in conditions if c.column in rows.columns]
 
 
-def _leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
-    """Delete what several rows show only because of a cell that another finding is about."""
-    present = set(session.table("SELECT DISTINCT n FROM found_")["n"].to_pylist())
-    for n, c in ((n, conditions[n]) for n in sorted(present)):
-        of, why = CAUSING.get(c.check, c.column), CAUSES.get(c.check, ())
-        if causes := [
-            str(m) for m, o in enumerate(conditions)
-            if m in present and o.check in why and (o.column == of or o.check == "two_categories")
-        ]:  # fmt: skip
-            found = f"SELECT row_ FROM found_ WHERE n IN ({', '.join(causes)})"
-            session.run(f"DELETE FROM found_ WHERE n = {n} AND row_ IN ({found})")
-
-
-def _collect_bad(session: Session, failing: Sequence[Condition]) -> None:
-    """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons.
-
-    What else a totals row lacks is no finding: it is no customer.
-    """
-    for n in (n for n, c in enumerate(failing) if c.check == "totals_row"):
-        session.run(f"DELETE FROM found_ WHERE n <> {n} AND row_ IN (SELECT row_ FROM found_ WHERE n = {n})")
-    kinds = [{"n": n, "reason": c.reason, "line": c.check == BROKEN} for n, c in enumerate(failing)]
-    session.register("kinds_", pa.Table.from_pylist(kinds))
-    session.run("INSERT INTO found_ BY NAME SELECT n, row_ FROM broken_ JOIN kinds_ USING (reason) WHERE line")
-    session.run(
-        """CREATE OR REPLACE TEMP TABLE bad_ AS
-            SELECT row_, string_agg(reason || coalesce(' (see row ' || other_ || ')', ''), '; ' ORDER BY n) AS reasons
-            FROM found_ JOIN kinds_ USING (n) GROUP BY row_"""
+def _counted(rows: Staged, n_failing: int, conditions: Sequence[Condition]) -> Counts:
+    session = rows.session
+    n_rows, n_broken, n_bad = (session.scalar(f"SELECT count(*) FROM {t}") for t in ("rows_", "broken_", "bad_"))
+    session.register("about_", pa.table({"n": range(len(conditions)), "name": [c.column or "" for c in conditions]}))
+    hits = session.table(
+        f"""SELECT name, count(DISTINCT row_) FILTER (n < {n_failing}) AS bad, count(DISTINCT row_) AS every
+            FROM found_ JOIN about_ USING (n) GROUP BY name"""
+    ).to_pylist()
+    return Counts(
+        n_rows + n_broken,
+        n_bad,
+        session.scalar("SELECT count(DISTINCT row_) FROM found_ ANTI JOIN bad_ USING (row_)"),
+        {h["name"]: (h["bad"], h["every"] - h["bad"]) for h in hits},
+        count_reasons(session),
     )
 
 
-def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contract: str) -> ValidationReport:
+def _report(
+    rows: Staged, conditions: Sequence[Condition], n_failing: int, contract: str, counts: Counts
+) -> ValidationReport:
     session, delivery, limit = rows.session, rows.delivery, "" if rows.typed is not None else f"LIMIT {SHOWN_ROWS}"
     bad = to_frame(session.table(f"SELECT row_, reasons FROM bad_ ORDER BY row_ {limit}"), index="row_")["reasons"]
     sides = (f"n < {n_failing}", f"n >= {n_failing}")
@@ -491,23 +542,16 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
     cells = rows.cells(" UNION ALL ".join(f"SELECT unnest([row_, other_]) FROM {first} AS shown" for first in firsts))
     failures, warnings = (read_findings(session, conditions, cells, side, limit) for side in sides)
     reasons, warned = (
-        by_reason(session, conditions, found, cells, side)
-        for found, side in zip((failures, warnings), sides, strict=True)
+        by_reason(conditions, found, cells, [c for c in counts.reasons if (c["n"] < n_failing) is bad_side])
+        for found, bad_side in ((failures, True), (warnings, False))
     )
     quarantine = cells.reindex(bad.index).rename_axis("source_row")
     quarantine[ID] = quarantine[ID].fillna(delivery.broken[ID])
     quarantine = quarantine.assign(reasons=bad, text=delivery.broken["text"].reindex(bad.index))
-    n_quarantined = session.scalar("SELECT count(*) FROM bad_")
-    n_rows = session.scalar("SELECT count(*) FROM rows_") + session.scalar("SELECT count(*) FROM broken_")
-    session.register("about_", pa.table({"n": range(len(conditions)), "name": [c.column or "" for c in conditions]}))
-    hits = session.table(
-        f"""SELECT name, count(DISTINCT row_) FILTER ({sides[0]}) AS bad, count(DISTINCT row_) AS every
-            FROM found_ JOIN about_ USING (n) GROUP BY name"""
-    ).to_pylist()
-    hit = {h["name"]: (h["bad"], h["every"] - h["bad"]) for h in hits}
+    hit = counts.columns
     return ValidationReport(
-        n_rows=n_rows,
-        n_quarantined=n_quarantined,
+        n_rows=counts.n_rows,
+        n_quarantined=counts.n_quarantined,
         quarantine=quarantine,
         failures=failures,
         warnings=warnings,
@@ -516,7 +560,7 @@ def _report(rows: Staged, conditions: Sequence[Condition], n_failing: int, contr
         _typed=rows.typed,
         _checks=conditions,
         _columns={c: hit.get(c, (0, 0)) for c in dict.fromkeys((*delivery.names, *rows.columns, *hit))},
-        _n_warned=session.scalar("SELECT count(DISTINCT row_) FROM found_ ANTI JOIN bad_ USING (row_)"),
+        _n_warned=counts.n_warned,
         findings=(reasons, warned),
     )
 

@@ -26,7 +26,7 @@ from pyarrow import csv as arrow_csv
 from toolkit.display import plural
 from toolkit.errors import ReadingError
 from toolkit.model import ID
-from toolkit.reading.text_encoding import read_encoding, text_of
+from toolkit.reading.text_encoding import Encoding, read_encoding, text_of
 from toolkit.reading.text_table import BrokenLine, Choose, Table, find_header, joined_tables, opened, require_header
 from toolkit.tables import original_cells, original_header
 
@@ -82,17 +82,8 @@ def csv_tables(
     ReadingError
         If the file is not text, cannot be decoded, or has no header.
     """
-    found = read_encoding(path, encoding)
-    notes = [found.note]
-    lines, newline = _sample_lines(path, found.name, header_row)
-    if delimiter is not None:
-        notes.append(f"delimiter {_shown(delimiter)}, stated by the mapping")
-    elif stated := re.fullmatch(r"sep=(.)\s*", lines[0] if lines else "", re.IGNORECASE):
-        delimiter = stated[1]
-        notes.append(f"delimiter {_shown(delimiter)}, stated in the first line")
-    else:
-        delimiter, note = _delimiter(lines, header_row)
-        notes.append(note)
+    found, lines, newline, delimiter, note = _opened(path, encoding, delimiter, header_row)
+    notes = [found.note, note]
     if header_row is None:
         header_row = find_header(map(original_header, _split_records(lines, delimiter)), choose)
         if header_row > 1:
@@ -109,6 +100,36 @@ def csv_tables(
                 notes.append(_INERT)
             said = ((*notes, *records.notes()), found.warnings)
             yield Table(tuple(header), cells, numbers, broken, found.digest, *said, header_row=header_row)
+
+
+def first_records(
+    path: Path, encoding: str | None, delimiter: str | None, n: int
+) -> tuple[Encoding, str, list[list[str]]]:
+    """Return how a text file is encoded, its delimiter, and its first records.
+
+    Raises
+    ------
+    ReadingError
+        If the file is not text, or cannot be decoded.
+    """
+    found, lines, _, delimiter, _ = _opened(path, encoding, delimiter, None)
+    return found, delimiter, _split_records(lines, delimiter)[:n]
+
+
+def _opened(
+    path: Path, encoding: str | None, delimiter: str | None, header_row: int | None
+) -> tuple[Encoding, list[str], str, str, str]:
+    """Return the encoding, the first lines, what ends a line, the delimiter, and how that is known."""
+    found = read_encoding(path, encoding)
+    lines, newline = _sample_lines(path, found.name, header_row)
+    if delimiter is not None:
+        note = f"delimiter {_shown(delimiter)}, stated by the mapping"
+    elif stated := re.fullmatch(r"sep=(.)\s*", lines[0] if lines else "", re.IGNORECASE):
+        delimiter = stated[1]
+        note = f"delimiter {_shown(delimiter)}, stated in the first line"
+    else:
+        delimiter, note = _delimiter(lines, header_row)
+    return found, lines, newline, delimiter, note
 
 
 def _sample_lines(path: Path, encoding: str, header_row: int | None) -> tuple[list[str], str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config import Settings, current
+from toolkit.engine import table_of
 from toolkit.errors import InputError, MappingError, ReadingError, did_you_mean, wrong_kind
 from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, parse_times
 from toolkit.progress import step
 from toolkit.reading.arrow import read_frame, read_parquet, read_query, read_stream
-from toolkit.reading.csv_file import read_csv
+from toolkit.reading.csv_file import first_records, read_csv
 from toolkit.reading.date_patterns import other_pattern
 from toolkit.reading.json_file import read_json
 from toolkit.reading.mapping import Mapping
 from toolkit.reading.part_files import kind_of, read_parts
 from toolkit.reading.text_table import OLE, ZIP, Choose, Table, opened
-from toolkit.reading.workbook import Fit, read_excel
+from toolkit.reading.workbook import Fit, first_rows, read_excel
 
 TEXT = (".csv", ".tsv", ".txt")
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
@@ -38,6 +39,8 @@ _KEPT = ("kind", "language", "datetime", "timezone", "corrections")
 
 Source = str | Path | pd.DataFrame | Any
 """A file, a folder of part-files, a frame, an Arrow stream, or an SQLAlchemy connection or engine."""
+MAX_ROWS = 500_000
+"""Rows of an engine's table that are read into memory."""
 
 
 @step("Reading")
@@ -60,7 +63,8 @@ def read_customers(
     source
         A file (.csv, .tsv, .txt, .json, .jsonl, each packed by gzip or not; .xlsx, .xls, .ods; .parquet), a folder
         of part-files, a pandas frame, what gives an Arrow stream (a table or reader of pyarrow, a polars frame, a
-        DuckDB relation), or an SQLAlchemy connection or engine together with `query`.
+        DuckDB relation), an SQLAlchemy connection or engine together with `query`, or a table of an engine with at
+        most half a million rows, which come into memory.
     mapping
         A `Mapping` or its TOML file. Without one, columns go by their canonical names in any case, and times are
         ISO 8601.
@@ -108,12 +112,22 @@ def read_customers(
     if constants:
         rules = rules.with_constants(constants)
     name = source_name(source)
+    if (lying := table_of(source)) is not None:
+        source = lying.first(MAX_ROWS + 1)
+        if source.num_rows > MAX_ROWS:
+            raise ReadingError(
+                f"{name} has more than {MAX_ROWS:,} rows, which would all come into memory: give the table itself to "
+                "validate, profile, diff or drift, which leave it in its engine, or name a query with fewer rows."
+            )
     resource = current(settings).documented.resource
     choose = partial(choose_columns, mapping=rules, name=name, resource=resource)
     table = open_source(source, choose, mapping=rules, query=query)
     if not len(table.numbers) and not table.broken:
         raise ReadingError(f"{name} has a header and no rows below it: ask for the file again.")
     delivery = to_delivery(table, choose(table.header), rules, name, resource=resource)
+    if said := rules.content():
+        used = {"version": rules.version, "content": said, "header": list(map(str, table.header))}
+        delivery = replace(delivery, mapping=used)
     if not isinstance(source, str | Path):
         return delivery
     how = {key: getattr(rules, key) for key in _HOW_OPENED}
@@ -174,7 +188,69 @@ def source_name(source: Source) -> str:
         return Path(source).name or str(source)
     if isinstance(source, pd.DataFrame):
         return "frame"
+    if (lying := table_of(source)) is not None:
+        return lying.name
     return "table" if hasattr(source, "__arrow_c_stream__") else "query"
+
+
+@dataclass(frozen=True)
+class Start:
+    """The start of a file, before anything is mapped.
+
+    Attributes
+    ----------
+    kind, n_bytes
+        What it is, as an ending, and its size.
+    records
+        The first records, cell by cell; none of JSON and Parquet, whose columns have names.
+    encoding, known_by, delimiter
+        Of a text file; in words, how its encoding is known, such as ``cp1252, assumed``.
+    warnings
+        What is probably wrong with the encoding.
+    sheets
+        Of a workbook: each sheet with what it is, in words.
+    """
+
+    kind: str
+    n_bytes: int
+    records: list[list[str]] = field(default_factory=list)
+    encoding: str = ""
+    known_by: str = ""
+    delimiter: str = ""
+    warnings: tuple[str, ...] = ()
+    sheets: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read_start(path: str | Path, mapping: Mapping, *, n: int = 12) -> Start:
+    """Return the start of a file: its first `n` records, and what there is to choose from.
+
+    Parameters
+    ----------
+    mapping
+        For what is stated already: encoding, delimiter, and the sheet whose records are wanted.
+
+    Raises
+    ------
+    ReadingError
+        If the file cannot be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return Start("", 0)
+    kind, n_bytes = _kind(path)[0], path.stat().st_size
+    if kind in TEXT:
+        found, delimiter, records = first_records(path, mapping.encoding, mapping.delimiter, n)
+        return Start(kind, n_bytes, records, found.name, found.note, delimiter, found.warnings)
+    if kind in EXCEL:
+        sheets, records = first_rows(path, mapping.sheet, n)
+        return Start(kind, n_bytes, records, sheets=sheets)
+    return Start(kind, n_bytes)
+
+
+def readable_files(folder: str | Path) -> list[Path]:
+    """Return the files of a folder that can be read by their endings, the last changed first."""
+    found = (p for p in Path(folder).iterdir() if not p.name.startswith((".", "~$")) and kind_of(p) in ENDINGS)
+    return sorted((p for p in found if p.is_file()), key=lambda p: p.stat().st_mtime, reverse=True)
 
 
 # --- a source becomes a table of text

@@ -29,15 +29,18 @@ whether a correction exists, when `toolkit.quality.correct` applies it.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import available_timezones
 
 from toolkit.errors import MappingError, did_you_mean, wrong_kind
+from toolkit.files import replacing
 from toolkit.model import DeliveryKind, Language, pattern_fault
 
 SECTIONS = ("columns", "constants", "format", "delivery", "corrections")
@@ -163,6 +166,54 @@ class Mapping:
         """The name of this mapping in messages."""
         return self.path.name if self.path else "The mapping"
 
+    @property
+    def version(self) -> str:
+        """The digest of what it says, in 12 characters: the same mapping has it in any file.
+
+        Examples
+        --------
+        >>> Mapping(path=Path("a.toml")).version == Mapping().version != Mapping(nulls=("-",)).version
+        True
+        """
+        return hashlib.sha256(json.dumps(self.content(), sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+    def content(self) -> dict[str, Any]:
+        """Return what it says, without its defaults and its file, ready for JSON; `Mapping.of` reads it again."""
+        usual = Mapping.__dataclass_fields__
+        said = {k: v for k, v in asdict(self).items() if k != "path" and v not in ({}, (), usual[k].default)}
+        return json.loads(json.dumps(said, default=str))  # type: ignore[no-any-return]
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> Mapping:
+        """Return the mapping of a `content`.
+
+        Raises
+        ------
+        MappingError
+            If it is none.
+
+        Examples
+        --------
+        >>> Mapping.of(Mapping(nulls=("-",)).content()).nulls
+        ('-',)
+        """
+        try:
+            return cls(**content | {"nulls": tuple(content.get("nulls", ()))})
+        except TypeError:
+            raise MappingError("The content is no mapping's: it was kept by another version of the toolkit.") from None
+
+    def to_toml(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the mapping as TOML; returns the path.
+
+        Raises
+        ------
+        MappingError
+            If the file exists and `overwrite` is not set.
+        InputError
+            If it cannot be written; an earlier file of that name is then unharmed.
+        """
+        return write_toml(path, _toml_lines(self.content()), overwrite=overwrite)
+
     def require_columns(self, known: Iterable[str]) -> None:
         """Refuse a schema column that is not one of `known`.
 
@@ -252,6 +303,59 @@ def _toml(path: Path) -> dict[str, Any]:
         raise MappingError(f"{path.name} is not UTF-8 in line {line}: save it as UTF-8.") from None
     except (ValueError, RecursionError) as error:
         raise MappingError(f"{path.name} is not TOML: {error}. Put texts in quotes.") from None
+
+
+def write_toml(path: str | Path, lines: Iterable[str], *, overwrite: bool) -> Path:
+    """Write the lines of a mapping; returns the path.
+
+    Raises
+    ------
+    MappingError
+        If the file exists and `overwrite` is not set.
+    InputError
+        If it cannot be written; an earlier file of that name is then unharmed.
+    """
+    target = Path(path)
+    if target.exists() and not overwrite:
+        raise MappingError(f"{target} exists: give another name, or overwrite=True to replace it.")
+    with replacing(target) as part:
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    return target
+
+
+def _toml_lines(content: dict[str, Any]) -> Iterator[str]:
+    sections = {"columns": content.get("columns"), "constants": content.get("constants")}
+    sections |= {"format": {k: content[k] for k in FORMAT_KEYS if k in content}}
+    sections |= {"delivery": {k: content[k] for k in DELIVERY_KEYS if k in content}}
+    for section, lines in (sections | {"corrections": content.get("corrections")}).items():
+        if lines:
+            yield from (f"[{section}]", *(f"{key} = {_toml_value(value)}" for key, value in lines.items()), "")
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, str):
+        return quote(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{quote(key)} = {_toml_value(each)}' for key, each in value.items())}}}"
+    return json.dumps(value)
+
+
+def quote(text: str) -> str:
+    r"""Write a text as TOML does; a character that cannot be seen is escaped.
+
+    Examples
+    --------
+    >>> print(quote('a "b"\n'))
+    "a \"b\"\U0000000a"
+    """
+    return '"' + visible(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def visible(text: str) -> str:
+    r"""Write characters that cannot be seen as TOML escapes them."""
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
 
 
 def _require_known(section: str, given: Iterable[str], known: Iterable[str], name: str) -> None:

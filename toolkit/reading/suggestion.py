@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,14 +31,15 @@ from toolkit.display import (
     section,
     symbol,
 )
-from toolkit.errors import MappingError, ReadingError
-from toolkit.files import replacing
-from toolkit.model import TIME, Column, Resource
+from toolkit.engine import table_of
+from toolkit.errors import ReadingError
+from toolkit.model import TIME, Column, Resource, parse_times
 from toolkit.progress import step
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
 from toolkit.reading.customers import Source, as_mapping, folded, open_source, source_name
 from toolkit.reading.date_patterns import DatePattern, infer_pattern
-from toolkit.reading.mapping import NULL_SPELLINGS, Mapping
+from toolkit.reading.mapping import NULL_SPELLINGS, Mapping, quote, visible, write_toml
+from toolkit.reading.remembered import Remembered, recall
 from toolkit.reading.text_table import NoText, Table
 
 State = Literal["found", "ambiguous", "missing"]
@@ -51,6 +52,8 @@ MOST = 100
 """Columns whose cells are looked at."""
 PREVIEW = 50_000
 """Rows of the sample that corrections are tried on."""
+HEAD = 50
+"""The first rows that are kept as they are."""
 SURELY = 0.8
 """Score from which a choice is said to be sure."""
 SURE, LIKELY, YOURS, NONE = "sure", "likely", "you decide", "nothing found"
@@ -113,6 +116,16 @@ class MappingSuggestion(Result):
         What was detected, and what a mapping cannot name.
     warnings
         What is probably wrong with how the source is read, and what to state instead.
+    header, header_row, sheet
+        The names of all columns of the source; the record and the worksheet where they are.
+    head
+        The first rows of the columns that a mapping can name, as text under the file's own names.
+    candidates
+        For each schema column every file column that a mapping can name, so that another choice has its evidence too.
+    contents
+        What the cells of each file column look like.
+    remembered
+        The mapping that was last used for a file of this header, and for which; None if there is none.
     """
 
     proposals: tuple[Proposal, ...]
@@ -124,6 +137,13 @@ class MappingSuggestion(Result):
     stated: Mapping
     notes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    header_row: int = 0
+    sheet: str = ""
+    head: pd.DataFrame = field(default_factory=pd.DataFrame)
+    candidates: dict[str, list[Candidate]] = field(default_factory=dict)
+    contents: dict[str, Content] = field(default_factory=dict)
+    remembered: Remembered | None = None
 
     @property
     def columns(self) -> dict[str, str]:
@@ -170,6 +190,7 @@ class MappingSuggestion(Result):
         shown: list[str] = [
             headline(f"Mapping suggested for {self.source}", f"{self.summary()}.", parts=parts),
             notes(self.warnings),
+            notes([f"{self.remembered}: suggestion.remembered.mapping"] if self.remembered else [], tone="changed"),
             section("Columns", grid("Columns", heads, units, facets={"confidence": "Confidence"}, unit="columns")),
         ]
         if self.times is not None:
@@ -219,12 +240,7 @@ class MappingSuggestion(Result):
         InputError
             If it cannot be written; an earlier file of that name is then unharmed.
         """
-        target = Path(path)
-        if target.exists() and not overwrite:
-            raise MappingError(f"{target} exists: give another name, or overwrite=True to replace it.")
-        with replacing(target) as part:
-            part.write_text("\n".join(_toml(self, corrections or {})) + "\n", encoding="utf-8", newline="\n")
-        return target
+        return write_toml(path, _toml(self, corrections or {}), overwrite=overwrite)
 
 
 @step("Reading")
@@ -241,7 +257,8 @@ def suggest_mapping(
     Parameters
     ----------
     source
-        A file, a folder of part-files, a frame, or an SQLAlchemy connection with its `query`.
+        A file, a folder of part-files, a frame, an SQLAlchemy connection with its `query`, or a table of an engine,
+        of which some rows are read.
     mapping
         What is known already: encoding, sheet, header row, constants. A `Mapping` or its TOML file.
     sheet
@@ -266,7 +283,8 @@ def suggest_mapping(
     {'customer_id': 'Kunden-Nr.', 'customer_name': 'Firma'}
     """
     stated = as_mapping(mapping, sheet=sheet, source=source)
-    name = source_name(source)
+    name, table = source_name(source), table_of(source)
+    source = source if table is None else table.first(PREVIEW)
     resource = current(settings).documented.resource
     wanted = [c for c in resource.columns if c.name not in stated.constants]
 
@@ -274,10 +292,11 @@ def suggest_mapping(
         return sum(any(match_name(cell, c.name).score >= THRESHOLD for cell in header[:MOST]) for c in wanted)
 
     read = open_source(source, _readable, mapping=stated, query=query, fit=n_recognised)
+    sampled = [] if table is None else [f"{plural(len(read.numbers), 'row')} of {name} were looked at"]
     spelled = Counter(folded(column) for column in read.header)
     usable = [i for i in _readable(read.header).values() if spelled[folded(read.header[i])] == 1]
     # A reader's notes call a column as it was asked for: by its place.
-    notes = [re.sub(r"^(\d+)(?=: )", lambda at: read.header[int(at[1])], note) for note in read.notes]
+    notes = sampled + [re.sub(r"^(\d+)(?=: )", lambda at: read.header[int(at[1])], note) for note in read.notes]
     if twice := [column for column, n in spelled.items() if n > 1 and column]:
         notes.append(f"names that two columns have, which a mapping cannot distinguish: {', '.join(twice)}")
     if spelled[""]:
@@ -297,8 +316,13 @@ def suggest_mapping(
     chosen = {p.column: p.chosen.place for p in proposals if p.chosen}
     nulls, sample = _sample(read, chosen, resource)
     times = _times(read.cells.column(str(chosen[TIME])), contents[chosen[TIME]].times) if TIME in chosen else None
-    n_rows, said = len(read.numbers), (tuple(notes), read.warnings)
-    return MappingSuggestion(proposals, times, n_rows, name, nulls, sample, stated, *said)
+    names = [read.header[i] for i in usable]
+    head = read.cells.select([str(i) for i in usable]).slice(0, HEAD).rename_columns(names).to_pandas()
+    looks, known = dict(zip(names, contents.values(), strict=True)), recall(read.header, settings=settings)
+    return MappingSuggestion(
+        proposals, times, len(read.numbers), name, nulls, sample, stated, tuple(notes), read.warnings,
+        tuple(map(str, read.header)), read.header_row, read.sheet, head, scored, looks, known,
+    )  # fmt: skip
 
 
 def _readable(header: Sequence[str]) -> dict[str, int]:
@@ -333,6 +357,23 @@ def _candidate(column: Column, place: int, name: str, content: Content, n_timed:
         score = _AGAINST * score
     examples = tuple(value for value, _ in content.values.most_common(3))
     return Candidate(name, min(score, 1.0), reason, examples, place)
+
+
+def doubts(column: Column, content: Content, mapping: Mapping) -> Iterator[str]:
+    """Yield in words which cells of a file column would not do as a schema column, read as a mapping says."""
+    if n_empty := content.n_rows - content.n_filled:
+        yield f"{n_empty:,} of {plural(content.n_rows, 'cell')} {'is' if n_empty == 1 else 'are'} empty"
+    words, what = list(content.values), f"not {' or '.join(column.values)}"
+    if column.name == TIME:
+        cells = pa.chunked_array([pa.array(words, pa.large_string())])
+        unread = parse_times(cells, pattern=mapping.datetime, timezone=mapping.timezone, iso_too=True).unparsed
+        words, what = [word for word, bad in zip(words, unread, strict=True) if bad], "no date"
+    elif column.values:
+        words = [word for word in words if word not in column.values]
+    if words and (column.name == TIME or column.values):
+        n, listed = sum(content.values[word] for word in words), ", ".join(word[:40] for word in words[:3])
+        of = plural(content.values.total(), "value")
+        yield f"{n:,} of {of} {'is' if n == 1 else 'are'} {what}: {listed}{' …' if len(words) > 3 else ''}"
 
 
 def _assign(scores: dict[str, list[Candidate]]) -> Iterator[Proposal]:
@@ -401,23 +442,23 @@ def _sample(read: Table, chosen: dict[str, int], resource: Resource) -> tuple[di
 def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterator[str]:
     """Yield the lines of a mapping; what only the analyst can decide is commented out."""
     mapping, times = suggestion.mapping, suggestion.times
-    yield f"# Suggested: {_visible(suggestion.summary())}."
-    yield from (f"# {_visible(note)}" for note in suggestion.notes)
+    yield f"# Suggested: {visible(suggestion.summary())}."
+    yield from (f"# {visible(note)}" for note in suggestion.notes)
     yield from ("# Look through it, and state what is commented out.", "", "[columns]")
     for p in suggestion.proposals:
         if p.chosen is not None:
-            yield f"{p.column} = {quote(p.chosen.name)}  # {p.chosen.score:.2f}: {_visible(p.chosen.reason)}"
+            yield f"{p.column} = {quote(p.chosen.name)}  # {p.chosen.score:.2f}: {visible(p.chosen.reason)}"
         else:
             yield f"# {p.column} is {p.state}" + (": choose one" if p.state == "ambiguous" else "")
         mark = "" if p.state == "ambiguous" else "or "
-        yield from (f"# {mark}{p.column} = {quote(c.name)}  # {c.score:.2f}: {_visible(c.reason)}" for c in p.others)
+        yield from (f"# {mark}{p.column} = {quote(c.name)}  # {c.score:.2f}: {visible(c.reason)}" for c in p.others)
     yield from ("", "[constants]", *(f"{c} = {quote(v)}" for c, v in mapping.constants.items()))
     for p in suggestion.proposals:
         if p.state == "missing":
             example = "2026-01-31T00:00:00Z" if p.column == TIME else ""
             yield f"# {p.column} = {quote(example)}  # if all rows have one value"
     yield from ("", "[format]")
-    yield from (f"# Warning: {_visible(line)}" for warning in suggestion.warnings for line in warning.splitlines())
+    yield from (f"# Warning: {visible(line)}" for warning in suggestion.warnings for line in warning.splitlines())
     for key in ("encoding", "delimiter", "sheet"):
         if (value := getattr(mapping, key)) is not None:
             yield f"{key} = {quote(value)}"
@@ -427,14 +468,14 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
     if mapping.nulls:
         yield f"nulls = [{', '.join(map(quote, mapping.nulls))}]"
     elif suggestion.nulls:
-        counts = ", ".join(f"{plural(n, 'time')} {_visible(cell)}" for cell, n in suggestion.nulls.items())
+        counts = ", ".join(f"{plural(n, 'time')} {visible(cell)}" for cell, n in suggestion.nulls.items())
         yield f"# nulls = [{', '.join(map(quote, suggestion.nulls))}]  # {counts}: state it if they mean nothing"
     yield from ("", "[delivery]", f"kind = {quote(mapping.kind)}", "", "[corrections]")
     yield from (f"# {line}  # would change {n:,}" for line, n in corrections.items())
 
 
 def _toml_times(mapping: Mapping, times: DatePattern | None) -> Iterator[str]:
-    yield from (f"# {TIME}: {_visible(note)}" for note in (times.notes if times else ()))
+    yield from (f"# {TIME}: {visible(note)}" for note in (times.notes if times else ()))
     if mapping.datetime:
         yield f"datetime = {quote(mapping.datetime)}"
     elif times is not None and times.state in ("ambiguous", "mixed"):
@@ -444,18 +485,3 @@ def _toml_times(mapping: Mapping, times: DatePattern | None) -> Iterator[str]:
         yield f"timezone = {quote(mapping.timezone)}"
     elif times is not None and times.n_naive:
         yield '# timezone = "Europe/Berlin"  # must be stated: the times name no zone, and it is never guessed'
-
-
-def quote(text: str) -> str:
-    r"""Write a text as TOML does; a character that cannot be seen is escaped.
-
-    Examples
-    --------
-    >>> print(quote('a "b"\n'))
-    "a \"b\"\U0000000a"
-    """
-    return '"' + _visible(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
-
-
-def _visible(text: str) -> str:
-    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)

@@ -68,6 +68,8 @@ class Table:
         and not as text.
     header_row
         The record that holds the header; 0 if the source has none.
+    sheet
+        The worksheet that it was read from.
     parts
         As `Delivery.parts`.
     """
@@ -81,6 +83,7 @@ class Table:
     warnings: tuple[str, ...] = ()
     native_times: bool = False
     header_row: int = 0
+    sheet: str = ""
     parts: tuple[tuple[str, int], ...] = ()
 
     def broken_frame(self) -> pd.DataFrame:

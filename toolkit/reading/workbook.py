@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,29 @@ def read_excel(
     cells = pa.table({column: _column(shown, kept, place) for column, place in wanted.items()})
     numbers, broken = kept.astype(np.int64) + 1, tuple(_broken(shown, unread, columns, wanted))
     said = (*notes, *_notes(found, shown, columns, at))
-    return Table(tuple(header), cells, numbers, broken, digest, said, native_times=True, header_row=at)
+    table = Table(tuple(header), cells, numbers, broken, digest, said, native_times=True, header_row=at)
+    return replace(table, sheet=found.name)
+
+
+def first_rows(path: Path, sheet: str | None, n: int) -> tuple[list[tuple[str, str]], list[list[str]]]:
+    """Return each sheet of a workbook with what it is, in words, and the first rows of one of them.
+
+    Parameters
+    ----------
+    sheet
+        None: no rows.
+
+    Raises
+    ------
+    ReadingError
+        If the file is not a workbook that can be read.
+    MappingError
+        If it has no sheet of this name.
+    """
+    with opened(path), path.open("rb") as file:
+        sheets = open_workbook(file, path.name)
+    said = [(s.name, s.kind or f"{plural(s.n_rows, 'row')}{'' if s.is_visible else ', hidden'}") for s in sheets]
+    return said, _records(_named(sheets, sheet, path), 0, n) if sheet else []
 
 
 # --- which sheet, and where its header is

@@ -131,7 +131,7 @@ class Journal:
         """
         self.refuse_if_open()
         push = f"{new.plan[:12]}-{self._mark()}"
-        facts = {**new.facts, "kept": self.kept.keep(push, new.rows, new.delivery)}
+        facts = {**new.facts, "kept": self.kept.keep(push, new.rows, new.keys)}
         who = (author(), socket.gethostname(), new.rows.num_rows, len(new.batches), new.label, json.dumps(facts))
         with self.together():
             self.refuse_if_open()  # another process may have been quicker

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolkit.engine import to_arrow, to_frame
+from toolkit.engine import to_frame
 from toolkit.errors import JournalError
 from toolkit.files import keep
-from toolkit.model import ID, TIME, Delivery
+from toolkit.model import ID, Delivery
 from toolkit.sending.records import PushRecord
-
-_DELIVERED = pa.schema([(ID, pa.string()), (TIME, pa.timestamp("us", tz="UTC")), ("held", pa.bool_())])
 
 
 class KeptRows:
@@ -35,12 +33,12 @@ class KeptRows:
         self._folder = folder
         self._in_memory: pa.Table | None = None
 
-    def keep(self, push: str, rows: pa.Table, delivery: Delivery) -> dict[str, str]:
+    def keep(self, push: str, rows: pa.Table, keys: Callable[[], pa.Table]) -> dict[str, str]:
         """Store both files of a push; returns their digests, by which `rows` and `delivery` recognise them."""
         if self._folder is None:
             self._in_memory = rows
             return {}
-        tables = {"rows": rows, "delivery": _delivered(delivery)}
+        tables = {"rows": rows, "delivery": keys()}
         try:
             return {
                 name: keep(self._path(push, name), partial(pq.write_table, table, compression="zstd"))
@@ -91,12 +89,3 @@ class KeptRows:
                 f"The {name} of push {record.id} in {path} cannot be read ({error}): restore the file, {way} it again "
                 "from its source."
             ) from error
-
-
-def _delivered(delivery: Delivery) -> pa.Table:
-    """Return what the ledger records of a delivery: its keys, and the customers held."""
-    timed = isinstance(delivery.frame[TIME].dtype, pd.DatetimeTZDtype)
-    given = delivery.frame[[ID, TIME]] if timed else delivery.frame[[ID]]
-    held = pd.DataFrame({ID: sorted(delivery.held)}, dtype="str")
-    parts = ((given, False), (held, True))
-    return pa.concat_tables(to_arrow(part.assign(held=side), _DELIVERED) for part, side in parts)

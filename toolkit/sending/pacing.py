@@ -33,6 +33,7 @@ from pathlib import Path
 from toolkit.display import plural
 from toolkit.errors import JournalError
 from toolkit.sending.lock import locked
+from toolkit.sending.steering import Steering
 
 _STALE_S = 5.0
 """A stored start that is later than now by more than this is from before the machine's clock was reset."""
@@ -212,6 +213,8 @@ class Pace:
         Six hexadecimal digits that distinguish two pushes of one plan.
     connections
         The most requests at once.
+    steering
+        What pauses and stops the push from another thread, and follows it.
     """
 
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
@@ -221,6 +224,7 @@ class Pace:
     mark: Callable[[], str] = field(default=lambda: secrets.token_hex(3))
     retries: Retries = field(default_factory=Retries)
     connections: int = 4
+    steering: Steering = field(default_factory=Steering)
 
     def limiter(self, per_s: float, folder: Path) -> Limiter:
         """Return the limiter that all who use this folder share."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.model import Delivery
 from toolkit.vendor import Batch
 
 Fate = Literal["accepted", "refused", "unknown", "unsent"]
@@ -95,13 +94,16 @@ class LoadedPush:
 
 @dataclass(frozen=True, eq=False)
 class NewPush:
-    """A push that is about to be opened: its plan's digest, rows in order, requests, and the facts a resume needs."""
+    """A push that is about to be opened: its plan's digest, rows in order, requests, and the facts a resume needs.
+
+    `keys` gives what the ledger records of its delivery: the key of each row, and whether its customer is ``held``.
+    """
 
     plan: str
     label: str
     rows: pa.Table
     batches: Sequence[Batch]
-    delivery: Delivery
+    keys: Callable[[], pa.Table]
     facts: dict[str, Any]
 
 

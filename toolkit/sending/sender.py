@@ -36,7 +36,7 @@ from toolkit.progress import Progress
 from toolkit.sending.bisection import Bisection, Resolved, ranges
 from toolkit.sending.journal import Journal
 from toolkit.sending.pacing import Breaker, Limiter, Pace, Room, asked_s, until
-from toolkit.sending.records import LoadedPush, Receipt
+from toolkit.sending.records import FATES, LoadedPush, Receipt
 from toolkit.vendor import Answer, BodyKeys, Client, Envelope, Remark, Verdict, read_answer
 
 
@@ -72,13 +72,14 @@ class Connections:
 
 
 _POLL_S = 0.05
-"""How long a wait lasts before answers that came in meanwhile are read."""
+"""How long a wait lasts before answers that came in meanwhile are read, and another thread may pause or stop it."""
 _GRACE_S = 5.0
 """How long an interrupt waits for the answers that are still to come."""
 _MOST_NAMED = 5
 """Rows that a message names."""
 _NOTICED_S = 5.0
 """A longer wait that the vendor asks for is shown."""
+_UNKNOWN = FATES.index("unknown")
 _TURNED_AWAY = (429, 503)
 """Statuses of a vendor, or of a proxy before it, that gets more requests than it takes."""
 
@@ -125,9 +126,9 @@ class Sender:
         self._breaker, self._room = Breaker(), Room()
         self._repeatable = envelope.operation == "UPSERT" or envelope.dry_run  # sent twice has the same effect as once
         self._rows = push.rows
-        self._doubtful = push.has("unknown").copy()  # sent, and perhaps taken
+        self._fates = push.fates.copy()
         # What may have arrived must not be sent again, unless that has no effect.
-        self._open = ~push.final if self._repeatable else ~push.final & ~self._doubtful
+        self._open = ~push.final if self._repeatable else ~push.final & ~push.has("unknown")
         total, n_before, name = len(self._open), int((~self._open).sum()), f"push to {client.host}"
         self._bar = Progress(name, total=total, n=n_before, clock=pace.clock, wanted=progress)
         self._noting = progress
@@ -150,6 +151,7 @@ class Sender:
             If the vendor or the network lets nothing more through, or no answer resolves some rows.
         """
         connections = Connections(self._client.send)
+        self._pace.steering.heard(self._fates, self._limiter.pace, "")
         with contextlib.closing(self._bar):
             try:
                 self._drive(self._batches(self._open), connections)
@@ -182,6 +184,7 @@ class Sender:
     def _drive(self, batches: Iterator[_Batch], connections: Connections) -> None:
         """Keep the connections busy until nothing waits; as many batches as connections are begun at once."""
         while True:
+            self._pace.steering.sleep(0)
             self._bar.draw()
             while len(self._waiting) + self._n_flying < self._pace.connections:
                 if (batch := next(batches, None)) is None:
@@ -195,12 +198,12 @@ class Sender:
                 self._pace.sleep(min(gap, _POLL_S) if self._n_flying else gap)
             if ready:
                 self._start(ready, connections)
-            self._receive(connections, None if gap is None else 0)
+            self._receive(connections, _POLL_S if gap is None else 0)
 
     def _ready(self) -> tuple[list[_Batch], float | None]:
         """Take out the batches that may go now; else seconds until one may, None if an answer must come first."""
         room = self._breaker.slots(self._pace.connections) - self._n_flying
-        if room <= 0 or not self._waiting:
+        if room <= 0 or not self._waiting or self._pace.steering.paused:
             return [], None
         if self._limiter.slowed:  # starts are far apart: answers are read in between
             room = 1
@@ -272,7 +275,7 @@ class Sender:
     def _enter_answer(self, batch: _Batch, answer: Answer) -> Verdict:
         part = batch.cuts.part
         verdict = read_answer(answer, BodyKeys(batch.body, len(part)), contract=self._envelope.contract)
-        if verdict.blamed and self._doubtful[part[0]]:
+        if verdict.blamed and self._fates[part[0]] == _UNKNOWN:
             # The refusal is about the request, not the row, and the row may have been taken before.
             verdict = Verdict("split", message=verdict.message)
         resolved = Resolved()
@@ -285,12 +288,15 @@ class Sender:
             resolved = batch.cuts.resolve(verdict)
             self._taken |= len(resolved.accepted) > 0
         if torn or verdict.kind == "lost":
-            self._doubtful[part] = True
+            self._fates[part] = _UNKNOWN
+        self._fates[resolved.accepted] = FATES.index("accepted")
+        self._fates[[*resolved.refused]] = FATES.index("refused")
         self._enter_fates(batch, answer, Verdict("lost") if torn else verdict, resolved)
         self._bar.n += len(resolved.accepted) + len(resolved.refused)
         if len(resolved.aside):
             self._aside += resolved.aside.tolist()
             self._aside_for = verdict.message
+        self._pace.steering.heard(self._fates, self._limiter.pace, verdict.kind)
         return verdict
 
     def _enter_fates(self, batch: _Batch, answer: Answer, verdict: Verdict, resolved: Resolved) -> None:
@@ -390,7 +396,8 @@ class Sender:
         if self._journal.nothing_taken(self._push):
             return "push again"
         # An upsert sends again what may have arrived; an append, and rows that no answer resolves, need a look.
-        look = self._doubtful[self._aside].any() if self._repeatable else self._doubtful.any()
+        unknown = self._fates == _UNKNOWN
+        look = unknown[self._aside].any() if self._repeatable else unknown.any()
         settle = f"look into the vendor's table, record it with 'toolkit settle {self._push}' and " if look else ""
         return f"{settle}resume; or abandon the push and push again"
 

@@ -1,0 +1,183 @@
+"""Panels in JupyterLab, in a real browser: a delivery is mapped by mouse and by keyboard; a restart loses nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Locator, Page
+
+from tests.support.browser import command, jupyterlab, open_notebook, outputs, theme, violations
+from toolkit.reading import Mapping
+
+ROOT = Path(__file__).parent.parent.parent
+LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
+FIRST = "2026-09-01_customers"
+STATED = Mapping.load(ROOT / "data" / f"{FIRST}.toml")
+CELLS = {
+    "mouse": [f'import toolkit as tk\nsession = tk.onboard("{FIRST}.csv")', "session.mapping.to_toml('mouse.toml')"],
+    "keys": [
+        f'import toolkit as tk; tk.use(tk.Settings(home="keys"))\npanel = tk.MappingPanel("{FIRST}.csv")\npanel',
+        "panel.mapping.to_toml('keys.toml')",
+    ],
+    "upload": [
+        "import os; os.mkdir('upload'); os.chdir('upload')\nimport toolkit as tk\n"
+        "import toolkit.panels.file_step as step\nstep.SLICE = 20_000\nsession = tk.onboard()",
+        "session.station.step.brief",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("panels")
+    (folder / "notebooks").mkdir()
+    shutil.copy(ROOT / "data" / f"{FIRST}.csv", folder / "notebooks")
+    for name, cells in CELLS.items():
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}  # else the browser asks for one
+        nbformat.write(book, folder / "notebooks" / f"{name}.ipynb")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    place = tmp_path_factory.mktemp("lab")
+    with jupyterlab(place, work, TOOLKIT_HOME=str(place / "home"), PYTHONPATH=str(ROOT)) as address:
+        yield address
+
+
+@pytest.fixture
+def page(page: Page) -> Page:
+    page.set_viewport_size({"width": 1300, "height": 3_000})
+    page.set_default_timeout(30_000)
+    return page
+
+
+def run(page: Page, at: int) -> None:
+    page.evaluate("at => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = at; }", at)
+    command(page, "notebook:run-cell")
+
+
+def opened(page: Page, lab: str, name: str) -> Locator:
+    open_notebook(page, lab, name)
+    return shown(page)
+
+
+def shown(page: Page) -> Locator:
+    run(page, 0)
+    panel = page.locator(".tk.panel")
+    panel.locator("h3, h4").first.wait_for()
+    return panel
+
+
+def n_cells(page: Page) -> int:
+    return page.evaluate("() => window.jupyterapp.shell.currentWidget.content.widgets.length")
+
+
+WIDE = """e => [...e.querySelectorAll(':not(.wrap *, .smp *, .steps *)')].map(x => [x.getBoundingClientRect().right, x])
+    .filter(([at]) => at > e.getBoundingClientRect().right + 1).map(([, x]) => x.outerHTML.slice(0, 200))"""
+
+
+def require_readable(page: Page, panel: Locator, name: str, *themes: str) -> None:
+    """Nothing serious or moderate in these themes, and no bar below the panel, also where it is narrow."""
+    for name_ in themes:
+        theme(page, name_)
+        if shots := os.environ.get("SCREENSHOTS"):  # a folder, to look at the result
+            page.screenshot(path=str(Path(shots) / f"panel_{name}_{name_.split()[-1].lower()}.png"))
+        assert not violations(page)
+    for width in (960, 700, 1300):
+        page.set_viewport_size({"width": width, "height": 3_000})
+        assert panel.evaluate(WIDE) == []
+
+
+def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, work: Path, page: Page) -> None:
+    panel = opened(page, lab, "mouse")
+    go_on = panel.get_by_role("button", name="Next", exact=True)
+    panel.get_by_label("1", exact=True).check()  # the header row
+    require_readable(page, panel, "file", DARK)
+    go_on.click()
+    panel.get_by_role("button", name="Ignore all of them").click()
+    go_on.click()
+    panel.get_by_text("! Choose the time zone of Geändert am").first.wait_for()
+    zone = panel.get_by_label("Time zone, of times that name none")
+    assert zone.evaluate("e => e === document.activeElement")
+    zone.fill("Europe/Berlim")
+    zone.press("Tab")
+    panel.get_by_role("alert").get_by_text("did you mean 'Europe/Berlin'").wait_for()
+    zone.fill("Europe/Berlin")
+    zone.press("Tab")
+    panel.get_by_text("2026-02-21 12:50Z").first.wait_for()
+    panel.get_by_label("customer_name").select_option("Ort")
+    panel.get_by_role("button", name="Ignore Firmenname", exact=True).wait_for()
+    panel.get_by_label("customer_category").select_option("Ort")
+    panel.get_by_text("Ort is now customer_category: customer_name is free again.").first.wait_for()
+    panel.get_by_label("customer_name").select_option("Firmenname")
+    panel.get_by_label("customer_category").select_option("Kundengruppe")
+    panel.get_by_role("button", name="Ignore Ort", exact=True).wait_for()
+    require_readable(page, panel, "columns", DARK, LIGHT)
+    panel.get_by_role("button", name="Ignore Ort").click()
+    panel.get_by_role("button", name="Do not ignore Ort").wait_for()
+    run(page, 1)
+    made = Mapping.load(work / "notebooks" / "mouse.toml")
+    assert (made.columns, made.datetime, made.timezone) == (STATED.columns, STATED.datetime, STATED.timezone)
+
+    command(page, "docmanager:save")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    page.goto("about:blank")  # the browser is closed
+    open_notebook(page, lab, "mouse")
+    page.locator(".tk .still").wait_for()  # the picture, as it was last
+    assert page.get_by_text("Do not ignore").count() == 0
+    assert page.locator(".tk .still").get_by_text("Geändert am").first.is_visible()
+    assert not page.get_by_text("model not found").is_visible()
+    panel = shown(page)
+    panel.get_by_text(f"A session of {FIRST}.csv was left at Columns").first.wait_for()
+    panel.get_by_role("button", name="Go on").click()
+    panel.get_by_text("2026-02-21 12:50Z").first.wait_for()
+    panel.get_by_role("button", name="Next", exact=True).click()
+    panel.get_by_role("heading", name="Values").wait_for()
+    run(page, 0)  # it closes the panel of the earlier run
+    page.wait_for_function("() => document.querySelectorAll('.tk.panel').length === 1")
+
+
+def test_a_delivery_is_mapped_by_keyboard_and_no_key_is_a_command(lab: str, work: Path, page: Page) -> None:
+    panel = opened(page, lab, "keys")
+    before = n_cells(page)
+    panel.get_by_role("button", name="Ignore Ort").focus()
+    for key in ("Escape", "b", "d", "d", "x", "a"):
+        page.keyboard.press(key)
+    assert n_cells(page) == before
+    panel.get_by_label("customer_id").focus()
+    zone = panel.get_by_label("Time zone, of times that name none")
+    for _ in range(6):
+        if zone.evaluate("e => e === document.activeElement"):
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.type("Europe/Berlin")
+    page.keyboard.press("Tab")
+    panel.get_by_text("2026-02-21 12:50Z").first.wait_for()
+    panel.get_by_role("button", name="Ignore all of them").focus()
+    page.keyboard.press("Space")
+    panel.get_by_role("button", name="Do not ignore Ort").wait_for()
+    page.keyboard.press("b")
+    assert n_cells(page) == before
+    run(page, 1)
+    made = Mapping.load(work / "notebooks" / "keys.toml")
+    assert (made.columns, made.datetime, made.timezone) == (STATED.columns, STATED.datetime, STATED.timezone)
+
+
+def test_a_file_is_uploaded_in_slices(lab: str, work: Path, page: Page) -> None:
+    panel = opened(page, lab, "upload")
+    content = (ROOT / "data" / f"{FIRST}.csv").read_bytes()
+    assert len(content) > 2 * 20_000
+    panel.locator("input[type=file]").set_input_files({"name": "mine.csv", "mimeType": "text/csv", "buffer": content})
+    panel.get_by_text("mine.csv is in the notebook's folder").first.wait_for()
+    panel.get_by_role("heading", name="mine.csv, 406 rows").wait_for()
+    assert not violations(page)  # the file step in the light theme
+    assert (work / "notebooks" / "upload" / "mine.csv").read_bytes() == content
+    run(page, 1)
+    assert outputs(page)[1][0]["data"]["text/plain"] == "'mine.csv, 406 rows'"

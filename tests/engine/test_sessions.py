@@ -1,0 +1,163 @@
+"""Every engine's session: the same face, and nothing left behind."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pyarrow as pa
+import pytest
+
+import toolkit as tk
+from tests.support.engines import SCRATCH, Served
+from toolkit.engine import RemoteSession
+from toolkit.errors import InputError
+
+ROWS = pa.table({"n": [1, 2, 3, 4, 5], "text": ["it's", "a\\b", "É😀", None, ""]})
+
+
+def test_names_of_a_session_stand_for_what_lies_in_the_engine(served: Served) -> None:
+    with served.engine.session() as session:
+        session.register("rows_", ROWS)
+        session.create("kept_", """SELECT r.n, r."text" FROM rows_ AS r WHERE r.n < 4""")
+        assert session.table("SELECT * FROM kept_ ORDER BY n").to_pydict() == ROWS.slice(0, 3).to_pydict()
+        assert session.scalar("""SELECT n FROM rows_ WHERE "text" = 'it''s'""") == 1
+        assert session.scalar(r"""SELECT n FROM rows_ WHERE "text" = 'a\b'""") == 2
+        session.create("kept_", "SELECT count(*) AS n FROM rows_")
+        assert session.scalar("SELECT n FROM kept_") == 5
+        session.register("rows_", ROWS.slice(0, 1))
+        assert session.scalar("SELECT count(*) AS n FROM rows_") == 1
+    assert served.left() == []
+
+
+def test_batches_keep_the_order_and_other_statements_run_meanwhile(served: Served) -> None:
+    with served.engine.session() as session:
+        session.register("rows_", pa.table({"n": range(1000)}))
+        sizes, seen = [], []
+        for batch in session.batches("SELECT n FROM rows_ ORDER BY n DESC", 300):
+            sizes.append(batch.num_rows)
+            seen += batch["n"].to_pylist()
+        assert seen == [*range(999, -1, -1)]
+        assert max(sizes) <= 300
+
+
+def test_nothing_is_left_after_an_error_or_an_interrupt(served: Served) -> None:
+    def stopped(by: type[BaseException]) -> None:
+        with served.engine.session() as session:
+            session.create("kept_", "SELECT 1 AS n")
+            raise by
+
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error):
+            stopped(error)
+    assert served.left() == []
+
+
+def test_a_later_run_clears_what_a_crash_left_and_no_live_run(served: Served) -> None:
+    if served.kind == "duckdb":
+        return  # what it makes is in memory
+    with served.engine.session() as live, served.engine.session() as later:
+        assert isinstance(live, RemoteSession)
+        live.create("kept_", "SELECT 1 AS n")
+        for name in ("tk_0badc0de_rows_", "tk_0badc0de_lease_1000", "tk_0badc0de_lease_2000", "mine"):
+            live._execute(f"CREATE TABLE {SCRATCH}.{name} AS SELECT 1 AS n")
+        later.create("kept_", "SELECT 2 AS n")
+        left = later.names_in(SCRATCH)
+        assert "mine" in left
+        assert not [name for name in left if "0badc0de" in name]
+        assert live.scalar("SELECT n FROM kept_") == 1
+        live.run(f"DROP TABLE {SCRATCH}.mine")
+    assert served.left() == []
+
+
+def test_a_lease_is_renewed_before_the_old_one_goes(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    if served.kind == "duckdb":
+        return
+    with served.engine.session() as session:
+        assert isinstance(session, RemoteSession)
+        session.create("a_", "SELECT 1 AS n")
+        monkeypatch.setattr("toolkit.engine.session.RENEWED_S", -1)
+        monkeypatch.setattr("toolkit.engine.session.LEASE_S", 100_000)
+        session.create("b_", "SELECT 2 AS n")
+        leases = [name for name in session.names_in(SCRATCH) if "_lease_" in name]
+        assert leases == [session._lease.partition(".")[2]]
+    assert served.left() == []
+
+
+def test_a_table_that_is_not_there_is_one_sentence_with_the_nearest_name(served: Served) -> None:
+    if served.kind == "duckdb":
+        return
+    there = served.load(ROWS)
+    with pytest.raises(InputError, match=f"has no table {there.sql}x, did you mean '{there.sql.partition('.')[2]}'"):
+        tk.table(served.engine, there.sql + "x")
+    with pytest.raises(InputError, match="nope"):
+        tk.table(served.engine, f"SELECT nope FROM {there.sql}")
+    with pytest.raises(InputError, match="An engine is wanted here"):
+        tk.table("postgresql://", "t")  # type: ignore[arg-type]
+    assert tk.table(served.engine, f"SELECT n FROM {there.sql}").sql.startswith("SELECT")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://me:s3cret@127.0.0.1:1/db", "postgresql:/me:s3cret@host/db", "postgresql://me:s3 cret@127.0.0.1:1/db",
+     "postgresql://me:s3cret@[::1/db", "sc://127.0.0.1:1/;token=s3cret", "s3cret"],
+)  # fmt: skip
+def test_an_engine_that_cannot_be_reached_is_one_sentence_without_its_password(address: str) -> None:
+    connect = tk.engine.spark if address.startswith("sc:") else tk.engine.postgres
+    with pytest.raises(InputError, match="cannot be reached") as raised:
+        connect(address, scratch="s")
+    assert "s3" not in str(raised.value)
+    assert "s3" not in repr(raised.value.__context__) or raised.value.__suppress_context__
+
+
+@pytest.mark.parametrize("extra", ["warehouse", "spark"])
+def test_a_missing_driver_is_one_sentence_with_the_command(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("adbc_driver_postgresql.dbapi", "pyspark.sql.connect.session"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    connect, address = (
+        (tk.engine.spark, "sc://127.0.0.1:1") if extra == "spark" else (tk.engine.postgres, "postgresql://127.0.0.1:1")
+    )
+    with pytest.raises(InputError, match=rf"pip install 'customer-toolkit\[{extra}\]'"):
+        connect(address, scratch="s")
+
+
+def test_an_error_in_the_last_row_is_an_error_and_names_no_value(served: Served) -> None:
+    if served.kind != "postgresql":
+        return
+    query = "SELECT CAST(CASE WHEN n < 999 THEN '1' ELSE 's3cret' END AS BIGINT) AS n FROM rows_ ORDER BY n"
+    with served.engine.session() as session:
+        session.register("rows_", pa.table({"n": range(1000)}))
+        for read in (session.table, lambda sql: list(session.batches(sql, 10))):
+            with pytest.raises(InputError, match="PostgreSQL says: an error with the code") as raised:
+                read(query)  # type: ignore[operator]
+            assert "s3cret" not in str(raised.value)
+
+
+def test_an_interrupt_stops_the_statement_and_stays_an_interrupt(served: Served) -> None:
+    if served.kind != "postgresql":
+        return
+    stop = """SELECT count(pg_cancel_backend(pid)) AS n FROM pg_stat_activity
+              WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"""
+
+    def cancel() -> None:
+        with served.engine.session() as other:
+            assert isinstance(other, RemoteSession)
+            while not done.is_set():
+                other._fetch(stop)
+
+    def run() -> None:
+        with served.engine.session() as session:
+            assert isinstance(session, RemoteSession)
+            session.create("kept_", "SELECT 1 AS n")
+            with session._said():
+                session._execute("SELECT CAST(pg_sleep(60) AS text)")
+
+    done = threading.Event()
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    done.set()
+    thread.join()
+    assert served.left() == []

@@ -1,0 +1,275 @@
+"""SQL for several engines: statements in a portable subset, written token by token, and conditions on one row.
+
+The portable subset is what DuckDB, PostgreSQL and Spark read alike: plain joins, grouping, windows, CTEs, ``CASE``,
+``CAST``, every subquery with an alias, names in double quotes, texts in single ones. Statements of the toolkit are
+written in it, and `Dialect.write` changes only how names, texts and types are spelled. Sums are cast, ``NULLS LAST`` is
+said, and null-safe equality is ``NOT coalesce(a = b, a IS NULL AND b IS NULL)``.
+
+Conditions of rules are DuckDB's: `Dialect.condition` reads one with sqlglot and writes each of its functions for the
+engine. What an engine cannot say exactly is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from toolkit.errors import InputError, did_you_mean
+from toolkit.lazy import Library
+
+if TYPE_CHECKING:
+    import sqlglot
+    from sqlglot import exp
+else:
+    sqlglot, exp = Library("sqlglot"), Library("sqlglot.expressions")
+
+PLAIN = frozenset(
+    {"column", "identifier", "literal", "null", "boolean", "paren", "and", "or", "not", "eq", "neq", "gt", "gte", "lt",
+     "lte", "is", "in", "between", "case", "if", "coalesce", "nullif", "add", "sub", "mul", "mod", "neg", "dpipe",
+     "datatype", "strlen", "length", "translate", "replace", "left", "right", "substring", "trim"}
+)  # fmt: skip
+"""What a condition is written with that every engine reads alike, in sqlglot's words."""
+TYPES = frozenset({"VARCHAR", "BIGINT", "INT", "DOUBLE", "TIMESTAMPTZ", "DATE", "BOOLEAN"})
+Node = Any  # sqlglot's Expression: what it has depends on its kind
+_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|(?<![.\w])[A-Za-z_]\w*""")
+
+
+class UnwritableError(InputError):
+    """A condition that an engine cannot say exactly; the text names what it cannot say."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How an engine spells what the portable subset says.
+
+    Attributes
+    ----------
+    quote
+        The character around names.
+    escapes
+        Whether a backslash is an escape in a text.
+    words
+        Words of the subset that the engine spells otherwise: types, and the length in bytes.
+    collation
+        What follows a text so that it is compared by its code points.
+    number
+        A number for each row of a query, without sorting them all in one place.
+    clock
+        The engine's own time, in seconds since 1970.
+    """
+
+    name: str
+    quote: str = '"'
+    escapes: bool = False
+    words: Mapping[str, str] = field(default_factory=dict)
+    collation: str = ""
+    number: str = "row_number() OVER ()"
+    clock: str = ""
+
+    def write(self, sql: str, known: Mapping[str, str] | None = None) -> str:
+        r"""Write a statement of the portable subset for the engine; `known` says what the session's names stand for.
+
+        Examples
+        --------
+        >>> SPARK.write('''SELECT "a b", 'it''s' FROM rows_''', {"rows_": "scratch.tk_1_rows_"})
+        "SELECT `a b`, 'it\\'s' FROM scratch.tk_1_rows_"
+        """
+        names = known or {}
+
+        def spelled(found: re.Match[str]) -> str:
+            token = found[0]
+            if token[0] == "'" and self.escapes:
+                return "'" + token[1:-1].replace("\\", r"\\").replace("''", r"\'") + "'"
+            if token[0] == '"':
+                return self.quote + token[1:-1].replace('""', '"').replace(self.quote, self.quote * 2) + self.quote
+            return names.get(token) or self.words.get(token.upper(), token)
+
+        return _TOKEN.sub(spelled, sql)
+
+    def text(self, sql: str) -> str:
+        """Return an expression as text that is compared by its code points."""
+        return f"CAST({sql} AS VARCHAR){self.collation}"
+
+    def condition(self, sql: str, columns: Mapping[str, str]) -> str:
+        r"""Return a condition on one row, written in DuckDB's SQL, in the portable subset with the engine's functions.
+
+        Parameters
+        ----------
+        columns
+            The names that it may use, and the columns that they stand for.
+
+        Raises
+        ------
+        UnwritableError
+            If it has something that the engine cannot say exactly.
+
+        Examples
+        --------
+        >>> POSTGRESQL.condition(r"regexp_full_match(a, '[\x{a0}]+') AND strlen(a) > 2", {"a": "a"})
+        '(REGEXP_LIKE("a", \'^(?:[\\u00a0]+)$\') AND STRLEN("a") > 2)'
+        """
+        known = {name.casefold(): column for name, column in columns.items()}
+
+        def written(node: Node) -> Node:
+            for child in list(node.iter_expressions()):
+                child.replace(written(child))
+            kind = node.name.lower() if node.key == "anonymous" else node.key
+            if kind == "column":
+                if node.table or node.name.casefold() not in known:
+                    raise UnwritableError(f"the column {node.sql()}{did_you_mean(node.name, known)}")
+                return exp.column(exp.to_identifier(known[node.name.casefold()], quoted=True))
+            cast, of_signs = kind == "cast" and node.to.sql() in TYPES, kind == "trim" and node.args.get("expression")
+            if self is DUCKDB or cast or (kind in PLAIN and not node.args.get("query") and not of_signs):
+                return node
+            if kind not in _WRITERS:
+                raise UnwritableError(kind)
+            return _WRITERS[kind](node, self)
+
+        read = exp.Paren(this=sqlglot.parse_one(sql, read="duckdb"))
+        return str(written(read).sql("duckdb" if self is DUCKDB else ""))
+
+    def pattern(self, regex: str) -> str:
+        r"""Return a regular expression of RE2 as the engine writes it; ``$`` is the end of the text alone.
+
+        Raises
+        ------
+        UnwritableError
+            If the engine has no exact counterpart.
+
+        Examples
+        --------
+        >>> POSTGRESQL.pattern(r"^[\s\x{a0}]+.$"), SPARK.pattern("[[&]$")
+        ('^[\\t\\n\\f\\r \\u00a0]+[^\\n]$', '[\\[\\&]\\z')
+        """
+        found, inside = "", False
+        end = r"\z" if self is SPARK else "$"
+        for part in _PARTS.findall(regex):
+            if part[0] == "\\":
+                found += self._escape(part, inside=inside)
+            elif not inside:
+                found += {".": r"[^\n]", "$": end}.get(part, part)
+                inside = part[0] == "["
+            elif part == "]" and found[-1] not in "[^":
+                found, inside = found + part, False
+            else:  # some engines read a set of sets
+                found += part if part.isalnum() or part in " -^_" or not part.isascii() else "\\" + part
+        return found
+
+    def _escape(self, part: str, *, inside: bool) -> str:
+        kind, rest = part[1], part[2:].strip("{}")
+        if kind == "x":
+            return self._code(int(rest, 16))
+        if not kind.isalnum() or kind in "tnfr":
+            return part
+        members = _CLASSES.get(kind.lower() if not inside else kind, "")
+        if kind == "p" and rest in _CATEGORIES:
+            each = ("-".join(map(self._code, sorted({a, b}))) for a, b in code_points(rest))
+            members = f"\\p{{{rest}}}" if self is SPARK else "".join(each)
+        if not members:
+            raise UnwritableError(f"{part} in a regular expression")
+        return members if inside else f"[{'^' if kind.isupper() else ''}{members}]"
+
+    def _code(self, code: int) -> str:
+        if self is SPARK:
+            return f"\\x{{{code:x}}}"
+        return f"\\u{max(code, 1):04x}" if code < 0x10000 else f"\\U{code:08x}"  # it has no text with a NUL
+
+
+_PARTS = re.compile(r"\\x\{\w+\}|\\x\w\w|\\[pP]\{\w+\}|\\[pP]\w|\\.|\[\^?|.", re.DOTALL)
+_CLASSES = {"s": r"\t\n\f\r ", "d": "0-9", "w": "0-9A-Za-z_"}
+_CATEGORIES = frozenset({"L", "M", "N", "Lu", "Ll", "Lt", "Lm", "Lo", "Nd"})
+
+
+@cache
+def code_points(category: str) -> list[tuple[int, int]]:
+    """Return the first and last code points of a category of Unicode, for an engine that does not know it.
+
+    Examples
+    --------
+    >>> code_points("Nd")[0]
+    (48, 57)
+    """
+    codes = (code for code in range(0x110000) if unicodedata.category(chr(code)).startswith(category))
+    runs = (list(run) for _, run in groupby(enumerate(codes), key=lambda pair: pair[1] - pair[0]))
+    return [(run[0][1], run[-1][1]) for run in runs]
+
+
+def _call(name: str, *arguments: Node | str) -> Node:
+    return exp.Anonymous(this=name, expressions=[exp.Literal.string(a) if isinstance(a, str) else a for a in arguments])
+
+
+def _regex(node: Node, dialect: Dialect, form: str = "{}") -> str:
+    pattern = node.args["expression"]
+    if not pattern.is_string or node.args.get("flag") or "(?" in pattern.name.replace("(?:", ""):
+        raise UnwritableError("the options of a regular expression")
+    return dialect.pattern(form.format(pattern.name))
+
+
+def _replacing(node: Node, dialect: Dialect) -> Node:
+    new, every = node.args["replacement"], node.args.get("modifiers")
+    if every is None or every.name != "g" or not new.is_string or set(r"\$") & set(new.name):
+        raise UnwritableError("regexp_replace of the first place, or with groups")
+    return _call("regexp_replace", node.this, _regex(node, dialect), new, *([] if dialect is SPARK else [every]))
+
+
+def _lower(node: Node, dialect: Dialect) -> Node:
+    """Write DuckDB's lower: letter by letter, while others make two of one, or look at the letters around it."""
+    alone = _call("translate", node.this, "İΣ", "iσ")
+    if dialect is POSTGRESQL:  # the collation of a column may know the letters of ASCII only
+        alone = exp.Collate(this=alone, expression=exp.to_identifier("und-x-icu", quoted=True))
+    return _call("lower", alone)
+
+
+def _at_end(side: str) -> Callable[[Node, Dialect], Node]:
+    """Write whether a text begins or ends with another one: no name for that is everywhere."""
+
+    def write(node: Node, _: Dialect) -> Node:
+        part = node.args["expression"]
+        return exp.Paren(this=exp.EQ(this=_call(side, node.this, _call("length", part)), expression=part))
+
+    return write
+
+
+def _trim(node: Node, _: Dialect) -> Node:
+    signs = node.args["expression"]
+    if node.args.get("position") != "LEADING" or not signs.name.isalnum():
+        raise UnwritableError("trim of other characters than spaces")
+    return _call("regexp_replace", node.this, f"^[{signs.name}]+", "")
+
+
+_WRITERS: dict[str, Callable[[Node, Dialect], Node]] = {
+    "regexplike": lambda node, dialect: _call("regexp_like", node.this, _regex(node, dialect)),
+    "regexpfullmatch": lambda node, dialect: _call("regexp_like", node.this, _regex(node, dialect, "^(?:{})$")),
+    "regexpreplace": _replacing,
+    "lower": _lower,
+    "startswith": _at_end("left"),
+    "endswith": _at_end("right"),
+    "contains": lambda node, _: exp.LT(
+        this=exp.Literal.number(0), expression=_call("strpos", *node.iter_expressions())
+    ),
+    "trim": _trim,
+    "concat": lambda node, _: _call("concat_ws", "", *node.expressions),  # which leaves out nulls everywhere
+    "concatws": lambda node, _: _call("concat_ws", *node.expressions),
+}
+"""How functions of DuckDB that others have otherwise are written, by sqlglot's name for each."""
+
+DUCKDB = Dialect("DuckDB", clock="CAST(epoch(now()) AS BIGINT)")
+POSTGRESQL = Dialect(
+    "PostgreSQL",
+    words={"STRLEN": "octet_length", "DOUBLE": "double precision"},
+    collation=' COLLATE "C"',
+    clock="CAST(extract(epoch FROM clock_timestamp()) AS BIGINT)",
+)
+SPARK = Dialect(
+    "Spark",
+    quote="`",
+    escapes=True,
+    words={"STRLEN": "octet_length", "STRPOS": "instr", "VARCHAR": "STRING", "TIMESTAMPTZ": "TIMESTAMP"},
+    number="monotonically_increasing_id() + 1",
+    clock="unix_timestamp()",
+)

@@ -1,0 +1,353 @@
+"""`onboard`: the steps from a file to the sent rows, one after the other; what was done survives a restart.
+
+A session is kept in the home, readable by its user only, after every action: the path and the digest of its file, the
+step, and the choices of each step. What the steps made of them (`Work`) is made again from the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from toolkit.config import current
+from toolkit.display import Markup, Result, Tone
+from toolkit.errors import wrong_kind
+from toolkit.files import replacing
+from toolkit.panels.columns import Columns
+from toolkit.panels.elements import Element, button, element, note, same_as
+from toolkit.panels.file_step import File
+from toolkit.panels.panel import Panel
+from toolkit.panels.push_panel import PushStation
+from toolkit.panels.station import Station, action
+from toolkit.panels.steps import Step, Work
+from toolkit.pushing import PushPlan
+from toolkit.quality import Patch, ValidationReport, correct, validate
+from toolkit.reading import Mapping, read_customers
+
+FOLDER = "sessions"
+
+
+class Place(Step):
+    """A step that only shows: what the code makes of the work, and the calls.
+
+    Parameters
+    ----------
+    make
+        Makes a result of the work and adds it there; None: nothing is made.
+    """
+
+    def __init__(self, title: str, says: str, *calls: str, make: Callable[[Work], Result] | None = None) -> None:
+        super().__init__()
+        self.title, self._says, self._calls, self._make = title, says, calls, make
+        self._made: Result | None = None
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """The lines of Python and the command that do the same."""
+        return self._calls
+
+    def begin(self, work: Work) -> None:
+        """Make what is shown."""
+        self._made = self._make(work) if self._make else None
+
+    def view(self) -> Element:
+        """Return what the step is for, its result, and the calls."""
+        title = element("h4", self.title, class_="verdict", key="heading")
+        made = Markup(self._made.body()) if self._made else ""
+        return element("div", title, element("p", self._says), made, same_as(*self.calls), key=self.title)
+
+
+def _checked(work: Work) -> ValidationReport:
+    work.delivery = read_customers(work.source, mapping=work.mapping)
+    work.report = validate(correct(work.delivery))
+    return work.report
+
+
+def steps(folder: Path) -> list[Step]:
+    """Return the steps of a session, in their order."""
+    corrections = "Values and spellings are corrected in code: name the corrections in [corrections] of the mapping."
+    checked = ("report = tk.validate(tk.correct(delivery))", 'report.to_excel("review.xlsx")')
+    return [
+        File(folder),
+        Columns(),
+        Place("Values", corrections, "tk.preview_corrections(delivery)", "toolkit correct FILE"),
+        Place("Review", "", *checked, make=_checked),
+        PushStation(),
+    ]
+
+
+class Session(Station):
+    """The steps from a file to the sent rows.
+
+    Attributes
+    ----------
+    work
+        What the steps have made so far.
+    steps, at
+        The steps, and the number of the one that is shown.
+    found
+        A saved session of the file that may be gone on with; empty if there is none.
+    """
+
+    def __init__(self, source: str | Path | None = None) -> None:
+        super().__init__()
+        if source is not None and not isinstance(source, str | Path):
+            raise wrong_kind(source, "the path of a file", 'onboard("export.csv")')
+        path = None if source is None else Path(source).absolute()
+        self._begin(path.parent if path and path.parent.is_dir() else Path.cwd(), path)
+        self._of: tuple[Path | None, str | None] = None, None
+        self._former = self._record(path or Path())
+        self.found, self.notice = self._saved(path)
+        if not self.found:
+            self._enter(0)
+        self.focus = ""  # to run a cell moves nobody's focus
+
+    def _begin(self, folder: Path, path: Path | None) -> None:
+        self.steps, self.work, self.at, self.told = steps(folder), Work(source=path), 0, ""
+        for step in self.steps:
+            step.changed = self._stepped
+        self._kept: dict[str, Any] = {}
+
+    @property
+    def step(self) -> Step:
+        """The step that is shown."""
+        return self.steps[self.at]
+
+    @property
+    def mapping(self) -> Mapping | None:
+        """The mapping, as it stands now."""
+        for step in self.steps[1::-1]:  # what was chosen, else what was proposed
+            if found := getattr(step, "suggestion", None):
+                return step.mapping if isinstance(step, Columns) else found.mapping
+        return None
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """The lines of Python and the command that do the same as the step."""
+        return self.step.calls
+
+    # --- what is kept in the home
+
+    def _record(self, path: Path) -> Path:
+        name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+        return current(None).folder(FOLDER) / f"{name}.json"
+
+    def _saved(self, path: Path | None) -> tuple[dict[str, Any], str]:
+        """Return the session that was saved for a file, without one for any of the folder, and what to know of it."""
+        records = [self._record(path)] if path else (current(None).home / FOLDER).glob("*.json")
+        found: list[tuple[str, dict[str, Any], dict[str, Any], str]] = []
+        for record in records:
+            try:
+                saved = json.loads(record.read_text(encoding="utf-8"))
+                step, at = self.steps[saved["at"]].title, f"{datetime.fromisoformat(saved['saved_at']):%Y-%m-%d %H:%M}Z"
+                source, now = Path(saved["source"]), _digest(Path(saved["source"]))
+                if not source.exists():
+                    told = f"{source.name} is gone since {at}. Put it back and run this cell again, or go on with " \
+                           f"another file: the choices, up to {step}, are kept."  # fmt: skip
+                elif now != saved["digest"]:
+                    told = f"{source.name} has changed since {at}. The choices, up to {step}, are kept."
+                else:
+                    told = f"A session of {source.name} was left at {step}, on {at}."
+                if path or source.parent == Path.cwd():
+                    found.append((at, {**saved["steps"]}, saved, told))
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, LookupError, TypeError):
+                return {}, self._put_aside(record)
+        _, _, saved, told = max(found, key=lambda each: each[0], default=("", {}, {}, ""))
+        return saved, told
+
+    def _put_aside(self, record: Path) -> str:
+        aside = record.with_suffix(".unreadable")
+        record.replace(aside)
+        return f"The saved session cannot be read. It was put aside as {aside}, and nothing of it was deleted. Go on " \
+               "here: a mapping that was finished is proposed again."  # fmt: skip
+
+    def _save(self) -> None:
+        path = getattr(self.steps[0], "path", None)
+        if path is None or self.found or not (self.at or self.step.kept()):
+            return  # there is nothing to go on with
+        if self.step.done:
+            self.end()
+            return
+        if self._of[0] != path:
+            self._of = path, _digest(path)
+        made = {step.title: step.kept() for step in self.steps[: self.at + 1]}
+        record = {"source": str(path), "digest": self._of[1], "at": self.at, "steps": self._kept | made,
+                  "saved_at": datetime.now(UTC).isoformat()}  # fmt: skip
+        with replacing(self._record(path)) as part:
+            part.write_text(json.dumps(record), encoding="utf-8")
+        if self._former != self._record(path):
+            self._former.unlink(missing_ok=True)  # of a file that was gone
+
+    def end(self) -> None:
+        """Delete what is kept of the session: it was sent, or discarded."""
+        paths = [Path(self.found["source"])] if self.found else []
+        for path in [*paths, getattr(self.steps[0], "path", None)]:
+            if path is not None:
+                self._record(path).unlink(missing_ok=True)
+
+    # --- what a browser may ask for
+
+    def act(self, do: str, **said: Any) -> str | dict[str, Any] | None:
+        """Do what the browser asks of the session or of its step; then keep how far it is."""
+        if do.startswith("session_"):
+            answer = super().act(do, **said)
+            self.focus = self.step.focus or self.focus
+        else:
+            answer = self.step.act(do, **said)
+            self.focus = self.step.focus
+            self.told = self.told and self.step.missing()
+        self.step.focus = ""
+        self._save()
+        return answer
+
+    def _stepped(self, **how: bool) -> None:
+        """Take in that the step changed by itself."""
+        self.focus, self.step.focus = self.step.focus or self.focus, ""
+        if self.step.done:
+            self.end()
+        self.changed(**how)
+
+    def _enter(self, at: int) -> None:
+        step = self.steps[at]
+        step.begin(self.work)
+        self.at, self.focus = at, "heading"
+        if step.title in self._kept:
+            try:
+                step.restore(self._kept.pop(step.title))
+            except (AttributeError, LookupError, TypeError, ValueError):
+                self.notice = self._put_aside(self._former)
+
+    @action
+    def session_next(self) -> str:
+        """Go to the next step, if nothing is missing."""
+        self.told = self.step.missing()
+        if not self.told:
+            self.step.finish(self.work)
+            self._enter(self.at + 1)
+        return self.told or f"Step {self.at + 1}, {self.step.title}."
+
+    @action
+    def session_visit(self, at: int) -> None:
+        """Go back to an earlier step."""
+        if 0 <= at < self.at:
+            self.told, self.at, self.focus = "", at, "heading"
+
+    @action
+    def session_go_on(self) -> None:
+        """Go on with the saved session: make its choices again, up to its step or to what is missing."""
+        saved, self.found, self.notice = self.found, {}, ""
+        self._kept, path = dict(saved["steps"]), Path(saved["source"])
+        self._former, self.work.source = self._record(path), path if path.exists() else None
+        self._enter(0)
+        while self.at < saved["at"] and not self.notice and not self.step.missing():
+            self.step.finish(self.work)
+            self._enter(self.at + 1)
+
+    @action
+    def session_discard(self) -> str:
+        """Delete what is kept of the session, and begin again."""
+        self.end()
+        self.found, self.notice = {}, ""
+        self._begin(getattr(self.steps[0], "folder", Path.cwd()), self.work.source)
+        self._enter(0)
+        return "The session was discarded."
+
+    # --- what is shown
+
+    def view(self) -> Element:
+        """Return the steps, and the one that is shown."""
+        name = Path(self.work.source).name if self.work.source else "a file"
+        last, settings = self.at + 1 == len(self.steps), current(None)
+        head = element("h3", "Onboard customers · ", element("b", name), f" → {settings.target}", class_="kick")
+        tone: Tone = "warn" if self.notice else "changed"
+        if self.found:
+            offer = note("changed", element("p", self.notice),
+                         element("p", button("Go on", "session_go_on", main=True),
+                                 button("Discard and begin again", "session_discard"), class_="row"))  # fmt: skip
+            return element("div", head, offer, key="session")
+        ways = [button("Next", "session_next", main=True)] if not last else []
+        told = element("output", f"! {self.told}", class_="warn", key="told", role="alert") if self.told else None
+        begun = self.work.suggestion is not None
+        return element(
+            "div",
+            head,
+            element("nav", element("ol", [self._mark(at) for at in range(len(self.steps))], class_="steps"),
+                    aria_label=f"Steps of {name}"),
+            note(tone, self.notice) if self.notice else None,
+            self.step.view(),
+            element("div", button("Discard", "session_discard") if begun else None, told, ways, class_="foot"),
+            key="session",
+        )  # fmt: skip
+
+    def _mark(self, at: int) -> Element:
+        step, done, here = self.steps[at], at < self.at, at == self.at
+        words = [element("i", "✓" if done else str(at + 1)), step.title, element("small", step.brief)]
+        inner = button(words, "session_visit", at=at) if done else element("span", words)
+        return element("li", inner, class_="done" if done else "later" if not here else "",
+                       aria_current="step" if here else "")  # fmt: skip
+
+
+def _digest(path: Path) -> str | None:
+    """Return the digest of a file's bytes; None if it is gone."""
+    with suppress(OSError), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+    return None
+
+
+class OnboardPanel(Panel):
+    """The panel of a session; what its steps have made are plain objects."""
+
+    station: Session
+
+    @property
+    def mapping(self) -> Mapping | None:
+        """The mapping, as it stands now; None before a file is chosen."""
+        return self.station.mapping
+
+    @property
+    def patch(self) -> Patch | None:
+        """The corrections of single cells; None before they are made."""
+        return self.station.work.patch
+
+    @property
+    def report(self) -> ValidationReport | None:
+        """The validation report; None before the review."""
+        return self.station.work.report
+
+    @property
+    def plan(self) -> PushPlan | None:
+        """The plan of the push; None before the last step."""
+        return self.station.work.plan
+
+
+def onboard(source: str | Path | None = None) -> OnboardPanel:
+    """Take a file to accepted rows in a notebook without writing code: file, columns, values, review, send.
+
+    What is done is kept in the home, private, until it is sent or discarded: after a restart of the kernel the same
+    call offers to go on.
+
+    Parameters
+    ----------
+    source
+        The file; None: it is chosen in the panel.
+
+    Returns
+    -------
+    OnboardPanel
+        Shown already; its ``mapping``, ``patch``, ``report`` and ``plan`` are what the steps have made.
+
+    Raises
+    ------
+    InputError
+        If `source` is no path.
+    """
+    panel = OnboardPanel(Session(source))
+    panel.show()
+    return panel

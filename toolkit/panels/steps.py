@@ -1,0 +1,85 @@
+"""What the steps of a session have in common: the `Work` that they hand on, and the `Step` that each of them is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from toolkit.model import Column, Delivery
+from toolkit.panels.elements import Element, element
+from toolkit.panels.station import Station
+from toolkit.pushing import PushPlan
+from toolkit.quality import Patch, ValidationReport
+from toolkit.reading import Mapping, MappingSuggestion
+
+
+@dataclass
+class Work:
+    """What a session has made so far, as plain objects; each step takes from it what earlier ones made, and adds to it.
+
+    Attributes
+    ----------
+    source
+        The path of the file; None: not chosen yet.
+    stated
+        What the first step states: encoding, delimiter, sheet, header row.
+    """
+
+    source: Any = None
+    stated: Mapping = field(default_factory=Mapping)
+    suggestion: MappingSuggestion | None = None
+    mapping: Mapping | None = None
+    delivery: Delivery | None = None
+    patch: Patch | None = None
+    report: ValidationReport | None = None
+    plan: PushPlan | None = None
+
+
+class Step(Station):
+    """A station that is a step of a session.
+
+    Attributes
+    ----------
+    done
+        Whether the work is finished, so that nothing of the session has to be kept.
+    """
+
+    done = False
+
+    def begin(self, work: Work) -> None:
+        """Take from the work; called whenever the step is entered, and before `restore`."""
+
+    def missing(self) -> str:
+        """Return in a sentence what has to be done before the next step, and set `focus` to it; empty: nothing."""
+        return ""
+
+    def finish(self, work: Work) -> None:
+        """Add to the work; called when the next step is asked for and nothing is missing."""
+
+    def kept(self) -> dict[str, Any]:
+        """Return the choices made here, ready for JSON, so that a session survives a restart of the kernel."""
+        return {}
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Make the choices again that `kept` returned."""
+
+
+def described(column: Column) -> str:
+    """Return in words what a column of the schema takes.
+
+    Examples
+    --------
+    >>> described(Column("updated_at", "datetime", nullable=False, key=True)), described(Column("size"))
+    ('time, UTC, the key', 'text')
+    """
+    kind = {"datetime": "time, UTC", "string": "text"}.get(column.kind, column.kind)
+    return ", ".join([" or ".join(column.values) or kind, *(["the key"] if column.key else [])])
+
+
+def table(title: str, columns: list[tuple[str, str, str, list[Element]]]) -> Element:
+    """Return a table that scrolls sideways, by columns: each with its name, a small line, its class, and its cells."""
+    heads = [element("th", name, element("small", small) if small else None, scope="col", class_=styled)
+             for name, small, styled, _ in columns]  # fmt: skip
+    rows = [element("tr", list(row)) for row in zip(*(cells for *_, cells in columns), strict=True)]
+    table = element("table", element("thead", element("tr", heads)), element("tbody", rows))
+    return element("div", table, class_="wrap", tabindex="0", role="region", aria_label=title)

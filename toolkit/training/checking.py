@@ -1,0 +1,270 @@
+"""readiness(): whether quotes and sales are ready to train the vendor's model, each quote as of its date."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+
+import toolkit.display as draw
+from toolkit.display import Cell, Markup, Part, Result, frame_table, meter, paragraph, percent, plural
+from toolkit.engine import EngineTable, Session
+from toolkit.errors import InputError, did_you_mean, wrong_kind
+from toolkit.ledger import Ledger, Snapshot
+from toolkit.model import FEATURES, MERCHANTS, QUOTES, SALES, VERSIONS, Customers, as_delivery
+from toolkit.progress import step
+from toolkit.pushing import PushPlan
+from toolkit.training.counting import after_push, count
+from toolkit.training.staging import Refers, Stage
+
+Versions = Customers | Ledger | Refers
+"""Every version of the customers: a ledger, a snapshot, what the stations take, or a table."""
+MAX_BARS = 36
+_WORDS = tomllib.loads(files(__package__).joinpath("findings.toml").read_text(encoding="utf-8"))
+_STATES, _FINDINGS = _WORDS["states"], _WORDS["findings"]
+_HEADS = {"id": "Customer", "detail": "Instead", "first_at": "First", "last_at": "Last", "version_at": "Version"}
+_HEADS |= {name: name.capitalize() for name in ("quotes", "sales", "value")}
+_COUNTS = "n_quotes n_ready states lacking stale_months notes totals"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Readiness(Result):
+    """What `readiness` counted.
+
+    Attributes
+    ----------
+    cells
+        Quotes by ``month`` (its first moment; null without a date), ``category`` of the customer at that time,
+        ``state``, and for each feature whether the customer's version lacked it (1 or 0, null without a version).
+    findings
+        One row for each finding and customer, or merchant: ``finding``, ``id``, ``quotes``, ``sales``, ``value``,
+        ``first_at`` and ``last_at`` of these, ``version_at`` (of the first version if quotes are before it, else of the
+        newest), ``detail`` (the id that CUSTOMER has instead; a customer's price list, and that of its quote instead).
+        At most 100,000 rows of each finding.
+    totals
+        Of each finding, complete: ``ids`` (customers or merchants), ``quotes``, ``sales``, ``value``.
+    notes
+        What was assumed or could not be read.
+    after
+        The same after the push of the plan; None without a plan.
+    """
+
+    cells: pd.DataFrame
+    findings: pd.DataFrame
+    totals: dict[str, dict[str, Any]]
+    source: str
+    stale_months: int
+    notes: tuple[str, ...] = ()
+    after: Readiness | None = None
+
+    @cached_property
+    def states(self) -> dict[str, int]:
+        """Quotes by what they are, each once.
+
+        ``ready``: every feature was filled as of the date. ``late``: one was empty then, and is filled now.
+        ``incomplete``: it still is empty. ``early``: dated before the customer's first version. ``rewritten``: the id
+        differs from a customer's only by leading zeros, case or spaces. ``missing``: there is no such customer.
+        ``unusable``: no id, or no date that can be read.
+        """
+        # Only beside all of CUSTOMER it is known which of the missing ones are there in another form.
+        lost = {name: self.count(name, "quotes") for name in ("missing", "rewritten")}
+        counts = self.cells.groupby("state")["quotes"].sum().to_dict() | lost
+        return {state: int(counts.get(state, 0)) for state in _STATES}
+
+    @property
+    def n_quotes(self) -> int:
+        """Quotes."""
+        return sum(self.states.values())
+
+    @property
+    def n_ready(self) -> int:
+        """Quotes of which every feature was filled as of their date."""
+        return self.states["ready"]
+
+    def count(self, finding: str, what: str = "ids") -> int:
+        """Count the customers, or merchants, of a finding; or its ``quotes`` or ``sales``."""
+        return int(self.totals.get(finding, {}).get(what, 0))
+
+    def shares(self, by: str) -> pd.DataFrame:
+        """Return the ``quotes`` by ``month`` or ``category``, how many are ``ready``, and their ``share`` (0 to 1)."""
+        cells = self.cells.assign(ready=self.cells["quotes"].where(self.cells["state"] == "ready", 0))
+        found = cells.groupby(by)[["quotes", "ready"]].sum().assign(share=lambda f: f["ready"] / f["quotes"])
+        return found if by != "month" else found.rename(lambda m: f"{m:%Y-%m}")
+
+    @property
+    def lacking(self) -> dict[str, int]:
+        """Quotes whose customer had a version at that time that lacks a feature, by feature; most first."""
+        known = self.cells[self.cells["state"].isin(["ready", "late", "incomplete"])]
+        found = known[[*FEATURES]].mul(known["quotes"], axis=0).sum().sort_values(ascending=False)
+        return {str(name): int(n) for name, n in found.items()}
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether a quote is not ready, or something is found other than customers that were never quoted."""
+        return self.n_ready < self.n_quotes or bool(self.totals.keys() - {"never"})
+
+    def summary(self) -> str:
+        """Return the share of the quotes that are ready in one line, before and after the plan."""
+        return " · ".join([*self._verdicts, self.source])
+
+    @property
+    def _verdicts(self) -> list[str]:
+        now, after, n = self.n_ready, (self.after or self).n_ready, self.n_quotes
+        have, more = plural(n, "quote has", "quotes have"), plural(after - now, "more quote has", "more quotes have")
+        shares = [percent(ready / max(n, 1)) for ready in (now, after)]
+        said = f"{now:,} of {have} every feature as of their date ({shares[0]})"
+        return [said, *[f"after this push {more} every feature ({now:,} → {after:,}, {shares[1]})"] * bool(self.after)]
+
+    def lines(self) -> dict[str, str]:
+        """Return each finding in one line with its figures, the most harmful first."""
+        found = {}
+        for name in filter(self.totals.get, _FINDINGS):
+            of, (n, n_quotes, n_sales, value) = _FINDINGS[name], self.totals[name].values()
+            who = plural(n, of["words"], of["plural"]).format(self.stale_months)
+            figures = [n_quotes and plural(n_quotes, "quote"), n_sales and plural(n_sales, "sale")]
+            figures += [value and f"worth {value:,.2f}"]
+            found[name] = ": ".join(filter(None, [who, ", ".join(filter(None, figures))]))
+        return found
+
+    def body(self) -> str:
+        """Return the verdict, the states of the quotes, the time line and the findings as an HTML fragment."""
+        said = [f"{text[0].upper()}{text[1:]}." for text in self._verdicts]
+        said += [f"Empty most often: {name}, in {plural(n, 'quote')}." for name, n in [*self.lacking.items()][:1] if n]
+        shown: list[str] = [draw.headline(f"Readiness of {self.source}", *said, parts=self._parts)]
+        if self.after:
+            shown.append(draw.section("After the push", draw.stack(self.after._parts), draw.key(self.after._parts)))
+        shown.append(draw.notes(self.notes))
+        if len(months := self.shares("month").tail(MAX_BARS)):
+            line = draw.timeline([(str(m), n) for m, n in months["quotes"].items()], filled=list(months["share"]))
+            every = draw.fold("Every month", self._by("month"))
+            shown.append(draw.section("By month", line, every, note="quotes; of each bar the full part is ready"))
+            shown.append(draw.section("By category", self._by("category"), note="of the customer at that time"))
+        folds = [self._fold(name, line) for name, line in self.lines().items()]
+        return "".join([*shown, draw.section("Findings", *folds) if folds else ""])
+
+    @property
+    def _parts(self) -> list[Part]:
+        return [Part(self.states[state], of["words"], of["tone"], of["note"]) for state, of in _STATES.items()]
+
+    def _by(self, by: str) -> Markup:
+        """Render the quotes by month or category, with the share that is ready, and that after the push."""
+        sides = [side.shares(by) for side in (self, self.after) if side]
+        every = pd.concat([sides[-1]["quotes"], *(side["share"] for side in sides)], axis=1).fillna(0.0)
+        rows = [(name, int(n), *(Cell(s, meter(s)) for s in shares)) for name, n, *shares in every.itertuples()]
+        return draw.grid(f"By {by}", [by.capitalize(), "Quotes", "Ready", "After the push"][: 2 + len(sides)], rows)
+
+    def _fold(self, finding: str, line: str) -> Markup:
+        """Render the customers or merchants of a finding, and what to do about them."""
+        rows, of = self.findings[self.findings["finding"] == finding].drop(columns="finding"), _FINDINGS[finding]
+        some = [c for c in rows if (rows[c].notna() & ~rows[c].isin([0, ""])).any()]
+        heads = {**_HEADS, "id": "Merchant"} if finding == "merchant" else _HEADS
+        table = frame_table(rows[some], name=line, names=heads, show={"value": "{:,.2f}".format})
+        check = draw.badge(of["check"], tone=of["tone"]) if of["check"] else ""
+        return draw.fold(draw.joined(line, " ", check), paragraph(of["do"]), table, tone=of["tone"])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the findings."""
+        return self.findings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts, without values of the columns."""
+        found = {name.removeprefix("n_"): getattr(self, name) for name in _COUNTS.split()}
+        return found | ({"after": self.after.to_dict()} if self.after else {})
+
+
+@step("Joining quotes with customers")
+def readiness(
+    customers: Versions,
+    quotes: Refers,
+    sales: Refers | None = None,
+    *,
+    merchants: Refers | None = None,
+    plan: PushPlan | None = None,
+    columns: Mapping[str, str] | None = None,
+    stale_months: int = 12,
+    now: pd.Timestamp | None = None,
+) -> Readiness:
+    """Check whether quotes and sales can train the vendor's model: each is joined with its customer as of its date.
+
+    Parameters
+    ----------
+    customers
+        Every version of the customers: a `Ledger`, a snapshot of it, or a table with the contract's columns. Where the
+        table has only the newest version of each customer, quotes before it count as too early.
+    quotes, sales
+        Tables that refer to customers, one row for each line: a .csv or .parquet file, a frame, or an Arrow table.
+        Parquet does not have to fit in memory.
+    merchants
+        The table of merchants that quotes refer to.
+    plan
+        A plan of a push: counts everything after it as well, see `Readiness.after`.
+    columns
+        What the tables call the vendor's columns: ``{"quoted_at": "Offer date"}``. By default as the vendor does, in
+        any case: ``customer_id``, ``quoted_at``, ``sold_at``, ``merchant_id``, ``price_list_id``; ``value``, or
+        ``quantity`` times ``selling_price``, is what is at stake.
+    stale_months
+        A customer is stale if its newest version is older than so many months.
+    now
+        The moment from which they count, UTC; by default the present.
+
+    Raises
+    ------
+    InputError
+        If an argument is of another kind, or a table lacks a column.
+
+    Examples
+    --------
+    >>> customers = pd.DataFrame({"customer_id": ["007"], "updated_at": pd.to_datetime(["2025-03-01T00:00Z"]),
+    ...                           "customer_category": ["Retail"], "customer_subcategory": ["Wood"]})
+    >>> quotes = pd.DataFrame({"customer_id": ["007", "007", "7"],
+    ...                        "quoted_at": pd.to_datetime(["2025-02-01T00:00Z"] + ["2025-04-01T00:00Z"] * 2)})
+    >>> found = readiness(customers, quotes)
+    >>> found
+    <Readiness: 1 of 3 quotes have every feature as of their date (33.3%) · quotes>
+    >>> {state: n for state, n in found.states.items() if n}
+    {'ready': 1, 'early': 1, 'rewritten': 1}
+    """
+    own = {} if columns is None else columns
+    if not isinstance(plan, PushPlan | None):
+        raise wrong_kind(plan, "a plan", "plan_push(changes)")
+    if not isinstance(own, Mapping):
+        raise wrong_kind(columns, "a dict of columns", '{"quoted_at": "Offer date"}')
+    if isinstance(stale_months, bool) or not isinstance(stale_months, int) or stale_months < 1:
+        raise InputError("stale_months is a number of months, 1 or more.")
+    held: Any = as_delivery(customers).frame if hasattr(customers, "delivery") else customers
+    held = held.versions() if isinstance(held, Ledger) else held.versions if isinstance(held, Snapshot) else held
+    names = ("versions_", "quotes_", "sales_", "merchants_", "planned_")
+    roles = dict(zip(names, (VERSIONS, QUOTES, SALES, MERCHANTS, VERSIONS), strict=True))
+    tables = dict(zip(names, (held, quotes, sales, merchants, plan and plan.rows), strict=True))
+    known = {column for of in roles.values() for column in of.values()}
+    engines = {data.engine for data in tables.values() if isinstance(data, EngineTable)}
+    if len(engines) > 1:
+        raise InputError("The tables are in several engines: give those of one, and the others as frames or files.")
+    with (
+        TemporaryDirectory(prefix="readiness-", ignore_cleanup_errors=True) as folder,
+        engines.pop().session() if (far := bool(engines)) else Session(folder=Path(folder)) as session,
+    ):
+        stage = Stage(session, dict(own), far=far)
+        wanted = [name for name, data in tables.items() if data is not None or name in ("versions_", "quotes_")]
+        staged = {name: stage.table(name, tables[name], roles[name]) for name in wanted}
+        for column, mine in own.items():
+            if column not in known or mine.strip().casefold() not in stage.headers:
+                near = did_you_mean(mine, stage.headers) if column in known else did_you_mean(column, known)
+                raise InputError(f"columns: no table here has {mine!r} for {column!r}{near or '.'}")
+        queries = {name: query for name, (_, query) in staged.items()}
+        queries.setdefault("sales_", "(SELECT id, moment, value FROM quotes_ WHERE 1 = 0)")
+        source = " and ".join(staged[name][0] for name in ("quotes_", "sales_") if name in staged)
+        moment = (now or pd.Timestamp.now("UTC")).tz_convert("UTC") - pd.DateOffset(months=stale_months)
+        whole = partial(Readiness, source=source, stale_months=stale_months, notes=tuple(stage.notes))
+        found = whole(**count(session, queries, stale=moment))
+        if plan is None:
+            return found
+        queries["versions_"] = after_push(queries["versions_"], queries["planned_"], plan.envelope.operation)
+        return replace(found, after=whole(**count(session, queries, stale=moment)))
