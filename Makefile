@@ -50,10 +50,7 @@ ROWS ?= 1000000
 PEERS := .venv-peers
 
 bench: $(VENV)/dev $(PEERS)/ready
-	$(BIN)/python -m tests.benchmarks.bench $(ROWS) $(PEERS)/bin/python
-	$(BIN)/python -m tests.benchmarks.bench_push $(ROWS)
-	$(BIN)/python -m tests.benchmarks.bench_start
-	$(BIN)/python -m tests.benchmarks.bench_readiness $(ROWS)
+	$(BIN)/python -m tests.benchmarks $(ROWS) $(PEERS)/bin/python
 
 # ydata-profiling does not work with the pandas that the toolkit needs, so the peers have their own environment.
 $(PEERS)/ready: tests/benchmarks/peers.py

@@ -17,7 +17,7 @@ FACE = """
     read_customers suggest_mapping Mapping mappings; Customer CustomAttribute; profile validate drift;
     correct preview_corrections patch_between apply_patch read_patch read_review_sheet; Ledger diff;
     plan_push push dry_run resume abandon settle repush revert plan_correction; status push_report push_history explain;
-    readiness; use Settings Contract Sandbox check_schema; engine table; onboard MappingPanel PushPanel
+    readiness; use Settings Contract Sandbox check_schema; engine table; onboard MappingPanel ReviewPanel PushPanel
 """
 
 

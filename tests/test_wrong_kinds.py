@@ -14,6 +14,7 @@ import pytest
 
 import toolkit as tk
 from tests.conftest import Customers
+from toolkit.engine import Engine, Session
 from toolkit.errors import ToolkitError
 
 TABLES = "frame without updated_at, frame with a doubled column"
@@ -57,6 +58,12 @@ CASES = {
     "suggest_mapping(source)": Case(lambda x, w: tk.suggest_mapping(x), f"{NOTHING_LIKE_IT}, {TEXT}, {RESULTS}"),
     "mappings(settings)": Case(lambda x, w: tk.mappings(settings=x), ANY_BUT_SETTINGS),
     "onboard(source)": Case(lambda x, w: tk.onboard(x), ANY_BUT_PATHS.replace("None, ", "")),
+    "table(engine)": Case(
+        lambda x, w: tk.table(x, "sales.customers"), f"{NOTHING_LIKE_IT}, {TEXT}, {TABLES}, {RESULTS}"
+    ),
+    "table(sql)": Case(
+        lambda x, w: tk.table(Engine("DuckDB", Session), x), f"{NOTHING_LIKE_IT}, Path, {TABLES}, {RESULTS}"
+    ),
     "profile(data)": Case(
         lambda x, w: tk.profile(x),
         f"{NOTHING_LIKE_IT}, {TEXT}, frame with a doubled column, Ledger, Settings",

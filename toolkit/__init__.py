@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from toolkit.model import Customer as Customer
     from toolkit.panels import MappingPanel as MappingPanel
     from toolkit.panels import PushPanel as PushPanel
+    from toolkit.panels import ReviewPanel as ReviewPanel
     from toolkit.panels import onboard as onboard
     from toolkit.pushing import abandon as abandon
     from toolkit.pushing import dry_run as dry_run

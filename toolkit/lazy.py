@@ -56,6 +56,6 @@ class Library:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):  # who looks at a module's members, as doctest does, does not use it
+        if attribute.startswith("_"):  # who looks at a module's members, as pytest does, does not use it
             raise AttributeError(attribute)
         return getattr(importlib.import_module(self._name), attribute)

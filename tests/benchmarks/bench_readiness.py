@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -69,7 +70,7 @@ def write_tables(folder: Path, n: int) -> tuple[Path, Path]:
     return folder / "versions.parquet", folder / "quotes.parquet"
 
 
-def measure(n: int, times: int = 5) -> dict[str, object]:
+def measure(n: int, times: int = 5) -> dict[str, Any]:
     """Return the median of the seconds and the greatest peak of memory, each run in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", JOIN, *map(str, write_tables(Path(folder), n))]

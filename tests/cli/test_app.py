@@ -126,6 +126,21 @@ def test_the_main_job_from_check_to_history(run: Run, sandbox: Sandbox, tmp_path
     assert (code, stands["customers"], stands["waiting"]) == (0, len(written), 0)
 
 
+def test_words_are_mapped_and_an_empty_cell_keeps_what_was_sent(
+    run: Run, sandbox: Sandbox, clean: Path, tmp_path: Path
+) -> None:
+    mapping = tmp_path / "crm.toml"
+    mapping.write_text('[values.source]\nKunde = "customer"\n[empty]\ncustomer_category = "keep"\n', encoding="utf-8")
+    assert run("push", clean, "--yes", "--allow", "first")[0] == 0
+    clean.write_text(f"{HEADER}C1,2026-02-01T00:00:00Z,New,,,,Kunde\n", encoding="utf-8")
+    assert run("check", clean)[1]["failures_by_reason"] == {"source is not one of peak, customer": 1}
+    _, pushed, err = run("push", clean, "--mapping", mapping, "--yes", "--allow", "all")
+    assert pushed.get("accepted") == 1, (pushed, err)
+    [sent] = sandbox.table().query("customer_name == 'New'").to_dict("records")
+    assert (sent["customer_category"], sent["source"]) == ("Retail", "customer")
+    assert pd.isna(sent["customer_price_list_id"])
+
+
 def test_nothing_to_report_is_exit_code_0(run: Run, sandbox: Sandbox, clean: Path) -> None:
     assert run("check", clean)[0] == 0
     assert run("profile", clean)[0] == 0

@@ -126,6 +126,16 @@ def test_a_column_that_the_delivery_lacks_keeps_what_was_sent() -> None:
     ]  # fmt: skip
 
 
+def test_an_empty_cell_that_says_nothing_keeps_what_was_sent() -> None:
+    before = frame(("A", 0, "Acme"), ("B", 0, "Best"), ("C", 0, "Cook"))
+    after = frame(("A", 1, None), ("B", 1, "Bestow"), ("C", 1, None), ("C", 2, None), ("D", 1, None))
+    found = diff(before, Delivery(after, given=tuple(after.columns), keep=("customer_name",)))
+    assert list(found.states) == ["touched", "changed", "touched", "touched", "added"]
+    assert found.delivery.frame["customer_name"].fillna("null").tolist() == ["Acme", "Bestow", "Cook", "Cook", "null"]
+    cleared = diff(before, Delivery(after, given=tuple(after.columns)))
+    assert list(cleared.states) == ["changed", "changed", "changed", "touched", "added"]
+
+
 def test_a_table_before_with_a_doubled_or_missing_key_is_refused() -> None:
     with pytest.raises(InputError, match=r"1 key in several rows"):
         diff(frame(("A", 0, "x"), ("A", 0, "y")), frame(("A", 1, "x")))

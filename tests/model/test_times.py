@@ -258,3 +258,10 @@ def test_what_is_read_has_all_of_its_digits(
 
 def _numbers(text: str) -> list[str]:
     return [number.strip("0") for number in re.findall(r"\d+", text)]
+
+
+def test_texts_that_were_cut_from_others_are_read_as_they_are() -> None:
+    # pyarrow casts a slice to an array whose first text does not begin at the first byte.
+    texts = pa.array(["0001106", "2025-10-05T10:53:00Z"], pa.large_string()).slice(1).cast(pa.string())
+    times = parse_times(pa.chunked_array([texts]), pattern="%d.%m.%Y", timezone="UTC", iso_too=True)
+    assert [str(t) for t in times.values] == ["2025-10-05 10:53:00+00:00"]

@@ -360,7 +360,7 @@ def test_a_plan_says_what_changes_what_stays_and_the_way_in(reviewed: PushPlan) 
     assert len(reviewed.request(0)) == reviewed.n_bytes
     assert reviewed.to_dict() == {
         "plan": reviewed.digest,
-        "rows": 2, "accepted": 0, "refused": 0, "unknown": 0, "unsent": 2,
+        "rows": 2, "accepted": 0, "refused": 0, "unknown": 0, "unsent": 2, "mapping": None,
         "by_state": {"added": 1, "changed": 1}, "changed_fields": 1, "quarantined": 0,
         "left_out": 2,
         "left_out_by_state": {

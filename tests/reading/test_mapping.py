@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.cases import CASES
 from toolkit.errors import InputError, MappingError
+from toolkit.quality import validate
 from toolkit.reading import Mapping, read_customers
 
 WHOLE = """
@@ -25,6 +26,10 @@ header_row = 3
 datetime = "%d.%m.%Y %H:%M"
 timezone = "Europe/Berlin"
 nulls = ["-", "n/a"]
+[values.source]
+"Kunde" = "customer"
+[empty]
+customer_category = "keep"
 [delivery]
 kind = "changes"
 [corrections]
@@ -50,6 +55,8 @@ def test_every_section_arrives(tmp_path: Path) -> None:
         datetime="%d.%m.%Y %H:%M",
         timezone="Europe/Berlin",
         nulls=("-", "n/a"),
+        values={"source": {"Kunde": "customer"}},
+        empty={"customer_category": "keep"},
         kind="changes",
         corrections={"trim_spaces": True, "restamp": {"to": "now"}},
         path=tmp_path / "erp.toml",
@@ -88,6 +95,9 @@ def test_an_empty_mapping_is_one_that_states_nothing(tmp_path: Path) -> None:
         ("[format]\ntimezone = 'Europe/Berln'\n", ["did you mean 'Europe/Berlin'?"]),
         ("[format]\ntimezone = '+01:00'\n", ["IANA"]),
         ("[format]\nnulls = '-'\n", ["a list of texts"]),
+        ("[values]\nsource = 'customer'\n", ["source cannot be 'customer'", '{"Kunde" = "customer"}']),
+        ("[values.source]\nKunde = 1\n", ["Kunde of source in [values]", "quotes"]),
+        ("[empty]\nsource = 'leave'\n", ["source cannot be 'leave'", "keep or clear"]),
         ("[columns]\nsource = Herkunft\n", ["erp.toml is not TOML", "line 2"]),
     ],
 )
@@ -163,7 +173,10 @@ def test_a_path_of_another_kind_is_refused(path: Any) -> None:
         Mapping.load(path)
 
 
-@pytest.mark.parametrize("options", [{"columns": ["a"]}, {"constants": "source"}, {"nulls": "-"}, {"sheet": 1}])
+@pytest.mark.parametrize(
+    "options",
+    [{"columns": ["a"]}, {"constants": "source"}, {"nulls": "-"}, {"sheet": 1}, {"values": ["a"]}, {"empty": "keep"}],
+)
 def test_an_option_of_another_kind_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(MappingError, match=next(iter(options))):
         Mapping(**options)
@@ -172,3 +185,38 @@ def test_an_option_of_another_kind_is_refused(options: dict[str, Any]) -> None:
 def test_the_path_of_a_patch_counts_from_the_mappings_folder(tmp_path: Path) -> None:
     mapping = load(tmp_path, '[corrections]\npatch = "p.csv"\n')
     assert mapping.corrections == {"patch": [str(tmp_path / "p.csv")]}
+
+
+def test_words_of_the_file_become_those_of_the_schema(tmp_path: Path) -> None:
+    file = tmp_path / "crm.csv"
+    file.write_text("customer_id,source,updated_at\nA,Kunde,2026-01-01T00:00:00Z\nB,kunde,2026-01-01T00:00:00Z\n"
+                    "C,-,never\n", encoding="utf-8")  # fmt: skip
+    mapping = load(
+        tmp_path,
+        """[values]
+source = {Kunde = "customer", "-" = ""}
+updated_at = {never = "2000-01-01T00:00:00Z"}
+[empty]
+source = "keep"
+customer_name = "clear"
+""",
+    )
+    delivery = read_customers(file, mapping=mapping)
+    assert delivery.frame["source"].fillna("null").tolist() == ["customer", "kunde", "null"]  # compared exactly
+    assert delivery.frame["updated_at"].dt.year.tolist() == [2026, 2026, 2000]
+    assert delivery.keep == ("source",)
+    again = Mapping.load(mapping.to_toml(tmp_path / "again.toml"))
+    assert (again.values, again.empty, again.version) == (mapping.values, mapping.empty, mapping.version)
+    report = validate(file, mapping=mapping)  # on disk
+    assert report.counts == {"source is not one of peak, customer": 1}
+    table = tmp_path / "crm.parquet"
+    delivery.frame.assign(source=["Kunde", "kunde", "-"]).to_parquet(table, index=False)
+    assert validate(table, mapping=mapping).counts == report.counts
+
+
+@pytest.mark.parametrize("text", ["[values.sourcee]\nA = 'B'\n", "[empty]\nupdated_at = 'keep'\n"])
+def test_values_and_empty_cells_of_a_column_that_cannot_have_them_are_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "crm.csv"
+    file.write_text("customer_id,source,updated_at\nA,Kunde,2026-01-01T00:00:00Z\n", encoding="utf-8")
+    with pytest.raises(MappingError, match="which is not known"):
+        read_customers(file, mapping=load(tmp_path, text))

@@ -80,6 +80,8 @@ def table(engine: Engine, sql: str) -> EngineTable:
     """
     if not isinstance(engine, Engine):
         raise wrong_kind(engine, "an engine", "toolkit.engine.postgres(uri, scratch=…)")
+    if not isinstance(sql, str):
+        raise wrong_kind(sql, "a table's name, or a query,", 'table(engine, "sales.customers")')
     named = EngineTable(engine, sql)
     with engine.session() as session:
         named.schema(session)

@@ -7,8 +7,10 @@ everything: so a long result is read in pages, each a query with LIMIT and OFFSE
 from __future__ import annotations
 
 import socket
+import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -54,6 +56,25 @@ def spark(session: str | Any, *, scratch: str) -> Engine:
     return engine
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Import pyspark without its warning of this pandas, and where it would take the process for its own doctests.
+
+    It does so if the main module has no file, as under ``python -c``, and then ends the process.
+    """
+    main = sys.modules["__main__"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        if hasattr(main, "__file__"):
+            yield
+            return
+        main.__file__ = ""
+        try:
+            yield
+        finally:
+            del main.__file__
+
+
 class SparkSession(RemoteSession):
     """A session of a Spark cluster; its time zone is UTC while a station runs."""
 
@@ -65,8 +86,7 @@ class SparkSession(RemoteSession):
             if isinstance(session, str) and not getproxies():  # its client would try for ten minutes
                 place = urlsplit(session)
                 socket.create_connection((place.hostname, place.port or 15002), timeout=10).close()
-            with warnings.catch_warnings():  # pyspark warns of this pandas
-                warnings.simplefilter("ignore", FutureWarning)
+            with _quiet():
                 builder = connect.SparkSession.builder
                 self._spark = builder.remote(session).getOrCreate() if isinstance(session, str) else session
             self._zone = str(self._spark.conf.get(_ZONE))

@@ -84,7 +84,8 @@ class Diff(Result):
     Attributes
     ----------
     delivery
-        The delivery; columns that it does not have are filled with what was sent before.
+        The delivery; columns that it does not have, and empty cells that it says to keep, are filled with what was sent
+        before.
     seen
         The state of each row of its frame, as `states`.
     fields
@@ -406,6 +407,11 @@ def diff(before: pd.DataFrame | Snapshot | EngineTable, after: Customers) -> Dif
     rows = _typed(frame, columns, "The delivery")
     before = before if isinstance(before, Snapshot) else _snapshot_of(before, columns)
     versions = pa.concat_tables([before.versions, columns.empty_table()], promote_options="default")
+    if delivery.keep:
+        said = tuple(c for c in delivery.given if c not in delivery.keep)
+        sent = compare(versions, rows, given=said)[-1]
+        frame = frame.assign(**{c: frame[c].fillna(sent[c].set_axis(frame.index)) for c in delivery.keep})
+        rows = _typed(frame, columns, "The delivery")
     codes, fields, absent, filled = compare(versions, rows, given=delivery.given)
     states = pd.Series(pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(STATES))), frame.index)
     fields = fields.rename(columns={"place": "source_row"})

@@ -66,6 +66,8 @@ class Delivery(Result):
         ``full``: customers not in it are absent. ``changes``: other customers are not affected.
     given
         The columns that the delivery has. For a known customer, any other column keeps the value that was sent before.
+    keep
+        The columns whose empty cells say nothing: for a known customer they keep the value that was sent before.
     names
         Schema column to the file's own column name.
     broken
@@ -106,6 +108,7 @@ class Delivery(Result):
     digest: str = ""
     kind: DeliveryKind = "full"
     given: tuple[str, ...] = CUSTOMER.names
+    keep: tuple[str, ...] = ()
     names: dict[str, str] = field(default_factory=dict)
     broken: pd.DataFrame = field(default_factory=no_broken_lines)
     held: frozenset[str] = frozenset()

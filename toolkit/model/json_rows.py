@@ -6,6 +6,8 @@ The text of a row is what the vendor is sent, to the byte: all columns in the co
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.engine import Session, quoted
+from toolkit.engine import Session, quoted, text
 from toolkit.model.contract import CUSTOMER, Column, Contract, Resource
 
 WORST_GROWTH = 6
@@ -68,7 +70,9 @@ def encode(table: pa.Table, *, resource: Resource = CUSTOMER) -> EncodedRows:
     b'{"customer_id":"007","updated_at":"2025-01-28T10:00:00Z","cu'
     """
     with Session({"rows_": table}) as session:
-        texts = session.table(f"SELECT {_json(resource)} || ',' AS row FROM rows_").column("row")
+        texts = session.table(f"SELECT {_json(resource, _bare(table, resource), end='},')} AS row FROM rows_").column(
+            "row"
+        )
     chunks = [chunk.cast(pa.large_string()) for chunk in texts.chunks]
     if not len(texts):
         return EncodedRows(memoryview(b""), np.zeros(0, dtype=np.int64))
@@ -78,9 +82,38 @@ def encode(table: pa.Table, *, resource: Resource = CUSTOMER) -> EncodedRows:
     return EncodedRows(memoryview(data)[int(ends[0]) :], ends[1:] - ends[0])
 
 
-def _json(resource: Resource) -> str:
-    members = ", ".join(f"{quoted(c.name)}: {_value(c)}" for c in resource.columns)
-    return f"to_json({{{members}}})::VARCHAR"
+def _json(resource: Resource, bare: Collection[str] = (), *, end: str = "}") -> str:
+    """Return the SQL for a row as JSON; the columns that are `bare` only need quotes, which halves the time."""
+    parts, literal = [], "{"
+    for column in resource.columns:
+        literal += json.dumps(column.name, ensure_ascii=False) + ":"
+        if column.name in bare:
+            parts += [text(literal + '"'), _value(column)]
+            literal = '",'
+        else:
+            parts += [text(literal), f"coalesce(to_json({_value(column)})::VARCHAR, 'null')"]
+            literal = ","
+    return f"concat({', '.join([*parts, text(literal[:-1] + end)])})"
+
+
+def _bare(table: pa.Table, resource: Resource) -> set[str]:
+    """Return the columns of texts or times without a null, and without a character that JSON escapes."""
+    return {
+        c.name
+        for c in resource.columns
+        if table[c.name].null_count == 0
+        and (c.kind == "datetime" or (c.kind == "string" and not any(map(_escapes, table[c.name].chunks))))
+    }
+
+
+def _escapes(cells: pa.Array) -> bool:
+    cells = cells.cast(pa.large_string())
+    _, offsets, data = cells.buffers()
+    if data is None:
+        return False
+    ends = np.frombuffer(offsets, dtype=np.int64)
+    own = np.frombuffer(data, dtype=np.uint8)[ends[cells.offset] : ends[cells.offset + len(cells)]]
+    return bool(((own < ord(" ")) | (own == ord('"')) | (own == ord("\\"))).any())
 
 
 def max_row_bytes(contract: Contract) -> int:

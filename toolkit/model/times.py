@@ -125,7 +125,8 @@ def _forms(
     pandas is lenient: it takes too few digits, cuts a fraction, and lets the second 61 roll over. So only cells that
     the strict form matches come to it.
     """
-    texts = pc.ascii_upper(cells)
+    # ascii_upper of pyarrow 26 takes the wrong bytes of an array that was cast from a slice: this makes a new one.
+    texts = pc.ascii_upper(pc.if_else(pc.is_valid(cells), cells, pa.scalar(None, cells.type)))
     if pattern is not None:
         form = re.sub(f"{_SPACES}+", " ", pattern)
         matched = _matches(texts, pattern_regex(form))

@@ -14,4 +14,6 @@ from toolkit.panels.columns import Columns, MappingPanel
 from toolkit.panels.file_step import File
 from toolkit.panels.background_push import BackgroundPush
 from toolkit.panels.push_panel import PushPanel, PushStation
+from toolkit.panels.values import Values
+from toolkit.panels.review import Edit, Review, ReviewPanel
 from toolkit.panels.session import OnboardPanel, Session, onboard

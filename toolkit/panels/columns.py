@@ -367,7 +367,7 @@ class Columns(Step):
         head, name = self.suggestion.head[:ROWS], column.name
         constant = pd.Series(self.constants.get(name, ""), head.index)
         texts = head[self.columns[name]] if name in self.columns else constant
-        texts = texts.mask(texts.isin(self.base.nulls), "")
+        texts = texts.replace(self.base.values.get(name, {})).mask(lambda cells: cells.isin(self.base.nulls), "")
         if name == TIME:
             read = self._read(texts)
             whys = ["" if known else "no time zone" if naive else "no such time"

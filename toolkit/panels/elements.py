@@ -144,10 +144,11 @@ def field_of(
 
 
 def tick(text: Any, checked: bool, do: str, *, key: str, kind: str = "checkbox", value: str = "", name: str = "",
-         **action: Value) -> Element:  # fmt: skip
+         disabled: bool = False, **action: Value) -> Element:  # fmt: skip
     """Return a tick, or one of several choices (``kind="radio"``, which share their `name`), with its words."""
     on = {"change": {"do": do, **action}}
-    box = element("input", type=kind, checked=checked, key=key, on=on, name=name, value=value or None)
+    box = element("input", type=kind, checked=checked, key=key, on=on, name=name, value=value or None,
+                  disabled=disabled or None)  # fmt: skip
     return element("label", box, element("span", text), class_="tick", key=f"label-{key}")
 
 

@@ -8,77 +8,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from toolkit.config import current
-from toolkit.display import Markup, Result, Tone
+from toolkit.display import Tone
 from toolkit.errors import wrong_kind
 from toolkit.files import replacing
 from toolkit.panels.columns import Columns
-from toolkit.panels.elements import Element, button, element, note, same_as
+from toolkit.panels.elements import Element, button, element, note
 from toolkit.panels.file_step import File
 from toolkit.panels.panel import Panel
 from toolkit.panels.push_panel import PushStation
+from toolkit.panels.review import Review, ReviewPanel
 from toolkit.panels.station import Station, action
 from toolkit.panels.steps import Step, Work
+from toolkit.panels.values import Values
 from toolkit.pushing import PushPlan
-from toolkit.quality import Patch, ValidationReport, correct, validate
-from toolkit.reading import Mapping, read_customers
+from toolkit.quality import Patch, ValidationReport
+from toolkit.reading import Mapping
 
 FOLDER = "sessions"
 
 
-class Place(Step):
-    """A step that only shows: what the code makes of the work, and the calls.
-
-    Parameters
-    ----------
-    make
-        Makes a result of the work and adds it there; None: nothing is made.
-    """
-
-    def __init__(self, title: str, says: str, *calls: str, make: Callable[[Work], Result] | None = None) -> None:
-        super().__init__()
-        self.title, self._says, self._calls, self._make = title, says, calls, make
-        self._made: Result | None = None
-
-    @property
-    def calls(self) -> tuple[str, ...]:
-        """The lines of Python and the command that do the same."""
-        return self._calls
-
-    def begin(self, work: Work) -> None:
-        """Make what is shown."""
-        self._made = self._make(work) if self._make else None
-
-    def view(self) -> Element:
-        """Return what the step is for, its result, and the calls."""
-        title = element("h4", self.title, class_="verdict", key="heading")
-        made = Markup(self._made.body()) if self._made else ""
-        return element("div", title, element("p", self._says), made, same_as(*self.calls), key=self.title)
-
-
-def _checked(work: Work) -> ValidationReport:
-    work.delivery = read_customers(work.source, mapping=work.mapping)
-    work.report = validate(correct(work.delivery))
-    return work.report
-
-
 def steps(folder: Path) -> list[Step]:
     """Return the steps of a session, in their order."""
-    corrections = "Values and spellings are corrected in code: name the corrections in [corrections] of the mapping."
-    checked = ("report = tk.validate(tk.correct(delivery))", 'report.to_excel("review.xlsx")')
-    return [
-        File(folder),
-        Columns(),
-        Place("Values", corrections, "tk.preview_corrections(delivery)", "toolkit correct FILE"),
-        Place("Review", "", *checked, make=_checked),
-        PushStation(),
-    ]
+    return [File(folder), Columns(), Values(), Review(), PushStation()]
 
 
 class Session(Station):
@@ -109,6 +66,7 @@ class Session(Station):
 
     def _begin(self, folder: Path, path: Path | None) -> None:
         self.steps, self.work, self.at, self.told = steps(folder), Work(source=path), 0, ""
+        self._reached = 0
         for step in self.steps:
             step.changed = self._stepped
         self._kept: dict[str, Any] = {}
@@ -121,9 +79,10 @@ class Session(Station):
     @property
     def mapping(self) -> Mapping | None:
         """The mapping, as it stands now."""
-        for step in self.steps[1::-1]:  # what was chosen, else what was proposed
-            if found := getattr(step, "suggestion", None):
-                return step.mapping if isinstance(step, Columns) else found.mapping
+        for step in self.steps[self.at :: -1]:  # what was chosen, else what was proposed
+            for holder in (step, getattr(step, "suggestion", None)):
+                if isinstance(found := getattr(holder, "mapping", None), Mapping):
+                    return found
         return None
 
     @property
@@ -177,7 +136,7 @@ class Session(Station):
             return
         if self._of[0] != path:
             self._of = path, _digest(path)
-        made = {step.title: step.kept() for step in self.steps[: self.at + 1]}
+        made = {step.title: step.kept() for step in self.steps[: self._reached + 1]}
         record = {"source": str(path), "digest": self._of[1], "at": self.at, "steps": self._kept | made,
                   "saved_at": datetime.now(UTC).isoformat()}  # fmt: skip
         with replacing(self._record(path)) as part:
@@ -204,7 +163,8 @@ class Session(Station):
             self.focus = self.step.focus
             self.told = self.told and self.step.missing()
         self.step.focus = ""
-        self._save()
+        if not isinstance(answer, dict):  # which only shows something
+            self._save()
         return answer
 
     def _stepped(self, **how: bool) -> None:
@@ -218,6 +178,7 @@ class Session(Station):
         step = self.steps[at]
         step.begin(self.work)
         self.at, self.focus = at, "heading"
+        self._reached = max(self._reached, at)
         if step.title in self._kept:
             try:
                 step.restore(self._kept.pop(step.title))
@@ -304,7 +265,13 @@ def _digest(path: Path) -> str | None:
 class OnboardPanel(Panel):
     """The panel of a session; what its steps have made are plain objects."""
 
+    parts = ReviewPanel.parts
     station: Session
+
+    @property
+    def _review(self) -> Review | None:
+        """The review, once it began."""
+        return next((s for s in self.station.steps[: self.station.at + 1] if isinstance(s, Review)), None)
 
     @property
     def mapping(self) -> Mapping | None:
@@ -314,12 +281,12 @@ class OnboardPanel(Panel):
     @property
     def patch(self) -> Patch | None:
         """The corrections of single cells; None before they are made."""
-        return self.station.work.patch
+        return self._review.patch if self._review else None
 
     @property
     def report(self) -> ValidationReport | None:
         """The validation report; None before the review."""
-        return self.station.work.report
+        return self._review.report if self._review else None
 
     @property
     def plan(self) -> PushPlan | None:

@@ -91,6 +91,11 @@ class Rule:
         """The sentence that a finding carries."""
         return f"{self.column} {self.why}"
 
+    @property
+    def of_a_row(self) -> bool:
+        """Whether a row alone shows what it looks for, whatever the others are."""
+        return bool(self.where and "rows_" not in self.where) or (self.check is not None and by_cell(self.check))
+
     def filled(self, sql: str, now: pd.Timestamp) -> str:
         """Return the rule's SQL with the column, the moment and the thresholds filled in."""
         moment = now.tz_convert("UTC").strftime("TIMESTAMPTZ '%Y-%m-%d %H:%M:%S.%f+00'")

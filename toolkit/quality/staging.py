@@ -225,6 +225,8 @@ def _query(path: Path, first: int, fields: dict[str, pa.Field], form: Mapping, r
 
 def _cell(column: Column, field: pa.Field | None, form: Mapping) -> str | None:
     """Return the SQL of a column as the readers give it: only an empty cell or a listed spelling is null."""
+    if column.name in form.values:
+        return None
     kind = field.type if field else pa.string()
     sql = quoted(field.name) if field else "CAST(NULL AS VARCHAR)"
     if column.name == TIME and not any(null[:1].isdigit() for null in form.nulls):

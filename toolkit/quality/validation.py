@@ -131,6 +131,7 @@ class ValidationReport(Result):
     table: EngineTable | None = None
     ids: EngineTable | None = None
     _delivery: Delivery = field(kw_only=True)
+    _how: dict[str, Any] = field(kw_only=True, default_factory=dict)  # the arguments of `validate`
     _typed: pd.DataFrame | None = field(kw_only=True)
     _checks: Sequence[Condition] = field(kw_only=True)
     _columns: dict[str, tuple[int, int]] = field(kw_only=True)  # rows with a failure, and with only a warning
@@ -479,7 +480,8 @@ def validate(
         for name, path in targets.items():
             with replacing(path) as part:
                 rows.session.write((_good_rows if name == "good" else _bad_rows)(rows, contract.resource, path), part)
-    return replace(report, drift=drift(sent, rows.delivery)) if sent else report
+    how = {"settings": chosen, "rules": rules, "before": before, "now": moment}
+    return replace(report, drift=drift(sent, rows.delivery) if sent else None, _how=how)
 
 
 def _validate_there(

@@ -413,9 +413,11 @@ def to_delivery(
         if column in mapping.constants:
             columns[column] = _constant(column, mapping, len(index))
         elif column == TIME:
-            columns[column], other = _times(_with_nulls(table.cells.column(column), mapping), table, mapping, name)
+            columns[column], other = _times(
+                _as_stated(table.cells.column(column), mapping, column), table, mapping, name
+            )
         elif column in wanted:
-            columns[column] = _text(_with_nulls(table.cells.column(column), mapping))
+            columns[column] = _text(_as_stated(table.cells.column(column), mapping, column))
         elif column in CUSTOMER.names:
             columns[column] = _text(pa.nulls(len(index), pa.large_string()))
     frame = pd.DataFrame(columns).set_axis(index)
@@ -429,6 +431,7 @@ def to_delivery(
             c: table.header[at] for c, at in sorted(wanted.items(), key=lambda pair: pair[1])
         },  # in the file's order
         broken=table.broken_frame(),
+        keep=tuple(c for c in given if mapping.empty.get(c) == "keep"),
         other_pattern=other,
         notes=(*table.notes, *([f"columns left out: {', '.join(left_out)}"] if left_out else [])),
         **{key: getattr(table, key) for key in ("digest", "parts", "warnings")},
@@ -440,7 +443,11 @@ def _text(cells: pa.Array | pa.ChunkedArray) -> pd.Series[Any]:
     return pd.Series(cells, dtype="str")
 
 
-def _with_nulls(cells: pa.Array | pa.ChunkedArray, mapping: Mapping) -> pa.Array | pa.ChunkedArray:
+def _as_stated(cells: pa.Array | pa.ChunkedArray, mapping: Mapping, column: str = "") -> pa.Array | pa.ChunkedArray:
+    """Return cells with the words that the mapping gives another value, and null where it says so."""
+    if words := mapping.values.get(column):
+        at = pc.index_in(cells, value_set=pa.array(list(words), cells.type))
+        cells = pc.coalesce(pc.take(pa.array(list(words.values()), cells.type), at), cells)
     null = pc.equal(pc.binary_length(cells), 0)
     if mapping.nulls:
         null = pc.or_(null, pc.is_in(cells, value_set=pa.array(mapping.nulls, cells.type)))
@@ -448,7 +455,7 @@ def _with_nulls(cells: pa.Array | pa.ChunkedArray, mapping: Mapping) -> pa.Array
 
 
 def _constant(column: str, mapping: Mapping, n_rows: int) -> pd.Series[Any]:
-    cell = _with_nulls(pa.array([mapping.constants[column]], pa.large_string()), mapping)
+    cell = _as_stated(pa.array([mapping.constants[column]], pa.large_string()), mapping)
     if column != TIME:
         return _text(pa.repeat(cell[0], n_rows))
     stated = pa.chunked_array([cell])

@@ -19,6 +19,12 @@ whether a correction exists, when `toolkit.quality.correct` applies it.
     timezone = "Europe/Berlin"
     nulls = ["-"]                   # besides the empty cell
 
+    [values]                        # words of the file for those of the schema, compared exactly
+    source = {"Kunde" = "customer"}
+
+    [empty]                         # what an empty cell means
+    customer_category = "keep"      # nothing, what was sent stays; "clear", as everywhere else: null is sent
+
     [delivery]
     kind = "full"                   # or "changes"
     language = "de"                 # of the review sheet: en, de or fr
@@ -41,11 +47,13 @@ from zoneinfo import available_timezones
 
 from toolkit.errors import MappingError, did_you_mean, wrong_kind
 from toolkit.files import replacing
-from toolkit.model import DeliveryKind, Language, pattern_fault
+from toolkit.model import ID, TIME, DeliveryKind, Language, pattern_fault
 
-SECTIONS = ("columns", "constants", "format", "delivery", "corrections")
+SECTIONS = ("columns", "constants", "format", "values", "empty", "delivery", "corrections")
 FORMAT_KEYS = ("encoding", "delimiter", "sheet", "header_row", "datetime", "timezone", "nulls")
 DELIVERY_KEYS = ("kind", "language")
+EMPTY = ("keep", "clear")
+"""What an empty cell may mean."""
 
 NULL_SPELLINGS = (
     "-", "--", "n/a", "N/A", "#N/A", "NULL", "null", "None", "?", "nan", "NaN", "NaT", "<NA>", r"\N", "(null)",
@@ -78,6 +86,11 @@ class Mapping:
         The zone of times that name none, as an IANA name; None: such times are an error.
     nulls
         Cells that mean null besides the empty one, compared exactly.
+    values
+        Schema column to its words in the file and what each becomes; compared exactly, and before `nulls`.
+    empty
+        Schema column to what its empty cells mean. ``keep``: nothing, so what was sent for a customer stays.
+        ``clear``, as without an entry: null.
     kind
         ``full``: customers not in the file are absent. ``changes``: it does not concern the others.
     language
@@ -107,6 +120,8 @@ class Mapping:
     datetime: str | None = None
     timezone: str | None = None
     nulls: tuple[str, ...] = ()
+    values: dict[str, dict[str, str]] = field(default_factory=dict)
+    empty: dict[str, str] = field(default_factory=dict)
     kind: DeliveryKind = "full"
     language: Language = "en"
     corrections: dict[str, Any] = field(default_factory=dict)
@@ -123,6 +138,14 @@ class Mapping:
                         f"{self.name} names no file column for {column}: leave the line out, "
                         "and the column keeps what was sent before."
                     )
+        for column, words in (self.values if isinstance(self.values, dict) else {"values": None}).items():
+            if not isinstance(words, dict):
+                self._refuse(column, words, 'write its words and what each becomes, such as {"Kunde" = "customer"}')
+            for word, becomes in words.items():
+                self._require_text(f"{word} of {column} in [values]", becomes)
+        for column, how in (self.empty if isinstance(self.empty, dict) else {"empty": None}).items():
+            if how not in EMPTY:
+                self._refuse(column, how, "write keep or clear")
         if twice := [c for c in self.columns if c in self.constants]:
             both = " and ".join(twice)
             raise MappingError(f"{self.name} gives {both} in both [columns] and [constants]: leave it in one of them.")
@@ -220,10 +243,11 @@ class Mapping:
         Raises
         ------
         MappingError
-            If [columns] or [constants] has one.
+            If [columns], [constants], [values] or [empty] has one.
         """
-        _require_known("columns", self.columns, known, self.name)
-        _require_known("constants", self.constants, known, self.name)
+        for section in ("columns", "constants", "values"):
+            _require_known(section, getattr(self, section), known, self.name)
+        _require_known("empty", self.empty, [c for c in known if c not in (ID, TIME)], self.name)
 
     @classmethod
     def load(cls, path: str | Path) -> Mapping:
@@ -258,6 +282,8 @@ class Mapping:
         return cls(
             columns=sections.get("columns", {}),
             constants=constants,
+            values=sections.get("values", {}),
+            empty=sections.get("empty", {}),
             corrections=_beside(sections.get("corrections", {}), path.parent),
             path=path,
             **form,
@@ -326,6 +352,7 @@ def write_toml(path: str | Path, lines: Iterable[str], *, overwrite: bool) -> Pa
 def _toml_lines(content: dict[str, Any]) -> Iterator[str]:
     sections = {"columns": content.get("columns"), "constants": content.get("constants")}
     sections |= {"format": {k: content[k] for k in FORMAT_KEYS if k in content}}
+    sections |= {"values": content.get("values"), "empty": content.get("empty")}
     sections |= {"delivery": {k: content[k] for k in DELIVERY_KEYS if k in content}}
     for section, lines in (sections | {"corrections": content.get("corrections")}).items():
         if lines:

@@ -369,7 +369,8 @@ def doubts(column: Column, content: Content, mapping: Mapping) -> Iterator[str]:
         unread = parse_times(cells, pattern=mapping.datetime, timezone=mapping.timezone, iso_too=True).unparsed
         words, what = [word for word, bad in zip(words, unread, strict=True) if bad], "no date"
     elif column.values:
-        words = [word for word in words if word not in column.values]
+        becomes = mapping.values.get(column.name, {})
+        words = [word for word in words if becomes.get(word, word) not in column.values]
     if words and (column.name == TIME or column.values):
         n, listed = sum(content.values[word] for word in words), ", ".join(word[:40] for word in words[:3])
         of = plural(content.values.total(), "value")

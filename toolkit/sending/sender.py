@@ -304,9 +304,11 @@ class Sender:
             Receipt(place, place + 1, "refused", batch=batch.number, **vars(remark))
             for place, remark in sorted(resolved.refused.items())
         ]
-        for remark, run in groupby(resolved.accepted.tolist(), lambda place: resolved.warned.get(place, Remark())):
-            for first, stop in ranges(np.array(list(run))):
-                receipts.append(Receipt(first, stop, "accepted", batch=batch.number, **vars(remark)))
+        warned = np.isin(resolved.accepted, list(resolved.warned))
+        grouped = groupby(resolved.accepted[warned].tolist(), resolved.warned.__getitem__)
+        runs = [(Remark(), resolved.accepted[~warned]), *((remark, np.array(list(run))) for remark, run in grouped)]
+        for first, stop, remark in sorted((*run, remark) for remark, places in runs for run in ranges(places)):
+            receipts.append(Receipt(first, stop, "accepted", batch=batch.number, **vars(remark)))
         text = answer.body.decode("utf-8", "replace") or answer.problem
         self._journal.end(
             self._push, batch.attempt, status=answer.status, verdict=verdict.kind, answer=text, receipts=receipts

@@ -1,0 +1,217 @@
+"""The review as a plain object: steps are the patch, an edited row alone is checked again, and undo leaves nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import toolkit as tk
+from toolkit.errors import InputError
+from toolkit.panels import Review, ReviewPanel, Session
+from toolkit.quality import check_again, checked
+
+DATA = Path(__file__).parent.parent.parent / "data"
+NAME = "2026-09-01_customers.csv"
+
+
+@pytest.fixture(scope="module")
+def report() -> Any:
+    return tk.validate(tk.correct(tk.read_customers(DATA / NAME, mapping=DATA / "2026-09-01_customers.toml")))
+
+
+def states(review: Review) -> dict[str, int]:
+    return review.counts("state")
+
+
+def test_an_edited_row_is_checked_again_and_only_rules_over_the_file_wait(report: Any) -> None:
+    review = Review(report)
+    assert (states(review), len(review.rows)) == ({"failure": 9, "warning": 5}, 13)
+    assert (
+        review.act("edit", row=101, column="updated_at", value="30.06.2026 09:30")
+        == "Row 101: edited, nothing is wrong."
+    )
+    assert review.act("edit", row=101, column="updated_at", value="30.06.2026").startswith(
+        "Row 101: to fix: Geändert am is"
+    )
+    assert review.act("undo") == "Taken back: row 101 · Geändert am."
+    assert review.act("edit", row=167, column="customer_id", value="0001106").startswith(
+        "Row 167: edited"
+    )  # another time
+    review.act("edit", row=167, column="updated_at", value="05.10.2025 12:53")
+    twins = [row for row in (56, 143, 167) if "are in more than one row" in review._state(row)[0]]
+    assert twins == [56, 143, 167]  # the edit made a third
+    review.act("undo")
+    review.act("leave_out", row=143)
+    assert review._state(56) == ("fine", "calm")  # its twin is gone
+    assert states(review) == {"failure": 5, "warning": 4, "edited": 2, "left out": 1}
+    review.act("edit", row=408, column="customer_id", value="0009999")
+    assert "near" not in json.dumps(review._line(review.index.get_loc(408)))
+    assert "differs from another only by case" in review._state(61)[0]  # a rule over the file: it waits
+    assert "wait for Recheck all" in review.view().still()
+    review.act("recheck")
+    assert "differs from another only by case" not in review._state(61)[0]
+    assert "wait for Recheck all" not in review.view().still()
+    assert review.report.n_quarantined == 5
+
+
+def test_the_steps_are_the_patch_of_the_file_and_a_line_becomes_a_row(report: Any, tmp_path: Path) -> None:
+    review = Review(report)
+    for column, text in (
+        ("customer_name", "Kettlinghaus; Sohn"),
+        ("updated_at", "24.05.2024 11:38"),
+        ("source", "peak"),
+    ):
+        review.write(90, column, text)
+    review.act("leave_out", row=143)
+    review.act("leave_out", row=56)
+    review.act("leave_out", row=56)  # and takes it back
+    assert review.act("to_file", fields={"patch": str(tmp_path / "p.csv")}).endswith("p.csv is written.")
+    done = tk.apply_patch(review.base, tmp_path / "p.csv")
+    assert (done.n_applied, done.n_stale, done.n_unknown) == (4, 0, 0)
+    pd.testing.assert_frame_equal(done.frame, review.delivery.frame)
+    assert review.report.to_dict() == tk.validate(done).to_dict()
+    assert review.delivery.digest == checked(report).digest
+    other = Review(report)
+    other.act("from_file", fields={"back": str(tmp_path / "p.csv")})
+    pd.testing.assert_frame_equal(other.delivery.frame, review.delivery.frame)
+    assert len(other.edits) == 1
+    other.act("undo")
+    assert other.patch.n_entries == 0
+
+
+def test_a_review_sheet_goes_out_and_comes_back_as_one_step(report: Any, tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    sheet, review = tmp_path / "review.xlsx", Review(report)
+    review.write(101, "updated_at", "30.06.2026 09:30")
+    review.act("to_file", fields={"sheet": str(sheet)})
+    book = openpyxl.load_workbook(sheet)
+    rows = next(s for s in book if s.max_column > 5)
+    heads = [c.value for c in rows[1]]
+    line = next(r for r in rows.iter_rows(min_row=2) if r[0].value == 167)
+    line[heads.index("Kundennummer")].value = "0001317"
+    book.save(sheet)
+    said = review.act("from_file", fields={"back": str(sheet)})
+    assert "1 applied, 0 done before, 0 stale" in said
+    assert review._state(167) == ("edited, nothing is wrong", "good")
+    assert review.patch.entries[["source_row", "column", "rule"]].to_numpy().tolist() == [
+        [101, "updated_at", "by hand"], [167, "customer_id", "data owner"]
+    ]  # fmt: skip
+
+
+def test_facets_are_or_within_and_and_between(report: Any) -> None:
+    review = Review(report)
+    review.act("filter", by="state", of="failure", value=True)
+    assert review.act("filter", by="state", of="warning", value=True) == "13 rows shown."
+    review.act("filter", by="column", of="Firmenname", value=True)
+    assert review.rows == [61, 333, 367, 408]
+    assert review.counts("state") == {"warning": 4, "failure": 0}  # what the other facets leave
+    review.act("filter", by="query", value="SÖLVANG")
+    assert review.rows == [61, 408]
+    assert review.act("filter", by="all") == "403 rows shown."
+    page = review.act("page", at=200)
+    assert (len(page["rows"]), page["rows"][0][0]) == (200, review.rows[200])
+    json.dumps(page, allow_nan=False)
+    json.dumps(review.view().tree(), allow_nan=False)
+    assert "Recheck all" not in review.view().still()  # a picture has no buttons
+
+
+def test_steps_survive_a_restart_and_a_file_that_changed(report: Any) -> None:
+    review = Review(report)
+    review.write(167, "customer_id", "0001317")
+    review.act("leave_out", row=143)
+    review.write(101, "customer_name", "Möwensund")
+    kept = json.loads(json.dumps(review.kept()))
+    again = Review(report)
+    again.restore(kept)
+    assert again.edits == review.edits
+    changed = Review(check_again(report, dataclasses.replace(checked(report), digest="another")))
+    changed.restore(kept)
+    assert changed.delivery.frame.at[101, "customer_name"] == "Möwensund"  # by its customer
+    assert not changed.is_out(143)  # a row is left out of its own file only
+
+
+def test_a_frame_is_reviewed_and_what_is_no_report_is_refused() -> None:
+    times = pd.to_datetime(["2026-01-01T00:00:00Z"] * 2)
+    frame = pd.DataFrame({"customer_id": ["A", "A"], "updated_at": times, "source": ["ERP", "customer"]})
+    review = Review(tk.validate(frame))
+    assert states(review) == {"failure": 2}
+    review.act("leave_out", row=0)
+    assert review.report.ok
+    assert review.delivery.digest == ""
+    with pytest.raises(InputError, match=r"validate\(data\) gives one"):
+        ReviewPanel(frame)
+    with pytest.raises(InputError, match="are on disk"):
+        ReviewPanel(tk.validate(DATA / NAME, mapping=DATA / "2026-09-01_customers.toml"))
+
+
+TEXTS = st.sampled_from(["", "A", "B", "2026-02-01T00:00:00Z", "customer", "ERP", "soon"])
+STEPS = st.lists(
+    st.tuples(st.integers(0, 4), st.sampled_from(["customer_id", "updated_at", "source", "out", "undo"]), TEXTS),
+    max_size=12,
+)
+
+
+@settings(max_examples=12)
+@given(steps=STEPS)
+def test_the_patch_makes_the_same_frame_and_undo_leaves_nothing(small: Any, steps: list[tuple[int, str, str]]) -> None:
+    review = Review(small)
+    before = review.page(0)["rows"]
+    for row, column, text in steps:
+        if column == "out":
+            review.act("leave_out", row=row)
+        elif column == "undo":
+            review.act("undo", at=row % len(review.edits) if review.edits else -1)
+        else:
+            review.write(row, column, text)
+    done = tk.apply_patch(review._own, review.patch)
+    pd.testing.assert_frame_equal(done.frame, review.delivery.frame)
+    for at, row in enumerate(review.index):
+        shown = [review.shown[column][at] for column in review.columns]
+        if not review.is_out(row):
+            assert shown == [
+                None if pd.isna(c) else review.base.written(c) for c in done.frame.loc[row, review.columns]
+            ]
+    while review.edits:
+        review.act("undo", at=0)
+    assert review.patch.n_entries == 0
+    assert review.page(0)["rows"] == before
+
+
+@pytest.fixture(scope="module")
+def small() -> Any:
+    times = pd.to_datetime([f"2026-01-0{n}T00:00:00Z" for n in (1, 2, 2, 3, 4)])
+    ids = pd.Series(["A", "B", "B", None, "C"], dtype="str")
+    return tk.validate(pd.DataFrame({"customer_id": ids, "updated_at": times, "source": ["peak"] * 5}))
+
+
+def test_a_session_goes_on_with_the_edits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / NAME).write_bytes((DATA / NAME).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    session = Session(NAME)
+    session.act("session_next")
+    session.act("set_timezone", value="Europe/Berlin")
+    session.act("ignore")
+    session.act("session_next")
+    session.act("map_word", column="source", word="ERP", value="customer")
+    session.act("choose_correction", rule="drop_exact_duplicates", value=True)
+    session.act("session_next")
+    session.act("leave_out", row=143)
+    session.act("session_visit", at=1)
+    again = Session(NAME)
+    again.act("session_go_on")
+    again.act("session_next")
+    again.act("session_next")
+    assert again.step.title == "Review"
+    assert again.step.is_out(143)
+    again.act("session_next")
+    assert again.work.patch.n_entries == 1
+    assert 143 not in again.work.report.good.index
+    assert again.mapping.values == {"source": {"ERP": "customer"}}
+    assert tk.mappings().kept[0].mapping == again.mapping

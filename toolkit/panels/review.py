@@ -1,0 +1,531 @@
+"""The review: rows with what is wrong with them, edited in place; every step is in a list that is the patch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from toolkit.config import current
+from toolkit.display import Tone, marked_change, plural, visible
+from toolkit.errors import InputError, wrong_kind
+from toolkit.model import ID, TIME, Delivery
+from toolkit.panels.elements import Element, button, cell, element, field_of, note, same_as, tick
+from toolkit.panels.panel import Panel
+from toolkit.panels.station import action
+from toolkit.panels.steps import Step, Work, table
+from toolkit.quality import (
+    CHANGE_COLUMNS,
+    WHOLE_LINE,
+    WHOLE_ROW,
+    Patch,
+    ValidationReport,
+    apply_patch,
+    as_times,
+    check_again,
+    checked,
+    correct,
+    file_order,
+    in_words,
+    own,
+    patch_of,
+    read_patch,
+    rules_of,
+    validate,
+)
+from toolkit.reading import read_customers
+from toolkit.tables import cells_as_text, times_as_text
+
+PAGE = 200
+"""Rows of a message to the browser."""
+STILL, MAX_VALUES, MAX_LISTED, MAX_LINE = 20, 12, 50, 400
+BY_HAND = "by hand"
+FACETS = {"state": "State", "reason": "Reason", "column": "Column"}
+FORMS = (
+    ("Save the patch", "patch", "patch.csv", "to_file", "Save"),
+    ("Review sheet for the owner of the data", "sheet", "review.xlsx", "to_file", "Write"),
+    ("A patch, or a sheet that came back", "back", "review.xlsx", "from_file", "Apply"),
+)
+WAITS = "The rules over the whole file, such as names that are alike, wait for Recheck all."
+KEYS = "Arrows move · Enter or F2 edit · Esc leaves a cell as it was · Del leaves the row out · Ctrl Z takes back. " \
+       "A row is checked again as you leave its cell."  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with a cell, or with a line as a whole; `beside` names a row to compare with."""
+
+    tone: Tone
+    column: str | None
+    check: str
+    reason: str
+    beside: str
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One step: cells (row, column, and the new text), and what a list says of it, or shows before and after."""
+
+    rule: str
+    cells: tuple[tuple[int, str, str | None], ...]
+    said: str = ""
+    shown: tuple[str | None, str | None] = (None, None)
+
+
+class Review(Step):
+    """Rows to review, and the steps that were taken.
+
+    Attributes
+    ----------
+    first, base
+        The report that the review began with, and its delivery.
+    columns, index, shown
+        The delivery's columns in the file's order, its rows with the lines that could not be read, and by column their
+        texts as they are now, times as the file writes them.
+    edits
+        The steps, in their order; together they are the patch.
+    found
+        What is wrong, by row.
+    """
+
+    title = "Review"
+
+    def __init__(self, report: ValidationReport | None = None) -> None:
+        super().__init__()
+        self.edits: list[Edit] = []
+        self._waiting, self._goto, self.version = set[int](), -1, 0
+        self._checked: tuple[ValidationReport, dict[tuple[int, str], tuple[str | None, str]]]
+        if report is not None:
+            self.start(report)
+
+    def start(self, report: ValidationReport) -> None:
+        """Begin with a report; steps that were taken before are kept."""
+        if not isinstance(report, ValidationReport):
+            raise wrong_kind(report, "a validation report", "validate(data)")
+        self.first, self.base = report, checked(report)
+        frame = self.base.frame
+        self.columns = file_order((str(c) for c in frame if c in self.base.given), self.base.names)
+        self._original = _texts(pd.concat([cells_as_text(frame), self.base.broken[[ID]].astype(object)]).sort_index())
+        self.index = self._original.index
+        self._cells = {c: self._original[c].to_numpy(object) for c in self.columns}
+        self._places = {row: at for at, row in enumerate(self.index.tolist())}
+        written = self._original.assign(**{TIME: self.base.as_written(frame[TIME]).reindex(self.index)})
+        self.shown = {c: texts.to_numpy(object, copy=True) for c, texts in _texts(written).items()}
+        self._words = [self._searched(at) for at in range(len(self.index))]
+        self._members, self._tags = dict[tuple[str, str], set[int]](), dict[int, set[tuple[str, str]]]()
+        self._over, self.found = dict[tuple[int, str], tuple[str | None, str]](), dict[int, list[Finding]]()
+        self._take_findings(report)
+        self.chosen, self.query, self.only = {facet: set[str]() for facet in FACETS}, "", bool(self.found)
+        edits, self.edits, known = self.edits, [], {*self.columns, WHOLE_ROW}
+        for edit in edits:
+            self._add(replace(edit, cells=tuple(c for c in edit.cells if c[0] in self._places and c[1] in known)))
+
+    def _searched(self, at: int) -> str:
+        return "\n".join(self.shown[c][at] or "" for c in self.columns).casefold()
+
+    # --- the plain object
+
+    @property
+    def patch(self) -> Patch:
+        """The steps, as the patch that makes them again in the delivery of the first report."""
+        return self._patch(self._over)
+
+    def _patch(self, cells: Iterable[tuple[int, str]]) -> Patch:
+        listed = [(*cell, self._was(*cell), *self._over[cell]) for cell in sorted(cells)]
+        changes = pd.DataFrame([c for c in listed if c[2] != c[3]], columns=CHANGE_COLUMNS, dtype=object)
+        return patch_of(changes, self._original[ID], delivery=self._own)
+
+    @property
+    def delivery(self) -> Delivery:
+        """The delivery with the patch applied."""
+        return (
+            replace(apply_patch(self._own, self.patch).delivery, digest=self.base.digest) if self._over else self.base
+        )
+
+    @property
+    def report(self) -> ValidationReport:
+        """The report of the delivery with the patch applied, by all rules."""
+        if self._checked[1] != self._over:
+            self._checked = check_again(self.first, self.delivery), self._over
+        return self._checked[0]
+
+    @property
+    def _own(self) -> Delivery:
+        # The rows of a frame are found again by their numbers here, as those of a file are.
+        return replace(self.base, digest=self.base.digest or "frame")
+
+    def _was(self, row: int, column: str) -> Any:
+        return "present" if column == WHOLE_ROW else self._cells[column][self._places[row]]
+
+    def _now(self, row: int, column: str) -> Any:
+        return self._over[row, column][0] if (row, column) in self._over else self._was(row, column)
+
+    def is_out(self, row: int) -> bool:
+        """Return whether a row is left out."""
+        return bool(self._now(row, WHOLE_ROW) == "dropped")
+
+    def _is_edited(self, row: int) -> bool:
+        return any(self._now(row, column) != self._was(row, column) for column in self.columns)
+
+    def write(self, row: int, column: str, value: str) -> None:
+        """Write a text into a cell, a time as the file writes it or in ISO 8601."""
+        if row not in self._places or column not in self.columns:
+            raise InputError(f"Row {row} or its column is not in the delivery: run the cell again.")
+        before, new = self.shown[column][self._places[row]], pd.Series([value or None], dtype=object)
+        new = times_as_text(as_times(new, self.base)) if column == TIME else new
+        if value != (before or ""):
+            self._add(Edit(BY_HAND, ((row, column, new.iloc[0]),), shown=(before, value)))
+
+    def _add(self, edit: Edit) -> None:
+        if edit.cells:
+            self.edits.append(edit)
+            self._apply(edit)
+
+    def _apply(self, edit: Edit) -> None:
+        """Make the cells of a step, which was added or taken back, what the steps say now; then their rows wait."""
+        self._over = {(row, column): (after, e.rule) for e in self.edits for row, column, after in e.cells}
+        rows = {row for row, *_ in edit.cells}
+        places = [self._places[row] for row in rows]
+        customers = set(self.shown[ID][places])
+        for column in {column for _, column, _ in edit.cells} - {WHOLE_ROW}:
+            cells = pd.Series([self._now(row, column) for row in rows], dtype=object)
+            cells = self.base.as_written(as_times(cells, self.base)) if column == TIME else cells
+            self.shown[column][places] = cells.astype(object).where(cells.notna(), None)
+        customers = (customers | set(self.shown[ID][places])) - {None}
+        self._waiting |= {*rows, *self.index[np.isin(self.shown[ID], list(customers))].tolist()}
+
+    def _settle(self) -> None:
+        """Check the rows that wait by what a row alone shows and by keys; rules over the file wait for `recheck`."""
+        rows, self._waiting = self._waiting, set()
+        if not rows:
+            return
+        frame, broken = (part[part.index.isin(rows)] for part in (self.base.frame, self.base.broken))
+        some = replace(self._own, frame=frame, broken=broken, file={})
+        part = apply_patch(some, self._patch(cell for cell in self._over if cell[0] in rows)).delivery
+        found = _found(check_again(self.first, part, row_by_row=True))
+        of_files = {rule.name for rule in rules_of(self.first) if not rule.of_a_row}
+        for row in rows:
+            same = {c for c in self.columns if self._over.get((row, c)) == self._checked[1].get((row, c))}
+            wait = [f for f in self._whole.get(row, ()) if f.check in of_files and f.column in same]
+            self.found[row] = [] if self.is_out(row) else [*found.get(row, ()), *wait]
+            self._tag(row)
+        self.version += 1
+
+    def _take_findings(self, report: ValidationReport) -> None:
+        self._checked, self._whole = (report, self._over), _found(report)
+        rows = {*self.found, *self._whole, *(row for row, _ in self._over)}
+        self.found = {row: list(found) for row, found in self._whole.items()}
+        for row in rows:
+            self._tag(row)
+
+    def _tag(self, row: int) -> None:
+        """Put a row among the members of the facets that it belongs to."""
+        at, names = self._places[row], self.base.names
+        tags = {("state", "left out")} if self.is_out(row) else {("state", "edited")} if self._is_edited(row) else set()
+        for f in self.found.get(row, ()):
+            tags |= {("state", "failure" if f.tone == "bad" else "warning"), ("reason", in_words(f.reason, names)),
+                     ("column", own(f.column, names) if f.column else WHOLE_LINE)}  # fmt: skip
+        for tag in self._tags.get(at, set()) - tags:
+            self._members[tag].discard(at)
+        for tag in tags:
+            self._members.setdefault(tag, set()).add(at)
+        self._tags[at], self._words[at] = tags, self._searched(at)
+
+    # --- which rows are shown
+
+    def _rows(self, *, without: str = "") -> npt.NDArray[np.bool_]:
+        """Return which rows pass the search and the facets, other than one of them."""
+        self._settle()
+        mask = np.ones(len(self.index), bool)
+        if self.query:
+            mask &= np.fromiter((self.query in words for words in self._words), bool, len(mask))
+        chosen = [[(facet, value) for value in values] for facet, values in self.chosen.items() if facet != without]
+        for tags in [*chosen, list(self._members) if self.only else []]:
+            if tags:
+                some = np.zeros(len(self.index), bool)
+                some[[at for tag in tags for at in self._members.get(tag, ())]] = True
+                mask &= some
+        return mask
+
+    @property
+    def rows(self) -> list[int]:
+        """The rows that are shown, by their numbers."""
+        return [int(row) for row in self.index[self._rows()]]
+
+    def counts(self, facet: str) -> dict[str, int]:
+        """Return the values of a facet with the number of rows that they would show, the most frequent first."""
+        mask = self._rows(without=facet)
+        found = [
+            (value, int(mask[list(some)].sum())) for (of, value), some in self._members.items() if of == facet and some
+        ]
+        return dict(sorted(((v, n) for v, n in found if n or v in self.chosen[facet]), key=lambda pair: -pair[1]))
+
+    # --- as a step
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """The lines of Python and the command that do the same."""
+        checked = 'report = tk.validate(tk.apply_patch(tk.correct(delivery), "patch.csv"))'
+        return checked, f'toolkit check {self.base.source} --mapping m.toml  # [corrections] patch = "patch.csv"'
+
+    @property
+    def brief(self) -> str:
+        """How many steps were taken."""
+        return plural(len(self.edits), "edit") if self.edits else ""
+
+    def begin(self, work: Work) -> None:
+        """Read, correct and check the customers; steps that were taken before are kept."""
+        work.delivery = read_customers(work.source, mapping=work.mapping)
+        work.report = validate(correct(work.delivery))
+        self.start(work.report)
+
+    def finish(self, work: Work) -> None:
+        """Give the report of the edited rows, and the patch."""
+        work.report, work.patch = self.report, self.patch
+
+    def kept(self) -> dict[str, Any]:
+        """Return the steps, and the patch for a file that has changed since."""
+        if not self.edits:
+            return {}
+        entries = _texts(self.patch.entries).to_dict("records")
+        return {"digest": self.base.digest, "edits": [astuple(edit) for edit in self.edits], "patch": entries}
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Take the steps again; in a file that has changed since, what its customers still call for."""
+        if kept and kept["digest"] != self.base.digest:
+            self._take(Patch(pd.DataFrame(kept["patch"]).astype({"source_row": "int64"})), "edits of the earlier file")
+            return
+        for rule, cells, said, shown in kept.get("edits", ()):
+            self._add(Edit(rule, tuple((row, column, after) for row, column, after in cells), said, tuple(shown)))
+
+    # --- what a browser may ask for
+
+    @action
+    def page(self, at: int) -> dict[str, Any]:
+        """Return rows from a place on, as the grid draws them."""
+        rows = np.flatnonzero(self._rows())[at : at + PAGE]
+        return {"version": self.version, "rows": [self._line(int(place)) for place in rows]}
+
+    @action
+    def edit(self, row: int, column: str, value: str) -> str:
+        """Write a text into a cell, and say what the row is now."""
+        self.write(row, column, value)
+        return f"Row {row}: {self._state(row)[0]}."
+
+    @action
+    def leave_out(self, row: int) -> str:
+        """Leave a row out, or take it back."""
+        becomes, said = ("present", "taken back") if self.is_out(row) else ("dropped", "left out")
+        self._add(Edit(BY_HAND, ((row, WHOLE_ROW, becomes),), said))
+        return f"Row {row} is {said}."
+
+    @action
+    def undo(self, at: int = -1) -> str:
+        """Take a step back, by default the last."""
+        if not self.edits:
+            return "There is nothing to take back."
+        edit = self.edits.pop(at)
+        self._goto = edit.cells[0][0]
+        self._apply(edit)
+        return f"Taken back: {self._about(edit)}."
+
+    @action
+    def filter(self, by: str, value: Any = None, of: str = "") -> str:
+        """Show only some rows.
+
+        Parameters
+        ----------
+        by
+            A facet, whose value `of` is chosen or not: several of one facet are "or", several facets "and". ``query``
+            for rows with a text in a cell, ``only`` for those with findings or edits, ``all`` for every row.
+        """
+        if by == "all":
+            self.chosen, self.query, self.only = {facet: set() for facet in FACETS}, "", False
+        elif by in FACETS:
+            (self.chosen[by].add if value else self.chosen[by].discard)(of)
+        else:
+            self.query, self.only = (value.strip().casefold(), self.only) if by == "query" else (self.query, value)
+        self.version += 1
+        return f"{plural(int(self._rows().sum()), 'row')} shown."
+
+    @action
+    def recheck(self) -> str:
+        """Check all rows by all rules."""
+        self._take_findings(self.report)
+        self.version += 1
+        return f"{self.report.summary()}."
+
+    @action
+    def to_file(self, fields: dict[str, str]) -> str:
+        """Write the patch (.csv), or the review sheet of the rows as they are now (.xlsx)."""
+        [(kind, path)] = fields.items()
+        path = path.strip()
+        return f"{self.patch.write(path) if kind == 'patch' else self.report.to_excel(path)} is written."
+
+    @action
+    def from_file(self, fields: dict[str, str]) -> str:
+        """Apply a patch, or a review sheet that came back, as one step."""
+        path = fields["back"].strip()
+        return self._take(read_patch(path), path)
+
+    def _take(self, patch: Patch, name: str) -> str:
+        done = apply_patch(replace(self.delivery, digest=self._own.digest), patch)
+        old, new = (_texts(cells_as_text(frame).reindex(self.index)) for frame in (self.delivery.frame, done.frame))
+        rows, cells = self.index[self.index.isin(done.frame.index)], list[tuple[int, str, str | None]]()
+        for column in self.columns:
+            was, now = (texts.loc[rows, column].to_numpy(object) for texts in (old, new))
+            cells += [(int(row), column, text) for row, text, moved in zip(rows, now, was != now, strict=True) if moved]
+        gone = self.index.difference(done.frame.index).difference(done.delivery.broken.index)
+        cells += [(int(row), WHOLE_ROW, "dropped") for row in gone if not self.is_out(int(row))]
+        rule = str(patch.entries["rule"].iloc[0]) if len(patch.entries) else name
+        self._add(Edit(rule, tuple(cells), f"{name}: {plural(len(cells), 'cell')}"))
+        return f"{name}: {done.summary()}."
+
+    # --- what is shown
+
+    def _line(self, at: int) -> list[Any]:
+        """Return a row as the grid takes it: number, state, tone, texts, marks, raw line, and texts to be edited."""
+        row, marks = int(self.index[at]), dict[int, list[str]]()
+        for f in self.found.get(row, ()):
+            if f.column in self.columns:
+                why = in_words(f.reason.removeprefix(f"{f.column} ") + f.beside, self.base.names)
+                mark = marks.setdefault(self.columns.index(f.column), [f.tone])
+                mark[1:] = ["; ".join([*mark[1:], why])]
+        for place, column in enumerate(self.columns):
+            if self._now(row, column) != (was := self._was(row, column)):
+                marks.setdefault(place, ["good", f"was {visible(was or 'empty')}"])
+        raw = [self.shown[c][at] or "" for c in self.columns]
+        texts = [visible(text) for text in raw]
+        line = (
+            visible(str(self.base.broken.at[row, "text"])[:MAX_LINE])
+            if row in self.base.broken.index and not self._is_edited(row)
+            else ""
+        )
+        return [row, *self._state(row), texts, marks, line, {n: t for n, t in enumerate(raw) if t != texts[n]}]
+
+    def _state(self, row: int) -> tuple[str, Tone]:
+        """Return what a row is now in words, and its tone."""
+        self._settle()
+        if self.is_out(row):
+            return "left out", "calm"
+        for f in self.found.get(row, ()):  # failures come first
+            todo = "to fix" if f.tone == "bad" else "to look at"
+            return f"{todo}: {in_words(f.reason + f.beside, self.base.names)}", f.tone
+        return ("edited, nothing is wrong", "good") if self._is_edited(row) else ("fine", "calm")
+
+    def _about(self, edit: Edit) -> str:
+        row, column, _ = edit.cells[0]
+        where = "" if column == WHOLE_ROW else f" · {own(column, self.base.names)}"
+        return f"row {row}{where}" if len(edit.cells) == 1 else edit.said
+
+    @property
+    def verdict(self) -> str:
+        """What is still to do, in one line."""
+        self._settle()
+        bad, out = (len(self._members.get(("state", state), ())) for state in ("failure", "left out"))
+        good = f"{len(self.index) - bad - out:,} can be sent" + (f"; {out:,} left out" if out else "")
+        return f"{plural(bad, 'row is', 'rows are') if bad else 'No row is'} still to fix; {good}"
+
+    def view(self) -> Element:
+        """Return the facets, the grid and the list of steps."""
+        shown = np.flatnonzero(self._rows())
+        values = {c.name: c.values for c in current(None).documented.resource.columns}
+        heads = [[c, own(c, self.base.names), values.get(c, ())] for c in self.columns]
+        goto = np.flatnonzero(self.index[shown] == self._goto)[:1].tolist() or [-1]
+        self._goto = -1
+        still = [(str(name), "", "", [cell(self.shown[c][at]) for at in shown[:STILL]]) for c, name, _ in heads]
+        search = element("input", type="search", value=self.query, key="query", placeholder="Search rows",
+                         aria_label="Search rows", on={"input": {"do": "filter", "by": "query"}})  # fmt: skip
+        count = element("output", f"{len(shown):,} of {plural(len(self.index), 'row')} shown")
+        tools = search, button("Recheck all", "recheck"), button("Show all rows", "filter", by="all"), count
+        grid = element("review-grid", table("First rows", still), key="grid", data_n=len(shown), data_page=PAGE,
+                       data_goto=goto[0], data_version=self.version, data_columns=json.dumps(heads))  # fmt: skip
+        waits = note("changed", WAITS, key="waits") if self._checked[1] != self._over else None
+        only = tick("Only rows with findings or edits", self.only, "filter", key="only", by="only")
+        return element(
+            "div",
+            element("h4", f"{self.verdict}.", class_="verdict", key="heading", aria_live="polite"),
+            waits,
+            element("div", element("div", only, list(self._facets()), class_="facets"),
+                    element("div", element("div", tools, class_="tools"), grid, element("p", KEYS, class_="s"),
+                            class_="rows"), class_="review"),
+            self._steps(),
+            same_as(*self.calls),
+            key="review",
+        )  # fmt: skip
+
+    def _facets(self) -> Iterator[Element]:
+        for facet, label in FACETS.items():
+            counts, chosen = self.counts(facet), self.chosen[facet]
+            ticks = [
+                tick([element("span", value), element("b", f"{counts[value]:,}")], value in chosen, "filter",
+                     key=f"{facet}-{value}", by=facet, of=value)
+                for value in sorted(counts, key=lambda value: value not in chosen)[:MAX_VALUES]
+            ]  # fmt: skip
+            if ticks:
+                yield element("fieldset", element("legend", label), ticks, key=f"facet-{facet}")
+
+    def _steps(self) -> Element:
+        lines = []
+        for at, edit in list(enumerate(self.edits))[: -MAX_LISTED - 1 : -1]:
+            about, said = self._about(edit), edit.said
+            old, new = marked_change(*edit.shown)
+            shown = said or [old, " → ", new]
+            back = button("Undo", "undo", at=at, said=f"Undo {about}")
+            lines.append(element("li", element("small", about), element("span", shown), back, class_="row"))
+        title = element("h5", "Edits", element("small", "the patch; the file is not touched"), class_="title")
+        forms = [
+            element("form", field_of(label, path, key=key), element("button", word, type="submit"),
+                    on={"submit": {"do": do}}, class_="row", key=f"form-{key}")
+            for label, key, path, do, word in FORMS
+        ]  # fmt: skip
+        none = element("p", "None yet.", class_="soft")
+        return element("section", title, element("ol", lines, class_="edits") if lines else none,
+                       element("div", forms, class_="row"), key="steps")  # fmt: skip
+
+
+def _texts(cells: pd.DataFrame) -> pd.DataFrame:
+    return cells.astype(object).where(cells.notna(), None)
+
+
+def _found(report: ValidationReport) -> dict[int, list[Finding]]:
+    """Return the findings of a report by row, failures first."""
+    found: dict[int, list[Finding]] = {}
+    sides: tuple[tuple[Tone, pd.DataFrame], ...] = ("bad", report.failures), ("warn", report.warnings)
+    for tone, side in sides:
+        for f in side.to_dict("records"):
+            column, beside = None if pd.isna(f["column"]) else f["column"], f["other"]
+            beside = "" if pd.isna(beside) else f" (see row {beside})"
+            found.setdefault(int(f["index"]), []).append(Finding(tone, column, f["check"], f["reason"], beside))
+    return found
+
+
+class ReviewPanel(Panel):
+    """A panel of the rows of a report: edited in place, left out, corrected by the owner of the data.
+
+    Parameters
+    ----------
+    report
+        What `validate` returned for customers in memory.
+    """
+
+    parts = ("panel.js", "review.js")
+    station: Review
+
+    def __init__(self, report: ValidationReport) -> None:
+        super().__init__(Review(report))
+
+    @property
+    def patch(self) -> Patch:
+        """The edits so far."""
+        return self.station.patch
+
+    @property
+    def report(self) -> ValidationReport:
+        """The report of the customers with the edits."""
+        return self.station.report
