@@ -27,7 +27,7 @@ REFRESH = ROOT / "notebooks" / "20_refresh_with_what_changed.ipynb"
 def test_the_notebooks_are_there() -> None:
     assert NAMES == ["00_tour", "05_onboard_without_code", "10_onboard_a_customer_file",
                      "20_refresh_with_what_changed", "30_correct_and_repush", "40_custom_attributes",
-                     "50_ready_for_training", "90_troubleshooting"]  # fmt: skip
+                     "50_ready_for_training", "60_beyond_one_machine", "90_troubleshooting"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 
@@ -9,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 import toolkit as tk
-from tests.support.engines import SCRATCH, Served
-from toolkit.engine import RemoteSession
+from tests.support.engines import DATA, SCRATCH, Served
+from toolkit.engine import Engine, PostgresSession, RemoteSession
 from toolkit.errors import InputError
 
 ROWS = pa.table({"n": [1, 2, 3, 4, 5], "text": ["it's", "a\\b", "É😀", None, ""]})
@@ -161,3 +162,48 @@ def test_an_interrupt_stops_the_statement_and_stays_an_interrupt(served: Served)
     done.set()
     thread.join()
     assert served.left() == []
+
+
+def test_what_a_reader_may_not_do_or_misspells_is_one_sentence(served: Served) -> None:
+    if served.kind != "postgresql":
+        return
+    there, role = served.load(ROWS), f"reader_{os.getpid()}"
+    with served.engine.session() as owner:
+        assert isinstance(owner, RemoteSession)
+        address = owner._uri.replace("postgres@", f"{role}@")  # type: ignore[attr-defined]
+        for sql in (f"CREATE ROLE {role} LOGIN", f"GRANT USAGE ON SCHEMA {DATA} TO {role}", f"CREATE SCHEMA {role}"):
+            owner._execute(sql)
+        reader = Engine("PostgreSQL", lambda: PostgresSession(address, role))
+        with pytest.raises(InputError, match="permission denied for table"):
+            tk.table(reader, there.sql)
+        for sql in (f"SELECT * FROM {there.sql} WHERE", "SELECT 1 AS n; SELECT 2 AS n"):
+            with pytest.raises(InputError, match="PostgreSQL says: syntax error at or near"):
+                tk.table(reader, sql)
+        for scratch, why in (
+            (role, "permission denied for schema"),
+            ("nowhere", '"nowhere" does not'),
+            ("a-b", "syntax"),
+        ):
+            with PostgresSession(address, scratch) as session, pytest.raises(InputError, match=why) as raised:
+                session.create("kept_", "SELECT 1 AS n")
+            assert f"The schema {scratch} cannot hold temporary results: name as scratch" in str(raised.value)
+        owner._execute(f"GRANT ALL ON SCHEMA {role} TO {role}")  # its own it may use, though it may not create one
+        with reader.session() as session:
+            session.create("kept_", "SELECT 1 AS n")
+            assert session.scalar("SELECT n FROM kept_") == 1
+        owner._execute(f"DROP SCHEMA {role}")  # which is empty
+        owner._execute(f"REVOKE ALL ON SCHEMA {DATA} FROM {role}")
+        owner._execute(f"DROP ROLE {role}")
+
+
+def test_a_connection_that_is_lost_is_one_sentence(served: Served) -> None:
+    if served.kind != "postgresql":
+        return
+    with served.engine.session() as session, served.engine.session() as other:
+        assert isinstance(session, RemoteSession)
+        assert isinstance(other, RemoteSession)
+        pid = session._fetch("SELECT pg_backend_pid() AS n")["n"][0]
+        other._fetch(f"SELECT pg_terminate_backend({pid}, 5000) AS n")
+        for _ in range(2):
+            with pytest.raises(InputError, match="PostgreSQL says: the connection was lost"):
+                session.scalar("SELECT 1 AS n")

@@ -35,7 +35,7 @@ class Block:
 def blocks_of(text: str) -> list[Block]:
     return [
         Block(found[1], found[2], text.count("\n", 0, found.start()) + 2)
-        for found in re.finditer(r"^```(\S*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        for found in re.finditer(r"^```(\S*)(?: \w+)?\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     ]
 
 
@@ -107,7 +107,7 @@ class Reader:
             same = doctest.OutputChecker().check_output(block.text, self.printed, FLAGS)
             assert same, f"it prints\n{self.printed}"
         else:
-            assert block.kind in ("json", "{toctree}"), f"nothing runs a block of {block.kind}"
+            assert block.kind in ("json", "{toctree}", "{code-block}"), f"nothing runs a block of {block.kind}"
 
     def _command(self, words: list[str]) -> None:
         if not words:

@@ -5,6 +5,7 @@ Each result has a connection of its own while it is read, because a second curso
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ else:
 
 _SAID = ("08", "28", "3F", "42", "53", "57")
 """Classes of SQLSTATE whose messages name what the statement names, and no value of a row."""
+_LOST = re.compile("closed the connection|connection has been closed|no connection to the server|data (from|to) server")
 
 
 def postgres(uri: str, *, scratch: str) -> Engine:
@@ -105,6 +107,8 @@ class PostgresSession(RemoteSession):
         state = str(getattr(error, "sqlstate", "") or "")
         if "due to user request" in str(error):  # the driver made an error of an interrupt, to stop the statement
             raise KeyboardInterrupt from error
+        if _LOST.search(str(error)) and (not state or state.startswith("57P")):
+            return "the connection was lost. Run this again once the server is there; what it left is cleared later."
         first = str(error).partition("ERROR:")[2].strip().partition("\n")[0] or str(error).partition("\n")[0]
         return f"{first}." if state.startswith(_SAID) else f"an error with the code {state or 'unknown'}."
 

@@ -149,11 +149,20 @@ class RemoteSession(ABC):
         if not self._lease:
             names = self.names_in(self._scratch)
             if not names:
-                self._execute(f"CREATE SCHEMA IF NOT EXISTS {self._scratch}")
+                with suppress(Exception):  # it may be there, for somebody who may not create one
+                    self._execute(f"CREATE SCHEMA IF NOT EXISTS {self._scratch}")
             for name in _ended(names, now):
                 self._execute(f"DROP TABLE IF EXISTS {self._scratch}.{name}")
         earlier, self._lease, self._leased_at = self._lease, self._place(f"lease_{now + LEASE_S}"), time.monotonic()
-        self._create(self._lease, "SELECT 1 AS held")
+        try:
+            self._create(self._lease, "SELECT 1 AS held")
+        except Exception as error:
+            if (reason := self._reason(error)) is None:
+                raise
+            raise InputError(
+                f"The schema {self._scratch} cannot hold temporary results: name as scratch one where you may create "
+                f"tables. {self.dialect.name} says: {reason}"
+            ) from error
         if earlier and earlier != self._lease:
             self._execute(f"DROP TABLE IF EXISTS {earlier}")
 

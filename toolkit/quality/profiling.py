@@ -20,7 +20,7 @@ from toolkit.quality.drifting import Before, Drift, drift
 from toolkit.quality.findings import by_reason, count_reasons, find, first_reason, read_findings
 from toolkit.quality.flagging import Lying, flagged, lying, way_of
 from toolkit.quality.rules import RULES, Rule
-from toolkit.quality.showing import column_cards, findings_grid, in_words
+from toolkit.quality.showing import column_cards, findings_grid, in_words, unrun
 from toolkit.quality.statistics import SHAPED, count_columns
 
 MAX_BARS = 40
@@ -106,11 +106,11 @@ class Profile(Result):
         ]
         first = f"To look at first: {in_words(first_reason(self.reasons), names)}." if len(self.reasons) else ""
         shown: list[str] = [headline(f"Profile of {self.source}", f"{self._size}.", first, parts=parts)]
-        if len(self.reasons):
+        if len(self.reasons) or self.not_run:
             fails = self.reasons["check"].isin(_FAIL)
             sides: dict[Tone, pd.DataFrame] = {"bad": self.reasons[fails], "warn": self.reasons[~fails]}
             table = findings_grid(sides, n_rows=self.n_rows, names=names, show={})
-            shown.append(section("Customers: worth a look", table))
+            shown.append(section("Customers: worth a look", table, note=unrun(self.not_run)))
         if self.drift is not None:
             shown.append(self.drift.part())
         if len(self.times):
@@ -139,6 +139,7 @@ class Profile(Result):
                 str(c["column"]): {"nulls": c["nulls"], "null_share": c["null_share"], "distinct": c["distinct"]}
                 for c in self.columns.to_dict("records")
             },
+            **({"not_run": list(self.not_run)} if self.not_run else {}),
             **({} if self.drift is None else {"drift": self.drift.to_dict()}),
         }
 

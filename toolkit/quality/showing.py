@@ -64,6 +64,12 @@ def in_words(reason: str, names: Names) -> str:
     return re.sub(rf"\b({'|'.join(map(re.escape, names))})\b", lambda name: own(name[1], names), reason)
 
 
+def unrun(checks: Sequence[str]) -> str:
+    """Return which rules an engine could not run, in words; empty if there are none."""
+    which = f"not run on this engine: {', '.join(checks)}"
+    return f"{which}; a sample in a frame can be checked by them." if checks else ""
+
+
 def own(column: str, names: Names) -> str:
     """Return the file's name of a column, cut to a length that a page can bear."""
     name = names.get(column, column)

@@ -71,7 +71,7 @@ from toolkit.quality.flagging import Lying, flagged, good_rows, lying, way_of
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
 from toolkit.quality.rules import RULES, Rule
-from toolkit.quality.showing import WHOLE_LINE, file_order, findings_grid, in_words, own, rows_grid
+from toolkit.quality.showing import WHOLE_LINE, file_order, findings_grid, in_words, own, rows_grid, unrun
 from toolkit.quality.staging import SHOWN_ROWS, Staged, pick, staged, stays_on_disk
 from toolkit.quality.totals import summed_rows
 from toolkit.reading import Mapping, as_mapping
@@ -274,15 +274,9 @@ class ValidationReport(Result):
             shown.append(self.drift.part())
         return "".join([*shown, self._ways_on()])
 
-    @property
-    def _unrun(self) -> str:
-        """Which rules did not run, in words."""
-        which = f"not run on this engine: {', '.join(self.not_run)}"
-        return f"{which}; a sample in a frame can be checked by them." if self.not_run else ""
-
     def lines(self) -> list[str]:
         """Return each finding as lines of text, then how the delivery differs from what was sent before."""
-        said = [self._unrun] if self.not_run else []
+        said = [unrun(self.not_run)] if self.not_run else []
         for kind, reasons in zip(("failure", "warning"), self.findings, strict=True):
             for found in reasons.to_dict("records"):
                 first, *examples = finding_lines(found, {TIME: self._delivery.written})
@@ -326,7 +320,7 @@ class ValidationReport(Result):
             "What was found",
             table if found else paragraph("Nothing.", soft=True),
             fold(f"{plural(n_passed, 'check')} found nothing", *kept, tone="good") if kept else "",
-            note=f"{len(found):,} of {plural(n, 'check')}{'; ' * bool(self.not_run)}{self._unrun}",
+            note=f"{len(found):,} of {plural(n, 'check')}{'; ' * bool(self.not_run)}{unrun(self.not_run)}",
         )
 
     def _ways_on(self) -> Markup:
