@@ -51,6 +51,7 @@ def warn(text: str, category: type[Warning] = UserWarning) -> None:
 
     Examples
     --------
+    >>> from contextvars import copy_context
     >>> heard = list[str]()
     >>> def work() -> None:
     ...     listen(heard.append)

@@ -26,10 +26,11 @@ class Steering:
     --------
     >>> steering = Steering()
     >>> steering.stopped.set()
-    >>> steering.sleep(3600)
-    Traceback (most recent call last):
-        ...
-    KeyboardInterrupt
+    >>> try:
+    ...     steering.sleep(3600)
+    ... except KeyboardInterrupt:
+    ...     print("stopped")
+    stopped
     """
 
     def __init__(self) -> None:
