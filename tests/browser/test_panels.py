@@ -139,7 +139,7 @@ def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, wor
     panel.get_by_role("button", name="Go on").click()
     panel.get_by_text("2026-02-21 12:50Z").first.wait_for()
     panel.get_by_role("button", name="Next", exact=True).click()
-    panel.get_by_role("heading", name="Values").wait_for()
+    panel.get_by_role("heading", name="would change something").wait_for()
     run(page, 0)  # it closes the panel of the earlier run
     page.wait_for_function("() => document.querySelectorAll('.tk.panel').length === 1")
 

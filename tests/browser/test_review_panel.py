@@ -118,7 +118,7 @@ def test_rows_are_edited_left_out_and_taken_back_by_keyboard(lab: str, work: Pat
     expect(time.locator(".why")).to_contain_text("is not a time")
     cell(panel, 101, 7).click()
     page.keyboard.press("ArrowRight")
-    assert time.evaluate("e => e === document.activeElement")
+    expect(time).to_be_focused()
     described = panel.locator(f"[id='{time.get_attribute('aria-describedby')}']")
     expect(described).to_contain_text("is not a time as %d.%m.%Y %H:%M")
     page.keyboard.press("Enter")
@@ -130,7 +130,7 @@ def test_rows_are_edited_left_out_and_taken_back_by_keyboard(lab: str, work: Pat
     page.keyboard.press("Enter")
     panel.get_by_role("heading", name="8 rows are still to fix; 395 can be sent").wait_for()
     expect(time.locator(".why")).to_have_text("✎ was 31.06.2026 09:30")  # the bad mark is gone
-    assert time.evaluate("e => e === document.activeElement")
+    expect(time).to_be_focused()
     for key in ("b", "x", "Shift+D", "ArrowLeft"):
         page.keyboard.press(key)
     assert page.evaluate(n_cells) == before

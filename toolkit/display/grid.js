@@ -4,7 +4,7 @@ const make = (tag, props, ...kids) => { const e = Object.assign(document.createE
 const button = (text, onclick, props) => make('button', {type: 'button', textContent: text, onclick, ...props})
 const bar = (...kids) => make('div', {className: 'tools'}, ...kids)
 const cut = text => (text || '').split('\n')
-const say = (b, text) => { const was = b.textContent; b.textContent = text; setTimeout(() => { b.textContent = was }, 1500) }
+const say = (b, text) => { const was = b.textContent; b.textContent = text; setTimeout(() => { b.textContent = was }, 2e3) }
 const copy = async (b, text) => { try { await navigator.clipboard.writeText(text); say(b, 'Copied') } catch { say(b, 'Not allowed') } }
 const inert = cell => /^'*[=+@\t\r\n\uff1d\uff0b\uff0d\uff20-]/.test(cell) && !/^-?[\d.,]*$/.test(cell) ? "'" + cell : cell // a spreadsheet would run it
 const shown = cell => cell.matches('.nil') ? '' : (cell.dataset.t ?? [...cell.childNodes].map(n => n.matches?.('small, em, .d > del') ? '' : n.textContent).join('')).trim()
