@@ -148,7 +148,7 @@ function reviewGrid(e, ask) {
     move(tr.getAttribute('aria-rowindex') - 2, td.getAttribute('aria-colindex') - 1)
     return true
   }
-  box.addEventListener('click', place)
+  box.addEventListener('mousedown', place) // a click is lost if rows come in before the button is up
   box.addEventListener('dblclick', event => { if (place(event)) edit() })
   let later = 0
   box.addEventListener('scroll', () => { cancelAnimationFrame(later); later = requestAnimationFrame(draw) })
