@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,10 @@ def story(root: Path, place: Path) -> None:
     (place / "notebooks" / "tour.ipynb").write_text("a notebook", encoding="utf-8")
 
 
+WHOLE = toolkit.cli.demo._run
+EXTRAS = ("sqlglot", "sqlglot.expressions", "adbc_driver_postgresql", "pyspark", "sqlalchemy")
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toolkit.cli.demo, "_run", story)
@@ -33,6 +38,14 @@ def test_a_demo_replaces_what_an_earlier_one_wrote(tmp_path: Path) -> None:
     for _ in range(3):
         demo(folder=tmp_path / "demo")
     assert files(tmp_path / "demo") == {"report.html", "notebooks/tour.ipynb", MADE_HERE}
+
+
+def test_the_whole_demo_needs_no_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolkit.cli.demo, "_run", WHOLE)
+    for name in EXTRAS:
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
+    demo(folder=tmp_path / "demo")
+    assert "2026-10-01_customers_pushed.html" in files(tmp_path / "demo")
 
 
 def saved(place: Path) -> None:
