@@ -28,7 +28,8 @@ from filelock import FileLock
 import toolkit as tk
 from toolkit.engine import Engine, EngineTable, RemoteSession, Session
 
-SCRATCH, DATA = "scratch", "data"
+# Workers share a server, but not the schema in which a test looks for what was left behind.
+SCRATCH, DATA = f"scratch_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}", "data"
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
