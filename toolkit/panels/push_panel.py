@@ -26,7 +26,7 @@ from toolkit.panels.background_push import BackgroundPush
 from toolkit.panels.elements import Element, button, element, field_of, note, same_as, tick
 from toolkit.panels.panel import Panel
 from toolkit.panels.station import action
-from toolkit.panels.steps import Step, Work
+from toolkit.panels.steps import Step, Work, table
 from toolkit.results import PushHistory, PushPlan, PushReport
 
 _N_FIRST, _N_EARLIER = 5, 8
@@ -330,12 +330,13 @@ class PushStation(Step):
             ways = [button(word, "again", verb=word.lower(), name=name, said=f"{word} {name}")
                     for word, is_way in there.items() if is_way and one["state"] != "open"]  # fmt: skip
             cells = one["opened_at"], one["source"], draw.figures(verbs.fate_parts(one)) or "none", one["state"], ways
-            rows.append(element("tr", [element("td", shown) for shown in cells]))
-        heads = [element("th", head, scope="col") for head in ("Opened", "From", "Rows", "State", "Again")]
-        table = element("table", element("thead", element("tr", heads)), element("tbody", rows))
-        box = element("div", table, class_="wrap", tabindex=0, role="region", aria_label="Earlier pushes")
+            rows.append([element("td", shown) for shown in cells])
+        if not rows:
+            return None
+        named = zip(("Opened", "From", "Rows", "State", "Again"), zip(*rows, strict=True), strict=True)
+        box = table("Earlier pushes", [(head, "", "", list(cells)) for head, cells in named])
         summary = element("summary", f"Earlier pushes: {len(frame):,}")
-        return element("details", summary, box, class_="fold", key="earlier", open=not self._plan) if rows else None
+        return element("details", summary, box, class_="fold", key="earlier", open=not self._plan)
 
     @staticmethod
     def _head(shown: object) -> Element:
