@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support.browser import asked, chromium, outside
+from tests.support.browser import asked, chromium, jupyterlab, outside
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -23,3 +26,11 @@ def page(browser: Browser) -> Iterator[Page]:
     yield page
     page.close()
     assert not outside(urls)
+
+
+@pytest.fixture(scope="module")
+def lab(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A JupyterLab that shows a module's folder `work`, with a home of its own."""
+    place = tmp_path_factory.mktemp("lab")
+    with jupyterlab(place, work, TOOLKIT_HOME=str(place / "home"), PYTHONPATH=str(ROOT)) as address:
+        yield address

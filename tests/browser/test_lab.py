@@ -23,6 +23,7 @@ from tests.support.browser import (
     outside,
     theme,
     violations,
+    write_notebooks,
 )
 
 ROOT = Path(__file__).parent.parent.parent
@@ -54,9 +55,7 @@ def lab(sandbox: tk.Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "tk.push(tk.plan_push(changes, allow=['first']), reason='September')",
         "tk.resume()",
     ]
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}  # else the browser asks for one
-    nbformat.write(book, work / "notebooks" / "typed.ipynb")
+    write_notebooks(work / "notebooks", {"typed": cells})
     with jupyterlab(place, work, TOOLKIT_HOME=str(place / "home"), PYTHONPATH=str(ROOT)) as address:
         yield address
 

@@ -8,12 +8,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 import toolkit as tk
-from tests.support.browser import command, jupyterlab, open_notebook, outputs, theme, violations
+from tests.support.browser import command, open_notebook, outputs, run_cell, theme, violations, write_notebooks
 from tests.support.holding import Hold
 
 ROOT = Path(__file__).parent.parent.parent
@@ -60,19 +59,12 @@ def work(tmp_path_factory: pytest.TempPathFactory, sandbox: tk.Sandbox) -> Path:
     first = "2026-09-01_customers"
     for ending in ("csv", "toml"):
         shutil.copy(ROOT / "data" / f"{first}.{ending}", folder)
-    for name, cells in CELLS.items():
-        filled = [cell.format(url=sandbox.url, target=f"acme-{name}", first=first) for cell in cells]
-        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in filled])
-        book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}  # else the browser asks for one
-        nbformat.write(book, folder / f"{name}.ipynb")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def lab(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    place = tmp_path_factory.mktemp("lab")
-    with jupyterlab(place, work.parent, TOOLKIT_HOME=str(place / "home"), PYTHONPATH=str(ROOT)) as address:
-        yield address
+    filled = {
+        name: [cell.format(url=sandbox.url, target=f"acme-{name}", first=first) for cell in cells]
+        for name, cells in CELLS.items()
+    }
+    write_notebooks(folder, filled)
+    return folder.parent
 
 
 @pytest.fixture
@@ -80,16 +72,6 @@ def page(page: Page) -> Page:
     page.set_viewport_size({"width": 1300, "height": 2_400})
     page.set_default_timeout(30_000)
     return page
-
-
-def run(page: Page, at: int, *, wait: bool = True) -> None:
-    page.evaluate("at => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = at; }", at)
-    page.evaluate(
-        """async wait => {
-            const ran = window.jupyterapp.commands.execute('notebook:run-cell');
-            if (wait) await ran; }""",
-        wait,
-    )
 
 
 def panel_of(page: Page, at: int) -> Locator:
@@ -117,8 +99,8 @@ def require_readable(page: Page, panel: Locator, name: str) -> None:
 
 def test_a_push_is_confirmed_paused_stopped_and_resumed(lab: str, work: Path, sandbox: tk.Sandbox, page: Page) -> None:
     open_notebook(page, lab, "send")
-    run(page, 0)
-    run(page, 1)
+    run_cell(page, 0)
+    run_cell(page, 1)
     panel = panel_of(page, 1)
     panel.get_by_role("heading", name="394 rows are ready for acme-send").wait_for()
 
@@ -143,7 +125,7 @@ def test_a_push_is_confirmed_paused_stopped_and_resumed(lab: str, work: Path, sa
     sandbox.vendor.refuse = hold = Hold(55)
     begin(panel, TOKEN)
     hold.reached()
-    run(page, 2, wait=False)  # a cell that runs until the test ends it
+    run_cell(page, 2, wait=False)  # a cell that runs until the test ends it
     page.wait_for_function("() => document.querySelectorAll('.jp-InputPrompt')[2].innerText.includes('*')")
     panel.get_by_role("button", name="Pause after this request").click()
     panel.get_by_role("heading", name=re.compile(r"^Paused: \d+ of 394 rows answered")).wait_for()
@@ -158,14 +140,14 @@ def test_a_push_is_confirmed_paused_stopped_and_resumed(lab: str, work: Path, sa
     panel.get_by_text(re.compile(r"Stopped: Interrupted: \d+ of 394 rows accepted. tk.resume\(\) goes on.")).wait_for()
     assert page.locator(".jp-InputPrompt").nth(2).inner_text() == "[*]:"  # it runs still
     assert 0 < len(sandbox.table()) < 394
-    (work / "go").touch()
+    (work / "notebooks" / "go").touch()
 
     refused: list[str] = []
     sandbox.vendor.refuse = lambda row: None if refused else refused.append("one") or "no such price list"
     begin(panel, TOKEN)
     panel.get_by_text(re.compile("^Push .* is done.$")).wait_for()
     expect(panel.get_by_role("button", name="Resume")).to_have_count(0)
-    run(page, 3)
+    run_cell(page, 3)
     assert outputs(page)[3][0]["text"] == "done 394\n"
     assert len(sandbox.table()) == 393
     expect(panel.get_by_text("“no such price list”")).to_be_visible()
@@ -177,7 +159,7 @@ def test_a_push_is_confirmed_paused_stopped_and_resumed(lab: str, work: Path, sa
         .includes('1 row is ready')"""
     page.wait_for_function(picture)
     command(page, "docmanager:save")
-    saved = (work / "send.ipynb").read_text(encoding="utf-8")
+    saved = (work / "notebooks" / "send.ipynb").read_text(encoding="utf-8")
     assert not [token for token in (TOKEN, WRONG) if token in saved]
 
 
@@ -185,13 +167,13 @@ def test_an_interrupt_stops_a_push_that_a_cell_waits_for_and_a_restart_offers_to
     lab: str, sandbox: tk.Sandbox, page: Page
 ) -> None:
     open_notebook(page, lab, "wait")
-    run(page, 0)
-    run(page, 1)
+    run_cell(page, 0)
+    run_cell(page, 1)
     panel = panel_of(page, 1)
     sandbox.vendor.refuse = hold = Hold(55)
     begin(panel, TOKEN)
     hold.reached()
-    run(page, 2, wait=False)
+    run_cell(page, 2, wait=False)
     page.wait_for_function("() => document.querySelectorAll('.jp-InputPrompt')[2].innerText.includes('*')")
     command(page, "notebook:interrupt-kernel")
     panel.get_by_role("heading", name=re.compile("^Stopping: ")).wait_for()
@@ -204,7 +186,7 @@ def test_an_interrupt_stops_a_push_that_a_cell_waits_for_and_a_restart_offers_to
     assert re.fullmatch(r"Interrupted: \d+ of 394 rows accepted. tk.resume\(\) goes on.", told.strip())
 
     sandbox.vendor.refuse = None
-    run(page, 4)
+    run_cell(page, 4)
     real = panel_of(page, 4)
     real.get_by_label("Type the host, vendor.test, to confirm").fill("vendor.test")
     real.get_by_label("Reason").focus()
@@ -217,7 +199,7 @@ def test_an_interrupt_stops_a_push_that_a_cell_waits_for_and_a_restart_offers_to
     hold.reached()
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     hold.release()
-    run(page, 3)
+    run_cell(page, 3)
     panel = panel_of(page, 3)
     panel.get_by_text(re.compile(r"is open: \d+ rows wait")).wait_for()
     begin(panel, TOKEN)

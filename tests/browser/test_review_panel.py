@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import openpyxl
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.support.browser import command, jupyterlab, open_notebook, outputs, theme, violations
+from tests.support.browser import open_notebook, outputs, run_cell, theme, violations, write_notebooks
 
 ROOT = Path(__file__).parent.parent.parent
 FIRST = "2026-09-01_customers"
@@ -38,18 +36,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "notebooks").mkdir()
     for ending in ("csv", "toml"):
         shutil.copy(ROOT / "data" / f"{FIRST}.{ending}", folder / "notebooks")
-    for name, cells in CELLS.items():
-        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-        book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}  # else the browser asks for one
-        nbformat.write(book, folder / "notebooks" / f"{name}.ipynb")
+    write_notebooks(folder / "notebooks", CELLS)
     return folder
-
-
-@pytest.fixture(scope="module")
-def lab(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    place = tmp_path_factory.mktemp("lab")
-    with jupyterlab(place, work, TOOLKIT_HOME=str(place / "home"), PYTHONPATH=str(ROOT)) as address:
-        yield address
 
 
 @pytest.fixture
@@ -60,8 +48,7 @@ def page(page: Page) -> Page:
 
 
 def run(page: Page, at: int) -> str:
-    page.evaluate("at => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = at; }", at)
-    command(page, "notebook:run-cell")
+    run_cell(page, at)
     return str(outputs(page)[at][0]["data"]) if at else ""
 
 

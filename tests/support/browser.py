@@ -10,10 +10,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -83,6 +84,25 @@ def jupyterlab(place: Path, work: Path, **environment: str) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(timeout=20)
+
+
+def write_notebooks(folder: Path, notebooks: Mapping[str, Sequence[str]]) -> None:
+    """Write a notebook for each name, of these cells."""
+    for name, cells in notebooks.items():
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}  # else the browser asks for one
+        nbformat.write(book, folder / f"{name}.ipynb")
+
+
+def run_cell(page: Page, at: int, *, wait: bool = True) -> None:
+    """Run one cell of the open notebook, by its number among all cells; without `wait`, not to its end."""
+    page.evaluate("at => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = at; }", at)
+    page.evaluate(
+        """async wait => {
+            const ran = window.jupyterapp.commands.execute('notebook:run-cell');
+            if (wait) await ran; }""",
+        wait,
+    )
 
 
 def open_notebook(page: Page, lab: str, name: str) -> None:
