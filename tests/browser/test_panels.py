@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.sync_api import Locator, Page
 
-from tests.support.browser import command, jupyterlab, open_notebook, outputs, theme, violations
+from tests.support.browser import command, open_notebook, outputs, run_cell, theme, violations, write_notebooks
+from toolkit.display import SCRIPT, grid
+from toolkit.panels import element
 from toolkit.reading import Mapping
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,18 +37,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("panels")
     (folder / "notebooks").mkdir()
     shutil.copy(ROOT / "data" / f"{FIRST}.csv", folder / "notebooks")
-    for name, cells in CELLS.items():
-        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-        book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}  # else the browser asks for one
-        nbformat.write(book, folder / "notebooks" / f"{name}.ipynb")
+    write_notebooks(folder / "notebooks", CELLS)
     return folder
-
-
-@pytest.fixture(scope="module")
-def lab(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    place = tmp_path_factory.mktemp("lab")
-    with jupyterlab(place, work, TOOLKIT_HOME=str(place / "home"), PYTHONPATH=str(ROOT)) as address:
-        yield address
 
 
 @pytest.fixture
@@ -58,18 +48,13 @@ def page(page: Page) -> Page:
     return page
 
 
-def run(page: Page, at: int) -> None:
-    page.evaluate("at => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = at; }", at)
-    command(page, "notebook:run-cell")
-
-
 def opened(page: Page, lab: str, name: str) -> Locator:
     open_notebook(page, lab, name)
     return shown(page)
 
 
 def shown(page: Page) -> Locator:
-    run(page, 0)
+    run_cell(page, 0)
     panel = page.locator(".tk.panel")
     panel.locator("h3, h4").first.wait_for()
     return panel
@@ -122,7 +107,7 @@ def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, wor
     require_readable(page, panel, "columns", DARK, LIGHT)
     panel.get_by_role("button", name="Ignore Ort").click()
     panel.get_by_role("button", name="Do not ignore Ort").wait_for()
-    run(page, 1)
+    run_cell(page, 1)
     made = Mapping.load(work / "notebooks" / "mouse.toml")
     assert (made.columns, made.datetime, made.timezone) == (STATED.columns, STATED.datetime, STATED.timezone)
 
@@ -140,7 +125,7 @@ def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, wor
     panel.get_by_text("2026-02-21 12:50Z").first.wait_for()
     panel.get_by_role("button", name="Next", exact=True).click()
     panel.get_by_role("heading", name="would change something").wait_for()
-    run(page, 0)  # it closes the panel of the earlier run
+    run_cell(page, 0)  # it closes the panel of the earlier run
     page.wait_for_function("() => document.querySelectorAll('.tk.panel').length === 1")
 
 
@@ -165,7 +150,7 @@ def test_a_delivery_is_mapped_by_keyboard_and_no_key_is_a_command(lab: str, work
     panel.get_by_role("button", name="Do not ignore Ort").wait_for()
     page.keyboard.press("b")
     assert n_cells(page) == before
-    run(page, 1)
+    run_cell(page, 1)
     made = Mapping.load(work / "notebooks" / "keys.toml")
     assert (made.columns, made.datetime, made.timezone) == (STATED.columns, STATED.datetime, STATED.timezone)
 
@@ -179,5 +164,21 @@ def test_a_file_is_uploaded_in_slices(lab: str, work: Path, page: Page) -> None:
     panel.get_by_role("heading", name="mine.csv, 406 rows").wait_for()
     assert not violations(page)  # the file step in the light theme
     assert (work / "notebooks" / "upload" / "mine.csv").read_bytes() == content
-    run(page, 1)
+    run_cell(page, 1)
     assert outputs(page)[1][0]["data"]["text/plain"] == "'mine.csv, 406 rows'"
+
+
+def test_a_grid_that_is_drawn_anew_has_its_tools(page: Page) -> None:
+    script = (ROOT / "toolkit" / "panels" / "panel.js").read_text(encoding="utf-8")
+    script = script.replace("export default", "window.it =")
+    grids = SCRIPT.removeprefix("<script>").removesuffix("</script>")
+    page.set_content("<div id=place></div>")
+    page.add_script_tag(content=f"const setUpGrids = () => {{{grids}\n}}\n{script}")
+    page.evaluate(
+        """() => { const model = {send() {}, off() {}, on(_, told) { window.tell = told }};
+            window.it.render({model, el: document.querySelector('#place')}); }"""
+    )
+    for number in (1, 2):
+        rows = element("div", grid("Rows", ["One"], [[number]] * 9), key="rows")
+        page.evaluate("view => tell({view})", rows.tree())
+        assert page.get_by_role("searchbox").count() == 1

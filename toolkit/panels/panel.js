@@ -19,6 +19,7 @@ function drawn(spec, old, ask) {
       box.tkHtml = box.innerHTML = spec.html
       box.style.display = 'contents'
       if (box.querySelector('[data-grid],.cmd')) box.className = 'tk'
+      delete box.dataset.on // its tools went with what was there before
     }
     return box
   }
