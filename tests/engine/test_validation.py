@@ -41,7 +41,7 @@ TEXTS = {
         "a\u0085b", "MÃ¼ller", "Müller", "â€œx", "ï»¿", "Ð¾", "\ufffd", "ÃŸ", "ÅA", "Å\u0082",
         # placeholders, and letters whose lower case is another length or depends on their neighbours
         "N/A", "n/a", "tEsT",
-        " test ", "NAN", "\\N", "\\n", "nİl", "NIL", "(NULL)", "-", "?", "unknown", "İ", "ΣΑΣ", "\u212a.a.",
+        " test ", "\u00a0test", "NAN", "\\N", "\\n", "nİl", "NIL", "(NULL)", "-", "?", "unknown", "İ", "ΣΑΣ", "\u212a.a.",
         # what a spreadsheet writes
         "1E5", "1.5e+10", "12.0",
         "'12", '="12"', '="a""b"', '="a', "#N/A", "#REF!", "#nv", "1e5", "a'1'", "''", "12.00",
@@ -193,6 +193,34 @@ def test_rules_of_ones_own_run_or_are_refused_by_name(served: Served) -> None:
     assert told(tk.validate(there, rules=blank)) == told(tk.validate(same_order(CASES["keys"]), rules=blank))
     with pytest.raises(InputError, match="stays in its engine"):
         tk.validate(there, good="good.csv")
+
+
+ENGINES_DIFFER = {
+    "substring({c}, -1) = 'c'": False, "substring({c}, 0, 2) = 'a'": False, "left({c}, length({c}) - 1) = 'ab'": False,
+    "left({c}, -1) = 'ab'": False, "regexp_matches({c}, '[[:digit:]]')": False, "CAST(updated_at AS VARCHAR) > '2'": False,
+    "trim({c}, {c}) = ''": False, "{c} = (": False, "{c} = '": False,
+    "trim({c}) = 'abc'": True, "ltrim({c}) = 'abc'": True, "rtrim({c}) = 'abc'": True, "ltrim({c}, 'ba') = 'c'": True,
+    "substring({c}, 2, 1) = 'b' AND right({c}, 1) = 'c'": True, "regexp_matches({c}, '[:a]b')": True,
+    "CAST({c} AS VARCHAR) = 'abc'": True, "substring({c}, 5) = ''": True,
+}  # fmt: skip
+"""Conditions of a rule, and whether an engine can say them exactly."""
+
+
+def test_a_condition_finds_what_it_finds_in_a_frame_or_is_refused(served: Served) -> None:
+    names = ["abc", " abc", "\u00a0abc", "abc\u3000", "\tabc", "ABC", "1", "d", "e", "it's", None]
+    given = rows(*((f"A{n:02}", T, name) for n, name in enumerate(names)))
+    there, exact = served.load(given), []
+    for n, (where, known) in enumerate(ENGINES_DIFFER.items()):
+        rule = Rule(f"r{n:02}", "customer_name", "x", where=where.replace("{c}", "customer_name"))
+        if known:
+            exact.append(rule)
+        elif served.kind != "duckdb":
+            with pytest.raises(InputError, match=rf"cannot run {rule.name}: it cannot say .* exactly") as raised:
+                tk.validate(there, rules=[rule])
+            assert "\x1b" not in str(raised.value)
+    local = told(tk.validate(same_order(given), rules=exact))
+    assert {rule.name for rule in exact} <= {finding[2] for finding in local["warnings"]}
+    assert told(tk.validate(there, rules=exact)) == local
 
 
 def test_a_mapping_names_columns_constants_and_what_means_null(served: Served) -> None:

@@ -59,13 +59,14 @@ class Served:
 
 # fmt: off
 WORDS = frozenset({
-    "all", "and", "as", "between", "by", "case", "cast", "coalesce", "collate", "concat_ws", "count", "current",
+    "all", "and", "as", "between", "both", "by", "case", "cast", "coalesce", "collate", "concat_ws", "count", "current",
     "date_trunc", "desc", "distinct", "else", "end", "exists", "extract", "false", "from", "group", "having", "in",
     "instr", "is", "join", "lag", "last", "lead",
     "leading", "least", "left", "length", "like", "limit", "lower", "lpad", "max", "md5", "min",
     "not", "null", "nullif", "nulls", "on", "or", "order", "over", "partition", "preceding", "regexp_like",
-    "regexp_replace", "replace", "right", "row", "row_number", "rows", "select", "strlen", "strpos", "substr", "sum",
-    "then", "translate", "trim", "true", "unbounded", "union", "when", "where", "with",
+    "regexp_replace", "replace", "right", "row", "row_number", "rows", "select", "strlen", "strpos", "substr", "substring",
+    "sum",
+    "then", "trailing", "translate", "trim", "true", "unbounded", "union", "when", "where", "with",
     "varchar", "bigint", "double", "timestamptz", "date", "boolean", "smallint", "int",
 })
 # fmt: on

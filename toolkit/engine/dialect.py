@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
@@ -31,10 +31,12 @@ else:
 PLAIN = frozenset(
     {"column", "identifier", "literal", "null", "boolean", "paren", "and", "or", "not", "eq", "neq", "gt", "gte", "lt",
      "lte", "is", "in", "between", "case", "if", "coalesce", "nullif", "add", "sub", "mul", "mod", "neg", "dpipe",
-     "datatype", "strlen", "length", "translate", "replace", "left", "right", "substring", "trim"}
+     "datatype", "strlen", "length", "translate", "replace"}
 )  # fmt: skip
 """What a condition is written with that every engine reads alike, in sqlglot's words."""
-TYPES = frozenset({"VARCHAR", "BIGINT", "INT", "DOUBLE", "TIMESTAMPTZ", "DATE", "BOOLEAN"})
+TYPES = frozenset({"BIGINT", "INT", "DOUBLE", "TIMESTAMPTZ", "DATE", "BOOLEAN"})
+SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+"""What DuckDB's trim takes off: the spaces of Unicode, while others take off U+0020 alone."""
 Node = Any  # sqlglot's Expression: what it has depends on its kind
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|(?<![.\w])[A-Za-z_]\w*""")
 
@@ -95,18 +97,20 @@ class Dialect:
         """Return an expression as text that is compared by its code points."""
         return f"CAST({sql} AS VARCHAR){self.collation}"
 
-    def condition(self, sql: str, columns: Mapping[str, str]) -> str:
+    def condition(self, sql: str, columns: Mapping[str, str], *, texts: Collection[str] = ()) -> str:
         r"""Return a condition on one row, written in DuckDB's SQL, in the portable subset with the engine's functions.
 
         Parameters
         ----------
         columns
             The names that it may use, and the columns that they stand for.
+        texts
+            The columns that are text: each engine has its own way to write other values as text.
 
         Raises
         ------
         UnwritableError
-            If it has something that the engine cannot say exactly.
+            If it is no condition, or has something that the engine cannot say exactly.
 
         Examples
         --------
@@ -125,14 +129,19 @@ class Dialect:
                 if node.table or node.name.casefold() not in known:
                     raise UnwritableError(f"the column {node.sql()}{did_you_mean(node.name, known)}")
                 return exp.column(exp.to_identifier(known[node.name.casefold()], quoted=True))
-            cast, of_signs = kind == "cast" and node.to.sql() in TYPES, kind == "trim" and node.args.get("expression")
-            if self is DUCKDB or cast or (kind in PLAIN and not node.args.get("query") and not of_signs):
+            cast = kind == "cast" and node.to.sql() in TYPES
+            if self is DUCKDB or cast or (kind in PLAIN and not node.args.get("query")):
                 return node
+            if kind == "cast" and node.to.is_type("text") and node.this.key == "column" and node.this.name in texts:
+                return node.this
             if kind not in _WRITERS:
-                raise UnwritableError(kind)
+                raise UnwritableError(node.sql("duckdb") if kind == "cast" else kind)
             return _WRITERS[kind](node, self)
 
-        read = exp.Paren(this=sqlglot.parse_one(sql, read="duckdb"))
+        try:
+            read = exp.Paren(this=sqlglot.parse_one(sql, read="duckdb"))
+        except sqlglot.errors.SqlglotError:  # its text has the SQL, and codes of a terminal
+            raise UnwritableError("SQL with a syntax error") from None
         return str(written(read).sql("duckdb" if self is DUCKDB else ""))
 
     def pattern(self, regex: str) -> str:
@@ -151,6 +160,8 @@ class Dialect:
         found, inside = "", False
         end = r"\z" if self is SPARK else "$"
         for part in _PARTS.findall(regex):
+            if part.startswith("[:"):
+                raise UnwritableError(f"{part} in a regular expression")
             if part[0] == "\\":
                 found += self._escape(part, inside=inside)
             elif not inside:
@@ -182,7 +193,7 @@ class Dialect:
         return f"\\u{max(code, 1):04x}" if code < 0x10000 else f"\\U{code:08x}"  # it has no text with a NUL
 
 
-_PARTS = re.compile(r"\\x\{\w+\}|\\x\w\w|\\[pP]\{\w+\}|\\[pP]\w|\\.|\[\^?|.", re.DOTALL)
+_PARTS = re.compile(r"\\x\{\w+\}|\\x\w\w|\\[pP]\{\w+\}|\\[pP]\w|\\.|\[:\^?\w+:\]|\[\^?|.", re.DOTALL)
 _CLASSES = {"s": r"\t\n\f\r ", "d": "0-9", "w": "0-9A-Za-z_"}
 _CATEGORIES = frozenset({"L", "M", "N", "Lu", "Ll", "Lt", "Lm", "Lo", "Nd"})
 
@@ -238,10 +249,19 @@ def _at_end(side: str) -> Callable[[Node, Dialect], Node]:
 
 
 def _trim(node: Node, _: Dialect) -> Node:
-    signs = node.args["expression"]
-    if node.args.get("position") != "LEADING" or not signs.name.isalnum():
-        raise UnwritableError("trim of other characters than spaces")
-    return _call("regexp_replace", node.this, f"^[{signs.name}]+", "")
+    """Write a trim with the characters that it takes off."""
+    taken = node.args.get("expression") or exp.Literal.string(SPACES)
+    if not taken.is_string:
+        raise UnwritableError("trim of characters that differ by row")
+    # As sqlglot would write it, each engine has its own order of the two.
+    return exp.Var(this=f"TRIM({node.args.get('position') or 'BOTH'} {taken.sql()} FROM {node.this.sql()})")
+
+
+def _counted(node: Node, _: Dialect) -> Node:
+    """Leave a part of a text as it is: from or to below 1, engines count in ways of their own."""
+    if not all(each.is_int and each.to_py() > 0 for each in node.iter_expressions() if each is not node.this):
+        raise UnwritableError(f"{node.key} with other places than whole numbers from 1 on")
+    return node
 
 
 _WRITERS: dict[str, Callable[[Node, Dialect], Node]] = {
@@ -255,6 +275,7 @@ _WRITERS: dict[str, Callable[[Node, Dialect], Node]] = {
         this=exp.Literal.number(0), expression=_call("strpos", *node.iter_expressions())
     ),
     "trim": _trim,
+    **dict.fromkeys(("left", "right", "substring"), _counted),
     "concat": lambda node, _: _call("concat_ws", "", *node.expressions),  # which leaves out nulls everywhere
     "concatws": lambda node, _: _call("concat_ws", *node.expressions),
 }

@@ -63,7 +63,8 @@ class Lying:
     def condition(self, sql: str) -> str:
         """Return a condition on one row as the engine says it."""
         names = {unread(c)[1:-1]: f"_unread_{c}" for c in self.unread} | {c: c for c in self.resource.names}
-        return self.session.dialect.condition(sql, names)
+        texts = [c.name for c in self.resource.columns if c.kind == "string"]
+        return self.session.dialect.condition(sql, names, texts=texts)
 
 
 @contextmanager
