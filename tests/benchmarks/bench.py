@@ -20,7 +20,7 @@ import pandera.pandas as pandera
 import pyarrow.parquet as pq
 
 from data.make_deliveries import customer_table, write_large_csv
-from toolkit.engine.duckdb import to_arrow
+from toolkit.engine import to_arrow
 from toolkit.ledger.diffing import diff
 from toolkit.model.contract import CUSTOMER
 from toolkit.model.json_rows import encode

@@ -117,8 +117,10 @@ class Dialect:
         >>> POSTGRESQL.condition(r"regexp_full_match(a, '[\x{a0}]+') AND strlen(a) > 2", {"a": "a"})
         '(REGEXP_LIKE("a", \'^(?:[\\u00a0]+)$\') AND STRLEN("a") > 2)'
         """
-        if self is DUCKDB and all(name == column for name, column in columns.items()):
-            return f"({sql})"  # as it is: without the extras for other engines there is no sqlglot
+        if self is DUCKDB:  # as it is: without the extras for other engines there is no sqlglot
+            for name, column in columns.items():
+                sql = sql if name == column else sql.replace(f'"{name}"', column)
+            return f"({sql})"
         known = {name.casefold(): column for name, column in columns.items()}
 
         def written(node: Node) -> Node:
@@ -129,8 +131,7 @@ class Dialect:
                 if node.table or node.name.casefold() not in known:
                     raise UnwritableError(f"the column {node.sql()}{did_you_mean(node.name, known)}")
                 return exp.column(exp.to_identifier(known[node.name.casefold()], quoted=True))
-            cast = kind == "cast" and node.to.sql() in TYPES
-            if self is DUCKDB or cast or (kind in PLAIN and not node.args.get("query")):
+            if (kind == "cast" and node.to.sql() in TYPES) or (kind in PLAIN and not node.args.get("query")):
                 return node
             if kind == "cast" and node.to.is_type("text") and node.this.key == "column" and node.this.name in texts:
                 return node.this
@@ -142,7 +143,7 @@ class Dialect:
             read = exp.Paren(this=sqlglot.parse_one(sql, read="duckdb"))
         except sqlglot.errors.SqlglotError:  # its text has the SQL, and codes of a terminal
             raise UnwritableError("SQL with a syntax error") from None
-        return str(written(read).sql("duckdb" if self is DUCKDB else ""))
+        return str(written(read).sql(""))
 
     def pattern(self, regex: str) -> str:
         r"""Return a regular expression of RE2 as the engine writes it; ``$`` is the end of the text alone.
@@ -296,3 +297,14 @@ SPARK = Dialect(
     number="monotonically_increasing_id() + 1",
     clock="unix_timestamp()",
 )
+
+
+def is_query(sql: str) -> bool:
+    """Return whether a text is a query, and not the name of a table.
+
+    Examples
+    --------
+    >>> is_query("SELECT 1"), is_query("sales.customers"), is_query("with.parquet")
+    (True, False, False)
+    """
+    return re.match(r"\s*((select|with|from)[\s('\"*]|\()", sql, re.IGNORECASE) is not None
