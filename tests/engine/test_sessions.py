@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pyarrow as pa
 import pytest
 
 import toolkit as tk
-from tests.support.engines import DATA, SCRATCH, Served
-from toolkit.engine import Engine, PostgresSession, RemoteSession
+from tests.support.engines import DATA, SCRATCH, Served, address
+from toolkit.engine import Engine, PostgresSession, RemoteSession, spark_connect
 from toolkit.errors import InputError
 
 ROWS = pa.table({"n": [1, 2, 3, 4, 5], "text": ["it's", "a\\b", "É😀", None, ""]})
@@ -82,6 +85,13 @@ def test_a_lease_is_renewed_before_the_old_one_goes(served: Served, monkeypatch:
         session.create("b_", "SELECT 2 AS n")
         leases = [name for name in session.names_in(SCRATCH) if "_lease_" in name]
         assert leases == [session._lease.partition(".")[2]]
+        monkeypatch.setattr("toolkit.engine.session.LEASE_S", 200_000)
+        assert session.scalar("SELECT n FROM a_") == 1  # reading renews it too
+        assert session._lease.partition(".")[2] not in leases
+        monkeypatch.setattr("toolkit.engine.session.RENEWED_S", 3_600)
+        session._execute(f"DROP TABLE {session._known['a_']}")
+        with pytest.raises(InputError, match="What this run held is gone, as after a day without use: diff"):
+            session.scalar("SELECT n FROM a_")
     assert served.left() == []
 
 
@@ -96,6 +106,41 @@ def test_a_table_that_is_not_there_is_one_sentence_with_the_nearest_name(served:
     with pytest.raises(InputError, match="An engine is wanted here"):
         tk.table("postgresql://", "t")  # type: ignore[arg-type]
     assert tk.table(served.engine, f"SELECT n FROM {there.sql}").sql.startswith("SELECT")
+
+
+def test_a_query_may_begin_and_end_with_a_comment(served: Served) -> None:
+    for sql in ("-- mine\nSELECT 1 AS n -- 'one'", " /* a\n; */ SELECT 1 AS n;", "VALUES (1)"):
+        named = tk.table(served.engine, sql)
+        assert named.name.startswith("the query on ")
+        assert named.first(2).column(0).to_pylist() == [1]
+
+
+@pytest.mark.parametrize("scratch", [None, 7, "", "Sc", "my scratch", "a.b", 'x"y', "sc; drop table t"])
+def test_scratch_is_the_plain_name_of_a_schema(scratch: object) -> None:
+    for connect in (tk.engine.postgres, tk.engine.spark):
+        with pytest.raises(InputError, match="scratch cannot be .*: give the name of a schema alone"):
+            connect("sc://127.0.0.1:1", scratch=scratch)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("postgresql://me:s3c@ret@127.0.0.1/db", "no host has the name in its address. In a password, write @ as %40"),
+        ("postgresql://me:s3cret@127.0.0.1:s3/db", "the port in its address is no number"),
+        ("s3cret", "write its address as postgresql://user@host/database"),
+        (None, "write its address as postgresql://"), (5, "write its address as postgresql://"),
+        ("sc://127.0.0.1:1/;token=s3cret", "at 127.0.0.1:1: Connection refused"),
+        ("sc://no.invalid/;token=s3cret", "at no.invalid:15002: Name"),
+        ("sc://127.0.0.1:s3", "write its address as sc://host:15002"), ("http://s3cret", "write its address as sc://"),
+        (b"sc://s3", "write its address as sc://"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_an_address_is_said_without_its_password(address: object, said: str) -> None:
+    spark = said.startswith("at ") or "sc://" in said
+    with pytest.raises(InputError) as raised:
+        (tk.engine.spark if spark else tk.engine.postgres)(address, scratch="s")  # type: ignore[arg-type]
+    assert f"cannot be reached{' ' if said.startswith('at ') else ': '}{said}" in str(raised.value)
+    assert "s3" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +178,130 @@ def test_an_error_in_the_last_row_is_an_error_and_names_no_value(served: Served)
             with pytest.raises(InputError, match="PostgreSQL says: an error with the code") as raised:
                 read(query)  # type: ignore[operator]
             assert "s3cret" not in str(raised.value)
+
+
+UNREADABLE = {
+    "postgresql": ["CAST(x AS BIGINT)", "CAST(x AS DATE)"],
+    "sail": ["CAST(x AS TIMESTAMPTZ)", "CAST(x AS DATE)", "CAST(x AS BIGINT)"],
+}
+UNREADABLE["spark"] = UNREADABLE["sail"]
+
+
+def test_a_cell_is_neither_in_a_message_nor_in_its_cause_nor_in_a_log(
+    served: Served, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for sql in UNREADABLE.get(served.kind, []):
+        with served.engine.session() as session, pytest.raises(InputError, match="says: an error ") as raised:
+            session.table(f"SELECT {sql} AS n FROM (SELECT 'Meier, Hauptstr. 5' AS x) AS t")
+        assert "Meier" not in str(raised.value)
+        assert raised.value.__cause__ is None
+        assert raised.value.__suppress_context__
+    if served.kind in ("sail", "spark"):
+        for sql in (
+            "SELECT nope FROM (SELECT 1 AS n) AS t",
+            "SELECT * FROM nope",
+            "SELECT nope(1) AS n",
+            "SELECT nope,",
+        ):
+            with pytest.raises(InputError, match=r"Spark says: .*(nope|expected)"):
+                tk.table(served.engine, sql)
+    assert "Meier" not in "".join(capfd.readouterr())
+
+
+def test_what_another_role_left_does_not_stop_a_run(served: Served) -> None:
+    if served.kind != "postgresql":
+        return
+    role, left = f"bert_{os.getpid()}", ["tk_0badc0de_lease_1000", "tk_0badc0de_rows_"]
+    with served.engine.session() as owner:
+        assert isinstance(owner, PostgresSession)
+        for sql in (f"CREATE ROLE {role} LOGIN", f"CREATE SCHEMA {role}", f"GRANT ALL ON SCHEMA {role} TO {role}",
+                    *(f"CREATE TABLE {role}.{name} AS SELECT 1 AS n" for name in left)):  # fmt: skip
+            owner._execute(sql)
+        with PostgresSession(owner._uri.replace("postgres@", f"{role}@"), role) as session:
+            session.create("kept_", "SELECT 1 AS n")
+            assert session.scalar("SELECT n FROM kept_") == 1
+        assert sorted(owner.names_in(role)) == left
+        owner._execute(f"DROP SCHEMA {role} CASCADE")
+        owner._execute(f"DROP ROLE {role}")
+
+
+def test_the_time_zone_of_a_session_of_ones_own_comes_back(
+    served: Served, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if served.kind not in ("sail", "spark"):
+        return
+    zone, there = "spark.sql.session.timeZone", address(served.kind, tmp_path_factory)
+    mine = spark_connect.connect.SparkSession.builder.remote(there).getOrCreate()
+    mine.conf.set(zone, "Europe/Berlin")
+    given = tk.engine.spark(mine, scratch=SCRATCH)
+    first, second = given.session(), given.session()
+    assert mine.conf.get(zone) == "UTC"
+    first.__exit__(None, None, None)  # not in reverse order
+    assert mine.conf.get(zone) == "UTC"
+    second.__exit__(None, None, None)
+    assert mine.conf.get(zone) == "Europe/Berlin"
+    with served.engine.session() as own:  # by its address: not the session that is active
+        assert own.scalar("SELECT CAST(CAST('2026-01-01' AS TIMESTAMPTZ) AS BIGINT) AS n") == 1767225600
+        assert mine.conf.get(zone) == "Europe/Berlin"
+    assert mine.sql("SELECT 1 AS n").toArrow().num_rows == 1
+    mine.stop()
+
+
+def test_a_spark_that_is_gone_is_one_sentence_soon(
+    served: Served, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if served.kind != "sail":
+        return
+    monkeypatch.setattr("toolkit.engine.spark_connect.PATIENCE", {"max_retries": 0})
+    with forwarded(address(served.kind, tmp_path_factory)) as (place, cut):
+        engine = tk.engine.spark(place, scratch=SCRATCH)
+        with engine.session() as session:
+            cut()
+            with pytest.warns(UserWarning, match="RETRIES"), pytest.raises(InputError, match="connection was lost"):
+                session.scalar("SELECT 1 AS n")
+        with pytest.raises(
+            InputError, match=f"Spark cannot be reached at {place[5:]}: no Spark Connect server answers"
+        ):
+            engine.session()
+
+
+@contextmanager
+def forwarded(there: str) -> Iterator[tuple[str, Callable[[], None]]]:
+    """An address on the way to a server, and what cuts the way."""
+    found, open_ = [socket.create_server(("127.0.0.1", 0))], threading.Event()
+    host, port = there.removeprefix("sc://").split(":")
+
+    def pass_on(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                mine = found[0].accept()[0]
+                if open_.is_set():
+                    mine.close()
+                    continue
+                theirs = socket.create_connection((host, int(port)))
+                found.extend((mine, theirs))
+                for pair in ((mine, theirs), (theirs, mine)):
+                    threading.Thread(target=pass_on, args=pair, daemon=True).start()
+
+    def cut() -> None:
+        open_.set()
+        for each in found[1:]:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield f"sc://127.0.0.1:{found[0].getsockname()[1]}", cut
+    finally:
+        cut()
+        found[0].shutdown(socket.SHUT_RDWR)
+        for each in found:
+            each.close()
 
 
 def test_an_interrupt_stops_the_statement_and_stays_an_interrupt(served: Served) -> None:
@@ -182,7 +351,6 @@ def test_what_a_reader_may_not_do_or_misspells_is_one_sentence(served: Served) -
         for scratch, why in (
             (role, "permission denied for schema"),
             ("nowhere", '"nowhere" does not'),
-            ("a-b", "syntax"),
         ):
             with PostgresSession(address, scratch) as session, pytest.raises(InputError, match=why) as raised:
                 session.create("kept_", "SELECT 1 AS n")

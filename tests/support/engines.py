@@ -69,9 +69,8 @@ WORDS = frozenset({
     "instr", "is", "join", "lag", "last", "lead",
     "leading", "least", "left", "length", "like", "limit", "lower", "lpad", "max", "md5", "min",
     "not", "null", "nullif", "nulls", "on", "or", "order", "over", "partition", "preceding", "regexp_like",
-    "regexp_replace", "replace", "right", "row", "row_number", "rows", "select", "strlen", "strpos", "substr", "substring",
-    "sum",
-    "then", "trailing", "translate", "trim", "true", "unbounded", "union", "when", "where", "with",
+    "regexp_replace", "replace", "right", "row", "row_number", "rows", "select", "strlen", "strpos", "substr",
+    "substring", "sum", "then", "trailing", "translate", "trim", "true", "unbounded", "union", "when", "where", "with",
     "varchar", "bigint", "double", "timestamptz", "date", "boolean", "smallint", "int",
 })
 # fmt: on

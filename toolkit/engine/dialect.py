@@ -300,11 +300,12 @@ SPARK = Dialect(
 
 
 def is_query(sql: str) -> bool:
-    """Return whether a text is a query, and not the name of a table.
+    r"""Return whether a text is a query, and not the name of a table.
 
     Examples
     --------
-    >>> is_query("SELECT 1"), is_query("sales.customers"), is_query("with.parquet")
+    >>> is_query("-- mine\nSELECT 1"), is_query("sales.customers"), is_query("with.parquet")
     (True, False, False)
     """
-    return re.match(r"\s*((select|with|from)[\s('\"*]|\()", sql, re.IGNORECASE) is not None
+    query = r"(\s|--[^\n]*\n|/\*.*?\*/)*((select|with|from|values)[\s('\"*]|\()"
+    return re.match(query, sql, re.IGNORECASE | re.DOTALL) is not None

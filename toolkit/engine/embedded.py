@@ -114,7 +114,7 @@ class Session:
 
     def relation(self, sql: str) -> str:
         """Return a table's name, or a query, for ``FROM``, as the sessions of other engines do."""
-        return f"({sql.strip().rstrip(';')})" if is_query(sql) else sql
+        return f"({sql.strip().rstrip(';')}\n)" if is_query(sql) else sql
 
     def written(self, sql: str) -> str:
         """Return a statement as the engine gets it, as the sessions of other engines do."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from toolkit.engine.dialect import POSTGRESQL
-from toolkit.engine.session import Engine, RemoteSession
+from toolkit.engine.session import LOST, Engine, RemoteSession
 from toolkit.errors import InputError
 from toolkit.lazy import Library
 
@@ -25,6 +25,13 @@ else:
 
 _SAID = ("08", "28", "3F", "42", "53", "57")
 """Classes of SQLSTATE whose messages name what the statement names, and no value of a row."""
+_FAULTS = {
+    "connection to server": "the connection{}",
+    "host name": "no host has the name in its address. In a password, write @ as %40, : as %3A and / as %2F.",
+    '"port"': "the port in its address is no number. In a password, write @ as %40, : as %3A and / as %2F.",
+    "": "write its address as postgresql://user@host/database.",
+}
+"""What is wrong, by a part of what the driver says."""
 _LOST = re.compile("closed the connection|connection has been closed|no connection to the server|data (from|to) server")
 
 
@@ -61,10 +68,11 @@ class PostgresSession(RemoteSession):
             self._connection = self._connected()
         except ImportError:
             raise InputError("PostgreSQL needs a driver: pip install 'customer-toolkit[warehouse]'.") from None
-        except manager.Error as error:
+        except (manager.Error, ValueError) as error:
             # Other messages repeat parts of the address, with the password.
-            why = str(error).splitlines()[0].partition("connection to server")[2]
-            why = f"the connection{why}" if why else "write its address as postgresql://user@host/database"
+            said = str(error).partition("\n")[0]
+            why = next((why for part, why in _FAULTS.items() if part in said), _FAULTS[""])
+            why = why.format(said.partition("connection to server")[2])
             raise InputError(f"PostgreSQL cannot be reached: {why}") from None
         self._cursor = self._connection.cursor()
 
@@ -108,7 +116,7 @@ class PostgresSession(RemoteSession):
         if "due to user request" in str(error):  # the driver made an error of an interrupt, to stop the statement
             raise KeyboardInterrupt from error
         if _LOST.search(str(error)) and (not state or state.startswith("57P")):
-            return "the connection was lost. Run this again once the server is there; what it left is cleared later."
+            return LOST
         first = str(error).partition("ERROR:")[2].strip().partition("\n")[0] or str(error).partition("\n")[0]
         return f"{first}." if state.startswith(_SAID) else f"an error with the code {state or 'unknown'}."
 

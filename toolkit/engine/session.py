@@ -27,6 +27,7 @@ from toolkit.errors import InputError
 LEASE_S = 86_400
 """Seconds that a lease lasts: longer than any one statement, between which it is renewed."""
 RENEWED_S = 3_600
+LOST = "the connection was lost. Run this again once the server is there; what it left is cleared later."
 _OURS = re.compile(r"tk_([0-9a-f]{8})_(?:lease_(\d+)$)?")
 
 
@@ -40,6 +41,11 @@ class RemoteSession(ABC):
     dialect: Dialect
 
     def __init__(self, scratch: str) -> None:
+        if not isinstance(scratch, str) or not re.fullmatch("[a-z_][a-z0-9_]*", scratch):
+            raise InputError(
+                f"scratch cannot be {scratch!r}: give the name of a schema alone, of small letters, digits and _, such "
+                "as toolkit_scratch."
+            )
         self._scratch, self._run_id = scratch, secrets.token_hex(4)
         self._known: dict[str, str] = {}
         self._lease, self._leased_at = "", 0.0
@@ -112,7 +118,7 @@ class RemoteSession(ABC):
     def relation(self, sql: str) -> str:
         """Make a table's name, or a query, of the engine's own dialect known; returns its name for ``FROM``."""
         name = f"source_{len(self._known)}"
-        self._known[name] = f"({sql.strip().rstrip(';')})" if is_query(sql) else sql
+        self._known[name] = f"({sql.strip().rstrip(';')}\n)" if is_query(sql) else sql  # it may end in a comment
         return name
 
     def __enter__(self) -> RemoteSession:
@@ -136,7 +142,7 @@ class RemoteSession(ABC):
     def _placed(self, name: str) -> Iterator[str]:
         """Give the place of a table of the run, which is held and free; the name stands for it."""
         with self._said():
-            if not self._lease or time.monotonic() - self._leased_at > RENEWED_S:
+            if not self._lease:
                 self._renew()
             if name in self._known:
                 self._execute(f"DROP TABLE IF EXISTS {self._known[name]}")
@@ -152,7 +158,8 @@ class RemoteSession(ABC):
                 with suppress(Exception):  # it may be there, for somebody who may not create one
                     self._execute(f"CREATE SCHEMA IF NOT EXISTS {self._scratch}")
             for name in _ended(names, now):
-                self._execute(f"DROP TABLE IF EXISTS {self._scratch}.{name}")
+                with suppress(InputError):  # it is another role's, who will clear it
+                    self.run(f"DROP TABLE IF EXISTS {self._scratch}.{name}")
         earlier, self._lease, self._leased_at = self._lease, self._place(f"lease_{now + LEASE_S}"), time.monotonic()
         try:
             self._create(self._lease, "SELECT 1 AS held")
@@ -162,18 +169,22 @@ class RemoteSession(ABC):
             raise InputError(
                 f"The schema {self._scratch} cannot hold temporary results: name as scratch one where you may create "
                 f"tables. {self.dialect.name} says: {reason}"
-            ) from error
+            ) from None
         if earlier and earlier != self._lease:
             self._execute(f"DROP TABLE IF EXISTS {earlier}")
 
     @contextmanager
     def _said(self) -> Iterator[None]:
         try:
+            if self._lease and time.monotonic() - self._leased_at > RENEWED_S:
+                self._renew()
             yield
-        except Exception as error:
+        except Exception as error:  # its own text may have a cell
             if (reason := self._reason(error)) is None:
                 raise
-            raise InputError(f"{self.dialect.name} says: {reason}") from error
+            if self._place("").partition(".")[2] in reason:
+                reason += " What this run held is gone, as after a day without use: diff, or validate, again."
+            raise InputError(f"{self.dialect.name} says: {reason}") from None
 
 
 def _ended(names: Iterable[str], now: int) -> list[str]:

@@ -6,11 +6,12 @@ everything: so a long result is read in pages, each a query with LIMIT and OFFSE
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -20,19 +21,32 @@ from urllib.request import getproxies
 import pyarrow as pa
 
 from toolkit.engine.dialect import SPARK
-from toolkit.engine.session import Engine, RemoteSession
+from toolkit.engine.session import LOST, Engine, RemoteSession
 from toolkit.errors import InputError
 from toolkit.lazy import Library
 
 if TYPE_CHECKING:
     import pyspark.errors as spark_errors
+    from pyspark import logger as spark_logger
     from pyspark.sql.connect import session as connect
+    from pyspark.sql.connect.client import retries
 else:
     connect, spark_errors = Library("pyspark.sql.connect.session"), Library("pyspark.errors")
+    retries, spark_logger = Library("pyspark.sql.connect.client.retries"), Library("pyspark.logger")
 
 PAGE = 100_000
 """Rows of a query that are read at once."""
+PATIENCE = {"max_retries": 5, "max_backoff": 2000}
+"""How the client tries again where nobody answers: for 5 s. Of its own accord it says nothing for ten minutes."""
 _ZONE = "spark.sql.session.timeZone"
+_OWN = dict[str, Any]()
+_ZONES = dict[int, list[str]]()
+"""For each session that is somebody else's, by its id: the zone that it had at each opening, the first theirs."""
+_NAMING = re.compile(
+    r"(\[(TABLE_OR_VIEW|SCHEMA|UNRESOLVED|PARSE|DATATYPE|PATH)_|(Table|Database) not found|attribute |unknown function|"
+    "invalid argument: found)"
+)
+"""How errors begin that name what the statement names, and no value of a row."""
 
 
 def spark(session: str | Any, *, scratch: str) -> Engine:
@@ -75,6 +89,26 @@ def _quiet() -> Iterator[None]:
             del main.__file__
 
 
+def _connected(address: str, host: str | None, port: int) -> Any:
+    """Return a session of the toolkit's own, one for each address: where tables are a session's, as in Sail, they stay.
+
+    ``getOrCreate`` would give the session that is active, of whatever cluster.
+    """
+    with suppress(Exception):  # there is none, it was idle for too long, or the server was started again
+        _OWN[address].conf.set(_ZONE, "UTC")
+        return _OWN[address]
+    if not getproxies():
+        socket.create_connection((host, port), timeout=10).close()
+    with _quiet():
+        opened = connect.SparkSession(address)
+        opened.client.set_retry_policies([retries.DefaultPolicy(**PATIENCE)])
+        for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):  # they write cells to stderr
+            spark_logger.PySparkLogger.getLogger(name).disabled = True
+    opened.conf.set(_ZONE, "UTC")
+    _OWN[address] = opened
+    return opened
+
+
 class SparkSession(RemoteSession):
     """A session of a Spark cluster; its time zone is UTC while a station runs."""
 
@@ -82,19 +116,29 @@ class SparkSession(RemoteSession):
 
     def __init__(self, session: str | Any, scratch: str) -> None:
         super().__init__(scratch)
+        self._spark: Any = session
+        where = ""
+        self._zones = None if isinstance(session, str) else _ZONES.setdefault(id(session), [])
         try:
-            if isinstance(session, str) and not getproxies():  # its client would try for ten minutes
+            if self._zones is None:
                 place = urlsplit(session)
-                socket.create_connection((place.hostname, place.port or 15002), timeout=10).close()
-            with _quiet():
-                builder = connect.SparkSession.builder
-                self._spark = builder.remote(session).getOrCreate() if isinstance(session, str) else session
-            self._zone = str(self._spark.conf.get(_ZONE))
-            self._spark.conf.set(_ZONE, "UTC")
+                if place.scheme != "sc":
+                    raise ValueError
+                host, port = place.hostname, place.port or 15002
+                where = f" at {host}:{port}"
+                self._spark = _connected(session, host, port)
+            else:
+                zone = str(session.conf.get(_ZONE))
+                session.conf.set(_ZONE, "UTC")
+                self._zones.append(zone)
         except ImportError:
             raise InputError("Spark needs a client: pip install 'customer-toolkit[spark]'.") from None
-        except Exception as error:
-            raise InputError(f"Spark cannot be reached at sc://host:port: {type(error).__name__}.") from None
+        except OSError as error:
+            raise InputError(f"Spark cannot be reached{where}: {error.strerror or error}.") from None
+        except (ValueError, AttributeError):
+            raise InputError(f"Spark cannot be reached{where}: write its address as sc://host:15002.") from None
+        except Exception:
+            raise InputError(f"Spark cannot be reached{where}: no Spark Connect server answers there.") from None
 
     def _execute(self, sql: str) -> None:
         self._spark.sql(sql)  # a statement that is no query runs at once
@@ -115,13 +159,18 @@ class SparkSession(RemoteSession):
         self._spark.createDataFrame(one).limit(table.num_rows).write.saveAsTable(place)
 
     def _close(self) -> None:
-        self._spark.conf.set(_ZONE, self._zone)
+        if self._zones and len(self._zones) > 1:
+            self._zones.pop()
+        elif self._zones:
+            self._spark.conf.set(_ZONE, self._zones.pop())
 
     def _reason(self, error: Exception) -> str | None:
         if not isinstance(error, spark_errors.PySparkException | ValueError):
             return None
-        kind = type(error).__name__
-        return str(error).splitlines()[0] if "Analysis" in kind or "Parse" in kind else f"{kind}."
+        kind, said = type(error).__name__, str(error).strip()
+        if "UNAVAILABLE" in said or "SESSION_CHANGED" in said:
+            return LOST
+        return said.splitlines()[0] if _NAMING.match(said) else f"an error of the class {kind}."
 
     def names_in(self, schema: str) -> list[str]:
         """Return the tables and views of a schema."""
