@@ -176,6 +176,25 @@ def test_a_rule_of_one_s_own_is_stopped_and_named(customers, rule: Rule) -> None
     assert validate(customers(3), now=NOW).ok  # the next one runs
 
 
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        ("CAST(customer_name AS INT) > 49", "a Conversion error, as of a cell that is not of the type that it wants"),
+        ("nosuch = 1", 'Referenced column "nosuch" not found'), ("nosuch(1)", "Scalar Function with name nosuch"),
+        ("customer_id = (", "syntax error at or near"), ("customer_id = ?", "an? Invalid Input error"),
+    ],
+)  # fmt: skip
+def test_a_rule_of_one_s_own_that_cannot_run_is_named_without_a_cell(customers, where: str, why: str) -> None:
+    rule = Rule("mine", "customer_id", "is odd", where=where)
+    for source in (
+        customers(3),
+        arrow.table({"customer_id": ["A"], "customer_name": ["Müller"], "updated_at": ["2026-01-01T00:00:00Z"]}),
+    ):
+        with pytest.raises(InputError, match=f"The rule mine cannot run: {why}") as raised:
+            validate(source, rules=choose_rules(rule), now=NOW)
+        assert "Müller" not in f"{raised.value} {raised.value.__cause__}"
+
+
 def test_a_check_of_one_s_own_is_stopped_between_its_parts(customers, monkeypatch) -> None:
     monkeypatch.setattr("toolkit.quality.findings._BATCH", 1)
     rule = Rule("slow", "customer_id", "is odd", check=pa.Check.str_matches("C"), seconds=1e-9)

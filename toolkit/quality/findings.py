@@ -17,7 +17,7 @@ import pandera.pandas as pandera
 import pyarrow as pa
 
 from toolkit.display import plural
-from toolkit.engine import Session, quoted, to_arrow, to_frame
+from toolkit.engine import EngineError, Session, quoted, to_arrow, to_frame
 from toolkit.errors import InputError
 from toolkit.model import NAME
 from toolkit.quality.compiling import Condition
@@ -27,6 +27,7 @@ from toolkit.quality.showing import MAX_MEMBERS, Show, rest_of, shown_cell
 BROKEN = "line"
 """Name of the failure of a line that could not be parsed."""
 _BATCH = 100_000
+_UNFIT = "a {} error, as of a cell that is not of the type that it wants, where TRY_CAST would give null."
 _KINDS = pa.schema([("n", pa.int64()), ("reason", pa.string()), ("line", pa.bool_())])
 HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64()), ("group_", pa.int64())])
 
@@ -75,6 +76,10 @@ def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame 
                 f"The rule {condition.check} was stopped after {condition.seconds:g} s: simplify it, or give it more "
                 "time with Rule(…, seconds=…)."
             ) from None
+        except EngineError as error:  # its text may have a cell
+            kind, _, said = str(error).partition("\n")[0].partition(" Error: ")
+            why = said if kind in ("Parser", "Binder", "Catalog") else _UNFIT.format(kind)
+            raise InputError(f"The rule {condition.check} cannot run: {why}") from None
     return known
 
 
