@@ -36,7 +36,7 @@ else:
 
 PAGE = 100_000
 """Rows of a query that are read at once."""
-PATIENCE = {"max_retries": 5, "max_backoff": 2000}
+PATIENCE: dict[str, Any] = {"max_retries": 5, "max_backoff": 2000}
 """How the client tries again where nobody answers: for 5 s. Of its own accord it says nothing for ten minutes."""
 _ZONE = "spark.sql.session.timeZone"
 _OWN = dict[str, Any]()
@@ -117,10 +117,9 @@ class SparkSession(RemoteSession):
     def __init__(self, session: str | Any, scratch: str) -> None:
         super().__init__(scratch)
         self._spark: Any = session
-        where = ""
-        self._zones = None if isinstance(session, str) else _ZONES.setdefault(id(session), [])
+        self._zones, where = list[str](), ""
         try:
-            if self._zones is None:
+            if isinstance(session, str):
                 place = urlsplit(session)
                 if place.scheme != "sc":
                     raise ValueError
@@ -130,6 +129,7 @@ class SparkSession(RemoteSession):
             else:
                 zone = str(session.conf.get(_ZONE))
                 session.conf.set(_ZONE, "UTC")
+                self._zones = _ZONES.setdefault(id(session), [])
                 self._zones.append(zone)
         except ImportError:
             raise InputError("Spark needs a client: pip install 'customer-toolkit[spark]'.") from None
@@ -159,10 +159,9 @@ class SparkSession(RemoteSession):
         self._spark.createDataFrame(one).limit(table.num_rows).write.saveAsTable(place)
 
     def _close(self) -> None:
-        if self._zones and len(self._zones) > 1:
-            self._zones.pop()
-        elif self._zones:
-            self._spark.conf.set(_ZONE, self._zones.pop())
+        if len(self._zones) == 1:
+            self._spark.conf.set(_ZONE, self._zones[0])
+        self._zones[-1:] = []
 
     def _reason(self, error: Exception) -> str | None:
         if not isinstance(error, spark_errors.PySparkException | ValueError):
