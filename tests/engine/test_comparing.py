@@ -162,6 +162,35 @@ def test_what_comes_out_is_bounded_and_the_counts_are_complete(
         found.states  # noqa: B018 - raises
 
 
+def test_an_empty_cell_keeps_what_was_sent_where_the_mapping_says_so(served: Served, place: Place) -> None:
+    before = pd.concat([customers(8), customers(2, day=-1, name="Earlier")]).reset_index(drop=True)
+    after = customers(12, day=1).assign(customer_category=None)
+    after.loc[3, "customer_category"] = "new"
+    after.loc[9, "customer_id"] = "C00008"  # twice, so not compared
+    form = tk.Mapping(empty={"customer_category": "keep"})
+    local = tk.diff(before, tk.validate(tk.read_customers(after, mapping=form)))
+    found = tk.diff(before, tk.validate(loaded(served, after), mapping=form))
+    assert_equal(found, local)  # type: ignore[arg-type]
+    assert found.n_fields_in(["changed"])["customer_category"] == 1
+    sent = place.plan_of(found, include=["touched"]).rows.select(["customer_id", "customer_category"]).to_pylist()
+    assert {row["customer_id"]: row["customer_category"] for row in sent} == {
+        **dict.fromkeys([f"C0000{n}" for n in range(8)], "x"), "C00003": "new", "C00010": None, "C00011": None,
+    }  # fmt: skip
+    del found
+    gc.collect()
+    assert served.left() == []
+
+
+def test_the_keys_come_in_an_order_of_their_own(served: Served, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolkit.engine.spark_connect.PAGE", 10)
+    monkeypatch.setattr("toolkit.ledger.table_states.BATCH", 10)
+    frame = customers(35).sample(frac=1, random_state=1)
+    frame.loc[[3, 4], "source"] = "nobody"  # held
+    keys = tk.diff(customers(40), tk.validate(loaded(served, frame))).keys().to_pydict()
+    assert keys["customer_id"] == [f"C{n:05d}" for n in range(35)]
+    assert [who for who, held in zip(keys["customer_id"], keys["held"], strict=True) if held] == ["C00003", "C00004"]
+
+
 def test_guards_see_the_table_whole(served: Served, place: Place) -> None:
     place.push(place.plan(customers(60)))
     emptied = customers(40, day=1).assign(customer_category=None)

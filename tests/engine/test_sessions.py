@@ -118,7 +118,7 @@ def test_a_query_may_begin_and_end_with_a_comment(served: Served) -> None:
 @pytest.mark.parametrize("scratch", [None, 7, "", "Sc", "my scratch", "a.b", 'x"y', "sc; drop table t"])
 def test_scratch_is_the_plain_name_of_a_schema(scratch: object) -> None:
     for connect in (tk.engine.postgres, tk.engine.spark):
-        with pytest.raises(InputError, match="scratch cannot be .*: give the name of a schema alone"):
+        with pytest.raises(InputError, match=r"scratch cannot be .*: give the name of a schema alone"):
             connect("sc://127.0.0.1:1", scratch=scratch)  # type: ignore[arg-type]
 
 

@@ -237,10 +237,31 @@ def test_a_mapping_names_columns_constants_and_what_means_null(served: Served) -
     report = tk.validate(there, mapping=form)
     assert report.counts == {"source is not one of peak, customer": 3, "customer_id is empty": 1}
     assert report.quarantine["customer_name"].isna().tolist() == [True, True, False]
+    later = tk.Mapping(columns={"customer_id": "No."}, constants={"updated_at": "2026-01-01T00:00:00Z"})
+    assert tk.validate(there, mapping=later).n_good == 2
     with pytest.raises(ReadingError, match=r"has no header|lacks the column"):
         tk.validate(there)
     with pytest.raises(MappingError, match="lacks columns that the mapping names: 'Numer'"):
         tk.validate(there, mapping=tk.Mapping(columns={"customer_id": "Numer", "updated_at": "Since"}))
+
+
+def test_words_of_a_mapping_become_others_and_what_a_table_cannot_have_is_refused(served: Served) -> None:
+    given = rows(("A", T, "n", None, None, None, "ERP"), ("B", T, "-", None, None, None, "it's"), ("C", T, "x"))
+    values = {"source": {"ERP": "customer", "it's": "peak"}, "customer_name": {"n": "-", "x": "y"}}
+    form = tk.Mapping(values=values, nulls=("-",))
+    local = tk.validate(tk.read_customers(same_order(given), mapping=form), rules=SHARED)
+    there = tk.validate(served.load(given), mapping=form, rules=SHARED)
+    assert (there.n_good, there.counts) == (local.n_good, {}) == (3, {})
+    assert there.table is not None
+    kept = there.table.first(3)
+    assert sorted(map(str, kept["customer_name"].to_pylist())) == ["None", "None", "y"]
+    assert sorted(map(str, kept["source"].to_pylist())) == ["None", "customer", "peak"]
+    for options, what in (
+        ({"corrections": {"trim_spaces": True}}, r"\[corrections\]"),
+        ({"values": {"updated_at": {"never": "2026-01-01"}}}, r"the \[values\] of updated_at"),
+    ):
+        with pytest.raises(InputError, match=f"The mapping has {what}, which a table .* cannot have"):
+            tk.validate(served.load(given), mapping=tk.Mapping(**options))  # type: ignore[arg-type]
 
 
 TYPED = {

@@ -322,7 +322,7 @@ def test_broken_lines_stand_beside_the_frame(tmp_path: Path) -> None:
             "e-mail,Changed\n1,2\n",
             {"columns": {"customer_id": "email", "updated_at": "Updated"}},
             MappingError,
-            r"crm\.csv lacks columns that the mapping names: 'email', did you mean 'e-mail'\? 'Updated'",
+            r"crm\.csv lacks columns that the mapping names: 'email' \(did you mean 'e-mail'\?\), 'Updated'\. Fix",
         ),
         ("No,Changed\n1,2\n", {"columns": {"customer_id": "No"}}, MappingError, "names no column for updated_at"),
     ],

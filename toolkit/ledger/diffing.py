@@ -35,7 +35,7 @@ from toolkit.engine import EngineTable, table_of, to_arrow
 from toolkit.errors import InputError, wrong_kind
 from toolkit.ledger.snapshot import Snapshot
 from toolkit.ledger.states import STATES, compare
-from toolkit.ledger.table_states import KEYS, Compared, bring_in, compare_tables, hold, stage
+from toolkit.ledger.table_states import KEYS, Compared, bring_in, compare_tables, fill, hold, stage
 from toolkit.model import CUSTOMER, ID, NAME, TIME, Customers, Delivery, as_delivery, empty_frame, require_key
 from toolkit.progress import step
 
@@ -441,7 +441,9 @@ def _diff_table(before: Any, table: EngineTable, after: Any) -> TableDiff:
             before = before if isinstance(before, Snapshot) else _snapshot_of(before, columns)
             columns = before.versions.schema
             bring_in(session, before)
-        given = stage(session, table, "after_", columns)
+        given = stage(session, table, "given_" if known.keep else "after_", columns)
+        if known.keep:
+            fill(session, given, known.keep)
         hold(session, getattr(after, "ids", None))
         attributes = [c for c in columns.names if c not in (ID, TIME)]
         found = compare_tables(session, attributes, given, whole=known.kind == "full")

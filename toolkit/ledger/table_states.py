@@ -81,7 +81,8 @@ class Compared:
     def keys(self) -> pa.Table:
         """Return the key of each row, and each customer that is held."""
         sql = f"""SELECT {ID}, {TIME}, FALSE AS held FROM after_
-            UNION ALL SELECT {ID}, CAST(NULL AS TIMESTAMPTZ) AS {TIME}, TRUE AS held FROM held_"""
+            UNION ALL SELECT {ID}, CAST(NULL AS TIMESTAMPTZ) AS {TIME}, TRUE AS held FROM held_
+            ORDER BY {ID}, {TIME}, held"""
         return on_disk(self.session.batches(sql, BATCH), KEYS)
 
     def ids_before(self) -> pa.Table:
@@ -177,6 +178,18 @@ def hold(session: AnySession, ids: EngineTable | None) -> None:
     session.create("held_", f"SELECT DISTINCT r.{ID} FROM {rows} AS r WHERE {some}")
 
 
+def fill(session: AnySession, given: Collection[str], keep: Collection[str]) -> None:
+    """Make ``after_`` of ``given_``: an empty cell of a column to keep has what was sent for the customer before."""
+    session.create("after_", "SELECT * FROM given_")
+    compare_in(session, [])
+    cells = ["coalesce(g.{0}, b.{0}) AS {0}".format(quoted(c)) if c in keep else f"g.{quoted(c)}" for c in given]
+    session.create(
+        "after_",
+        f"""SELECT g.row_, {", ".join(cells)} FROM given_ g
+            LEFT JOIN compared c ON c.row_ = g.row_ LEFT JOIN before_ b ON b.row_ = c.kept""",
+    )
+
+
 def stage(session: AnySession, table: EngineTable, name: str, columns: pa.Schema) -> tuple[str, ...]:
     """Make a relation of those columns of a table that a comparison knows, with ``row_``; returns their names.
 
@@ -189,7 +202,7 @@ def stage(session: AnySession, table: EngineTable, name: str, columns: pa.Schema
     if missing := [c for c in CUSTOMER.key if c not in known.names]:
         raise InputError(
             f"{table.name} lacks {' and '.join(missing)}{did_you_mean(missing[0], known.names) or '.'} Every customer "
-            "row needs them: name a query that gives its columns these names."
+            "row needs a key: name a query that gives its columns these names."
         )
     given = tuple(c for c in columns.names if c in known.names)
     types = {c: (known.field(c).type, columns.field(c).type) for c in given}

@@ -81,6 +81,13 @@ def lying(
         If it lacks a column of the key, or one that the mapping names.
     """
     resource, given = settings.documented.resource, form or Mapping()
+    typed = [c.name for c in resource.columns if c.name in given.values and c.kind != "string"]
+    if typed or given.corrections:
+        what = f"the [values] of {', '.join(typed)}" if typed else "[corrections]"
+        raise InputError(
+            f"{given.name} has {what}, which a table of {data.engine.name} cannot have: write them into its query, "
+            "leave them out, or bring a small table into memory, read_customers(table, mapping=…)."
+        )
     with nullcontext(session) if session else data.engine.session() as session:
         fields = list(data.schema(session))
         places = choose_columns([f.name for f in fields], mapping=given, name=data.name, resource=resource)
@@ -97,14 +104,19 @@ def lying(
                     odd[column.name] = f"CASE WHEN NOT {name} {bounds}{known} THEN {session.dialect.text(name)} END"
                     cell = f"CASE WHEN {name} {bounds} THEN {cell} END"
                 elif form and column.kind == "string":
+                    words = given.values.get(column.name, {}).items()
+                    each = " ".join(f"WHEN {cell} = {text(word)} THEN {text(new)}" for word, new in words)
+                    cell = session.dialect.text(f"CASE {each} ELSE {cell} END") if each else cell
                     cell = f"CASE WHEN {cell} IN ({', '.join(map(text, ('', *form.nulls)))}) THEN NULL ELSE {cell} END"
             elif column.name in given.constants:
-                cell = session.dialect.text(text(given.constants[column.name]))
+                constant = session.dialect.text(text(given.constants[column.name]))
+                cell = constant if column.kind == "string" else f"CAST({constant} AS {kind})"
             cells.append(f"{cell} AS {quoted(column.name)}")
         cells += [f"{cell} AS _unread_{name}" for name, cell in odd.items()]
         columns = tuple(c for c in resource.names if c in named or c in given.constants)
         names = {column: field.name for column, field in named.items()} if given.columns else {}
-        delivery = Delivery(empty_frame(), source=data.name, given=columns, names=names, kind=given.kind)
+        keep = tuple(c for c in columns if given.empty.get(c) == "keep")
+        delivery = Delivery(empty_frame(), source=data.name, given=columns, names=names, kind=given.kind, keep=keep)
         rows = f"(SELECT {', '.join(cells)} FROM {session.relation(data.sql)} AS r)"
         yield Lying(session, rows, delivery, columns, tuple(odd), resource)
 

@@ -362,9 +362,10 @@ def choose_columns(
     if mapping.columns:
         wanted = {c: mapping.columns[c] for c in resource.names if c in mapping.columns}
         if lacking := [f for f in wanted.values() if f not in header]:
-            which = " ".join(f"{f!r}{did_you_mean(f, header) or '.'}" for f in lacking)
+            hints = {f: did_you_mean(f, header)[2:] for f in lacking}
+            which = ", ".join(f"{f!r} ({hint})" if hint else repr(f) for f, hint in hints.items())
             raise MappingError(
-                f"{name} lacks columns that the mapping names: {which} Fix [columns], or state where the header is: "
+                f"{name} lacks columns that the mapping names: {which}. Fix [columns], or state where the header is: "
                 "header_row in [format]."
             )
     else:
