@@ -129,7 +129,7 @@ def test_a_first_entry_of_nulls_does_not_spoil_the_columns(ledger: Ledger) -> No
 def deliver(ledger: Ledger, delivery: Delivery, *, push: str, hours: int = 0) -> None:
     keys, now = diff(delivery.frame.head(0), delivery).keys(), START + timedelta(hours=hours)
     about = {"source": delivery.source, "source_digest": "", "kind": delivery.kind}
-    ledger.claims.record(keys, push=push, now=now, n_quarantined=delivery.n_quarantined, **about)
+    ledger.claims.record(keys, about | {"n_quarantined": delivery.n_quarantined}, push=push, now=now)
 
 
 def test_the_keys_of_the_last_full_delivery_are_kept_held_ones_included(ledger: Ledger, customers) -> None:

@@ -7,6 +7,7 @@ customers are newly absent.
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -79,35 +80,20 @@ class Deliveries:
     table: Table
     shared: bool
 
-    def record(
-        self,
-        keys: pa.Table,
-        *,
-        push: str,
-        now: datetime,
-        source: str,
-        source_digest: str,
-        kind: str,
-        n_quarantined: int,
-    ) -> None:
+    def record(self, keys: pa.Table, facts: Mapping[str, Any], *, push: str, now: datetime) -> None:
         """Record which customers a delivery had, held ones included, and claim a shared ledger; once for each push.
 
         Parameters
         ----------
         keys
             The key of each row, and each customer that is ``held``.
+        facts
+            Of the push: ``source``, ``source_digest``, ``kind``, ``n_quarantined``.
         """
-        about = {
-            "recorded_at": now,
-            "push": push,
-            "source_file": source,
-            "digest": source_digest,
-            "kind": kind,
-            "n_rows": len(keys) - (pc.sum(keys["held"]).as_py() or 0) + n_quarantined,
-            "newest": pc.max(keys[TIME]).as_py(),
-            "author": author(),
-            "host": socket.gethostname() if self.shared else None,
-        }
+        n_rows = len(keys) - (pc.sum(keys["held"]).as_py() or 0) + facts["n_quarantined"]
+        about = {"recorded_at": now, "push": push, "source_file": facts["source"], "digest": facts["source_digest"],
+                 "kind": facts["kind"], "n_rows": n_rows, "newest": pc.max(keys[TIME]).as_py(), "author": author(),
+                 "host": socket.gethostname() if self.shared else None}  # fmt: skip
         for number, start in enumerate(range(0, max(len(keys), 1), PART), 1):  # what a crash left out comes later
             ids = keys[ID].slice(start, PART).drop_null().unique()
             self.table.append(rows_of(DELIVERY, len(ids), **about, **{ID: ids}), writer=push, number=number)

@@ -39,8 +39,8 @@ class Recorder:
         """Record the delivery of a push in the ledger, unless that was done before."""
         keys = self.journal.kept.keys(record)
         if keys is not None:
-            facts = {name: record.facts[name] for name in ("source", "source_digest", "kind", "n_quarantined")}
-            self.ledger.claims.record(keys, push=record.id, now=datetime.fromisoformat(record.opened_at), **facts)
+            now = datetime.fromisoformat(record.opened_at)
+            self.ledger.claims.record(keys, record.facts, push=record.id, now=now)
             self.journal.kept.drop_delivery(record.id)
 
     def start(self, push: LoadedPush) -> None:
