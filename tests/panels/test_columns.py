@@ -122,8 +122,31 @@ def test_a_column_becomes_a_custom_attribute(columns: Columns) -> None:
     delivery = tk.read_customers(FIRST, mapping=columns.mapping)
     assert delivery.frame["sachbearbeiter"].iloc[0] == "VK-10"
     assert "8 of 8 columns" in shown(columns)
+    assert "Known to this session alone: sachbearbeiter." in shown(columns)
     with pytest.raises(SettingsError):
         columns.act("add_attribute", name="Ort", value="colour")
+
+
+def test_a_custom_attribute_outlives_the_kernel_and_another_session_asks_again(
+    columns: Columns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    columns.act("set_timezone", value="Europe/Berlin")
+    columns.act("add_attribute", name="Sachbearbeiter", value="string")
+    columns.act("ignore")
+    kept = json.loads(json.dumps(columns.kept()))
+    remember(columns.mapping, columns.suggestion.header, "august.csv")
+    tk.use(tk.Settings())  # another kernel
+    other = Columns(tk.suggest_mapping(FIRST))
+    assert other.missing() == "Not used: Sachbearbeiter. Use them, or ignore them."
+    assert tk.read_customers(FIRST, mapping=other.mapping).frame.shape[1] == 7
+    again = Columns(tk.suggest_mapping(FIRST))
+    again.restore(kept)
+    assert again.mapping == columns.mapping
+    assert tk.read_customers(FIRST, mapping=again.mapping).frame["sachbearbeiter"].iloc[0] == "VK-10"
+    monkeypatch.setattr("toolkit.config.project.PACKAGE", tmp_path / "toolkit")
+    Path("toolkit.toml").write_text(again.calls[0].removeprefix("# at the top of toolkit.toml: "), encoding="utf-8")
+    assert tk.Settings().attributes == (tk.CustomAttribute("sachbearbeiter", "string"),)
 
 
 def test_a_known_file_is_mapped_as_last_time(columns: Columns) -> None:

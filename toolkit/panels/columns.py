@@ -43,12 +43,15 @@ class Columns(Step):
         The schema columns about which the analyst decided.
     ignored
         The columns of the file that are left out on purpose.
+    attributes
+        The custom attributes that were made here, which no ``toolkit.toml`` names, with their data types.
     """
 
     title, called = "Columns", "panel"
 
     def __init__(self, suggestion: MappingSuggestion | None = None, *, known: bool = True) -> None:
         super().__init__()
+        self.attributes = dict[str, Kind]()
         if suggestion is not None:
             self.start(suggestion, known=known)
 
@@ -59,7 +62,8 @@ class Columns(Step):
         base = self.known.mapping if self.known else suggestion.mapping
         form = {key: getattr(suggestion.stated, key) for key in ("encoding", "delimiter", "sheet", "header_row")}
         self.base = replace(base, path=None, **form)
-        self.columns, self.constants = dict(base.columns), dict(base.constants)
+        names = {column.name for column in self.schema}  # an attribute that was made in another kernel is asked for
+        self.columns, self.constants = {c: of for c, of in base.columns.items() if c in names}, dict(base.constants)
         self.datetime, self.timezone = base.datetime, base.timezone
         self.decided = {*base.columns, *base.constants} if self.known else set[str]()
         self.ignored = set(self.known.header) - set(base.columns.values()) if self.known else set[str]()
@@ -121,7 +125,9 @@ class Columns(Step):
         path = self.saved or f"{Path(name).stem}.toml"
         made = () if self.saved else (f"{self.called}.mapping.to_toml({json.dumps(path)})",)
         read = f"delivery = tk.read_customers({json.dumps(name)}, mapping={json.dumps(path)})"
-        return (*made, read, f"toolkit check {name} --mapping {path}")
+        more = ", ".join(f'{{ name = "{n}", data_type = "{kind}" }}' for n, kind in self.attributes.items())
+        more = f"# at the top of toolkit.toml: attributes = [{more}]" if more else ""
+        return (*filter(None, (more,)), *made, read, f"toolkit check {name} --mapping {path}")
 
     # --- as a step
 
@@ -139,11 +145,13 @@ class Columns(Step):
     def kept(self) -> dict[str, Any]:
         """Return the choices."""
         made = {name: getattr(self, name) for name in CHOICES}
-        return made | {"decided": sorted(self.decided), "ignored": sorted(self.ignored)}
+        return made | {"decided": sorted(self.decided), "ignored": sorted(self.ignored), "attributes": self.attributes}
 
     def restore(self, kept: dict[str, Any]) -> None:
         """Make the choices again; a column that the file no longer has is open again."""
         here = set(self.suggestion.contents)
+        for name, kind in kept["attributes"].items():
+            self._make(name, kind)
         self.columns = {c: name for c, name in kept["columns"].items() if name in here}
         self.constants, self.datetime, self.timezone = kept["constants"], kept["datetime"], kept["timezone"]
         self.decided, self.ignored = set(kept["decided"]), set(kept["ignored"]) & here
@@ -208,11 +216,16 @@ class Columns(Step):
     def add_attribute(self, name: str, value: str) -> str:
         """Send a column of the file as a custom attribute of this data type."""
         column = re.sub(r"\W+", "_", name.casefold(), flags=re.ASCII).strip("_")
-        settings, made = current(None), CustomAttribute(column, value)  # type: ignore[arg-type]  # it refuses others
-        use(settings.model_copy(update={"attributes": (*settings.attributes, made)}))
+        self._make(column, value)  # type: ignore[arg-type]  # it refuses others
         self.columns[column] = name
         self.decided.add(column)
         return f"{name} becomes the custom attribute {column}."
+
+    def _make(self, column: str, kind: Kind) -> None:
+        settings, made = current(None), CustomAttribute(column, kind)
+        if column not in {known.name for known in settings.attributes}:
+            use(settings.model_copy(update={"attributes": (*settings.attributes, made)}))
+            self.attributes[column] = kind
 
     @action
     def start_afresh(self) -> str:
@@ -355,6 +368,8 @@ class Columns(Step):
             element("p", "Not used yet", class_="lab") if lines else None,
             element("ul", lines),
             element("p", "Ignored: ", back, class_="row s") if back else None,
+            element("p", f"Known to this session alone: {', '.join(self.attributes)}. Other sessions and commands know a "
+                    "custom attribute from toolkit.toml; its line is below.", class_="s") if self.attributes else None,
             key="left-over",
         )
 
