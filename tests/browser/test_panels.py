@@ -26,7 +26,7 @@ CELLS = {
     ],
     "upload": [
         "import os; os.mkdir('upload'); os.chdir('upload')\nimport toolkit as tk\n"
-        "import toolkit.panels.file_step as step\nstep.SLICE = 20_000\nsession = tk.onboard()",
+        "import toolkit.panels.upload as step\nstep.SLICE = 20_000\nsession = tk.onboard()",
         "session.station.step.brief",
     ],
 }

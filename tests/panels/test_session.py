@@ -173,7 +173,7 @@ def test_an_upload_in_slices_is_the_file_and_never_replaces_one(folder: Path) ->
         session.act("upload", name="x.csv", size=10, at=6, data=b"1234")
     with pytest.raises(InputError, match="is not read"):
         session.act("upload", name="x.exe", size=1, at=0, data=b"1")
-    session.step.close()
+    session.close()
     assert not [*(tk.Settings().home / "uploads").iterdir()]
 
 

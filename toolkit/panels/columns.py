@@ -16,7 +16,7 @@ from toolkit.config import current, use
 from toolkit.display import Tone, plural
 from toolkit.errors import InputError
 from toolkit.model import TIME, Column, CustomAttribute, Kind, Times, parse_times
-from toolkit.panels.elements import Element, button, cell, element, field_of, note, same_as, select, short
+from toolkit.panels.elements import Element, button, cell, element, field_of, form_of, note, same_as, select, short
 from toolkit.panels.panel import Panel
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work, described, table
@@ -337,9 +337,10 @@ class Columns(Step):
             "fieldset",
             element("legend", "Dates in ", element("b", name)),
             element("div",
-                    _typed(f"Written as, here {written}", self.datetime, "set_datetime", "datetime", patterns),
-                    _typed("Time zone, of times that name none", self.timezone, "set_timezone", "timezone",
-                           dict.fromkeys(ZONES, "")), class_="row"),
+                    field_of(f"Written as, here {written}", self.datetime or "", "set_datetime", key="datetime",
+                             listed=patterns),
+                    field_of("Time zone, of times that name none", self.timezone or "", "set_timezone", key="timezone",
+                             listed=dict.fromkeys(ZONES, "")), class_="row"),
             element("p", list(self._conversions(name)), class_="conv"),
             class_="times",
         )  # fmt: skip
@@ -368,8 +369,14 @@ class Columns(Step):
             element("p", "Not used yet", class_="lab") if lines else None,
             element("ul", lines),
             element("p", "Ignored: ", back, class_="row s") if back else None,
-            element("p", f"Known to this session alone: {', '.join(self.attributes)}. Other sessions and commands know a "
-                    "custom attribute from toolkit.toml; its line is below.", class_="s") if self.attributes else None,
+            element(
+                "p",
+                f"Known to this session alone: {', '.join(self.attributes)}. Other sessions and commands know a "
+                "custom attribute from toolkit.toml; its line is below.",
+                class_="s",
+            )
+            if self.attributes
+            else None,
             key="left-over",
         )
 
@@ -396,20 +403,11 @@ class Columns(Step):
 
     def _saving(self) -> Element:
         usual = self.saved or f"{Path(self.suggestion.source).stem}.toml"
-        fields = field_of("Keep the mapping as a file", usual, key="path"), element("button", "Save", type="submit")
-        return element("form", fields, on={"submit": {"do": "save"}}, class_="row foot", key="saving")
+        return form_of("Keep the mapping as a file", usual, "Save", "save", key="path", class_="row foot")
 
 
 def _example(pattern: str) -> str:
     return f"{pd.Timestamp('2026-12-31T23:59'):{pattern}}"
-
-
-def _typed(label: str, value: str | None, do: str, key: str, options: dict[str, str]) -> Element:
-    """Return a field with a list to choose from, in which other values can be typed too."""
-    named = f"{key}-list"
-    listed = element("datalist", [element("option", words, value=at) for at, words in options.items()], key=named)
-    field = element("input", value=value or "", key=key, list=named, spellcheck="false", on={"change": {"do": do}})
-    return element("label", element("span", label), field, listed, class_="fld")
 
 
 class MappingPanel(Panel):

@@ -287,8 +287,8 @@ class PushStation(Step):
         return element("form", *fields, yes, token, row, todo, key=what, class_="gate", aria_label=words,
                        on={"submit": {"do": "start", "what": what}})  # fmt: skip
 
-    def _field(self, key: str, label: str, **more: str) -> Element:
-        return field_of(label, self._typed.get(key, ""), "fill", key=key, field=key, **more)
+    def _field(self, key: str, label: str, kind: str = "text") -> Element:
+        return field_of(label, self._typed.get(key, ""), "fill", key=key, field=key, kind=kind)
 
     def _sending(self) -> list[object]:
         run, counts = self.run, self.run.counts if self.run else {}

@@ -150,6 +150,11 @@ class Session(Station):
         if text is not None and _content(record := self._record(source)) == text:
             record.unlink(missing_ok=True)
 
+    def close(self) -> None:
+        """End what the steps have open."""
+        for step in self.steps:
+            step.close()
+
     # --- what a browser may ask for
 
     def act(self, do: str, **said: Any) -> str | dict[str, Any] | None:
