@@ -23,7 +23,7 @@ from toolkit.display import Part, plural
 from toolkit.errors import AuthorizationError, InputError, Interrupted, SettingsError, ToolkitError, wrong_kind
 from toolkit.ledger import Ledger, diff
 from toolkit.panels.background_push import BackgroundPush
-from toolkit.panels.elements import Element, button, element, field_of, note, same_as, tick
+from toolkit.panels.elements import Element, button, element, field_of, note, same_as, section, tick
 from toolkit.panels.panel import Panel
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work, table
@@ -192,6 +192,7 @@ class PushStation(Step):
 
     def _choose(self, plan: PushPlan | None, again: tuple[str, str] | None = None) -> None:
         self._plan, self._again, self.allowed = plan, again, set()
+        self._drawn = (plan.parts, plan.first_rows(_N_FIRST)) if plan else ([], "")  # they take a moment
         self.rehearsed: PushReport | None = None
         self._typed = {"reason": "", "host": "", "confirm": ""}
 
@@ -241,11 +242,10 @@ class PushStation(Step):
             return [self._head(draw.headline("Send", f"{said} · {where}")), self._resuming()]
         verdict = f"{plural(plan.n_rows, 'row is', 'rows are')} ready for {where}" if plan.n_rows else plan.verdict
         checked = f"Dry run: {draw.figures(verbs.fate_parts(tried.counts))}." if tried else ""
-        parts = [*plan.parts, Part(plan.delivery.n_quarantined, "quarantined", "bad")]
+        parts = [*self._drawn[0], Part(plan.delivery.n_quarantined, "quarantined", "bad")]
         head = draw.headline(f"Send {plan.delivery.source}", verdict, "Nothing has been sent.", checked, parts=parts)
         left = element("div", plan.route(), element("p", plan.summary(), class_="soft"))
-        title = element("h5", "The first rows to send", class_="title")
-        rows = element("section", title, plan.first_rows(_N_FIRST), class_="first") if plan.n_rows else None
+        rows = section("The first rows to send", "", self._drawn[1], class_="first") if plan.n_rows else None
         return [self._head(head), element("div", left, self._gate(plan), class_="halves"), rows]
 
     def _gate(self, plan: PushPlan) -> Element:

@@ -102,7 +102,8 @@ class Review(Upload):
         written = self._original.assign(**{TIME: self.base.as_written(frame[TIME]).reindex(self.index)})
         self.shown = {c: texts.to_numpy(object, copy=True) for c, texts in _texts(written).items()}
         self._words = [self._searched(at) for at in range(len(self.index))]
-        self._members, self._tags = dict[tuple[str, str], set[int]](), dict[int, set[tuple[str, str]]]()
+        self._members: dict[str, dict[str, set[int]]] = {facet: {} for facet in FACETS}
+        self._tags = dict[int, set[tuple[str, str]]]()
         self._over, self.found = dict[tuple[int, str], tuple[str | None, str]](), dict[int, list[Finding]]()
         self._take_findings(report)
         self.chosen, self.query, self.only = {facet: set[str]() for facet in FACETS}, "", bool(self.found)
@@ -216,10 +217,10 @@ class Review(Upload):
             tags |= {("state", "failure" if f.tone == "bad" else "warning"), ("reason", in_words(f.reason, names)),
                      ("column", own(f.column, names) if f.column else WHOLE_LINE)}  # fmt: skip
             tags |= {("value", short(self.shown[f.column][at] or "empty"))} if f.column in self.shown else set()
-        for tag in self._tags.get(at, set()) - tags:
-            self._members[tag].discard(at)
-        for tag in tags:
-            self._members.setdefault(tag, set()).add(at)
+        for facet, value in self._tags.get(at, set()) - tags:
+            self._members[facet][value].discard(at)
+        for facet, value in tags:
+            self._members[facet].setdefault(value, set()).add(at)
         self._tags[at], self._words[at] = tags, self._searched(at)
 
     # --- which rows are shown
@@ -230,11 +231,12 @@ class Review(Upload):
         mask = np.ones(len(self.index), bool)
         if self.query:
             mask &= np.fromiter((self.query in words for words in self._words), bool, len(mask))
-        chosen = [[(facet, value) for value in values] for facet, values in self.chosen.items() if facet != without]
-        for tags in [*chosen, list(self._members) if self.only else []]:
-            if tags:
+        chosen = [[self._members[of].get(value, set()) for value in values]
+                  for of, values in self.chosen.items() if of != without]  # fmt: skip
+        for members in [*chosen, list(self._members["state"].values()) if self.only else []]:
+            if members:
                 some = np.zeros(len(self.index), bool)
-                some[[at for tag in tags for at in self._members.get(tag, ())]] = True
+                some[list(set().union(*members))] = True
                 mask &= some
         return mask
 
@@ -246,8 +248,7 @@ class Review(Upload):
     def counts(self, facet: str) -> dict[str, int]:
         """Return the values of a facet with the number of rows that they would show, the most frequent first."""
         is_shown, chosen = self._rows(without=facet).tolist(), self.chosen[facet]
-        found = {value: sum(map(is_shown.__getitem__, some)) for (of, value), some in self._members.items()
-                 if of == facet and some}  # fmt: skip
+        found = {value: sum(map(is_shown.__getitem__, some)) for value, some in self._members[facet].items()}
         return {v: found[v] for v in sorted(found, key=found.__getitem__, reverse=True) if found[v] or v in chosen}
 
     # --- as a step
@@ -422,7 +423,7 @@ class Review(Upload):
     def verdict(self) -> str:
         """What is still to do, in one line."""
         self._settle()
-        bad, out = (len(self._members.get(("state", state), ())) for state in ("failure", "left out"))
+        bad, out = (len(self._members["state"].get(state, ())) for state in ("failure", "left out"))
         good = f"{len(self.index) - bad - out:,} can be sent" + (f"; {out:,} left out" if out else "")
         return f"{plural(bad, 'row is', 'rows are') if bad else 'No row is'} still to fix; {good}"
 
