@@ -16,7 +16,7 @@ from toolkit.config import current, use
 from toolkit.display import Tone, plural
 from toolkit.errors import InputError
 from toolkit.model import TIME, Column, CustomAttribute, Kind, Times, parse_times
-from toolkit.panels.elements import Element, button, cell, element, field_of, form_of, note, same_as, select, short
+from toolkit.panels.elements import Element, button, cell, element, field_of, form_of, note, select, short
 from toolkit.panels.panel import Panel
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work, described, table
@@ -253,9 +253,9 @@ class Columns(Step):
         before = [(str(n), "", "use" if n in used else "", [cell(text) for text in head[n][:ROWS]]) for n in head]
         after = [(column.name, described(column), "", self._becomes(column)) for column in self.schema]
         known = note("changed", f"{self.known}. ", button("Start afresh", "start_afresh")) if self.known else None
-        return element(
-            "div",
-            element("h4", found, class_="verdict", key="heading"),
+        usual = self.saved or f"{Path(self.suggestion.source).stem}.toml"
+        return self.framed(
+            found,
             known,
             [note("warn", warning) for warning in self.suggestion.warnings],
             element("ol", [self._line(column) for column in self.schema], class_="maps"),
@@ -264,9 +264,7 @@ class Columns(Step):
             table("Your table", before),
             element("p", "↓ will become", class_="lab"),
             table("Will become", after),
-            self._saving(),
-            same_as(*self.calls),
-            key="columns",
+            form_of("Keep the mapping as a file", usual, "Save", "save", key="path", class_="row foot"),
         )
 
     def _line(self, column: Column) -> Element:
@@ -400,10 +398,6 @@ class Columns(Step):
             whys = ["not one of them" if column.values and text not in allowed else
                     "required" if not text and not column.nullable else "" for text in texts]  # fmt: skip
         return [cell(text, class_="mark bad" if why else "", why=why) for text, why in zip(shown, whys, strict=True)]
-
-    def _saving(self) -> Element:
-        usual = self.saved or f"{Path(self.suggestion.source).stem}.toml"
-        return form_of("Keep the mapping as a file", usual, "Save", "save", key="path", class_="row foot")
 
 
 def _example(pattern: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from toolkit.config import current
 from toolkit.display import plural
 from toolkit.errors import ToolkitError
-from toolkit.panels.elements import Element, element, labelled, note, same_as, select, short, tick
+from toolkit.panels.elements import Element, element, labelled, note, select, short, tick
 from toolkit.panels.station import action
 from toolkit.panels.steps import Work, described
 from toolkit.panels.upload import Upload
@@ -128,9 +128,8 @@ class File(Upload):
         names = dict.fromkeys([*(path.name for path in readable_files(self.folder)), *([chosen] if chosen else [])])
         listed = {"": "— choose —"} | {name: name for name in names}
         wanted = current(None).documented.resource.columns
-        return element(
-            "div",
-            element("h4", self.brief or "Choose the file to onboard", class_="verdict", key="heading"),
+        return self.framed(
+            self.brief or "Choose the file to onboard",
             element("div",
                     element("div", element("p", "What is expected", class_="lab"), element("ul", [
                         element("li", element("code", c.name), element("small", f" {described(c)}",
@@ -141,8 +140,6 @@ class File(Upload):
                     class_="two"),
             note("bad", self.refused, key="refused", role="alert") if self.refused else None,
             self._opened(self.start, self.suggestion) if self.start else None,
-            same_as(*self.calls),
-            key="file-step",
         )  # fmt: skip
 
     def _opened(self, start: Start, found: MappingSuggestion | None) -> Element:

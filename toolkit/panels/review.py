@@ -17,7 +17,7 @@ from toolkit.config import current
 from toolkit.display import Tone, marked_change, plural, visible
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model import ID, TIME, Delivery
-from toolkit.panels.elements import Element, button, cell, element, form_of, note, same_as, section, short, tick
+from toolkit.panels.elements import Element, button, cell, element, form_of, note, section, short, tick
 from toolkit.panels.panel import Panel
 from toolkit.panels.station import action
 from toolkit.panels.steps import Work, table
@@ -248,8 +248,9 @@ class Review(Upload):
     def counts(self, facet: str) -> dict[str, int]:
         """Return the values of a facet with the number of rows that they would show, the most frequent first."""
         is_shown, chosen = self._rows(without=facet).tolist(), self.chosen[facet]
-        found = {value: sum(map(is_shown.__getitem__, some)) for value, some in self._members[facet].items()}
-        return {v: found[v] for v in sorted(found, key=found.__getitem__, reverse=True) if found[v] or v in chosen}
+        found = {value: n for value, some in self._members[facet].items()
+                 if (n := sum(map(is_shown.__getitem__, some))) or value in chosen}  # fmt: skip
+        return {value: found[value] for value in sorted(found, key=found.__getitem__, reverse=True)}
 
     # --- as a step
 
@@ -444,17 +445,10 @@ class Review(Upload):
                        style=f"--rows: {len(shown)}")  # fmt: skip
         waits = note("changed", WAITS, key="waits") if self._checked[1] != self._over else None
         only = tick("Only rows with findings or edits", self.only, "filter", key="only", by="only")
-        return element(
-            "div",
-            element("h4", f"{self.verdict}.", class_="verdict", key="heading", aria_live="polite"),
-            waits,
-            element("div", element("div", only, list(self._facets()), class_="facets"),
-                    element("div", element("div", tools, class_="tools"), grid, element("p", KEYS, class_="s"),
-                            class_="rows"), class_="review"),
-            self._steps(),
-            same_as(*self.calls),
-            key="review",
-        )  # fmt: skip
+        facets = element("div", only, list(self._facets()), class_="facets")
+        keys = element("p", KEYS, class_="s")
+        rows = element("div", element("div", tools, class_="tools"), grid, keys, self._steps(), class_="rows")
+        return self.framed(f"{self.verdict}.", waits, element("div", facets, rows, class_="review"))
 
     def _facets(self) -> Iterator[Element]:
         for facet, label in FACETS.items():
@@ -470,9 +464,8 @@ class Review(Upload):
     def _steps(self) -> Element:
         lines = []
         for at, edit in list(enumerate(self.edits))[: -MAX_LISTED - 1 : -1]:
-            about, said = self._about(edit), edit.said
-            old, new = marked_change(*edit.shown)
-            shown = said or [old, " → ", new]
+            about, (old, new) = self._about(edit), marked_change(*edit.shown)
+            shown = edit.said or [old, " → ", new]
             back = button("Undo", "undo", at=at, said=f"Undo {about}")
             lines.append(element("li", element("small", about), element("span", shown), back, class_="row"))
         forms = [

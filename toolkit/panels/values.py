@@ -9,7 +9,7 @@ from typing import Any
 from toolkit.config import current
 from toolkit.display import marked_change, plural, visible
 from toolkit.model import ID, TIME, Column, Delivery
-from toolkit.panels.elements import Element, element, same_as, section, select, tick
+from toolkit.panels.elements import Element, element, section, select, tick
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work
 from toolkit.quality import CORRECTIONS, PATCH, Preview, folded_spelling, preview_corrections
@@ -158,17 +158,14 @@ class Values(Step):
         made, others = ([self._correction(name, n) for name, n in self.preview.counts.items()
                          if bool(n or name in self.corrections) is useful] for useful in (True, False))  # fmt: skip
         rest = element("summary", f"{plural(len(others), 'correction has', 'corrections have')} nothing to change")
-        return element(
-            "div",
-            element("h4", f"{left}; {would} would change something", class_="verdict", key="heading"),
+        return self.framed(
+            f"{left}; {would} would change something",
             _part("Words", "what each becomes; compared exactly", [self._word(*word) for word in words]),
             _part("Spellings alike", "they differ by case, spaces, accents or signs only: choose the one for all",
                   [self._alike(*texts) for texts in self.spellings()]),
             _part("Empty cells", "of a customer sent before", [self._empty(*c) for c in empty.items() if c[1]]),
             section("Corrections", "none is made unless it is ticked", element("ul", made),
                     element("details", rest, element("ul", others), key="others") if others else None),
-            same_as(*self.calls),
-            key="values",
         )  # fmt: skip
 
     def _word(self, column: Column, word: str, n: int) -> Element:
