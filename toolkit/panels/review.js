@@ -68,7 +68,7 @@ function reviewGrid(e, ask) {
   function tell() {
     const r = row(at), [, reason] = r && r[4][column - 2] || []
     links.replaceChildren(...(r ? r[7] : []).map(other => Object.assign(make('button', {type: 'button'}, `Go to row ${other}`), {onclick: () => ask({do: 'go_to', row: other})})))
-    why.textContent = r ? [`Row ${r[0]}: ${r[1]}`, reason && reason !== r[1] ? reason : '', r[5] ? `As it stands in the file: ${r[5]}` : ''].filter(Boolean).join(' · ') : ''
+    why.textContent = r ? [`Row ${r[0]}: ${r[1]}`, reason && !r[1].includes(reason) ? reason : '', r[5] ? `As it stands in the file: ${r[5]}` : ''].filter(Boolean).join(' · ') : ''
     const now = active()
     if (now) now.setAttribute('aria-describedby', why.id)
   }
@@ -166,8 +166,8 @@ function reviewGrid(e, ask) {
     table.setAttribute('aria-rowcount', n + 1)
     at = Math.min(at, Math.max(0, n - 1))
     if (fewer && goto < 0 && !box.contains(document.activeElement)) { at = 0; box.scrollTop = 0 }
+    draw() // there is room for the row only then
     if (goto >= 0) move(goto, column)
-    draw()
   }
   return {update}
 }
