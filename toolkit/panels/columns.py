@@ -23,7 +23,6 @@ from toolkit.panels.steps import Step, Work, described, table
 from toolkit.reading import Mapping, MappingSuggestion, Remembered, doubts, remember, suggest_mapping
 
 ROWS = 5
-CHOICES = ("columns", "constants", "datetime", "timezone")
 NOT_THERE, CONSTANT = "\0none", "\0constant"
 """Choices that are no column of the file."""
 BARS = {"sure": 3, "your choice": 3, "as last time": 3, "likely": 2, "you decide": 1}
@@ -64,7 +63,6 @@ class Columns(Step):
         self.base = replace(base, path=None, **form)
         names = {column.name for column in self.schema}  # an attribute that was made in another kernel is asked for
         self.columns, self.constants = {c: of for c, of in base.columns.items() if c in names}, dict(base.constants)
-        self.datetime, self.timezone = base.datetime, base.timezone
         self.decided = {*base.columns, *base.constants} if self.known else set[str]()
         self.ignored = set(self.known.header) - set(base.columns.values()) if self.known else set[str]()
         self.freed = dict[str, str]()
@@ -75,7 +73,7 @@ class Columns(Step):
     @property
     def mapping(self) -> Mapping:
         """What was chosen, as a mapping."""
-        return replace(self.base, **{name: getattr(self, name) for name in CHOICES})
+        return replace(self.base, columns=dict(self.columns), constants=dict(self.constants))
 
     @property
     def schema(self) -> tuple[Column, ...]:
@@ -101,9 +99,9 @@ class Columns(Step):
             elif self._chosen(name) == "" and (name in self.freed or states.get(name) == "ambiguous"):
                 yield f"column-{name}", f"Decide on {name}: choose a column, or that it is not in this file."
         if TIME in self.columns and (times := self.suggestion.contents[self.columns[TIME]].times):
-            if times.state in ("ambiguous", "mixed") and not self.datetime:
+            if times.state in ("ambiguous", "mixed") and not self.base.datetime:
                 yield "datetime", f"Choose how the dates in {self.columns[TIME]} are written."
-            if times.n_naive and not self.timezone:
+            if times.n_naive and not self.base.timezone:
                 yield "timezone", f"Choose the time zone of {self.columns[TIME]}: its times name none."
         if self.unused:
             yield "ignore-all", f"Not used: {', '.join(self.unused)}. Use them, or ignore them."
@@ -125,9 +123,9 @@ class Columns(Step):
         path = self.saved or f"{Path(name).stem}.toml"
         made = () if self.saved else (f"{self.called}.mapping.to_toml({json.dumps(path)})",)
         read = f"delivery = tk.read_customers({json.dumps(name)}, mapping={json.dumps(path)})"
-        more = ", ".join(f'{{ name = "{n}", data_type = "{kind}" }}' for n, kind in self.attributes.items())
-        more = f"# at the top of toolkit.toml: attributes = [{more}]" if more else ""
-        return (*filter(None, (more,)), *made, read, f"toolkit check {name} --mapping {path}")
+        new = ", ".join(f'{{ name = "{n}", data_type = "{kind}" }}' for n, kind in self.attributes.items())
+        listed = (f"# at the top of toolkit.toml: attributes = [{new}]",) if new else ()
+        return (*listed, *made, read, f"toolkit check {name} --mapping {path}")
 
     # --- as a step
 
@@ -144,8 +142,9 @@ class Columns(Step):
 
     def kept(self) -> dict[str, Any]:
         """Return the choices."""
-        made = {name: getattr(self, name) for name in CHOICES}
-        return made | {"decided": sorted(self.decided), "ignored": sorted(self.ignored), "attributes": self.attributes}
+        return {"columns": self.columns, "constants": self.constants, "attributes": self.attributes,
+                "datetime": self.base.datetime, "timezone": self.base.timezone,
+                "decided": sorted(self.decided), "ignored": sorted(self.ignored)}  # fmt: skip
 
     def restore(self, kept: dict[str, Any]) -> None:
         """Make the choices again; a column that the file no longer has is open again."""
@@ -153,7 +152,8 @@ class Columns(Step):
         for name, kind in kept["attributes"].items():
             self._make(name, kind)
         self.columns = {c: name for c, name in kept["columns"].items() if name in here}
-        self.constants, self.datetime, self.timezone = kept["constants"], kept["datetime"], kept["timezone"]
+        self.constants = kept["constants"]
+        self.base = replace(self.base, datetime=kept["datetime"], timezone=kept["timezone"])
         self.decided, self.ignored = set(kept["decided"]), set(kept["ignored"]) & here
 
     # --- what a browser may ask for
@@ -179,7 +179,7 @@ class Columns(Step):
         self.ignored.discard(value)
         if column == TIME:
             times = self.suggestion.contents[value].times
-            self.datetime = times.pattern if times else None
+            self.base = replace(self.base, datetime=times.pattern if times else None)
         return said
 
     @action
@@ -190,14 +190,12 @@ class Columns(Step):
     @action
     def set_datetime(self, value: str) -> None:
         """State how the dates are written: a pattern of strptime, empty for ISO 8601."""
-        replace(self.mapping, datetime=value or None)  # refuses what is no pattern
-        self.datetime = value or None
+        self.base = replace(self.base, datetime=value or None)  # it refuses what is no pattern
 
     @action
     def set_timezone(self, value: str) -> str:
         """State the zone of times that name none."""
-        replace(self.mapping, timezone=value or None)  # refuses what is no zone
-        self.timezone = value or None
+        self.base = replace(self.base, timezone=value or None)  # it refuses what is no zone
         return f"The times are read as {value}."
 
     @action
@@ -330,15 +328,15 @@ class Columns(Step):
     def _times(self, name: str) -> Element:
         times = self.suggestion.contents[name].times
         patterns = {r.pattern: _example(r.pattern) for r in times.readings if r.pattern} if times else {}
-        written = _example(self.datetime) if self.datetime else "ISO 8601"
+        written = _example(self.base.datetime) if self.base.datetime else "ISO 8601"
+        pattern = field_of(f"Written as, here {written}", self.base.datetime or "", "set_datetime", key="datetime",
+                           listed=patterns)  # fmt: skip
+        zone = field_of("Time zone, of times that name none", self.base.timezone or "", "set_timezone", key="timezone",
+                        listed=dict.fromkeys(ZONES, ""))  # fmt: skip
         return element(
             "fieldset",
             element("legend", "Dates in ", element("b", name)),
-            element("div",
-                    field_of(f"Written as, here {written}", self.datetime or "", "set_datetime", key="datetime",
-                             listed=patterns),
-                    field_of("Time zone, of times that name none", self.timezone or "", "set_timezone", key="timezone",
-                             listed=dict.fromkeys(ZONES, "")), class_="row"),
+            element("div", pattern, zone, class_="row"),
             element("p", list(self._conversions(name)), class_="conv"),
             class_="times",
         )  # fmt: skip
@@ -347,7 +345,7 @@ class Columns(Step):
         """Yield a time before and after, and one of the other half of the year."""
         cells = pd.Series(list(self.suggestion.contents[name].values)[:200], dtype="str")
         read = self._read(cells).values
-        local = read.dropna().dt.tz_convert(self.timezone or "UTC")
+        local = read.dropna().dt.tz_convert(self.base.timezone or "UTC")
         summer = local.map(lambda moment: bool(moment.dst()))
         for at in summer.drop_duplicates().index:
             yield element("span", element("bdi", short(cells[at])), " → ", element("b", f"{read[at]:%Y-%m-%d %H:%M}Z"),
@@ -380,7 +378,7 @@ class Columns(Step):
 
     def _read(self, cells: pd.Series[Any]) -> Times:
         texts = pa.chunked_array([pa.array(cells.to_list(), pa.large_string())])
-        return parse_times(texts, pattern=self.datetime, timezone=self.timezone, iso_too=True)
+        return parse_times(texts, pattern=self.base.datetime, timezone=self.base.timezone, iso_too=True)
 
     def _becomes(self, column: Column) -> list[Element]:
         """Return the cells of a schema column in the first rows, typed, each with what is wrong with it."""

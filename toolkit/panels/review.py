@@ -503,7 +503,6 @@ class ReviewPanel(Panel):
         What `validate` returned for customers in memory.
     """
 
-    parts = ("panel.js", "review.js")
     station: Review
 
     def __init__(self, report: ValidationReport) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.config import current
-from toolkit.display import Tone
 from toolkit.errors import wrong_kind
 from toolkit.files import replacing
 from toolkit.panels.columns import Columns
@@ -22,7 +21,7 @@ from toolkit.panels.elements import Element, button, element, note
 from toolkit.panels.file_step import File
 from toolkit.panels.panel import Panel
 from toolkit.panels.push_panel import PushStation
-from toolkit.panels.review import Review, ReviewPanel
+from toolkit.panels.review import Review
 from toolkit.panels.station import Station, action
 from toolkit.panels.steps import Step, Work
 from toolkit.panels.values import Values
@@ -234,16 +233,15 @@ class Session(Station):
     def view(self) -> Element:
         """Return the steps, and the one that is shown."""
         name = Path(self.work.source).name if self.work.source else "a file"
-        last, settings = self.at + 1 == len(self.steps), current(None)
-        head = element("h3", "Onboard customers · ", element("b", name), f" → {settings.target}", class_="kick")
-        tone: Tone = "warn" if self.notice else "changed"
+        target = f" → {current(None).target}"
+        head = element("h3", "Onboard customers · ", element("b", name), target, class_="kick")
         if self.found:
             here = button("Keep what is done here", "session_keep") if self.file.path else None
             offer = note("changed", element("p", self.notice),
                          element("p", button("Go on with it" if here else "Go on", "session_go_on", main=True), here,
                                  button("Discard and begin again", "session_discard"), class_="row"))  # fmt: skip
             return element("div", head, offer, key="session")
-        ways = [button("Next", "session_next", main=True)] if not last else []
+        way = button("Next", "session_next", main=True) if self.at + 1 < len(self.steps) else None
         told = element("output", f"! {self.told}", class_="warn", key="told", role="alert") if self.told else None
         leave = "Begin again" if self.step.done else "Discard" if self.work.suggestion is not None else ""
         return element(
@@ -251,18 +249,18 @@ class Session(Station):
             head,
             element("nav", element("ol", [self._mark(at) for at in range(len(self.steps))], class_="steps"),
                     aria_label=f"Steps of {name}"),
-            note(tone, self.notice) if self.notice else None,
+            note("warn", self.notice) if self.notice else None,
             self.step.view(),
-            element("div", button(leave, "session_discard") if leave else None, told, ways, class_="foot"),
+            element("div", button(leave, "session_discard") if leave else None, told, way, class_="foot"),
             key="session",
         )  # fmt: skip
 
     def _mark(self, at: int) -> Element:
-        step, done, here = self.steps[at], at < self.at, at == self.at
+        step, done = self.steps[at], at < self.at
         words = [element("i", "✓" if done else str(at + 1)), step.title, element("small", step.brief)]
         inner = button(words, "session_visit", at=at) if done else element("span", words)
-        return element("li", inner, class_="done" if done else "later" if not here else "",
-                       aria_current="step" if here else "")  # fmt: skip
+        here = "step" if at == self.at else ""
+        return element("li", inner, class_="later" if at > self.at else "", aria_current=here)
 
 
 def _content(path: Path) -> bytes | None:
@@ -290,7 +288,6 @@ def _put_aside(record: Path) -> str:
 class OnboardPanel(Panel):
     """The panel of a session; what its steps have made are plain objects."""
 
-    parts = ReviewPanel.parts
     station: Session
 
     @property
