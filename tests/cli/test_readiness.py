@@ -42,6 +42,13 @@ def test_readiness_is_shown_before_and_after_a_push_of_a_file(
     assert "quotes.csv lacks the column customer_id" in capsys.readouterr().err
 
 
+def test_a_mapping_needs_the_file_that_it_is_of(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["readiness", "--mapping", "m.toml", "--quotes", files[1]]) == 2
+    assert "are about FILE: name the file to push" in capsys.readouterr().err
+    assert main(["readiness", "--help"]) == 0
+    assert "The customers to push" in capsys.readouterr().out
+
+
 def test_quotes_that_are_all_ready_are_no_finding(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     file, quotes = files
     assert main(["seed", file, "--reason", "sent by hand"]) == 0

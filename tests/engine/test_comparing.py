@@ -184,6 +184,27 @@ def test_an_empty_cell_keeps_what_was_sent_where_the_mapping_says_so(served: Ser
     assert served.left() == []
 
 
+def test_a_time_without_end_is_no_key(served: Served) -> None:
+    if served.kind != "postgresql":
+        return
+    sql = "SELECT 'A' AS customer_id, timestamptz '{}' AS updated_at"
+    query = " UNION ALL ".join(map(sql.format, ("infinity", "0044-03-15 BC", "2026-01-01")))
+    changes = tk.diff(customers(1), tk.table(served.engine, query))
+    assert (changes.count("null_key"), changes.n_added) == (2, 1)
+    quotes = tk.table(served.engine, query.replace("updated_at", "quoted_at"))
+    ready = tk.readiness(loaded(served, customers(1)), quotes)
+    assert ready.states["unusable"] == 2
+    assert ready.shares("month").index.tolist() == ["2026-01"]
+
+
+def test_a_state_that_there_is_not_is_refused(served: Served) -> None:
+    for changes in (tk.diff(customers(1), customers(2)), tk.diff(customers(1), loaded(served, customers(2)))):
+        for ask in (changes.rows, changes.count):
+            with pytest.raises(InputError, match="There is no state 'change', did you mean 'changed'"):
+                ask("change")  # type: ignore[operator]
+        assert changes.count("newly_absent") == 0
+
+
 def test_the_keys_come_in_an_order_of_their_own(served: Served, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("toolkit.engine.spark_connect.PAGE", 10)
     monkeypatch.setattr("toolkit.ledger.table_states.BATCH", 10)

@@ -26,7 +26,7 @@ SITUATIONS = {
     "pushing": "Plans, pushes and what comes after",
     "training": "Quotes and sales",
     "cli": "The command line",
-    "engine": "Memory",
+    "engine": "Parquet files, PostgreSQL and Spark, and memory",
     "display": "Pages of results",
     "errors": "Arguments of the wrong kind",
     "progress": "Interrupts",

@@ -292,8 +292,9 @@ def test_numbers_and_times_that_cannot_be_read_and_times_without_a_zone_are_note
     assert {s: n for s, n in found.states.items() if n} == {"ready": 1, "unusable": 2}
     assert found.notes == (
         "quotes.csv: 1 record could not be read.",
-        "quotes.csv: 1 cell could not be read as a time.",
-        "quotes.csv: 1 cell could not be read as a number.",
+        "quotes.csv: 1 cell of quoted_at could not be read as a time: write it as 2026-01-31, or as "
+        "2026-01-31T12:00:00Z.",
+        "quotes.csv: 1 cell of value could not be read as a number: write it as 1234.5, without a unit.",
         "The times of quotes.csv name no time zone: they are taken as UTC.",
     )
     assert all(note in found.body() for note in found.notes)
@@ -306,7 +307,12 @@ def test_numbers_and_times_that_cannot_be_read_and_times_without_a_zone_are_note
         (lambda q: {"quotes": q, "columns": {"quote_date": "x"}}, "'x' for 'quote_date', did you mean 'quoted_at'?"),
         (lambda q: {"quotes": q, "columns": {"value": "worth"}}, "'worth' for 'value'."),
         (lambda q: {"quotes": q, "columns": ["value"]}, "dict"),
-        (lambda q: {"quotes": q, "stale_months": 0}, "1 or more"),
+        (lambda q: {"quotes": q, "columns": {"quoted_at": None}}, "names for names"),
+        (lambda q: {"quotes": q, "columns": {3: "quoted_at"}}, "names for names"),
+        (lambda q: {"quotes": q, "stale_months": 0}, "1 to 1,200"),
+        (lambda q: {"quotes": q, "stale_months": 10**6}, "1 to 1,200"),
+        (lambda q: {"quotes": q, "now": "2026-01-01"}, "now is a time with its zone"),
+        (lambda q: {"quotes": q, "now": pd.Timestamp("2026-01-01")}, "now is a time with its zone"),
         (lambda q: {"quotes": q, "plan": q}, "plan_push"),
         (lambda q: {"quotes": None}, "table"),
         (lambda q: {"quotes": q, "sales": "nothing.csv"}, "nothing.csv"),
@@ -320,7 +326,29 @@ def test_what_cannot_be_used_is_one_sentence(change: Callable[[pd.DataFrame], di
     assert said in str(error.value)
 
 
+def test_shares_are_by_what_is_counted_and_a_sum_has_no_infinite_value(tmp_path: Path) -> None:
+    sales = frame([{"customer_id": "zz", "sold_at": moment(1), "value": v} for v in (1.0, float("nan"), float("inf"))],
+                  ["customer_id", "sold_at", "value"])  # fmt: skip
+    quotes = quotes_of(("8", "2025-07-01T00:00:00Z"))
+    sales.to_parquet(tmp_path / "sales.parquet")
+    for given_ in (sales, tmp_path / "sales.parquet"):
+        found = tk.readiness(CUSTOMERS, quotes, given_, now=pd.Timestamp(NOW.to_pydatetime()))
+        assert found.lines()["missing"].endswith("3 sales, worth 1.00")
+    with pytest.raises(InputError, match="shares cannot be by 'foo': write month or category"):
+        found.shares("foo")
+
+
 # --- every engine ---
+
+
+def test_a_text_in_a_table_that_is_no_date_names_its_column(served: Served) -> None:
+    if served.kind == "duckdb":
+        return
+    customers = served.load(pa.Table.from_pandas(CUSTOMERS, preserve_index=False))
+    quotes = tk.table(served.engine, "SELECT '8' AS customer_id, 'Meier, Hauptstr. 5' AS day")
+    with pytest.raises(InputError, match=r"A cell of .*day of the query on .* may be unreadable: convert") as raised:
+        tk.readiness(customers, quotes, columns={"quoted_at": "day"})
+    assert "Meier" not in str(raised.value)
 
 
 def test_every_engine_counts_the_same(served: Served) -> None:

@@ -25,6 +25,7 @@ from toolkit.cli.terminal import (
     warn,
     written,
 )
+from toolkit.errors import InputError
 from toolkit.quality import RULES, called_for
 
 
@@ -158,6 +159,8 @@ def readiness(
 
     Parameters
     ----------
+    file
+        The customers to push; without it, what the ledger has alone counts.
     quotes
         The quotes: .parquet, .csv or another table, one row for each line.
     sales
@@ -171,6 +174,8 @@ def readiness(
     """
     say_label()
     names = pairs(column, "--column takes the vendor's name and yours, such as quoted_at=Date, and one has no '='.")
+    if file is None and source != AS_IT_IS:
+        raise InputError("--mapping, --sheet, --set, --correct and --patch are about FILE: name the file to push.")
     plan = tk.plan_push(compared(file, source)[1]) if file else None
     found = tk.readiness(
         tk.Ledger.of(), quotes, sales, merchants=merchants, plan=plan, columns=names, stale_months=stale_months

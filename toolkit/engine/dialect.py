@@ -37,6 +37,9 @@ PLAIN = frozenset(
 TYPES = frozenset({"BIGINT", "INT", "DOUBLE", "TIMESTAMPTZ", "DATE", "BOOLEAN"})
 SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 """What DuckDB's trim takes off: the spaces of Unicode, while others take off U+0020 alone."""
+# Parquet and engines can hold times that Python, pandas' text and the vendor's JSON cannot: they are no times.
+CALENDAR = "BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
+FLOATS = "BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308"
 Node = Any  # sqlglot's Expression: what it has depends on its kind
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|(?<![.\w])[A-Za-z_]\w*""")
 

@@ -32,7 +32,7 @@ import pyarrow.compute as pc
 import toolkit.display as draw
 from toolkit.display import MAX_ROWS, Cell, Column, Markup, Result, Tone, Unit, escape, paragraph, plural
 from toolkit.engine import EngineTable, table_of, to_arrow
-from toolkit.errors import InputError, wrong_kind
+from toolkit.errors import InputError, did_you_mean, wrong_kind
 from toolkit.ledger.snapshot import Snapshot
 from toolkit.ledger.states import STATES, compare
 from toolkit.ledger.table_states import KEYS, Compared, bring_in, compare_tables, fill, hold, stage
@@ -153,6 +153,7 @@ class Diff(Result):
 
     def count(self, state: str) -> int:
         """Count the rows of a state; customers for ``absent``, ``newly_absent`` and ``held``."""
+        _require_states([state])
         n_newly_absent = int(self.absent["newly"].sum())
         customers = {"absent": len(self.absent), "newly_absent": n_newly_absent, "held": len(self.delivery.held)}
         return customers[state] if state in customers else int((self.seen == state).sum())
@@ -171,6 +172,7 @@ class Diff(Result):
 
     def rows(self, *states: str) -> pd.DataFrame:
         """Return the delivery's rows of these states, in the delivery's order."""
+        _require_states(states)
         return self.delivery.frame[self.seen.isin(states)]
 
     def keys(self) -> pa.Table:
@@ -317,6 +319,7 @@ class TableDiff(Diff):
 
     def count(self, state: str) -> int:
         """Count the rows of a state; customers for ``absent``, ``newly_absent`` and ``held``."""
+        _require_states([state])
         return self.found.counts[state]
 
     def in_order(self, states: Collection[str]) -> Iterator[tuple[pd.DataFrame, pd.Series[Any]]]:
@@ -351,6 +354,12 @@ def _flow(changes: Diff) -> Markup:
     svg = f'<svg viewBox="0 0 220 {high}" height={high} role=img aria-label="{said}">{drawn}</svg>'
     ends = f"<p>{before} before</p><p>{after} in {escape(changes.delivery.source)}</p>"
     return Markup(f"<div class=flow>{ends}{svg}<ul>{items}</ul></div>")
+
+
+def _require_states(states: Collection[str]) -> None:
+    for state in states:
+        if state not in (known := (*SHOWN, "newly_absent")):
+            raise InputError(f"There is no state {state!r}{did_you_mean(str(state), known) or '.'}")
 
 
 def _words(state: str) -> str:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.display import MAX_ROWS
-from toolkit.engine import AnySession, EngineTable, Session, quoted, to_frame
+from toolkit.engine import CALENDAR, AnySession, EngineTable, Session, quoted, to_frame
 from toolkit.errors import InputError, did_you_mean
 from toolkit.ledger.snapshot import Snapshot
 from toolkit.ledger.states import CODES, STATES, absent_in, compare_in, differ, fields_of, pair
@@ -214,6 +214,7 @@ def stage(session: AnySession, table: EngineTable, name: str, columns: pa.Schema
             )
     texts = {c for c, (_, kind) in types.items() if pa.types.is_string(kind)}
     own = {c: session.dialect.text(quoted(c)) if c in texts else quoted(c) for c in given}
+    own[TIME] = f"CASE WHEN {TIME} {CALENDAR} THEN {TIME} END"  # an infinite time is none
     cells = [f"{own.get(c, session.dialect.text('NULL'))} AS {quoted(c)}" for c in columns.names]
     table.number(session, name, ", ".join(["0 AS last_", *cells]))
     return given

@@ -17,21 +17,20 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings
-from toolkit.engine import AnySession, EngineTable, Session, UnwritableError, quoted, text, to_arrow
+from toolkit.engine import CALENDAR, FLOATS, AnySession, EngineTable, Session, UnwritableError, quoted, text, to_arrow
 from toolkit.errors import InputError
 from toolkit.model import ID, KINDS, TIME, TOO_LARGE, UNIQUE, Column, Delivery, Resource, empty_frame
 from toolkit.quality.compiling import Condition, unread
 from toolkit.quality.findings import HITS, Counts, causes_of, collect_bad, leave_out_consequences
 from toolkit.quality.rules import CAUSES, CAUSING, FOLDED_ID, IS_AN_ID, RULES
-from toolkit.quality.staging import BROKEN_LINES, CALENDAR, SHOWN_ROWS, Staged
+from toolkit.quality.staging import BROKEN_LINES, SHOWN_ROWS, Staged
 from toolkit.reading import Mapping, choose_columns
 
-_FLOATS = "BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308"
 _TYPES = {
     "string": ("VARCHAR", ""),
     "datetime": ("TIMESTAMPTZ", CALENDAR),
     "integer": ("BIGINT", ""),
-    "float": ("DOUBLE", _FLOATS),
+    "float": ("DOUBLE", FLOATS),
     "boolean": ("BOOLEAN", ""),
     "date": ("DATE", "BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'"),
 }

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toolkit.config import Settings
-from toolkit.engine import Session, quoted, text, to_arrow, to_frame
+from toolkit.engine import CALENDAR, Session, quoted, text, to_arrow, to_frame
 from toolkit.errors import InputError, ReadingError, wrong_kind
 from toolkit.model import (
     BROKEN_COLUMNS,
@@ -64,8 +64,6 @@ _BROKEN = pa.schema([(c, pa.string()) for c in BROKEN_COLUMNS])
 BROKEN_LINES = pa.schema([("row_", pa.int64()), *_BROKEN])
 """The table ``broken_``."""
 _LINE = [c for c in BROKEN_COLUMNS if c != ID]
-# Parquet can hold times that Python, pandas' text and the vendor's JSON cannot: they are not times as they are written.
-CALENDAR = "BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property, partial
 from importlib.resources import files
 from typing import Any
@@ -25,6 +26,7 @@ from toolkit.training.staging import Refers, Stage
 Versions = Customers | Ledger | Refers
 """Every version of the customers: a ledger, a snapshot, what the stations take, or a table."""
 MAX_BARS = 36
+MAX_MONTHS = 1_200
 _WORDS = tomllib.loads(files(__package__).joinpath("findings.toml").read_text(encoding="utf-8"))
 _STATES, _FINDINGS = _WORDS["states"], _WORDS["findings"]
 _HEADS = {"id": "Customer", "detail": "Instead", "first_at": "First", "last_at": "Last", "version_at": "Version"}
@@ -92,6 +94,8 @@ class Readiness(Result):
 
     def shares(self, by: str) -> pd.DataFrame:
         """Return the ``quotes`` by ``month`` or ``category``, how many are ``ready``, and their ``share`` (0 to 1)."""
+        if by not in ("month", "category"):
+            raise InputError(f"shares cannot be by {by!r}: write month or category.")
         cells = self.cells.assign(ready=self.cells["quotes"].where(self.cells["state"] == "ready", 0))
         found = cells.groupby(by)[["quotes", "ready"]].sum().assign(share=lambda f: f["ready"] / f["quotes"])
         return found if by != "month" else found.rename(lambda m: f"{m:%Y-%m}")
@@ -234,8 +238,12 @@ def readiness(
         raise wrong_kind(plan, "a plan", "plan_push(changes)")
     if not isinstance(own, Mapping):
         raise wrong_kind(columns, "a dict of columns", '{"quoted_at": "Offer date"}')
-    if isinstance(stale_months, bool) or not isinstance(stale_months, int) or stale_months < 1:
-        raise InputError("stale_months is a number of months, 1 or more.")
+    if not all(isinstance(name, str) for pair in own.items() for name in pair):
+        raise InputError('columns takes names for names, such as {"quoted_at": "Offer date"}: leave out what has none.')
+    if isinstance(stale_months, bool) or not isinstance(stale_months, int) or not 1 <= stale_months <= MAX_MONTHS:
+        raise InputError(f"stale_months is a number of months, 1 to {MAX_MONTHS:,}.")
+    if now is not None and (not isinstance(now, datetime) or now.tzinfo is None):
+        raise InputError("now is a time with its zone, such as pd.Timestamp('2026-01-31T00:00Z').")
     held: Any = as_delivery(customers).frame if hasattr(customers, "delivery") else customers
     held = held.versions() if isinstance(held, Ledger) else held.versions if isinstance(held, Snapshot) else held
     names = ("versions_", "quotes_", "sales_", "merchants_", "planned_")
@@ -256,9 +264,17 @@ def readiness(
         queries = {name: query for name, (_, query) in staged.items()}
         queries.setdefault("sales_", "(SELECT id, moment, value FROM quotes_ WHERE 1 = 0)")
         source = " and ".join(staged[name][0] for name in ("quotes_", "sales_") if name in staged)
-        moment = (now or pd.Timestamp.now("UTC")).tz_convert("UTC") - pd.DateOffset(months=stale_months)
+        moment = pd.Timestamp(now or pd.Timestamp.now("UTC")).tz_convert("UTC") - pd.DateOffset(months=stale_months)
         whole = partial(Readiness, source=source, stale_months=stale_months, notes=tuple(stage.notes))
-        found = whole(**count(session, queries, stale=moment))
+        try:
+            found = whole(**count(session, queries, stale=moment))
+        except InputError as error:
+            if not stage.texts:
+                raise
+            raise InputError(
+                f"{error} A cell of {' or '.join(stage.texts)} may be unreadable: convert the column in a query, "
+                'tk.table(engine, "SELECT …").'
+            ) from None
         if plan is None:
             return found
         queries["versions_"] = after_push(queries["versions_"], queries["planned_"], plan.envelope.operation)

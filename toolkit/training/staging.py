@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.display import plural
-from toolkit.engine import AnySession, EngineTable, quoted, text
+from toolkit.engine import CALENDAR, FLOATS, AnySession, EngineTable, quoted, text
 from toolkit.errors import ReadingError, did_you_mean
 from toolkit.model import parse_times
 from toolkit.reading import Mapping, kind_of, open_source, parquet_fields
@@ -28,6 +28,10 @@ Refers = str | Path | pd.DataFrame | EngineTable | Any
 OPTIONAL = ("merchant", "price_list", "quantity", "price", "value")
 """The roles whose column a table may lack."""
 _NUMBERS = OPTIONAL[2:]
+_BOUNDS = {"DOUBLE": FLOATS, "TIMESTAMPTZ": CALENDAR}
+_BOUNDS["TIMESTAMP"] = CALENDAR.replace("TIMESTAMPTZ", "TIMESTAMP").replace("+00", "")
+"""What of a type Python has, and a sum can be made of: engines have infinite times and numbers too."""
+_CURES = {"time": "write it as 2026-01-31, or as 2026-01-31T12:00:00Z", "number": "write it as 1234.5, without a unit"}
 
 
 class Stage:
@@ -43,11 +47,13 @@ class Stage:
         The names of all columns so far, in lower case.
     notes
         What was assumed or could not be read, for people.
+    texts
+        The columns of an engine's tables that are text there, and are read as times or numbers.
     """
 
     def __init__(self, session: AnySession, own: dict[str, str], *, far: bool) -> None:
         self.session, self.own, self.far = session, own, far
-        self.headers, self.notes = set[str](), list[str]()
+        self.headers, self.notes, self.texts = set[str](), list[str](), list[str]()
 
     def table(self, table: str, data: Refers, roles: dict[str, str]) -> tuple[str, str]:
         """Make `data` known to the session; return its name for people, and its query.
@@ -68,6 +74,8 @@ class Stage:
         if isinstance(data, EngineTable):
             schema, source = data.schema(self.session), self.session.relation(data.sql)
             fields = {role: schema.field(at) for role, at in choose(schema.names).items()}
+            texts = {role: field.name for role, field in fields.items() if pa.types.is_string(field.type)}
+            self.texts += [f"{texts[role]} of {name}" for role in ("moment", *_NUMBERS) if role in texts]
         elif path and not self.far and kind_of(path) == ".parquet":
             source = f"read_parquet({text(glob.escape(str(path)))}, hive_partitioning=false)"
             fields, _ = parquet_fields(path, choose)
@@ -75,7 +83,7 @@ class Stage:
             given, source = open_source(data, choose, mapping=Mapping()), f"given_{table}"
             lost = plural(len(given.broken), "record")
             self.notes += [*given.warnings, *([f"{name}: {lost} could not be read."] if given.broken else [])]
-            read = pa.table({role: self._typed(role, given.cells[role], name) for role in given.cells.column_names})
+            read = pa.table({r: self._typed(r, given.cells[r], name, roles[r]) for r in given.cells.column_names})
             self.session.register(source, read)
             fields = {field.name: field for field in read.schema}
         if "moment" in fields and getattr(fields["moment"].type, "tz", "") is None:
@@ -95,7 +103,10 @@ class Stage:
             found[role] = places.get(own.strip().casefold(), places.get(column, -1))
             if found[role] < 0 and role not in OPTIONAL:
                 near = did_you_mean(own, header) or "."
-                raise ReadingError(f'{name} lacks the column {own}{near} Name it: columns={{"{column}": "…"}}.')
+                raise ReadingError(
+                    f'{name} lacks the column {own}{near} Name it: columns={{"{column}": "…"}}, or on '
+                    f"the command line --column {column}=…."
+                )
         return {role: at for role, at in found.items() if at >= 0}
 
     def _cell(self, role: str, field: pa.Field) -> str | None:
@@ -108,9 +119,10 @@ class Stage:
             to, known = "DOUBLE", is_a.is_primitive(kind) or is_a.is_decimal(kind)
         zoned = role == "moment" and not self.far and getattr(kind, "tz", None)  # no calendar is asked for its zone
         cell = f"make_timestamp(epoch_us({name}))" if zoned else f"CAST({name} AS {to})"
-        return (f"nullif({cell}, '')" if to == "VARCHAR" else cell) if known or self.far else None
+        bounded = f"CASE WHEN {cell} {_BOUNDS.get(to)} THEN {cell} END"
+        return (f"nullif({cell}, '')" if to == "VARCHAR" else bounded) if known or self.far else None
 
-    def _typed(self, role: str, texts: Any, name: str) -> Any:
+    def _typed(self, role: str, texts: Any, name: str, column: str) -> Any:
         """Return a column that was read as text in the type of its role; what is not of it is null, and noted."""
         if role not in ("moment", *_NUMBERS):
             return texts
@@ -121,5 +133,6 @@ class Stage:
         else:
             found = pa.array(pd.to_numeric(pd.Series(texts, dtype="str"), errors="coerce"), from_pandas=True)
         if n := found.null_count - texts.null_count:
-            self.notes.append(f"{name}: {plural(n, 'cell')} could not be read as a {what}.")
+            column = self.own.get(column, column)
+            self.notes.append(f"{name}: {plural(n, 'cell')} of {column} could not be read as a {what}: {_CURES[what]}.")
         return found
