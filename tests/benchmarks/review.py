@@ -1,23 +1,22 @@
 """The review grid with 100,000 rows in JupyterLab, in a real browser: what a jump, a filter, a search, an edit take.
 
-Run as a program: ``python -m tests.benchmarks.bench_review [ROWS]``. It prints milliseconds; nothing is asserted.
+Milliseconds from the act to the drawn rows.
 """
 
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import nbformat
 from playwright.sync_api import Locator, Page
 
-from tests.support.browser import chromium, command, jupyterlab, open_notebook
+from tests.benchmarks.figures import ROOT, Figure
+from tests.support.browser import chromium, command, jupyterlab, open_notebook, write_notebooks
 
-ROOT = Path(__file__).parent.parent.parent
+STEP_MS = 200
 CODE = """
 import pandas as pd, toolkit as tk
 from toolkit.quality import RULES
@@ -47,7 +46,7 @@ def measured(page: Page, panel: Locator, rows: int) -> dict[str, list[float]]:
         return (time.perf_counter() - start) * 1000
 
     said = "() => [...document.querySelectorAll('.tk.panel output')].some(e => e.textContent.startsWith('{}'))"
-    found: dict[str, list[float]] = {name: [] for name in ("jump", "filter", "search", "edit")}
+    found: dict[str, list[float]] = {name: [] for name in ("jump", "scroll", "filter", "search", "edit")}
     panel.get_by_role("button", name="Show all rows").click()
     shown.get_by_text(f"{rows:,} of").wait_for()
     for part in (0.9, 0.2, 0.7, 0.45, 0.99, 0.05):
@@ -56,6 +55,11 @@ def measured(page: Page, panel: Locator, rows: int) -> dict[str, list[float]]:
         heads = "[...document.querySelectorAll('.tk.panel review-grid tbody th')]"
         drawn = f"() => {heads}.some(e => e.textContent === '{row + 3}')"
         found["jump"].append(taken(lambda scroll=scroll: page.evaluate(scroll), drawn))
+    for _ in range(8):  # by ten rows, from where it is
+        row += 10
+        scroll = f"document.querySelector('.tk.panel review-grid .wrap').scrollTop = {row} * 46"
+        drawn = f"() => {heads}.some(e => e.textContent === '{row + 3}')"
+        found["scroll"].append(taken(lambda scroll=scroll: page.evaluate(scroll), drawn))
     for _ in range(3):
         n_bad = f"{rows // 100:,} of"
         found["filter"].append(taken(panel.get_by_label("failure").check, said.format(n_bad)))
@@ -78,13 +82,12 @@ def measured(page: Page, panel: Locator, rows: int) -> dict[str, list[float]]:
     return found
 
 
-def main(rows: int = 100_000) -> None:
+def reviewing(n: int, _: str = "") -> list[Figure]:
+    """Show a frame of `n` rows in the review panel, and take each step several times."""
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         place = Path(folder)
         (place / "work" / "notebooks").mkdir(parents=True)
-        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CODE.format(rows=rows))])
-        book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-        nbformat.write(book, place / "work" / "notebooks" / "review.ipynb")
+        write_notebooks(place / "work" / "notebooks", {"review": [CODE.format(rows=n)]})
         with jupyterlab(place / "lab", place / "work", TOOLKIT_HOME=str(place / "home"), PYTHONPATH=str(ROOT)) as lab:
             page = browser.new_page(viewport={"width": 1500, "height": 2_400})
             page.set_default_timeout(60_000)
@@ -92,11 +95,9 @@ def main(rows: int = 100_000) -> None:
             command(page, "notebook:run-all-cells")
             panel = page.locator(".tk.panel")
             panel.locator("h4").first.wait_for()
-            print(f"review grid, {rows:,} rows, milliseconds from the act to the drawn rows")
-            for name, times in measured(page, panel, rows).items():
-                listed = ", ".join(f"{t:.0f}" for t in times)
-                print(f"  {name:7} median {statistics.median(times):4.0f}   ({listed})")
-
-
-if __name__ == "__main__":
-    main(*map(int, sys.argv[1:2]))
+            found = measured(page, panel, n)
+    return [
+        Figure(f"review grid, {n:,} rows: {name}", statistics.median(took), "ms", len(took),
+               at_most=None if name == "edit" else STEP_MS)
+        for name, took in found.items()
+    ]  # fmt: skip
