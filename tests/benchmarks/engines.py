@@ -7,8 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,31 +23,25 @@ from toolkit.quality import validate
 NAMES = {"sail": "Sail", "postgresql": "PostgreSQL", "spark": "a Spark cluster"}
 
 
-@contextmanager
-def server(kind: str) -> Iterator[str]:
-    """Run a server until the block ends; yields its address."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "address")
-        command = [sys.executable, "-W", "ignore", "-m", "tests.support.engines", kind, str(os.getpid()), str(file)]
-        with Path(folder, "log").open("w") as log:
-            started = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-        try:
-            while not file.exists():
-                if started.poll() is not None:
-                    raise RuntimeError(Path(folder, "log").read_text().strip().splitlines()[-1])
-                time.sleep(0.05)
-            yield file.read_text()
-        finally:
-            started.terminate()
-            started.wait()
+def address(kind: str, folder: str) -> str:
+    """Start a server that ends with this process, as clients of Spark end after their last word to it."""
+    file, log = Path(folder, "address"), Path(folder, "log")
+    command = [sys.executable, "-W", "ignore", "-m", "tests.support.engines", kind, str(os.getpid()), str(file)]
+    with log.open("w") as told:
+        started = subprocess.Popen(command, cwd=ROOT, stdout=told, stderr=told, start_new_session=True)
+    while not file.exists():
+        if started.poll() is not None:
+            raise RuntimeError(log.read_text().strip().splitlines()[-1])
+        time.sleep(0.05)
+    return file.read_text()
 
 
-def tables(kind: str, address: str, paths: tuple[Path, Path]) -> list[EngineTable]:
+def tables(kind: str, uri: str, paths: tuple[Path, Path]) -> list[EngineTable]:
     """Name the two tables on an engine; PostgreSQL reads no files, so they are loaded into it."""
     if kind != "postgresql":
-        engine = spark(address, scratch="scratch")
+        engine = spark(uri, scratch="scratch")
         return [EngineTable(engine, f"SELECT * FROM parquet.`{path}`") for path in paths]
-    engine, names = postgres(address, scratch="scratch"), ("data.before", "data.after")
+    engine, names = postgres(uri, scratch="scratch"), ("data.before", "data.after")
     with engine.session() as session:
         assert isinstance(session, RemoteSession)
         session._execute("CREATE SCHEMA data")
@@ -65,10 +58,10 @@ def on_engine(kind: str) -> Callable[[int, str], list[Figure]]:
             raise NotRunError("PostgreSQL is not installed")
         if kind == "spark" and not (ROOT / ".venv-spark").exists():
             raise NotRunError("the environment of the cluster, .venv-spark, is not there: make test-engines makes it")
-        with written(n) as paths, tempfile.TemporaryDirectory() as folder, server(kind) as address:
+        with written(n) as paths, tempfile.TemporaryDirectory() as folder:
             here = Engine("DuckDB", lambda: Session(folder=Path(folder), memory_limit="8GB"))
             near = [EngineTable(here, f"SELECT * FROM read_parquet('{path}')") for path in paths]
-            far, found = tables(kind, address, paths), []
+            far, found = tables(kind, address(kind, folder), paths), []
             works: dict[str, Callable[[list[EngineTable]], Any]] = {
                 f"diff {n:,} × {n:,}": lambda of: diff(*of).n_changed,
                 f"validate {n:,} rows": lambda of: validate(of[1], rules=()).n_quarantined,
