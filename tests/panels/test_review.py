@@ -122,6 +122,18 @@ def test_facets_are_or_within_and_and_between(report: Any) -> None:
     assert "Recheck all" not in review.view().still()  # a picture has no buttons
 
 
+def test_a_search_finds_what_an_edit_wrote_and_no_longer_what_it_replaced(report: Any) -> None:
+    review = Review(report)
+    review.act("filter", by="all")
+    review.act("filter", by="query", value="sölvang")
+    assert review.rows == [61, 408]
+    review.act("edit", row=61, column="customer_name", value="Möwensund")
+    review.act("edit", row=101, column="customer_name", value="Neu Sölvang")
+    assert review.rows == [101, 408]
+    review.act("undo")
+    assert review.rows == [408]
+
+
 def test_steps_survive_a_restart_and_a_file_that_changed(report: Any) -> None:
     review = Review(report)
     review.write(167, "customer_id", "0001317")

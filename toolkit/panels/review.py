@@ -99,6 +99,7 @@ class Review(Step):
         super().__init__()
         self.edits: list[Edit] = []
         self._waiting, self._goto, self.version = set[int](), -1, 0
+        self._searched_for = "", -1, np.zeros(0, bool)
         self._checked: tuple[ValidationReport, dict[tuple[int, str], tuple[str | None, str]]]
         if report is not None:
             self.start(report)
@@ -243,7 +244,10 @@ class Review(Step):
         self._settle()
         mask = np.ones(len(self.index), bool)
         if self.query:
-            mask &= np.fromiter((self.query in words for words in self._words), bool, len(mask))
+            if self._searched_for[:2] != (self.query, self.version):  # once for the facets, the grid and its pages
+                found = np.fromiter((self.query in words for words in self._words), bool, len(mask))
+                self._searched_for = self.query, self.version, found
+            mask &= self._searched_for[2]
         chosen = [[(facet, value) for value in values] for facet, values in self.chosen.items() if facet != without]
         for tags in [*chosen, list(self._members) if self.only else []]:
             if tags:
