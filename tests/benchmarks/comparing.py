@@ -17,9 +17,10 @@ import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 
+import toolkit as tk
 from data.make_deliveries import customer_table
 from tests.benchmarks.figures import Figure, child, children, in_turn, peak_bytes, seconds
-from toolkit.engine import Engine, EngineTable, Session, to_arrow
+from toolkit.engine import to_arrow
 from toolkit.ledger import diff
 from toolkit.model import CUSTOMER
 
@@ -106,11 +107,9 @@ def limited(n: int, peers: str = "") -> list[Figure]:
 
 def compare_files(limit: str, before: str, after: str) -> dict[str, Any]:
     """Compare two Parquet files in this process."""
-    with tempfile.TemporaryDirectory() as folder:
-        engine = Engine("DuckDB", lambda: Session(folder=Path(folder), memory_limit=limit))
-        sides = [EngineTable(engine, f"SELECT * FROM read_parquet('{path}')") for path in (before, after)]
-        took, found = seconds(lambda: diff(*sides))
-        return {"seconds": took, "bytes": peak_bytes(), "changed": found.n_changed}
+    engine = tk.engine.duckdb(memory_limit=limit)
+    took, found = seconds(lambda: tk.diff(tk.table(engine, before), tk.table(engine, after)))
+    return {"seconds": took, "bytes": peak_bytes(), "changed": found.n_changed}
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tests.benchmarks.comparing import written
+from tests.benchmarks.comparing import NO_LIMIT, written
 from tests.benchmarks.figures import ROOT, Figure, NotRunError, in_turn
 from tests.support.engines import BINARIES
-from toolkit.engine import Engine, EngineTable, RemoteSession, Session, postgres, spark
+from toolkit.engine import EngineTable, RemoteSession, duckdb, postgres, spark
 from toolkit.ledger import diff
 from toolkit.quality import validate
 
@@ -59,8 +59,7 @@ def on_engine(kind: str) -> Callable[[int, str], list[Figure]]:
         if kind == "spark" and not (ROOT / ".venv-spark").exists():
             raise NotRunError("the environment of the cluster, .venv-spark, is not there: make test-engines makes it")
         with written(n) as paths, tempfile.TemporaryDirectory() as folder:
-            here = Engine("DuckDB", lambda: Session(folder=Path(folder), memory_limit="8GB"))
-            near = [EngineTable(here, f"SELECT * FROM read_parquet('{path}')") for path in paths]
+            near = [EngineTable(duckdb(memory_limit=NO_LIMIT), str(path)) for path in paths]
             far, found = tables(kind, address(kind, folder), paths), []
             works: dict[str, Callable[[list[EngineTable]], Any]] = {
                 f"diff {n:,} × {n:,}": lambda of: diff(*of).n_changed,
