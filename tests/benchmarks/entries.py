@@ -38,8 +38,8 @@ class Entry:
 
 ENTRIES = {
     "diff": Entry(comparing.in_memory),
-    "diff within a limit": Entry(comparing.limited, 10, 400),
-    "profile": Entry(large.profiling, 10),
+    "diff within a limit": Entry(comparing.limited, 10, 600),
+    "profile": Entry(large.profiling, 10, 400),
     "encode": Entry(sending.encoding),
     "push": Entry(sending.pushing),
     "push command": Entry(sending.command, 0.1),
@@ -49,7 +49,7 @@ ENTRIES = {
     "Sail": Entry(engines.on_engine("sail"), limit_s=240),
     "Sail, ten times the rows": Entry(engines.on_engine("sail"), 10, 300),
     "Spark": Entry(engines.on_engine("spark"), limit_s=300),
-    "growth": Entry(growth.exponents, limit_s=400),
+    "growth": Entry(growth.exponents, limit_s=600),
     "validate": Entry(checking.in_memory),
     "split": Entry(checking.beside_peers, peers=True),
     "read": Entry(checking.csv_read),
