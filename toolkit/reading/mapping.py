@@ -235,7 +235,7 @@ class Mapping:
         InputError
             If it cannot be written; an earlier file of that name is then unharmed.
         """
-        return write_toml(path, _toml_lines(self.content()), overwrite=overwrite)
+        return write_toml(path, _sections(self.content()), overwrite=overwrite)
 
     def require_columns(self, known: Iterable[str]) -> None:
         """Refuse a schema column that is not one of `known`.
@@ -349,14 +349,19 @@ def write_toml(path: str | Path, lines: Iterable[str], *, overwrite: bool) -> Pa
     return target
 
 
-def _toml_lines(content: dict[str, Any]) -> Iterator[str]:
+def _sections(content: dict[str, Any]) -> Iterator[str]:
     sections = {"columns": content.get("columns"), "constants": content.get("constants")}
     sections |= {"format": {k: content[k] for k in FORMAT_KEYS if k in content}}
     sections |= {"values": content.get("values"), "empty": content.get("empty")}
     sections |= {"delivery": {k: content[k] for k in DELIVERY_KEYS if k in content}}
-    for section, lines in (sections | {"corrections": content.get("corrections")}).items():
-        if lines:
-            yield from (f"[{section}]", *(f"{key} = {_toml_value(value)}" for key, value in lines.items()), "")
+    for section, values in (sections | {"corrections": content.get("corrections")}).items():
+        if values:
+            yield from (f"[{section}]", *toml_lines(values), "")
+
+
+def toml_lines(values: dict[str, Any]) -> list[str]:
+    """Write keys and values as the lines of a section."""
+    return [f"{key} = {_toml_value(value)}" for key, value in values.items()]
 
 
 def _toml_value(value: Any) -> str:

@@ -38,7 +38,8 @@ from toolkit.progress import step
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
 from toolkit.reading.customers import Source, as_mapping, folded, open_source, source_name
 from toolkit.reading.date_patterns import DatePattern, infer_pattern
-from toolkit.reading.mapping import NULL_SPELLINGS, Mapping, quote, visible, write_toml
+from toolkit.reading.mapping import DELIVERY_KEYS, FORMAT_KEYS, NULL_SPELLINGS, Mapping, quote, toml_lines, visible
+from toolkit.reading.mapping import write_toml
 from toolkit.reading.remembered import Remembered, recall
 from toolkit.reading.text_table import NoText, Table
 
@@ -453,36 +454,29 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
             yield f"# {p.column} is {p.state}" + (": choose one" if p.state == "ambiguous" else "")
         mark = "" if p.state == "ambiguous" else "or "
         yield from (f"# {mark}{p.column} = {quote(c.name)}  # {c.score:.2f}: {visible(c.reason)}" for c in p.others)
-    yield from ("", "[constants]", *(f"{c} = {quote(v)}" for c, v in mapping.constants.items()))
+    yield from ("", "[constants]", *toml_lines(mapping.constants))
     for p in suggestion.proposals:
         if p.state == "missing":
             example = "2026-01-31T00:00:00Z" if p.column == TIME else ""
             yield f"# {p.column} = {quote(example)}  # if all rows have one value"
+    said = mapping.content()
     yield from ("", "[format]")
     yield from (f"# Warning: {visible(line)}" for warning in suggestion.warnings for line in warning.splitlines())
-    for key in ("encoding", "delimiter", "sheet"):
-        if (value := getattr(mapping, key)) is not None:
-            yield f"{key} = {quote(value)}"
-    if mapping.header_row is not None:
-        yield f"header_row = {mapping.header_row}"
-    yield from _toml_times(mapping, times)
-    if mapping.nulls:
-        yield f"nulls = [{', '.join(map(quote, mapping.nulls))}]"
-    elif suggestion.nulls:
+    yield from toml_lines({key: said[key] for key in FORMAT_KEYS if key in said})
+    if times is not None:
+        yield from (f"# {TIME}: {visible(note)}" for note in times.notes)
+        if not mapping.datetime and times.state in ("ambiguous", "mixed"):
+            for r in times.readings:
+                yield f"# datetime = {quote(r.pattern)}  # {times.state}: reads {r.n_cells:,} of {times.n_cells:,}"
+        if not mapping.timezone and times.n_naive:
+            yield '# timezone = "Europe/Berlin"  # must be stated: the times name no zone, and it is never guessed'
+    if suggestion.nulls and not mapping.nulls:
         counts = ", ".join(f"{plural(n, 'time')} {visible(cell)}" for cell, n in suggestion.nulls.items())
         yield f"# nulls = [{', '.join(map(quote, suggestion.nulls))}]  # {counts}: state it if they mean nothing"
-    yield from ("", "[delivery]", f"kind = {quote(mapping.kind)}", "", "[corrections]")
+    for section in ("values", "empty"):
+        if section in said:
+            yield from ("", f"[{section}]", *toml_lines(said[section]))
+    delivery = {"kind": mapping.kind} | {key: said[key] for key in DELIVERY_KEYS if key in said}
+    yield from ("", "[delivery]", *toml_lines(delivery))
+    yield from ("", "[corrections]", *toml_lines(mapping.corrections))
     yield from (f"# {line}  # would change {n:,}" for line, n in corrections.items())
-
-
-def _toml_times(mapping: Mapping, times: DatePattern | None) -> Iterator[str]:
-    yield from (f"# {TIME}: {visible(note)}" for note in (times.notes if times else ()))
-    if mapping.datetime:
-        yield f"datetime = {quote(mapping.datetime)}"
-    elif times is not None and times.state in ("ambiguous", "mixed"):
-        for r in times.readings:
-            yield f"# datetime = {quote(r.pattern)}  # {times.state}: reads {r.n_cells:,} of {times.n_cells:,}"
-    if mapping.timezone:
-        yield f"timezone = {quote(mapping.timezone)}"
-    elif times is not None and times.n_naive:
-        yield '# timezone = "Europe/Berlin"  # must be stated: the times name no zone, and it is never guessed'
