@@ -350,17 +350,15 @@ def write_toml(path: str | Path, lines: Iterable[str], *, overwrite: bool) -> Pa
 
 
 def _sections(content: dict[str, Any]) -> Iterator[str]:
-    sections = {"columns": content.get("columns"), "constants": content.get("constants")}
-    sections |= {"format": {k: content[k] for k in FORMAT_KEYS if k in content}}
-    sections |= {"values": content.get("values"), "empty": content.get("empty")}
-    sections |= {"delivery": {k: content[k] for k in DELIVERY_KEYS if k in content}}
-    for section, values in (sections | {"corrections": content.get("corrections")}).items():
-        if values:
-            yield from (f"[{section}]", *toml_lines(values), "")
+    for section in SECTIONS:
+        if lines := section_lines(content, section):
+            yield from (f"[{section}]", *lines, "")
 
 
-def toml_lines(values: dict[str, Any]) -> list[str]:
-    """Write keys and values as the lines of a section."""
+def section_lines(content: dict[str, Any], section: str) -> list[str]:
+    """Return the lines of a section of a `content` as TOML, without its head."""
+    keys = {"format": FORMAT_KEYS, "delivery": DELIVERY_KEYS}.get(section)
+    values = {key: content[key] for key in keys if key in content} if keys else content.get(section, {})
     return [f"{key} = {_toml_value(value)}" for key, value in values.items()]
 
 

@@ -38,8 +38,7 @@ from toolkit.progress import step
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
 from toolkit.reading.customers import Source, as_mapping, folded, open_source, source_name
 from toolkit.reading.date_patterns import DatePattern, infer_pattern
-from toolkit.reading.mapping import DELIVERY_KEYS, FORMAT_KEYS, NULL_SPELLINGS, Mapping, quote, toml_lines, visible
-from toolkit.reading.mapping import write_toml
+from toolkit.reading.mapping import NULL_SPELLINGS, Mapping, quote, section_lines, visible, write_toml
 from toolkit.reading.remembered import Remembered, recall
 from toolkit.reading.text_table import NoText, Table
 
@@ -444,6 +443,7 @@ def _sample(read: Table, chosen: dict[str, int], resource: Resource) -> tuple[di
 def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterator[str]:
     """Yield the lines of a mapping; what only the analyst can decide is commented out."""
     mapping, times = suggestion.mapping, suggestion.times
+    said = {"kind": mapping.kind, **mapping.content()}
     yield f"# Suggested: {visible(suggestion.summary())}."
     yield from (f"# {visible(note)}" for note in suggestion.notes)
     yield from ("# Look through it, and state what is commented out.", "", "[columns]")
@@ -454,15 +454,14 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
             yield f"# {p.column} is {p.state}" + (": choose one" if p.state == "ambiguous" else "")
         mark = "" if p.state == "ambiguous" else "or "
         yield from (f"# {mark}{p.column} = {quote(c.name)}  # {c.score:.2f}: {visible(c.reason)}" for c in p.others)
-    yield from ("", "[constants]", *toml_lines(mapping.constants))
+    yield from ("", "[constants]", *section_lines(said, "constants"))
     for p in suggestion.proposals:
         if p.state == "missing":
             example = "2026-01-31T00:00:00Z" if p.column == TIME else ""
             yield f"# {p.column} = {quote(example)}  # if all rows have one value"
-    said = mapping.content()
     yield from ("", "[format]")
     yield from (f"# Warning: {visible(line)}" for warning in suggestion.warnings for line in warning.splitlines())
-    yield from toml_lines({key: said[key] for key in FORMAT_KEYS if key in said})
+    yield from section_lines(said, "format")
     if times is not None:
         yield from (f"# {TIME}: {visible(note)}" for note in times.notes)
         if not mapping.datetime and times.state in ("ambiguous", "mixed"):
@@ -473,10 +472,9 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
     if suggestion.nulls and not mapping.nulls:
         counts = ", ".join(f"{plural(n, 'time')} {visible(cell)}" for cell, n in suggestion.nulls.items())
         yield f"# nulls = [{', '.join(map(quote, suggestion.nulls))}]  # {counts}: state it if they mean nothing"
-    for section in ("values", "empty"):
-        if section in said:
-            yield from ("", f"[{section}]", *toml_lines(said[section]))
-    delivery = {"kind": mapping.kind} | {key: said[key] for key in DELIVERY_KEYS if key in said}
-    yield from ("", "[delivery]", *toml_lines(delivery))
-    yield from ("", "[corrections]", *toml_lines(mapping.corrections))
+    for own in ("values", "empty"):
+        if own in said:
+            yield from ("", f"[{own}]", *section_lines(said, own))
+    yield from ("", "[delivery]", *section_lines(said, "delivery"))
+    yield from ("", "[corrections]", *section_lines(said, "corrections"))
     yield from (f"# {line}  # would change {n:,}" for line, n in corrections.items())
