@@ -249,9 +249,9 @@ def readiness(
         raise InputError("The tables are in several engines: give those of one, and the others as frames or files.")
     with (
         TemporaryDirectory(prefix="readiness-", ignore_cleanup_errors=True) as folder,
-        engines.pop().session() if (far := bool(engines)) else Session(folder=Path(folder)) as session,
+        engines.pop().session() if engines else Session(folder=Path(folder)) as session,
     ):
-        stage = Stage(session, dict(own), far=far)
+        stage = Stage(session, dict(own))
         wanted = [name for name, data in tables.items() if data is not None or name in ("versions_", "quotes_")]
         staged = {name: stage.table(name, tables[name], roles[name]) for name in wanted}
         for column, mine in own.items():

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.display import plural
-from toolkit.engine import AnySession, EngineTable, quoted, text
+from toolkit.engine import DUCKDB, AnySession, EngineTable, quoted, text
 from toolkit.errors import ReadingError, did_you_mean
 from toolkit.model import parse_times
 from toolkit.reading import Mapping, kind_of, open_source, parquet_fields
@@ -45,8 +45,8 @@ class Stage:
         What was assumed or could not be read, for people.
     """
 
-    def __init__(self, session: AnySession, own: dict[str, str], *, far: bool) -> None:
-        self.session, self.own, self.far = session, own, far
+    def __init__(self, session: AnySession, own: dict[str, str]) -> None:
+        self.session, self.own, self.far = session, own, session.dialect is not DUCKDB
         self.headers, self.notes = set[str](), list[str]()
 
     def table(self, table: str, data: Refers, roles: dict[str, str]) -> tuple[str, str]:
