@@ -159,11 +159,10 @@ def staged(data: Any, settings: Settings, *, mapping: Any, memory_limit: str, wr
         ):
             files = _files(Path(data)) if isinstance(data, str | Path) else []
             name = Path(data).name if files else "The table"
-            rows, tables = (
-                _lying(session, files, form, contract.resource, name),
-                _tables(data, files, form, contract.resource, name),
-            )
-            rows = rows or _streamed(session, tables, form, contract.resource, name, Path(folder, "rows.parquet"))
+            rows = _lying(session, files, form, contract.resource, name)
+            if rows is None:
+                tables = _tables(data, files, form, contract.resource, name)
+                rows = _streamed(session, tables, form, contract.resource, name, Path(folder, "rows.parquet"))
             if not session.scalar("SELECT (SELECT count(*) FROM rows_) + (SELECT count(*) FROM broken_)"):
                 raise ReadingError(f"{name} has no rows: ask whoever made it for a new export.")
             yield rows
