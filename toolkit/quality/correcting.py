@@ -81,9 +81,9 @@ class Correction(Result):
         came, none = self.delivery, "No cell was changed"
         parts = [Part(n, f"by {rule}", "changed") for rule, n in self.counts.items()]
         changed = plural(self.n_changes, "cell was changed", "cells were changed")
-        names = came.frame[NAME] if NAME in came.frame else self.ids.head(0)
-        table = changes_grid("Changed cells", self.changes, names=came.names, written=came.written,
-                             ids=dict(self.ids.items()), labels=dict(names.items()))  # fmt: skip
+        customers = {ID: self.ids} | ({NAME: came.frame[NAME]} if NAME in came.frame else {})
+        of_row = {name: self.changes["source_row"].map(cells) for name, cells in customers.items()}
+        table = changes_grid("Changed cells", self.changes.assign(**of_row), names=came.names, written=came.written)
         return joined(
             headline(
                 f"Corrections of {came.source}", f"{changed if self.n_changes else none}.", *self.notes, parts=parts

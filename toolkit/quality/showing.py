@@ -273,8 +273,6 @@ def changes_grid(
     *,
     names: Names | None = None,
     written: Callable[[Any], object] = str,
-    ids: Mapping[Any, Any] | None = None,
-    labels: Mapping[Any, Any] | None = None,
     more: Sequence[str] = (),
 ) -> Markup:
     """Show changed cells before and after, with what was removed and what was added marked.
@@ -282,24 +280,20 @@ def changes_grid(
     Parameters
     ----------
     changes
-        ``source_row, column, before, after, rule`` and, if `ids` are not given, ``customer_id``.
+        ``source_row, column, before, after, rule`` and, where they are known, ``customer_id`` and ``customer_name``.
     written
         How a time is written.
-    ids, labels
-        The customer's id and name, by row.
     more
         Further columns of `changes` to show.
     """
-    ids, labels, names, units = ids or {}, labels or {}, names or {}, []
-    known = bool(ids) or ID in changes
+    names, units, known = names or {}, [], ID in changes
     for c in changes.head(MAX_ROWS).to_dict("records"):
         row = c["source_row"]
         cells = (written(c[side]) if isinstance(c[side], pd.Timestamp) else c[side] for side in ("before", "after"))
         pair = zip((c["before"], c["after"]), marked_change(*cells), ("bad", "good"), strict=True)
         shown = [Cell(cell, Markup(f"<span class={side}>{text}</span>")) for cell, text, side in pair]
-        who, label = c.get(ID, ids.get(row)), labels.get(row)
-        title = head(c["column"], names)
-        customer = [Cell(who, soft="" if is_null(label) else visible(str(label)))][:known]
+        title, label = head(c["column"], names), c.get(NAME)
+        customer = [Cell(c.get(ID), soft="" if is_null(label) else visible(str(label)))][:known]
         line = [row if row >= 0 else "", *customer, Cell(title.title, soft=title.small), *shown,
                 c["rule"], *(c[m] for m in more)]  # fmt: skip
         units.append(Unit([line], {"rule": [str(c["rule"])], "column": [title.title]}))
