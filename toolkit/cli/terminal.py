@@ -296,9 +296,9 @@ def show_values(values: dict[str, Any], as_json: bool, *lines: str, findings: ob
 
 
 @singledispatch
-def lines_of(result: Result) -> list[str]:  # noqa: ARG001 - the types below have lines
-    """Return the lines that are printed below a result's summary."""
-    return []
+def lines_of(result: Result) -> list[str]:
+    """Return the lines that are printed below a result's summary: its own, or those of its type below."""
+    return [f"  {line}" for line in getattr(result, "lines", list)()]
 
 
 @lines_of.register
@@ -317,11 +317,6 @@ def _(proposed: results.MappingSuggestion) -> list[str]:
 @lines_of.register
 def _(found: results.Preview) -> list[str]:
     return [f"  {name}: {n:,}" for name, n in found.choices.items()]
-
-
-@lines_of.register
-def _(report: results.ValidationReport) -> list[str]:
-    return [f"  {line}" for line in report.lines()]
 
 
 @lines_of.register
