@@ -190,7 +190,6 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
         sides, sizes = (before_, after_), (n_before, n_after)
         counted = [count_nulls(session, given, rows=rows) for rows in sides]
         columns = counted[0].merge(counted[1], on="column", suffixes=("_before", "_after"))
-        columns = columns.rename(columns={f"null_share_{side}": f"null_{side}" for side in ("before", "after")})
         whole = new.kind == "full"
         found = [
             *_customers(session, sides, sizes, fall, whole=whole),
@@ -214,7 +213,9 @@ def _laid(
         lies = stack.enter_context(lying(table, current(None), None, session=session))
         return lies.rows, replace(getattr(data, "described", lies.delivery), given=lies.delivery.given)
     side = earlier(data) if name == "old_" else usable(data)
-    session.register(name, _typed(side.frame))
+    require_times(side.frame)
+    typed = side.frame.assign(**{TIME: utc_times(side.frame[TIME])})
+    session.register(name, to_arrow(typed, CUSTOMER.arrow_schema()))
     given = side.frame.columns if name == "old_" else [c for c in side.given if c in side.frame.columns]
     return name, replace(side, given=tuple(given))
 
@@ -239,11 +240,6 @@ Sides = tuple[str, str]
 """The newest versions before and after, as queries in parentheses."""
 Sizes = tuple[int, int]
 """Customers before and after."""
-
-
-def _typed(frame: pd.DataFrame) -> Any:
-    require_times(frame)
-    return to_arrow(frame.assign(**{TIME: utc_times(frame[TIME])}), CUSTOMER.arrow_schema())
 
 
 def _newest(session: AnySession, rows: str, newest: str) -> tuple[str, int]:

@@ -51,12 +51,12 @@ def count_columns(session: AnySession, columns: Sequence[str], *, rows: str = "r
 
 
 def count_nulls(session: AnySession, columns: Sequence[str], *, rows: str) -> pd.DataFrame:
-    """Count only ``nulls``, ``null_share`` and ``distinct`` of each column, as `count_columns` does."""
+    """Count only the ``nulls``, their share ``null``, and ``distinct`` of each column, as `count_columns` does."""
     cells = [f"r.{quoted(c)}" for c in columns]
     counts = ", ".join(f"count({c}) AS filled_{n}, count(DISTINCT {c}) AS n_{n}" for n, c in enumerate(cells))
     n_rows, *found = (c[0].as_py() for c in session.table(f"SELECT count(*) AS n, {counts} FROM {rows} AS r").columns)
     frame = pd.DataFrame({"column": columns, "nulls": [n_rows - n for n in found[::2]], "distinct": found[1::2]})
-    return frame.assign(null_share=frame["nulls"] / max(n_rows, 1))
+    return frame.assign(null=frame["nulls"] / max(n_rows, 1))
 
 
 def _count(session: AnySession, rows: str, column: str, n_rows: int, *, is_text: bool) -> dict[str, Any]:
