@@ -8,7 +8,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 import toolkit as tk
-from toolkit.cli.app import say
 from toolkit.cli.terminal import (
     AFTER_ASKING,
     AS_IT_IS,
@@ -22,7 +21,6 @@ from toolkit.cli.terminal import (
     Source,
     Who,
     compared,
-    lines_of,
     pairs,
     say_label,
     send,
@@ -64,10 +62,8 @@ def push(
     report, changes = compared(file, source)
     planned = tk.plan_push(changes, **sending.chosen())
     require_digest(planned, plan)
-    for line in (planned.summary(), *lines_of(planned), f"  {report.summary()}"):
-        say(line)
     try:
-        result = tk.dry_run(planned) if dry else send(planned, sending)
+        result = send(planned, sending, f"  {report.summary()}", dry=dry)
     except StoppedError as stopped:  # the page is wanted then most of all
         if stopped.report is not None:
             output.write(stopped.report)
@@ -177,7 +173,5 @@ def settle(
 
 
 def _sent(planned: PushPlan, sending: Sending, json: bool) -> int:
-    for line in (planned.summary(), *lines_of(planned)):
-        say(line)
     result = send(planned, sending)
     return show(result, Output(json), findings=result.has_findings or planned.n_left_out)

@@ -237,8 +237,8 @@ def compared(file: Path, source: Source) -> tuple[results.ValidationReport, resu
     return report, tk.diff(before, report)
 
 
-def send(planned: results.PushPlan, sending: Sending) -> results.PushReport:
-    """Push what is planned, after a confirmation: no request is made before it, not even for the vendor's columns.
+def send(planned: results.PushPlan, sending: Sending, *more: str, dry: bool = False) -> results.PushReport:
+    """Print what is planned, and push it after a confirmation: no request is made before it, not even for columns.
 
     A push that a guard blocks goes to `push` directly, which refuses it, and nobody is asked.
 
@@ -249,6 +249,10 @@ def send(planned: results.PushPlan, sending: Sending) -> results.PushReport:
     PlanError
         If the vendor's table requires a column that is not sent.
     """
+    for line in (planned.summary(), *lines_of(planned), *more):
+        say(line)
+    if dry:
+        return tk.dry_run(planned)
     if planned.n_rows and not sending.yes and all(guard.allowed for guard in planned.guards):
         _confirm(planned.n_rows)
     return tk.push(planned, reason=sending.reason)
