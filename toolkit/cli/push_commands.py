@@ -77,8 +77,7 @@ def resume(*, json: Json = False) -> int:
     if not tk.status().open_push:
         counts = dict.fromkeys(("rows", *FATES, "warned", "quarantined", "left_out", "batches", "attempts"), 0)
         return show_values({"plan": None, **counts}, json, "No push is open: there is nothing to resume.")
-    result = tk.resume()
-    return show(result, Output(json))
+    return show(tk.resume(), Output(json))
 
 
 def abandon(*, rows_lost: bool = False, json: Json = False) -> int:
@@ -168,8 +167,7 @@ def settle(
     say_label()
     taken: Named = "all" if "all" in accepted else (*accepted, *accepted_row)
     not_taken: Named = "all" if "all" in refused else (*refused, *refused_row)
-    result = tk.settle(name, accepted=taken, refused=not_taken, reason=reason)
-    return show(result, Output(json))
+    return show(tk.settle(name, accepted=taken, refused=not_taken, reason=reason), Output(json))
 
 
 def _sent(planned: PushPlan, sending: Sending, json: bool) -> int:
