@@ -29,6 +29,7 @@ from toolkit.display import (
     paragraph,
     pick,
     plural,
+    shortened,
     stack,
     tally,
     timestamp,
@@ -72,8 +73,7 @@ def unrun(checks: Sequence[str]) -> str:
 
 def own(column: str, names: Names) -> str:
     """Return the file's name of a column, cut to a length that a page can bear."""
-    name = names.get(column, column)
-    return name if len(name) <= _CELL else name[: _CELL - 1] + "…"
+    return shortened(names.get(column, column), _CELL)
 
 
 def file_order(columns: Iterable[str], names: Names) -> list[str]:
@@ -130,8 +130,7 @@ def shown_cell(cell: object, column: str, show: Show) -> str:
     cell = show[column](cell) if column in show else cell
     if is_null(cell) or isinstance(cell, Markup):
         return cell if isinstance(cell, Markup) else ""
-    text = timestamp(cell) if isinstance(cell, pd.Timestamp) else visible(str(cell))
-    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+    return shortened(timestamp(cell) if isinstance(cell, pd.Timestamp) else visible(str(cell)), _CELL)
 
 
 def rows_grid(
@@ -234,16 +233,13 @@ def _values(c: Mapping[Any, Any], filled: int, n_rows: int) -> Markup:
 
 def _patterns(c: Mapping[Any, Any]) -> Markup:
     # Names and words have patterns too, which mean nothing.
-    if not c["patterns"] or not (c["column"] == ID or _is_coded(*c["patterns"][0])):
+    first, share = next(iter(c["patterns"]), (None, 0))
+    if first is None or not (c["column"] == ID or (share >= _COMMON and "9" in re.sub(r"\{[0-9]+\}", "", first))):
         return Markup("")
-    if c["patterns"][0][1] == 1:
-        return paragraph(f"one pattern: {pattern_words(c['patterns'][0][0])}", soft=True)
+    if share == 1:
+        return paragraph(f"one pattern: {pattern_words(first)}", soft=True)
     said = tally((pattern_words(pattern), share) for pattern, share in c["patterns"][:4])
     return joined(said, paragraph(f"in a sample of {SAMPLE:,} or more", soft=True)) if c["sampled"] else said
-
-
-def _is_coded(pattern: str, share: float) -> bool:
-    return share >= _COMMON and "9" in re.sub(r"\{[0-9]+\}", "", pattern)
 
 
 def pattern_words(pattern: str) -> str:
