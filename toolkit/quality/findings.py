@@ -80,18 +80,15 @@ def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame 
 
 def _find_alone(session: Session, n: int, condition: Condition, typed: pd.DataFrame | None) -> Condition:
     query = condition.rows or f"SELECT row_ FROM rows_ WHERE coalesce(({condition.where or 'false'}), false)"
-    reason = condition.reason
-    if condition.search is not None or condition.python is not None:
-        hits = (
-            condition.search(session, condition.options) if condition.search else _in_pandas(session, condition, typed)
-        )
-        reason = hits.attrs.get("reason", reason)
-        if hits.empty:
-            return replace(condition, reason=reason)
+    hits = condition.search(session, condition.options) if condition.search else None
+    if condition.python is not None:
+        hits = _in_pandas(session, condition, typed)
+    if hits is not None:
+        condition = replace(condition, reason=hits.attrs.get("reason", condition.reason))
         session.register("hits_", to_arrow(hits, HITS))
         query = "FROM hits_"
     session.run(f"INSERT INTO found_ BY NAME SELECT {n} AS n, * FROM ({query}) AS found")
-    return replace(condition, reason=reason)
+    return condition
 
 
 def _in_pandas(session: Session, condition: Condition, typed: pd.DataFrame | None) -> pd.DataFrame:
