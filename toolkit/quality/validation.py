@@ -12,25 +12,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+import toolkit.display as draw
 from toolkit.config import Settings, current
-from toolkit.display import (
-    Markup,
-    Part,
-    Result,
-    Tone,
-    card,
-    cards,
-    code,
-    escape,
-    fold,
-    headline,
-    notes,
-    paragraph,
-    plural,
-    section,
-    stack,
-    symbol,
-)
+from toolkit.display import Markup, Part, Result, Tone, escape, paragraph, plural
 from toolkit.engine import EngineTable, quoted, to_frame
 from toolkit.errors import InputError, wrong_kind
 from toolkit.files import replacing
@@ -255,21 +239,21 @@ class ValidationReport(Result):
         name = f"Validation of {came.source} · contract {self.contract}"
         first = f"{self._first[0].capitalize()}: {in_words(self._first[1], names)}." if self._first else ""
         verdict = f"{self._sendable}." if self.n_rows else self.verdict
-        shown: list[str] = [headline(name, verdict, first, parts=parts), notes(self.reading_warnings)]
+        shown: list[str] = [draw.headline(name, verdict, first, parts=parts), draw.notes(self.reading_warnings)]
         if not self.n_rows:
             return "".join(shown)
-        shown += [section("Columns", self._tiles(), note="in the file's order; choose one to filter what follows")]
+        shown += [draw.section("Columns", self._tiles(), note="in the file's order; choose one to filter what follows")]
         shown.append(self._found())
         of_bad = warnings["index"].isin(self.quarantine.index)
         if not self.ok:
             found, way = pd.concat([failures, warnings[of_bad]]), "in report.quarantine and report.to_excel(…)"
             rows = rows_grid("Quarantined rows", self.quarantine, found, came, "bad", self.n_quarantined, way)
-            shown.append(section("Quarantined rows", rows, note="as they stand in the file, twins together"))
+            shown.append(draw.section("Quarantined rows", rows, note="as they stand in the file, twins together"))
         good = came.frame[came.frame.index.isin(warnings.loc[~of_bad, "index"])]
         if len(good):
             rows = rows_grid("Rows to look at", good, warnings, came, "warn", self._n_warned, "in report.warnings")
             said = plural(self._n_warned, "row can be sent, and is", "rows can be sent, and are")
-            shown.append(fold(f"{said} worth a look", came.about_times, rows, tone="warn"))
+            shown.append(draw.fold(f"{said} worth a look", came.about_times, rows, tone="warn"))
         if self.drift is not None:
             shown.append(self.drift.part())
         return "".join([*shown, self._ways_on()])
@@ -298,10 +282,12 @@ class ValidationReport(Result):
             parts = (Part(bad, "failing", "bad"), Part(warned, "with a warning", "warn"),
                      Part(self.n_rows - bad - warned, "fine", "good"))  # fmt: skip
             small = Markup(f"<small class='b m'>{escape(column)}</small>") if title != column and column else ""
-            said = [f"{symbol(p.tone)} {p.n:,} " for p in parts[:2] if p.n]
-            fine = Markup(f"<span>{''.join(said) or symbol('good') + ' fine'}</span>")
-            tiles.append(card(title, small, stack(parts, small=True), fine, pick=("column", title) if said else None))
-        return cards(tiles, tiles=True)
+            said = [f"{draw.symbol(p.tone)} {p.n:,} " for p in parts[:2] if p.n]
+            fine = Markup(f"<span>{''.join(said) or draw.symbol('good') + ' fine'}</span>")
+            tiles.append(
+                draw.card(title, small, draw.stack(parts, small=True), fine, pick=("column", title) if said else None)
+            )
+        return draw.cards(tiles, tiles=True)
 
     def _found(self) -> Markup:
         """Draw what was found, and fold what found nothing."""
@@ -311,15 +297,15 @@ class ValidationReport(Result):
             if check.reason not in found and check.check != BROKEN:
                 why = "not found: " + in_words(check.reason.removeprefix(f"{check.column} "), names)
                 passed.setdefault((why, check.check), []).append(own(check.column or "", names))
-        kept = [paragraph(symbol("good"), why, Markup(f"<small>{escape(f'{name} · ' + ', '.join(where))}</small>"))
+        kept = [paragraph(draw.symbol("good"), why, Markup(f"<small>{escape(f'{name} · ' + ', '.join(where))}</small>"))
                 for (why, name), where in passed.items()]  # fmt: skip
         n_passed, n = sum(map(len, passed.values())), len(self._checks)
         sides: dict[Tone, pd.DataFrame] = {"bad": self.findings[0], "warn": self.findings[1]}
         table = findings_grid(sides, n_rows=self.n_rows, names=names, show=self._delivery.show)
-        return section(
+        return draw.section(
             "What was found",
             table if found else paragraph("Nothing.", soft=True),
-            fold(f"{plural(n_passed, 'check')} found nothing", *kept, tone="good") if kept else "",
+            draw.fold(f"{plural(n_passed, 'check')} found nothing", *kept, tone="good") if kept else "",
             note=f"{len(found):,} of {plural(n, 'check')}{'; ' * bool(self.not_run)}{unrun(self.not_run)}",
         )
 
@@ -336,7 +322,10 @@ class ValidationReport(Result):
             )
             call = "changes = tk.diff(tk.Ledger.of().snapshot(), report)"
             steps.append((f"Go on with {plural(self.n_good, 'row')}", held, call))
-        return section("Ways on", cards(card(title, paragraph(text, soft=True), code(c)) for title, text, c in steps))
+        return draw.section(
+            "Ways on",
+            draw.cards(draw.card(title, paragraph(text, soft=True), draw.code(c)) for title, text, c in steps),
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Return the failures."""

@@ -12,25 +12,9 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 
+import toolkit.display as draw
 from toolkit.config import Settings, current
-from toolkit.display import (
-    Cell,
-    Markup,
-    Part,
-    Result,
-    ShownFrame,
-    Tone,
-    Unit,
-    code,
-    fold,
-    grid,
-    headline,
-    notes,
-    paragraph,
-    plural,
-    section,
-    symbol,
-)
+from toolkit.display import Cell, Markup, Part, Result, ShownFrame, Tone, Unit, paragraph, plural
 from toolkit.engine import table_of
 from toolkit.errors import ReadingError
 from toolkit.model import TIME, Column, Resource, parse_times
@@ -181,26 +165,32 @@ class MappingSuggestion(Result):
         parts = [Part(n_of[word], word, tone) for word, tone in WORDS.items()]
         units = [
             Unit([(p.chosen.name if p.chosen else Cell("", "none chosen", soft=p.state), p.column,
-                   Markup(f"{symbol(tone)} {word}"), Cell(c.reason, soft=" · ".join(c.examples)),
+                   Markup(f"{draw.symbol(tone)} {word}"), Cell(c.reason, soft=" · ".join(c.examples)),
                    " · ".join(f"{other.name} ({other.score:.2f})" for other in p.others))],
                  {"confidence": [word]}, None if word == SURE else tone)
             for p, word, tone in said for c in [p.chosen or next(iter(p.others), Candidate("", 0, "no column fits"))]
         ]  # fmt: skip
         heads = ["Column of the file", "Column of the schema", "Confidence", "Why", "Runners-up"]
         shown: list[str] = [
-            headline(f"Mapping suggested for {self.source}", f"{self.summary()}.", parts=parts),
-            notes(self.warnings),
-            notes([f"{self.remembered}: suggestion.remembered.mapping"] if self.remembered else [], tone="changed"),
-            section("Columns", grid("Columns", heads, units, facets={"confidence": "Confidence"}, unit="columns")),
+            draw.headline(f"Mapping suggested for {self.source}", f"{self.summary()}.", parts=parts),
+            draw.notes(self.warnings),
+            draw.notes(
+                [f"{self.remembered}: suggestion.remembered.mapping"] if self.remembered else [], tone="changed"
+            ),
+            draw.section(
+                "Columns", draw.grid("Columns", heads, units, facets={"confidence": "Confidence"}, unit="columns")
+            ),
         ]
         if self.times is not None:
             readings = [(r.pattern or "ISO 8601", r.n_cells, r.n_alone) for r in self.times.readings]
             titles = ["Pattern", "Cells it reads", "Of them decisive"]
-            table = grid("Patterns of the times", titles, readings, unit="patterns") if readings else ""
-            shown.append(section(f"Times: {self.times.state}", *map(paragraph, self.times.notes), table))
-        shown += [fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
-        ways = code('suggestion.to_toml("mapping.toml")', 'tk.read_customers(path, mapping="mapping.toml")')
-        return "".join([*shown, section("Ways on", ways, note="what only you can decide is a comment in the file")])
+            table = draw.grid("Patterns of the times", titles, readings, unit="patterns") if readings else ""
+            shown.append(draw.section(f"Times: {self.times.state}", *map(paragraph, self.times.notes), table))
+        shown += [draw.fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
+        ways = draw.code('suggestion.to_toml("mapping.toml")', 'tk.read_customers(path, mapping="mapping.toml")')
+        return "".join(
+            [*shown, draw.section("Ways on", ways, note="what only you can decide is a comment in the file")]
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Return every candidate: ``column, file_column, score, reason, state``."""
