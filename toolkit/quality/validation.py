@@ -33,6 +33,7 @@ from toolkit.model import (
     exceeds,
     max_row_bytes,
     may_be_oversized,
+    moment_of,
     reason,
     too_large,
 )
@@ -423,7 +424,7 @@ def validate(
     """
     chosen = current(settings)
     contract = chosen.documented
-    moment = now or pd.Timestamp.now("UTC")
+    moment = moment_of(now, "now")
     targets = {name: Path(path) for name, path in (("good", good), ("bad", bad)) if path is not None}
     for path in targets.values():
         if path.suffix.lower() not in ENDINGS:
