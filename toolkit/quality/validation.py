@@ -23,19 +23,16 @@ from toolkit.model import (
     NAME,
     NOT_A_TIME,
     TIME,
-    TOO_LARGE,
     UNIQUE,
     Column,
     Customers,
     Delivery,
     Language,
     Resource,
-    exceeds,
     max_row_bytes,
     may_be_oversized,
     moment_of,
     reason,
-    too_large,
 )
 from toolkit.progress import step
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
@@ -478,11 +475,8 @@ def _validate_there(
     data: EngineTable, settings: Settings, mapping: Any, rules: dict[str, list[Condition]]
 ) -> ValidationReport:
     contract = settings.documented
-    size = Condition(ID, TOO_LARGE, too_large(contract), exceeds(max_row_bytes(contract), resource=contract.resource))
     with lying(data, settings, None if mapping is None else as_mapping(mapping)) as rows:
-        failing = _known(
-            [*compile_contract(contract, rows.unread, may_be_oversized=False), size, *rules["failure"]], rows
-        )
+        failing = _known([*compile_contract(contract, rows.unread, portable=True), *rules["failure"]], rows)
         every = [*failing, *_known([*rules["warning"], *other_contracts(contract)], rows)]
         ways = [way_of(condition, rows, failing=n < len(failing)) for n, condition in enumerate(every)]
         conditions = [c for c, way in zip(every, ways, strict=True) if way is not None]
