@@ -75,7 +75,9 @@ def _count(session: AnySession, rows: str, column: str, n_rows: int, *, is_text:
     counted["top"] = [(v["value"], v["n"]) for v in top.to_pylist()]
     if is_text and filled:
         counted |= _lengths(session)
-        counted["patterns"], counted["sampled"] = _patterns(session, n)
+        shape, which = shaping(session, n)
+        counted["patterns"] = [(pattern_of(found), share) for found, share in _shapes(session, shape, which)]
+        counted["sampled"] = which != EVERY
     return counted
 
 
@@ -92,12 +94,6 @@ def _lengths(session: AnySession) -> dict[str, int]:
     sizes, up_to = found["size"].to_numpy(), np.cumsum(found["n"].to_numpy())
     middle = sizes[np.searchsorted(up_to, up_to[-1] / 2)]
     return {"shortest": int(sizes[0]), "median": int(middle), "longest": int(sizes[-1])}
-
-
-def _patterns(session: AnySession, distinct: int) -> tuple[list[tuple[str, float]], bool]:
-    """Find the patterns of all values, or of a sample if there are many and they have little in common."""
-    shape, which = shaping(session, distinct)
-    return [(pattern_of(shape), share) for shape, share in _shapes(session, shape, which)], which != EVERY
 
 
 def shaping(session: AnySession, distinct: int) -> tuple[str, str]:
