@@ -21,7 +21,7 @@ from toolkit.engine import AnySession, EngineTable, Session, UnwritableError, qu
 from toolkit.errors import InputError, MappingError
 from toolkit.model import ID, KINDS, TIME, TOO_LARGE, UNIQUE, Column, Delivery, Resource, empty_frame
 from toolkit.quality.compiling import Condition, unread
-from toolkit.quality.findings import HITS, Counts, causes_of, collect_bad, leave_out_consequences
+from toolkit.quality.findings import HITS, Counts, causes_of, collect_bad
 from toolkit.quality.rules import CAUSES, CAUSING, FOLDED_ID, IS_AN_ID, RULES
 from toolkit.quality.staging import BROKEN_LINES, CALENDAR, SHOWN_ROWS, Staged, as_stated
 from toolkit.reading import Mapping, choose_columns
@@ -269,8 +269,7 @@ def flagged(
     counted = there.table("SELECT _flags, count(*) AS k FROM flagged_ GROUP BY _flags").to_pandas()
     with Session({"rows_": pa.table({"row_": range(len(counted))})}) as session:
         _find(session, counted["_flags"], places, beside)
-        leave_out_consequences(session, conditions)
-        collect_bad(session, conditions[:n_failing])
+        collect_bad(session, conditions, n_failing)
         left = session.table("SELECT n, row_ FROM found_").to_pandas()
         bad = set(session.table("SELECT row_ FROM bad_").column(0).to_pylist())
     left = left.assign(k=left["row_"].map(counted["k"]), column=[str(conditions[n].column) for n in left["n"]],
@@ -307,7 +306,7 @@ def flagged(
             key = quoted(str(conditions[n].column))
             session.run(f"""UPDATE found_ SET other_ = b.row_ FROM rows_ a JOIN rows_ b ON a.{key} = b.{key}
                 WHERE n = {n} AND found_.row_ = a.row_ AND b.row_ IN (SELECT row_ FROM beside_)""")
-        leave_out_consequences(session, conditions)
+        collect_bad(session, conditions, n_failing)
         yield Staged(session, rows.delivery, None, rows.columns, rows.unread), counts
 
 

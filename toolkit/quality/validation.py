@@ -37,18 +37,7 @@ from toolkit.model import (
 from toolkit.progress import step
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
 from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
-from toolkit.quality.findings import (
-    BROKEN,
-    Counts,
-    by_reason,
-    collect_bad,
-    count_reasons,
-    find,
-    finding_lines,
-    first_reason,
-    leave_out_consequences,
-    read_findings,
-)  # fmt: skip
+from toolkit.quality.findings import BROKEN, Counts, collect_bad, find, finding_lines, findings_of, first_reason
 from toolkit.quality.flagging import Lying, flagged, good_rows, lying, way_of
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
@@ -460,9 +449,8 @@ def validate(
         summed = summed_rows(rows.delivery) if in_memory else []
         rows.session.register("sums_", pa.table({"row_": pa.array(summed, pa.int64())}))
         conditions = find(rows.session, conditions, rows.typed)
-        leave_out_consequences(rows.session, conditions)
-        collect_bad(rows.session, conditions[: len(failing)])
-        counts = _counted(rows, len(failing), conditions)
+        collect_bad(rows.session, conditions, len(failing))
+        counts = Counts.of(rows.session, conditions, len(failing))
         report = _report(rows, conditions, len(failing), contract.name, counts)
         for name, path in targets.items():
             with replacing(path) as part:
@@ -482,7 +470,6 @@ def _validate_there(
         conditions = [c for c, way in zip(every, ways, strict=True) if way is not None]
         known, n_failing = [way for way in ways if way is not None], len(failing) - ways[: len(failing)].count(None)
         with flagged(rows, conditions, known, n_failing) as (shown, counts):
-            collect_bad(shown.session, conditions[:n_failing])
             report = _report(shown, conditions, n_failing, contract.name, counts)
         not_run = dict.fromkeys(c.check for c, way in zip(every, ways, strict=True) if way is None)
         good, ids = good_rows(rows, known[:n_failing]), rows.session.written(f"SELECT r.{ID} FROM {rows.rows} AS r")
@@ -494,23 +481,6 @@ def _known(conditions: Sequence[Condition], rows: Staged | Lying) -> list[Condit
     return [c for c in conditions if c.column in rows.columns]
 
 
-def _counted(rows: Staged, n_failing: int, conditions: Sequence[Condition]) -> Counts:
-    session = rows.session
-    n_rows, n_broken, n_bad = (session.scalar(f"SELECT count(*) FROM {t}") for t in ("rows_", "broken_", "bad_"))
-    session.register("about_", pa.table({"n": range(len(conditions)), "name": [c.column or "" for c in conditions]}))
-    hits = session.table(
-        f"""SELECT name, count(DISTINCT row_) FILTER (n < {n_failing}) AS bad, count(DISTINCT row_) AS every
-            FROM found_ JOIN about_ USING (n) GROUP BY name"""
-    ).to_pylist()
-    return Counts(
-        n_rows + n_broken,
-        n_bad,
-        session.scalar("SELECT count(DISTINCT row_) FROM found_ ANTI JOIN bad_ USING (row_)"),
-        {h["name"]: (h["bad"], h["every"] - h["bad"]) for h in hits},
-        count_reasons(session),
-    )
-
-
 def _report(
     rows: Staged, conditions: Sequence[Condition], n_failing: int, contract: str, counts: Counts
 ) -> ValidationReport:
@@ -520,10 +490,9 @@ def _report(
     firsts = [f"(SELECT row_, other_ FROM found_ WHERE {side} ORDER BY row_, n {limit})" for side in sides]
     firsts.append(f"(SELECT row_, row_ AS other_ FROM bad_ ORDER BY row_ {limit})")
     cells = rows.cells(" UNION ALL ".join(f"SELECT unnest([row_, other_]) FROM {first} AS shown" for first in firsts))
-    failures, warnings = (read_findings(session, conditions, cells, side, limit) for side in sides)
-    reasons, warned = (
-        by_reason(conditions, found, cells, [c for c in counts.reasons if (c["n"] < n_failing) is bad_side])
-        for found, bad_side in ((failures, True), (warnings, False))
+    per_reason = [[c for c in counts.reasons if (c["n"] < n_failing) is is_bad] for is_bad in (True, False)]
+    (failures, reasons), (warnings, warned) = (
+        findings_of(session, conditions, cells, each, side, limit) for each, side in zip(per_reason, sides, strict=True)
     )
     quarantine = cells.reindex(bad.index).rename_axis("source_row")
     quarantine[ID] = quarantine[ID].fillna(delivery.broken[ID])
