@@ -251,7 +251,7 @@ def test_every_type_of_parquet_is_read_as_the_reader_reads_it(tmp_path: Path, ki
 
 
 @pytest.mark.parametrize("ids", [["1", "22", "-", "it's"], [1, 22, 3, 4]], ids=["texts", "numbers"])
-def test_words_of_parquet_become_those_of_the_mapping(ids: list[Any], tmp_path: Path) -> None:
+def test_words_of_parquet_become_those_of_the_mapping(ids: list[str] | list[int], tmp_path: Path) -> None:
     times, category = [datetime(2026, 1, 1, tzinfo=UTC)] * 4, arrow.array(["a", "b", None, "a"]).dictionary_encode()
     columns = {"customer_id": ids, "updated_at": times, "customer_category": category}
     pq.write_table(arrow.table(columns), tmp_path / "rows.parquet")

@@ -36,8 +36,7 @@ from toolkit.sending import FATES
 def plan(file: Path, /, *, source: Source = AS_IT_IS, planning: Planning = AS_USUAL, output: Output = AS_TEXT) -> int:
     """Plan what to send of FILE; nothing leaves the machine."""
     report, changes = compared(file, source)
-    planned = tk.plan_push(changes, **planning.chosen())
-    return show(planned, output, report)
+    return show(tk.plan_push(changes, **planning.chosen()), output, report)
 
 
 def push(

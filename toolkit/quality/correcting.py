@@ -300,8 +300,7 @@ def preview_corrections(data: Customers, rules: Rules | None = None, *, before: 
     {'trim_spaces': 1, 'source_to_customer': 1}
     """
     delivery = usable(data)
-    fitting = _fitting(delivery.frame, before)
-    given = fitting | _options({} if rules is None else rules)
+    given = _fitting(delivery.frame, before) | _options({} if rules is None else rules)
     found: dict[str, Correction] = {}
     needs: dict[str, str] = {}
     for name in CORRECTIONS:
