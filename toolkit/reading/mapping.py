@@ -268,8 +268,7 @@ class Mapping:
         for section, content in sections.items():
             if not isinstance(content, dict):
                 raise MappingError(f"{path.name}: {section} is a section: write [{section}] on a line of its own.")
-        form = dict(sections.get("format", {}))
-        delivery = sections.get("delivery", {})
+        form, delivery = sections.pop("format", {}), sections.pop("delivery", {})
         _require_known("format", form, FORMAT_KEYS, path.name)
         _require_known("delivery", delivery, DELIVERY_KEYS, path.name)
         if isinstance(form.get("nulls"), list):
@@ -279,16 +278,8 @@ class Mapping:
             column: value.isoformat() if isinstance(value, date) else value
             for column, value in sections.get("constants", {}).items()
         }
-        return cls(
-            columns=sections.get("columns", {}),
-            constants=constants,
-            values=sections.get("values", {}),
-            empty=sections.get("empty", {}),
-            corrections=_beside(sections.get("corrections", {}), path.parent),
-            path=path,
-            **form,
-            **delivery,
-        )
+        corrections = _beside(sections.get("corrections", {}), path.parent)
+        return cls(**sections | {"constants": constants, "corrections": corrections}, path=path, **form, **delivery)
 
     def with_constants(self, constants: dict[str, str]) -> Mapping:
         """Return the mapping with these constants over it; a column so given is no longer read.
