@@ -286,8 +286,7 @@ def show(result: Result, output: Output, *more: Result | str, findings: object =
         What the JSON object has besides, or instead.
     """
     lines = [result.summary(), *lines_of(result)]
-    for each in more:
-        lines += [each if isinstance(each, str) else f"  {each.summary()}"]
+    lines += [each if isinstance(each, str) else f"  {each.summary()}" for each in more]
     output.write(result)
     found = result.has_findings if findings is None else findings
     return show_values(result.to_dict() | values, output.json, *lines, findings=found)
