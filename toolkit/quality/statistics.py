@@ -17,9 +17,6 @@ import pyarrow as pa
 from toolkit.engine import DUCKDB, AnySession, Session, quoted, text
 from toolkit.model import CUSTOMER
 
-COLUMNS = ["column", "nulls", "null_share", "distinct", "shortest", "median", "longest", "least", "greatest", "top",
-           "patterns", "sampled"]  # fmt: skip
-
 SAMPLE = 10_000
 """Distinct values above which patterns are first looked for in a sample of about this size."""
 EVERY = "1 = 1"
@@ -46,7 +43,7 @@ def count_columns(session: AnySession, columns: Sequence[str], *, rows: str = "r
     """
     n_rows = session.scalar(f"SELECT count(*) AS n FROM {rows} AS r")
     counted = [_count(session, rows, name, n_rows, is_text=CUSTOMER.column(name).kind == "string") for name in columns]
-    frame = pd.DataFrame(counted, columns=COLUMNS).astype(dict.fromkeys(("shortest", "median", "longest"), "Int64"))
+    frame = pd.DataFrame(counted).astype(dict.fromkeys(("shortest", "median", "longest"), "Int64"))
     return frame.astype({"column": "str", "least": "str", "greatest": "str"})
 
 
@@ -71,8 +68,8 @@ def _count(session: AnySession, rows: str, column: str, n_rows: int, *, is_text:
         facts, top = _as_text(facts, ["least", "greatest"]), _as_text(top, ["value"])
     n, filled, least, greatest = (each[0].as_py() for each in facts.columns)
     counted = {"column": column, "nulls": n_rows - filled, "null_share": (n_rows - filled) / max(n_rows, 1),
-               "distinct": n, "least": least, "greatest": greatest, "patterns": [], "sampled": False}  # fmt: skip
-    counted["top"] = [(v["value"], v["n"]) for v in top.to_pylist()]
+               "distinct": n, "shortest": None, "median": None, "longest": None, "least": least, "greatest": greatest,
+               "top": [(v["value"], v["n"]) for v in top.to_pylist()], "patterns": [], "sampled": False}  # fmt: skip
     if is_text and filled:
         counted |= _lengths(session)
         shape, which = shaping(session, n)
