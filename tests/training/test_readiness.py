@@ -307,12 +307,10 @@ def test_numbers_and_times_that_cannot_be_read_and_times_without_a_zone_are_note
         (lambda q: {"quotes": q, "columns": {"quote_date": "x"}}, "'x' for 'quote_date', did you mean 'quoted_at'?"),
         (lambda q: {"quotes": q, "columns": {"value": "worth"}}, "'worth' for 'value'."),
         (lambda q: {"quotes": q, "columns": ["value"]}, "dict"),
-        (lambda q: {"quotes": q, "columns": {"quoted_at": None}}, "names for names"),
-        (lambda q: {"quotes": q, "columns": {3: "quoted_at"}}, "names for names"),
         (lambda q: {"quotes": q, "stale_months": 0}, "1 to 1,200"),
         (lambda q: {"quotes": q, "stale_months": 10**6}, "1 to 1,200"),
-        (lambda q: {"quotes": q, "now": "2026-01-01"}, "now is a time with its zone"),
-        (lambda q: {"quotes": q, "now": pd.Timestamp("2026-01-01")}, "now is a time with its zone"),
+        (lambda q: {"quotes": q, "now": "2026-01-01"}, "now names no zone"),
+        (lambda q: {"quotes": q, "now": pd.Timestamp("2026-01-01")}, "now names no zone"),
         (lambda q: {"quotes": q, "plan": q}, "plan_push"),
         (lambda q: {"quotes": None}, "table"),
         (lambda q: {"quotes": q, "sales": "nothing.csv"}, "nothing.csv"),
@@ -377,3 +375,9 @@ def test_every_engine_counts_the_same(served: Served) -> None:
     both = [found.findings.sort_values(order, ignore_index=True).fillna({"detail": ""}) for found in (far, here)]
     pd.testing.assert_frame_equal(*both, check_dtype=False)
     assert served.left() == []
+
+
+@pytest.mark.parametrize("columns", [{"quoted_at": 5}, {5: "quoted_at"}, ["quoted_at"]])
+def test_names_of_columns_are_texts(columns: Any) -> None:
+    with pytest.raises(InputError, match="A dict of columns is wanted here"):
+        tk.readiness(CUSTOMERS, CUSTOMERS.assign(quoted_at="2026-01-01T00:00:00Z"), columns=columns)

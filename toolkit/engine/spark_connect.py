@@ -36,8 +36,8 @@ else:
 
 PAGE = 100_000
 """Rows of a query that are read at once."""
-PATIENCE: dict[str, Any] = {"max_retries": 5, "max_backoff": 2000}
-"""How the client tries again where nobody answers: for 5 s. Of its own accord it says nothing for ten minutes."""
+PATIENCE: dict[str, Any] = {"max_retries": 5, "max_backoff": 2500}
+"""How the client tries again where nobody answers: for 6 s. Of its own accord it says nothing for ten minutes."""
 _ZONE = "spark.sql.session.timeZone"
 _OWN = dict[str, Any]()
 _ZONES = dict[int, list[str]]()

@@ -21,9 +21,9 @@ from toolkit.engine import CALENDAR, FLOATS, AnySession, EngineTable, Session, U
 from toolkit.errors import InputError
 from toolkit.model import ID, KINDS, TIME, TOO_LARGE, UNIQUE, Column, Delivery, Resource, empty_frame
 from toolkit.quality.compiling import Condition, unread
-from toolkit.quality.findings import HITS, Counts, causes_of, collect_bad, leave_out_consequences
+from toolkit.quality.findings import HITS, Counts, causes_of, collect_bad
 from toolkit.quality.rules import CAUSES, CAUSING, FOLDED_ID, IS_AN_ID, RULES
-from toolkit.quality.staging import BROKEN_LINES, SHOWN_ROWS, Staged
+from toolkit.quality.staging import BROKEN_LINES, SHOWN_ROWS, Staged, as_stated
 from toolkit.reading import Mapping, choose_columns
 
 _TYPES = {
@@ -103,10 +103,7 @@ def lying(
                     odd[column.name] = f"CASE WHEN NOT {name} {bounds}{known} THEN {session.dialect.text(name)} END"
                     cell = f"CASE WHEN {name} {bounds} THEN {cell} END"
                 elif form and column.kind == "string":
-                    words = given.values.get(column.name, {}).items()
-                    each = " ".join(f"WHEN {cell} = {text(word)} THEN {text(new)}" for word, new in words)
-                    cell = session.dialect.text(f"CASE {each} ELSE {cell} END") if each else cell
-                    cell = f"CASE WHEN {cell} IN ({', '.join(map(text, ('', *form.nulls)))}) THEN NULL ELSE {cell} END"
+                    cell = as_stated(cell, form, form.values.get(column.name, {}))
             elif column.name in given.constants:
                 constant = session.dialect.text(text(given.constants[column.name]))
                 cell = constant if column.kind == "string" else f"CAST({constant} AS {kind})"
@@ -276,8 +273,7 @@ def flagged(
     counted = there.table("SELECT _flags, count(*) AS k FROM flagged_ GROUP BY _flags").to_pandas()
     with Session({"rows_": pa.table({"row_": range(len(counted))})}) as session:
         _find(session, counted["_flags"], places, beside)
-        leave_out_consequences(session, conditions)
-        collect_bad(session, conditions[:n_failing])
+        collect_bad(session, conditions, n_failing)
         left = session.table("SELECT n, row_ FROM found_").to_pandas()
         bad = set(session.table("SELECT row_ FROM bad_").column(0).to_pylist())
     left = left.assign(k=left["row_"].map(counted["k"]), column=[str(conditions[n].column) for n in left["n"]],
@@ -314,7 +310,7 @@ def flagged(
             key = quoted(str(conditions[n].column))
             session.run(f"""UPDATE found_ SET other_ = b.row_ FROM rows_ a JOIN rows_ b ON a.{key} = b.{key}
                 WHERE n = {n} AND found_.row_ = a.row_ AND b.row_ IN (SELECT row_ FROM beside_)""")
-        leave_out_consequences(session, conditions)
+        collect_bad(session, conditions, n_failing)
         yield Staged(session, rows.delivery, None, rows.columns, rows.unread), counts
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cached_property, partial
 from importlib.resources import files
 from typing import Any
@@ -17,7 +16,7 @@ from toolkit.display import Cell, Markup, Part, Result, frame_table, meter, para
 from toolkit.engine import EngineTable, Session
 from toolkit.errors import InputError, did_you_mean, wrong_kind
 from toolkit.ledger import Ledger, Snapshot
-from toolkit.model import FEATURES, MERCHANTS, QUOTES, SALES, VERSIONS, Customers, as_delivery
+from toolkit.model import FEATURES, MERCHANTS, QUOTES, SALES, VERSIONS, Customers, as_delivery, moment_of
 from toolkit.progress import step
 from toolkit.pushing import PushPlan
 from toolkit.training.counting import after_push, count
@@ -236,14 +235,10 @@ def readiness(
     own = {} if columns is None else columns
     if not isinstance(plan, PushPlan | None):
         raise wrong_kind(plan, "a plan", "plan_push(changes)")
-    if not isinstance(own, Mapping):
+    if not isinstance(own, Mapping) or not all(isinstance(name, str) for pair in own.items() for name in pair):
         raise wrong_kind(columns, "a dict of columns", '{"quoted_at": "Offer date"}')
-    if not all(isinstance(name, str) for pair in own.items() for name in pair):
-        raise InputError('columns takes names for names, such as {"quoted_at": "Offer date"}: leave out what has none.')
     if isinstance(stale_months, bool) or not isinstance(stale_months, int) or not 1 <= stale_months <= MAX_MONTHS:
         raise InputError(f"stale_months is a number of months, 1 to {MAX_MONTHS:,}.")
-    if now is not None and (not isinstance(now, datetime) or now.tzinfo is None):
-        raise InputError("now is a time with its zone, such as pd.Timestamp('2026-01-31T00:00Z').")
     held: Any = as_delivery(customers).frame if hasattr(customers, "delivery") else customers
     held = held.versions() if isinstance(held, Ledger) else held.versions if isinstance(held, Snapshot) else held
     names = ("versions_", "quotes_", "sales_", "merchants_", "planned_")
@@ -264,7 +259,7 @@ def readiness(
         queries = {name: query for name, (_, query) in staged.items()}
         queries.setdefault("sales_", "(SELECT id, moment, value FROM quotes_ WHERE 1 = 0)")
         source = " and ".join(staged[name][0] for name in ("quotes_", "sales_") if name in staged)
-        moment = pd.Timestamp(now or pd.Timestamp.now("UTC")).tz_convert("UTC") - pd.DateOffset(months=stale_months)
+        moment = moment_of(now, "now") - pd.DateOffset(months=stale_months)
         whole = partial(Readiness, source=source, stale_months=stale_months, notes=tuple(stage.notes))
         try:
             found = whole(**count(session, queries, stale=moment))
