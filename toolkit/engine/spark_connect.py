@@ -133,12 +133,13 @@ class SparkSession(RemoteSession):
                 self._zones.append(zone)
         except ImportError:
             raise InputError("Spark needs a client: pip install 'customer-toolkit[spark]'.") from None
-        except OSError as error:
-            raise InputError(f"Spark cannot be reached{where}: {error.strerror or error}.") from None
-        except (ValueError, AttributeError):
-            raise InputError(f"Spark cannot be reached{where}: write its address as sc://host:15002.") from None
-        except Exception:
-            raise InputError(f"Spark cannot be reached{where}: no Spark Connect server answers there.") from None
+        except Exception as error:
+            why = "no Spark Connect server answers there"
+            if isinstance(error, OSError):
+                why = error.strerror or str(error)
+            elif isinstance(error, ValueError | AttributeError):
+                why = "write its address as sc://host:15002"
+            raise InputError(f"Spark cannot be reached{where}: {why}.") from None
 
     def _execute(self, sql: str) -> None:
         self._spark.sql(sql)  # a statement that is no query runs at once

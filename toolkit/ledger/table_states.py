@@ -183,11 +183,8 @@ def fill(session: AnySession, given: Collection[str], keep: Collection[str]) -> 
     session.create("after_", "SELECT * FROM given_")
     compare_in(session, [])
     cells = ["coalesce(g.{0}, b.{0}) AS {0}".format(quoted(c)) if c in keep else f"g.{quoted(c)}" for c in given]
-    session.create(
-        "after_",
-        f"""SELECT g.row_, {", ".join(cells)} FROM given_ g
-            LEFT JOIN compared c ON c.row_ = g.row_ LEFT JOIN before_ b ON b.row_ = c.kept""",
-    )
+    joined = "given_ g LEFT JOIN compared c ON c.row_ = g.row_ LEFT JOIN before_ b ON b.row_ = c.kept"
+    session.create("after_", f"SELECT g.row_, {', '.join(cells)} FROM {joined}")
 
 
 def stage(session: AnySession, table: EngineTable, name: str, columns: pa.Schema) -> tuple[str, ...]:

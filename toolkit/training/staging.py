@@ -103,10 +103,8 @@ class Stage:
             found[role] = places.get(own.strip().casefold(), places.get(column, -1))
             if found[role] < 0 and role not in OPTIONAL:
                 near = did_you_mean(own, header) or "."
-                raise ReadingError(
-                    f'{name} lacks the column {own}{near} Name it: columns={{"{column}": "…"}}, or on '
-                    f"the command line --column {column}=…."
-                )
+                way = f'columns={{"{column}": "…"}}, on the command line --column={column}=…'
+                raise ReadingError(f"{name} lacks the column {own}{near} Name it: {way}.")
         return {role: at for role, at in found.items() if at >= 0}
 
     def _cell(self, role: str, field: pa.Field) -> str | None:
