@@ -230,6 +230,25 @@ TYPED = {
 TYPED["spark"] = TYPED["sail"]
 
 
+def test_words_of_the_table_become_those_of_the_schema(served: Served) -> None:
+    table = rows(("A", T, "Acme", "it's", None, None, "Kunde"), ("B", T, "-", "x\\", None, None, "peak"))
+    form = tk.Mapping(
+        columns={name: name for name in CUSTOMER.names}, nulls=("-", "none"), constants={},
+        values={"source": {"Kunde": "customer"}, "customer_category": {"it's": 'a "b"', "x\\": "none"}},
+    )  # fmt: skip
+    report = tk.validate(served.load(table), mapping=form)
+    assert report.n_good == 2
+    good = tk.read_customers(report.table).frame.sort_values("customer_id")
+    assert good["source"].tolist() == ["customer", "peak"]
+    assert good["customer_category"].fillna("null").tolist() == ['a "b"', "null"]
+
+
+def test_a_table_cannot_keep_what_was_sent(served: Served) -> None:
+    form = tk.Mapping(empty={"customer_name": "keep", "source": "clear"})
+    with pytest.raises(MappingError, match=r"\[empty\] cannot keep what was sent of customer_name for a table"):
+        tk.validate(served.load(rows(("A", T))), mapping=form)
+
+
 def test_types_of_the_engine_are_text_as_in_a_file_or_refused_by_column(served: Served) -> None:
     for sql, said in TYPED.get(served.kind, {}).items():
         moment = "CAST('2026-01-01 00:00:00+00:00' AS " + (

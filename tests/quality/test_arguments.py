@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,19 @@ def test_a_patch_that_is_empty_changes_nothing(customers) -> None:
     done = apply_patch(frame, Patch(patch_between(frame, frame).entries))
     pd.testing.assert_frame_equal(done.frame, frame)
     assert (done.n_applied, done.n_unknown) == (0, 0)
+
+
+@pytest.mark.parametrize("now", [pd.Timestamp("2026-01-01"), "2026-01-01T00:00:00Z", 5, pd.NaT])
+def test_a_moment_names_its_zone(now: Any, customers) -> None:
+    frame = customers(2)
+    quotes = frame.rename(columns={"updated_at": "quoted_at"})
+    for call in (tk.validate, tk.profile, partial(correct, rules=["restamp"]), partial(tk.readiness, quotes=quotes)):
+        with pytest.raises(InputError, match="now names no zone, and only you know which one is meant"):
+            call(frame, now=now)
+
+
+def test_a_moment_counts_in_any_zone(customers) -> None:
+    frame = customers(1).assign(updated_at=pd.Timestamp("2026-01-01T12:00:00Z"))
+    early, late = (pd.Timestamp(f"2026-01-01T{hour}:00:00+02:00") for hour in (13, 15))
+    assert "future_time" in set(tk.validate(frame, now=early).warnings["check"])
+    assert "future_time" not in set(tk.validate(frame, now=late).warnings["check"])

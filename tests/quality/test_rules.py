@@ -202,3 +202,7 @@ def test_the_report_tells_the_most_harmful_first_whatever_the_counts(customers) 
     said = validate(customers(5, customer_name=names), now=NOW).body()
     told = [said.index(words) for words in ("wrongly decoded", "placeholder", "leading, trailing")]
     assert told == sorted(told)
+
+
+def test_one_name_stands_for_a_list_of_one() -> None:
+    assert choose_rules(without="blank", failures="blank_id") == choose_rules(without=["blank"], failures=["blank_id"])

@@ -250,6 +250,19 @@ def test_every_type_of_parquet_is_read_as_the_reader_reads_it(tmp_path: Path, ki
         assert read_customers(tmp_path / "good.parquet").frame.to_dict("list") == report.good.to_dict("list")
 
 
+@pytest.mark.parametrize("ids", [["1", "22", "-", "it's"], [1, 22, 3, 4]], ids=["texts", "numbers"])
+def test_words_of_parquet_become_those_of_the_mapping(ids: list[str] | list[int], tmp_path: Path) -> None:
+    times, category = [datetime(2026, 1, 1, tzinfo=UTC)] * 4, arrow.array(["a", "b", None, "a"]).dictionary_encode()
+    columns = {"customer_id": ids, "updated_at": times, "customer_category": category}
+    pq.write_table(arrow.table(columns), tmp_path / "rows.parquet")
+    words = {"customer_id": {"22": "-", "-": "x", "it's": "y'"}, "customer_category": {"a": "none"}}
+    mapping = Mapping({name: name for name in columns}, {"source": "peak"}, nulls=("-", "none"),
+                      values={**words, "source": {"peak": "?"}})  # fmt: skip
+    report = validate(read_customers(tmp_path / "rows.parquet", mapping=mapping), now=NOW)
+    assert "x" in set(report.good["customer_id"]) or ids == [1, 22, 3, 4]
+    require_equal(validate(tmp_path / "rows.parquet", mapping=mapping, now=NOW), report)
+
+
 def test_a_folder_named_like_a_column_and_its_value_changes_no_cell(customers, tmp_path: Path) -> None:
     folder = tmp_path / "customer_id=evil" / "updated_at=2020-01-01" / "source=ERP"
     folder.mkdir(parents=True)

@@ -124,6 +124,18 @@ def test_a_mapping_is_not_written_over_unasked(tmp_path: Path) -> None:
         suggestion.to_toml(tmp_path / "no" / "m.toml")
 
 
+def test_what_is_stated_is_in_the_file_that_a_suggestion_becomes(tmp_path: Path) -> None:
+    stated = Mapping(
+        constants={"source": "peak"}, encoding="cp1252", timezone="Europe/Berlin", nulls=("-",), language="de",
+        values={"customer_category": {"GK": "Key \"A\""}}, empty={"customer_name": "keep"},
+        corrections={"trim_spaces": True, "pad_ids": 7, "patch": ["a.csv"], "map_source": {"A b": "peak"}},
+    )  # fmt: skip
+    suggestion = suggest_mapping(pd.DataFrame({"Kundennummer": ["1"]}), mapping=stated)
+    loaded = Mapping.load(suggestion.to_toml(tmp_path / "m.toml"))
+    assert {**loaded.content(), "corrections": {}} == {**suggestion.mapping.content(), "corrections": {}}
+    assert loaded.corrections == stated.corrections | {"patch": [str(tmp_path / "a.csv")]}
+
+
 NASTY = st.text(st.characters(codec="utf-8"), max_size=12).map(lambda t: f"Kundennummer {t}")
 
 

@@ -349,3 +349,9 @@ def test_every_engine_counts_the_same(served: Served) -> None:
     both = [found.findings.sort_values(order, ignore_index=True).fillna({"detail": ""}) for found in (far, here)]
     pd.testing.assert_frame_equal(*both, check_dtype=False)
     assert served.left() == []
+
+
+@pytest.mark.parametrize("columns", [{"quoted_at": 5}, {5: "quoted_at"}, ["quoted_at"]])
+def test_names_of_columns_are_texts(columns: Any) -> None:
+    with pytest.raises(InputError, match="A dict of columns is wanted here"):
+        tk.readiness(CUSTOMERS, CUSTOMERS.assign(quoted_at="2026-01-01T00:00:00Z"), columns=columns)

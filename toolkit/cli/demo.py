@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from functools import partial
 from pathlib import Path
 
 import toolkit as tk
@@ -17,6 +18,7 @@ from toolkit.results import Delivery
 
 DELIVERIES = ("2026-09-01_customers.csv", "2026-10-01_customers.xlsx")
 MADE_HERE = ".made-by-toolkit-demo"
+_say = partial(print, flush=True)
 
 
 def sandbox(*, port: int = 8765, data: Path | None = None) -> int:
@@ -32,8 +34,8 @@ def sandbox(*, port: int = 8765, data: Path | None = None) -> int:
     settings = tk.Settings(base_url=None, target=SANDBOX)
     folder = data or settings.folder("sandbox")
     with tk.Sandbox(folder, port=port, contract=settings.contract) as server:
-        print(f"Sandbox at {server.url}, contract {settings.contract}, data in {folder}", flush=True)
-        print(f"Token: sandbox. To work against it: TOOLKIT_BASE_URL={server.url}", flush=True)
+        _say(f"Sandbox at {server.url}, contract {settings.contract}, data in {folder}")
+        _say(f"Token: sandbox. To work against it: TOOLKIT_BASE_URL={server.url}")
         threading.Event().wait()
     return OK
 
@@ -109,10 +111,6 @@ def _run(root: Path, place: Path) -> None:
         )
     _say(f"\nReports, to open in a browser: {place}")
     _say(f"Notebooks, with their outputs: {root / 'notebooks'}" if (root / "notebooks").is_dir() else "")
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def _read(path: Path) -> Delivery:

@@ -116,8 +116,7 @@ def corrections(file: Path, /, *, source: Source = AS_IT_IS, json: Json = False)
     source.refuse("patch", because="corrections tries each correction by itself, on the file as it is")
     delivery = read(file, source)
     options = {c: o for c, o in source.corrections(delivery.corrections).items() if not isinstance(o, bool)}
-    found = tk.preview_corrections(delivery, options, before=tk.Ledger.of().snapshot())
-    return show(found, Output(json))
+    return show(tk.preview_corrections(delivery, options, before=tk.Ledger.of().snapshot()), Output(json))
 
 
 def review(sheet: Path, /, *, out: Path, who: Who = "", overwrite: Overwrite = False, json: Json = False) -> int:
@@ -138,8 +137,7 @@ def diff(file: Path, /, *, source: Source = AS_IT_IS, output: Output = AS_TEXT) 
     """Compare FILE with what was sent before."""
     report, changes = compared(file, source)
     keys = changes.n_duplicate_keys + report.n_duplicate_keys
-    held = report.n_quarantined
-    return show(changes, output, report, quarantined=held, duplicate_keys=keys)
+    return show(changes, output, report, quarantined=report.n_quarantined, duplicate_keys=keys)
 
 
 def readiness(

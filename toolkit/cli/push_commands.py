@@ -8,7 +8,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 import toolkit as tk
-from toolkit.cli.app import say
 from toolkit.cli.terminal import (
     AFTER_ASKING,
     AS_IT_IS,
@@ -22,7 +21,6 @@ from toolkit.cli.terminal import (
     Source,
     Who,
     compared,
-    lines_of,
     pairs,
     say_label,
     send,
@@ -38,8 +36,7 @@ from toolkit.sending import FATES
 def plan(file: Path, /, *, source: Source = AS_IT_IS, planning: Planning = AS_USUAL, output: Output = AS_TEXT) -> int:
     """Plan what to send of FILE; nothing leaves the machine."""
     report, changes = compared(file, source)
-    planned = tk.plan_push(changes, **planning.chosen())
-    return show(planned, output, report)
+    return show(tk.plan_push(changes, **planning.chosen()), output, report)
 
 
 def push(
@@ -64,10 +61,8 @@ def push(
     report, changes = compared(file, source)
     planned = tk.plan_push(changes, **sending.chosen())
     require_digest(planned, plan)
-    for line in (planned.summary(), *lines_of(planned), f"  {report.summary()}"):
-        say(line)
     try:
-        result = tk.dry_run(planned) if dry else send(planned, sending)
+        result = send(planned, sending, f"  {report.summary()}", dry=dry)
     except StoppedError as stopped:  # the page is wanted then most of all
         if stopped.report is not None:
             output.write(stopped.report)
@@ -81,8 +76,7 @@ def resume(*, json: Json = False) -> int:
     if not tk.status().open_push:
         counts = dict.fromkeys(("rows", *FATES, "warned", "quarantined", "left_out", "batches", "attempts"), 0)
         return show_values({"plan": None, **counts}, json, "No push is open: there is nothing to resume.")
-    result = tk.resume()
-    return show(result, Output(json))
+    return show(tk.resume(), Output(json))
 
 
 def abandon(*, rows_lost: bool = False, json: Json = False) -> int:
@@ -172,12 +166,9 @@ def settle(
     say_label()
     taken: Named = "all" if "all" in accepted else (*accepted, *accepted_row)
     not_taken: Named = "all" if "all" in refused else (*refused, *refused_row)
-    result = tk.settle(name, accepted=taken, refused=not_taken, reason=reason)
-    return show(result, Output(json))
+    return show(tk.settle(name, accepted=taken, refused=not_taken, reason=reason), Output(json))
 
 
 def _sent(planned: PushPlan, sending: Sending, json: bool) -> int:
-    for line in (planned.summary(), *lines_of(planned)):
-        say(line)
     result = send(planned, sending)
     return show(result, Output(json), findings=result.has_findings or planned.n_left_out)

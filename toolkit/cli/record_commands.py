@@ -163,5 +163,4 @@ def explain(code: str = "", /, *, means: str | None = None, do: str | None = Non
 def schema(*, json: Json = False) -> int:
     """Compare the vendor's columns with ours; nothing is written."""
     say_label()
-    found = tk.check_schema()
-    return show(found, Output(json))
+    return show(tk.check_schema(), Output(json))

@@ -237,8 +237,8 @@ def compared(file: Path, source: Source) -> tuple[results.ValidationReport, resu
     return report, tk.diff(before, report)
 
 
-def send(planned: results.PushPlan, sending: Sending) -> results.PushReport:
-    """Push what is planned, after a confirmation: no request is made before it, not even for the vendor's columns.
+def send(planned: results.PushPlan, sending: Sending, *more: str, dry: bool = False) -> results.PushReport:
+    """Print what is planned, and push it after a confirmation: no request is made before it, not even for columns.
 
     A push that a guard blocks goes to `push` directly, which refuses it, and nobody is asked.
 
@@ -249,6 +249,10 @@ def send(planned: results.PushPlan, sending: Sending) -> results.PushReport:
     PlanError
         If the vendor's table requires a column that is not sent.
     """
+    for line in (planned.summary(), *lines_of(planned), *more):
+        say(line)
+    if dry:
+        return tk.dry_run(planned)
     if planned.n_rows and not sending.yes and all(guard.allowed for guard in planned.guards):
         _confirm(planned.n_rows)
     return tk.push(planned, reason=sending.reason)
@@ -282,8 +286,7 @@ def show(result: Result, output: Output, *more: Result | str, findings: object =
         What the JSON object has besides, or instead.
     """
     lines = [result.summary(), *lines_of(result)]
-    for each in more:
-        lines += [each if isinstance(each, str) else f"  {each.summary()}"]
+    lines += [each if isinstance(each, str) else f"  {each.summary()}" for each in more]
     output.write(result)
     found = result.has_findings if findings is None else findings
     return show_values(result.to_dict() | values, output.json, *lines, findings=found)
@@ -296,9 +299,9 @@ def show_values(values: dict[str, Any], as_json: bool, *lines: str, findings: ob
 
 
 @singledispatch
-def lines_of(result: Result) -> list[str]:  # noqa: ARG001 - the types below have lines
-    """Return the lines that are printed below a result's summary."""
-    return []
+def lines_of(result: Result) -> list[str]:
+    """Return the lines that are printed below a result's summary: its own, or those of its type below."""
+    return [f"  {line}" for line in getattr(result, "lines", list)()]
 
 
 @lines_of.register
@@ -317,11 +320,6 @@ def _(proposed: results.MappingSuggestion) -> list[str]:
 @lines_of.register
 def _(found: results.Preview) -> list[str]:
     return [f"  {name}: {n:,}" for name, n in found.choices.items()]
-
-
-@lines_of.register
-def _(report: results.ValidationReport) -> list[str]:
-    return [f"  {line}" for line in report.lines()]
 
 
 @lines_of.register

@@ -28,10 +28,13 @@ def escape(value: object, *, limit: int | None = None) -> Markup:
     """
     if isinstance(value, Markup):
         return value
-    text = str(value)
-    if limit is not None and len(text) > limit:
-        text = text[: limit - 1] + "…"
+    text = str(value) if limit is None else shortened(str(value), limit)
     return Markup(html.escape(printable(text, keep="\n\t")))
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return a text of at most `limit` characters: a longer one is cut, and ends in an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def visible(cell: str) -> str:

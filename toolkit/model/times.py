@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from toolkit.errors import InputError
 
 _ISO = (
     r"^\d{4}-\d\d-\d\d(?:[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
@@ -271,3 +273,23 @@ def _moments(times: pd.Series[Any], timezone: str) -> tuple[pd.Series[Any], pd.S
     """Return times in UTC, and in the zone; NaT at the calendar's ends, where the zone's day may be one beyond it."""
     moments = utc_times(times if isinstance(times.dtype, pd.DatetimeTZDtype) else times.astype(object))
     return moments, moments.where(moments.between(_FIRST + _DAY, _LAST - _DAY)).dt.tz_convert(timezone)
+
+
+def moment_of(given: datetime | None, name: str) -> pd.Timestamp:
+    """Return the time that an argument gives, in UTC, or the present.
+
+    Raises
+    ------
+    InputError
+        If it is not a time with a zone.
+
+    Examples
+    --------
+    >>> moment_of(pd.Timestamp("2025-01-28T11:00:00+01:00"), "now")
+    Timestamp('2025-01-28 10:00:00+0000', tz='UTC')
+    """
+    if given is not None and not (isinstance(given, datetime) and given.tzinfo):
+        raise InputError(
+            f"{name} names no zone, and only you know which one is meant: give it as datetime.now(UTC) does."
+        )
+    return pd.Timestamp(given or datetime.now(UTC)).tz_convert("UTC")

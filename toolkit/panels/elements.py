@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.characters import printable
-from toolkit.display import EMPTY, Markup, Tone, code, escape, is_null, joined, symbol, visible
+from toolkit.display import EMPTY, Markup, Tone, code, escape, is_null, joined, shortened, symbol, visible
 
 Value = str | int | bool
 Action = Mapping[str, Value]
@@ -176,7 +176,7 @@ def note(tone: Tone, *children: object, key: str = "", **attributes: Any) -> Ele
 
 def short(text: str) -> str:
     """Return a cell's text as it is shown: what is easily overlooked is visible, and the end of a long one is cut."""
-    return visible(text if len(text) <= MAX_CELL else f"{text[: MAX_CELL - 1]}…")
+    return visible(shortened(text, MAX_CELL))
 
 
 def cell(value: object, *, why: str = "", **attributes: Any) -> Element:

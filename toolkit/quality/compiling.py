@@ -26,6 +26,7 @@ from toolkit.model import (
     TOO_LARGE,
     UNIQUE,
     Contract,
+    exceeds,
     is_oversized,
     max_row_bytes,
     reason,
@@ -78,7 +79,7 @@ def unread(column: str) -> str:
 
 
 def compile_contract(
-    contract: Contract, unread_columns: Collection[str] = (), *, may_be_oversized: bool = True
+    contract: Contract, unread_columns: Collection[str] = (), *, may_be_oversized: bool = True, portable: bool = False
 ) -> list[Condition]:
     """Return what the contract forbids.
 
@@ -88,6 +89,8 @@ def compile_contract(
         The columns for which ``rows_`` has an `unread` column.
     may_be_oversized
         Whether a row could be larger than a request may be. To know the size of every row takes most of the time.
+    portable
+        Whether an engine without JSON has to know the size.
 
     Examples
     --------
@@ -108,7 +111,7 @@ def compile_contract(
         checks += [(c.error or c.name, f"NOT ({compile_check(c, quoted(name))})") for c in column.checks]
         found += [Condition(name, check, reason(check, name), sql) for check, sql in checks]
     if may_be_oversized:
-        large = is_oversized(max_row_bytes(contract), resource=resource)
+        large = (exceeds if portable else is_oversized)(max_row_bytes(contract), resource=resource)
         found.append(Condition(ID, TOO_LARGE, too_large(contract), large))
     return found
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from toolkit.display import Column, Part, Result, code, grid, headline, joined, pick, plural, section
 from toolkit.errors import CorrectionError, did_you_mean
-from toolkit.model import ID, NAME, TIME, Customers, Delivery
+from toolkit.model import ID, NAME, TIME, Customers, Delivery, moment_of
 from toolkit.progress import step
 from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, usable
 from toolkit.quality.drifting import Before, earlier
@@ -81,9 +81,9 @@ class Correction(Result):
         came, none = self.delivery, "No cell was changed"
         parts = [Part(n, f"by {rule}", "changed") for rule, n in self.counts.items()]
         changed = plural(self.n_changes, "cell was changed", "cells were changed")
-        names = came.frame[NAME] if NAME in came.frame else self.ids.head(0)
-        table = changes_grid("Changed cells", self.changes, names=came.names, written=came.written,
-                             ids=dict(self.ids.items()), labels=dict(names.items()))  # fmt: skip
+        customers = {ID: self.ids} | ({NAME: came.frame[NAME]} if NAME in came.frame else {})
+        of_row = {name: self.changes["source_row"].map(cells) for name, cells in customers.items()}
+        table = changes_grid("Changed cells", self.changes.assign(**of_row), names=came.names, written=came.written)
         return joined(
             headline(
                 f"Corrections of {came.source}", f"{changed if self.n_changes else none}.", *self.notes, parts=parts
@@ -140,7 +140,7 @@ def correct(data: Customers, rules: Rules | None = None, *, now: pd.Timestamp | 
     """
     delivery = usable(data)
     ids = delivery.frame[ID]
-    moment = (now or pd.Timestamp.now("UTC")).floor("s")
+    moment = moment_of(now, "now").floor("s")
     changes = [pd.DataFrame(columns=CHANGE_COLUMNS)]
     notes: list[str] = []
     chosen = _options(delivery.corrections if rules is None else rules)
@@ -300,8 +300,7 @@ def preview_corrections(data: Customers, rules: Rules | None = None, *, before: 
     {'trim_spaces': 1, 'source_to_customer': 1}
     """
     delivery = usable(data)
-    fitting = _fitting(delivery.frame, before)
-    given = fitting | _options({} if rules is None else rules)
+    given = _fitting(delivery.frame, before) | _options({} if rules is None else rules)
     found: dict[str, Correction] = {}
     needs: dict[str, str] = {}
     for name in CORRECTIONS:

@@ -208,21 +208,11 @@ def _restamp(frame: pd.DataFrame, option: Any, now: pd.Timestamp) -> pd.DataFram
 
 
 CORRECTIONS: dict[str, Apply] = {
-    "trim_spaces": _trim_spaces,
-    "unicode_nfc": _unicode_nfc,
-    "mojibake": _mojibake,
-    "invisible_characters": _invisible_characters,
-    "null_spellings": _null_spellings,
-    "merge_spellings": _merge_spellings,
-    "map_source": _map_source,
-    "source_to_customer": _source_to_customer,
-    "spreadsheet_text": _spreadsheet_text,
-    "pad_ids": _pad_ids,
-    "drop_exact_duplicates": _drop_exact_duplicates,
-    "keep_last": _keep_last,
-    "keep": _keep,
-    "restamp": _restamp,
-}
+    apply.__name__.removeprefix("_"): apply for apply in (
+        _trim_spaces, _unicode_nfc, _mojibake, _invisible_characters, _null_spellings, _merge_spellings, _map_source,
+        _source_to_customer, _spreadsheet_text, _pad_ids, _drop_exact_duplicates, _keep_last, _keep, _restamp,
+    )
+}  # fmt: skip
 """Name to function: from a frame, the correction's options and the present moment to the new frame."""
 
 

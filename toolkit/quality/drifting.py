@@ -14,23 +14,9 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+import toolkit.display as draw
 from toolkit.config import current
-from toolkit.display import (
-    MAX_ROWS,
-    Cell,
-    Markup,
-    Result,
-    Unit,
-    fold,
-    grid,
-    headline,
-    joined,
-    meter,
-    paragraph,
-    percent,
-    plural,
-    section,
-)
+from toolkit.display import MAX_ROWS, Cell, Markup, Result, Unit, joined, meter, paragraph, percent, plural
 from toolkit.engine import AnySession, EngineTable, Session, quoted, table_of, to_arrow
 from toolkit.errors import InputError
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, utc_times
@@ -104,11 +90,11 @@ class Drift(Result):
 
     def body(self) -> str:
         """Return the findings and the columns of both sides as an HTML fragment."""
-        return headline(f"Drift from {self.before} to {self.after}", f"{self._verdict}.") + self._tables()
+        return draw.headline(f"Drift from {self.before} to {self.after}", f"{self._verdict}.") + self._tables()
 
     def part(self) -> Markup:
         """Return the drift as a section of the page of another result."""
-        return section(
+        return draw.section(
             "Drift", paragraph(f"{self._verdict}."), self._tables(), note=f"from {self.before} to {self.after}"
         )
 
@@ -123,13 +109,14 @@ class Drift(Result):
             Unit([(f["column"], f["what"], _side(f, "before"), _side(f, "after"))], {"column": [f["column"]]}, "warn")
             for f in self.findings.head(MAX_ROWS).to_dict("records")
         ]
-        found = grid("Drift", ["Column", "What", "Before", "Now"], units, facets={"column": "Column"}, unit="findings",
-                     more=self.n_findings - len(units)) if units else ""  # fmt: skip
+        heads, more = ["Column", "What", "Before", "Now"], self.n_findings - len(units)
+        found = draw.grid("Drift", heads, units, facets={"column": "Column"}, unit="findings", more=more)
         sides = [(column, *(Cell(share, meter(share)) for share in (was, now)), *distinct)
                  for column, was, now, *distinct in self.columns.itertuples(index=False, name=None)]  # fmt: skip
         heads = ["Column", "Empty before", "Empty now", "Distinct before", "Distinct now"]
         return joined(
-            found, fold("Every column, both sides", grid("Columns before and now", heads, sides, unit="columns"))
+            found if units else "",
+            draw.fold("Every column, both sides", draw.grid("Columns before and now", heads, sides, unit="columns")),
         )
 
     def lines(self, *kinds: str) -> list[str]:
@@ -190,7 +177,6 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
         sides, sizes = (before_, after_), (n_before, n_after)
         counted = [count_nulls(session, given, rows=rows) for rows in sides]
         columns = counted[0].merge(counted[1], on="column", suffixes=("_before", "_after"))
-        columns = columns.rename(columns={f"null_share_{side}": f"null_{side}" for side in ("before", "after")})
         whole = new.kind == "full"
         found = [
             *_customers(session, sides, sizes, fall, whole=whole),
@@ -214,7 +200,9 @@ def _laid(
         lies = stack.enter_context(lying(table, current(None), None, session=session))
         return lies.rows, replace(getattr(data, "described", lies.delivery), given=lies.delivery.given)
     side = earlier(data) if name == "old_" else usable(data)
-    session.register(name, _typed(side.frame))
+    require_times(side.frame)
+    typed = side.frame.assign(**{TIME: utc_times(side.frame[TIME])})
+    session.register(name, to_arrow(typed, CUSTOMER.arrow_schema()))
     given = side.frame.columns if name == "old_" else [c for c in side.given if c in side.frame.columns]
     return name, replace(side, given=tuple(given))
 
@@ -239,11 +227,6 @@ Sides = tuple[str, str]
 """The newest versions before and after, as queries in parentheses."""
 Sizes = tuple[int, int]
 """Customers before and after."""
-
-
-def _typed(frame: pd.DataFrame) -> Any:
-    require_times(frame)
-    return to_arrow(frame.assign(**{TIME: utc_times(frame[TIME])}), CUSTOMER.arrow_schema())
 
 
 def _newest(session: AnySession, rows: str, newest: str) -> tuple[str, int]:

@@ -80,18 +80,15 @@ def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame 
 
 def _find_alone(session: Session, n: int, condition: Condition, typed: pd.DataFrame | None) -> Condition:
     query = condition.rows or f"SELECT row_ FROM rows_ WHERE coalesce(({condition.where or 'false'}), false)"
-    reason = condition.reason
-    if condition.search is not None or condition.python is not None:
-        hits = (
-            condition.search(session, condition.options) if condition.search else _in_pandas(session, condition, typed)
-        )
-        reason = hits.attrs.get("reason", reason)
-        if hits.empty:
-            return replace(condition, reason=reason)
+    hits = condition.search(session, condition.options) if condition.search else None
+    if condition.python is not None:
+        hits = _in_pandas(session, condition, typed)
+    if hits is not None:
+        condition = replace(condition, reason=hits.attrs.get("reason", condition.reason))
         session.register("hits_", to_arrow(hits, HITS))
         query = "FROM hits_"
     session.run(f"INSERT INTO found_ BY NAME SELECT {n} AS n, * FROM ({query}) AS found")
-    return replace(condition, reason=reason)
+    return condition
 
 
 def _in_pandas(session: Session, condition: Condition, typed: pd.DataFrame | None) -> pd.DataFrame:
@@ -182,7 +179,7 @@ MAX_EXAMPLES = 3
 _HARM = {rule.name: place for place, rule in enumerate(RULES)} | {"other_contract": len(RULES)}
 
 
-def leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
+def _leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
     """Delete what several rows show only because of a cell that another finding is about."""
     present = set(session.table("SELECT DISTINCT n FROM found_")["n"].to_pylist())
     for n in sorted(present):
@@ -197,11 +194,14 @@ def causes_of(n: int, conditions: Sequence[Condition]) -> list[int]:
     return [m for m, o in enumerate(conditions) if o.check in why and (o.column == of or o.check == "two_categories")]
 
 
-def collect_bad(session: Session, failing: Sequence[Condition]) -> None:
+def collect_bad(session: Session, conditions: Sequence[Condition], n_failing: int) -> None:
     """Add the broken lines to ``found_``; fill ``bad_`` with each row that has a failure, and all of its reasons.
 
-    What else a totals row lacks is no finding: it is no customer.
+    The first `n_failing` conditions are failures. What is there only because of another finding is left out, and so is
+    what else a totals row lacks: it is no customer.
     """
+    _leave_out_consequences(session, conditions)
+    failing = conditions[:n_failing]
     for n in (n for n, c in enumerate(failing) if c.check == "totals_row"):
         session.run(f"DELETE FROM found_ WHERE n <> {n} AND row_ IN (SELECT row_ FROM found_ WHERE n = {n})")
     kinds = [{"n": n, "reason": c.reason, "line": c.check == BROKEN} for n, c in enumerate(failing)]
@@ -232,11 +232,38 @@ class Counts:
     columns: dict[str, tuple[int, int]]
     reasons: list[dict[str, int]]
 
+    @classmethod
+    def of(cls, session: Session, conditions: Sequence[Condition], n_failing: int) -> Counts:
+        """Count what is in ``found_`` and ``bad_``."""
+        n_rows, n_broken, n_bad = (session.scalar(f"SELECT count(*) FROM {t}") for t in ("rows_", "broken_", "bad_"))
+        names = [c.column or "" for c in conditions]
+        session.register("about_", pa.table({"n": range(len(names)), "name": names}))
+        hits = session.table(
+            f"""SELECT name, count(DISTINCT row_) FILTER (n < {n_failing}) AS bad, count(DISTINCT row_) AS every
+                FROM found_ JOIN about_ USING (n) GROUP BY name"""
+        ).to_pylist()
+        n_warned = session.scalar("SELECT count(DISTINCT row_) FROM found_ ANTI JOIN bad_ USING (row_)")
+        columns = {h["name"]: (h["bad"], h["every"] - h["bad"]) for h in hits}
+        return cls(n_rows + n_broken, n_bad, n_warned, columns, count_reasons(session))
+
 
 def count_reasons(session: Session) -> list[dict[str, int]]:
     """Return for each condition of ``found_`` its place ``n``, its ``rows``, and the ``groups`` that they are in."""
     found = "SELECT n, count(*) AS rows, count(DISTINCT group_) AS groups FROM found_ GROUP BY n ORDER BY n"
     return list(session.table(found).to_pylist())
+
+
+def findings_of(
+    session: Session,
+    conditions: Sequence[Condition],
+    cells: pd.DataFrame,
+    per_reason: Sequence[Mapping[str, int]],
+    which: str = "true",
+    limit: str = "",
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the findings by row, as `read_findings`, and by reason, as `by_reason`."""
+    found = read_findings(session, conditions, cells, which, limit)
+    return found, by_reason(conditions, found, cells, per_reason)
 
 
 def by_reason(

@@ -18,12 +18,12 @@ import pyarrow as pa
 
 from toolkit.config import Settings
 from toolkit.engine import AnySession, EngineTable, Session, UnwritableError, quoted, text, to_arrow
-from toolkit.errors import InputError
+from toolkit.errors import InputError, MappingError
 from toolkit.model import ID, KINDS, TIME, TOO_LARGE, UNIQUE, Column, Delivery, Resource, empty_frame
 from toolkit.quality.compiling import Condition, unread
-from toolkit.quality.findings import HITS, Counts, causes_of, collect_bad, leave_out_consequences
+from toolkit.quality.findings import HITS, Counts, causes_of, collect_bad
 from toolkit.quality.rules import CAUSES, CAUSING, FOLDED_ID, IS_AN_ID, RULES
-from toolkit.quality.staging import BROKEN_LINES, CALENDAR, SHOWN_ROWS, Staged
+from toolkit.quality.staging import BROKEN_LINES, CALENDAR, SHOWN_ROWS, Staged, as_stated
 from toolkit.reading import Mapping, choose_columns
 
 _FLOATS = "BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308"
@@ -77,9 +77,14 @@ def lying(
     InputError
         If there is no such table, or a column is of a type that has no text, or of times without a zone.
     ReadingError, MappingError
-        If it lacks a column of the key, or one that the mapping names.
+        If it lacks a column of the key, or one that the mapping names; if empty cells should keep what was sent.
     """
     resource, given = settings.documented.resource, form or Mapping()
+    if kept := [column for column, how in given.empty.items() if how == "keep"]:
+        raise MappingError(
+            f"{given.name}: [empty] cannot keep what was sent of {', '.join(kept)} for a table of an engine. Leave the "
+            "column out of [empty], or read the table with read_customers(table, mapping=…)."
+        )
     with nullcontext(session) if session else data.engine.session() as session:
         fields = list(data.schema(session))
         places = choose_columns([f.name for f in fields], mapping=given, name=data.name, resource=resource)
@@ -96,7 +101,7 @@ def lying(
                     odd[column.name] = f"CASE WHEN NOT {name} {bounds}{known} THEN {session.dialect.text(name)} END"
                     cell = f"CASE WHEN {name} {bounds} THEN {cell} END"
                 elif form and column.kind == "string":
-                    cell = f"CASE WHEN {cell} IN ({', '.join(map(text, ('', *form.nulls)))}) THEN NULL ELSE {cell} END"
+                    cell = as_stated(cell, form, form.values.get(column.name, {}))
             elif column.name in given.constants:
                 cell = session.dialect.text(text(given.constants[column.name]))
             cells.append(f"{cell} AS {quoted(column.name)}")
@@ -264,8 +269,7 @@ def flagged(
     counted = there.table("SELECT _flags, count(*) AS k FROM flagged_ GROUP BY _flags").to_pandas()
     with Session({"rows_": pa.table({"row_": range(len(counted))})}) as session:
         _find(session, counted["_flags"], places, beside)
-        leave_out_consequences(session, conditions)
-        collect_bad(session, conditions[:n_failing])
+        collect_bad(session, conditions, n_failing)
         left = session.table("SELECT n, row_ FROM found_").to_pandas()
         bad = set(session.table("SELECT row_ FROM bad_").column(0).to_pylist())
     left = left.assign(k=left["row_"].map(counted["k"]), column=[str(conditions[n].column) for n in left["n"]],
@@ -302,7 +306,7 @@ def flagged(
             key = quoted(str(conditions[n].column))
             session.run(f"""UPDATE found_ SET other_ = b.row_ FROM rows_ a JOIN rows_ b ON a.{key} = b.{key}
                 WHERE n = {n} AND found_.row_ = a.row_ AND b.row_ IN (SELECT row_ FROM beside_)""")
-        leave_out_consequences(session, conditions)
+        collect_bad(session, conditions, n_failing)
         yield Staged(session, rows.delivery, None, rows.columns, rows.unread), counts
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from toolkit.display import Part, Result, code, headline, joined, plural, section
 from toolkit.errors import CorrectionError, InputError, wrong_kind
-from toolkit.model import ID, TIME, Customers, Delivery
+from toolkit.model import ID, TIME, Customers, Delivery, moment_of
 from toolkit.quality.corrections import WHOLE_ROW, changes_between, usable
 from toolkit.quality.review_sheet import as_times, changes_in
 from toolkit.quality.showing import changes_grid
@@ -125,9 +125,6 @@ def patch_of(
     A cell that several corrections changed goes from its first value to its last. `ids` are the customers before any
     change, by row: by these ids the next delivery, which was not corrected yet, is matched.
     """
-    if when is not None and not (isinstance(when, datetime) and when.tzinfo):
-        raise InputError("when names no zone, and only you know which one is meant: give it as datetime.now(UTC) does.")
-    moment = pd.Timestamp(when) if when is not None else pd.Timestamp.now("UTC")
     cell = ["source_row", "column"]
     last = changes.drop_duplicates(cell, keep="last")[[*cell, "after", "rule"]]
     net = changes.drop_duplicates(cell)[[*cell, "before"]].merge(last, on=cell)
@@ -136,7 +133,7 @@ def patch_of(
         before=times_as_text(net["before"].astype(object)),
         after=times_as_text(net["after"].astype(object)),
         who=who or author(),
-        when=moment.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"),
+        when=moment_of(when, "when").strftime("%Y-%m-%dT%H:%M:%SZ"),
         delivery=delivery.digest,
     )
     return Patch(_typed(entries))

@@ -12,12 +12,12 @@ import pandas as pd
 from toolkit.config import current
 from toolkit.display import Part, Result, Tone, headline, plural, section, timeline
 from toolkit.engine import DUCKDB, AnySession, Session, table_of, to_arrow, to_frame
-from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, cast_frame
+from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, cast_frame, moment_of
 from toolkit.progress import step
 from toolkit.quality.compiling import compile_rule, repeated
 from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.drifting import Before, Drift, drift
-from toolkit.quality.findings import by_reason, count_reasons, find, first_reason, read_findings
+from toolkit.quality.findings import count_reasons, find, findings_of, first_reason
 from toolkit.quality.flagging import Lying, flagged, lying, way_of
 from toolkit.quality.rules import RULES, Rule
 from toolkit.quality.showing import column_cards, findings_grid, in_words, unrun
@@ -171,7 +171,7 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
     >>> columns["null_share"]["customer_category"], columns["patterns"]["customer_id"]
     (np.float64(0.5), [('A-9', 1.0)])
     """
-    moment = now or pd.Timestamp.now("UTC")
+    moment = moment_of(now, "now")
     drifted = None if before is None else drift(before, data)
     if (table := table_of(data)) is not None:
         with lying(table, current(None), None) as lies:
@@ -223,8 +223,7 @@ def _profile(session: AnySession, rows: str, delivery: Delivery, n_unread: int, 
 def _findings_here(session: Session, frame: pd.DataFrame, now: pd.Timestamp, rules: Sequence[Rule]) -> Findings:
     conditions = [compile_rule(rule, now) for rule in rules]
     find(session, conditions)
-    findings = read_findings(session, conditions, frame)
-    return findings, by_reason(conditions, findings, frame, count_reasons(session)), ()
+    return *findings_of(session, conditions, frame, count_reasons(session)), ()
 
 
 def _findings_there(rows: Lying, now: pd.Timestamp, rules: Sequence[Rule]) -> Findings:
@@ -232,8 +231,7 @@ def _findings_there(rows: Lying, now: pd.Timestamp, rules: Sequence[Rule]) -> Fi
     conditions, known = [c for c, way in ways if way is not None], [way for _, way in ways if way is not None]
     with flagged(rows, conditions, known, 0) as (shown, counts):
         cells = shown.cells("SELECT row_ FROM rows_")
-        findings = read_findings(shown.session, conditions, cells)
-        reasons = by_reason(conditions, findings, cells, counts.reasons)
+        findings, reasons = findings_of(shown.session, conditions, cells, counts.reasons)
     return findings, reasons, tuple(c.check for c, way in ways if way is None)
 
 

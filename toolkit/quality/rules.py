@@ -126,9 +126,9 @@ def choose_rules(
     Parameters
     ----------
     without
-        Names of rules to leave out.
+        Names of rules to leave out, or one name.
     failures
-        Names of rules whose findings are failures: their rows are quarantined.
+        Names of rules whose findings are failures, or one name: their rows are quarantined.
     options
         The thresholds of a rule, by the rule's name.
 
@@ -145,7 +145,7 @@ def choose_rules(
     """
     every = (*RULES, *rules)
     names = {rule.name for rule in every}
-    without, failures = set(without), set(failures)
+    without, failures = ({given} if isinstance(given, str) else set(given) for given in (without, failures))
     for name in (*without, *failures, *options):
         if name not in names:
             raise InputError(f"No rule is named {name!r}{did_you_mean(name, names) or '.'}")

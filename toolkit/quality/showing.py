@@ -8,32 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.display import (
-    MAX_ROWS,
-    Cell,
-    Column,
-    Markup,
-    Part,
-    Tone,
-    Unit,
-    card,
-    cards,
-    escape,
-    grid,
-    head_of,
-    is_null,
-    joined,
-    marked_change,
-    meter,
-    notes,
-    paragraph,
-    pick,
-    plural,
-    stack,
-    tally,
-    timestamp,
-    visible,
-)
+import toolkit.display as draw
+from toolkit.display import MAX_ROWS, Cell, Column, Markup, Part, Tone, Unit, escape, is_null, paragraph, plural
 from toolkit.model import CUSTOMER, ID, NAME, TIME, UNIQUE, Delivery
 from toolkit.quality.statistics import SAMPLE
 
@@ -72,8 +48,7 @@ def unrun(checks: Sequence[str]) -> str:
 
 def own(column: str, names: Names) -> str:
     """Return the file's name of a column, cut to a length that a page can bear."""
-    name = names.get(column, column)
-    return name if len(name) <= _CELL else name[: _CELL - 1] + "…"
+    return draw.shortened(names.get(column, column), _CELL)
 
 
 def file_order(columns: Iterable[str], names: Names) -> list[str]:
@@ -84,7 +59,7 @@ def file_order(columns: Iterable[str], names: Names) -> list[str]:
 
 def head(column: str, names: Names) -> Column:
     """Return the head of a column: the file's name and, small, ours."""
-    return head_of(column, {column: own(column, names)})
+    return draw.head_of(column, {column: own(column, names)})
 
 
 def findings_grid(sides: Mapping[Tone, pd.DataFrame], *, n_rows: int, names: Names, show: Show) -> Markup:
@@ -93,7 +68,7 @@ def findings_grid(sides: Mapping[Tone, pd.DataFrame], *, n_rows: int, names: Nam
     units = [_finding(f, tone, n_rows, names, show) for tone, f in every[:MAX_FOUND]]
     facets = {"severity": "Severity", "column": "Column"}
     columns = ["Check", "Column", f"Rows of {n_rows:,}", "Where"]
-    return grid("What was found", columns, units, facets=facets, unit="findings", more=len(every) - len(units),
+    return draw.grid("What was found", columns, units, facets=facets, unit="findings", more=len(every) - len(units),
                 stacks=True)  # fmt: skip
 
 
@@ -101,9 +76,12 @@ def _finding(f: Mapping[Any, Any], tone: Tone, n_rows: int, names: Names, show: 
     said, title = in_words(f["reason"], names), head(_place(f), names)
     severity, n = "failure" if tone == "bad" else "warning", f["count"]
     groups = f", {plural(f['groups'], 'group')}" if f["groups"] else ""
-    where = [pick(plural(n, "row") + groups, "rule", said[:_LABEL]), *(_example(e, f, show) for e in f["examples"])]
+    where = [
+        draw.pick(plural(n, "row") + groups, "rule", said[:_LABEL]),
+        *(_example(e, f, show) for e in f["examples"]),
+    ]
     row = (Cell(said, soft=f"{severity} · {f['check']}"), Cell(title.title, soft=title.small),
-           Cell(n, meter(n / max(n_rows, 1), f"{n:,}", tone=tone), sort=n),
+           Cell(n, draw.meter(n / max(n_rows, 1), f"{n:,}", tone=tone), sort=n),
            Markup(f"<div class=where>{''.join(f'<span class=b>{each}</span>' for each in where)}</div>"))  # fmt: skip
     return Unit([row], {"severity": [severity], "column": [title.title]}, tone)
 
@@ -130,8 +108,7 @@ def shown_cell(cell: object, column: str, show: Show) -> str:
     cell = show[column](cell) if column in show else cell
     if is_null(cell) or isinstance(cell, Markup):
         return cell if isinstance(cell, Markup) else ""
-    text = timestamp(cell) if isinstance(cell, pd.Timestamp) else visible(str(cell))
-    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+    return draw.shortened(draw.timestamp(cell) if isinstance(cell, pd.Timestamp) else draw.visible(str(cell)), _CELL)
 
 
 def rows_grid(
@@ -181,13 +158,15 @@ def rows_grid(
         ]  # fmt: skip
         drawn.append(Unit(lines, {"rule": said, "column": list(places)}, tone, title))
     heads = [Column("Row", right=True), *(head(c, names) for c in columns)]
-    return grid(name, heads, drawn, facets={"rule": "Reason", "column": "Column"}, more=n_rows - len(rows), way=way)
+    return draw.grid(
+        name, heads, drawn, facets={"rule": "Reason", "column": "Column"}, more=n_rows - len(rows), way=way
+    )
 
 
 def _cell(column: str, value: object, written: object, tone: Tone, mark: Tone | None, why: str) -> object:
     if column != TIME or not isinstance(value, pd.Timestamp):
         return Cell(value, tone=mark, why=why) if mark else value
-    utc = timestamp(value)
+    utc = draw.timestamp(value)
     sent = "" if tone == "bad" or utc == written else f"{utc} is sent"
     order = None if str(written)[:10] == utc[:10] else utc  # a page of many rows stays small
     return Cell(written, sort=order, soft=sent, tone=mark, why=why)
@@ -197,13 +176,13 @@ def _twins(who: object, when: object, differ: Sequence[str], n: int) -> Markup:
     what = "and agree in every column: the correction drop_exact_duplicates keeps one"
     if differ:
         what = f"and differ in {' · '.join(differ)}: leave one out, or correct its key"
-    return joined(Markup("<b>Twins</b> · "), f"{n} rows are customer {who} changed at {when}, {what}.")
+    return draw.joined(Markup("<b>Twins</b> · "), f"{n} rows are customer {who} changed at {when}, {what}.")
 
 
 def column_cards(columns: pd.DataFrame, reasons: pd.DataFrame, n_rows: int, names: Names) -> Markup:
     """Show counted columns, each with what is unusual in it, of `by_reason`, and the picture that fits its values."""
     ordered = columns.set_index("column", drop=False).loc[file_order(columns["column"], names)]
-    return cards((_column(c, reasons, n_rows, names) for c in ordered.to_dict("records")), find="columns")
+    return draw.cards((_column(c, reasons, n_rows, names) for c in ordered.to_dict("records")), find="columns")
 
 
 def _column(c: Mapping[Any, Any], reasons: pd.DataFrame, n_rows: int, names: Names) -> Markup:
@@ -216,34 +195,31 @@ def _column(c: Mapping[Any, Any], reasons: pd.DataFrame, n_rows: int, names: Nam
     empty += f" · <b>{c['unread']:,}</b> not a time" if c["unread"] else ""
     small = Markup(f"<small class='b m'>{escape(title.small)}</small>")
     figures = Markup(f"<p><b>{c['distinct']:,}</b> distinct{empty}</p>")
-    return card(title.title, small, stack(parts, small=True), figures, notes(odd), _values(c, filled, n_rows),
-                _patterns(c), _sizes(c))  # fmt: skip
+    return draw.card(title.title, small, draw.stack(parts, small=True), figures, draw.notes(odd),
+                     _values(c, filled, n_rows), _patterns(c), _sizes(c))  # fmt: skip
 
 
 def _values(c: Mapping[Any, Any], filled: int, n_rows: int) -> Markup:
     if c["top"]:
         rest, more = filled - sum(n for _, n in c["top"]), c["distinct"] - len(c["top"])
-        return tally(
+        return draw.tally(
             [*((value, n / n_rows) for value, n in c["top"]), *([(plural(more, "other"), rest / n_rows)] * (more > 0))]
         )
     if not filled:
         return Markup("")
     note = "each in one row" if c["distinct"] == filled else "each in less than 1 % of the rows"
-    return paragraph(f"{visible(c['least'])[:24]} … {visible(c['greatest'])[:24]}, {note}", soft=True)
+    return paragraph(f"{draw.visible(c['least'])[:24]} … {draw.visible(c['greatest'])[:24]}, {note}", soft=True)
 
 
 def _patterns(c: Mapping[Any, Any]) -> Markup:
     # Names and words have patterns too, which mean nothing.
-    if not c["patterns"] or not (c["column"] == ID or _is_coded(*c["patterns"][0])):
+    first, share = next(iter(c["patterns"]), (None, 0))
+    if first is None or not (c["column"] == ID or (share >= _COMMON and "9" in re.sub(r"\{[0-9]+\}", "", first))):
         return Markup("")
-    if c["patterns"][0][1] == 1:
-        return paragraph(f"one pattern: {pattern_words(c['patterns'][0][0])}", soft=True)
-    said = tally((pattern_words(pattern), share) for pattern, share in c["patterns"][:4])
-    return joined(said, paragraph(f"in a sample of {SAMPLE:,} or more", soft=True)) if c["sampled"] else said
-
-
-def _is_coded(pattern: str, share: float) -> bool:
-    return share >= _COMMON and "9" in re.sub(r"\{[0-9]+\}", "", pattern)
+    if share == 1:
+        return paragraph(f"one pattern: {pattern_words(first)}", soft=True)
+    said = draw.tally((pattern_words(pattern), share) for pattern, share in c["patterns"][:4])
+    return draw.joined(said, paragraph(f"in a sample of {SAMPLE:,} or more", soft=True)) if c["sampled"] else said
 
 
 def pattern_words(pattern: str) -> str:
@@ -273,8 +249,6 @@ def changes_grid(
     *,
     names: Names | None = None,
     written: Callable[[Any], object] = str,
-    ids: Mapping[Any, Any] | None = None,
-    labels: Mapping[Any, Any] | None = None,
     more: Sequence[str] = (),
 ) -> Markup:
     """Show changed cells before and after, with what was removed and what was added marked.
@@ -282,29 +256,25 @@ def changes_grid(
     Parameters
     ----------
     changes
-        ``source_row, column, before, after, rule`` and, if `ids` are not given, ``customer_id``.
+        ``source_row, column, before, after, rule`` and, where they are known, ``customer_id`` and ``customer_name``.
     written
         How a time is written.
-    ids, labels
-        The customer's id and name, by row.
     more
         Further columns of `changes` to show.
     """
-    ids, labels, names, units = ids or {}, labels or {}, names or {}, []
-    known = bool(ids) or ID in changes
+    names, units, known = names or {}, [], ID in changes
     for c in changes.head(MAX_ROWS).to_dict("records"):
         row = c["source_row"]
         cells = (written(c[side]) if isinstance(c[side], pd.Timestamp) else c[side] for side in ("before", "after"))
-        pair = zip((c["before"], c["after"]), marked_change(*cells), ("bad", "good"), strict=True)
+        pair = zip((c["before"], c["after"]), draw.marked_change(*cells), ("bad", "good"), strict=True)
         shown = [Cell(cell, Markup(f"<span class={side}>{text}</span>")) for cell, text, side in pair]
-        who, label = c.get(ID, ids.get(row)), labels.get(row)
-        title = head(c["column"], names)
-        customer = [Cell(who, soft="" if is_null(label) else visible(str(label)))][:known]
+        title, label = head(c["column"], names), c.get(NAME)
+        customer = [Cell(c.get(ID), soft="" if is_null(label) else draw.visible(str(label)))][:known]
         line = [row if row >= 0 else "", *customer, Cell(title.title, soft=title.small), *shown,
                 c["rule"], *(c[m] for m in more)]  # fmt: skip
         units.append(Unit([line], {"rule": [str(c["rule"])], "column": [title.title]}))
     titles = (*["Customer"][:known], "Column", "Before", "After", "Rule", *(m.capitalize() for m in more))
     heads = [Column("Row", right=True), *map(Column, titles)]
     rest = len(changes) - len(units)
-    return grid(name, heads, units, facets={"rule": "Rule", "column": "Column"}, unit="cells", more=rest,
+    return draw.grid(name, heads, units, facets={"rule": "Rule", "column": "Column"}, unit="cells", more=rest,
                 stacks=True)  # fmt: skip

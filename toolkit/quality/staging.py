@@ -155,11 +155,10 @@ def staged(data: Any, settings: Settings, *, mapping: Any, memory_limit: str, wr
         with Session(memory_limit=memory_limit) as session:
             files = _files(Path(data)) if isinstance(data, str | Path) else []
             name = Path(data).name if files else "The table"
-            rows, tables = (
-                _lying(session, files, form, contract.resource, name),
-                _tables(data, files, form, contract.resource, name),
-            )
-            rows = rows or _streamed(session, tables, form, contract.resource, name, session.folder / "rows.parquet")
+            rows = _lying(session, files, form, contract.resource, name)
+            if rows is None:
+                tables = _tables(data, files, form, contract.resource, name)
+                rows = _streamed(session, tables, form, contract.resource, name, session.folder / "rows.parquet")
             if not session.scalar("SELECT (SELECT count(*) FROM rows_) + (SELECT count(*) FROM broken_)"):
                 raise ReadingError(f"{name} has no rows: ask whoever made it for a new export.")
             yield rows
@@ -221,13 +220,12 @@ def _query(path: Path, first: int, fields: dict[str, pa.Field], form: Mapping, r
 
 def _cell(column: Column, field: pa.Field | None, form: Mapping) -> str | None:
     """Return the SQL of a column as the readers give it: only an empty cell or a listed spelling is null."""
-    if column.name in form.values:
-        return None
     kind = field.type if field else pa.string()
     sql = quoted(field.name) if field else "CAST(NULL AS VARCHAR)"
     if column.name == TIME and not any(null[:1].isdigit() for null in form.nulls):
         exact = pa.types.is_timestamp(kind) and kind.tz is not None and kind.unit in ("ms", "us")
-        return f"CASE WHEN {sql} {CALENDAR} THEN {sql} END" if exact and TIME not in form.constants else None
+        exact &= TIME not in form.constants and TIME not in form.values
+        return f"CASE WHEN {sql} {CALENDAR} THEN {sql} END" if exact else None
     if column.name in form.constants:
         sql = text(form.constants[column.name])
     if pa.types.is_dictionary(kind):
@@ -236,7 +234,15 @@ def _cell(column: Column, field: pa.Field | None, form: Mapping) -> str | None:
         sql = f"CAST({sql} AS VARCHAR)"
     elif column.kind != "string" or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return None
-    return f"CASE WHEN {sql} IN ({', '.join(map(text, ('', *form.nulls)))}) THEN NULL ELSE {sql} END"
+    return as_stated(sql, form, {} if column.name in form.constants else form.values.get(column.name, {}))
+
+
+def as_stated(cell: str, form: Mapping, words: dict[str, str]) -> str:
+    """Return the SQL of a text with the mapping's `words` for those of the file, and null where it says so."""
+    if words:
+        known = " ".join(f"WHEN {cell} = {text(word)} THEN {text(becomes)}" for word, becomes in words.items())
+        cell = f"CASE {known} ELSE {cell} END"
+    return f"CASE WHEN {cell} IN ({', '.join(map(text, ('', *form.nulls)))}) THEN NULL ELSE {cell} END"
 
 
 def _tables(data: Any, files: Sequence[Path], form: Mapping, resource: Resource, name: str) -> Iterator[Table]:

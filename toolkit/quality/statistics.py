@@ -17,9 +17,6 @@ import pyarrow as pa
 from toolkit.engine import DUCKDB, AnySession, Session, quoted, text
 from toolkit.model import CUSTOMER
 
-COLUMNS = ["column", "nulls", "null_share", "distinct", "shortest", "median", "longest", "least", "greatest", "top",
-           "patterns", "sampled"]  # fmt: skip
-
 SAMPLE = 10_000
 """Distinct values above which patterns are first looked for in a sample of about this size."""
 EVERY = "1 = 1"
@@ -46,17 +43,17 @@ def count_columns(session: AnySession, columns: Sequence[str], *, rows: str = "r
     """
     n_rows = session.scalar(f"SELECT count(*) AS n FROM {rows} AS r")
     counted = [_count(session, rows, name, n_rows, is_text=CUSTOMER.column(name).kind == "string") for name in columns]
-    frame = pd.DataFrame(counted, columns=COLUMNS).astype(dict.fromkeys(("shortest", "median", "longest"), "Int64"))
+    frame = pd.DataFrame(counted).astype(dict.fromkeys(("shortest", "median", "longest"), "Int64"))
     return frame.astype({"column": "str", "least": "str", "greatest": "str"})
 
 
 def count_nulls(session: AnySession, columns: Sequence[str], *, rows: str) -> pd.DataFrame:
-    """Count only ``nulls``, ``null_share`` and ``distinct`` of each column, as `count_columns` does."""
+    """Count only the ``nulls``, their share ``null``, and ``distinct`` of each column, as `count_columns` does."""
     cells = [f"r.{quoted(c)}" for c in columns]
     counts = ", ".join(f"count({c}) AS filled_{n}, count(DISTINCT {c}) AS n_{n}" for n, c in enumerate(cells))
     n_rows, *found = (c[0].as_py() for c in session.table(f"SELECT count(*) AS n, {counts} FROM {rows} AS r").columns)
     frame = pd.DataFrame({"column": columns, "nulls": [n_rows - n for n in found[::2]], "distinct": found[1::2]})
-    return frame.assign(null_share=frame["nulls"] / max(n_rows, 1))
+    return frame.assign(null=frame["nulls"] / max(n_rows, 1))
 
 
 def _count(session: AnySession, rows: str, column: str, n_rows: int, *, is_text: bool) -> dict[str, Any]:
@@ -71,11 +68,13 @@ def _count(session: AnySession, rows: str, column: str, n_rows: int, *, is_text:
         facts, top = _as_text(facts, ["least", "greatest"]), _as_text(top, ["value"])
     n, filled, least, greatest = (each[0].as_py() for each in facts.columns)
     counted = {"column": column, "nulls": n_rows - filled, "null_share": (n_rows - filled) / max(n_rows, 1),
-               "distinct": n, "least": least, "greatest": greatest, "patterns": [], "sampled": False}  # fmt: skip
-    counted["top"] = [(v["value"], v["n"]) for v in top.to_pylist()]
+               "distinct": n, "shortest": None, "median": None, "longest": None, "least": least, "greatest": greatest,
+               "top": [(v["value"], v["n"]) for v in top.to_pylist()], "patterns": [], "sampled": False}  # fmt: skip
     if is_text and filled:
         counted |= _lengths(session)
-        counted["patterns"], counted["sampled"] = _patterns(session, n)
+        shape, which = shaping(session, n)
+        counted["patterns"] = [(pattern_of(found), share) for found, share in _shapes(session, shape, which)]
+        counted["sampled"] = which != EVERY
     return counted
 
 
@@ -92,12 +91,6 @@ def _lengths(session: AnySession) -> dict[str, int]:
     sizes, up_to = found["size"].to_numpy(), np.cumsum(found["n"].to_numpy())
     middle = sizes[np.searchsorted(up_to, up_to[-1] / 2)]
     return {"shortest": int(sizes[0]), "median": int(middle), "longest": int(sizes[-1])}
-
-
-def _patterns(session: AnySession, distinct: int) -> tuple[list[tuple[str, float]], bool]:
-    """Find the patterns of all values, or of a sample if there are many and they have little in common."""
-    shape, which = shaping(session, distinct)
-    return [(pattern_of(shape), share) for shape, share in _shapes(session, shape, which)], which != EVERY
 
 
 def shaping(session: AnySession, distinct: int) -> tuple[str, str]:

@@ -11,25 +11,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+import toolkit.display as draw
 from toolkit.config import Settings, current
-from toolkit.display import (
-    Markup,
-    Part,
-    Result,
-    Tone,
-    card,
-    cards,
-    code,
-    escape,
-    fold,
-    headline,
-    notes,
-    paragraph,
-    plural,
-    section,
-    stack,
-    symbol,
-)
+from toolkit.display import Markup, Part, Result, Tone, escape, paragraph, plural
 from toolkit.engine import EngineTable, quoted, to_frame
 from toolkit.errors import InputError, wrong_kind
 from toolkit.files import replacing
@@ -38,34 +22,21 @@ from toolkit.model import (
     NAME,
     NOT_A_TIME,
     TIME,
-    TOO_LARGE,
     UNIQUE,
     Column,
     Customers,
     Delivery,
     Language,
     Resource,
-    exceeds,
     max_row_bytes,
     may_be_oversized,
+    moment_of,
     reason,
-    too_large,
 )
 from toolkit.progress import step
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
 from toolkit.quality.drifting import KINDS, Before, Drift, drift, earlier
-from toolkit.quality.findings import (
-    BROKEN,
-    Counts,
-    by_reason,
-    collect_bad,
-    count_reasons,
-    find,
-    finding_lines,
-    first_reason,
-    leave_out_consequences,
-    read_findings,
-)  # fmt: skip
+from toolkit.quality.findings import BROKEN, Counts, collect_bad, find, finding_lines, findings_of, first_reason
 from toolkit.quality.flagging import Lying, flagged, good_rows, lying, way_of
 from toolkit.quality.id_forms import id_table
 from toolkit.quality.review_sheet import write_review_sheet
@@ -254,21 +225,21 @@ class ValidationReport(Result):
         name = f"Validation of {came.source} · contract {self.contract}"
         first = f"{self._first[0].capitalize()}: {in_words(self._first[1], names)}." if self._first else ""
         verdict = f"{self._sendable}." if self.n_rows else self.verdict
-        shown: list[str] = [headline(name, verdict, first, parts=parts), notes(self.reading_warnings)]
+        shown: list[str] = [draw.headline(name, verdict, first, parts=parts), draw.notes(self.reading_warnings)]
         if not self.n_rows:
             return "".join(shown)
-        shown += [section("Columns", self._tiles(), note="in the file's order; choose one to filter what follows")]
+        shown += [draw.section("Columns", self._tiles(), note="in the file's order; choose one to filter what follows")]
         shown.append(self._found())
         of_bad = warnings["index"].isin(self.quarantine.index)
         if not self.ok:
             found, way = pd.concat([failures, warnings[of_bad]]), "in report.quarantine and report.to_excel(…)"
             rows = rows_grid("Quarantined rows", self.quarantine, found, came, "bad", self.n_quarantined, way)
-            shown.append(section("Quarantined rows", rows, note="as they stand in the file, twins together"))
+            shown.append(draw.section("Quarantined rows", rows, note="as they stand in the file, twins together"))
         good = came.frame[came.frame.index.isin(warnings.loc[~of_bad, "index"])]
         if len(good):
             rows = rows_grid("Rows to look at", good, warnings, came, "warn", self._n_warned, "in report.warnings")
             said = plural(self._n_warned, "row can be sent, and is", "rows can be sent, and are")
-            shown.append(fold(f"{said} worth a look", came.about_times, rows, tone="warn"))
+            shown.append(draw.fold(f"{said} worth a look", came.about_times, rows, tone="warn"))
         if self.drift is not None:
             shown.append(self.drift.part())
         return "".join([*shown, self._ways_on()])
@@ -297,10 +268,12 @@ class ValidationReport(Result):
             parts = (Part(bad, "failing", "bad"), Part(warned, "with a warning", "warn"),
                      Part(self.n_rows - bad - warned, "fine", "good"))  # fmt: skip
             small = Markup(f"<small class='b m'>{escape(column)}</small>") if title != column and column else ""
-            said = [f"{symbol(p.tone)} {p.n:,} " for p in parts[:2] if p.n]
-            fine = Markup(f"<span>{''.join(said) or symbol('good') + ' fine'}</span>")
-            tiles.append(card(title, small, stack(parts, small=True), fine, pick=("column", title) if said else None))
-        return cards(tiles, tiles=True)
+            said = [f"{draw.symbol(p.tone)} {p.n:,} " for p in parts[:2] if p.n]
+            fine = Markup(f"<span>{''.join(said) or draw.symbol('good') + ' fine'}</span>")
+            tiles.append(
+                draw.card(title, small, draw.stack(parts, small=True), fine, pick=("column", title) if said else None)
+            )
+        return draw.cards(tiles, tiles=True)
 
     def _found(self) -> Markup:
         """Draw what was found, and fold what found nothing."""
@@ -310,15 +283,15 @@ class ValidationReport(Result):
             if check.reason not in found and check.check != BROKEN:
                 why = "not found: " + in_words(check.reason.removeprefix(f"{check.column} "), names)
                 passed.setdefault((why, check.check), []).append(own(check.column or "", names))
-        kept = [paragraph(symbol("good"), why, Markup(f"<small>{escape(f'{name} · ' + ', '.join(where))}</small>"))
+        kept = [paragraph(draw.symbol("good"), why, Markup(f"<small>{escape(f'{name} · ' + ', '.join(where))}</small>"))
                 for (why, name), where in passed.items()]  # fmt: skip
         n_passed, n = sum(map(len, passed.values())), len(self._checks)
         sides: dict[Tone, pd.DataFrame] = {"bad": self.findings[0], "warn": self.findings[1]}
         table = findings_grid(sides, n_rows=self.n_rows, names=names, show=self._delivery.show)
-        return section(
+        return draw.section(
             "What was found",
             table if found else paragraph("Nothing.", soft=True),
-            fold(f"{plural(n_passed, 'check')} found nothing", *kept, tone="good") if kept else "",
+            draw.fold(f"{plural(n_passed, 'check')} found nothing", *kept, tone="good") if kept else "",
             note=f"{len(found):,} of {plural(n, 'check')}{'; ' * bool(self.not_run)}{unrun(self.not_run)}",
         )
 
@@ -335,7 +308,10 @@ class ValidationReport(Result):
             )
             call = "changes = tk.diff(tk.Ledger.of().snapshot(), report)"
             steps.append((f"Go on with {plural(self.n_good, 'row')}", held, call))
-        return section("Ways on", cards(card(title, paragraph(text, soft=True), code(c)) for title, text, c in steps))
+        return draw.section(
+            "Ways on",
+            draw.cards(draw.card(title, paragraph(text, soft=True), draw.code(c)) for title, text, c in steps),
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Return the failures."""
@@ -433,7 +409,7 @@ def validate(
     """
     chosen = current(settings)
     contract = chosen.documented
-    moment = now or pd.Timestamp.now("UTC")
+    moment = moment_of(now, "now")
     targets = {name: Path(path) for name, path in (("good", good), ("bad", bad)) if path is not None}
     for path in targets.values():
         if path.suffix.lower() not in ENDINGS:
@@ -470,9 +446,8 @@ def validate(
         summed = summed_rows(rows.delivery) if in_memory else []
         rows.session.register("sums_", pa.table({"row_": pa.array(summed, pa.int64())}))
         conditions = find(rows.session, conditions, rows.typed)
-        leave_out_consequences(rows.session, conditions)
-        collect_bad(rows.session, conditions[: len(failing)])
-        counts = _counted(rows, len(failing), conditions)
+        collect_bad(rows.session, conditions, len(failing))
+        counts = Counts.of(rows.session, conditions, len(failing))
         report = _report(rows, conditions, len(failing), contract.name, counts)
         for name, path in targets.items():
             with replacing(path) as part:
@@ -485,17 +460,13 @@ def _validate_there(
     data: EngineTable, settings: Settings, mapping: Any, rules: dict[str, list[Condition]]
 ) -> ValidationReport:
     contract = settings.documented
-    size = Condition(ID, TOO_LARGE, too_large(contract), exceeds(max_row_bytes(contract), resource=contract.resource))
     with lying(data, settings, None if mapping is None else as_mapping(mapping)) as rows:
-        failing = _known(
-            [*compile_contract(contract, rows.unread, may_be_oversized=False), size, *rules["failure"]], rows
-        )
+        failing = _known([*compile_contract(contract, rows.unread, portable=True), *rules["failure"]], rows)
         every = [*failing, *_known([*rules["warning"], *other_contracts(contract)], rows)]
         ways = [way_of(condition, rows, failing=n < len(failing)) for n, condition in enumerate(every)]
         conditions = [c for c, way in zip(every, ways, strict=True) if way is not None]
         known, n_failing = [way for way in ways if way is not None], len(failing) - ways[: len(failing)].count(None)
         with flagged(rows, conditions, known, n_failing) as (shown, counts):
-            collect_bad(shown.session, conditions[:n_failing])
             report = _report(shown, conditions, n_failing, contract.name, counts)
         not_run = dict.fromkeys(c.check for c, way in zip(every, ways, strict=True) if way is None)
         good, ids = good_rows(rows, known[:n_failing]), rows.session.written(f"SELECT r.{ID} FROM {rows.rows} AS r")
@@ -507,23 +478,6 @@ def _known(conditions: Sequence[Condition], rows: Staged | Lying) -> list[Condit
     return [c for c in conditions if c.column in rows.columns]
 
 
-def _counted(rows: Staged, n_failing: int, conditions: Sequence[Condition]) -> Counts:
-    session = rows.session
-    n_rows, n_broken, n_bad = (session.scalar(f"SELECT count(*) FROM {t}") for t in ("rows_", "broken_", "bad_"))
-    session.register("about_", pa.table({"n": range(len(conditions)), "name": [c.column or "" for c in conditions]}))
-    hits = session.table(
-        f"""SELECT name, count(DISTINCT row_) FILTER (n < {n_failing}) AS bad, count(DISTINCT row_) AS every
-            FROM found_ JOIN about_ USING (n) GROUP BY name"""
-    ).to_pylist()
-    return Counts(
-        n_rows + n_broken,
-        n_bad,
-        session.scalar("SELECT count(DISTINCT row_) FROM found_ ANTI JOIN bad_ USING (row_)"),
-        {h["name"]: (h["bad"], h["every"] - h["bad"]) for h in hits},
-        count_reasons(session),
-    )
-
-
 def _report(
     rows: Staged, conditions: Sequence[Condition], n_failing: int, contract: str, counts: Counts
 ) -> ValidationReport:
@@ -533,10 +487,9 @@ def _report(
     firsts = [f"(SELECT row_, other_ FROM found_ WHERE {side} ORDER BY row_, n {limit})" for side in sides]
     firsts.append(f"(SELECT row_, row_ AS other_ FROM bad_ ORDER BY row_ {limit})")
     cells = rows.cells(" UNION ALL ".join(f"SELECT unnest([row_, other_]) FROM {first} AS shown" for first in firsts))
-    failures, warnings = (read_findings(session, conditions, cells, side, limit) for side in sides)
-    reasons, warned = (
-        by_reason(conditions, found, cells, [c for c in counts.reasons if (c["n"] < n_failing) is bad_side])
-        for found, bad_side in ((failures, True), (warnings, False))
+    per_reason = [[c for c in counts.reasons if (c["n"] < n_failing) is is_bad] for is_bad in (True, False)]
+    (failures, reasons), (warnings, warned) = (
+        findings_of(session, conditions, cells, each, side, limit) for each, side in zip(per_reason, sides, strict=True)
     )
     quarantine = cells.reindex(bad.index).rename_axis("source_row")
     quarantine[ID] = quarantine[ID].fillna(delivery.broken[ID])

@@ -56,8 +56,6 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
         If the file is not JSON, or contains no records.
     """
     found = read_encoding(path, encoding)
-    broken: list[BrokenLine] = []
-    records: list[tuple[int, dict[str, Any]]] = []
     with opened(path), text_of(path, found.name) as text:
         start = text.tell()
         values, note = list(_lines(text)) if lines else [], "JSON, one object a line"
@@ -65,11 +63,9 @@ def read_json(path: Path, choose: Choose, *, encoding: str | None = None, lines:
             text.seek(start)
             document, note = _document(text.read(), path, lines=lines)
             values = list(enumerate(document, start=1))
-        for number, value in values:
-            if isinstance(value, dict):
-                records.append((number, value))
-            else:
-                broken.append(_set_aside(number, value, "the record is not a JSON object with each name once"))
+    records = [(number, value) for number, value in values if isinstance(value, dict)]
+    no_record = "the record is not a JSON object with each name once"
+    broken = [_set_aside(number, value, no_record) for number, value in values if not isinstance(value, dict)]
     header = list(dict.fromkeys(name for _, record in records for name in record))
     wanted = {column: header[at] for column, at in choose(header).items()}
     numbers: list[int] = []

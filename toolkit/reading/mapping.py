@@ -235,7 +235,7 @@ class Mapping:
         InputError
             If it cannot be written; an earlier file of that name is then unharmed.
         """
-        return write_toml(path, _toml_lines(self.content()), overwrite=overwrite)
+        return write_toml(path, _sections(self.content()), overwrite=overwrite)
 
     def require_columns(self, known: Iterable[str]) -> None:
         """Refuse a schema column that is not one of `known`.
@@ -268,8 +268,7 @@ class Mapping:
         for section, content in sections.items():
             if not isinstance(content, dict):
                 raise MappingError(f"{path.name}: {section} is a section: write [{section}] on a line of its own.")
-        form = dict(sections.get("format", {}))
-        delivery = sections.get("delivery", {})
+        form, delivery = sections.pop("format", {}), sections.pop("delivery", {})
         _require_known("format", form, FORMAT_KEYS, path.name)
         _require_known("delivery", delivery, DELIVERY_KEYS, path.name)
         if isinstance(form.get("nulls"), list):
@@ -279,16 +278,8 @@ class Mapping:
             column: value.isoformat() if isinstance(value, date) else value
             for column, value in sections.get("constants", {}).items()
         }
-        return cls(
-            columns=sections.get("columns", {}),
-            constants=constants,
-            values=sections.get("values", {}),
-            empty=sections.get("empty", {}),
-            corrections=_beside(sections.get("corrections", {}), path.parent),
-            path=path,
-            **form,
-            **delivery,
-        )
+        corrections = _beside(sections.get("corrections", {}), path.parent)
+        return cls(**sections | {"constants": constants, "corrections": corrections}, path=path, **form, **delivery)
 
     def with_constants(self, constants: dict[str, str]) -> Mapping:
         """Return the mapping with these constants over it; a column so given is no longer read.
@@ -349,14 +340,17 @@ def write_toml(path: str | Path, lines: Iterable[str], *, overwrite: bool) -> Pa
     return target
 
 
-def _toml_lines(content: dict[str, Any]) -> Iterator[str]:
-    sections = {"columns": content.get("columns"), "constants": content.get("constants")}
-    sections |= {"format": {k: content[k] for k in FORMAT_KEYS if k in content}}
-    sections |= {"values": content.get("values"), "empty": content.get("empty")}
-    sections |= {"delivery": {k: content[k] for k in DELIVERY_KEYS if k in content}}
-    for section, lines in (sections | {"corrections": content.get("corrections")}).items():
-        if lines:
-            yield from (f"[{section}]", *(f"{key} = {_toml_value(value)}" for key, value in lines.items()), "")
+def _sections(content: dict[str, Any]) -> Iterator[str]:
+    for section in SECTIONS:
+        if lines := section_lines(content, section):
+            yield from (f"[{section}]", *lines, "")
+
+
+def section_lines(content: dict[str, Any], section: str) -> list[str]:
+    """Return the lines of a section of a `content` as TOML, without its head."""
+    keys = {"format": FORMAT_KEYS, "delivery": DELIVERY_KEYS}.get(section)
+    values = {key: content[key] for key in keys if key in content} if keys else content.get(section, {})
+    return [f"{key} = {_toml_value(value)}" for key, value in values.items()]
 
 
 def _toml_value(value: Any) -> str:

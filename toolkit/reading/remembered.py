@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from toolkit.config import Settings, current
-from toolkit.display import Cell, Result, ShownFrame, code, grid, headline, plural, section
+from toolkit.display import Cell, Result, ShownFrame, code, grid, headline, joined, plural, section
 from toolkit.errors import MappingError
 from toolkit.files import replacing
 from toolkit.reading.mapping import Mapping
@@ -78,12 +78,11 @@ class Mappings(Result):
             for r in self.kept
         ]  # fmt: skip
         heads = ["Version", "Last used for", "At", "Columns"]
-        ways = code('tk.mappings()["VERSION"].to_toml("mapping.toml")')
-        shown = (
+        return joined(
             headline("Mappings", f"{self.summary()}."),
             section("Kept", grid("Mappings", heads, rows, unit="mappings")),
+            section("Ways on", code('tk.mappings()["VERSION"].to_toml("mapping.toml")')),
         )
-        return "".join([*shown, section("Ways on", ways)])
 
     def __getitem__(self, version: str) -> Mapping:
         """Return a mapping by its version, or the beginning of it."""
@@ -103,17 +102,11 @@ class Mappings(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Give the mappings, each with its content."""
-        return {
-            "mappings": [
-                {
-                    "version": r.mapping.version,
-                    "source": r.source,
-                    "at": r.at.isoformat(),
-                    "content": r.mapping.content(),
-                }
-                for r in self.kept
-            ]
-        }
+        kept = [
+            {"version": r.mapping.version, "source": r.source, "at": r.at.isoformat(), "content": r.mapping.content()}
+            for r in self.kept
+        ]
+        return {"mappings": kept}
 
 
 def mappings(*, settings: Settings | None = None) -> Mappings:

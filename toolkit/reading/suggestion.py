@@ -12,25 +12,9 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 
+import toolkit.display as draw
 from toolkit.config import Settings, current
-from toolkit.display import (
-    Cell,
-    Markup,
-    Part,
-    Result,
-    ShownFrame,
-    Tone,
-    Unit,
-    code,
-    fold,
-    grid,
-    headline,
-    notes,
-    paragraph,
-    plural,
-    section,
-    symbol,
-)
+from toolkit.display import Cell, Markup, Part, Result, ShownFrame, Tone, Unit, paragraph, plural
 from toolkit.engine import table_of
 from toolkit.errors import ReadingError
 from toolkit.model import TIME, Column, Resource, parse_times
@@ -38,7 +22,7 @@ from toolkit.progress import step
 from toolkit.reading.column_names import Content, match_content, match_name, read_content
 from toolkit.reading.customers import Source, as_mapping, folded, open_source, source_name
 from toolkit.reading.date_patterns import DatePattern, infer_pattern
-from toolkit.reading.mapping import NULL_SPELLINGS, Mapping, quote, visible, write_toml
+from toolkit.reading.mapping import NULL_SPELLINGS, Mapping, quote, section_lines, visible, write_toml
 from toolkit.reading.remembered import Remembered, recall
 from toolkit.reading.text_table import NoText, Table
 
@@ -181,26 +165,32 @@ class MappingSuggestion(Result):
         parts = [Part(n_of[word], word, tone) for word, tone in WORDS.items()]
         units = [
             Unit([(p.chosen.name if p.chosen else Cell("", "none chosen", soft=p.state), p.column,
-                   Markup(f"{symbol(tone)} {word}"), Cell(c.reason, soft=" · ".join(c.examples)),
+                   Markup(f"{draw.symbol(tone)} {word}"), Cell(c.reason, soft=" · ".join(c.examples)),
                    " · ".join(f"{other.name} ({other.score:.2f})" for other in p.others))],
                  {"confidence": [word]}, None if word == SURE else tone)
             for p, word, tone in said for c in [p.chosen or next(iter(p.others), Candidate("", 0, "no column fits"))]
         ]  # fmt: skip
         heads = ["Column of the file", "Column of the schema", "Confidence", "Why", "Runners-up"]
         shown: list[str] = [
-            headline(f"Mapping suggested for {self.source}", f"{self.summary()}.", parts=parts),
-            notes(self.warnings),
-            notes([f"{self.remembered}: suggestion.remembered.mapping"] if self.remembered else [], tone="changed"),
-            section("Columns", grid("Columns", heads, units, facets={"confidence": "Confidence"}, unit="columns")),
+            draw.headline(f"Mapping suggested for {self.source}", f"{self.summary()}.", parts=parts),
+            draw.notes(self.warnings),
+            draw.notes(
+                [f"{self.remembered}: suggestion.remembered.mapping"] if self.remembered else [], tone="changed"
+            ),
+            draw.section(
+                "Columns", draw.grid("Columns", heads, units, facets={"confidence": "Confidence"}, unit="columns")
+            ),
         ]
         if self.times is not None:
             readings = [(r.pattern or "ISO 8601", r.n_cells, r.n_alone) for r in self.times.readings]
             titles = ["Pattern", "Cells it reads", "Of them decisive"]
-            table = grid("Patterns of the times", titles, readings, unit="patterns") if readings else ""
-            shown.append(section(f"Times: {self.times.state}", *map(paragraph, self.times.notes), table))
-        shown += [fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
-        ways = code('suggestion.to_toml("mapping.toml")', 'tk.read_customers(path, mapping="mapping.toml")')
-        return "".join([*shown, section("Ways on", ways, note="what only you can decide is a comment in the file")])
+            table = draw.grid("Patterns of the times", titles, readings, unit="patterns") if readings else ""
+            shown.append(draw.section(f"Times: {self.times.state}", *map(paragraph, self.times.notes), table))
+        shown += [draw.fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
+        ways = draw.code('suggestion.to_toml("mapping.toml")', 'tk.read_customers(path, mapping="mapping.toml")')
+        return "".join(
+            [*shown, draw.section("Ways on", ways, note="what only you can decide is a comment in the file")]
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Return every candidate: ``column, file_column, score, reason, state``."""
@@ -443,6 +433,7 @@ def _sample(read: Table, chosen: dict[str, int], resource: Resource) -> tuple[di
 def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterator[str]:
     """Yield the lines of a mapping; what only the analyst can decide is commented out."""
     mapping, times = suggestion.mapping, suggestion.times
+    said = {"kind": mapping.kind, **mapping.content()}
     yield f"# Suggested: {visible(suggestion.summary())}."
     yield from (f"# {visible(note)}" for note in suggestion.notes)
     yield from ("# Look through it, and state what is commented out.", "", "[columns]")
@@ -453,36 +444,27 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
             yield f"# {p.column} is {p.state}" + (": choose one" if p.state == "ambiguous" else "")
         mark = "" if p.state == "ambiguous" else "or "
         yield from (f"# {mark}{p.column} = {quote(c.name)}  # {c.score:.2f}: {visible(c.reason)}" for c in p.others)
-    yield from ("", "[constants]", *(f"{c} = {quote(v)}" for c, v in mapping.constants.items()))
+    yield from ("", "[constants]", *section_lines(said, "constants"))
     for p in suggestion.proposals:
         if p.state == "missing":
             example = "2026-01-31T00:00:00Z" if p.column == TIME else ""
             yield f"# {p.column} = {quote(example)}  # if all rows have one value"
     yield from ("", "[format]")
     yield from (f"# Warning: {visible(line)}" for warning in suggestion.warnings for line in warning.splitlines())
-    for key in ("encoding", "delimiter", "sheet"):
-        if (value := getattr(mapping, key)) is not None:
-            yield f"{key} = {quote(value)}"
-    if mapping.header_row is not None:
-        yield f"header_row = {mapping.header_row}"
-    yield from _toml_times(mapping, times)
-    if mapping.nulls:
-        yield f"nulls = [{', '.join(map(quote, mapping.nulls))}]"
-    elif suggestion.nulls:
+    yield from section_lines(said, "format")
+    if times is not None:
+        yield from (f"# {TIME}: {visible(note)}" for note in times.notes)
+        if not mapping.datetime and times.state in ("ambiguous", "mixed"):
+            for r in times.readings:
+                yield f"# datetime = {quote(r.pattern)}  # {times.state}: reads {r.n_cells:,} of {times.n_cells:,}"
+        if not mapping.timezone and times.n_naive:
+            yield '# timezone = "Europe/Berlin"  # must be stated: the times name no zone, and it is never guessed'
+    if suggestion.nulls and not mapping.nulls:
         counts = ", ".join(f"{plural(n, 'time')} {visible(cell)}" for cell, n in suggestion.nulls.items())
         yield f"# nulls = [{', '.join(map(quote, suggestion.nulls))}]  # {counts}: state it if they mean nothing"
-    yield from ("", "[delivery]", f"kind = {quote(mapping.kind)}", "", "[corrections]")
+    for own in ("values", "empty"):
+        if own in said:
+            yield from ("", f"[{own}]", *section_lines(said, own))
+    yield from ("", "[delivery]", *section_lines(said, "delivery"))
+    yield from ("", "[corrections]", *section_lines(said, "corrections"))
     yield from (f"# {line}  # would change {n:,}" for line, n in corrections.items())
-
-
-def _toml_times(mapping: Mapping, times: DatePattern | None) -> Iterator[str]:
-    yield from (f"# {TIME}: {visible(note)}" for note in (times.notes if times else ()))
-    if mapping.datetime:
-        yield f"datetime = {quote(mapping.datetime)}"
-    elif times is not None and times.state in ("ambiguous", "mixed"):
-        for r in times.readings:
-            yield f"# datetime = {quote(r.pattern)}  # {times.state}: reads {r.n_cells:,} of {times.n_cells:,}"
-    if mapping.timezone:
-        yield f"timezone = {quote(mapping.timezone)}"
-    elif times is not None and times.n_naive:
-        yield '# timezone = "Europe/Berlin"  # must be stated: the times name no zone, and it is never guessed'

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from toolkit.display import shortened
 from toolkit.errors import ReadingError
 from toolkit.reading.letters import better_encodings, unread_words
 from toolkit.reading.text_table import opened
@@ -160,8 +161,8 @@ def _proposal(encodings: list[str]) -> str:
 
 
 def _cut(cell: bytes, encoding: str) -> str:
-    text = "".join(c if c.isprintable() else "·" for c in cell.decode(encoding, "replace").strip(' "'))
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    text = cell.decode(encoding, "replace").strip(' "')
+    return shortened("".join(c if c.isprintable() else "·" for c in text), _LONGEST)
 
 
 @contextmanager

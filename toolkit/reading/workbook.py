@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,9 +70,10 @@ def read_excel(
     kept = np.setdiff1d(filled, unread["row"].to_numpy())
     cells = pa.table({column: _column(shown, kept, place) for column, place in wanted.items()})
     numbers, broken = kept.astype(np.int64) + 1, tuple(_broken(shown, unread, columns, wanted))
-    said = (*notes, *_notes(found, shown, columns, at))
-    table = Table(tuple(header), cells, numbers, broken, digest, said, native_times=True, header_row=at)
-    return replace(table, sheet=found.name)
+    notes += _notes(found, shown, columns, at)
+    return Table(
+        tuple(header), cells, numbers, broken, digest, (*notes,), native_times=True, header_row=at, sheet=found.name
+    )
 
 
 def first_rows(path: Path, sheet: str | None, n: int) -> tuple[list[tuple[str, str]], list[list[str]]]:

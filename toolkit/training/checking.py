@@ -16,7 +16,7 @@ from toolkit.display import Cell, Markup, Part, Result, frame_table, meter, para
 from toolkit.engine import EngineTable, Session
 from toolkit.errors import InputError, did_you_mean, wrong_kind
 from toolkit.ledger import Ledger, Snapshot
-from toolkit.model import FEATURES, MERCHANTS, QUOTES, SALES, VERSIONS, Customers, as_delivery
+from toolkit.model import FEATURES, MERCHANTS, QUOTES, SALES, VERSIONS, Customers, as_delivery, moment_of
 from toolkit.progress import step
 from toolkit.pushing import PushPlan
 from toolkit.training.counting import after_push, count
@@ -232,7 +232,7 @@ def readiness(
     own = {} if columns is None else columns
     if not isinstance(plan, PushPlan | None):
         raise wrong_kind(plan, "a plan", "plan_push(changes)")
-    if not isinstance(own, Mapping):
+    if not isinstance(own, Mapping) or not all(isinstance(name, str) for pair in own.items() for name in pair):
         raise wrong_kind(columns, "a dict of columns", '{"quoted_at": "Offer date"}')
     if isinstance(stale_months, bool) or not isinstance(stale_months, int) or stale_months < 1:
         raise InputError("stale_months is a number of months, 1 or more.")
@@ -256,7 +256,7 @@ def readiness(
         queries = {name: query for name, (_, query) in staged.items()}
         queries.setdefault("sales_", "(SELECT id, moment, value FROM quotes_ WHERE 1 = 0)")
         source = " and ".join(staged[name][0] for name in ("quotes_", "sales_") if name in staged)
-        moment = (now or pd.Timestamp.now("UTC")).tz_convert("UTC") - pd.DateOffset(months=stale_months)
+        moment = moment_of(now, "now") - pd.DateOffset(months=stale_months)
         whole = partial(Readiness, source=source, stale_months=stale_months, notes=tuple(stage.notes))
         found = whole(**count(session, queries, stale=moment))
         if plan is None:
