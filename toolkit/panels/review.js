@@ -142,8 +142,10 @@ function reviewGrid(e, ask) {
     move(tr.getAttribute('aria-rowindex') - 2, td.getAttribute('aria-colindex') - 1)
     return true
   }
-  box.addEventListener('mousedown', place) // a click is lost if rows come in before the button is up
-  box.addEventListener('dblclick', event => { if (place(event)) edit() })
+  // The button went down on a cell: rows that come in before it is up take the cell away, and a click or its target.
+  let hit = false
+  box.addEventListener('mousedown', event => { hit = place(event) })
+  box.addEventListener('dblclick', () => { if (hit && !input) edit() })
   let later = 0
   box.addEventListener('scroll', () => { cancelAnimationFrame(later); later = requestAnimationFrame(draw) })
 
