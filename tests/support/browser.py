@@ -25,9 +25,9 @@ _AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding=
 _MARK_ALIKE = r"""() => {
     for (const parent of document.querySelectorAll('.tk table, .tk tbody, .tk ul, .tk ol')) {
         const seen = new Map();
-        for (const row of parent.children) {  // alike in all but texts, and attributes that no style asks for
+        for (const row of parent.children) {  // alike in all but texts, and values that no style asks for
             const shape = row.outerHTML.replace(/>[^<]+/g, '>x').replace(
-                / (id|for|href|title|headers|datetime|value|aria-(?:\w*label\w*|describedby|rowindex)|data-\w+)="[^"]*"/g, '');
+                / (id|for|href|title|headers|value|aria-(?:label\w*|describedby|rowindex)|data-\w+)="[^"]*"/g, ' $1');
             seen.set(shape, (seen.get(shape) ?? 0) + 1);
             row.toggleAttribute('data-alike', seen.get(shape) > 2);
         }
