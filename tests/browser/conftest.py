@@ -1,4 +1,4 @@
-"""One browser for the tests of a module, and a page that must ask for nothing from outside."""
+"""One browser for all of these tests, and a page that must ask for nothing from outside."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.browser import asked, chromium, jupyterlab, outside
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")  # not of the session: while it is open, a test outside can run no event loop
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Browser, Locator, Page
 
-from tests.support.browser import command, open_notebook, outputs, run_cell, theme, violations, write_notebooks
+from tests.support.browser import (
+    asked,
+    command,
+    open_notebook,
+    outputs,
+    outside,
+    run_cell,
+    theme,
+    violations,
+    write_notebooks,
+)
 from toolkit.display import SCRIPT, grid
 from toolkit.panels import element
 from toolkit.reading import Mapping
@@ -41,11 +52,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def page(page: Page) -> Page:
-    page.set_viewport_size({"width": 1300, "height": 3_000})
+@pytest.fixture(scope="module")  # to load JupyterLab takes longer than most tests
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1300, "height": 3_000})
+    urls = asked(page)
     page.set_default_timeout(30_000)
-    return page
+    yield page
+    page.close()
+    assert not outside(urls)
 
 
 def opened(page: Page, lab: str, name: str) -> Locator:
@@ -168,7 +182,8 @@ def test_a_file_is_uploaded_in_slices(lab: str, work: Path, page: Page) -> None:
     assert outputs(page)[1][0]["data"]["text/plain"] == "'mine.csv, 406 rows'"
 
 
-def test_a_grid_that_is_drawn_anew_has_its_tools(page: Page) -> None:
+def test_a_grid_that_is_drawn_anew_has_its_tools(browser: Browser) -> None:
+    page = browser.new_page()
     script = (ROOT / "toolkit" / "panels" / "panel.js").read_text(encoding="utf-8")
     script = script.replace("export default", "window.it =")
     grids = SCRIPT.removeprefix("<script>").removesuffix("</script>")
@@ -182,3 +197,4 @@ def test_a_grid_that_is_drawn_anew_has_its_tools(page: Page) -> None:
         rows = element("div", grid("Rows", ["One"], [[number]] * 9), key="rows")
         page.evaluate("view => tell({view})", rows.tree())
         assert page.get_by_role("searchbox").count() == 1
+    page.close()
