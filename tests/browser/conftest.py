@@ -34,3 +34,14 @@ def lab(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     place = tmp_path_factory.mktemp("lab")
     with jupyterlab(place, work, TOOLKIT_HOME=str(place / "home"), PYTHONPATH=str(ROOT)) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def lab_page(browser: Browser) -> Iterator[Page]:
+    """One page for the notebooks of a module: to load JupyterLab takes longer than most of them."""
+    page = browser.new_page()
+    urls = asked(page)
+    page.set_default_timeout(30_000)
+    yield page
+    page.close()
+    assert not outside(urls)

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Locator, Page
 
-from tests.support.browser import (
-    asked,
-    command,
-    open_notebook,
-    outputs,
-    outside,
-    run_cell,
-    theme,
-    violations,
-    write_notebooks,
-)
+from tests.support.browser import command, open_notebook, outputs, run_cell, theme, violations, write_notebooks
 from toolkit.display import SCRIPT, grid
-from toolkit.panels import element
+from toolkit.panels import element, field_of, select, tick
 from toolkit.reading import Mapping
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,7 +26,7 @@ CELLS = {
     ],
     "upload": [
         "import os; os.mkdir('upload'); os.chdir('upload')\nimport toolkit as tk\n"
-        "import toolkit.panels.file_step as step\nstep.SLICE = 20_000\nsession = tk.onboard()",
+        "import toolkit.panels.upload as step\nstep.SLICE = 20_000\nsession = tk.onboard()",
         "session.station.step.brief",
     ],
 }
@@ -52,14 +41,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")  # to load JupyterLab takes longer than most tests
-def page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1300, "height": 3_000})
-    urls = asked(page)
-    page.set_default_timeout(30_000)
-    yield page
-    page.close()
-    assert not outside(urls)
+@pytest.fixture
+def page(lab_page: Page) -> Page:
+    lab_page.set_viewport_size({"width": 1300, "height": 3_000})
+    return lab_page
 
 
 def opened(page: Page, lab: str, name: str) -> Locator:
@@ -182,19 +167,63 @@ def test_a_file_is_uploaded_in_slices(lab: str, work: Path, page: Page) -> None:
     assert outputs(page)[1][0]["data"]["text/plain"] == "'mine.csv, 406 rows'"
 
 
-def test_a_grid_that_is_drawn_anew_has_its_tools(browser: Browser) -> None:
-    page = browser.new_page()
+def drawn_alone(page: Page) -> None:
+    """Show a panel on an empty page: `sent` are its messages, and `tell` is what the kernel would do."""
     script = (ROOT / "toolkit" / "panels" / "panel.js").read_text(encoding="utf-8")
     script = script.replace("export default", "window.it =")
     grids = SCRIPT.removeprefix("<script>").removesuffix("</script>")
+    page.goto("about:blank")
     page.set_content("<div id=place></div>")
     page.add_script_tag(content=f"const setUpGrids = () => {{{grids}\n}}\n{script}")
     page.evaluate(
-        """() => { const model = {send() {}, off() {}, on(_, told) { window.tell = told }};
-            window.it.render({model, el: document.querySelector('#place')}); }"""
+        """() => { window.sent = []
+            const model = {send(message) { sent.push(message) }, off() {}, on(_, told) { window.tell = told }}
+            window.it.render({model, el: document.querySelector('#place')}) }"""
     )
+
+
+def test_a_grid_that_is_drawn_anew_has_its_tools(page: Page) -> None:
+    drawn_alone(page)
     for number in (1, 2):
         rows = element("div", grid("Rows", ["One"], [[number]] * 9), key="rows")
         page.evaluate("view => tell({view})", rows.tree())
         assert page.get_by_role("searchbox").count() == 1
-    page.close()
+
+
+def test_an_answer_to_an_older_action_leaves_what_was_done_since(page: Page) -> None:
+    drawn_alone(page)
+
+    def answer(at: int | None, first: bool, second: bool, chosen: str, name: str, way: str) -> None:
+        view = element(
+            "div",
+            tick("First", first, "tick", key="first"), tick("Second", second, "tick", key="second"),
+            select({"a": "A", "b": "B"}, chosen, "choose", key="list", label="List"),
+            field_of("Name", name, "name", key="name"),
+            [tick(word, way == word, "go", key=word, kind="radio", name="way") for word in ("East", "West")],
+        )  # fmt: skip
+        page.evaluate("([view, at]) => tell({view, id: at === null ? null : sent[at].id})", [view.tree(), at])
+
+    def shown() -> tuple[object, ...]:
+        boxes = [page.get_by_label(name).is_checked() for name in ("First", "Second", "East", "West")]
+        return (*boxes, page.get_by_label("List").input_value(), page.get_by_label("Name").input_value())
+
+    answer(None, False, False, "a", "", "East")
+    page.get_by_label("First").check()  # message 1; the first one asked for the view
+    page.get_by_label("Second").check()
+    page.get_by_label("List").select_option("b")
+    page.get_by_label("West").check()
+    page.get_by_label("Name").press_sequentially("An")
+    answer(1, True, False, "a", "x", "East")  # and the kernel has another name meanwhile
+    assert shown() == (True, True, False, True, "b", "An")
+    page.get_by_label("Name").press_sequentially("n")
+    answer(2, True, True, "a", "x", "East")
+    assert shown() == (True, True, False, True, "b", "Ann")
+    page.get_by_label("Name").blur()
+    assert [message["do"] for message in page.evaluate("sent")] == ["show", "tick", "tick", "choose", "go", "name"]
+    answer(3, True, True, "a", "x", "East")  # the choice was refused
+    assert shown() == (True, True, False, True, "a", "Ann")
+    answer(4, True, True, "a", "x", "West")
+    answer(5, True, True, "a", "Anna", "West")
+    assert shown() == (True, True, False, True, "a", "Anna")
+    answer(None, False, True, "b", "", "East")  # it changed by itself
+    assert shown() == (False, True, True, False, "b", "")

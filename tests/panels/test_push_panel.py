@@ -38,7 +38,7 @@ def test_a_real_host_wants_the_guard_a_reason_the_token_and_its_name(customers) 
         "Still missing: Allow the guard first, Give a reason"
     )
     assert (station.run, station.focus) == (None, "allow first")
-    station.act("allow", guard="first", value=True)
+    station.act("fill", field="allow first", value=True)
     station.act("fill", field="token", value="a-token-of-this-test")
     station.act("fill", field="host", value="vendor.example")
     assert station.act("start", what="push", fields={"reason": "Go-live"}) == "Still missing: Type the host."

@@ -105,6 +105,22 @@ def test_a_review_sheet_goes_out_and_comes_back_as_one_step(report: Any, tmp_pat
     ]  # fmt: skip
 
 
+def test_a_sheet_that_came_back_is_uploaded_in_slices(
+    report: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = Review(report)
+    first.write(101, "customer_name", "Möwensund")
+    content, review = first.patch.write("made.csv").read_bytes(), Review(report)
+    review.act("upload", name="back.csv", size=len(content), at=0, data=content[:50])
+    assert not review.edits
+    said = review.act("upload", name="back.csv", size=len(content), at=50, data=content[50:])
+    assert said.startswith("back.csv is in the notebook's folder. back.csv: 1 applied")
+    assert review.delivery.frame.at[101, "customer_name"] == "Möwensund"
+    with pytest.raises(InputError, match=r"ends in .csv, .xlsx"):
+        review.act("upload", name="back.parquet", size=1, at=0, data=b"P")
+
+
 def test_facets_are_or_within_and_and_between(report: Any) -> None:
     review = Review(report)
     review.act("filter", by="state", of="failure", value=True)
@@ -115,6 +131,14 @@ def test_facets_are_or_within_and_and_between(report: Any) -> None:
     review.act("filter", by="query", value="SÖLVANG")
     assert review.rows == [61, 408]
     assert review.act("filter", by="all") == "403 rows shown."
+    assert review.counts("value")["empty"] == 3
+    review.act("filter", by="value", of="31.06.2026 09:30", value=True)
+    assert review.rows == [101]
+    assert review.act("go_to", row=408) == "Row 408."  # it is not among those shown
+    assert len(review.rows) == 403
+    grid = json.dumps(review.view().tree())
+    assert f'"data-goto": {review.rows.index(408)}' in grid
+    assert review._line(review.rows.index(61))[-1] == [408]
     page = review.act("page", at=200)
     assert (len(page["rows"]), page["rows"][0][0]) == (200, review.rows[200])
     json.dumps(page, allow_nan=False)

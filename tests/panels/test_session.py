@@ -173,7 +173,7 @@ def test_an_upload_in_slices_is_the_file_and_never_replaces_one(folder: Path) ->
         session.act("upload", name="x.csv", size=10, at=6, data=b"1234")
     with pytest.raises(InputError, match="is not read"):
         session.act("upload", name="x.exe", size=1, at=0, data=b"1")
-    session.step.close()
+    session.close()
     assert not [*(tk.Settings().home / "uploads").iterdir()]
 
 
@@ -208,7 +208,7 @@ def test_choices_that_cannot_be_made_again_are_put_aside_and_said() -> None:
     again.act("session_go_on")
     assert again.step.title == "Columns"
     assert "cannot be read" in again.notice
-    assert [path.suffix for path in saved()].count(".unreadable") == 1
+    assert [path.suffix for path in saved()].count(".aside") == 1
     json.dumps(again.view().tree())
 
 
@@ -222,3 +222,49 @@ def test_what_is_kept_of_a_session_is_gone_once_all_of_it_was_sent() -> None:
     assert saved() == []
     json.dumps(session.view().tree(), allow_nan=False)
     assert session.calls[0] == f'report = tk.push_report("{report.push}")'
+
+
+def test_two_panels_on_one_file_lose_nothing_of_each_other() -> None:
+    first, second = onboarded(upto="Values"), Session(NAME)
+    second.act("session_discard")
+    second.act("session_next")
+    second.act("set_timezone", value="Europe/Vienna")
+    [record] = saved()
+    theirs = record.read_bytes()
+    first.act("set_empty", column="customer_name", value="keep")
+    assert first.notice.startswith(f"Choices for {NAME} were kept by another panel, or earlier. A session of {NAME}")
+    assert record.read_bytes() == theirs
+    json.dumps(first.view().tree(), allow_nan=False)
+    first.step.done = True
+    first._stepped()
+    assert record.exists()  # it is not this panel's
+    first.step.done = False
+
+    first.act("session_keep")
+    [aside] = [path for path in saved() if path.suffix == ".aside"]
+    assert aside.read_bytes() == theirs
+    assert str(aside) in first.notice
+    assert first.mapping.empty == {"customer_name": "keep"}
+    mine = record.read_bytes()
+    second.act("ignore")
+    assert second.found["steps"]["Values"]["empty"] == {"customer_name": "keep"}
+    second.act("session_go_on")
+    assert (second.step.title, second.mapping.timezone) == ("Values", "Europe/Berlin")
+    second.act("set_empty", column="customer_name", value="clear")
+    assert mine != record.read_bytes()  # it goes on where the first one was
+    first.act("set_empty", column="customer_category", value="keep")
+    assert "another panel" in first.notice
+
+
+def test_another_file_leaves_what_is_kept_of_the_first(folder: Path) -> None:
+    session = onboarded(upto="Values")
+    session.act("session_visit", at=0)
+    session.act("choose", value="2026-10-01_customers.xlsx")
+    session.act("session_next")
+    assert len(saved()) == 2
+    session.act("session_visit", at=0)
+    session.act("choose", value=NAME)
+    session.act("session_next")
+    assert session.notice.startswith(f"Choices for {NAME} were kept")
+    session.act("session_go_on")
+    assert session.mapping.timezone == "Europe/Berlin"

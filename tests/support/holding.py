@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Hold:
-    """Set as ``sandbox.vendor.refuse``: the answer that has the n-th row waits."""
+    """Set as ``sandbox.vendor.refuse``: the answer that has the n-th row waits, and so do those after it."""
 
     def __init__(self, row: int) -> None:
         self._row, self._n, self._turn = row, 0, threading.Lock()
@@ -17,8 +17,8 @@ class Hold:
     def __call__(self, row: dict[str, Any]) -> None:
         with self._turn:
             self._n += 1
-            mine = self._n == self._row
-        if mine:
+            held = self._n >= self._row
+        if held:
             self._reached.set()
             self._released.wait(60)
 

@@ -16,14 +16,13 @@ from toolkit.config import current, use
 from toolkit.display import Tone, plural
 from toolkit.errors import InputError
 from toolkit.model import TIME, Column, CustomAttribute, Kind, Times, parse_times
-from toolkit.panels.elements import Element, button, cell, element, field_of, note, same_as, select, short
+from toolkit.panels.elements import Element, button, cell, element, field_of, form_of, note, select, short
 from toolkit.panels.panel import Panel
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work, described, table
 from toolkit.reading import Mapping, MappingSuggestion, Remembered, doubts, remember, suggest_mapping
 
 ROWS = 5
-CHOICES = ("columns", "constants", "datetime", "timezone")
 NOT_THERE, CONSTANT = "\0none", "\0constant"
 """Choices that are no column of the file."""
 BARS = {"sure": 3, "your choice": 3, "as last time": 3, "likely": 2, "you decide": 1}
@@ -43,12 +42,15 @@ class Columns(Step):
         The schema columns about which the analyst decided.
     ignored
         The columns of the file that are left out on purpose.
+    attributes
+        The custom attributes that were made here, which no ``toolkit.toml`` names, with their data types.
     """
 
     title, called = "Columns", "panel"
 
     def __init__(self, suggestion: MappingSuggestion | None = None, *, known: bool = True) -> None:
         super().__init__()
+        self.attributes = dict[str, Kind]()
         if suggestion is not None:
             self.start(suggestion, known=known)
 
@@ -59,8 +61,8 @@ class Columns(Step):
         base = self.known.mapping if self.known else suggestion.mapping
         form = {key: getattr(suggestion.stated, key) for key in ("encoding", "delimiter", "sheet", "header_row")}
         self.base = replace(base, path=None, **form)
-        self.columns, self.constants = dict(base.columns), dict(base.constants)
-        self.datetime, self.timezone = base.datetime, base.timezone
+        names = {column.name for column in self.schema}  # an attribute that was made in another kernel is asked for
+        self.columns, self.constants = {c: of for c, of in base.columns.items() if c in names}, dict(base.constants)
         self.decided = {*base.columns, *base.constants} if self.known else set[str]()
         self.ignored = set(self.known.header) - set(base.columns.values()) if self.known else set[str]()
         self.freed = dict[str, str]()
@@ -71,7 +73,7 @@ class Columns(Step):
     @property
     def mapping(self) -> Mapping:
         """What was chosen, as a mapping."""
-        return replace(self.base, **{name: getattr(self, name) for name in CHOICES})
+        return replace(self.base, columns=dict(self.columns), constants=dict(self.constants))
 
     @property
     def schema(self) -> tuple[Column, ...]:
@@ -97,9 +99,9 @@ class Columns(Step):
             elif self._chosen(name) == "" and (name in self.freed or states.get(name) == "ambiguous"):
                 yield f"column-{name}", f"Decide on {name}: choose a column, or that it is not in this file."
         if TIME in self.columns and (times := self.suggestion.contents[self.columns[TIME]].times):
-            if times.state in ("ambiguous", "mixed") and not self.datetime:
+            if times.state in ("ambiguous", "mixed") and not self.base.datetime:
                 yield "datetime", f"Choose how the dates in {self.columns[TIME]} are written."
-            if times.n_naive and not self.timezone:
+            if times.n_naive and not self.base.timezone:
                 yield "timezone", f"Choose the time zone of {self.columns[TIME]}: its times name none."
         if self.unused:
             yield "ignore-all", f"Not used: {', '.join(self.unused)}. Use them, or ignore them."
@@ -121,7 +123,9 @@ class Columns(Step):
         path = self.saved or f"{Path(name).stem}.toml"
         made = () if self.saved else (f"{self.called}.mapping.to_toml({json.dumps(path)})",)
         read = f"delivery = tk.read_customers({json.dumps(name)}, mapping={json.dumps(path)})"
-        return (*made, read, f"toolkit check {name} --mapping {path}")
+        new = ", ".join(f'{{ name = "{n}", data_type = "{kind}" }}' for n, kind in self.attributes.items())
+        listed = (f"# at the top of toolkit.toml: attributes = [{new}]",) if new else ()
+        return (*listed, *made, read, f"toolkit check {name} --mapping {path}")
 
     # --- as a step
 
@@ -138,14 +142,18 @@ class Columns(Step):
 
     def kept(self) -> dict[str, Any]:
         """Return the choices."""
-        made = {name: getattr(self, name) for name in CHOICES}
-        return made | {"decided": sorted(self.decided), "ignored": sorted(self.ignored)}
+        return {"columns": self.columns, "constants": self.constants, "attributes": self.attributes,
+                "datetime": self.base.datetime, "timezone": self.base.timezone,
+                "decided": sorted(self.decided), "ignored": sorted(self.ignored)}  # fmt: skip
 
     def restore(self, kept: dict[str, Any]) -> None:
         """Make the choices again; a column that the file no longer has is open again."""
         here = set(self.suggestion.contents)
+        for name, kind in kept["attributes"].items():
+            self._make(name, kind)
         self.columns = {c: name for c, name in kept["columns"].items() if name in here}
-        self.constants, self.datetime, self.timezone = kept["constants"], kept["datetime"], kept["timezone"]
+        self.constants = kept["constants"]
+        self.base = replace(self.base, datetime=kept["datetime"], timezone=kept["timezone"])
         self.decided, self.ignored = set(kept["decided"]), set(kept["ignored"]) & here
 
     # --- what a browser may ask for
@@ -171,7 +179,7 @@ class Columns(Step):
         self.ignored.discard(value)
         if column == TIME:
             times = self.suggestion.contents[value].times
-            self.datetime = times.pattern if times else None
+            self.base = replace(self.base, datetime=times.pattern if times else None)
         return said
 
     @action
@@ -182,14 +190,12 @@ class Columns(Step):
     @action
     def set_datetime(self, value: str) -> None:
         """State how the dates are written: a pattern of strptime, empty for ISO 8601."""
-        replace(self.mapping, datetime=value or None)  # refuses what is no pattern
-        self.datetime = value or None
+        self.base = replace(self.base, datetime=value or None)  # it refuses what is no pattern
 
     @action
     def set_timezone(self, value: str) -> str:
         """State the zone of times that name none."""
-        replace(self.mapping, timezone=value or None)  # refuses what is no zone
-        self.timezone = value or None
+        self.base = replace(self.base, timezone=value or None)  # it refuses what is no zone
         return f"The times are read as {value}."
 
     @action
@@ -208,11 +214,16 @@ class Columns(Step):
     def add_attribute(self, name: str, value: str) -> str:
         """Send a column of the file as a custom attribute of this data type."""
         column = re.sub(r"\W+", "_", name.casefold(), flags=re.ASCII).strip("_")
-        settings, made = current(None), CustomAttribute(column, value)  # type: ignore[arg-type]  # it refuses others
-        use(settings.model_copy(update={"attributes": (*settings.attributes, made)}))
+        self._make(column, value)  # type: ignore[arg-type]  # it refuses others
         self.columns[column] = name
         self.decided.add(column)
         return f"{name} becomes the custom attribute {column}."
+
+    def _make(self, column: str, kind: Kind) -> None:
+        settings, made = current(None), CustomAttribute(column, kind)
+        if column not in {known.name for known in settings.attributes}:
+            use(settings.model_copy(update={"attributes": (*settings.attributes, made)}))
+            self.attributes[column] = kind
 
     @action
     def start_afresh(self) -> str:
@@ -240,9 +251,9 @@ class Columns(Step):
         before = [(str(n), "", "use" if n in used else "", [cell(text) for text in head[n][:ROWS]]) for n in head]
         after = [(column.name, described(column), "", self._becomes(column)) for column in self.schema]
         known = note("changed", f"{self.known}. ", button("Start afresh", "start_afresh")) if self.known else None
-        return element(
-            "div",
-            element("h4", found, class_="verdict", key="heading"),
+        usual = self.saved or f"{Path(self.suggestion.source).stem}.toml"
+        return self.framed(
+            found,
             known,
             [note("warn", warning) for warning in self.suggestion.warnings],
             element("ol", [self._line(column) for column in self.schema], class_="maps"),
@@ -251,9 +262,7 @@ class Columns(Step):
             table("Your table", before),
             element("p", "↓ will become", class_="lab"),
             table("Will become", after),
-            self._saving(),
-            same_as(*self.calls),
-            key="columns",
+            form_of("Keep the mapping as a file", usual, "Save", "save", key="path", class_="row foot"),
         )
 
     def _line(self, column: Column) -> Element:
@@ -319,14 +328,15 @@ class Columns(Step):
     def _times(self, name: str) -> Element:
         times = self.suggestion.contents[name].times
         patterns = {r.pattern: _example(r.pattern) for r in times.readings if r.pattern} if times else {}
-        written = _example(self.datetime) if self.datetime else "ISO 8601"
+        written = _example(self.base.datetime) if self.base.datetime else "ISO 8601"
+        pattern = field_of(f"Written as, here {written}", self.base.datetime or "", "set_datetime", key="datetime",
+                           listed=patterns)  # fmt: skip
+        zone = field_of("Time zone, of times that name none", self.base.timezone or "", "set_timezone", key="timezone",
+                        listed=dict.fromkeys(ZONES, ""))  # fmt: skip
         return element(
             "fieldset",
             element("legend", "Dates in ", element("b", name)),
-            element("div",
-                    _typed(f"Written as, here {written}", self.datetime, "set_datetime", "datetime", patterns),
-                    _typed("Time zone, of times that name none", self.timezone, "set_timezone", "timezone",
-                           dict.fromkeys(ZONES, "")), class_="row"),
+            element("div", pattern, zone, class_="row"),
             element("p", list(self._conversions(name)), class_="conv"),
             class_="times",
         )  # fmt: skip
@@ -335,7 +345,7 @@ class Columns(Step):
         """Yield a time before and after, and one of the other half of the year."""
         cells = pd.Series(list(self.suggestion.contents[name].values)[:200], dtype="str")
         read = self._read(cells).values
-        local = read.dropna().dt.tz_convert(self.timezone or "UTC")
+        local = read.dropna().dt.tz_convert(self.base.timezone or "UTC")
         summer = local.map(lambda moment: bool(moment.dst()))
         for at in summer.drop_duplicates().index:
             yield element("span", element("bdi", short(cells[at])), " → ", element("b", f"{read[at]:%Y-%m-%d %H:%M}Z"),
@@ -355,12 +365,20 @@ class Columns(Step):
             element("p", "Not used yet", class_="lab") if lines else None,
             element("ul", lines),
             element("p", "Ignored: ", back, class_="row s") if back else None,
+            element(
+                "p",
+                f"Known to this session alone: {', '.join(self.attributes)}. Other sessions and commands know a "
+                "custom attribute from toolkit.toml; its line is below.",
+                class_="s",
+            )
+            if self.attributes
+            else None,
             key="left-over",
         )
 
     def _read(self, cells: pd.Series[Any]) -> Times:
         texts = pa.chunked_array([pa.array(cells.to_list(), pa.large_string())])
-        return parse_times(texts, pattern=self.datetime, timezone=self.timezone, iso_too=True)
+        return parse_times(texts, pattern=self.base.datetime, timezone=self.base.timezone, iso_too=True)
 
     def _becomes(self, column: Column) -> list[Element]:
         """Return the cells of a schema column in the first rows, typed, each with what is wrong with it."""
@@ -379,22 +397,9 @@ class Columns(Step):
                     "required" if not text and not column.nullable else "" for text in texts]  # fmt: skip
         return [cell(text, class_="mark bad" if why else "", why=why) for text, why in zip(shown, whys, strict=True)]
 
-    def _saving(self) -> Element:
-        usual = self.saved or f"{Path(self.suggestion.source).stem}.toml"
-        fields = field_of("Keep the mapping as a file", usual, key="path"), element("button", "Save", type="submit")
-        return element("form", fields, on={"submit": {"do": "save"}}, class_="row foot", key="saving")
-
 
 def _example(pattern: str) -> str:
     return f"{pd.Timestamp('2026-12-31T23:59'):{pattern}}"
-
-
-def _typed(label: str, value: str | None, do: str, key: str, options: dict[str, str]) -> Element:
-    """Return a field with a list to choose from, in which other values can be typed too."""
-    named = f"{key}-list"
-    listed = element("datalist", [element("option", words, value=at) for at, words in options.items()], key=named)
-    field = element("input", value=value or "", key=key, list=named, spellcheck="false", on={"change": {"do": do}})
-    return element("label", element("span", label), field, listed, class_="fld")
 
 
 class MappingPanel(Panel):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.characters import printable
-from toolkit.display import EMPTY, Markup, Tone, escape, is_null, joined, symbol, visible
+from toolkit.display import EMPTY, Markup, Tone, code, escape, is_null, joined, symbol, visible
 
 Value = str | int | bool
 Action = Mapping[str, Value]
@@ -67,7 +67,7 @@ class Element:
             inner = iter([c for c in inner if isinstance(c, Element) and c.attributes.get("value") == chosen][:1])
             return joined(*(c.children[0] for c in inner if isinstance(c, Element)))
         kept = "".join(f' {n}="{escape(v)}"' for n, v in self.attributes.items() if n in _KEPT and v is not False)
-        body = joined(*(c.still() if isinstance(c, Element) else _shown(c) for c in inner))
+        body = joined(*(c.still() if isinstance(c, Element) else c for c in inner))
         return Markup(f"<{tag}{kept}>{body}</{tag}>")
 
 
@@ -102,10 +102,6 @@ def _flat(children: tuple[object, ...]) -> Iterator[object]:
             yield child
 
 
-def _shown(child: object) -> Markup:
-    return child if isinstance(child, Markup) else escape(child)
-
-
 def _leaf(child: object) -> str | dict[str, str]:
     return {"html": str(child)} if isinstance(child, Markup) else printable(str(child), keep="\n\t")
 
@@ -129,18 +125,34 @@ def select(
     return element("select", listed, key=key, on=on, value=value, aria_label=label, aria_describedby=described)
 
 
+def labelled(label: object, *controls: object, class_: str = "fld", **more: Any) -> Element:
+    """Return controls below their label."""
+    return element("label", element("span", label), *controls, class_=class_, **more)
+
+
 def field_of(
-    label: object, value: str, do: str = "", *, key: str, kind: str = "text", about: str = "", **action: Value
-) -> Element:
-    """Return a labelled field; without `do` it is read when its form is sent, under its key."""
-    on = {"change": {"do": do, **action}} if do else {}
-    return element(
-        "label",
-        element("span", label),
-        element("input", type=kind, value=value, name=key, key=key, on=on, autocomplete="off", spellcheck="false",
-                aria_describedby=about),
-        class_="fld", key=f"label-{key}",
-    )  # fmt: skip
+    label: object, value: str, do: str = "", *, key: str, kind: str = "text", listed: Mapping[str, str] | None = None,
+    **action: Value,
+) -> Element:  # fmt: skip
+    """Return a labelled field; without `do` it is read when its form is sent, under its key; `listed`: usual values."""
+    on, at = {"change": {"do": do, **action}} if do else {}, f"{key}-list" if listed else ""
+    usual = [element("option", words, value=each) for each, words in (listed or {}).items()]
+    box = element("input", type=kind, value=value, name=key, key=key, on=on, list=at, autocomplete="off",
+                  spellcheck="false")  # fmt: skip
+    return labelled(label, box, element("datalist", usual, key=at) if listed else None, key=f"label-{key}")
+
+
+def form_of(label: object, value: str, word: str, do: str, *, key: str, class_: str = "row") -> Element:
+    """Return a form of one field, with the button that sends it."""
+    sends = element("button", word, type="submit")
+    return element("form", field_of(label, value, key=key), sends, on={"submit": {"do": do}}, class_=class_,
+                   key=f"form-{key}")  # fmt: skip
+
+
+def section(title: str, brief: str, *children: object, **more: Any) -> Element:
+    """Return a part with its title, and a soft note beside it."""
+    head = element("h5", title, element("small", brief) if brief else None, class_="title")
+    return element("section", head, *children, **more)
 
 
 def tick(text: Any, checked: bool, do: str, *, key: str, kind: str = "checkbox", value: str = "", name: str = "",
@@ -154,12 +166,7 @@ def tick(text: Any, checked: bool, do: str, *, key: str, kind: str = "checkbox",
 
 def same_as(*lines: str) -> Element:
     """Return the lines of Python and the commands that do the same, each with Copy."""
-    shown = [
-        element("div", element("code", line), element("button", "Copy", data_copy=line, aria_label="Copy this line"),
-                class_="cmd", key=f"line-{at}")
-        for at, line in enumerate(lines)
-    ]  # fmt: skip
-    return element("div", element("p", "The same in code", class_="lab"), shown, class_="same", key="same-as")
+    return element("div", element("p", "The same in code", class_="lab"), code(*lines), class_="same", key="same-as")
 
 
 def note(tone: Tone, *children: object, key: str = "", **attributes: Any) -> Element:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,22 +9,20 @@ from typing import Any
 
 from toolkit.config import current
 from toolkit.display import plural
-from toolkit.errors import InputError, ToolkitError
-from toolkit.files import create
-from toolkit.panels.elements import Action, Element, element, note, same_as, select, short, tick
+from toolkit.errors import ToolkitError
+from toolkit.panels.elements import Element, element, labelled, note, select, short, tick
 from toolkit.panels.station import action
-from toolkit.panels.steps import Step, Work, described
+from toolkit.panels.steps import Work, described
+from toolkit.panels.upload import Upload
 from toolkit.reading import ENDINGS, Mapping, MappingSuggestion, Start, read_start, readable_files, suggest_mapping
 
-SLICE = 2 << 20
-"""Bytes of an upload in one message; a larger message drops the connection."""
 WIDEST = 12
 """Columns of the first rows that are shown."""
 ENCODINGS = ("utf-8", "cp1252", "utf-16", "iso-8859-15", "cp1250", "cp1251", "cp850", "mac_roman")
 DELIMITERS = {";": "semicolon ;", ",": "comma ,", "\t": "tab", "|": "bar |"}
 
 
-class File(Step):
+class File(Upload):
     """Which file is onboarded, and how it is opened.
 
     Attributes
@@ -42,17 +37,15 @@ class File(Step):
         Why it cannot be read as stated; empty if it can.
     """
 
-    title = "File"
+    title, endings = "File", ENDINGS
 
     def __init__(self, folder: Path | None = None) -> None:
-        super().__init__()
-        self.folder = folder or Path.cwd()
+        super().__init__(folder)
         self.path: Path | None = None
         self.stated = Mapping()
         self.start: Start | None = None
         self.suggestion: MappingSuggestion | None = None
-        self.refused, self.uploaded = "", ""
-        self._part: Path | None = None
+        self.refused = ""
 
     @property
     def brief(self) -> str:
@@ -110,8 +103,12 @@ class File(Step):
         """Choose a file of the folder."""
         if not value:
             return None
-        self._open(self.folder / value, Mapping())
-        return self.refused or f"{value} has {plural(self.suggestion.n_rows if self.suggestion else 0, 'row')}."
+        return self.take(self.folder / value)
+
+    def take(self, path: Path) -> str:
+        """Open a file as it seems to be."""
+        self._open(path, Mapping())
+        return self.refused or f"{self.brief}."
 
     @action
     def state(self, of: str, value: str) -> str | None:
@@ -123,36 +120,6 @@ class File(Step):
         self._open(self.path, replace(self.stated, **changes))
         return self.refused or None
 
-    @action
-    def upload(self, name: str, size: int, at: int, data: bytes = b"") -> str | None:
-        """Take a slice of a file; the last one puts it into the folder, under a name that is free."""
-        name = Path(name.replace("\\", "/")).name.lstrip(".")
-        if not name.lower().removesuffix(".gz").endswith(ENDINGS):
-            raise InputError(f"{name} is not read: choose a file that ends in {', '.join(ENDINGS)}.")
-        if at == 0:
-            self._part = current(None).folder("uploads") / f".{secrets.token_hex(8)}.part"
-            create(self._part)
-        if self._part is None or self._part.stat().st_size != at:
-            raise InputError(f"A part of {name} did not arrive: upload it again.")
-        with self._part.open("ab") as file:
-            file.write(data)
-        done = at + len(data)
-        self.uploaded = f"{name}: {done / 10**6:,.1f} of {size / 10**6:,.1f} MB"
-        if done < size:
-            return None
-        stem, suffix = name.partition(".")[::2]
-        names = (name, *(f"{stem} ({n}).{suffix}" for n in range(2, 1_000)))
-        target = next(self.folder / each for each in names if not os.path.lexists(self.folder / each))
-        shutil.move(self._part, target)
-        self._part, self.uploaded = None, f"{target.name} is in the notebook's folder"
-        self._open(target, Mapping())
-        return f"{self.uploaded}. {self.refused}"
-
-    def close(self) -> None:
-        """Delete what was uploaded of a file that never became whole."""
-        if self._part is not None:
-            self._part.unlink(missing_ok=True)
-
     # --- what is shown
 
     def view(self) -> Element:
@@ -160,27 +127,19 @@ class File(Step):
         chosen = self.path.name if self.path else ""
         names = dict.fromkeys([*(path.name for path in readable_files(self.folder)), *([chosen] if chosen else [])])
         listed = {"": "— choose —"} | {name: name for name in names}
-        on: dict[str, Action] = {"files": {"do": "upload", "slice": SLICE}}
         wanted = current(None).documented.resource.columns
-        return element(
-            "div",
-            element("h4", self.brief or "Choose the file to onboard", class_="verdict", key="heading"),
+        return self.framed(
+            self.brief or "Choose the file to onboard",
             element("div",
                     element("div", element("p", "What is expected", class_="lab"), element("ul", [
                         element("li", element("code", c.name), element("small", f" {described(c)}",
                                 "" if c.nullable else ", required")) for c in wanted])),
                     element("div",
-                            element("label", element("span", "A file of the notebook's folder"),
-                                    select(listed, chosen, "choose", key="file"), class_="fld"),
-                            element("label", element("span", "or drop one here, or choose one of your computer"),
-                                    element("input", type="file", key="upload", on=on), on=on, class_="fld drop",
-                                    key="drop"),
-                            element("p", self.uploaded, class_="s", key="uploaded")),
+                            labelled("A file of the notebook's folder", select(listed, chosen, "choose", key="file")),
+                            self.drop("or drop one here, or choose one of your computer")),
                     class_="two"),
             note("bad", self.refused, key="refused", role="alert") if self.refused else None,
             self._opened(self.start, self.suggestion) if self.start else None,
-            same_as(*self.calls),
-            key="file-step",
         )  # fmt: skip
 
     def _opened(self, start: Start, found: MappingSuggestion | None) -> Element:
@@ -217,4 +176,4 @@ class File(Step):
 
 
 def _chosen(label: str, options: dict[str, str], value: str | None, of: str) -> Element:
-    return element("label", element("span", label), select(options, value or "", "state", key=of, of=of), class_="fld")
+    return labelled(label, select(options, value or "", "state", key=of, of=of))

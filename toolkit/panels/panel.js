@@ -1,5 +1,13 @@
 // Draws a panel from the tree that the kernel sends, and sends back what its elements are told to send.
+const TYPING = 'typing' // the number of what an element sent last, or that its text is not sent yet
 const components = {} // tag: (element, spec, ask) => draws it; for what a tree cannot say
+
+function make(tag, is = {}, ...kids) {
+  const e = document.createElement(tag)
+  for (const name in is) if (is[name] !== '') e.setAttribute(name, is[name])
+  e.append(...kids)
+  return e
+}
 
 function same(old, spec) {
   if (typeof spec === 'string') return old.nodeType === 3
@@ -37,9 +45,11 @@ function drawn(spec, old, ask) {
   if (components[spec.tag]) components[spec.tag](e, spec, ask)
   else fill(e, spec.has, ask)
   if ('open' in is && was.open !== is.open) e.open = is.open
-  if ('checked' in is) e.checked = is.checked
-  // What is being typed stays: only what the kernel has changed since is written over it.
-  if ('value' in is && (e.tagName === 'SELECT' || !old || was.value !== is.value)) e.value = is.value
+  // What was typed or chosen since stays: an answer to an older action does not know it.
+  if (e.tkSent !== TYPING && !ask.waits(e.tkSent)) {
+    if ('checked' in is) e.checked = is.checked
+    if ('value' in is && (e.tagName === 'SELECT' || !old || was.value !== is.value)) e.value = is.value
+  }
   e.tkIs = is
   listen(e, spec.on, ask)
   return e
@@ -57,10 +67,13 @@ function fill(parent, specs, ask) {
 
 function listen(e, on, ask) {
   for (const type of ['click', 'change', 'submit', 'dragover', 'drop']) e['on' + type] = null
-  e.oninput = null
-  if (e.dataset.copy !== undefined) e.onclick = () => copy(e)
+  const typed = e.oninput = e.tagName === 'INPUT' ? () => { e.tkSent = TYPING } : null
+  e.onblur = typed && (() => { if (e.tkSent === TYPING) e.tkSent = '' })
   for (const type in on) {
-    const send = more => ask({...on[type], ...more})
+    const send = more => {
+      ask({...on[type], ...more})
+      for (const box of e.type === 'radio' ? document.getElementsByName(e.name) : [e]) box.tkSent = ask.last
+    }
     if (type === 'files') {
       if (e.tagName === 'INPUT') e.onchange = () => upload(e.files, on.files, ask).then(() => { e.value = '' })
       e.ondragover = event => event.preventDefault()
@@ -68,17 +81,11 @@ function listen(e, on, ask) {
     } else if (type === 'submit') {
       e.onsubmit = event => { event.preventDefault(); send({fields: Object.fromEntries(new FormData(e))}) }
     } else if (type === 'input') {
-      e.oninput = () => { clearTimeout(e.tkLater); e.tkLater = setTimeout(() => send({value: e.value}), 250) }
+      e.oninput = () => { typed(); clearTimeout(e.tkLater); e.tkLater = setTimeout(() => send({value: e.value}), 250) }
     } else if (type === 'change') {
       e.onchange = () => send({value: e.type === 'checkbox' ? e.checked : e.value})
     } else e['on' + type] = () => send({})
   }
-}
-
-function copy(b) {
-  const say = text => { b.textContent = text; setTimeout(() => { b.textContent = 'Copy' }, 1500) }
-  if (!navigator.clipboard) return say('Not allowed')
-  navigator.clipboard.writeText(b.dataset.copy).then(() => say('Copied'), () => say('Not allowed'))
 }
 
 async function upload(files, action, ask) {
@@ -92,48 +99,38 @@ async function upload(files, action, ask) {
 }
 
 function render({model, el}) {
-  const root = document.createElement('div'), live = document.createElement('p'), wait = document.createElement('p')
-  root.className = 'tk panel tex2jax_ignore mathjax_ignore'
-  root.dataset.on = ''
-  live.className = 'sr'
-  live.setAttribute('role', 'status')
-  wait.className = 'note warn'
-  wait.hidden = true
-  wait.setAttribute('role', 'status')
-  const body = document.createElement('div'), waiting = new Map()
-  const own = Math.random().toString(36).slice(2, 10) // a panel may be shown twice
+  const live = make('p', {class: 'sr', role: 'status'}), wait = make('p', {class: 'note warn', role: 'status', hidden: true})
+  const body = make('div'), root = make('div', {class: 'tk panel tex2jax_ignore mathjax_ignore', 'data-on': true}, make('div', {class: 'over'}, wait), live, body)
+  const own = Math.random().toString(36).slice(2, 10), waiting = new Map() // a panel may be shown twice
   let n = 0
-  const trouble = error => { wait.hidden = false; wait.textContent = `The panel cannot be drawn (${error.message}). Go on in code, and report this.` }
-  const slow = () => { wait.hidden = false; wait.textContent = 'Waiting for the kernel: another cell is running, or it was restarted. Then run this cell again.' }
+  const warn = text => { wait.hidden = false; wait.textContent = text }
   const ask = (message, buffers = []) => new Promise(done => {
-    const id = `${own}.${++n}`
-    waiting.set(id, {done, later: setTimeout(slow, 3000)})
+    const id = ask.last = `${own}.${++n}`
+    waiting.set(id, {done, later: setTimeout(warn, 3000, 'Waiting for the kernel: another cell is running, or it was restarted. Then run this cell again.')})
     model.send({...message, id}, undefined, buffers)
   })
+  ask.waits = id => waiting.has(id)
   ask.id = keys => keys.split(' ').map(key => `tk-${own}-${key}`).join(' ')
-  ask.model = model
   function draw({view, said, focus}) {
     const had = document.activeElement, key = root.contains(had) ? had.dataset.key : ''
     fill(body, [view], ask)
     setUpGrids()
     if (said && live.textContent !== said) live.textContent = said
     const wanted = focus || (key && document.activeElement !== had && key)
-    if (!wanted) return
-    const e = root.querySelector(`[data-key="${CSS.escape(wanted)}"]`)
+    const e = wanted && root.querySelector(`[data-key="${CSS.escape(wanted)}"]`)
     if (!e) return
     if (e.tabIndex < 0) e.tabIndex = -1
     e.focus()
   }
-  const told = (message) => {
+  const told = message => {
     const asked = waiting.get(message.id)
     if (asked) { clearTimeout(asked.later); waiting.delete(message.id) }
     if (!waiting.size) wait.hidden = true
-    try { if (message.view) draw(message) } catch (error) { trouble(error) }
+    try { if (message.view) draw(message) } catch (error) { warn(`The panel cannot be drawn (${error.message}). Go on in code, and report this.`) }
     if (asked) asked.done(message)
   }
   // What is typed here is not a command of the notebook; saving it still is.
   root.addEventListener('keydown', event => { if (!((event.ctrlKey || event.metaKey) && event.key === 's')) event.stopPropagation() })
-  root.append(wait, live, body)
   el.append(root)
   model.on('msg:custom', told)
   ask({do: 'show'})

@@ -50,16 +50,15 @@ class Panel(AnyWidget):
         The last error that an action raised, with its traceback; None if the last action raised none.
     """
 
-    # `grid.js` sets up the grids of results that a panel shows; `parts` are scripts of further components.
-    parts: ClassVar[tuple[str, ...]] = ("panel.js",)
+    # `grid.js` sets up the grids of results that a panel shows.
+    _esm = (f"const setUpGrids = () => {{{SCRIPT.removeprefix('<script>').removesuffix('</script>')}\n}}\n"
+            f"{_file('panel.js')}\n{_file('review.js')}")  # fmt: skip
     _css = _STYLE.removeprefix("<style>").removesuffix("</style>")
 
     _shown: ClassVar[dict[str, tuple[str, list[Panel]]]] = {}
     """Cell to the run of it that showed panels last, and these panels: when it runs again they are closed."""
 
     def __init__(self, station: Station) -> None:
-        grids = SCRIPT.removeprefix("<script>").removesuffix("</script>")
-        self._esm = f"const setUpGrids = () => {{{grids}\n}}\n" + "\n".join(map(_file, self.parts))
         self.station = station
         self.error: Exception | None = None
         self._said = ""

@@ -23,7 +23,7 @@ from toolkit.display import Part, plural
 from toolkit.errors import AuthorizationError, InputError, Interrupted, SettingsError, ToolkitError, wrong_kind
 from toolkit.ledger import Ledger, diff
 from toolkit.panels.background_push import BackgroundPush
-from toolkit.panels.elements import Element, button, element, field_of, note, same_as, tick
+from toolkit.panels.elements import Element, button, element, field_of, note, same_as, section, tick
 from toolkit.panels.panel import Panel
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work, table
@@ -43,8 +43,6 @@ class PushStation(Step):
         The push under way, or the last one.
     report
         The report of the last push that ended here.
-    allowed
-        The guards that were ticked.
     rehearsed
         The report of the last dry run of this plan.
     stopped
@@ -63,7 +61,6 @@ class PushStation(Step):
         self.report: PushReport | None = None
         self.stopped: BaseException | None = None
         self._token: SecretStr | None = None
-        self.allowed: set[str] = set()
         self._choose(plan)
         self._go("Confirm")
         self.run = self._running.get(self.settings.target_folder())
@@ -74,8 +71,11 @@ class PushStation(Step):
     def plan(self) -> PushPlan | None:
         """The plan, with the guards allowed that were ticked."""
         plan = self._plan
-        guards = (replace(g, allowed=g.allowed or g.name in self.allowed) for g in (plan.guards if plan else ()))
+        guards = (replace(g, allowed=g.allowed or self._ticks(g.name)) for g in (plan.guards if plan else ()))
         return plan and replace(plan, guards=tuple(guards))
+
+    def _ticks(self, guard: str) -> bool:
+        return bool(self._typed.get(f"allow {guard}"))
 
     @property
     def calls(self) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ class PushStation(Step):
         """Return what has to be done before sending: the key of its field, the words, and whether it is done."""
         asked, typed, begins = self._asked, self._typed, self._plan is not None and not self.open_push
         blocking = [g.name for g in self._plan.guards if not g.allowed] if self._plan and begins else []
-        wanted = [(f"allow {name}", f"Allow the guard {name}", name in self.allowed) for name in blocking]
+        wanted = [(f"allow {name}", f"Allow the guard {name}", self._ticks(name)) for name in blocking]
         wanted += [("reason", "Give a reason", bool(typed["reason"]))] if blocking else []
         wanted += [("confirm", "Confirm toolkit.toml", typed["confirm"] == asked.question)] if asked.question else []
         wanted += [("token", "Give the access token", self._token is not None)] if asked.wants_token else []
@@ -128,17 +128,13 @@ class PushStation(Step):
         return wanted + ([("host", "Type the host", typed["host"] == self.settings.host)] if is_real else [])
 
     @action
-    def allow(self, guard: str, value: bool) -> None:
-        """Allow a guard, or not."""
-        self.allowed = self.allowed - {guard} | ({guard} if value else set())
-
-    @action
     def fill(self, field: str, value: str | bool) -> None:
         """Take in what a field has."""
         if field == "token":
             self._token = SecretStr(str(value).strip()) if value else self._token
         else:
-            self._typed[field] = str(value).strip() if field != "confirm" else self._asked.question if value else ""
+            said = self._asked.question if field == "confirm" else str(value).strip()
+            self._typed[field] = said if value else ""
 
     @action
     def start(self, what: str, fields: Mapping[str, str] | None = None) -> str:
@@ -191,7 +187,8 @@ class PushStation(Step):
         self._token = None
 
     def _choose(self, plan: PushPlan | None, again: tuple[str, str] | None = None) -> None:
-        self._plan, self._again, self.allowed = plan, again, set()
+        self._plan, self._again = plan, again
+        self._drawn = (plan.parts, plan.first_rows(_N_FIRST)) if plan else ([], "")  # they take a moment
         self.rehearsed: PushReport | None = None
         self._typed = {"reason": "", "host": "", "confirm": ""}
 
@@ -241,11 +238,10 @@ class PushStation(Step):
             return [self._head(draw.headline("Send", f"{said} · {where}")), self._resuming()]
         verdict = f"{plural(plan.n_rows, 'row is', 'rows are')} ready for {where}" if plan.n_rows else plan.verdict
         checked = f"Dry run: {draw.figures(verbs.fate_parts(tried.counts))}." if tried else ""
-        parts = [*plan.parts, Part(plan.delivery.n_quarantined, "quarantined", "bad")]
+        parts = [*self._drawn[0], Part(plan.delivery.n_quarantined, "quarantined", "bad")]
         head = draw.headline(f"Send {plan.delivery.source}", verdict, "Nothing has been sent.", checked, parts=parts)
         left = element("div", plan.route(), element("p", plan.summary(), class_="soft"))
-        title = element("h5", "The first rows to send", class_="title")
-        rows = element("section", title, plan.first_rows(_N_FIRST), class_="first") if plan.n_rows else None
+        rows = section("The first rows to send", "", self._drawn[1], class_="first") if plan.n_rows else None
         return [self._head(head), element("div", left, self._gate(plan), class_="halves"), rows]
 
     def _gate(self, plan: PushPlan) -> Element:
@@ -253,8 +249,8 @@ class PushStation(Step):
         ticked = {key for key, *_ in self.todo()}
         boxes = [note("calm" if g.allowed else "bad", element(
                      "fieldset", element("legend", verbs.GUARDS[g.name][2]), g.message,
-                     tick("Allow it: this is intended", g.allowed, "allow", key=f"allow {g.name}", guard=g.name)))
-                 for g in plan.guards if f"allow {g.name}" in ticked]  # fmt: skip
+                     tick("Allow it: this is intended", g.allowed, "fill", key=key, field=key)))
+                 for g in plan.guards if (key := f"allow {g.name}") in ticked]  # fmt: skip
         passed = f" {plural(len(verbs.GUARDS) - len(plan.guards), 'guard')} passed"
         again = button("Dry run again" if self.rehearsed else "Dry run", "start", what="dry run")
         words = f"Send {plural(plan.n_rows, 'row')} to {plan.target}" if plan.n_rows else "Record the delivery"
@@ -287,8 +283,8 @@ class PushStation(Step):
         return element("form", *fields, yes, token, row, todo, key=what, class_="gate", aria_label=words,
                        on={"submit": {"do": "start", "what": what}})  # fmt: skip
 
-    def _field(self, key: str, label: str, **more: str) -> Element:
-        return field_of(label, self._typed.get(key, ""), "fill", key=key, field=key, **more)
+    def _field(self, key: str, label: str, kind: str = "text") -> Element:
+        return field_of(label, self._typed.get(key, ""), "fill", key=key, field=key, kind=kind)
 
     def _sending(self) -> list[object]:
         run, counts = self.run, self.run.counts if self.run else {}

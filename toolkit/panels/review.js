@@ -7,19 +7,12 @@ components['review-grid'] = (e, spec, ask) => {
   grid.update(spec.is)
 }
 
-function make(tag, is = {}, ...kids) {
-  const e = document.createElement(tag)
-  for (const name in is) if (is[name] !== '') e.setAttribute(name, is[name])
-  e.append(...kids)
-  return e
-}
-
 function reviewGrid(e, ask) {
   const head = make('tr', {'aria-rowindex': 1}), body = make('tbody'), above = make('tbody', {'aria-hidden': true}), below = make('tbody', {'aria-hidden': true})
   const table = make('table', {role: 'grid', 'aria-label': 'Rows to review; Enter edits a cell, Delete leaves the row out'}, make('thead', {}, head), above, body, below)
-  const box = make('div', {class: 'wrap'}, table), why = make('p', {class: 's why-row', id: ask.id('why-row')})
+  const box = make('div', {class: 'wrap'}, table), why = make('span', {class: 's', id: ask.id('why-row')}), links = make('span')
   let columns = [], n = 0, version = '', size = 200, at = 0, column = 0, pages = {}, wanted = new Set(), had = false, input = null
-  e.replaceChildren(box, why)
+  e.replaceChildren(box, make('p', {class: 'row why-row'}, why, links))
 
   const row = i => (pages[Math.floor(i / size)] || [])[i % size]
   const width = () => columns.length + 2
@@ -74,7 +67,8 @@ function reviewGrid(e, ask) {
 
   function tell() {
     const r = row(at), [, reason] = r && r[4][column - 2] || []
-    why.textContent = r ? [`Row ${r[0]}: ${r[1]}`, reason && reason !== r[1] ? reason : '', r[5] ? `As it stands in the file: ${r[5]}` : ''].filter(Boolean).join(' · ') : ''
+    links.replaceChildren(...(r ? r[7] : []).map(other => Object.assign(make('button', {type: 'button'}, `Go to row ${other}`), {onclick: () => ask({do: 'go_to', row: other})})))
+    why.textContent = r ? [`Row ${r[0]}: ${r[1]}`, reason && !r[1].includes(reason) ? reason : '', r[5] ? `As it stands in the file: ${r[5]}` : ''].filter(Boolean).join(' · ') : ''
     const now = active()
     if (now) now.setAttribute('aria-describedby', why.id)
   }
@@ -148,8 +142,10 @@ function reviewGrid(e, ask) {
     move(tr.getAttribute('aria-rowindex') - 2, td.getAttribute('aria-colindex') - 1)
     return true
   }
-  box.addEventListener('mousedown', place) // a click is lost if rows come in before the button is up
-  box.addEventListener('dblclick', event => { if (place(event)) edit() })
+  // The button went down on a cell: rows that come in before it is up take the cell away, and a click or its target.
+  let hit = false
+  box.addEventListener('mousedown', event => { hit = place(event) })
+  box.addEventListener('dblclick', () => { if (hit && !input) edit() })
   let later = 0
   box.addEventListener('scroll', () => { cancelAnimationFrame(later); later = requestAnimationFrame(draw) })
 
@@ -172,8 +168,8 @@ function reviewGrid(e, ask) {
     table.setAttribute('aria-rowcount', n + 1)
     at = Math.min(at, Math.max(0, n - 1))
     if (fewer && goto < 0 && !box.contains(document.activeElement)) { at = 0; box.scrollTop = 0 }
+    draw() // there is room for the row only then
     if (goto >= 0) move(goto, column)
-    draw()
   }
   return {update}
 }

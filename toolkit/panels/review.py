@@ -5,39 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+import toolkit.quality as checks
 from toolkit.config import current
 from toolkit.display import Tone, marked_change, plural, visible
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model import ID, TIME, Delivery
-from toolkit.panels.elements import Element, button, cell, element, field_of, note, same_as, tick
+from toolkit.panels.elements import Element, button, cell, element, form_of, note, section, short, tick
 from toolkit.panels.panel import Panel
 from toolkit.panels.station import action
-from toolkit.panels.steps import Step, Work, table
-from toolkit.quality import (
-    CHANGE_COLUMNS,
-    WHOLE_LINE,
-    WHOLE_ROW,
-    Patch,
-    ValidationReport,
-    apply_patch,
-    as_times,
-    check_again,
-    checked,
-    correct,
-    file_order,
-    in_words,
-    own,
-    patch_of,
-    read_patch,
-    rules_of,
-    validate,
-)
+from toolkit.panels.steps import Work, table
+from toolkit.panels.upload import Upload
+from toolkit.quality import CHANGE_COLUMNS, WHOLE_LINE, WHOLE_ROW, Patch, ValidationReport, in_words, own
 from toolkit.reading import read_customers
 from toolkit.tables import cells_as_text, times_as_text
 
@@ -45,12 +30,7 @@ PAGE = 200
 """Rows of a message to the browser."""
 STILL, MAX_VALUES, MAX_LISTED, MAX_LINE = 20, 12, 50, 400
 BY_HAND = "by hand"
-FACETS = {"state": "State", "reason": "Reason", "column": "Column"}
-FORMS = (
-    ("Save the patch", "patch", "patch.csv", "to_file", "Save"),
-    ("Review sheet for the owner of the data", "sheet", "review.xlsx", "to_file", "Write"),
-    ("A patch, or a sheet that came back", "back", "review.xlsx", "from_file", "Apply"),
-)
+FACETS = {"state": "State", "reason": "Reason", "column": "Column", "value": "Value"}
 WAITS = "The rules over the whole file, such as names that are alike, wait for Recheck all."
 KEYS = "Arrows move · Enter or F2 edit · Esc leaves a cell as it was · Del leaves the row out · Ctrl Z takes back. " \
        "A row is checked again as you leave its cell."  # fmt: skip
@@ -58,13 +38,18 @@ KEYS = "Arrows move · Enter or F2 edit · Esc leaves a cell as it was · Del le
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with a cell, or with a line as a whole; `beside` names a row to compare with."""
+    """What is wrong with a cell, or with a line as a whole; `other` is a row to compare with."""
 
     tone: Tone
     column: str | None
     check: str
     reason: str
-    beside: str
+    other: int | None
+
+    @property
+    def said(self) -> str:
+        """The reason, and the row to compare with."""
+        return self.reason if self.other is None else f"{self.reason} (see row {self.other})"
 
 
 @dataclass(frozen=True)
@@ -77,7 +62,7 @@ class Edit:
     shown: tuple[str | None, str | None] = (None, None)
 
 
-class Review(Step):
+class Review(Upload):
     """Rows to review, and the steps that were taken.
 
     Attributes
@@ -93,7 +78,7 @@ class Review(Step):
         What is wrong, by row.
     """
 
-    title = "Review"
+    title, endings = "Review", (".csv", ".xlsx")
 
     def __init__(self, report: ValidationReport | None = None) -> None:
         super().__init__()
@@ -107,9 +92,9 @@ class Review(Step):
         """Begin with a report; steps that were taken before are kept."""
         if not isinstance(report, ValidationReport):
             raise wrong_kind(report, "a validation report", "validate(data)")
-        self.first, self.base = report, checked(report)
+        self.first, self.base = report, checks.checked(report)
         frame = self.base.frame
-        self.columns = file_order((str(c) for c in frame if c in self.base.given), self.base.names)
+        self.columns = checks.file_order((str(c) for c in frame if c in self.base.given), self.base.names)
         self._original = _texts(pd.concat([cells_as_text(frame), self.base.broken[[ID]].astype(object)]).sort_index())
         self.index = self._original.index
         self._cells = {c: self._original[c].to_numpy(object) for c in self.columns}
@@ -117,7 +102,8 @@ class Review(Step):
         written = self._original.assign(**{TIME: self.base.as_written(frame[TIME]).reindex(self.index)})
         self.shown = {c: texts.to_numpy(object, copy=True) for c, texts in _texts(written).items()}
         self._words = [self._searched(at) for at in range(len(self.index))]
-        self._members, self._tags = dict[tuple[str, str], set[int]](), dict[int, set[tuple[str, str]]]()
+        self._members: dict[str, dict[str, set[int]]] = {facet: {} for facet in FACETS}
+        self._tags = dict[int, set[tuple[str, str]]]()
         self._over, self.found = dict[tuple[int, str], tuple[str | None, str]](), dict[int, list[Finding]]()
         self._take_findings(report)
         self.chosen, self.query, self.only = {facet: set[str]() for facet in FACETS}, "", bool(self.found)
@@ -138,20 +124,20 @@ class Review(Step):
     def _patch(self, cells: Iterable[tuple[int, str]]) -> Patch:
         listed = [(*cell, self._was(*cell), *self._over[cell]) for cell in sorted(cells)]
         changes = pd.DataFrame([c for c in listed if c[2] != c[3]], columns=CHANGE_COLUMNS, dtype=object)
-        return patch_of(changes, self._original[ID], delivery=self._own)
+        return checks.patch_of(changes, self._original[ID], delivery=self._own)
 
     @property
     def delivery(self) -> Delivery:
         """The delivery with the patch applied."""
-        return (
-            replace(apply_patch(self._own, self.patch).delivery, digest=self.base.digest) if self._over else self.base
-        )
+        if not self._over:
+            return self.base
+        return replace(checks.apply_patch(self._own, self.patch).delivery, digest=self.base.digest)
 
     @property
     def report(self) -> ValidationReport:
         """The report of the delivery with the patch applied, by all rules."""
         if self._checked[1] != self._over:
-            self._checked = check_again(self.first, self.delivery), self._over
+            self._checked = checks.check_again(self.first, self.delivery), self._over
         return self._checked[0]
 
     @property
@@ -177,7 +163,7 @@ class Review(Step):
         if row not in self._places or column not in self.columns:
             raise InputError(f"Row {row} or its column is not in the delivery: run the cell again.")
         before, new = self.shown[column][self._places[row]], pd.Series([value or None], dtype=object)
-        new = times_as_text(as_times(new, self.base)) if column == TIME else new
+        new = times_as_text(checks.as_times(new, self.base)) if column == TIME else new
         if value != (before or ""):
             self._add(Edit(BY_HAND, ((row, column, new.iloc[0]),), shown=(before, value)))
 
@@ -194,7 +180,7 @@ class Review(Step):
         customers = set(self.shown[ID][places])
         for column in {column for _, column, _ in edit.cells} - {WHOLE_ROW}:
             cells = pd.Series([self._now(row, column) for row in rows], dtype=object)
-            cells = self.base.as_written(as_times(cells, self.base)) if column == TIME else cells
+            cells = self.base.as_written(checks.as_times(cells, self.base)) if column == TIME else cells
             self.shown[column][places] = cells.astype(object).where(cells.notna(), None)
         customers = (customers | set(self.shown[ID][places])) - {None}
         self._waiting |= {*rows, *self.index[np.isin(self.shown[ID], list(customers))].tolist()}
@@ -206,9 +192,9 @@ class Review(Step):
             return
         frame, broken = (part[part.index.isin(rows)] for part in (self.base.frame, self.base.broken))
         some = replace(self._own, frame=frame, broken=broken, file={})
-        part = apply_patch(some, self._patch(cell for cell in self._over if cell[0] in rows)).delivery
-        found = _found(check_again(self.first, part, row_by_row=True))
-        of_files = {rule.name for rule in rules_of(self.first) if not rule.of_a_row}
+        part = checks.apply_patch(some, self._patch(cell for cell in self._over if cell[0] in rows)).delivery
+        found = _found(checks.check_again(self.first, part, row_by_row=True))
+        of_files = {rule.name for rule in checks.rules_of(self.first) if not rule.of_a_row}
         for row in rows:
             same = {c for c in self.columns if self._over.get((row, c)) == self._checked[1].get((row, c))}
             wait = [f for f in self._whole.get(row, ()) if f.check in of_files and f.column in same]
@@ -230,10 +216,11 @@ class Review(Step):
         for f in self.found.get(row, ()):
             tags |= {("state", "failure" if f.tone == "bad" else "warning"), ("reason", in_words(f.reason, names)),
                      ("column", own(f.column, names) if f.column else WHOLE_LINE)}  # fmt: skip
-        for tag in self._tags.get(at, set()) - tags:
-            self._members[tag].discard(at)
-        for tag in tags:
-            self._members.setdefault(tag, set()).add(at)
+            tags |= {("value", short(self.shown[f.column][at] or "empty"))} if f.column in self.shown else set()
+        for facet, value in self._tags.get(at, set()) - tags:
+            self._members[facet][value].discard(at)
+        for facet, value in tags:
+            self._members[facet].setdefault(value, set()).add(at)
         self._tags[at], self._words[at] = tags, self._searched(at)
 
     # --- which rows are shown
@@ -244,11 +231,12 @@ class Review(Step):
         mask = np.ones(len(self.index), bool)
         if self.query:
             mask &= np.fromiter((self.query in words for words in self._words), bool, len(mask))
-        chosen = [[(facet, value) for value in values] for facet, values in self.chosen.items() if facet != without]
-        for tags in [*chosen, list(self._members) if self.only else []]:
-            if tags:
+        chosen = [[self._members[of].get(value, set()) for value in values]
+                  for of, values in self.chosen.items() if of != without]  # fmt: skip
+        for members in [*chosen, list(self._members["state"].values()) if self.only else []]:
+            if members:
                 some = np.zeros(len(self.index), bool)
-                some[[at for tag in tags for at in self._members.get(tag, ())]] = True
+                some[list(set().union(*members))] = True
                 mask &= some
         return mask
 
@@ -259,11 +247,10 @@ class Review(Step):
 
     def counts(self, facet: str) -> dict[str, int]:
         """Return the values of a facet with the number of rows that they would show, the most frequent first."""
-        mask = self._rows(without=facet)
-        found = [
-            (value, int(mask[list(some)].sum())) for (of, value), some in self._members.items() if of == facet and some
-        ]
-        return dict(sorted(((v, n) for v, n in found if n or v in self.chosen[facet]), key=lambda pair: -pair[1]))
+        is_shown, chosen = self._rows(without=facet).tolist(), self.chosen[facet]
+        found = {value: n for value, some in self._members[facet].items()
+                 if (n := sum(map(is_shown.__getitem__, some))) or value in chosen}  # fmt: skip
+        return {value: found[value] for value in sorted(found, key=found.__getitem__, reverse=True)}
 
     # --- as a step
 
@@ -281,7 +268,7 @@ class Review(Step):
     def begin(self, work: Work) -> None:
         """Read, correct and check the customers; steps that were taken before are kept."""
         work.delivery = read_customers(work.source, mapping=work.mapping)
-        work.report = validate(correct(work.delivery))
+        work.report = checks.validate(checks.correct(work.delivery))
         self.start(work.report)
 
     def finish(self, work: Work) -> None:
@@ -335,6 +322,14 @@ class Review(Step):
         return f"Taken back: {self._about(edit)}."
 
     @action
+    def go_to(self, row: int) -> str:
+        """Show a row to compare with, among all rows if the facets hide it."""
+        if not self._rows()[self._places[row]]:
+            self.filter("all")
+        self._goto = row
+        return f"Row {row}."
+
+    @action
     def filter(self, by: str, value: Any = None, of: str = "") -> str:
         """Show only some rows.
 
@@ -370,43 +365,45 @@ class Review(Step):
     @action
     def from_file(self, fields: dict[str, str]) -> str:
         """Apply a patch, or a review sheet that came back, as one step."""
-        path = fields["back"].strip()
-        return self._take(read_patch(path), path)
+        return self.take(Path(fields["back"].strip()))
+
+    def take(self, path: Path) -> str:
+        """Apply a patch, or a review sheet that came back, as one step."""
+        return self._take(checks.read_patch(path), path.name)
 
     def _take(self, patch: Patch, name: str) -> str:
-        done = apply_patch(replace(self.delivery, digest=self._own.digest), patch)
-        old, new = (_texts(cells_as_text(frame).reindex(self.index)) for frame in (self.delivery.frame, done.frame))
-        rows, cells = self.index[self.index.isin(done.frame.index)], list[tuple[int, str, str | None]]()
-        for column in self.columns:
-            was, now = (texts.loc[rows, column].to_numpy(object) for texts in (old, new))
-            cells += [(int(row), column, text) for row, text, moved in zip(rows, now, was != now, strict=True) if moved]
-        gone = self.index.difference(done.frame.index).difference(done.delivery.broken.index)
-        cells += [(int(row), WHOLE_ROW, "dropped") for row in gone if not self.is_out(int(row))]
+        now = self.delivery
+        done = checks.apply_patch(replace(now, digest=self._own.digest), patch)
+        old, new = (
+            cells_as_text(of.frame).reindex(of.frame.index.union(of.broken.index)) for of in (now, done.delivery)
+        )
+        changes = _texts(checks.changes_between(old, new, name)[["source_row", "column", "after"]])
+        cells = tuple((int(row), column, after) for row, column, after in changes.itertuples(index=False))
         rule = str(patch.entries["rule"].iloc[0]) if len(patch.entries) else name
-        self._add(Edit(rule, tuple(cells), f"{name}: {plural(len(cells), 'cell')}"))
+        self._add(Edit(rule, cells, f"{name}: {plural(len(cells), 'cell')}"))
         return f"{name}: {done.summary()}."
 
     # --- what is shown
 
     def _line(self, at: int) -> list[Any]:
-        """Return a row as the grid takes it: number, state, tone, texts, marks, raw line, and texts to be edited."""
+        """Return a row as the grid takes it.
+
+        Number, state, tone, texts, marks, raw line, texts to be edited, and the rows to compare with.
+        """
         row, marks = int(self.index[at]), dict[int, list[str]]()
         for f in self.found.get(row, ()):
             if f.column in self.columns:
-                why = in_words(f.reason.removeprefix(f"{f.column} ") + f.beside, self.base.names)
+                why = in_words(f.said.removeprefix(f"{f.column} "), self.base.names)
                 mark = marks.setdefault(self.columns.index(f.column), [f.tone])
                 mark[1:] = ["; ".join([*mark[1:], why])]
         for place, column in enumerate(self.columns):
             if self._now(row, column) != (was := self._was(row, column)):
                 marks.setdefault(place, ["good", f"was {visible(was or 'empty')}"])
         raw = [self.shown[c][at] or "" for c in self.columns]
-        texts = [visible(text) for text in raw]
-        line = (
-            visible(str(self.base.broken.at[row, "text"])[:MAX_LINE])
-            if row in self.base.broken.index and not self._is_edited(row)
-            else ""
-        )
-        return [row, *self._state(row), texts, marks, line, {n: t for n, t in enumerate(raw) if t != texts[n]}]
+        texts, is_raw = [visible(text) for text in raw], row in self.base.broken.index and not self._is_edited(row)
+        line = visible(str(self.base.broken.at[row, "text"])[:MAX_LINE]) if is_raw else ""
+        others = sorted({f.other for f in self.found.get(row, ()) if f.other is not None})
+        return [row, *self._state(row), texts, marks, line, {n: t for n, t in enumerate(raw) if t != texts[n]}, others]
 
     def _state(self, row: int) -> tuple[str, Tone]:
         """Return what a row is now in words, and its tone."""
@@ -415,7 +412,7 @@ class Review(Step):
             return "left out", "calm"
         for f in self.found.get(row, ()):  # failures come first
             todo = "to fix" if f.tone == "bad" else "to look at"
-            return f"{todo}: {in_words(f.reason + f.beside, self.base.names)}", f.tone
+            return f"{todo}: {in_words(f.said, self.base.names)}", f.tone
         return ("edited, nothing is wrong", "good") if self._is_edited(row) else ("fine", "calm")
 
     def _about(self, edit: Edit) -> str:
@@ -427,7 +424,7 @@ class Review(Step):
     def verdict(self) -> str:
         """What is still to do, in one line."""
         self._settle()
-        bad, out = (len(self._members.get(("state", state), ())) for state in ("failure", "left out"))
+        bad, out = (len(self._members["state"].get(state, ())) for state in ("failure", "left out"))
         good = f"{len(self.index) - bad - out:,} can be sent" + (f"; {out:,} left out" if out else "")
         return f"{plural(bad, 'row is', 'rows are') if bad else 'No row is'} still to fix; {good}"
 
@@ -448,17 +445,10 @@ class Review(Step):
                        style=f"--rows: {len(shown)}")  # fmt: skip
         waits = note("changed", WAITS, key="waits") if self._checked[1] != self._over else None
         only = tick("Only rows with findings or edits", self.only, "filter", key="only", by="only")
-        return element(
-            "div",
-            element("h4", f"{self.verdict}.", class_="verdict", key="heading", aria_live="polite"),
-            waits,
-            element("div", element("div", only, list(self._facets()), class_="facets"),
-                    element("div", element("div", tools, class_="tools"), grid, element("p", KEYS, class_="s"),
-                            class_="rows"), class_="review"),
-            self._steps(),
-            same_as(*self.calls),
-            key="review",
-        )  # fmt: skip
+        facets = element("div", only, list(self._facets()), class_="facets")
+        keys = element("p", KEYS, class_="s")
+        rows = element("div", element("div", tools, class_="tools"), grid, keys, self._steps(), class_="rows")
+        return self.framed(f"{self.verdict}.", waits, element("div", facets, rows, class_="review"))
 
     def _facets(self) -> Iterator[Element]:
         for facet, label in FACETS.items():
@@ -474,20 +464,19 @@ class Review(Step):
     def _steps(self) -> Element:
         lines = []
         for at, edit in list(enumerate(self.edits))[: -MAX_LISTED - 1 : -1]:
-            about, said = self._about(edit), edit.said
-            old, new = marked_change(*edit.shown)
-            shown = said or [old, " → ", new]
+            about, (old, new) = self._about(edit), marked_change(*edit.shown)
+            shown = edit.said or [old, " → ", new]
             back = button("Undo", "undo", at=at, said=f"Undo {about}")
             lines.append(element("li", element("small", about), element("span", shown), back, class_="row"))
-        title = element("h5", "Edits", element("small", "the patch; the file is not touched"), class_="title")
         forms = [
-            element("form", field_of(label, path, key=key), element("button", word, type="submit"),
-                    on={"submit": {"do": do}}, class_="row", key=f"form-{key}")
-            for label, key, path, do, word in FORMS
-        ]  # fmt: skip
-        none = element("p", "None yet.", class_="soft")
-        return element("section", title, element("ol", lines, class_="edits") if lines else none,
-                       element("div", forms, class_="row"), key="steps")  # fmt: skip
+            form_of("Save the patch", "patch.csv", "Save", "to_file", key="patch"),
+            form_of("Review sheet for the owner of the data", "review.xlsx", "Write", "to_file", key="sheet"),
+            form_of("A patch, or a sheet that came back", "review.xlsx", "Apply", "from_file", key="back"),
+        ]
+        edits = element("ol", lines, class_="edits") if lines else element("p", "None yet.", class_="soft")
+        drop = self.drop("or drop a patch or a sheet here, or choose one of your computer")
+        ways = element("div", forms, class_="forms")
+        return section("Edits", "the patch; the file is not touched", edits, ways, drop, key="steps")
 
 
 def _texts(cells: pd.DataFrame) -> pd.DataFrame:
@@ -500,9 +489,8 @@ def _found(report: ValidationReport) -> dict[int, list[Finding]]:
     sides: tuple[tuple[Tone, pd.DataFrame], ...] = ("bad", report.failures), ("warn", report.warnings)
     for tone, side in sides:
         for f in side.to_dict("records"):
-            column, beside = None if pd.isna(f["column"]) else f["column"], f["other"]
-            beside = "" if pd.isna(beside) else f" (see row {beside})"
-            found.setdefault(int(f["index"]), []).append(Finding(tone, column, f["check"], f["reason"], beside))
+            column, other = (None if pd.isna(of) else of for of in (f["column"], f["other"]))
+            found.setdefault(int(f["index"]), []).append(Finding(tone, column, f["check"], f["reason"], other))
     return found
 
 
@@ -515,7 +503,6 @@ class ReviewPanel(Panel):
         What `validate` returned for customers in memory.
     """
 
-    parts = ("panel.js", "review.js")
     station: Review
 
     def __init__(self, report: ValidationReport) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.config import current
-from toolkit.display import Tone
 from toolkit.errors import wrong_kind
 from toolkit.files import replacing
 from toolkit.panels.columns import Columns
@@ -22,7 +21,7 @@ from toolkit.panels.elements import Element, button, element, note
 from toolkit.panels.file_step import File
 from toolkit.panels.panel import Panel
 from toolkit.panels.push_panel import PushStation
-from toolkit.panels.review import Review, ReviewPanel
+from toolkit.panels.review import Review
 from toolkit.panels.station import Station, action
 from toolkit.panels.steps import Step, Work
 from toolkit.panels.values import Values
@@ -31,11 +30,6 @@ from toolkit.quality import Patch, ValidationReport
 from toolkit.reading import Mapping
 
 FOLDER = "sessions"
-
-
-def steps(folder: Path) -> list[Step]:
-    """Return the steps of a session, in their order."""
-    return [File(folder), Columns(), Values(), Review(), PushStation()]
 
 
 class Session(Station):
@@ -56,16 +50,18 @@ class Session(Station):
         if source is not None and not isinstance(source, str | Path):
             raise wrong_kind(source, "the path of a file", 'onboard("export.csv")')
         path = None if source is None else Path(source).absolute()
-        self._begin(path.parent if path and path.parent.is_dir() else Path.cwd(), path)
-        self._of: tuple[Path | None, str | None] = None, None
-        self._former = self._record(path or Path())
+        self._folder = path.parent if path and path.parent.is_dir() else Path.cwd()
+        self._digested: tuple[Path | None, str | None] = None, None
+        self._seen: tuple[Path, bytes | None] = path or Path(), None
+        self._begin(path)
         self.found, self.notice = self._saved(path)
         if not self.found:
             self._enter(0)
         self.focus = ""  # to run a cell moves nobody's focus
 
-    def _begin(self, folder: Path, path: Path | None) -> None:
-        self.steps, self.work, self.at, self.told = steps(folder), Work(source=path), 0, ""
+    def _begin(self, path: Path | None) -> None:
+        self.file, self.work, self.at, self.told = File(self._folder), Work(source=path), 0, ""
+        self.steps: list[Step] = [self.file, Columns(), Values(), Review(), PushStation()]
         self._reached = 0
         for step in self.steps:
             step.changed = self._stepped
@@ -90,7 +86,7 @@ class Session(Station):
         """The lines of Python and the command that do the same as the step."""
         return self.step.calls
 
-    # --- what is kept in the home
+    # --- what is kept in the home; `_seen`: the file, and what is kept of it as this panel last read or wrote it
 
     def _record(self, path: Path) -> Path:
         name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
@@ -98,58 +94,65 @@ class Session(Station):
 
     def _saved(self, path: Path | None) -> tuple[dict[str, Any], str]:
         """Return the session that was saved for a file, without one for any of the folder, and what to know of it."""
-        records = [self._record(path)] if path else (current(None).home / FOLDER).glob("*.json")
-        found: list[tuple[str, dict[str, Any], dict[str, Any], str]] = []
-        for record in records:
-            try:
-                saved = json.loads(record.read_text(encoding="utf-8"))
-                step, at = self.steps[saved["at"]].title, f"{datetime.fromisoformat(saved['saved_at']):%Y-%m-%d %H:%M}Z"
-                source, now = Path(saved["source"]), _digest(Path(saved["source"]))
-                if not source.exists():
-                    told = f"{source.name} is gone since {at}. Put it back and run this cell again, or go on with " \
-                           f"another file: the choices, up to {step}, are kept."  # fmt: skip
-                elif now != saved["digest"]:
-                    told = f"{source.name} has changed since {at}. The choices, up to {step}, are kept."
-                else:
-                    told = f"A session of {source.name} was left at {step}, on {at}."
-                if path or source.parent == Path.cwd():
-                    found.append((at, {**saved["steps"]}, saved, told))
-            except FileNotFoundError:
+        found: list[tuple[str, Path, bytes, dict[str, Any], str]] = []
+        for record in [self._record(path)] if path else (current(None).home / FOLDER).glob("*.json"):
+            if (text := _content(record)) is None:
                 continue
-            except (OSError, ValueError, LookupError, TypeError):
-                return {}, self._put_aside(record)
-        _, _, saved, told = max(found, key=lambda each: each[0], default=("", {}, {}, ""))
+            try:
+                saved = json.loads(text)
+                step, at = self.steps[saved["at"]].title, f"{datetime.fromisoformat(saved['saved_at']):%Y-%m-%d %H:%M}Z"
+                source, _ = Path(saved["source"]), dict(saved["steps"])
+            except (ValueError, LookupError, TypeError):
+                return {}, f"The saved session cannot be read. {_put_aside(record)} Go on here: a mapping that was " \
+                           "finished is proposed again."  # fmt: skip
+            if not source.exists():
+                told = f"{source.name} is gone since {at}. Put it back and run this cell again, or go on with " \
+                       f"another file: the choices, up to {step}, are kept."  # fmt: skip
+            elif _digest(source) != saved["digest"]:
+                told = f"{source.name} has changed since {at}. The choices, up to {step}, are kept."
+            else:
+                told = f"A session of {source.name} was left at {step}, on {at}."
+            if path or source.parent == Path.cwd():
+                found.append((at, source, text, saved, told))
+        if not found:
+            return {}, ""
+        _, source, text, saved, told = max(found, key=lambda each: each[0])
+        self._seen = source, text
         return saved, told
 
-    def _put_aside(self, record: Path) -> str:
-        aside = record.with_suffix(".unreadable")
-        record.replace(aside)
-        return f"The saved session cannot be read. It was put aside as {aside}, and nothing of it was deleted. Go on " \
-               "here: a mapping that was finished is proposed again."  # fmt: skip
-
     def _save(self) -> None:
-        path = getattr(self.steps[0], "path", None)
+        path = self.file.path
         if path is None or self.found or not (self.at or self.step.kept()):
             return  # there is nothing to go on with
         if self.step.done:
             self.end()
             return
-        if self._of[0] != path:
-            self._of = path, _digest(path)
+        record, (source, text) = self._record(path), self._seen
+        if _content(record) not in (None, text):
+            self.found, told = self._saved(path)
+            self.notice = f"Choices for {path.name} were kept by another panel, or earlier. {told}"
+            return
+        if self._digested[0] != path:
+            self._digested = path, _digest(path)
         made = {step.title: step.kept() for step in self.steps[: self._reached + 1]}
-        record = {"source": str(path), "digest": self._of[1], "at": self.at, "steps": self._kept | made,
-                  "saved_at": datetime.now(UTC).isoformat()}  # fmt: skip
-        with replacing(self._record(path)) as part:
-            part.write_text(json.dumps(record), encoding="utf-8")
-        if self._former != self._record(path):
-            self._former.unlink(missing_ok=True)  # of a file that was gone
+        kept = {"source": str(path), "digest": self._digested[1], "at": self.at, "steps": self._kept | made,
+                "saved_at": datetime.now(UTC).isoformat()}  # fmt: skip
+        with replacing(record) as part:
+            part.write_text(json.dumps(kept), encoding="utf-8")
+        if source != path and not source.exists():
+            self.end()  # its choices are those of another file now
+        self._seen = path, _content(record)
 
     def end(self) -> None:
-        """Delete what is kept of the session: it was sent, or discarded."""
-        paths = [Path(self.found["source"])] if self.found else []
-        for path in [*paths, getattr(self.steps[0], "path", None)]:
-            if path is not None:
-                self._record(path).unlink(missing_ok=True)
+        """Delete what is kept of the session: it was sent, or discarded; what another panel keeps since is left."""
+        source, text = self._seen
+        if text is not None and _content(record := self._record(source)) == text:
+            record.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """End what the steps have open."""
+        for step in self.steps:
+            step.close()
 
     # --- what a browser may ask for
 
@@ -170,7 +173,7 @@ class Session(Station):
     def _stepped(self, **how: bool) -> None:
         """Take in that the step changed by itself."""
         self.focus, self.step.focus = self.step.focus or self.focus, ""
-        if self.step.done:
+        if self.step.done and not self.found:
             self.end()
         self.changed(**how)
 
@@ -183,7 +186,7 @@ class Session(Station):
             try:
                 step.restore(self._kept.pop(step.title))
             except (AttributeError, LookupError, TypeError, ValueError):
-                self.notice = self._put_aside(self._former)
+                self.notice = f"The choices of {step.title} cannot be read. {_put_aside(self._record(self._seen[0]))}"
 
     @action
     def session_next(self) -> str:
@@ -203,20 +206,25 @@ class Session(Station):
     @action
     def session_go_on(self) -> None:
         """Go on with the saved session: make its choices again, up to its step or to what is missing."""
-        saved, self.found, self.notice = self.found, {}, ""
-        self._kept, path = dict(saved["steps"]), Path(saved["source"])
-        self._former, self.work.source = self._record(path), path if path.exists() else None
+        saved, path, self.found, self.notice = self.found, Path(self.found["source"]), {}, ""
+        self._begin(path if path.exists() else None)
+        self._kept = dict(saved["steps"])
         self._enter(0)
         while self.at < saved["at"] and not self.notice and not self.step.missing():
             self.step.finish(self.work)
             self._enter(self.at + 1)
 
     @action
+    def session_keep(self) -> None:
+        """Go on with what is done here; what another panel kept is put aside."""
+        self.found, self.notice = {}, f"You go on with what is done here. {_put_aside(self._record(self._seen[0]))}"
+
+    @action
     def session_discard(self) -> str:
         """Delete what is kept of the session, and begin again."""
         self.end()
         self.found, self.notice = {}, ""
-        self._begin(getattr(self.steps[0], "folder", Path.cwd()), self.work.source)
+        self._begin(self.work.source)
         self._enter(0)
         return "The session was discarded."
 
@@ -225,15 +233,15 @@ class Session(Station):
     def view(self) -> Element:
         """Return the steps, and the one that is shown."""
         name = Path(self.work.source).name if self.work.source else "a file"
-        last, settings = self.at + 1 == len(self.steps), current(None)
-        head = element("h3", "Onboard customers · ", element("b", name), f" → {settings.target}", class_="kick")
-        tone: Tone = "warn" if self.notice else "changed"
+        target = f" → {current(None).target}"
+        head = element("h3", "Onboard customers · ", element("b", name), target, class_="kick")
         if self.found:
+            here = button("Keep what is done here", "session_keep") if self.file.path else None
             offer = note("changed", element("p", self.notice),
-                         element("p", button("Go on", "session_go_on", main=True),
+                         element("p", button("Go on with it" if here else "Go on", "session_go_on", main=True), here,
                                  button("Discard and begin again", "session_discard"), class_="row"))  # fmt: skip
             return element("div", head, offer, key="session")
-        ways = [button("Next", "session_next", main=True)] if not last else []
+        way = button("Next", "session_next", main=True) if self.at + 1 < len(self.steps) else None
         told = element("output", f"! {self.told}", class_="warn", key="told", role="alert") if self.told else None
         leave = "Begin again" if self.step.done else "Discard" if self.work.suggestion is not None else ""
         return element(
@@ -241,18 +249,25 @@ class Session(Station):
             head,
             element("nav", element("ol", [self._mark(at) for at in range(len(self.steps))], class_="steps"),
                     aria_label=f"Steps of {name}"),
-            note(tone, self.notice) if self.notice else None,
+            note("warn", self.notice) if self.notice else None,
             self.step.view(),
-            element("div", button(leave, "session_discard") if leave else None, told, ways, class_="foot"),
+            element("div", button(leave, "session_discard") if leave else None, told, way, class_="foot"),
             key="session",
         )  # fmt: skip
 
     def _mark(self, at: int) -> Element:
-        step, done, here = self.steps[at], at < self.at, at == self.at
+        step, done = self.steps[at], at < self.at
         words = [element("i", "✓" if done else str(at + 1)), step.title, element("small", step.brief)]
         inner = button(words, "session_visit", at=at) if done else element("span", words)
-        return element("li", inner, class_="done" if done else "later" if not here else "",
-                       aria_current="step" if here else "")  # fmt: skip
+        here = "step" if at == self.at else ""
+        return element("li", inner, class_="later" if at > self.at else "", aria_current=here)
+
+
+def _content(path: Path) -> bytes | None:
+    """Return what is in a file; None if it is gone."""
+    with suppress(OSError):
+        return path.read_bytes()
+    return None
 
 
 def _digest(path: Path) -> str | None:
@@ -262,10 +277,17 @@ def _digest(path: Path) -> str | None:
     return None
 
 
+def _put_aside(record: Path) -> str:
+    """Give what is kept of a session another name, and say which."""
+    aside = record.with_suffix(f".{datetime.now(UTC):%Y%m%dT%H%M%S%f}.aside")
+    with suppress(FileNotFoundError):  # it was sent or discarded just now
+        record.replace(aside)
+    return f"It was put aside as {aside}, and nothing of it was deleted."
+
+
 class OnboardPanel(Panel):
     """The panel of a session; what its steps have made are plain objects."""
 
-    parts = ReviewPanel.parts
     station: Session
 
     @property

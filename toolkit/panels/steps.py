@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.model import Column, Delivery
-from toolkit.panels.elements import Element, element
+from toolkit.panels.elements import Element, element, same_as
 from toolkit.panels.station import Station
 from toolkit.pushing import PushPlan
 from toolkit.quality import Patch, ValidationReport
@@ -55,6 +55,11 @@ class Step(Station):
 
     def finish(self, work: Work) -> None:
         """Add to the work; called when the next step is asked for and nothing is missing."""
+
+    def framed(self, verdict: str, *parts: object) -> Element:
+        """Return what is shown: what it has come to, the parts, and the lines of code that do the same."""
+        head = element("h4", verdict, class_="verdict", key="heading", aria_live="polite")
+        return element("div", head, *parts, same_as(*self.calls), key=self.title)
 
     def kept(self) -> dict[str, Any]:
         """Return the choices made here, ready for JSON, so that a session survives a restart of the kernel."""

@@ -9,7 +9,7 @@ from typing import Any
 from toolkit.config import current
 from toolkit.display import marked_change, plural, visible
 from toolkit.model import ID, TIME, Column, Delivery
-from toolkit.panels.elements import Element, element, same_as, select, tick
+from toolkit.panels.elements import Element, element, section, select, tick
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work
 from toolkit.quality import CORRECTIONS, PATCH, Preview, folded_spelling, preview_corrections
@@ -152,22 +152,20 @@ class Values(Step):
         words = [(c, word, n) for c in self._columns() if c.values for word, n in self.words(c).items()]
         n_words = sum(word not in self.values.get(c.name, {}) for c, word, _ in words)
         left = f"{plural(n_words, 'word is', 'words are')} not of the schema" if n_words else "Every word is known"
-        n_useful, alike = sum(map(bool, self.preview.counts.values())), list(self.spellings())
-        useful = plural(n_useful, "correction") if n_useful else "no correction"
+        n_useful = sum(map(bool, self.preview.counts.values()))
+        would = plural(n_useful, "correction") if n_useful else "no correction"
         empty = {c.name: int(self.delivery.frame[c.name].isna().sum()) for c in self._columns() if c.name != ID}
-        corrections = [
-            self._correction(name, n) for name, n in sorted(self.preview.counts.items(), key=lambda c: not c[1])
-        ]
-        return element(
-            "div",
-            element("h4", f"{left}; {useful} would change something", class_="verdict", key="heading"),
+        made, others = ([self._correction(name, n) for name, n in self.preview.counts.items()
+                         if bool(n or name in self.corrections) is useful] for useful in (True, False))  # fmt: skip
+        rest = element("summary", f"{plural(len(others), 'correction has', 'corrections have')} nothing to change")
+        return self.framed(
+            f"{left}; {would} would change something",
             _part("Words", "what each becomes; compared exactly", [self._word(*word) for word in words]),
             _part("Spellings alike", "they differ by case, spaces, accents or signs only: choose the one for all",
-                  [self._alike(*texts) for texts in alike]),
+                  [self._alike(*texts) for texts in self.spellings()]),
             _part("Empty cells", "of a customer sent before", [self._empty(*c) for c in empty.items() if c[1]]),
-            _part("Corrections", "none is made unless it is ticked", corrections),
-            same_as(*self.calls),
-            key="values",
+            section("Corrections", "none is made unless it is ticked", element("ul", made),
+                    element("details", rest, element("ul", others), key="others") if others else None),
         )  # fmt: skip
 
     def _word(self, column: Column, word: str, n: int) -> Element:
@@ -185,9 +183,8 @@ class Values(Step):
         options = {"clear": "clear what was sent", "keep": "keep what was sent"}
         return self._choice("set_empty", column, {"": n}, options, self.empty.get(column, "clear"))
 
-    def _choice(
-        self, do: str, column: str, texts: dict[str, int], options: dict[str, str], chosen: str, **action: str
-    ) -> Element:
+    def _choice(self, do: str, column: str, texts: dict[str, int], options: dict[str, str], chosen: str,
+                **action: str) -> Element:  # fmt: skip
         """Return a line with texts of a column, their counts, and what they may become."""
         name, first = self.delivery.names.get(column, column), next(iter(texts))
         shown = [[element("bdi", visible(text) or "empty"), element("small", plural(n, "row"))]
@@ -219,6 +216,6 @@ class Values(Step):
 
 
 def _part(title: str, brief: str, lines: list[Element]) -> Element | None:
-    more, head = len(lines) - MAX_SHOWN, element("h5", title, element("small", brief), class_="title")
+    more = len(lines) - MAX_SHOWN
     rest = element("p", f"and {more:,} more", class_="soft") if more > 0 else None
-    return element("section", head, element("ul", lines[:MAX_SHOWN]), rest, key=title) if lines else None
+    return section(title, brief, element("ul", lines[:MAX_SHOWN]), rest, key=title) if lines else None

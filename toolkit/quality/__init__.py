@@ -4,7 +4,7 @@ May import: `reading` and what is below.
 """
 
 from toolkit.quality.correcting import PATCH, Correction, Preview, called_for, correct, preview_corrections
-from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, WHOLE_ROW, folded_spelling
+from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, WHOLE_ROW, changes_between, folded_spelling
 from toolkit.quality.drifting import Drift, drift
 from toolkit.quality.id_forms import new_form
 from toolkit.quality.patches import Patch, Patched, apply_patch, patch_between, patch_of, read_patch
