@@ -51,7 +51,7 @@ for package, floors in [
     BELOW[package] = set(floors.split()).union(*(BELOW[floor] for floor in floors.split()))
 # Each lower library has one room.
 HOME = {
-    "duckdb": {"engine.duckdb"},
+    "duckdb": {"engine.embedded"},
     "adbc_driver_manager": {"engine.postgresql"},
     "adbc_driver_postgresql": {"engine.postgresql"},
     "pyspark": {"engine.spark_connect"},

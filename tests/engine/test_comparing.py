@@ -214,9 +214,9 @@ def test_what_cannot_be_compared_is_one_sentence(served: Served) -> None:
     twice = pa.concat_tables([rows, rows])
     with pytest.raises(InputError, match="2 keys in several rows"):
         tk.diff(served.load(twice), served.load(rows))
-    other = Served("duckdb", tk.engine.Engine("DuckDB", served.engine.session), served.tables)
+    other = tk.engine.Engine("DuckDB", served.engine.session)
     with pytest.raises(InputError, match="are in two engines"):
-        tk.diff(tk.table(other.engine, served.load(rows).sql), served.load(rows))
+        tk.diff(tk.table(other, served.load(rows).sql), served.load(rows))
     with pytest.raises(InputError, match=r"an EngineTable was given: read_customers\(table\)"):
         tk.correct(served.load(rows), [])
     assert served.left() == []

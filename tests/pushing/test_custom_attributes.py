@@ -22,7 +22,7 @@ from tests.support.place import edited
 from tests.support.settings import settings_for
 from tests.support.workbooks import cells_of
 from toolkit.config.settings import Settings
-from toolkit.engine.duckdb import to_arrow
+from toolkit.engine import to_arrow
 from toolkit.errors import (
     AuthorizationError,
     InputError,

@@ -22,7 +22,7 @@ from tests.support.clocks import Clock
 from tests.support.pages import Page
 from toolkit.config.settings import Settings
 from toolkit.display import escape, page
-from toolkit.engine.duckdb import to_arrow
+from toolkit.engine import to_arrow
 from toolkit.errors import GuardError, InputError, PlanError
 from toolkit.ledger.diffing import WAYS_IN, Diff, diff
 from toolkit.ledger.ledger import DELIVERY, Ledger

@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from toolkit.config.settings import Settings
-from toolkit.engine.duckdb import to_arrow
+from toolkit.engine import to_arrow
 from toolkit.errors import PlanError
 from toolkit.ledger.diffing import diff
 from toolkit.model.contract import APRIL_2026, CURRENT, CUSTOMER

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from toolkit.config import Settings
-from toolkit.engine.duckdb import Session, to_arrow
+from toolkit.engine import Session, to_arrow
 from toolkit.errors import InputError
 from toolkit.model.attributes import CustomAttribute
 from toolkit.model.contract import CUSTOMER, Contract

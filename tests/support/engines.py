@@ -1,4 +1,4 @@
-"""Engines for tests: PostgreSQL and Sail on loopback, and DuckDB through the face that engines have.
+"""Engines for tests: PostgreSQL and Sail on loopback, and DuckDB with Parquet files.
 
 A server is a process of its own, ``python -m tests.support.engines NAME PID FILE``: it writes its address to the file
 and ends with the process PID, which is pytest's own, or the one that started xdist's workers. So all workers share one
@@ -18,15 +18,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlglot.tokens
 from filelock import FileLock
 
 import toolkit as tk
-from toolkit.engine import Engine, EngineTable, RemoteSession, Session
+from toolkit.engine import Engine, EngineTable, RemoteSession
 
 # Workers share a server, but not the schema in which a test looks for what was left behind.
 SCRATCH, DATA = f"scratch_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}", "data"
@@ -39,17 +41,20 @@ class Served:
 
     kind: str
     engine: Engine
-    tables: dict[str, pa.Table] = field(default_factory=dict)
+    files: Path | None = None
+    numbers: Iterator[int] = field(default_factory=count)
 
     def load(self, table: pa.Table) -> EngineTable:
         """Put a table under a name of its own."""
-        name = f"t{len(self.tables)}_{os.getpid()}"
-        self.tables[name] = table
+        name = f"t{next(self.numbers)}_{os.getpid()}"
+        if self.files:
+            pq.write_table(table, self.files / f"{name}.parquet")
+            return tk.table(self.engine, self.files / f"{name}.parquet")
         with self.engine.session() as session:
             if isinstance(session, RemoteSession):
                 session._execute(f"CREATE SCHEMA IF NOT EXISTS {DATA}")
                 session._put(f"{DATA}.{name}", table)
-        return tk.table(self.engine, name if self.kind == "duckdb" else f"{DATA}.{name}")
+        return tk.table(self.engine, f"{DATA}.{name}")
 
     def left(self) -> list[str]:
         """What a run left in the scratch schema."""
@@ -108,8 +113,7 @@ KINDS = ["duckdb", "postgresql", "sail", pytest.param("spark", marks=pytest.mark
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Served:
     """Each engine in turn; its server is shared by all tests and all workers."""
     if request.param == "duckdb":
-        tables: dict[str, pa.Table] = {}
-        return Served("duckdb", Engine("DuckDB", lambda: Session(tables)), tables)
+        return Served("duckdb", tk.engine.duckdb(memory_limit="100MB"), tmp_path_factory.mktemp("tables"))
     connect: Callable[..., Engine] = tk.engine.postgres if request.param == "postgresql" else tk.engine.spark
     return Served(request.param, connect(address(request.param, tmp_path_factory), scratch=SCRATCH))
 

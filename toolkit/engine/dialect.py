@@ -113,8 +113,10 @@ class Dialect:
         >>> POSTGRESQL.condition(r"regexp_full_match(a, '[\x{a0}]+') AND strlen(a) > 2", {"a": "a"})
         '(REGEXP_LIKE("a", \'^(?:[\\u00a0]+)$\') AND STRLEN("a") > 2)'
         """
-        if self is DUCKDB and all(name == column for name, column in columns.items()):
-            return f"({sql})"  # as it is: without the extras for other engines there is no sqlglot
+        if self is DUCKDB:  # as it is: without the extras for other engines there is no sqlglot
+            for name, column in columns.items():
+                sql = sql if name == column else sql.replace(f'"{name}"', column)
+            return f"({sql})"
         known = {name.casefold(): column for name, column in columns.items()}
 
         def written(node: Node) -> Node:
@@ -126,14 +128,14 @@ class Dialect:
                     raise UnwritableError(f"the column {node.sql()}{did_you_mean(node.name, known)}")
                 return exp.column(exp.to_identifier(known[node.name.casefold()], quoted=True))
             cast, of_signs = kind == "cast" and node.to.sql() in TYPES, kind == "trim" and node.args.get("expression")
-            if self is DUCKDB or cast or (kind in PLAIN and not node.args.get("query") and not of_signs):
+            if cast or (kind in PLAIN and not node.args.get("query") and not of_signs):
                 return node
             if kind not in _WRITERS:
                 raise UnwritableError(kind)
             return _WRITERS[kind](node, self)
 
         read = exp.Paren(this=sqlglot.parse_one(sql, read="duckdb"))
-        return str(written(read).sql("duckdb" if self is DUCKDB else ""))
+        return str(written(read).sql(""))
 
     def pattern(self, regex: str) -> str:
         r"""Return a regular expression of RE2 as the engine writes it; ``$`` is the end of the text alone.
@@ -275,3 +277,14 @@ SPARK = Dialect(
     number="monotonically_increasing_id() + 1",
     clock="unix_timestamp()",
 )
+
+
+def is_query(sql: str) -> bool:
+    """Return whether a text is a query, and not the name of a table.
+
+    Examples
+    --------
+    >>> is_query("SELECT 1"), is_query("sales.customers"), is_query("with.parquet")
+    (True, False, False)
+    """
+    return re.match(r"\s*((select|with|from)[\s('\"*]|\()", sql, re.IGNORECASE) is not None

@@ -20,8 +20,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit.engine.dialect import Dialect
-from toolkit.engine.duckdb import Session
+from toolkit.engine.dialect import Dialect, is_query
+from toolkit.engine.embedded import Session
 from toolkit.errors import InputError
 
 LEASE_S = 86_400
@@ -209,14 +209,3 @@ class Engine:
     name: str
     session: Callable[[], AnySession] = field(repr=False)
     """Open a session, a context manager."""
-
-
-def is_query(sql: str) -> bool:
-    """Return whether a text is a query, and not the name of a table.
-
-    Examples
-    --------
-    >>> is_query("SELECT 1"), is_query("sales.customers")
-    (True, False)
-    """
-    return re.match(r"\s*(select|with|from|\()\b", sql + " ", re.IGNORECASE) is not None

@@ -23,6 +23,9 @@ from toolkit.ledger.states import CODES, STATES, absent_in, compare_in, differ, 
 from toolkit.model import CUSTOMER, ID, TIME, typed_frame
 from toolkit.tables import on_disk
 
+# Counted among those with several rows, which are few.
+_CUSTOMERS = f"count(CASE WHEN s.{ID} IS NULL THEN 1 END) + count(DISTINCT s.{ID})"
+_OF_SEVERAL = f"LEFT JOIN several s ON s.{ID} = r.{ID}"
 BATCH = 50_000
 PAGE = 500_000
 """Rows that are turned into a frame, and that leave the engine, at once."""
@@ -137,8 +140,8 @@ def compare_tables(session: AnySession, attributes: list[str], given: Collection
     session.create("pair", pair(compared))
     session.create("absent_", absent_in(whole=whole))
     counts, customers = dict.fromkeys(STATES, 0), dict[str, int]()
-    for each in session.table("""SELECT c.state, count(*) AS n, count(DISTINCT a.customer_id) AS customers
-            FROM compared c JOIN after_ a ON a.row_ = c.row_ GROUP BY c.state""").to_pylist():  # fmt: skip
+    for each in session.table(f"""SELECT c.state, count(*) AS n, {_CUSTOMERS} AS customers FROM compared c
+            JOIN after_ r ON r.row_ = c.row_ {_OF_SEVERAL} GROUP BY c.state""").to_pylist():
         state = STATES[each["state"]]
         counts[state], customers[state] = each["n"], each["customers"]
     mine = [c for c in (ID, TIME, *attributes) if c in given]
@@ -148,8 +151,8 @@ def compare_tables(session: AnySession, attributes: list[str], given: Collection
     counts["null_key"] = facts["n_null"]
     counts["duplicate_key"] = facts["n_rows"] - sum(counts.values())
     of = {"absent": "absent_", "newly_absent": "absent_ WHERE newly = 1", "held": "held_"}
-    of["before"] = f"(SELECT DISTINCT {ID} FROM before_) AS b"
     counts |= {what: session.scalar(f"SELECT count(*) AS n FROM {rows}") for what, rows in of.items()}
+    counts["before"] = session.scalar(f"SELECT {_CUSTOMERS} AS n FROM before_ r {_OF_SEVERAL}")
     differing = [f"count(CASE WHEN {differ(session, f'old_{n}', f'new_{n}')} THEN 1 END) AS n_{n}"
                  for n in range(len(compared))]  # fmt: skip
     by_state = session.table(f"SELECT {', '.join(['state', *differing])} FROM pair GROUP BY state").to_pylist()
@@ -199,8 +202,7 @@ def stage(session: AnySession, table: EngineTable, name: str, columns: pa.Schema
     texts = {c for c, (_, kind) in types.items() if pa.types.is_string(kind)}
     own = {c: session.dialect.text(quoted(c)) if c in texts else quoted(c) for c in given}
     cells = [f"{own.get(c, session.dialect.text('NULL'))} AS {quoted(c)}" for c in columns.names]
-    source = f"(SELECT {', '.join(cells)} FROM {session.relation(table.sql)} AS r) AS t"
-    session.create(name, f"SELECT CAST({session.dialect.number} AS BIGINT) AS row_, 0 AS last_, t.* FROM {source}")
+    table.number(session, name, ", ".join(["0 AS last_", *cells]))
     return given
 
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -153,17 +152,14 @@ def staged(data: Any, settings: Settings, *, mapping: Any, memory_limit: str, wr
         raise InputError("mapping= is for a file: apply it with validate(read_customers(…, mapping=…)).")
     form, contract = as_mapping(mapping), settings.documented
     if stays_on_disk(data):
-        with (
-            TemporaryDirectory(prefix="validate-", ignore_cleanup_errors=True) as folder,
-            Session(folder=Path(folder), memory_limit=memory_limit) as session,
-        ):
+        with Session(memory_limit=memory_limit) as session:
             files = _files(Path(data)) if isinstance(data, str | Path) else []
             name = Path(data).name if files else "The table"
             rows, tables = (
                 _lying(session, files, form, contract.resource, name),
                 _tables(data, files, form, contract.resource, name),
             )
-            rows = rows or _streamed(session, tables, form, contract.resource, name, Path(folder, "rows.parquet"))
+            rows = rows or _streamed(session, tables, form, contract.resource, name, session.folder / "rows.parquet")
             if not session.scalar("SELECT (SELECT count(*) FROM rows_) + (SELECT count(*) FROM broken_)"):
                 raise ReadingError(f"{name} has no rows: ask whoever made it for a new export.")
             yield rows

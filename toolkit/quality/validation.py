@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -441,8 +440,6 @@ def validate(
             raise InputError(f"{path.name} cannot be written: give a name that ends in {' or '.join(ENDINGS)}.")
     if len({path.resolve() for path in targets.values()}) < len(targets):
         raise InputError(f"{good} cannot be written twice: give good and bad names of their own.")
-    if not re.fullmatch(r"\d+(\.\d+)? ?[KMG]i?B", memory_limit):
-        raise InputError(f"memory_limit cannot be {memory_limit!r}: write a size, such as 1GB or 500MB.")
     if not isinstance(rules, Sequence) or not all(isinstance(rule, Rule) for rule in rules):
         raise wrong_kind(rules, "a list of rules", "choose_rules(…)")
     in_memory = not stays_on_disk(data)

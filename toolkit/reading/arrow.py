@@ -13,7 +13,6 @@ from dataclasses import replace
 from itertools import chain
 from math import inf
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -99,7 +98,7 @@ def parquet_fields(path: Path, choose: Choose, *, most: float = inf) -> tuple[di
         SELECT list_sum([{", ".join(["0", *sizes])}]) AS n
         FROM read_parquet({text(glob.escape(str(path)))}, file_row_number={numbered}, hive_partitioning=false)
         AS t({", ".join(names + ["row_"] * numbered)}) GROUP BY {f"row_ // {BATCH}" if numbered else "NULL"})"""
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder, Session(folder=Path(folder)) as session:
+    with Session(memory_limit="1GB") as session:
         try:
             measured = session.table(query).to_pylist()[0]
         except InputError:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.resources import files
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -247,10 +245,7 @@ def readiness(
     engines = {data.engine for data in tables.values() if isinstance(data, EngineTable)}
     if len(engines) > 1:
         raise InputError("The tables are in several engines: give those of one, and the others as frames or files.")
-    with (
-        TemporaryDirectory(prefix="readiness-", ignore_cleanup_errors=True) as folder,
-        engines.pop().session() if (far := bool(engines)) else Session(folder=Path(folder)) as session,
-    ):
+    with engines.pop().session() if (far := bool(engines)) else Session(memory_limit="1GB") as session:
         stage = Stage(session, dict(own), far=far)
         wanted = [name for name, data in tables.items() if data is not None or name in ("versions_", "quotes_")]
         staged = {name: stage.table(name, tables[name], roles[name]) for name in wanted}

@@ -62,9 +62,9 @@ def test_a_process_that_was_forked_has_a_database_of_its_own() -> None:
     assert found.get() == sum(range(100_000))
 
 
-@pytest.mark.parametrize("in_a_file", [False, True])
-def test_no_extension_is_installed_or_loaded(tmp_path: Path, in_a_file: bool) -> None:
-    with Session(folder=tmp_path if in_a_file else None) as session:
+@pytest.mark.parametrize("memory_limit", [None, "1GB"])
+def test_no_extension_is_installed_or_loaded(memory_limit: str | None) -> None:
+    with Session(memory_limit=memory_limit) as session:
         found = session.table("SELECT name, value FROM duckdb_settings() WHERE name LIKE 'auto%_known_extensions'")
         assert set(found["value"].to_pylist()) == {"false"}
         assert found.num_rows == 2
@@ -99,9 +99,9 @@ def test_a_session_of_tables_reads_and_writes_no_file(tmp_path: Path, sql: str) 
     assert [path.name for path in tmp_path.iterdir()] == ["outside"]
 
 
-@pytest.mark.parametrize("session", [{}, {"files": True}, {"folder": None}], ids=["tables", "files", "folder"])
-def test_no_session_takes_a_community_extension(tmp_path: Path, session: dict[str, Any]) -> None:
-    with Session(**{key: value or tmp_path for key, value in session.items()}) as opened:
+@pytest.mark.parametrize("session", [{}, {"files": True}, {"memory_limit": "1GB"}], ids=["tables", "files", "folder"])
+def test_no_session_takes_a_community_extension(session: dict[str, Any]) -> None:
+    with Session(**session) as opened:
         settings = (
             "SELECT value FROM duckdb_settings() WHERE name LIKE 'allow_%ed_extensions' OR name LIKE 'allow_comm%'"
         )

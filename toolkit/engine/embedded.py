@@ -8,18 +8,20 @@ blocks the next statement.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.engine.dialect import DUCKDB
+from toolkit.engine.dialect import DUCKDB, is_query
 from toolkit.errors import InputError
 
 EngineError = duckdb.Error
@@ -49,11 +51,14 @@ class Session:
         Name to Arrow table; each can be named in SQL.
     files
         Whether SQL may read and write files; if not, it sees the tables alone.
-    folder
-        For a database in a file there, which what does not fit in memory is written to, and SQL may read and write
-        files; None: in memory only.
     memory_limit
-        With a folder: how much memory the engine uses before it writes to it, as ``1GB``.
+        How much memory the engine uses before it writes to a temporary `folder` of the session, as ``1GB``; SQL may
+        read and write files. None: all is in memory.
+
+    Raises
+    ------
+    InputError
+        If the limit is no size.
 
     Examples
     --------
@@ -63,25 +68,30 @@ class Session:
     """
 
     dialect = DUCKDB
+    folder: Path
+    _folder: TemporaryDirectory[str] | None = None
 
     def __init__(
         self,
         tables: Mapping[str, pa.Table] | None = None,
         *,
         files: bool = False,
-        folder: Path | None = None,
-        memory_limit: str = "1GB",
+        memory_limit: str | None = None,
     ) -> None:
-        if folder is None:
+        if memory_limit is None:
             self._connection = _database(os.getpid(), files=files).cursor()
         else:
+            if not re.fullmatch(r"\d+(\.\d+)? ?[KMG]i?B", str(memory_limit)):
+                raise InputError(f"memory_limit cannot be {memory_limit!r}: write a size, such as 1GB or 500MB.")
+            self._folder = TemporaryDirectory(prefix="toolkit-", ignore_cleanup_errors=True)
+            self.folder = Path(self._folder.name)
             # Rows carry their number, so the engine need not keep their order, which takes memory.
             self._connection = duckdb.connect(
-                str(folder / "rows.duckdb"),
+                str(self.folder / "rows.duckdb"),
                 config=_CLOSED
                 | {
                     "memory_limit": memory_limit,
-                    "temp_directory": str(folder),
+                    "temp_directory": str(self.folder),
                     "preserve_insertion_order": False,
                     "threads": 2,  # each needs its own share of the memory
                 },
@@ -104,7 +114,7 @@ class Session:
 
     def relation(self, sql: str) -> str:
         """Return a table's name, or a query, for ``FROM``, as the sessions of other engines do."""
-        return sql if sql.replace(".", "_").isidentifier() else f"({sql})"
+        return f"({sql.strip().rstrip(';')})" if is_query(sql) else sql
 
     def written(self, sql: str) -> str:
         """Return a statement as the engine gets it, as the sessions of other engines do."""
@@ -117,17 +127,17 @@ class Session:
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run statements without reading a result."""
-        with _bounded():
+        with self._said():
             self._connection.execute(sql, list(parameters) or None)
 
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """Run a query and return all of its rows."""
-        with _bounded():
+        with self._said():
             return self._connection.sql(sql, params=list(parameters) or None).to_arrow_table()
 
     def scalar(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """Run a query and return the one value of its one row."""
-        with _bounded():
+        with self._said():
             return self._connection.execute(sql, list(parameters) or None).fetchall()[0][0]
 
     @contextmanager
@@ -148,16 +158,9 @@ class Session:
         finally:
             timer.cancel()
 
-    def append(self, name: str, table: pa.Table) -> None:
-        """Add rows to a table in the session's folder, columns by name; the first call creates the table."""
-        self.register("appended_", table)
-        self.run(f"CREATE TABLE IF NOT EXISTS {name} AS SELECT * FROM appended_ LIMIT 0")
-        self.run(f"INSERT INTO {name} BY NAME SELECT * FROM appended_")
-        self._connection.unregister("appended_")
-
     def batches(self, sql: str, n_rows: int) -> Iterator[pa.RecordBatch]:
         """Run a query and yield its rows, `n_rows` at a time; run nothing else before the end."""
-        with _bounded(), self._connection.sql(sql).to_arrow_reader(n_rows) as reader:
+        with self._said(), self._connection.sql(sql).to_arrow_reader(n_rows) as reader:
             yield from reader
 
     def write(self, sql: str, path: Path) -> None:
@@ -180,17 +183,19 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
+        if self._folder:
+            self._folder.cleanup()
 
-
-@contextmanager
-def _bounded() -> Iterator[None]:
-    try:
-        yield
-    except duckdb.OutOfMemoryException:
-        raise InputError(
-            "The engine has not enough memory: close other programs, raise memory_limit, or leave out rules that look "
-            "at several rows, choose_rules(without=[…]). On the command line, use 'toolkit scan' without --warnings."
-        ) from None
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.OutOfMemoryException:
+            raise InputError(
+                "The engine has not enough memory: close other programs, raise memory_limit, or leave out rules that "
+                "look at several rows, choose_rules(without=[…]). On the command line, use 'toolkit scan' without "
+                "--warnings."
+            ) from None
 
 
 def quoted(*names: str) -> str:
