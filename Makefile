@@ -50,7 +50,7 @@ ROWS ?= 1000000
 PEERS := .venv-peers
 
 bench: $(VENV)/dev $(PEERS)/ready
-	$(BIN)/python -m tests.benchmarks $(ROWS) $(PEERS)/bin/python
+	$(BIN)/python -W ignore -m tests.benchmarks $(ROWS) $(PEERS)/bin/python
 
 # ydata-profiling does not work with the pandas that the toolkit needs, so the peers have their own environment.
 $(PEERS)/ready: tests/benchmarks/peers.py

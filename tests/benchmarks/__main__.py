@@ -1,52 +1,84 @@
-"""Measure all in one run: ``python -m tests.benchmarks [ROWS] [PYTHON]``, as ``make bench`` does.
+"""Measure all in one run: ``python -m tests.benchmarks [ROWS] [PYTHON] [ENTRY …]``, as ``make bench`` does.
 
-PYTHON is that of an environment with the peers of `peers.py`, which do not fit into the toolkit's own. Not a test: a
-busy machine fails no build. It writes ``results/bench.json``, a chart ``results/bench.svg``, and the table in
-``docs/speed.md``; none of them names the machine.
+PYTHON is that of an environment with the peers of `peers.py`, which do not fit into the toolkit's own. Each entry is a
+process of its own with a time limit, and one that fails is shown as failed. Not a test: a busy machine fails no build.
+A whole run writes ``results/bench.json``, a chart ``results/bench.svg`` and the table in ``docs/speed.md``; none of
+them names the machine but for its cores and its memory.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
+from contextlib import suppress
 from importlib.metadata import version
-from statistics import median
 from typing import Any
 
-from tests.benchmarks import bench, bench_push, bench_readiness, bench_start, growth, large, showing
-from tests.benchmarks.bench import FIGURES, bounded
-
-EXPONENT_AT_MOST = 1.1
-PROFILE_S, PROFILE_BYTES, NOTEBOOK_S = 6, 1_000_000_000, 20
+from tests.benchmarks import showing
+from tests.benchmarks.entries import ENTRIES
+from tests.benchmarks.figures import ROOT
 
 
-def run(n: int, peers: str) -> dict[str, Any]:
-    """Measure everything; `n` is 1,000,000 unless it is only tried whether the run ends."""
-    bench.run(n, peers=peers)
-    bench_push.run(n)
-    runs = [large.measure("profile", 10 * n) for _ in range(3)]
-    print(bounded(f"profile {10 * n:,}", median(run["seconds"] for run in runs), "s", PROFILE_S))
-    print(bounded(f"profile {10 * n:,}", max(run["bytes"] for run in runs) / 1e6, "MB", PROFILE_BYTES / 1e6))
-    took = median(large.measure("notebook", n)["seconds"] for _ in range(5))
-    print(bounded("notebook 20", took, "s", NOTEBOOK_S))
-    sizes = (n // 10, n, 10 * n)
-    grown = growth.exponents(sizes)
-    for name, each in grown.items():
-        print(bounded(f"{name} grows", each["exponent"], "exponent", EXPONENT_AT_MOST))
-    measured = bench_readiness.measure(n)
-    print(bounded("readiness", measured["seconds"], "s", bench_readiness.SECONDS_AT_MOST))
-    print(bounded("readiness", measured["bytes"] / 1e6, "MB", bench_readiness.BYTES_AT_MOST / 1e6))
+def measured(name: str, rows: int, peers: str) -> list[dict[str, Any]]:
+    """Return the figures of an entry, or one that says why there are none."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.entries", name, str(rows), peers]
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as entry:  # fmt: skip
+        try:
+            told, wrong = entry.communicate(timeout=ENTRIES[name].limit_s)
+            reason = "" if entry.returncode == 0 else (wrong.strip().splitlines() or [f"exit {entry.returncode}"])[-1]
+        except subprocess.TimeoutExpired:
+            told, reason = "", f"not done within {ENTRIES[name].limit_s} s"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(entry.pid, signal.SIGKILL)  # servers and browsers of an entry that was stopped
+    found: list[dict[str, Any]] = [{"work": name, "failed": reason}] if reason else json.loads(told.splitlines()[-1])
+    return found
+
+
+def machine() -> str:
+    """Return the machine in general words."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return f"{os.cpu_count()} cores, {memory:.0f} GB of memory, Linux"
+
+
+def run(rows: int, peers: str, names: list[str]) -> dict[str, Any]:
+    """Measure the entries one after another, with a line each."""
+    figures, start = [], time.perf_counter()
+    for number, name in enumerate(names, 1):
+        began = time.perf_counter()
+        found = (
+            [{"work": name, "not_run": "the environment of the peers is not there: make bench makes it"}]
+            if ENTRIES[name].peers and not peers
+            else measured(name, rows, peers)
+        )
+        figures += found
+        now = time.perf_counter()
+        print(f"[{number}/{len(names)}] {name}: {now - began:.0f} s, {(now - start) / 60:.1f} min in all", flush=True)
+        for figure in found:
+            print(f"    {showing.line(figure)}", flush=True)
     versions = {package: version(package) for package in ("duckdb", "pandas", "pandera", "pyarrow")}
-    return {"rows": n, "versions": versions, "figures": FIGURES, "growth": {"rows": sizes, **grown},
-            "start": bench_start.measure()}  # fmt: skip
+    return {"rows": rows, "machine": machine(), "versions": versions, "figures": figures}
 
 
 if __name__ == "__main__":
     n_rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    found = run(n_rows, "".join(sys.argv[2:3]))
-    showing.RESULTS.mkdir(exist_ok=True)
-    (showing.RESULTS / "bench.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    showing.write(found)
-    missed = [figure["name"] for figure in FIGURES if not figure.get("holds", True)]
-    print(f"Beyond its bound: {', '.join(missed)}." if missed else "The bounds hold.")
-    sys.exit(1 if missed else 0)
+    chosen = sys.argv[3:] or list(ENTRIES)
+    result = run(n_rows, "".join(sys.argv[2:3]), chosen)
+    if chosen == list(ENTRIES):
+        showing.RESULTS.mkdir(exist_ok=True)
+        (showing.RESULTS / "bench.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        showing.write(result)
+    failed = [figure["work"] for figure in result["figures"] if "failed" in figure]
+    missed = [figure["work"] for figure in result["figures"] if figure.get("holds") is False]
+    print(f"Not reached: {'; '.join(missed)}." if missed else "All that was asked is reached.")
+    if failed:
+        print(f"Failed: {'; '.join(failed)}.")
+    sys.exit(1 if failed else 0)

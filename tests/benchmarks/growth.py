@@ -7,17 +7,14 @@ has a process of its own, so that memory of one is not there for the next.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from statistics import median
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from data.make_deliveries import customer_table
+from tests.benchmarks.figures import Figure, child, in_turn
 from toolkit.engine import to_arrow
 from toolkit.ledger import diff
 from toolkit.model import CUSTOMER, empty_frame
@@ -25,7 +22,7 @@ from toolkit.pushing import plan_push
 from toolkit.quality import profile, validate
 from toolkit.vendor import Envelope
 
-ROOT = Path(__file__).resolve().parents[2]
+EXPONENT_AT_MOST = 1.1
 
 
 def stations(n: int) -> dict[str, Callable[[], Any]]:
@@ -45,30 +42,19 @@ def stations(n: int) -> dict[str, Callable[[], Any]]:
 
 def measure(n: int) -> dict[str, float]:
     """Return the median seconds of each station."""
-    found = {}
-    for name, work in stations(n).items():
-        took = []
-        for _ in range(5 if n <= 1_000_000 else 3):
-            start = time.perf_counter()
-            work()
-            took.append(time.perf_counter() - start)
-        found[name] = median(took)
-    return found
+    return {name: in_turn(work)[0][0] for name, work in stations(n).items()}
 
 
-def exponents(sizes: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """Measure each size in a process of its own; returns by station the seconds and the fitted exponent."""
-    runs = []
-    for n in sizes:
-        command = [sys.executable, "-m", "tests.benchmarks.growth", str(n)]
-        runs.append(json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout))
-    return {
-        name: {
-            "seconds": [run[name] for run in runs],
-            "exponent": float(np.polyfit(np.log(sizes), np.log([run[name] for run in runs]), 1)[0]),
-        }
+def exponents(n: int, _: str = "") -> list[Figure]:
+    """Measure a tenth of the rows, the rows and ten times the rows, each in a process of its own."""
+    sizes = (n // 10, n, 10 * n)
+    runs: list[dict[str, float]] = [child("-m", "tests.benchmarks.growth", str(size)) for size in sizes]
+    return [
+        Figure(f"growth of {name}, {sizes[0]:,} to {sizes[-1]:,} rows",
+               float(np.polyfit(np.log(sizes), np.log([run[name] for run in runs]), 1)[0]), "exponent",
+               at_most=EXPONENT_AT_MOST, note=", ".join(f"{run[name]:.2f}" for run in runs) + " s")
         for name in runs[0]
-    }
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -18,22 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from data.make_deliveries import customer_table
+from tests.benchmarks.figures import ROOT, Figure, children, forget_peak, peak_bytes
 from toolkit.quality import profile
 from toolkit.reading import suggest_mapping
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def peak_bytes() -> int:
-    """Return the most memory that this process had since it was last reset."""
-    return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+PROFILE_S, PROFILE_BYTES, NOTEBOOK_S = 6, 1_000_000_000, 20
 
 
 def profile_frame(n: int) -> dict[str, float]:
     """Profile a frame, and make its page."""
     frame = customer_table(n)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins with what the frame takes
-    before, start = peak_bytes(), time.perf_counter()
+    before, start = forget_peak(), time.perf_counter()
     profile(frame)._repr_mimebundle_()
     return {"seconds": time.perf_counter() - start, "bytes": peak_bytes() - before}
 
@@ -60,14 +55,26 @@ def notebook(n: int) -> dict[str, float]:
         return {"seconds": time.perf_counter() - start}
 
 
+def profiling(n: int, _: str = "") -> list[Figure]:
+    """Profile a frame, with its page."""
+    found, runs = children("-m", "tests.benchmarks.large", "profile", str(n))
+    work = f"profile with page, {n:,} rows"
+    return [
+        Figure(work, found["seconds"], runs=runs, at_most=PROFILE_S),
+        Figure(f"{work}: peak", found["bytes"] / 1e6, "MB", runs, at_most=PROFILE_BYTES / 1e6, note="beside the frame"),
+    ]
+
+
+def refreshing(n: int, _: str = "") -> list[Figure]:
+    """Run notebook 20."""
+    found, runs = children("-m", "tests.benchmarks.large", "notebook", str(n))
+    work = f"notebook 20 whole, {n:,} rows, 1 % changed"
+    return [
+        Figure(work, found["seconds"], runs=runs, at_most=NOTEBOOK_S, note="both deliveries are sent to the sandbox")
+    ]
+
+
 WORK: dict[str, Callable[[int], dict[str, Any]]] = {"profile": profile_frame, "notebook": notebook}
-
-
-def measure(name: str, n: int) -> dict[str, Any]:
-    """Measure one in a process of its own."""
-    command = [sys.executable, "-m", "tests.benchmarks.large", name, str(n)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
-    return found
 
 
 if __name__ == "__main__":

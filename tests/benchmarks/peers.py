@@ -1,8 +1,9 @@
 """What the peers take for the same work, in an environment of their own: ``make bench`` runs it there.
 
-``python peers.py TABLE.parquet``; the table is a customer table with bad rows. Prints one JSON object: peer to
-seconds and, where the peer counts them, bad rows. Nothing of the toolkit is imported: ydata-profiling refuses the
-pandas that the toolkit needs.
+``python peers.py validate TABLE.parquet``; the table is a customer table with bad rows. Prints one JSON object: peer to
+seconds and, where the peer counts them, bad rows. ``python peers.py compare BEFORE.parquet AFTER.parquet`` prints the
+seconds of pointblank's compare, and how many customers changed. Nothing of the toolkit is imported: ydata-profiling
+refuses the pandas that the toolkit needs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import dataframely as dy
@@ -37,13 +39,13 @@ class Customer(dy.Schema):
         return pl.len().over("customer_id", "updated_at") == 1
 
 
-def timed(function: Callable[[], Any], times: int = 3) -> tuple[float, Any]:
+def timed(function: Callable[[], Any], times: int = 5) -> tuple[float, Any]:
     took, result = [], None
     for _ in range(times):
         start = time.perf_counter()
         result = function()
         took.append(time.perf_counter() - start)
-    return min(took), result
+    return median(took), result
 
 
 def interrogate(table: pl.DataFrame) -> Any:
@@ -60,12 +62,19 @@ def profiled(frame: pd.DataFrame) -> str:
     return ProfileReport(frame, minimal=True, progress_bar=False).to_html()
 
 
-def main(path: str) -> None:
-    warnings.simplefilter("ignore")
+def compare(before: str, after: str) -> None:
+    """Compare the customers of two tables."""
+    tables = pl.read_parquet(before), pl.read_parquet(after)
+    took, found = timed(lambda: pb.compare(*tables, keys="customer_id"))
+    json.dump({"seconds": took, "changed": found.n_changed}, sys.stdout)
+
+
+def validate(path: str) -> None:
+    """Split and profile a table."""
     table = pl.read_parquet(path)
     filter_s, (good, failures) = timed(lambda: Customer.filter(table))
     details_s, _ = timed(lambda: failures.details())
-    pointblank_s, _ = timed(lambda: interrogate(table), 1)
+    pointblank_s, _ = timed(lambda: interrogate(table))
     frame = pd.read_parquet(path).head(PROFILED)
     profile_s, _ = timed(lambda: profiled(frame), 1)
     json.dump(
@@ -79,4 +88,5 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    warnings.simplefilter("ignore")
+    {"validate": validate, "compare": compare}[sys.argv[1]](*sys.argv[2:])

@@ -1,17 +1,30 @@
 """The benchmark runs, and both sides of each pair count the same; what it measures is no test's business."""
 
-from tests.benchmarks import growth, showing, year
-from tests.benchmarks.bench import run
-from tests.benchmarks.bench_readiness import measure
+from collections.abc import Callable
+
+import pytest
+
+from tests.benchmarks import checking, comparing, growth, readiness, sending, showing, year
+from tests.benchmarks.figures import Figure
 
 
-def test_the_benchmark_compares_like_with_like() -> None:
-    lines: list[str] = []
-    run(2_000, say=lines.append)
-    reading = ["parse", "read", "quoted"]
-    assert [line.split()[0] for line in lines[1:]] == [
-        "diff", "encode", "validate", "bad", "warnings", "profile", *reading, "on", "memory"
-    ]  # fmt: skip
+@pytest.mark.parametrize(
+    ("measure", "works"),
+    [
+        (comparing.in_memory, ["diff"]),
+        (sending.encoding, ["encode", "encode"]),
+        (checking.in_memory, ["validate", "validate", "validate", "profile"]),
+        (checking.csv_read, ["parse", "read", "read"]),
+    ],
+)
+def test_the_benchmark_compares_like_with_like(measure: Callable[[int], list[Figure]], works: list[str]) -> None:
+    assert [figure.work.replace(",", "").split()[0] for figure in measure(2_000)] == works
+
+
+def test_the_benchmark_in_the_engine_finds_the_same_with_a_memory_limit() -> None:
+    found, peak, _ = comparing.limited(400)
+    assert found.beside == "no limit"
+    assert peak.unit == "MB"
 
 
 def test_a_year_pushes_what_changed_and_its_ledger_grows() -> None:
@@ -27,12 +40,17 @@ def test_growth_is_measured_at_each_station() -> None:
 
 
 def test_a_figure_beyond_its_bound_shows_it_in_table_and_chart() -> None:
-    pair = {"name": "diff", "peer": "SQL & more", "ratio": 1.25, "at_most": 1.0, "holds": False}
-    found = {"rows": 10, "figures": [pair, {"name": "encode", "value": 3e6, "unit": "rows/s", "at_least": 2_500_000}]}
-    assert "| diff | SQL & more | 1.25 | at most 1, **not reached** |" in showing.table(found)
-    assert "| encode | 3,000,000 rows/s | at least 2,500,000 |" in showing.table(found)
+    figures = [
+        Figure("diff", 2.5, beside="SQL & more", peer=2.0, at_most=1.0),
+        Figure("encode", 3e6, "rows/s", at_least=2_500_000),
+    ]
+    listed = [*(figure.to_dict() for figure in figures), {"work": "Sail", "failed": "not done within 3 s"}]
+    found = {"rows": 10, "machine": "2 cores", "figures": listed}
+    assert "| diff | 2.50 s | SQL & more | 1.25 | at most 1 times | **not reached** | 1 |  |" in showing.table(found)
+    assert "| encode | 3,000,000 rows/s |  | 1.20 | at least 2,500,000 rows/s | reached | 1 |" in showing.table(found)
+    assert "| Sail | failed |  |  |  |  |  | not done within 3 s |" in showing.table(found)
     assert "diff beside SQL &amp; more" in showing.chart(found)
 
 
 def test_the_benchmark_of_readiness_joins_every_quote() -> None:
-    assert measure(400, times=1)["quotes"] == 4_000
+    assert "4,000 quotes, 400 versions" in readiness.joining(400)[0].work

@@ -38,7 +38,7 @@ CELLS = {
     "wait": [
         SETUP,
         "panel = tk.PushPanel(tk.plan_push(changes))\npanel",
-        "panel.wait()",
+        "print('waits', flush=True)\npanel.wait()",
         f"{START}panel = tk.PushPanel()\npanel",
         "real = tk.Settings(base_url='https://vendor.test', target='acme', solution='S', prefix='P', suffix='S')\n"
         "tk.PushPanel(tk.plan_push(tk.diff(tk.Ledger.of(real).snapshot(), report.good), settings=real), settings=real)",
@@ -174,7 +174,7 @@ def test_an_interrupt_stops_a_push_that_a_cell_waits_for_and_a_restart_offers_to
     begin(panel, TOKEN)
     hold.reached()
     run_cell(page, 2, wait=False)
-    page.wait_for_function("() => document.querySelectorAll('.jp-InputPrompt')[2].innerText.includes('*')")
+    page.get_by_text("waits", exact=True).wait_for()  # a cell has its asterisk before the kernel has it
     command(page, "notebook:interrupt-kernel")
     panel.get_by_role("heading", name=re.compile("^Stopping: ")).wait_for()
     hold.release()

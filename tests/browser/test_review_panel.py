@@ -153,8 +153,12 @@ def test_rows_are_edited_left_out_and_taken_back_by_keyboard(lab: str, work: Pat
     panel.get_by_text("2 of 403 rows shown").wait_for()
     expect(cell(panel, 408, 3)).to_have_attribute("title", "1114 — differs from another only by case, spaces or "
                                                             "leading zeros (see row 61)")  # fmt: skip
-    panel.get_by_label("Search rows").fill("")
+    panel.get_by_label("Search rows").fill("0001114")
+    panel.get_by_text("1 of 403 rows shown").wait_for()
+    cell(panel, 61, 3).click()
+    panel.get_by_role("button", name="Go to row 408").click()  # it is not among those shown
     panel.get_by_text("403 of 403 rows shown").wait_for()
+    expect(cell(panel, 408, 3)).to_be_focused()
 
     panel.get_by_label("Review sheet for the owner of the data").fill("out.xlsx")
     panel.get_by_role("button", name="Write").click()

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
+import pytest
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -58,3 +59,14 @@ def test_text_is_escaped_as_json_does_and_otherwise_as_it_is(texts: list[str | N
     for n, text in enumerate([*expected, *expected[1:]]):
         row = encoded.slice(n, n + 1).decode().lower()  # json writes \u001F as \u001f
         assert f'"customer_name":{text.lower()},' in row
+
+
+@pytest.mark.parametrize("at", [0, 65_535, 65_536, 131_071, 139_999])
+@pytest.mark.parametrize("odd", ['"', "\\", "\x1f"])
+def test_one_character_that_json_escapes_is_found_anywhere_in_a_long_column(odd: str, at: int) -> None:
+    texts = ["a" * 70_000, "b" * 70_000]
+    row, place = divmod(at, 70_000)
+    texts[row] = texts[row][:place] + odd + texts[row][place + 1 :]
+    table = pa.Table.from_pylist([{"customer_name": text} for text in texts], schema=SCHEMA)
+    encoded = encode(table, resource=CONTRACT.resource)
+    assert [json.loads(encoded.slice(n, n + 1))["customer_name"] for n in (0, 1)] == texts

@@ -117,7 +117,9 @@ def test_what_is_not_in_the_file_is_decided(columns: Columns) -> None:
 
 
 def test_a_column_becomes_a_custom_attribute(columns: Columns) -> None:
+    columns.act("ignore", name="Sachbearbeiter")
     columns.act("add_attribute", name="Sachbearbeiter", value="string")
+    assert not columns.ignored
     columns.act("set_timezone", value="Europe/Berlin")
     assert columns.mapping.columns["sachbearbeiter"] == "Sachbearbeiter"
     delivery = tk.read_customers(FIRST, mapping=columns.mapping)

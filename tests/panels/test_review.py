@@ -146,6 +146,18 @@ def test_facets_are_or_within_and_and_between(report: Any) -> None:
     assert "Recheck all" not in review.view().still()  # a picture has no buttons
 
 
+def test_a_search_finds_what_an_edit_wrote_and_no_longer_what_it_replaced(report: Any) -> None:
+    review = Review(report)
+    review.act("filter", by="all")
+    review.act("filter", by="query", value="sölvang")
+    before = review.rows
+    review.act("edit", row=61, column="customer_name", value="Möwensund")
+    review.act("edit", row=101, column="customer_name", value="Neu Sölvang")
+    assert {61, 101} ^ {*before} == {*review.rows}
+    review.act("undo")
+    assert [*sorted({*before} - {61})] == review.rows
+
+
 def test_steps_survive_a_restart_and_a_file_that_changed(report: Any) -> None:
     review = Review(report)
     review.write(167, "customer_id", "0001317")

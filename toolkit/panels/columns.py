@@ -215,8 +215,7 @@ class Columns(Step):
         """Send a column of the file as a custom attribute of this data type."""
         column = re.sub(r"\W+", "_", name.casefold(), flags=re.ASCII).strip("_")
         self._make(column, value)  # type: ignore[arg-type]  # it refuses others
-        self.columns[column] = name
-        self.decided.add(column)
+        self.choose(column, name)
         return f"{name} becomes the custom attribute {column}."
 
     def _make(self, column: str, kind: Kind) -> None:

@@ -100,7 +100,7 @@ async function upload(files, action, ask) {
 
 function render({model, el}) {
   const live = make('p', {class: 'sr', role: 'status'}), wait = make('p', {class: 'note warn', role: 'status', hidden: true})
-  const body = make('div'), root = make('div', {class: 'tk panel tex2jax_ignore mathjax_ignore', 'data-on': true}, make('div', {class: 'over'}, wait), live, body)
+  const body = make('div'), root = make('div', {class: 'tk panel tex2jax_ignore mathjax_ignore', 'data-on': true}, make('div', {class: 'above'}, wait), live, body)
   const own = Math.random().toString(36).slice(2, 10), waiting = new Map() // a panel may be shown twice
   let n = 0
   const warn = text => { wait.hidden = false; wait.textContent = text }

@@ -84,6 +84,7 @@ class Review(Upload):
         super().__init__()
         self.edits: list[Edit] = []
         self._waiting, self._goto, self.version = set[int](), -1, 0
+        self._searched_for = "", -1, np.zeros(0, bool)
         self._checked: tuple[ValidationReport, dict[tuple[int, str], tuple[str | None, str]]]
         if report is not None:
             self.start(report)
@@ -230,7 +231,10 @@ class Review(Upload):
         self._settle()
         mask = np.ones(len(self.index), bool)
         if self.query:
-            mask &= np.fromiter((self.query in words for words in self._words), bool, len(mask))
+            if self._searched_for[:2] != (self.query, self.version):  # once for the facets, the grid and its pages
+                found = np.fromiter((self.query in words for words in self._words), bool, len(mask))
+                self._searched_for = self.query, self.version, found
+            mask &= self._searched_for[2]
         chosen = [[self._members[of].get(value, set()) for value in values]
                   for of, values in self.chosen.items() if of != without]  # fmt: skip
         for members in [*chosen, list(self._members["state"].values()) if self.only else []]:

@@ -48,7 +48,7 @@ _FOLDED = f"""CASE WHEN strlen(name) = length(name) THEN lower(name)
 _COMPARED = f"""
     CREATE TEMP TABLE compared_ AS
     WITH named AS (SELECT row_, {ID} AS id, left(customer_name, {MAX_COMPARED}) AS name,
-                          trim(regexp_replace(name, '[^0-9]+', ' ', 'g')) AS digits
+                          array_to_string(regexp_extract_all(name, '[0-9]+'), ' ') AS digits
                    FROM rows_ WHERE customer_name IS NOT NULL AND {ID} IS NOT NULL),
     known AS (SELECT digits FROM named GROUP BY digits HAVING min(id) <> max(id))
     SELECT * FROM named WHERE digits IN (SELECT digits FROM known)"""

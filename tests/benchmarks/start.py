@@ -1,15 +1,15 @@
-"""Measure what a start costs, in processor time: `python -m tests.benchmarks.bench_start`, one JSON object."""
+"""What a start costs, in processor time."""
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.benchmarks.figures import ROOT, Figure
+
+HELP_AT_MOST, NAMES_AT_MOST = 0.5, 0.3
 STARTS = {
     "pandas_and_pandera": "import pandas, pandera.pandas",
     "import_toolkit": "import toolkit",
@@ -29,16 +29,13 @@ def processor_s(code: str) -> float:
     return float(done.stderr.splitlines()[-1])
 
 
-def measure(times: int = 7) -> dict[str, float]:
-    """Return the median of each start in seconds, what all names cost over pandas and pandera, and their ratio."""
+def starting(_n: int, _: str = "", times: int = 5) -> list[Figure]:
+    """Measure each start, and what all names cost over pandas and pandera."""
     rounds = [{name: processor_s(code) for name, code in STARTS.items()} for _ in range(times)]
-    figures = {name: round(statistics.median(each[name] for each in rounds), 3) for name in STARTS}
-    pandas = figures["pandas_and_pandera"]
-    return figures | {
-        "all_names_over_pandas_s": round(figures["all_names"] - pandas, 3),
-        "all_names_ratio": round(figures["all_names"] / pandas, 2),
-    }
-
-
-if __name__ == "__main__":
-    print(json.dumps({"start": measure()}))
+    took = {name: statistics.median(each[name] for each in rounds) for name in STARTS}
+    unit, over = "s of processor", took["all_names"] - took["pandas_and_pandera"]
+    return [
+        Figure("import toolkit", took["import_toolkit"], unit, times),
+        Figure("import toolkit, all names, over pandas and pandera", over, unit, times, at_most=NAMES_AT_MOST),
+        Figure("toolkit --help", took["help"], unit, times, at_most=HELP_AT_MOST),
+    ]

@@ -1,4 +1,4 @@
-"""Measure readiness: `python -m tests.benchmarks.bench_readiness [VERSIONS]`, ten times the quotes, one JSON object.
+"""Readiness of ten times as many quotes as there are versions of customers.
 
 Both are Parquet on disk. A quarter of the customers have more than one version, a tenth of the quotes have a customer
 that is missing, and a tenth of each feature is empty. The bounds are 15 seconds and 2 GB for 1,000,000 versions.
@@ -6,22 +6,17 @@ that is missing, and a tenth of each feature is empty. The bounds are 15 seconds
 
 from __future__ import annotations
 
-import json
-import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tests.benchmarks.figures import Figure, children
 from toolkit.model import CUSTOMER
 
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS_AT_MOST, BYTES_AT_MOST = 15, 2_000_000_000
 FIRST, SPAN_S = 1_704_067_200, 63_072_000  # the two years from 2024-01-01
 PART = 1_000_000
@@ -32,7 +27,7 @@ start, processor = time.perf_counter(), time.process_time()
 found = readiness(sys.argv[1], sys.argv[2])
 # VmHWM, for ru_maxrss of a child begins with what its parent had.
 peak = 1024 * int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
-print(json.dumps({"states": found.states, "seconds": time.perf_counter() - start,
+print(json.dumps({"quotes": found.n_quotes, "seconds": time.perf_counter() - start,
                   "processor_seconds": time.process_time() - processor, "bytes": peak}))
 """
 
@@ -70,18 +65,13 @@ def write_tables(folder: Path, n: int) -> tuple[Path, Path]:
     return folder / "versions.parquet", folder / "quotes.parquet"
 
 
-def measure(n: int, times: int = 5) -> dict[str, Any]:
-    """Return the median of the seconds and the greatest peak of memory, each run in a process of its own."""
+def joining(n: int, _: str = "") -> list[Figure]:
+    """Join `n` versions and ten times as many quotes, each run in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", JOIN, *map(str, write_tables(Path(folder), n))]
-        runs = [json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout)
-                for _ in range(times)]  # fmt: skip
-    assert all(sum(run["states"].values()) == 10 * n for run in runs)
-    figures = {name: statistics.median(run[name] for run in runs) for name in ("seconds", "processor_seconds")}
-    peak = max(run["bytes"] for run in runs)
-    holds = figures["seconds"] <= SECONDS_AT_MOST and peak <= BYTES_AT_MOST
-    return {"versions": n, "quotes": 10 * n, **figures, "bytes": peak, "holds": holds}
-
-
-if __name__ == "__main__":
-    print(json.dumps({"readiness": measure(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)}))
+        found, runs = children("-c", JOIN, *map(str, write_tables(Path(folder), n)))
+    assert found["quotes"] == 10 * n
+    work, note = f"readiness, {10 * n:,} quotes, {n:,} versions", f"{found['processor_seconds']:.1f} s of processor"
+    return [
+        Figure(work, found["seconds"], runs=runs, at_most=SECONDS_AT_MOST, note=note),
+        Figure(f"{work}: peak", found["bytes"] / 1e6, "MB", runs, at_most=BYTES_AT_MOST / 1e6),
+    ]
