@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from toolkit.errors import InputError, ReadingError
 from toolkit.ledger import Diff, TableDiff
 from toolkit.ledger import table_states as engine_side
 from toolkit.model import CUSTOMER, Delivery, typed_frame
+from toolkit.pushing import report as push_report
 from toolkit.vendor.sandbox import Reply
 
 
@@ -220,3 +223,34 @@ def test_what_cannot_be_compared_is_one_sentence(served: Served) -> None:
     with pytest.raises(InputError, match=r"an EngineTable was given: read_customers\(table\)"):
         tk.correct(served.load(rows), [])
     assert served.left() == []
+
+
+def test_no_frame_of_all_rows_is_made_on_the_way_to_the_vendor(place: Place, tmp_path: Path) -> None:
+    """In the plan, the push, its report and a resume, at most a part of the rows is in a frame at once."""
+    sizes, made = list[int](), pd.DataFrame._from_mgr
+
+    def counted(_: type, manager: Any, axes: Any) -> pd.DataFrame:
+        sizes.append(len(axes[1]))
+        return made(manager, axes)
+
+    pq.write_table(to_arrow(customers(2_500), CUSTOMER.arrow_schema()), tmp_path / "crm.parquet")
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in (("engine", "PAGE"), ("engine", "BATCH"), ("engine", "MAX_ROWS"), ("report", "MAX_ROWS")):
+            patch.setattr({"engine": engine_side, "report": push_report}[module], name, 100)
+        patch.setattr("toolkit.ledger.deliveries.PART", 100)
+        patch.setattr("toolkit.pushing.recording.PART", 1)
+        patch.setattr(pd.DataFrame, "_from_mgr", classmethod(counted))
+        plan = place.plan(tk.table(tk.engine.duckdb(), tmp_path / "crm.parquet"))
+        place.sandbox.vendor.refuse = lambda row: "closed" if row["customer_id"] == "C00007" else None
+        place.sandbox.vendor.troubles.extend([None, Reply(401)])
+        stopped = place.stopped(plan)
+        assert stopped.count("unsent") > 1_000
+        assert "closed" in stopped.body()
+        report = place.resume()
+        assert (report.n_accepted, report.n_refused) == (2_499, 1)
+        assert report.body()
+        assert report.to_dict()["refusals"][0]["customer_id"] == "C00007"
+    assert 0 < max(sizes) <= 500
+    place.require_agreement()
+    assert len(report.to_frame()) == 2_500
+    assert len(tk.Ledger.of(place.settings).snapshot().last_keys or ()) == 2_500

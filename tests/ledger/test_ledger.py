@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from toolkit.config.settings import Settings
 from toolkit.engine import to_arrow
 from toolkit.errors import InputError, LedgerError, ToolkitError
+from toolkit.ledger.diffing import diff
 from toolkit.ledger.entries import entry_schema
 from toolkit.ledger.ledger import Ledger
 from toolkit.model.contract import CUSTOMER
@@ -125,14 +126,20 @@ def test_a_first_entry_of_nulls_does_not_spoil_the_columns(ledger: Ledger) -> No
     assert names(ledger)["B"] == "b"
 
 
+def deliver(ledger: Ledger, delivery: Delivery, *, push: str, hours: int = 0) -> None:
+    keys, now = diff(delivery.frame.head(0), delivery).keys(), START + timedelta(hours=hours)
+    about = {"source": delivery.source, "source_digest": "", "kind": delivery.kind}
+    ledger.claims.record(keys, about | {"n_quarantined": delivery.n_quarantined}, push=push, now=now)
+
+
 def test_the_keys_of_the_last_full_delivery_are_kept_held_ones_included(ledger: Ledger, customers) -> None:
-    ledger.claims.record(Delivery(customers(3)), push="p", now=START)
+    deliver(ledger, Delivery(customers(3)), push="p")
     changes = Delivery(customers(1, start=7), kind="changes")
-    ledger.claims.record(changes, push="q", now=START + timedelta(hours=1))
+    deliver(ledger, changes, push="q", hours=1)
     assert ledger.snapshot().last_keys == {"C00000", "C00001", "C00002"}
     held = Delivery(customers(1), held=frozenset(["C00009"]), n_quarantined=1, source="x.csv")
-    ledger.claims.record(held, push="r", now=START + timedelta(hours=2))
-    ledger.claims.record(held, push="r", now=START + timedelta(hours=3))  # once for each push
+    deliver(ledger, held, push="r", hours=2)
+    deliver(ledger, held, push="r", hours=3)  # once for each push
     assert ledger.snapshot().last_keys == {"C00000", "C00009"}
     assert ledger.snapshot(as_of=START).last_keys == {"C00000", "C00001", "C00002"}
     assert ledger.deliveries()[["source_file", "n_rows"]].iloc[0].tolist() == ["x.csv", 2]
@@ -309,7 +316,7 @@ def test_a_snapshot_as_of_a_push_is_what_its_end_left(ledger: Ledger, customers)
     assert names(ledger, push="p") == {"A": "one"}
     assert names(ledger, push="q") == {"A": "two", "B": "b"}
     assert names(ledger, push="q", valid_at="2026-01-02") == {"A": "one", "B": "b"}
-    ledger.claims.record(Delivery(customers(1)), push="nothing taken", now=START + timedelta(hours=2))
+    deliver(ledger, Delivery(customers(1)), push="nothing taken", hours=2)
     assert names(ledger, push="nothing taken") == {"A": "two"}
     with pytest.raises(LedgerError, match=r"has no push 'x'.*push_history\(\)"):
         ledger.snapshot(push="x")

@@ -7,7 +7,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from tests.support.clocks import Clock
@@ -23,8 +25,14 @@ from toolkit.pushing.report import fate_parts, verdict
 from toolkit.pushing.runs import dry_run
 from toolkit.pushing.seeding import seed
 from toolkit.quality import patch_between, preview_corrections
-from toolkit.sending.records import OVERTAKEN
+from toolkit.sending.records import FATES, OVERTAKEN, Fate, LoadedPush, Receipt
 from toolkit.vendor.sandbox import DROPPED, Reply
+
+
+def told(sent: LoadedPush, fate: Fate, *, first: int = 0, message: str = "") -> LoadedPush:
+    """What the journal would hold if these rows had this fate."""
+    fates = np.where(np.arange(len(sent.fates)) >= first, FATES.index(fate), sent.fates).astype(np.int8)
+    return replace(sent, fates=fates, receipts=[Receipt(first, len(fates), fate, message=message)])
 
 
 @pytest.mark.parametrize(
@@ -66,12 +74,13 @@ def test_a_terminal_gets_a_handful_of_the_rows_of_each_kind_and_how_many_more_th
     place: Place, customers
 ) -> None:
     report = place.push(customers(1_030))
-    for columns, words in (
-        ({"fate": "refused"}, "more refused rows"),
-        ({"fate": "unknown"}, "more unknown rows"),
-        ({"fate": "unsent", "message": OVERTAKEN}, "more rows left out"),
-    ):
-        lines = lines_of(replace(report, rows=report.rows.assign(**columns)))
+    fates: tuple[tuple[Fate, str, str], ...] = (
+        ("refused", "", "more refused rows"),
+        ("unknown", "", "more unknown rows"),
+        ("unsent", OVERTAKEN, "more rows left out"),
+    )
+    for fate, message, words in fates:
+        lines = lines_of(replace(report, sent=told(report.sent, fate, message=message)))
         assert sum("source_row" in line for line in lines) == 20
         assert lines[20] == f"  and 1,010 {words}"
 
@@ -209,8 +218,7 @@ def test_a_dry_run_is_reported_as_one(clock: Clock, customers) -> None:
 
 def test_a_result_says_whether_it_has_findings(place: Place, customers) -> None:
     report = place.push(customers(3))
-    unsent = report.rows["fate"].mask(report.rows.index == 2, "unsent")
-    waits = replace(report, rows=report.rows.assign(fate=unsent), state="open")
+    waits = replace(report, sent=told(report.sent, "unsent", first=2), state="open")
     assert (report.has_findings, waits.has_findings) == (False, True)
     assert not replace(waits, state="abandoned").has_findings  # to leave it was decided
     assert replace(waits, state="abandoned", stopped="The token was refused.").has_findings
@@ -227,6 +235,8 @@ def test_a_report_of_many_refused_rows_stays_small(place: Place, customers) -> N
     place.sandbox.vendor.refuse = lambda row: "customer_price_list_id is closed"
     report = place.push(customers(1_000))
     assert len(page("x", report.body())) < 400_000
-    many = replace(report, rows=pd.concat([report.rows] * 6))
+    rows, fates = pa.concat_tables([report.sent.rows] * 6), np.tile(report.sent.fates, 6)
+    receipts = [replace(report.sent.receipts[0], first=0, stop=6_000)]
+    many = replace(report, sent=replace(report.sent, rows=rows, fates=fates, receipts=receipts))
     assert len(many.body()) < 5_000_000
     assert len(Page(many.body()).grids["Refused by the vendor"].rows) == 5_000

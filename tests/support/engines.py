@@ -59,7 +59,8 @@ class Served:
     def left(self) -> list[str]:
         """What a run left in the scratch schema."""
         with self.engine.session() as session:
-            return [name for name in session.names_in(SCRATCH) if name.startswith("tk_")]
+            names = session.names_in(SCRATCH) if isinstance(session, RemoteSession) else []
+            return [name for name in names if name.startswith("tk_")]
 
 
 # fmt: off

@@ -115,7 +115,8 @@ def vendor(clock: Clock, *, contract: str = "2026-04", token: str = "sandbox", *
 
 def edited(report: PushReport, cells: dict[str, dict[str, Any]]) -> Patch:
     """The patch that an analyst makes who edits cells of a push, customer by customer."""
-    before, after = cells_as_text(report.origin.frame), cells_as_text(report.origin.frame)
+    rows = report.rows[list(report.origin.given)]
+    before, after = cells_as_text(rows), cells_as_text(rows)
     for who, values in cells.items():
         for column, value in values.items():
             after.loc[after["customer_id"] == who, column] = value if value is None else str(value)

@@ -120,11 +120,6 @@ class Session:
         """Return a statement as the engine gets it, as the sessions of other engines do."""
         return sql
 
-    def names_in(self, schema: str) -> list[str]:
-        """Return the tables of a schema."""
-        known = f"SELECT table_name FROM information_schema.tables WHERE table_schema = {text(schema)}"
-        return [str(name) for name in self.table(known).column(0).to_pylist()]
-
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run statements without reading a result."""
         with self._said():

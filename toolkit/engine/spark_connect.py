@@ -75,6 +75,16 @@ def _quiet() -> Iterator[None]:
             del main.__file__
 
 
+_sessions: dict[str, Any] = {}
+
+
+def _session_at(address: str) -> Any:
+    """Return this process's session at an address; pyspark would return that of any other address instead."""
+    if address not in _sessions or _sessions[address].is_stopped:
+        _sessions[address] = connect.SparkSession.builder.remote(address).create()
+    return _sessions[address]
+
+
 class SparkSession(RemoteSession):
     """A session of a Spark cluster; its time zone is UTC while a station runs."""
 
@@ -87,8 +97,7 @@ class SparkSession(RemoteSession):
                 place = urlsplit(session)
                 socket.create_connection((place.hostname, place.port or 15002), timeout=10).close()
             with _quiet():
-                builder = connect.SparkSession.builder
-                self._spark = builder.remote(session).getOrCreate() if isinstance(session, str) else session
+                self._spark = _session_at(session) if isinstance(session, str) else session
             self._zone = str(self._spark.conf.get(_ZONE))
             self._spark.conf.set(_ZONE, "UTC")
         except ImportError:

@@ -7,20 +7,24 @@ customers are newly absent.
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from toolkit.engine import quoted, to_frame
 from toolkit.errors import LedgerError, OpenPushError
 from toolkit.ledger.delta import VERSION, Table
 from toolkit.ledger.entries import required, rows_of
-from toolkit.model import ID, TIME, Delivery
+from toolkit.model import ID, TIME
 from toolkit.tables import author
 
+PART = 500_000
+"""Ids that go to the table at once."""
 DELIVERY = pa.schema(
     [
         pa.field("recorded_at", pa.timestamp("us", tz="UTC")),
@@ -76,25 +80,23 @@ class Deliveries:
     table: Table
     shared: bool
 
-    def record(self, delivery: Delivery, *, push: str, now: datetime) -> None:
-        """Record which customers a delivery had, quarantined ones included, and claim a shared ledger; once a push."""
-        ids = pd.concat([delivery.frame[ID], pd.Series(sorted(delivery.held), dtype="str")])
-        keys = pa.array(ids.dropna().drop_duplicates(), type=pa.string())
-        rows = rows_of(
-            DELIVERY,
-            len(keys),
-            recorded_at=now,
-            push=push,
-            source_file=delivery.source,
-            digest=delivery.digest,
-            kind=delivery.kind,
-            n_rows=delivery.n_rows + delivery.n_quarantined,
-            newest=delivery.frame[TIME].max() if delivery.n_rows else None,
-            author=author(),
-            host=socket.gethostname() if self.shared else None,
-            **{ID: keys},
-        )
-        self.table.append(rows, writer=push, number=1)
+    def record(self, keys: pa.Table, facts: Mapping[str, Any], *, push: str, now: datetime) -> None:
+        """Record which customers a delivery had, held ones included, and claim a shared ledger; once for each push.
+
+        Parameters
+        ----------
+        keys
+            The key of each row, and each customer that is ``held``.
+        facts
+            Of the push: ``source``, ``source_digest``, ``kind``, ``n_quarantined``.
+        """
+        n_rows = len(keys) - (pc.sum(keys["held"]).as_py() or 0) + facts["n_quarantined"]
+        about = {"recorded_at": now, "push": push, "source_file": facts["source"], "digest": facts["source_digest"],
+                 "kind": facts["kind"], "n_rows": n_rows, "newest": pc.max(keys[TIME]).as_py(), "author": author(),
+                 "host": socket.gethostname() if self.shared else None}  # fmt: skip
+        for number, start in enumerate(range(0, max(len(keys), 1), PART), 1):  # what a crash left out comes later
+            ids = keys[ID].slice(start, PART).drop_null().unique()
+            self.table.append(rows_of(DELIVERY, len(ids), **about, **{ID: ids}), writer=push, number=number)
 
     def resume(self, push: str) -> None:
         """Record that a push was resumed: its delivery counts and is a claim, even if either had ended."""

@@ -392,12 +392,15 @@ def diff(before: pd.DataFrame | Snapshot | EngineTable, after: Customers) -> Dif
     >>> diff(before, after)
     <Diff: 2 rows: 0 added, 1 changed, 1 touched · compared with a frame>
     """
-    if (table := table_of(after)) is not None:
-        return _diff_table(before, table, after)
     if isinstance(after, Snapshot) and (isinstance(before, pd.DataFrame) or hasattr(before, "delivery")):
         raise InputError("diff takes what was sent before first: diff(snapshot, delivery). Swap the two arguments.")
-    if not isinstance(before, Snapshot):
-        _require_frame(before)
+    table = table_of(after)
+    if not isinstance(before, Snapshot) and (table is None or table_of(before) is None):
+        if not isinstance(before, pd.DataFrame):
+            raise wrong_kind(before, "a snapshot", "Ledger.of().snapshot()")
+        require_key(before)
+    if table is not None:
+        return _diff_table(before, table, after)
     columns = before.versions.schema if isinstance(before, Snapshot) else CUSTOMER.arrow_schema()
     delivery = as_delivery(after, columns=tuple(columns.names))
     frame = delivery.frame
@@ -455,15 +458,8 @@ def _diff_table(before: Any, table: EngineTable, after: Any) -> TableDiff:
         return changes
 
 
-def _require_frame(before: Any) -> None:
-    if not isinstance(before, pd.DataFrame):
-        raise wrong_kind(before, "a snapshot", "Ledger.of().snapshot()")
-    require_key(before)
-
-
 def _snapshot_of(before: Any, columns: pa.Schema) -> Snapshot:
     """Return a frame as what a diff compares with."""
-    _require_frame(before)
     return Snapshot(before, _typed(before, columns, "The table before"), None, None, "compared with a frame")
 
 

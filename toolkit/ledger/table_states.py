@@ -194,7 +194,7 @@ def stage(session: AnySession, table: EngineTable, name: str, columns: pa.Schema
     given = tuple(c for c in columns.names if c in known.names)
     types = {c: (known.field(c).type, columns.field(c).type) for c in given}
     for column, (its, kind) in types.items():
-        if not (its.id == kind.id and bool(getattr(its, "tz", "")) == bool(getattr(kind, "tz", ""))):
+        if its != kind:
             raise InputError(
                 f"{table.name} has {column} as {its}, not {kind}: validate it, and diff the report, or name a query "
                 "that converts it."

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Literal
 
 import numpy as np
@@ -24,6 +24,9 @@ from toolkit.progress import warn
 from toolkit.pushing.checks import require_same_columns, require_version
 from toolkit.sending import SETTLED, Journal, LoadedPush, PushRecord, Receipt
 
+PART = 1_000
+"""Receipts whose rows go to the ledger at once."""
+
 
 @dataclass(frozen=True)
 class Recorder:
@@ -34,9 +37,10 @@ class Recorder:
 
     def delivery(self, record: PushRecord) -> None:
         """Record the delivery of a push in the ledger, unless that was done before."""
-        delivery = self.journal.kept.delivery(record)
-        if delivery is not None:
-            self.ledger.claims.record(delivery, push=record.id, now=datetime.fromisoformat(record.opened_at))
+        keys = self.journal.kept.keys(record)
+        if keys is not None:
+            now = datetime.fromisoformat(record.opened_at)
+            self.ledger.claims.record(keys, record.facts, push=record.id, now=now)
             self.journal.kept.drop_delivery(record.id)
 
     def start(self, push: LoadedPush) -> None:
@@ -100,26 +104,25 @@ class Recorder:
         if new := self.missing(record, push.receipts):
             require_same_columns(push, self.ledger)
         for (author, reason), receipts in groupby(new, lambda receipt: _by_whom(receipt, record)):
-            group = list(receipts)
-            places = np.concatenate([np.arange(r.first, r.stop) for r in group])
-            lengths = [r.stop - r.first for r in group]
-            times = np.array([datetime.fromisoformat(r.at).replace(tzinfo=None) for r in group], "datetime64[us]")
-            rows = push.rows.take(pa.array(places))
-            entries = rows_of(
-                entry_schema(resource),
-                len(places),
-                entry=ACCEPTED,
-                **{c: rows[c] for c in (*resource.names, "source_row")},
-                recorded_at=pa.array(np.repeat(times, lengths)).cast(pa.timestamp("us", tz="UTC")),
-                operation=record.facts["operation"],
-                push=record.id,
-                batch=pa.array(np.repeat([r.batch for r in group], lengths)),
-                position=pa.array(places),
-                author=author,
-                reason=reason,
-                source_file=record.facts["source"],
-            )
-            self.ledger.record(entries, push=record.id, through=group[-1].number)
+            while group := list(islice(receipts, PART)):
+                lengths = [r.stop - r.first for r in group]
+                times = np.array([datetime.fromisoformat(r.at).replace(tzinfo=None) for r in group], "datetime64[us]")
+                rows = pa.concat_tables([push.rows.slice(r.first, r.stop - r.first) for r in group])
+                entries = rows_of(
+                    entry_schema(resource),
+                    rows.num_rows,
+                    entry=ACCEPTED,
+                    **{c: rows[c] for c in (*resource.names, "source_row")},
+                    recorded_at=pa.array(np.repeat(times, lengths)).cast(pa.timestamp("us", tz="UTC")),
+                    operation=record.facts["operation"],
+                    push=record.id,
+                    batch=pa.array(np.repeat([r.batch for r in group], lengths)),
+                    position=pa.array(np.concatenate([np.arange(r.first, r.stop) for r in group])),
+                    author=author,
+                    reason=reason,
+                    source_file=record.facts["source"],
+                )
+                self.ledger.record(entries, push=record.id, through=group[-1].number)
 
     def close_abandoned(self, push: LoadedPush) -> None:
         """Close a push whose rest is not sent; its delivery counts only if a row of it arrived, or may have."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 import toolkit.display as draw
 from toolkit.display import MAX_ROWS, Cell, Column, Markup, Part, Result, Tone, Unit, escape, joined, paragraph, plural
@@ -17,7 +20,7 @@ from toolkit.model import CUSTOMER, TIME, Delivery, Language, typed_frame
 from toolkit.pushing.explaining import Explanations
 from toolkit.pushing.planning import OF_SOURCE
 from toolkit.quality import write_review_sheet
-from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush
+from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush, Receipt
 
 LOOKS: dict[Fate, Tone] = {"accepted": "good", "refused": "bad", "unknown": "unknown", "unsent": "calm"}
 MAX_CARDS = 24
@@ -60,6 +63,8 @@ _SAID = ("code", "category", "message", "column")
 _WORDS = ("means", "do")
 REFUSAL_COLUMNS = ["source_row", *CUSTOMER.key, *_SAID]
 MAX_LISTED = 1_000
+Mask = npt.NDArray[np.bool_]
+"""Which of the planned rows."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,9 +75,8 @@ class PushReport(Result):
     ----------
     push, plan
         The name of the push, and the digest of its plan.
-    rows
-        The planned rows with their ``fate``, and what the vendor said of a refused row or warned of: ``code``,
-        ``category``, ``message``, and the ``column`` that it named; index ``source_row``.
+    sent
+        What the journal holds of it. Its rows may be many, and stay where they are until `rows` makes a frame of them.
     n_attempts, n_batches
         Requests made, and batches planned.
     n_left_out, n_quarantined
@@ -80,7 +84,7 @@ class PushReport(Result):
     state
         ``done``, ``open`` (rows wait: resume or abandon) or ``abandoned``; ``dry run`` if the vendor only checked.
     origin
-        The delivery that the rows come from, with the planned rows as its frame.
+        The delivery that the rows come from, without rows.
     operation
         ``UPSERT`` or ``APPEND``.
     allowed
@@ -97,7 +101,7 @@ class PushReport(Result):
 
     push: str
     plan: str
-    rows: pd.DataFrame
+    sent: LoadedPush
     label: str
     state: str
     n_batches: int
@@ -115,11 +119,19 @@ class PushReport(Result):
     @property
     def n_rows(self) -> int:
         """Planned rows: the sum of the four fates."""
-        return len(self.rows)
+        return len(self.sent.fates)
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The planned rows with their ``fate``, and what the vendor said of a refused row or warned of.
+
+        That is ``code``, ``category``, ``message``, and the ``column`` that it named; index ``source_row``.
+        """
+        return self._at(np.ones(self.n_rows, dtype=bool))
 
     def count(self, fate: Fate) -> int:
         """Count the rows of a fate."""
-        return int((self.rows["fate"] == fate).sum())
+        return int(self.sent.has(fate).sum())
 
     n_accepted = _counted(
         "accepted", "Rows that the vendor accepted and buffered; its table has them after its next load."
@@ -146,7 +158,7 @@ class PushReport(Result):
 
         Where `codes` explains one of them, also ``means`` and ``do``.
         """
-        rows = self._of("refused").reset_index()[REFUSAL_COLUMNS]
+        rows = self._at(self.sent.has("refused")).reset_index()[REFUSAL_COLUMNS]
         words = {part: rows["code"].map(lambda c, p=part: self.codes.get(c, {}).get(p, "")) for part in _WORDS}
         return rows.assign(**words) if self.codes else rows
 
@@ -156,12 +168,12 @@ class PushReport(Result):
 
         A warning that named no row is there for each row of its request.
         """
-        return self._warned.reset_index()[REFUSAL_COLUMNS]
+        return self._at(self._warns).reset_index()[REFUSAL_COLUMNS]
 
     @property
     def unknown(self) -> pd.DataFrame:
         """The rows that were sent without a readable answer: ``source_row`` and the key."""
-        return self._of("unknown").reset_index()[["source_row", *CUSTOMER.key]]
+        return self._at(self.sent.has("unknown")).reset_index()[["source_row", *CUSTOMER.key]]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -182,22 +194,23 @@ class PushReport(Result):
     @property
     def overtaken(self) -> pd.DataFrame:
         """The rows that a resume left out because another push had sent their version; columns as `refused`."""
-        return self.rows[self.rows["message"] == OVERTAKEN].reset_index()[REFUSAL_COLUMNS]
+        return self._at(self._left_out).reset_index()[REFUSAL_COLUMNS]
 
     def summary(self) -> str:
         """Say the fates in one line."""
         fates = ", ".join(f"{self.count(f):,} {f}" for f in FATES if self.count(f) or f == "accepted")
-        fates += f" · {len(self._warned):,} with a warning" if len(self._warned) else ""
+        fates += f" · {n_warned:,} with a warning" if (n_warned := int(self._warns.sum())) else ""
         return f"{plural(self.n_rows, 'row')}: {fates} · {self.state} · {self.label} · push {self.push}"
 
     def body(self) -> str:
         """Give the verdict, what to do now, why rows were refused, the rows with their cells, and the requests."""
         shown = [self.brief(), self._requests() if self.batches else ""]
-        for rows, what in ((self._of("unknown"), "unknown: sent without a readable answer"),
-                           (self._of("unsent"), "unsent"),
-                           (self.rows[self.rows["message"] == OVERTAKEN], OVERTAKEN)):  # fmt: skip
-            if len(rows):
-                shown.append(draw.fold(f"{plural(len(rows), 'row')} {what}", self._rows(what, rows, None)))
+        for mask, what in ((self.sent.has("unknown"), "unknown: sent without a readable answer"),
+                           (self.sent.has("unsent"), "unsent"),
+                           (self._left_out, OVERTAKEN)):  # fmt: skip
+            if n := int(mask.sum()):
+                rows = self._rows(what, self._at(mask, MAX_ROWS), n, None)
+                shown.append(draw.fold(f"{plural(n, 'row')} {what}", rows))
         before = f"{self.n_quarantined:,} quarantined before, {self.n_left_out:,} unchanged or left out"
         allowed = f" · allowed: {', '.join(self.allowed)}" if self.allowed else ""
         version = f" · mapping {self.origin.mapping['version']}" if self.origin.mapping else ""
@@ -206,7 +219,7 @@ class PushReport(Result):
 
     def brief(self) -> Markup:
         """Render the verdict, what to do now, why rows were refused, and these rows with their cells."""
-        dry_run, warned, refused = self.state == "dry run", self._warned, self._of("refused")
+        dry_run, warned, refused = self.state == "dry run", self._at(self._warns), self._at(self.sent.has("refused"))
         parts = fate_parts({**self.counts, "accepted": self.count("accepted") - len(warned)})
         parts.insert(1, Part(len(warned), "accepted with a warning", "warn", warned=True))
         name, stopped = f"Push of {self.origin.source} · {self.label}", self.stopped and f"Stopped: {self.stopped}"
@@ -223,7 +236,7 @@ class PushReport(Result):
             if len(rows):
                 shown += [draw.section(f"Why {what}", self._reasons(rows, tone), note="the words of who said it")]
                 about = self.origin.about_times if tone == "warn" else ""  # of refused rows nothing was sent
-                shown += [draw.section(what.capitalize(), about, self._rows(what, rows, tone))]
+                shown += [draw.section(what.capitalize(), about, self._rows(what, rows, len(rows), tone))]
         return joined(*shown)
 
     def _reasons(self, rows: pd.DataFrame, tone: Tone) -> Markup:
@@ -240,7 +253,7 @@ class PushReport(Result):
         rest = len(why) - len(boxes)
         return joined(draw.cards(boxes), paragraph(f"and {plural(rest, 'more reason')}", soft=True) if rest else "")
 
-    def _rows(self, name: str, rows: pd.DataFrame, tone: Tone | None) -> Markup:
+    def _rows(self, name: str, rows: pd.DataFrame, n: int, tone: Tone | None) -> Markup:
         """Render rows under the file's heads, with the cell that the vendor named marked."""
         seen, facets = rows.head(MAX_ROWS), {"code": "Code", "column": "Column", "rule": ""}
         heads, cells = self.origin.cells(seen)
@@ -256,11 +269,11 @@ class PushReport(Result):
             said = [Cell(code, soft="" if column in ours else why)] if tone else []
             units.append(Unit([[*line, *said]], mine if tone else {}, tone))
         heads += [Column("Code")] if tone else []
-        return draw.grid(name.capitalize(), heads, units, facets=facets, more=len(rows) - len(seen))
+        return draw.grid(name.capitalize(), heads, units, facets=facets, more=n - len(seen))
 
     def _requests(self) -> Markup:
         """Render each request: its rows, what became of them, and the status of each try; trouble comes first."""
-        codes, tries, boxes = self.rows["fate"].cat.codes.to_numpy(), dict(iter(self.attempts.groupby("batch"))), []
+        codes, tries, boxes = self.sent.fates, dict(iter(self.attempts.groupby("batch"))), []
         for number, (first, stop) in enumerate(self.batches):
             counts = np.bincount(codes[first:stop], minlength=len(FATES)).tolist()
             made = tries.get(number, self.attempts.head(0))
@@ -323,7 +336,7 @@ class PushReport(Result):
         InputError
             If the name does not end in .xlsx, or the file cannot be written.
         """
-        refused, columns = self._of("refused"), list(self.origin.given)
+        refused, columns = self._at(self.sent.has("refused")), list(self.origin.given)
         reasons = [": ".join(filter(None, said)) for said in zip(refused["code"], refused["message"], strict=True)]
         findings = pd.DataFrame(
             {
@@ -334,13 +347,37 @@ class PushReport(Result):
         )
         return write_review_sheet(refused[columns], findings, path, delivery=self.origin, language=language)
 
-    def _of(self, fate: Fate) -> pd.DataFrame:
-        return self.rows[self.rows["fate"] == fate]
+    def _at(self, mask: Mask, most: int | None = None) -> pd.DataFrame:
+        """Return some of the planned rows, and at most so many of them."""
+        mask = mask if most is None else mask & (np.cumsum(mask) <= most)
+        rows, said = typed_frame(self.sent.rows.filter(pa.array(mask)), index="source_row"), self._said[mask]
+        texts = {c: np.array(["", *(getattr(r, c) for r in self._named)], dtype=object)[said] for c in _SAID}
+        columns = {c: pd.Series(found, index=rows.index, dtype="str") for c, found in texts.items()}
+        kind = pd.CategoricalDtype(list(FATES))
+        return rows.assign(fate=pd.Categorical.from_codes(self.sent.fates[mask], dtype=kind), **columns)
+
+    @cached_property
+    def _named(self) -> list[Receipt]:
+        return [receipt for receipt in self.sent.receipts if receipt.message or receipt.code or receipt.category]
+
+    @cached_property
+    def _said(self) -> npt.NDArray[np.int32]:
+        """Which of the receipts that say something is the last one of each row, from 1; 0 for none."""
+        found = np.zeros(self.n_rows, dtype=np.int32)
+        for place, receipt in enumerate(self._named, 1):
+            found[receipt.first : receipt.stop] = place
+        return found
+
+    def _where(self, told: Callable[[Receipt], bool]) -> Mask:
+        return np.array([False, *map(told, self._named)])[self._said]
 
     @property
-    def _warned(self) -> pd.DataFrame:
-        accepted = self._of("accepted")
-        return accepted[(accepted[list(_SAID)] != "").any(axis=1) & (accepted["code"] != SETTLED)]
+    def _warns(self) -> Mask:
+        return self.sent.has("accepted") & self._where(lambda receipt: receipt.code != SETTLED)
+
+    @property
+    def _left_out(self) -> Mask:
+        return self._where(lambda receipt: receipt.message == OVERTAKEN)
 
     def to_frame(self) -> pd.DataFrame:
         """Give every planned row with its fate, index ``source_row``."""
@@ -354,7 +391,7 @@ class PushReport(Result):
             "state": self.state,
             "rows": self.n_rows,
             **self.counts,
-            "warned": len(self._warned),
+            "warned": int(self._warns.sum()),
             "quarantined": self.n_quarantined,
             "left_out": self.n_left_out,
             "batches": self.n_batches,
@@ -386,27 +423,19 @@ def report_of(push: LoadedPush, *, state: str = "", stopped: str = "", codes: Ex
     """Return the report of a push as it was loaded from the journal, with what is written down of its codes."""
     here = {receipt.code for receipt in push.receipts}
     record, facts = push.record, push.record.facts
-    rows = typed_frame(push.rows, index="source_row")
-    columns = [c for c in rows.columns if c != "state"]
+    columns = [c for c in push.rows.column_names if c not in ("state", "source_row")]
     origin = Delivery(
-        rows[columns],
+        typed_frame(push.rows.slice(0, 0), index="source_row")[columns],
         digest=facts["source_digest"] or record.id,
         kind="changes",
         given=tuple(columns),
         **{name: facts[name] for name in OF_SOURCE if name in facts},
     )
-    said: dict[str, Any] = {"fate": pd.Categorical.from_codes(push.fates, dtype=pd.CategoricalDtype(list(FATES)))}
-    named = [receipt for receipt in push.receipts if receipt.message or receipt.code or receipt.category]
-    for column in _SAID:
-        texts = np.full(len(rows), "", dtype=object)
-        for receipt in named:
-            texts[receipt.first : receipt.stop] = getattr(receipt, column)
-        said[column] = pd.Series(texts, index=rows.index, dtype="str")
     times = {c: pd.to_datetime(push.attempts[c], utc=True, format="ISO8601") for c in ("sent_at", "answered_at")}
     return PushReport(
         push=record.id,
         plan=record.plan,
-        rows=rows.assign(**said),
+        sent=push,
         label=record.label,
         state=state or record.state,
         n_batches=record.n_batches,

@@ -122,7 +122,7 @@ def repush(
         sent = report_of(journal.load(name))
     fates = sent.rows["fate"]
     held_back = (fates == "unknown") & (sent.operation != "UPSERT")
-    rows = sent.origin.frame
+    rows = sent.rows[list(sent.origin.given)]
     wanted = replace(sent.origin, frame=rows[((fates != "accepted") | whole) & ~held_back])
     excluded = [_excluded(rows[held_back], "unknown", "an APPEND must not send it twice: settle it first")]
     if patch is not None:

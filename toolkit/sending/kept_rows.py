@@ -11,11 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolkit.engine import to_frame
 from toolkit.errors import JournalError
 from toolkit.files import keep
-from toolkit.model import ID, Delivery
 from toolkit.sending.records import PushRecord
+from toolkit.tables import on_disk
 
 
 class KeptRows:
@@ -54,19 +53,9 @@ class KeptRows:
         """Return the rows of a push, in the order of its plan."""
         return self._read(record, "rows") if self._in_memory is None else self._in_memory
 
-    def delivery(self, record: PushRecord) -> Delivery | None:
+    def keys(self, record: PushRecord) -> pa.Table | None:
         """Return what the ledger records of the delivery; None once it was dropped."""
-        if not self._path(record.id, "delivery").exists():
-            return None
-        frame = to_frame(self._read(record, "delivery"))
-        return Delivery(
-            frame[~frame["held"]].drop(columns="held"),
-            source=record.facts["source"],
-            digest=record.facts["source_digest"],
-            kind=record.facts["kind"],
-            held=frozenset(frame.loc[frame["held"], ID]),
-            n_quarantined=record.facts["n_quarantined"],
-        )
+        return self._read(record, "delivery") if self._path(record.id, "delivery").exists() else None
 
     def drop_delivery(self, push: str) -> None:
         """Delete the stored delivery: the ledger has recorded it, or never will."""
@@ -82,7 +71,8 @@ class KeptRows:
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != record.facts["kept"][name]:
                     raise OSError("it is not the file that was kept")
-                return pq.read_table(file)
+                parquet = pq.ParquetFile(file)
+                return on_disk(parquet.iter_batches(), parquet.schema_arrow)
         except OSError as error:
             way = "or abandon the push and plan" if record.state == "open" else "or diff and plan"
             raise JournalError(
