@@ -1,4 +1,4 @@
-"""One browser for the tests of a module, and a page that must ask for nothing from outside."""
+"""One browser for all of these tests, and a page that must ask for nothing from outside."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.browser import asked, chromium, jupyterlab, outside
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")  # not of the session: while it is open, a test outside can run no event loop
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
@@ -34,3 +34,14 @@ def lab(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     place = tmp_path_factory.mktemp("lab")
     with jupyterlab(place, work, TOOLKIT_HOME=str(place / "home"), PYTHONPATH=str(ROOT)) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def lab_page(browser: Browser) -> Iterator[Page]:
+    """One page for the notebooks of a module: to load JupyterLab takes longer than most of them."""
+    page = browser.new_page()
+    urls = asked(page)
+    page.set_default_timeout(30_000)
+    yield page
+    page.close()
+    assert not outside(urls)

@@ -42,10 +42,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(page: Page) -> Page:
-    page.set_viewport_size({"width": 1300, "height": 3_000})
-    page.set_default_timeout(30_000)
-    return page
+def page(lab_page: Page) -> Page:
+    lab_page.set_viewport_size({"width": 1300, "height": 3_000})
+    return lab_page
 
 
 def opened(page: Page, lab: str, name: str) -> Locator:
@@ -173,6 +172,7 @@ def drawn_alone(page: Page) -> None:
     script = (ROOT / "toolkit" / "panels" / "panel.js").read_text(encoding="utf-8")
     script = script.replace("export default", "window.it =")
     grids = SCRIPT.removeprefix("<script>").removesuffix("</script>")
+    page.goto("about:blank")
     page.set_content("<div id=place></div>")
     page.add_script_tag(content=f"const setUpGrids = () => {{{grids}\n}}\n{script}")
     page.evaluate(

@@ -80,9 +80,10 @@ def test_axe_finds_nothing_in_any_result_light_and_dark_narrow_and_wide(pages: d
         assert path.stem == name
         for width in (420, 800, 1300):
             page.set_viewport_size({"width": width, "height": 900})
-            for scheme in ("light", "dark"):
+            found += [f"{name}, {width} px: {fault}" for fault in violations(page, "structure")]
+            for scheme in ("light", "dark") if width != 800 else ():  # it looks as at 1300: the style changes at 640
                 page.emulate_media(color_scheme=scheme)
-                found += [f"{name}, {width} px, {scheme}: {fault}" for fault in violations(page)]
+                found += [f"{name}, {width} px, {scheme}: {fault}" for fault in violations(page, "contrast")]
             assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), (name, width)
     assert not found, "\n".join(found)
 

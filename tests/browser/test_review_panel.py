@@ -41,10 +41,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(page: Page) -> Page:
-    page.set_viewport_size({"width": 1500, "height": 2_400})
-    page.set_default_timeout(30_000)
-    return page
+def page(lab_page: Page) -> Page:
+    lab_page.set_viewport_size({"width": 1500, "height": 2_400})
+    return lab_page
 
 
 def run(page: Page, at: int) -> str:

@@ -22,7 +22,7 @@ STATED = Mapping.load(DATA / "2026-09-01_customers.toml")
 
 @pytest.fixture
 def columns() -> Columns:
-    return Columns(tk.suggest_mapping(FIRST))
+    return MappingPanel(FIRST).station
 
 
 def shown(station: Columns) -> str:
@@ -190,7 +190,9 @@ def test_the_mapping_is_saved_and_the_lines_of_code_do_the_same(
     Path("b.toml").touch()
     with pytest.raises(ToolkitError, match="exists"):
         columns.act("save", fields={"path": "b.toml"})
-    assert columns.calls[0] == f'delivery = tk.read_customers("{FIRST.name}", mapping="a.toml")'
+    assert columns.calls[-1] == f"toolkit check {columns.work.path} --mapping a.toml"
+    exec(columns.calls[0], made := {"tk": tk})
+    assert made["delivery"].frame.equals(tk.read_customers(FIRST, mapping=columns.mapping).frame)
 
 
 def test_hostile_names_and_cells_are_texts() -> None:

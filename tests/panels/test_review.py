@@ -169,6 +169,7 @@ def test_steps_survive_a_restart_and_a_file_that_changed(report: Any) -> None:
     assert again.edits == review.edits
     changed = Review(check_again(report, dataclasses.replace(checked(report), digest="another")))
     changed.restore(kept)
+    assert "2 without a row in" in changed.view().still()
     assert changed.delivery.frame.at[101, "customer_name"] == "Möwensund"  # by its customer
     assert not changed.is_out(143)  # a row is left out of its own file only
 
@@ -181,8 +182,9 @@ def test_a_frame_is_reviewed_and_what_is_no_report_is_refused() -> None:
     review.act("leave_out", row=0)
     assert review.report.ok
     assert review.delivery.digest == ""
-    with pytest.raises(InputError, match=r"validate\(data\) gives one"):
-        ReviewPanel(frame)
+    for other in (frame, None):
+        with pytest.raises(InputError, match=r"validate\(data\) gives one"):
+            ReviewPanel(other)
     with pytest.raises(InputError, match="are on disk"):
         ReviewPanel(tk.validate(DATA / NAME, mapping=DATA / "2026-09-01_customers.toml"))
 

@@ -195,7 +195,7 @@ def test_what_an_action_raises_is_written_into_the_panel(monkeypatch: pytest.Mon
 def test_a_terminal_is_told_which_calls_do_the_same() -> None:
     told = repr(tk.onboard(NAME))
     assert len(told.splitlines()) == 1
-    assert f'tk.suggest_mapping("{NAME}")' in told
+    assert f"tk.suggest_mapping({NAME!r})" in told
 
 
 def test_choices_that_cannot_be_made_again_are_put_aside_and_said() -> None:

@@ -20,7 +20,7 @@ from toolkit.vendor.sandbox import DROPPED, Reply
 def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """What is read: files of rows, receipts and attempts of the journal, and the ledger's table."""
     counted: Counter[str] = Counter()
-    connect, read_table, open_table = sqlite3.connect, pq.read_table, Table._open
+    connect, open_file, open_table = sqlite3.connect, pq.ParquetFile, Table._open
 
     def seen(sql: str) -> None:
         words = sql.split()
@@ -35,14 +35,14 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     def read_counting(file: Any, *more: Any, **how: Any) -> Any:
         counted["rows" if str(file.name).endswith(".parquet") else "delivery"] += 1
-        return read_table(file, *more, **how)
+        return open_file(file, *more, **how)
 
     def open_counting(self: Table, *version: int) -> Any:
         counted[f"ledger {self.path.name}"] += 1
         return open_table(self, *version)
 
     monkeypatch.setattr(sqlite3, "connect", connect_counting)
-    monkeypatch.setattr(pq, "read_table", read_counting)
+    monkeypatch.setattr(pq, "ParquetFile", read_counting)
     monkeypatch.setattr(Table, "_open", open_counting)
     return counted
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -46,7 +45,7 @@ class Columns(Step):
         The custom attributes that were made here, which no ``toolkit.toml`` names, with their data types.
     """
 
-    title, called = "Columns", "panel"
+    title = "Columns"
 
     def __init__(self, suggestion: MappingSuggestion | None = None, *, known: bool = True) -> None:
         super().__init__()
@@ -66,7 +65,7 @@ class Columns(Step):
         self.decided = {*base.columns, *base.constants} if self.known else set[str]()
         self.ignored = set(self.known.header) - set(base.columns.values()) if self.known else set[str]()
         self.freed = dict[str, str]()
-        self.saved = ""
+        self.work.saved = ""
 
     # --- the plain object
 
@@ -119,19 +118,15 @@ class Columns(Step):
     @property
     def calls(self) -> tuple[str, ...]:
         """The lines of Python and the command that do the same."""
-        name = self.suggestion.source
-        path = self.saved or f"{Path(name).stem}.toml"
-        made = () if self.saved else (f"{self.called}.mapping.to_toml({json.dumps(path)})",)
-        read = f"delivery = tk.read_customers({json.dumps(name)}, mapping={json.dumps(path)})"
+        made = () if self.work.saved else (f"{self.work.called}.mapping.to_toml({self.work.toml!r})",)
         new = ", ".join(f'{{ name = "{n}", data_type = "{kind}" }}' for n, kind in self.attributes.items())
         listed = (f"# at the top of toolkit.toml: attributes = [{new}]",) if new else ()
-        return (*listed, *made, read, f"toolkit check {name} --mapping {path}")
+        return (*listed, *made, f"delivery = {self.work.read}", self.work.command("check"))
 
     # --- as a step
 
     def begin(self, work: Work) -> None:
         """Take the suggestion; choices made before are kept while it is the same one."""
-        self.called = "session"
         if work.suggestion is not None and getattr(self, "suggestion", None) is not work.suggestion:
             self.start(work.suggestion)
 
@@ -236,8 +231,8 @@ class Columns(Step):
         path = fields["path"].strip()
         if not path:
             raise InputError("The mapping needs a name for its file, such as customers.toml.")
-        self.mapping.to_toml(path, overwrite=path == self.saved)
-        self.saved = path
+        self.mapping.to_toml(path, overwrite=path == self.work.saved)
+        self.work.saved = path
         return f"{path} is written."
 
     # --- what is shown
@@ -250,7 +245,6 @@ class Columns(Step):
         before = [(str(n), "", "use" if n in used else "", [cell(text) for text in head[n][:ROWS]]) for n in head]
         after = [(column.name, described(column), "", self._becomes(column)) for column in self.schema]
         known = note("changed", f"{self.known}. ", button("Start afresh", "start_afresh")) if self.known else None
-        usual = self.saved or f"{Path(self.suggestion.source).stem}.toml"
         return self.framed(
             found,
             known,
@@ -261,7 +255,7 @@ class Columns(Step):
             table("Your table", before),
             element("p", "↓ will become", class_="lab"),
             table("Will become", after),
-            form_of("Keep the mapping as a file", usual, "Save", "save", key="path", class_="row foot"),
+            form_of("Keep the mapping as a file", self.work.toml, "Save", "save", key="path", class_="row foot"),
         )
 
     def _line(self, column: Column) -> Element:
@@ -416,6 +410,7 @@ class MappingPanel(Panel):
 
     def __init__(self, source: Any, *, mapping: Mapping | str | Path | None = None) -> None:
         super().__init__(Columns(suggest_mapping(source, mapping=mapping)))
+        self.station.work.source = source
 
     @property
     def mapping(self) -> Mapping:

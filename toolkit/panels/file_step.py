@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -55,10 +56,11 @@ class File(Upload):
     @property
     def calls(self) -> tuple[str, ...]:
         """The line of Python and the command that do the same."""
-        name = self.path.name if self.path else "export.csv"
+        path = Work(self.path).path or "export.csv"
         stated = ", ".join(f"{key}={value!r}" for key, value in self.stated.content().items())
         asked = f", mapping=tk.Mapping({stated})" if stated else ""
-        return f'suggestion = tk.suggest_mapping("{name}"{asked})', f"toolkit suggest {name}"
+        command = "" if stated else f"toolkit suggest {shlex.quote(path)}"  # it has no options for all of them
+        return f"suggestion = tk.suggest_mapping({path!r}{asked})", command
 
     def missing(self) -> str:
         """Return that a file has to be chosen, or why it cannot be read."""

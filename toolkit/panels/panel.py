@@ -79,7 +79,7 @@ class Panel(AnyWidget):
         super().close()
 
     def __repr__(self) -> str:
-        ways = "; ".join(line.strip() for line in self.station.calls if not line.startswith("#"))
+        ways = "; ".join(line.strip() for line in self.station.calls if line[:1] not in ("", "#"))
         return printable(f"<{type(self).__name__}: shown in JupyterLab; the same in code: {ways}>")
 
     def show(self) -> None:

@@ -26,7 +26,7 @@ from toolkit.panels.background_push import BackgroundPush
 from toolkit.panels.elements import Element, button, element, field_of, note, same_as, section, tick
 from toolkit.panels.panel import Panel
 from toolkit.panels.station import action
-from toolkit.panels.steps import Step, Work, table
+from toolkit.panels.steps import PATCHED, Step, Work, table
 from toolkit.results import PushHistory, PushPlan, PushReport
 
 _N_FIRST, _N_EARLIER = 5, 8
@@ -63,8 +63,8 @@ class PushStation(Step):
         self._token: SecretStr | None = None
         self._choose(plan)
         self._go("Confirm")
-        self.run = self._running.get(self.settings.target_folder())
-        if self.run is not None and not self.run.over:
+        self.run = run if (run := self._running.get(self.settings.target_folder())) and not run.over else None
+        if self.run is not None:
             self.stage, self.run.changed = "Sending", self._progressed
 
     @property
@@ -86,16 +86,18 @@ class PushStation(Step):
             return f'report = tk.push_report("{self.report.push}")', f"toolkit report {self.report.push}"
         if (plan := self.plan) is None:
             return "tk.push_history()", "toolkit pushes"
-        planned, command = plan.calls(*(guard.name for guard in plan.guards if guard.allowed))
+        patch, made = self.work.patch, "changes = tk.diff(tk.Ledger.of().snapshot(), report)" if self.work.plan else ""
+        push = self.work.command("push", *(PATCHED if patch and patch.n_entries else ()))
+        planned, command = plan.calls(*(guard.name for guard in plan.guards if guard.allowed), push=push)
         if self._again:
-            verb, name = self._again
+            (verb, name), made = self._again, ""
             planned = f"plan = tk.{verb}({', '.join(filter(None, (json.dumps(name), planned)))})"
             command = f"toolkit {verb} {name} {command}".strip()
         pushed = "report = tk.push(plan)"
         if reason := self._typed["reason"]:
             pushed = f"report = tk.push(plan, reason={json.dumps(reason, ensure_ascii=False)})"
             command = command and f"{command} --reason {shlex.quote(reason)}"
-        return tuple(filter(None, (planned, pushed, command)))
+        return tuple(filter(None, (made, planned, pushed, command)))
 
     @property
     def open_push(self) -> str:
@@ -115,6 +117,7 @@ class PushStation(Step):
             work.plan = verbs.plan_push(changes, settings=self.settings)
             self._choose(work.plan)
             self._go("Confirm")
+            self.done, self.report = False, None
 
     def todo(self) -> list[tuple[str, str, bool]]:
         """Return what has to be done before sending: the key of its field, the words, and whether it is done."""
@@ -209,7 +212,8 @@ class PushStation(Step):
             if run.what == "dry run":
                 self.rehearsed, taken = run.report, False
             self.report = run.report if taken else self.report
-            self.done = self.report is not None and self.report.state == "done"
+            if taken and run.report and self.work.plan:  # not what was resumed, repushed or reverted
+                self.done |= run.report.state == "done" and run.report.plan == self.work.plan.digest
             try:
                 self._go("Report" if taken else "Confirm", "It has ended.", stopped=run.error)
             except ToolkitError as error:  # the journal cannot be read

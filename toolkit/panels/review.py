@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from toolkit.model import ID, TIME, Delivery
 from toolkit.panels.elements import Element, button, cell, element, form_of, note, section, short, tick
 from toolkit.panels.panel import Panel
 from toolkit.panels.station import action
-from toolkit.panels.steps import Work, table
+from toolkit.panels.steps import PATCHED, Work, table
 from toolkit.panels.upload import Upload
 from toolkit.quality import CHANGE_COLUMNS, WHOLE_LINE, WHOLE_ROW, Patch, ValidationReport, in_words, own
 from toolkit.reading import read_customers
@@ -89,11 +89,12 @@ class Review(Upload):
         if report is not None:
             self.start(report)
 
-    def start(self, report: ValidationReport) -> None:
-        """Begin with a report; steps that were taken before are kept."""
+    def start(self, report: ValidationReport) -> Self:
+        """Begin with a report."""
         if not isinstance(report, ValidationReport):
             raise wrong_kind(report, "a validation report", "validate(data)")
         self.first, self.base = report, checks.checked(report)
+        self._of = [self.base.digest, self.base.file.get("sheet")]  # what the numbers of its rows belong to
         frame = self.base.frame
         self.columns = checks.file_order((str(c) for c in frame if c in self.base.given), self.base.names)
         self._original = _texts(pd.concat([cells_as_text(frame), self.base.broken[[ID]].astype(object)]).sort_index())
@@ -108,9 +109,8 @@ class Review(Upload):
         self._over, self.found = dict[tuple[int, str], tuple[str | None, str]](), dict[int, list[Finding]]()
         self._take_findings(report)
         self.chosen, self.query, self.only = {facet: set[str]() for facet in FACETS}, "", bool(self.found)
-        edits, self.edits, known = self.edits, [], {*self.columns, WHOLE_ROW}
-        for edit in edits:
-            self._add(replace(edit, cells=tuple(c for c in edit.cells if c[0] in self._places and c[1] in known)))
+        self.edits, self.said = [], ""
+        return self
 
     def _searched(self, at: int) -> str:
         return "\n".join(self.shown[c][at] or "" for c in self.columns).casefold()
@@ -169,8 +169,9 @@ class Review(Upload):
             self._add(Edit(BY_HAND, ((row, column, new.iloc[0]),), shown=(before, value)))
 
     def _add(self, edit: Edit) -> None:
-        if edit.cells:
-            self.edits.append(edit)
+        known = {*self.columns, WHOLE_ROW}
+        if cells := tuple(c for c in edit.cells if c[0] in self._places and c[1] in known):
+            self.edits.append(replace(edit, cells=cells))
             self._apply(edit)
 
     def _apply(self, edit: Edit) -> None:
@@ -261,8 +262,9 @@ class Review(Upload):
     @property
     def calls(self) -> tuple[str, ...]:
         """The lines of Python and the command that do the same."""
-        checked = 'report = tk.validate(tk.apply_patch(tk.correct(delivery), "patch.csv"))'
-        return checked, f'toolkit check {self.base.source} --mapping m.toml  # [corrections] patch = "patch.csv"'
+        made = f"{self.work.called}.patch.write('patch.csv')" if self.edits else ""
+        patched, options = ("tk.apply_patch(delivery, 'patch.csv')", PATCHED) if self.edits else ("delivery", ())
+        return made, f"report = tk.validate({patched})", self.work.command("check", *options)
 
     @property
     def brief(self) -> str:
@@ -273,7 +275,9 @@ class Review(Upload):
         """Read, correct and check the customers; steps that were taken before are kept."""
         work.delivery = read_customers(work.source, mapping=work.mapping)
         work.report = checks.validate(checks.correct(work.delivery))
+        kept = self.kept()
         self.start(work.report)
+        self.restore(kept)
 
     def finish(self, work: Work) -> None:
         """Give the report of the edited rows, and the patch."""
@@ -284,12 +288,13 @@ class Review(Upload):
         if not self.edits:
             return {}
         entries = _texts(self.patch.entries).to_dict("records")
-        return {"digest": self.base.digest, "edits": [astuple(edit) for edit in self.edits], "patch": entries}
+        return {"of": self._of, "edits": [astuple(edit) for edit in self.edits], "patch": entries}
 
     def restore(self, kept: dict[str, Any]) -> None:
         """Take the steps again; in a file that has changed since, what its customers still call for."""
-        if kept and kept["digest"] != self.base.digest:
-            self._take(Patch(pd.DataFrame(kept["patch"]).astype({"source_row": "int64"})), "edits of the earlier file")
+        if kept and kept["of"] != self._of:  # the numbers of its rows say nothing here
+            patch = Patch(pd.DataFrame(kept["patch"]).astype({"source_row": "int64"}).assign(delivery=""))
+            self.said = self._take(patch, "Edits of another file, or of what it was before")
             return
         for rule, cells, said, shown in kept.get("edits", ()):
             self._add(Edit(rule, tuple((row, column, after) for row, column, after in cells), said, tuple(shown)))
@@ -452,7 +457,8 @@ class Review(Upload):
         facets = element("div", only, list(self._facets()), class_="facets")
         keys = element("p", KEYS, class_="s")
         rows = element("div", element("div", tools, class_="tools"), grid, keys, self._steps(), class_="rows")
-        return self.framed(f"{self.verdict}.", waits, element("div", facets, rows, class_="review"))
+        said = note("warn", self.said, key="said") if self.said else None
+        return self.framed(f"{self.verdict}.", said, waits, element("div", facets, rows, class_="review"))
 
     def _facets(self) -> Iterator[Element]:
         for facet, label in FACETS.items():
@@ -510,7 +516,7 @@ class ReviewPanel(Panel):
     station: Review
 
     def __init__(self, report: ValidationReport) -> None:
-        super().__init__(Review(report))
+        super().__init__(Review().start(report))
 
     @property
     def patch(self) -> Patch:

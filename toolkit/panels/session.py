@@ -60,11 +60,11 @@ class Session(Station):
         self.focus = ""  # to run a cell moves nobody's focus
 
     def _begin(self, path: Path | None) -> None:
-        self.file, self.work, self.at, self.told = File(self._folder), Work(source=path), 0, ""
+        self.file, self.work, self.at, self.told = File(self._folder), Work(path, "session"), 0, ""
         self.steps: list[Step] = [self.file, Columns(), Values(), Review(), PushStation()]
         self._reached = 0
         for step in self.steps:
-            step.changed = self._stepped
+            step.changed, step.work = self._stepped, self.work
         self._kept: dict[str, Any] = {}
 
     @property
@@ -94,7 +94,7 @@ class Session(Station):
 
     def _saved(self, path: Path | None) -> tuple[dict[str, Any], str]:
         """Return the session that was saved for a file, without one for any of the folder, and what to know of it."""
-        found: list[tuple[str, Path, bytes, dict[str, Any], str]] = []
+        found, unread = list[tuple[str, Path, bytes, dict[str, Any], str]](), ""
         for record in [self._record(path)] if path else (current(None).home / FOLDER).glob("*.json"):
             if (text := _content(record)) is None:
                 continue
@@ -103,8 +103,9 @@ class Session(Station):
                 step, at = self.steps[saved["at"]].title, f"{datetime.fromisoformat(saved['saved_at']):%Y-%m-%d %H:%M}Z"
                 source, _ = Path(saved["source"]), dict(saved["steps"])
             except (ValueError, LookupError, TypeError):
-                return {}, f"The saved session cannot be read. {_put_aside(record)} Go on here: a mapping that was " \
-                           "finished is proposed again."  # fmt: skip
+                unread = f"A saved session cannot be read. {_put_aside(record)} A mapping that was finished is " \
+                         "proposed again. "  # fmt: skip
+                continue
             if not source.exists():
                 told = f"{source.name} is gone since {at}. Put it back and run this cell again, or go on with " \
                        f"another file: the choices, up to {step}, are kept."  # fmt: skip
@@ -115,10 +116,10 @@ class Session(Station):
             if path or source.parent == Path.cwd():
                 found.append((at, source, text, saved, told))
         if not found:
-            return {}, ""
+            return {}, unread
         _, source, text, saved, told = max(found, key=lambda each: each[0])
         self._seen = source, text
-        return saved, told
+        return saved, unread + told
 
     def _save(self) -> None:
         path = self.file.path
@@ -271,9 +272,12 @@ def _content(path: Path) -> bytes | None:
 
 
 def _digest(path: Path) -> str | None:
-    """Return the digest of a file's bytes; None if it is gone."""
-    with suppress(OSError), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the digest of the bytes of a file, or of those in a folder; None if it is gone."""
+    with suppress(OSError):
+        if path.is_dir():
+            return " ".join(f"{part.name} {_digest(part)}" for part in sorted(path.iterdir()) if part.is_file())
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     return None
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from toolkit.model import Column, Delivery
@@ -12,6 +15,8 @@ from toolkit.pushing import PushPlan
 from toolkit.quality import Patch, ValidationReport
 from toolkit.reading import Mapping, MappingSuggestion
 
+PATCHED = ("--patch", "patch.csv")
+
 
 @dataclass
 class Work:
@@ -20,12 +25,18 @@ class Work:
     Attributes
     ----------
     source
-        The path of the file; None: not chosen yet.
+        The path of the file, or what else a panel was given; None: not chosen yet.
+    called
+        The variable that an analyst calls the panel by.
+    saved
+        The file that the mapping was saved as; empty: none yet.
     stated
         What the first step states: encoding, delimiter, sheet, header row.
     """
 
     source: Any = None
+    called: str = "panel"
+    saved: str = ""
     stated: Mapping = field(default_factory=Mapping)
     suggestion: MappingSuggestion | None = None
     mapping: Mapping | None = None
@@ -33,6 +44,26 @@ class Work:
     patch: Patch | None = None
     report: ValidationReport | None = None
     plan: PushPlan | None = None
+
+    @property
+    def path(self) -> str:
+        """The path of the file as it was given; empty if the source is none."""
+        path = str(self.source) if isinstance(self.source, str | Path) else ""
+        return path.removeprefix(f"{Path.cwd()}{os.sep}")
+
+    @property
+    def toml(self) -> str:
+        """The file that the mapping is saved as."""
+        return self.saved or f"{Path(self.path).resolve().stem if self.path else 'customers'}.toml"
+
+    @property
+    def read(self) -> str:
+        """The call that reads the customers."""
+        return f"tk.read_customers({repr(self.path) if self.path else 'source'}, mapping={self.toml!r})"
+
+    def command(self, verb: str, *options: str) -> str:
+        """Return the command for the file as it is mapped; empty if the source is none."""
+        return shlex.join(["toolkit", verb, self.path, "--mapping", self.toml, *options]) if self.path else ""
 
 
 class Step(Station):
@@ -42,9 +73,15 @@ class Step(Station):
     ----------
     done
         Whether the work is finished, so that nothing of the session has to be kept.
+    work
+        What the session has made so far; of a panel alone, only its source.
     """
 
     done = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.work = Work()
 
     def begin(self, work: Work) -> None:
         """Take from the work; called whenever the step is entered, and before `restore`."""
@@ -59,7 +96,7 @@ class Step(Station):
     def framed(self, verdict: str, *parts: object) -> Element:
         """Return what is shown: what it has come to, the parts, and the lines of code that do the same."""
         head = element("h4", verdict, class_="verdict", key="heading", aria_live="polite")
-        return element("div", head, *parts, same_as(*self.calls), key=self.title)
+        return element("div", head, *parts, same_as(*filter(None, self.calls)), key=self.title)
 
     def kept(self) -> dict[str, Any]:
         """Return the choices made here, ready for JSON, so that a session survives a restart of the kernel."""

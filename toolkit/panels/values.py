@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.config import current
 from toolkit.display import marked_change, plural, visible
-from toolkit.model import ID, TIME, Column, Delivery
+from toolkit.model import ID, TIME, Column
 from toolkit.panels.elements import Element, element, section, select, tick
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work
@@ -31,17 +31,9 @@ class Values(Step):
     """
 
     title = "Values"
+    _preview: Preview | None = None
 
     # --- the plain object
-
-    def start(self, delivery: Delivery, mapping: Mapping) -> None:
-        """Begin with a delivery that was read with a mapping without its values, and with what the mapping chose."""
-        if not hasattr(self, "base"):
-            self.values = {column: dict(words) for column, words in mapping.values.items()}
-            self.empty, self.corrections = dict(mapping.empty), dict(mapping.corrections)
-            self._options = dict(mapping.corrections)
-        self.base, self.delivery = mapping, delivery
-        self._preview: Preview | None = None
 
     @property
     def mapping(self) -> Mapping:
@@ -85,14 +77,20 @@ class Values(Step):
     @property
     def calls(self) -> tuple[str, ...]:
         """The lines of Python and the command that do the same."""
-        made = 'session.mapping.to_toml("customers.toml")  # with [values], [empty] and [corrections]'
-        return made, "tk.correct(delivery)", f"toolkit correct {self.delivery.source} --mapping customers.toml"
+        made = f"{self.work.called}.mapping.to_toml({self.work.toml!r}, overwrite=True)"
+        return made, f"delivery = tk.correct({self.work.read})", self.work.command("check")
 
     def begin(self, work: Work) -> None:
-        """Read the file as it is mapped."""
-        mapping = work.mapping or Mapping()
+        """Read the file as it is mapped, without its values; choices made before are kept while it is the same one."""
+        mapping = self.base = work.mapping or Mapping()
         as_is = {column: words for column, words in mapping.values.items() if column == TIME}
-        self.start(read_customers(work.source, mapping=replace(mapping, values=as_is, empty={})), mapping)
+        self.delivery = read_customers(work.source, mapping=replace(mapping, values=as_is, empty={}))
+        self._preview = None
+        if getattr(self, "_begun_with", self) is not work.suggestion:
+            self._begun_with = work.suggestion
+            self.values = {column: dict(words) for column, words in mapping.values.items()}
+            self.empty, self.corrections = dict(mapping.empty), dict(mapping.corrections)
+            self._options = dict(mapping.corrections)
 
     def finish(self, work: Work) -> None:
         """Give the mapping, and remember it with the header of the file."""

@@ -223,18 +223,18 @@ class PushPlan(Result):
         parts = [Part(n, s.replace("_", " "), SHOWN[s][0], ends[s], SHOWN[s][1]) for s, n in counts.items()]
         return parts + ([] if self.excluded is None else [Part(len(self.excluded), "not planned", "calm")])
 
-    def calls(self, *allow: str) -> tuple[str, str]:
+    def calls(self, *allow: str, push: str = "") -> tuple[str, str]:
         """Return the line of Python and the command that make this plan with these guards allowed.
 
-        Of one that `repush`, `revert` or `plan_correction` made, only the options.
+        `push` is the command that sends the file as it was read; empty: no command does. Of a plan that `repush`,
+        `revert` or `plan_correction` made, only the options.
         """
         options = {"include": [s for s in INCLUDABLE if s in self.counts], "allow": allow}
         asked = "".join(f", {option}={json.dumps(names)}" for option, names in options.items() if names)
         flags = [f"--{option}={name}" for option, names in options.items() for name in names]
         if self.excluded is not None:
             return asked.removeprefix(", "), shlex.join(flags)
-        command = shlex.join(["toolkit", "push", self.delivery.source, *flags])
-        return f"plan = tk.plan_push(changes{asked})", command if self.delivery.file else ""  # it takes no frame
+        return f"plan = tk.plan_push(changes{asked})", " ".join([push, *flags]) if push else ""
 
     def route(self) -> Markup:
         """Render from where to where the rows go."""
@@ -253,7 +253,8 @@ class PushPlan(Result):
         allowed, boxes = [g.name for g in self.guards if g.allowed], []
         for g in sorted(self.guards, key=lambda guard: guard.allowed):
             how = paragraph("Not intended? Correct the file, and plan again. Intended? Look at the rows, and allow it:")
-            call = draw.code(*filter(None, self.calls(*allowed, g.name)))
+            push = f"toolkit push {shlex.quote(self.delivery.source)}" if self.delivery.file else ""
+            call = draw.code(*filter(None, self.calls(*allowed, g.name, push=push)))
             end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, call)
             title = draw.joined(GUARDS[g.name][2], Markup(f" <code>{g.name}</code>"))
             tone: draw.Tone = "calm" if g.allowed else "bad"

@@ -6,7 +6,7 @@ checks the other. What the pages leave open is a listed assumption that can be s
 
 from __future__ import annotations
 
-import os
+import atexit
 import shutil
 import tempfile
 import time
@@ -77,7 +77,9 @@ class Sandbox:
         if contract not in MAX_ROWS:
             raise SandboxError(f"The sandbox knows the contracts {' and '.join(MAX_ROWS)}, not {contract!r}.")
         self._own = folder is None
-        self.folder = _own_folder() if folder is None else Path(folder).absolute()
+        self.folder = Path(tempfile.mkdtemp(prefix="sandbox-") if folder is None else folder).absolute()
+        if self._own:  # nobody may stop it, and what still sends to it may outlive this object
+            atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self._store = Store(self.folder / "sandbox.sqlite")
         self.vendor = Vendor(self._store, token=token, contract=contract, assumptions=assumptions, clock=clock)
         self._port = port
@@ -133,15 +135,3 @@ class Sandbox:
     def __repr__(self) -> str:
         where = self._server.url if self._server else "not running"
         return f"<Sandbox: {where}, contract {self.vendor.contract}, data in {self.folder}>"
-
-
-def _own_folder() -> Path:
-    """Return a new folder that names its process, and remove those of processes that were killed."""
-    for left in Path(tempfile.gettempdir()).glob("sandbox-*-*") if os.name == "posix" else ():
-        try:
-            os.kill(int(left.name.split("-")[1]), 0)  # asks whether it runs
-        except ProcessLookupError:
-            shutil.rmtree(left, ignore_errors=True)
-        except (OSError, ValueError, OverflowError):  # another user's, or none of ours
-            continue
-    return Path(tempfile.mkdtemp(prefix=f"sandbox-{os.getpid()}-"))
