@@ -95,3 +95,11 @@ def test_what_is_shown_names_counts_and_what_has_nothing_to_change(step: Values)
     assert "nothing to change" in shown
     assert '"disabled": true' in tree
     assert "row 4 · customer_name" in shown
+
+
+def test_what_drops_rows_counts_rows(work: Work, step: Values) -> None:
+    work.source.write_text(ROWS + ROWS.splitlines()[1], encoding="utf-8")
+    step.begin(Work(source=work.source, mapping=Mapping()))
+    shown = step.view().still()
+    assert shown.count("would drop 1 row<") == 2  # drop_exact_duplicates and keep_last
+    assert shown.count("would change") == shown.count("would change 1 cell") + 1  # and the headline

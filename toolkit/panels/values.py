@@ -12,7 +12,7 @@ from toolkit.model import ID, TIME, Column
 from toolkit.panels.elements import Element, element, section, select, tick
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work
-from toolkit.quality import CORRECTIONS, PATCH, Preview, folded_spelling, preview_corrections
+from toolkit.quality import CORRECTIONS, PATCH, WHOLE_ROW, Preview, folded_spelling, preview_corrections
 from toolkit.reading import Mapping, read_customers, remember
 
 AS_IT_IS, NULL = "\0as it is", ""
@@ -195,13 +195,14 @@ class Values(Step):
     def _correction(self, name: str, n: int) -> Element:
         """Return a correction with what it would change; one that needs an option that is not known is left to code."""
         option, chosen = self.preview.options.get(name), name in self.corrections
-        words = f"would change {plural(n, 'cell')}" if n else "nothing to change"
+        changes = self.preview.changes[self.preview.changes["rule"] == name]
+        said = f"drop {plural(n, 'row')}" if changes["column"].eq(WHOLE_ROW).all() else f"change {plural(n, 'cell')}"
+        words = f"would {said}" if n else "nothing to change"
         told = [element("code", name if option is None else f"{name} = {option}"), " ", element("b", words),
                 element("small", CORRECTIONS[name].__doc__)]  # fmt: skip
-        changes = self.preview.changes
         rows = [
             element("li", element("small", f"row {c['source_row']} · {c['column']} "), old, " → ", new)
-            for c in changes[changes["rule"] == name].head(LOOK).to_dict("records")
+            for c in changes.head(LOOK).to_dict("records")
             for old, new in [marked_change(c["before"], c["after"])]
         ]
         ticked = tick(told, chosen, "choose_correction", key=f"correction-{name}", rule=name,
