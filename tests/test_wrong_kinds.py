@@ -14,7 +14,6 @@ import pytest
 
 import toolkit as tk
 from tests.conftest import Customers
-from toolkit.engine import Engine, Session
 from toolkit.errors import ToolkitError
 
 TABLES = "frame without updated_at, frame with a doubled column"
@@ -61,9 +60,7 @@ CASES = {
     "table(engine)": Case(
         lambda x, w: tk.table(x, "sales.customers"), f"{NOTHING_LIKE_IT}, {TEXT}, {TABLES}, {RESULTS}"
     ),
-    "table(sql)": Case(
-        lambda x, w: tk.table(Engine("DuckDB", Session), x), f"{NOTHING_LIKE_IT}, Path, {TABLES}, {RESULTS}"
-    ),
+    "table(sql)": Case(lambda x, w: tk.table(tk.engine.duckdb(), x), f"{NOTHING_LIKE_IT}, Path, {TABLES}, {RESULTS}"),
     "profile(data)": Case(
         lambda x, w: tk.profile(x),
         f"{NOTHING_LIKE_IT}, {TEXT}, frame with a doubled column, Ledger, Settings",
