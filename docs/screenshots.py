@@ -71,7 +71,7 @@ def steps(page: Page, lab: str) -> Iterator[str]:
     go_on.click()
     panel.get_by_label("ERP of Herkunft").select_option("customer")
     for name in ("trim_spaces", "drop_exact_duplicates"):
-        panel.get_by_label(f"{name} would change").check()
+        panel.get_by_label(f"{name} would").check()
         panel.get_by_role("status").get_by_text(f"{name} is made").wait_for(state="attached")
     yield "values"
     go_on.click()

@@ -48,7 +48,7 @@ ENTRIES = {
     "PostgreSQL": Entry(engines.on_engine("postgresql"), limit_s=240),
     "Sail": Entry(engines.on_engine("sail"), limit_s=240),
     "Sail, ten times the rows": Entry(engines.on_engine("sail"), 10, 300),
-    "Spark": Entry(engines.on_engine("spark"), limit_s=300),
+    "Spark": Entry(engines.on_engine("spark"), limit_s=1200),
     "growth": Entry(growth.exponents, limit_s=600),
     "validate": Entry(checking.in_memory),
     "split": Entry(checking.beside_peers, peers=True),

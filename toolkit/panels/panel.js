@@ -81,7 +81,7 @@ function listen(e, on, ask) {
     } else if (type === 'submit') {
       e.onsubmit = event => { event.preventDefault(); send({fields: Object.fromEntries(new FormData(e))}) }
     } else if (type === 'input') {
-      e.oninput = () => { typed(); clearTimeout(e.tkLater); e.tkLater = setTimeout(() => send({value: e.value}), 250) }
+      e.oninput = () => { typed(); clearTimeout(e.tkLater); e.tkLater = setTimeout(() => send({value: e.value}), 100) }
     } else if (type === 'change') {
       e.onchange = () => send({value: e.type === 'checkbox' ? e.checked : e.value})
     } else e['on' + type] = () => send({})
