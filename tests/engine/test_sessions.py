@@ -308,13 +308,13 @@ def test_an_interrupt_stops_the_statement_and_stays_an_interrupt(served: Served)
     if served.kind != "postgresql":
         return
     stop = """SELECT count(pg_cancel_backend(pid)) AS n FROM pg_stat_activity
-              WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"""
+              WHERE query LIKE '%pg_sleep(60)%' AND wait_event = 'PgSleep'"""
 
     def cancel() -> None:
         with served.engine.session() as other:
             assert isinstance(other, RemoteSession)
             while not done.is_set() and not other._fetch(stop)["n"][0].as_py():
-                pass  # once: another one would stop what is run to clean up
+                pass  # once, and while it sleeps: before, it is not heard, and later it stops what cleans up
 
     def run() -> None:
         with served.engine.session() as session:
