@@ -22,6 +22,11 @@ def is_special(path: Path) -> bool:
     return path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir()))
 
 
+def parts_in(folder: Path) -> list[Path]:
+    """Return what is in a folder, by name, without what belongs to the system that wrote it (a dot or _ in front)."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
+
+
 def create(path: Path) -> None:
     """Create an empty file that only its user can read.
 

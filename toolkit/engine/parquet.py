@@ -13,6 +13,7 @@ from toolkit.engine.dialect import is_query
 from toolkit.engine.embedded import EngineError, Session, text
 from toolkit.engine.session import Engine
 from toolkit.errors import InputError, did_you_mean
+from toolkit.files import parts_in
 
 _SAID = ("BinderException", "CatalogException", "IOException", "ParserException")
 """Errors whose first line names what the statement names, and no value of a row."""
@@ -74,7 +75,7 @@ class FileSession(Session):
 
 def _files(path: Path) -> str:
     """Return the SQL of the list of files, by name, that a path is or contains."""
-    inside = sorted(p for p in path.iterdir() if p.name[0] not in "._") if path.is_dir() else [path]
+    inside = parts_in(path) if path.is_dir() else [path]
     if not path.exists():
         near = did_you_mean(path.name, [p.name for p in path.absolute().parent.glob("*")]) or "."
         raise InputError(f"There is no file or folder {path}{near}")

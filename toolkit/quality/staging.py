@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from toolkit.config import Settings
 from toolkit.engine import CALENDAR, Session, quoted, text, to_arrow, to_frame
 from toolkit.errors import InputError, ReadingError, wrong_kind
+from toolkit.files import parts_in
 from toolkit.model import (
     BROKEN_COLUMNS,
     CUSTOMER,
@@ -126,9 +127,7 @@ def stays_on_disk(data: Any) -> bool:
 
 
 def _files(path: Path) -> list[Path]:
-    inside = [path]
-    if path.is_dir():
-        inside = sorted(p for p in path.iterdir() if not p.name.startswith((".", "_")))
+    inside = parts_in(path) if path.is_dir() else [path]
     kinds = {kind_of(p) for p in inside}
     return inside if kinds == {".parquet"} or (inside == [path] and kinds <= {*TEXT}) else []
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from toolkit.display import plural
 from toolkit.errors import MappingError, ReadingError
+from toolkit.files import parts_in
 from toolkit.reading.text_table import Table, opened
 
 ReadPart = Callable[[Path], Table]
@@ -31,7 +32,7 @@ def read_parts(folder: Path, endings: Sequence[str], read: ReadPart) -> Table:
         If there is nothing to read, the files are of several kinds, or one has other columns.
     """
     with opened(folder):
-        inside = sorted(p for p in folder.iterdir() if not p.name.startswith((".", "_")))
+        inside = parts_in(folder)
     files = [p for p in inside if p.is_file() and kind_of(p) in endings]
     kinds = {kind_of(p) for p in files}
     if not files:
