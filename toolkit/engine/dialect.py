@@ -312,3 +312,8 @@ def is_query(sql: str) -> bool:
     """
     query = r"(\s|--[^\n]*\n|/\*.*?\*/)*((select|with|from|values)[\s('\"*]|\()"
     return re.match(query, sql, re.IGNORECASE | re.DOTALL) is not None
+
+
+def relation_of(sql: str) -> str:
+    """Return a table's name, or a query, for ``FROM``; the query may end in a comment."""
+    return f"({sql.strip().rstrip(';')}\n)" if is_query(sql) else sql

@@ -21,7 +21,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.engine.dialect import DUCKDB, is_query
+from toolkit.engine.dialect import DUCKDB, relation_of
 from toolkit.errors import InputError
 
 EngineError = duckdb.Error
@@ -114,7 +114,7 @@ class Session:
 
     def relation(self, sql: str) -> str:
         """Return a table's name, or a query, for ``FROM``, as the sessions of other engines do."""
-        return f"({sql.strip().rstrip(';')}\n)" if is_query(sql) else sql
+        return relation_of(sql)
 
     def written(self, sql: str) -> str:
         """Return a statement as the engine gets it, as the sessions of other engines do."""

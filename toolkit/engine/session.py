@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit.engine.dialect import Dialect, is_query
+from toolkit.engine.dialect import Dialect, relation_of
 from toolkit.engine.embedded import Session
 from toolkit.errors import InputError
 
@@ -118,7 +118,7 @@ class RemoteSession(ABC):
     def relation(self, sql: str) -> str:
         """Make a table's name, or a query, of the engine's own dialect known; returns its name for ``FROM``."""
         name = f"source_{len(self._known)}"
-        self._known[name] = f"({sql.strip().rstrip(';')}\n)" if is_query(sql) else sql  # it may end in a comment
+        self._known[name] = relation_of(sql)
         return name
 
     def __enter__(self) -> RemoteSession:
