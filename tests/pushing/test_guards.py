@@ -136,6 +136,8 @@ def test_future_blocks_a_time_that_is_later_than_the_clock_by_more_than_five_min
     assert "restamp" in said
     sent = diff(snapshot(customers(2, at="2027-01-01T00:00:00Z")), customers(2, at="2027-01-01T00:00:00Z"))
     assert not plan_push(sent, now=NOW).guards  # nothing of it is sent
+    with pytest.raises(InputError, match="now names no zone"):
+        plan_push(sent, now=NOW.tz_localize(None))
 
 
 def test_null_column_blocks_if_every_row_of_a_full_delivery_lost_its_value(customers) -> None:

@@ -14,4 +14,4 @@ from toolkit.model.json_rows import max_row_bytes, may_be_oversized
 from toolkit.model.schema import NOT_A_TIME, NOT_OF_TYPE, TOO_LARGE, UNIQUE, Customer, empty_frame, reason, schema_for
 from toolkit.model.schema import too_large
 from toolkit.model.texts import as_text, cell_text, has_text, is_short
-from toolkit.model.times import Times, moment_of, parse_times, pattern_fault, utc_times, written_times
+from toolkit.model.times import Times, zoned_moment, parse_times, pattern_fault, utc_times, written_times

@@ -275,7 +275,7 @@ def _moments(times: pd.Series[Any], timezone: str) -> tuple[pd.Series[Any], pd.S
     return moments, moments.where(moments.between(_FIRST + _DAY, _LAST - _DAY)).dt.tz_convert(timezone)
 
 
-def moment_of(given: datetime | None, name: str) -> pd.Timestamp:
+def zoned_moment(given: datetime | None, name: str) -> pd.Timestamp:
     """Return the time that an argument gives, in UTC, or the present.
 
     Raises
@@ -285,11 +285,12 @@ def moment_of(given: datetime | None, name: str) -> pd.Timestamp:
 
     Examples
     --------
-    >>> moment_of(pd.Timestamp("2025-01-28T11:00:00+01:00"), "now")
+    >>> zoned_moment(pd.Timestamp("2025-01-28T11:00:00+01:00"), "now")
     Timestamp('2025-01-28 10:00:00+0000', tz='UTC')
     """
     if given is not None and not (isinstance(given, datetime) and given.tzinfo):
         raise InputError(
-            f"{name} names no zone, and only you know which one is meant: give it as datetime.now(UTC) does."
+            f"{name} names no zone, and only you know which one is meant: give a datetime with a time zone, as "
+            "datetime.now(UTC)."
         )
     return pd.Timestamp(given or datetime.now(UTC)).tz_convert("UTC")

@@ -24,7 +24,7 @@ from toolkit.display import MAX_ROWS, Column, Markup, Part, Result, Unit, escape
 from toolkit.engine import to_arrow
 from toolkit.errors import PlanError, wrong_kind
 from toolkit.ledger import INCLUDABLE, SENT, SHOWN, STATES, WAYS_IN, Diff, Ledger, TableDiff, way_in
-from toolkit.model import ID, NAME, TIME, Delivery, Resource, cast_column, typed_frame
+from toolkit.model import ID, NAME, TIME, Delivery, Resource, cast_column, typed_frame, zoned_moment
 from toolkit.progress import step
 from toolkit.pushing.guards import GUARDS, Guard, Situation, chosen_names, find_guards
 from toolkit.sending import FATES, NewPush
@@ -385,7 +385,7 @@ def plan_push(
     Raises
     ------
     InputError
-        If `changes` is not a diff.
+        If `changes` is not a diff, or `now` names no zone.
     PlanError
         If a state cannot be included, a guard does not exist, the diff compares with another target's ledger or with a
         past moment, or has other custom attributes than the settings, the ledger has one that these do not list, a
@@ -420,7 +420,7 @@ def plan_push(
     address = chosen.url()
     bound_to = (chosen.target, address, chosen.contract, chosen.operation, changes.before.version)
     left_out = {s: changes.count(s) for s in (*STATES, "absent", "held") if s not in wanted}
-    host, moment = "" if chosen.local else chosen.host, now or pd.Timestamp.now("UTC")
+    host, moment = "" if chosen.local else chosen.host, zoned_moment(now, "now")
     situation = Situation(changes, rows, ledger.deliveries(), host, ledger_is_empty=ledger.version < 0, now=moment)
     return PushPlan(
         digest=hashlib.sha256(json.dumps([*bound_to, *(b.digest for b in batches)]).encode()).hexdigest(),

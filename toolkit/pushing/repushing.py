@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -16,9 +16,9 @@ import pyarrow as pa
 from toolkit.config import Settings, current
 from toolkit.display import plural
 from toolkit.engine import Session, quoted, to_arrow, to_frame
-from toolkit.errors import CorrectionError, InputError, LedgerError, OpenPushError, did_you_mean, wrong_kind
+from toolkit.errors import CorrectionError, LedgerError, OpenPushError, did_you_mean, wrong_kind
 from toolkit.ledger import LISTED, RETRACTED, STANDS, Ledger, Snapshot, diff, required
-from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, typed_frame
+from toolkit.model import CUSTOMER, ID, TIME, Delivery, Resource, typed_frame, zoned_moment
 from toolkit.pushing.guards import ALL, GUARDS, chosen_names
 from toolkit.pushing.planning import NOT_SENT, PushPlan, plan_push
 from toolkit.pushing.report import PushReport, name_of, report_of
@@ -250,9 +250,7 @@ def _excluded(rows: pd.DataFrame, state: str, why: Any) -> pd.DataFrame:
 
 def _restamped(frame: pd.DataFrame, versions: pa.Table, now: datetime | None) -> pd.DataFrame:
     """Give customers, one row each, a new time: the present, or a second after the last of all their versions."""
-    if now is not None and not (isinstance(now, datetime) and now.tzinfo):
-        raise InputError("now is not a datetime with a time zone, which must not be guessed: use datetime.now(UTC).")
-    moment = pd.Timestamp(now or datetime.now(UTC)).floor("s")
+    moment = zoned_moment(now, "now").floor("s")
     last = versions.select(list(CUSTOMER.key)).group_by(ID).aggregate([(TIME, "max")])
     newest = to_frame(last).set_index(ID)[f"{TIME}_max"]
     after = frame[ID].map(newest).dt.floor("s") + pd.Timedelta(seconds=1)

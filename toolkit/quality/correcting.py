@@ -11,7 +11,7 @@ import pandas as pd
 
 from toolkit.display import Column, Part, Result, code, grid, headline, joined, pick, plural, section
 from toolkit.errors import CorrectionError, did_you_mean
-from toolkit.model import ID, NAME, TIME, Customers, Delivery, moment_of
+from toolkit.model import ID, NAME, TIME, Customers, Delivery, zoned_moment
 from toolkit.progress import step
 from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, usable
 from toolkit.quality.drifting import Before, earlier
@@ -140,7 +140,7 @@ def correct(data: Customers, rules: Rules | None = None, *, now: pd.Timestamp | 
     """
     delivery = usable(data)
     ids = delivery.frame[ID]
-    moment = moment_of(now, "now").floor("s")
+    moment = zoned_moment(now, "now").floor("s")
     changes = [pd.DataFrame(columns=CHANGE_COLUMNS)]
     notes: list[str] = []
     chosen = _options(delivery.corrections if rules is None else rules)

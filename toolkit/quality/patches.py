@@ -12,7 +12,7 @@ import pandas as pd
 
 from toolkit.display import Part, Result, code, headline, joined, plural, section
 from toolkit.errors import CorrectionError, InputError, wrong_kind
-from toolkit.model import ID, TIME, Customers, Delivery, moment_of
+from toolkit.model import ID, TIME, Customers, Delivery, zoned_moment
 from toolkit.quality.corrections import WHOLE_ROW, changes_between, usable
 from toolkit.quality.review_sheet import as_times, changes_in
 from toolkit.quality.showing import changes_grid
@@ -133,7 +133,7 @@ def patch_of(
         before=times_as_text(net["before"].astype(object)),
         after=times_as_text(net["after"].astype(object)),
         who=who or author(),
-        when=moment_of(when, "when").strftime("%Y-%m-%dT%H:%M:%SZ"),
+        when=zoned_moment(when, "when").strftime("%Y-%m-%dT%H:%M:%SZ"),
         delivery=delivery.digest,
     )
     return Patch(_typed(entries))

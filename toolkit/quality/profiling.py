@@ -12,7 +12,7 @@ import pandas as pd
 from toolkit.config import current
 from toolkit.display import Part, Result, Tone, headline, plural, section, timeline
 from toolkit.engine import DUCKDB, AnySession, Session, table_of, to_arrow, to_frame
-from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, cast_frame, moment_of
+from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, cast_frame, zoned_moment
 from toolkit.progress import step
 from toolkit.quality.compiling import compile_rule, repeated
 from toolkit.quality.corrections import require_times, usable
@@ -171,7 +171,7 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
     >>> columns["null_share"]["customer_category"], columns["patterns"]["customer_id"]
     (np.float64(0.5), [('A-9', 1.0)])
     """
-    moment = moment_of(now, "now")
+    moment = zoned_moment(now, "now")
     drifted = None if before is None else drift(before, data)
     if (table := table_of(data)) is not None:
         with lying(table, current(None), None) as lies:

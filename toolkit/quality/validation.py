@@ -30,8 +30,8 @@ from toolkit.model import (
     Resource,
     max_row_bytes,
     may_be_oversized,
-    moment_of,
     reason,
+    zoned_moment,
 )
 from toolkit.progress import step
 from toolkit.quality.compiling import Condition, compile_contract, compile_rule, other_contracts, unread
@@ -409,7 +409,7 @@ def validate(
     """
     chosen = current(settings)
     contract = chosen.documented
-    moment = moment_of(now, "now")
+    moment = zoned_moment(now, "now")
     targets = {name: Path(path) for name, path in (("good", good), ("bad", bad)) if path is not None}
     for path in targets.values():
         if path.suffix.lower() not in ENDINGS:

@@ -16,7 +16,7 @@ from toolkit.display import Cell, Markup, Part, Result, frame_table, meter, para
 from toolkit.engine import EngineTable, Session
 from toolkit.errors import InputError, did_you_mean, wrong_kind
 from toolkit.ledger import Ledger, Snapshot
-from toolkit.model import FEATURES, MERCHANTS, QUOTES, SALES, VERSIONS, Customers, as_delivery, moment_of
+from toolkit.model import FEATURES, MERCHANTS, QUOTES, SALES, VERSIONS, Customers, as_delivery, zoned_moment
 from toolkit.progress import step
 from toolkit.pushing import PushPlan
 from toolkit.training.counting import after_push, count
@@ -259,7 +259,7 @@ def readiness(
         queries = {name: query for name, (_, query) in staged.items()}
         queries.setdefault("sales_", "(SELECT id, moment, value FROM quotes_ WHERE 1 = 0)")
         source = " and ".join(staged[name][0] for name in ("quotes_", "sales_") if name in staged)
-        moment = moment_of(now, "now") - pd.DateOffset(months=stale_months)
+        moment = zoned_moment(now, "now") - pd.DateOffset(months=stale_months)
         whole = partial(Readiness, source=source, stale_months=stale_months, notes=tuple(stage.notes))
         try:
             found = whole(**count(session, queries, stale=moment))
