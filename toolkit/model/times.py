@@ -290,7 +290,7 @@ def zoned_moment(given: datetime | None, name: str) -> pd.Timestamp:
     """
     if given is not None and not (isinstance(given, datetime) and given.tzinfo):
         raise InputError(
-            f"{name} names no zone, and only you know which one is meant: give a datetime with a time zone, as "
-            "datetime.now(UTC)."
+            f"{name} names no zone, and only you know which one is meant: it is not a datetime with a time zone, as "
+            "datetime.now(UTC) is."
         )
     return pd.Timestamp(given or datetime.now(UTC)).tz_convert("UTC")
