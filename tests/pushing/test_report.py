@@ -39,8 +39,8 @@ def told(sent: LoadedPush, fate: Fate, *, first: int = 0, message: str = "") -> 
     ("counts", "said"),
     [
         ({}, "There was nothing to send."),
-        ({"accepted": 1}, "Of 1 row, 1 was accepted."),
-        ({"accepted": 600}, "Of 600 rows, 600 were accepted."),
+        ({"accepted": 1}, "The row was accepted."),
+        ({"accepted": 600}, "All 600 rows were accepted."),
         ({"accepted": 599, "refused": 1}, "Of 600 rows, 1 was refused by the vendor, 599 were accepted."),
         (
             {"unknown": 2, "unsent": 1, "refused": 3},
@@ -103,6 +103,24 @@ def test_the_verdict_comes_first_and_each_refusal_with_its_cell(place: Place, cu
     assert report.to_frame() is report.rows
     assert report.to_dict()["refusals"][0]["column"] == "customer_price_list_id"
     assert "PL&1" not in json.dumps(report.to_dict(), default=str)  # no value of a customer's
+
+
+def test_a_push_of_all_good_rows_says_what_waits_in_quarantine(place: Place, customers) -> None:
+    report = place.push(place.plan(Delivery(customers(3), n_quarantined=2)))
+    shown = Page(report.body())
+    assert report.ok
+    assert shown.verdict == "All 3 rows were accepted; 2 rows of the file are in quarantine."
+    assert "3 accepted · 2 in quarantine · done" in repr(report)
+    assert shown.sections[0] == "What now"
+    assert 'tk.validate(tk.correct(delivery)).to_excel("fix.xlsx")' in shown.code
+    assert shown.text.endswith("UPSERT")  # nothing was left out: no zero
+    assert Page(report.brief()).verdict == shown.verdict  # the last page of a panel
+    none = place.push(place.plan(Delivery(customers(3), n_quarantined=1)))
+    assert Page(none.body()).verdict == "There was nothing to send; 1 row of the file is in quarantine."
+    assert "3 unchanged or left out" in none.body()
+    clean = Page(place.push(customers(1, start=9)).body())
+    assert clean.verdict == "The row was accepted."
+    assert "What now" not in clean.sections
 
 
 def test_what_names_no_column_has_no_cell(place: Place, customers) -> None:
@@ -213,7 +231,7 @@ def test_a_dry_run_is_reported_as_one(clock: Clock, customers) -> None:
         place = Place(sandbox, clock, {"contract": "current"})
         report = dry_run(place.plan(customers(2)), settings=place.settings, pace=clock.pace, progress=False)
         assert "dry run: nothing written" in report.body()
-        assert "2 were accepted by the vendor's check" in Page(report.body()).verdict
+        assert "All 2 rows were accepted by the vendor's check" in Page(report.body()).verdict
 
 
 def test_a_result_says_whether_it_has_findings(place: Place, customers) -> None:

@@ -31,18 +31,22 @@ def fate_parts(counts: Mapping[Any, Any]) -> list[Part]:
     return [Part(int(counts.get(fate, 0)), fate, tone) for fate, tone in LOOKS.items()]
 
 
-def verdict(counts: Mapping[str, int], *, n_warned: int = 0, dry_run: bool = False) -> str:
+def verdict(counts: Mapping[str, int], *, n_warned: int = 0, n_quarantined: int = 0, dry_run: bool = False) -> str:
     """Say in a sentence what became of all rows, beginning with what needs the analyst.
 
     Parameters
     ----------
     n_warned
         How many of the accepted rows have a warning.
+    n_quarantined
+        How many rows of the delivery were not planned, because they are quarantined.
 
     Examples
     --------
     >>> verdict({"accepted": 597, "refused": 3})
     'Of 600 rows, 3 were refused by the vendor, 597 were accepted.'
+    >>> verdict({"accepted": 394}, n_quarantined=9)
+    'All 394 rows were accepted; 9 rows of the file are in quarantine.'
     """
     words = {
         "refused": "refused by the vendor",
@@ -50,9 +54,14 @@ def verdict(counts: Mapping[str, int], *, n_warned: int = 0, dry_run: bool = Fal
         "unsent": "not sent",
         "accepted": "accepted by the vendor's check" if dry_run else "accepted",
     }
-    said = [f"{n:,} {'was' if n == 1 else 'were'} {words[fate]}" for fate in words if (n := counts.get(fate, 0))]
+    n_rows, found = sum(counts.values()), {fate: n for fate in words if (n := counts.get(fate, 0))}
+    said = [f"{n:,} {'was' if n == 1 else 'were'} {words[fate]}" for fate, n in found.items()]
+    whole = f"Of {plural(n_rows, 'row')}, " if said else "There was nothing to send"
+    if [*found] == ["accepted"]:
+        whole, said = "The row was " if n_rows == 1 else f"All {n_rows:,} rows were ", [words["accepted"]]
     said += [f"{n_warned:,} of these with a warning"] if n_warned else []
-    return f"Of {plural(sum(counts.values()), 'row')}, {', '.join(said)}." if said else "There was nothing to send."
+    held = "; " + plural(n_quarantined, "row of the file is in quarantine", "rows of the file are in quarantine")
+    return f"{whole}{', '.join(said)}{held * bool(n_quarantined)}."
 
 
 def _counted(fate: Fate, meaning: str) -> Any:
@@ -200,6 +209,7 @@ class PushReport(Result):
         """Say the fates in one line."""
         fates = ", ".join(f"{self.count(f):,} {f}" for f in FATES if self.count(f) or f == "accepted")
         fates += f" · {n_warned:,} with a warning" if (n_warned := int(self._warns.sum())) else ""
+        fates += f" · {self.n_quarantined:,} in quarantine" if self.n_quarantined else ""
         return f"{plural(self.n_rows, 'row')}: {fates} · {self.state} · {self.label} · push {self.push}"
 
     def body(self) -> str:
@@ -211,11 +221,10 @@ class PushReport(Result):
             if n := int(mask.sum()):
                 rows = self._rows(what, self._at(mask, MAX_ROWS), n, None)
                 shown.append(draw.fold(f"{plural(n, 'row')} {what}", rows))
-        before = f"{self.n_quarantined:,} quarantined before, {self.n_left_out:,} unchanged or left out"
-        allowed = f" · allowed: {', '.join(self.allowed)}" if self.allowed else ""
-        version = f" · mapping {self.origin.mapping['version']}" if self.origin.mapping else ""
-        facts = paragraph(f"{self.operation} · {before}{allowed}{version}", soft=True)
-        return "".join([*shown, f"<section>{facts}</section>"])
+        facts = (self.operation, self.n_left_out and f"{self.n_left_out:,} unchanged or left out",
+                 self.allowed and f"allowed: {', '.join(self.allowed)}",
+                 self.origin.mapping and f"mapping {self.origin.mapping['version']}")  # fmt: skip
+        return "".join([*shown, f"<section>{paragraph(' · '.join(filter(None, facts)), soft=True)}</section>"])
 
     def brief(self) -> Markup:
         """Render the verdict, what to do now, why rows were refused, and these rows with their cells."""
@@ -223,7 +232,7 @@ class PushReport(Result):
         parts = fate_parts({**self.counts, "accepted": self.count("accepted") - len(warned)})
         parts.insert(1, Part(len(warned), "accepted with a warning", "warn", warned=True))
         name, stopped = f"Push of {self.origin.source} · {self.label}", self.stopped and f"Stopped: {self.stopped}"
-        said = verdict(self.counts, n_warned=len(warned), dry_run=dry_run)
+        said = verdict(self.counts, n_warned=len(warned), n_quarantined=self.n_quarantined, dry_run=dry_run)
         state = "This was a dry run: nothing written." if dry_run else f"Push {self.push} is {self.state}."
         shown = [draw.headline(name, said, stopped, state, parts=parts)]
         if ways := self._ways(dry_run):
@@ -313,6 +322,11 @@ class PushReport(Result):
             lines = (f'report = tk.push_report("{self.push}")', 'report.to_excel("refused.xlsx")',
                      'plan = tk.repush(report, patch=tk.read_review_sheet("refused.xlsx"))')  # fmt: skip
             ways.append(("bad", f"Fix: {plural(self.n_refused, 'refused row')}", text, *lines))
+        if self.n_quarantined:
+            text = "They were not sent. Write a review sheet for the data owner; the sheet that comes back is a patch."
+            lines = ('tk.validate(tk.correct(delivery)).to_excel("fix.xlsx")',
+                     'corrected = tk.apply_patch(delivery, tk.read_review_sheet("fix.xlsx"))')  # fmt: skip
+            ways.append(("bad", f"Fix: {plural(self.n_quarantined, 'row')} in quarantine", text, *lines))
         return ways
 
     @property
