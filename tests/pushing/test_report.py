@@ -92,7 +92,13 @@ def test_the_verdict_comes_first_and_each_refusal_with_its_cell(place: Place, cu
     assert page_.verdict == "Of 7 rows, 2 were refused by the vendor, 5 were accepted."
     assert page_.parts == {"accepted": 5, "refused": 2}
     assert page_.sections.index("What now") < page_.sections.index("Why refused by the vendor")
-    assert f'report = tk.push_report("{report.push}")' in page_.code
+    assert page_.code[:3] == [
+        f'tk.push_report("{report.push}").to_excel("refused.xlsx")',
+        f'plan = tk.repush("{report.push}", patch=tk.read_review_sheet("refused.xlsx"))',
+        "report = tk.push(plan)",
+    ]
+    assert "in the vendor's words" in page_.text
+    assert "Write down what this code means" in page_.text
     refused = page_.grids["Refused by the vendor"]
     assert refused.marked == [(n, "customer_price_list_id", "bad") for n in (0, 1)]
     cell = refused.rows[0][refused.heads.index("customer_price_list_id")]
@@ -100,6 +106,10 @@ def test_the_verdict_comes_first_and_each_refusal_with_its_cell(place: Place, cu
     assert "customer_price_list_id is closed" in cell
     assert "<PL&1>" not in report.body()
     assert report.refused["column"].tolist() == ["customer_price_list_id"] * 2
+    assert (
+        report.refused["customer_name"].tolist()
+        == report.rows["customer_name"][list(report.refused["source_row"])].tolist()
+    )
     assert report.to_frame() is report.rows
     assert report.to_dict()["refusals"][0]["column"] == "customer_price_list_id"
     assert "PL&1" not in json.dumps(report.to_dict(), default=str)  # no value of a customer's
@@ -137,6 +147,9 @@ def test_unknown_rows_and_the_reason_of_the_stop_are_shown(place: Place, custome
     assert [row[1] for row in shown.grids["Unknown: sent without a readable answer"].rows] == ["C00500"]
     assert "report = tk.resume()" in shown.code
     assert "1 unknown" in shown.pictures  # the second request
+    assert "sent, and no readable answer came" in shown.text
+    assert report.unknown["customer_name"].tolist() == report.rows["customer_name"].tail(1).tolist()
+    assert report.rows["customer_name"].iloc[-1] not in json.dumps(report.to_dict())
 
 
 def test_the_report_shows_the_time_the_retries_and_the_waiting(place: Place, customers) -> None:
