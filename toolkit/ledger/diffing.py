@@ -43,8 +43,8 @@ SENT = ("added", "changed")
 """The states that are sent by default."""
 WAYS_IN = {
     "touched": "include it, to send the newer time",
-    "restated": "include it, to overwrite the version that was sent; or restamp it, to add a new version",
-    "backdated": "include it, to add an older version; or restamp it, to make it the newest",
+    "restated": "restamp it, to add a new version; or include it, to overwrite the version that was sent",
+    "backdated": "restamp it, to make it the newest; or include it, to add an older version",
     "unchanged": "nothing to send",
     "duplicate_key": "drop or fix all but one row of each key",
     "null_key": "fix the key",
@@ -171,9 +171,10 @@ class Diff(Result):
         return self.n_unchanged < self.delivery.n_rows or bool(self.n_absent or self.delivery.n_quarantined)
 
     def rows(self, *states: str) -> pd.DataFrame:
-        """Return the delivery's rows of these states, in the delivery's order."""
+        """Return the delivery's rows of these states with their ``state``, in the delivery's order."""
         _require_states(states)
-        return self.delivery.frame[self.seen.isin(states)]
+        rows, found = self.delivery.frame, self.seen.isin(states)
+        return rows[found].assign(state=self.seen[found].astype("str"))[["state", *rows.columns]]
 
     def keys(self) -> pa.Table:
         """Return what the ledger records of the delivery: the key of each row, and each customer that is ``held``."""
@@ -202,7 +203,8 @@ class Diff(Result):
         n_sent, n_absent, n_newly = self.n_added + self.n_changed, self.n_absent, self.n_newly_absent
         who = " and ".join(plural(*kind) for kind in kinds if kind[0])
         verdict = f"{plural(n_sent, 'row')} would be sent: {who}" if n_sent else "Nothing would be sent"
-        newly = f", {n_newly:,} of them since the last delivery" if n_newly else ""
+        which = "" if n_newly == n_absent == 1 else "all " if n_newly == n_absent else f"{n_newly:,} of them "
+        newly = f", {which}since the last delivery" if n_newly else ""
         gone = f"{plural(n_absent, 'customer is', 'customers are')} not in the file any more{newly}; they are kept."
         name = f"What {self.delivery.source} changes · {self.before.label}"
         parts = [draw.headline(name, verdict, gone if n_absent else ""), _flow(self)]
@@ -350,9 +352,11 @@ def _flow(changes: Diff) -> Markup:
         words = f"<b>{_words(state)}</b> <span class=soft>{meaning}</span>"
         items += f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span>{words}</span>{fate}</li>"
     said = ", ".join(f"{n:,} {_words(state)}" for state, n in counts.items())
-    before, after = plural(changes.n_before, "customer"), plural(changes.delivery.n_rows, "row")
+    before, came = plural(changes.n_before, "customer"), changes.delivery
+    after = f"{came.n_rows:,} good rows of {came.n_rows + came.n_quarantined:,}" * bool(came.n_quarantined)
+    after = after or plural(came.n_rows, "row")
     svg = f'<svg viewBox="0 0 220 {high}" height={high} role=img aria-label="{said}">{drawn}</svg>'
-    ends = f"<p>{before} before</p><p>{after} in {escape(changes.delivery.source)}</p>"
+    ends = f"<p>{before} before</p><p>{after} in {escape(came.source)}</p>"
     return Markup(f"<div class=flow>{ends}{svg}<ul>{items}</ul></div>")
 
 
@@ -370,7 +374,12 @@ def way_in(state: str) -> Markup:
     """Render how the rows of a state are sent all the same, with the call."""
     said = paragraph(f"{WAYS_IN[state][0].upper()}{WAYS_IN[state][1:]}.") if state in WAYS_IN else ""
     call = draw.code(f'plan = tk.plan_push(changes, include=["{state}"])') if state in INCLUDABLE else ""
-    return draw.joined(said, call)
+    if "restamp" not in WAYS_IN.get(state, ""):
+        return draw.joined(said, call)
+    ids = f'list(changes.rows("{state}")["customer_id"])'
+    restamp = draw.code(f'restamped = tk.correct(report, {{"restamp": {{"ids": {ids}}}}})',
+                        "changes = tk.diff(tk.Ledger.of().snapshot(), restamped)")  # fmt: skip
+    return draw.joined(said, restamp, paragraph("or", soft=True), call)
 
 
 @step("Comparing")

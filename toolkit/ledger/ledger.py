@@ -113,7 +113,7 @@ class Ledger:
                 QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1
                 ORDER BY customer_id""")
         moments = {"as of": accepted_by, "valid at": current_on}
-        when = "".join(f" {word} {timestamp(moment)}" for word, moment in moments.items() if moment is not None)
+        when = "".join(f" · {word} {timestamp(moment)}" for word, moment in moments.items() if moment is not None)
         label = f"{self.label or f'ledger of target {self.target}'}{when}"
         last_keys = self.claims.last_keys(accepted_by)
         return Snapshot(typed_frame(newest), versions, version, last_keys, label, f"{self.origin}{when}")

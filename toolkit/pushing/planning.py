@@ -240,7 +240,10 @@ class PushPlan(Result):
         """Render from where to where the rows go."""
         arrow = "polygon(0 0,calc(100% - 12px) 0,100% 50%,calc(100% - 12px) 100%,0 100%,12px 50%)"
         style = f"flex:1 1 180px;padding:8px 24px;background:var(--raise);overflow-wrap:anywhere;clip-path:{arrow}"
-        steps = (("from", plural(self.n_rows, "row"), f"of {self.delivery.n_rows:,} in {self.delivery.source}"),
+        came = self.delivery
+        held = f", {came.n_quarantined:,} in quarantine" if came.n_quarantined else ""
+        of = f"of {came.n_rows + came.n_quarantined:,} in {came.source}{held}"
+        steps = (("from", plural(self.n_rows, "row"), of),
                  ("in", plural(self.n_batches, "request"), f"{self.n_bytes:,} bytes, {self._takes()}"),
                  ("as", self.envelope.operation, f"contract {self.envelope.contract.name}"),
                  ("to", self.target, self.address))  # fmt: skip

@@ -86,7 +86,8 @@ class Drift(Result):
         if not self.n_findings:
             return f"{sizes}; nothing drifted"
         worst = self.findings.iloc[0]
-        return f"{sizes}; {plural(self.n_findings, 'finding')}, the worst: {worst['column']}, {worst['what']}"
+        which = ", the worst" if self.n_findings > 1 else ""
+        return f"{sizes}; {plural(self.n_findings, 'finding')}{which}: {worst['column']}, {worst['what']}"
 
     def body(self) -> str:
         """Return the findings and the columns of both sides as an HTML fragment."""

@@ -94,7 +94,8 @@ def _example(rows: Sequence[tuple[int, Any]], f: Mapping[Any, Any], show: Show) 
     column, said = f["column"], []
     for row, cell in rows[:MAX_MEMBERS]:
         name = "" if column == NAME else escape(shown_cell(f["customers"].get(row), NAME, {}))
-        said.append(f"row {row} <bdi>{escape(shown_cell(cell, column, show))}</bdi> <small>{name}</small>")
+        compared = "compare " * bool(said and not f["groups"])
+        said.append(f"{compared}row {row} <bdi>{escape(shown_cell(cell, column, show))}</bdi> <small>{name}</small>")
     return Markup(", ".join(said) + rest_of(rows))
 
 
@@ -121,7 +122,7 @@ def rows_grid(
     rows
         The rows as they came, index ``source_row``; ``text`` is the raw text of a line that could not be parsed.
     found
-        Their findings, as `read_findings` gives them.
+        Their findings, as `read_findings` gives them, failures first; `tone` where it is not the tone of the rows.
     n_rows, way
         How many rows there are, and how one gets those beyond the first 5,000.
     """
@@ -141,8 +142,10 @@ def rows_grid(
     raw = rows["text"].dropna().str[:MAX_RAW].to_dict() if "text" in rows else {}
     drawn = []
     for members in units.values():
-        marks = {(r, f["column"]): (tone, f["reason"].removeprefix(f"{f['column']} ")) for r in members
-                 for f in reversed(by_row.get(r, ())) if f["check"] != UNIQUE}  # fmt: skip
+        marks: dict[tuple[int, str], tuple[Tone, str]] = {}
+        for r, f in ((r, f) for r in members for f in by_row.get(r, ()) if f["check"] != UNIQUE):
+            why, first = f["reason"].removeprefix(f"{f['column']} "), marks.get((r, f["column"]))
+            marks[r, f["column"]] = (first[0], f"{first[1]}; {why}") if first else (f.get("tone", tone), why)
         title = Markup("")
         if any(f["check"] == UNIQUE for r in members for f in by_row.get(r, ())):
             differ = [c for c in columns if len({None if is_null(v := cells[c][r]) else v for r in members}) > 1]

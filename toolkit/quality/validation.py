@@ -232,7 +232,8 @@ class ValidationReport(Result):
         shown.append(self._found())
         of_bad = warnings["index"].isin(self.quarantine.index)
         if not self.ok:
-            found, way = pd.concat([failures, warnings[of_bad]]), "in report.quarantine and report.to_excel(…)"
+            found = pd.concat([failures.assign(tone="bad"), warnings[of_bad].assign(tone="warn")])
+            way = "in report.quarantine and report.to_excel(…)"
             rows = rows_grid("Quarantined rows", self.quarantine, found, came, "bad", self.n_quarantined, way)
             shown.append(draw.section("Quarantined rows", rows, note="as they stand in the file, twins together"))
         good = came.frame[came.frame.index.isin(warnings.loc[~of_bad, "index"])]
