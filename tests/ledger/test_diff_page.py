@@ -49,7 +49,7 @@ def test_a_version_that_was_sent_is_restamped_rather_than_overwritten(customers)
 def test_the_good_rows_are_a_part_of_the_file(customers) -> None:
     changes, some = made(customers), replace(made(customers).delivery, n_quarantined=2)
     assert "7 rows in crm.csv" in Page(changes.body()).text
-    assert "7 good rows of 9 in crm.csv" in Page(replace(changes, delivery=some).body()).text
+    assert "7 good of 9 rows in crm.csv" in Page(replace(changes, delivery=some).body()).text
 
 
 def test_all_customers_that_are_gone_were_in_the_last_delivery(customers) -> None:

@@ -44,13 +44,13 @@ function grid(table, root) {
     }
   }
   const lines = () => [heads.map(h => h.dataset.t).concat('why'), ...units.filter(u => !u.hidden).flatMap(u => rows(u).map(r => [...r.cells].flatMap(c => [shown(c), ...Array(c.colSpan - 1).fill('')]).concat(u.dataset.rule ?? '')))].map(l => l.map(inert))
-  tools.append(clear, count,
-    button('Copy', function () { copy(this, lines().map(l => l.map(c => c.replace(/\s+/g, ' ').replace(/^".*/, q => `"${q.replaceAll('"', '""')}"`)).join('\t')).join('\n')) }, {title: 'Copy the rows shown'}),
+  tools.append(clear, make('span', {className: 'tools', style: 'margin:0 0 0 auto'}, count,
+    button('Copy', function () { copy(this, lines().map(l => l.map(c => c.replace(/\s+/g, ' ').replace(/^".*/, q => `"${q.replaceAll('"', '""')}"`)).join('\t')).join('\n')) }, {title: 'Copy these rows'}),
     button('CSV', () => {
       const text = '\ufeff' + lines().map(l => l.map(c => `"${c.replaceAll('"', '""')}"`).join(';')).join('\r\n')
       const a = make('a', {download: data.grid + '.csv', href: URL.createObjectURL(new Blob([text], {type: 'text/csv'}))})
       a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000)
-    }, {title: 'Download the rows shown'}))
+    }, {title: 'Download these rows'})))
   heads.forEach((head, i) => {
     if (!head.dataset.s) return
     const b = button('', () => {

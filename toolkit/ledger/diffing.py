@@ -170,6 +170,8 @@ class Diff(Result):
         """Whether anything differs, or is quarantined."""
         return self.n_unchanged < self.delivery.n_rows or bool(self.n_absent or self.delivery.n_quarantined)
 
+    _way = "in changes.rows(…), changes.fields and changes.absent"
+
     def rows(self, *states: str) -> pd.DataFrame:
         """Return the delivery's rows of these states with their ``state``, in the delivery's order."""
         _require_states(states)
@@ -203,7 +205,7 @@ class Diff(Result):
         n_sent, n_absent, n_newly = self.n_added + self.n_changed, self.n_absent, self.n_newly_absent
         who = " and ".join(plural(*kind) for kind in kinds if kind[0])
         verdict = f"{plural(n_sent, 'row')} would be sent: {who}" if n_sent else "Nothing would be sent"
-        which = "" if n_newly == n_absent == 1 else "all " if n_newly == n_absent else f"{n_newly:,} of them "
+        which = ("all " if n_newly == n_absent else f"{n_newly:,} of them ") * (n_absent > 1)
         newly = f", {which}since the last delivery" if n_newly else ""
         gone = f"{plural(n_absent, 'customer is', 'customers are')} not in the file any more{newly}; they are kept."
         name = f"What {self.delivery.source} changes · {self.before.label}"
@@ -212,7 +214,8 @@ class Diff(Result):
             shown, repeats = self.changed(self.fields.head(MAX_ROWS), self.n_fields)
             if repeats:
                 parts.append(draw.section("Changes that repeat", draw.cards(repeats), note="often one decision each"))
-            parts.append(draw.section("Changed fields", shown))
+            zone = f"{TIME} as written, {zone}" if (zone := self.delivery.timezone) else ""
+            parts.append(draw.section("Changed fields", shown, note=zone))
         folds = [self._fold(s) for s in SHOWN if self.count(s) and s not in ("changed", "unchanged")]
         return "".join([*parts, draw.section("Rows that are new, gone or left out", *folds) if folds else ""])
 
@@ -240,7 +243,7 @@ class Diff(Result):
         heads = [*map(Column, names), *self.delivery.heads([TIME])]
         labels = {"column": "Column", "state": "State", "repeat": ""}
         shown = draw.grid("Changed fields", heads, units, facets=labels, unit="fields", more=n_fields - len(units),
-                          stacks=True)  # fmt: skip
+                          way=self._way, stacks=True)  # fmt: skip
         boxes = [draw.card(f"{n:,}× {change[0]}", draw.joined(Markup("<p>"), change[1], Markup("</p>")),
                            pick=("repeat", numbers[change][0])) for change, n in common.items()]  # fmt: skip
         return shown, boxes
@@ -257,7 +260,7 @@ class Diff(Result):
             rows = self.delivery.frame.iloc[np.flatnonzero(self.seen == state)[:MAX_ROWS]]
             heads, cells = self.delivery.cells(rows)
         cells, name = [line[start:] for line in cells], _words(state)
-        shown = draw.grid(name.capitalize(), heads[start:], cells, more=n - len(rows))
+        shown = draw.grid(name.capitalize(), heads[start:], cells, more=n - len(rows), way=self._way)
         return draw.fold(draw.joined(draw.symbol(tone, sign), f" {n:,} {name}: {meaning}"), way_in(state), shown)
 
     def to_frame(self) -> pd.DataFrame:
@@ -299,6 +302,7 @@ class TableDiff(Diff):
             "a state, rows('changed') gives the first 5,000, and plan_push(…) takes all that are sent."
         )
 
+    _way = "in the engine: plan_push takes all that are sent."
     n_before = property(lambda self: self.found.counts["before"], doc=Diff.n_before.__doc__)
     sides = property(lambda self: self.given, doc=Diff.sides.__doc__)
     newest = property(lambda self: self.found.newest, doc=Diff.newest.__doc__)
@@ -350,12 +354,11 @@ def _flow(changes: Diff) -> Markup:
                   f'C130 {to + right:.0f} {x + 90} {y + size:.0f} {x} {y + size:.0f}z"></path>')  # fmt: skip
         fate = draw.badge(end, tone=_FATES[state in SENT])
         words = f"<b>{_words(state)}</b> <span class=soft>{meaning}</span>"
-        items += f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span>{words}</span>{fate}</li>"
+        items += f"<li class={tone}><b>{n:,}</b> {draw.symbol(tone, sign)} <span>{words}</span> {fate}</li>"
     said = ", ".join(f"{n:,} {_words(state)}" for state, n in counts.items())
     before, came = plural(changes.n_before, "customer"), changes.delivery
-    after = f"{came.n_rows:,} good rows of {came.n_rows + came.n_quarantined:,}" * bool(came.n_quarantined)
-    after = after or plural(came.n_rows, "row")
-    svg = f'<svg viewBox="0 0 220 {high}" height={high} role=img aria-label="{said}">{drawn}</svg>'
+    after = f"{came.n_rows:,} good of " * bool(came.n_quarantined) + plural(came.n_rows + came.n_quarantined, "row")
+    svg = f'<svg viewBox="0 0 220 {high}" height={high} fill=silver role=img aria-label="{said}">{drawn}</svg>'
     ends = f"<p>{before} before</p><p>{after} in {escape(came.source)}</p>"
     return Markup(f"<div class=flow>{ends}{svg}<ul>{items}</ul></div>")
 

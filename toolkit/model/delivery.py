@@ -12,26 +12,8 @@ from typing import Any, Literal, Protocol
 
 import pandas as pd
 
-from toolkit.display import (
-    MAX_ROWS,
-    Cell,
-    Column,
-    Markup,
-    Part,
-    Result,
-    code,
-    escape,
-    fold,
-    frame_table,
-    grid,
-    head_of,
-    headline,
-    notes,
-    paragraph,
-    plural,
-    section,
-    timestamp,
-)
+import toolkit.display as draw
+from toolkit.display import MAX_ROWS, Cell, Column, Markup, Part, Result, escape, paragraph, plural, timestamp
 from toolkit.engine import EngineTable
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID, TIME
@@ -175,7 +157,7 @@ class Delivery(Result):
 
     def heads(self, columns: Iterable[str]) -> list[Column]:
         """Return heads of a grid: the file's own name of each column large, ours small."""
-        return [head_of(c, self.names) for c in columns]
+        return [draw.head_of(c, self.names) for c in columns]
 
     def time_cells(self, times: pd.Series[Any]) -> list[Cell]:
         """Return times as cells: as written, the UTC moment that is sent small below, by which they are sorted."""
@@ -243,18 +225,19 @@ class Delivery(Result):
         parts = Part(self.n_rows, "rows read", "changed", sign="="), Part(self.n_broken, "lines set aside", "bad")
         whole = {"full": "customers not in it are absent", "changes": "other customers stay as they are"}
         shown = [
-            headline(self.source, f"{self.summary()}.", f"{self.kind} delivery: {whole[self.kind]}", parts=parts),
-            notes(self.warnings),
+            draw.headline(self.source, f"{self.summary()}.", f"{self.kind} delivery: {whole[self.kind]}", parts=parts),
+            draw.notes(self.warnings),
         ]
         if self.n_broken:
-            broken = frame_table(self.broken, name="Broken lines", index="Row", names=self.names)
-            shown.append(section("Broken lines", broken, note="set aside, because they could not be read"))
+            broken = draw.frame_table(self.broken, name="Broken lines", index="Row", names=self.names)
+            shown.append(draw.section("Broken lines", broken, note="set aside, because they could not be read"))
         heads, cells = self.cells(self.frame.head(MAX_ROWS))
-        rows = grid("Rows", heads, cells, more=self.n_rows - len(cells))
-        shown.append(section("Rows", self.about_times, rows))
-        shown += [fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
-        ways = code("tk.profile(delivery)", "report = tk.validate(tk.correct(delivery))")
-        return "".join([*shown, section("Ways on", ways)])
+        more, way = self.n_rows - len(cells), "in the engine" if self.n_total else draw.ALL
+        rows = draw.grid("Rows", heads, cells, more=more, way=way)
+        shown.append(draw.section("Rows", self.about_times, rows))
+        shown += [draw.fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
+        ways = draw.code("tk.profile(delivery)", "report = tk.validate(tk.correct(delivery))")
+        return "".join([*shown, draw.section("What now", ways)])
 
     def to_frame(self) -> pd.DataFrame:
         """Give the customer frame."""

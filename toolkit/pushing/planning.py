@@ -205,8 +205,8 @@ class PushPlan(Result):
         if self.n_rows and not blocked:
             shown.append(draw.section("What now", draw.code("report = tk.push(plan)"), note="if this is as intended"))
         if left := {state: n for state, n in self.left_out.items() if n and state != "unchanged"}:
-            boxes = [draw.card(f"{n:,} {s.replace('_', ' ')}: {SHOWN[s][2]}", way_in(s), tone=SHOWN[s][0])
-                     for s, n in left.items()]  # fmt: skip
+            boxes = [draw.card(f"{n:,} {s.replace('_', ' ')}: {meaning}", way_in(s), tone=tone, sign=sign)
+                     for s, n in left.items() for tone, sign, meaning, _ in [SHOWN[s]]]  # fmt: skip
             shown.append(draw.section("Left out, and how it gets in", draw.cards(boxes, wide=True)))
         if self.excluded is not None and self.n_left_out:
             table = frame_table(self.not_sent, name="Rows left out", show=self.delivery.show, names=self.delivery.names)
@@ -240,9 +240,8 @@ class PushPlan(Result):
         """Render from where to where the rows go."""
         arrow = "polygon(0 0,calc(100% - 12px) 0,100% 50%,calc(100% - 12px) 100%,0 100%,12px 50%)"
         style = f"flex:1 1 180px;padding:8px 24px;background:var(--raise);overflow-wrap:anywhere;clip-path:{arrow}"
-        came = self.delivery
-        held = f", {came.n_quarantined:,} in quarantine" if came.n_quarantined else ""
-        of = f"of {came.n_rows + came.n_quarantined:,} in {came.source}{held}"
+        came, n_bad = self.delivery, self.delivery.n_quarantined
+        of = f"of {came.n_rows + n_bad:,} in {came.source}" + (f", {n_bad:,} in quarantine" if n_bad else "")
         steps = (("from", plural(self.n_rows, "row"), of),
                  ("in", plural(self.n_batches, "request"), f"{self.n_bytes:,} bytes, {self._takes()}"),
                  ("as", self.envelope.operation, f"contract {self.envelope.contract.name}"),
@@ -291,7 +290,7 @@ class PushPlan(Result):
                  for (row, line), state in zip(lines.items(), rows["state"], strict=True)]  # fmt: skip
         facets = {"state": "State", "column": "Changed column"}
         return draw.grid("Sent", [*heads, Column("State")], units, facets=facets,
-                         more=self.n_rows - len(units), way="plan.to_frame() has all.")  # fmt: skip
+                         more=self.n_rows - len(units))  # fmt: skip
 
     def to_frame(self) -> pd.DataFrame:
         """Give the rows to send, index ``source_row``."""

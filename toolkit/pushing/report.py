@@ -223,10 +223,11 @@ class PushReport(Result):
             if n := int(mask.sum()):
                 rows = self._rows(what, self._at(mask, MAX_ROWS), n, None)
                 shown.append(draw.fold(f"{plural(n, 'row')} {what}", rows))
-        facts = (self.operation, self.n_left_out and f"{self.n_left_out:,} unchanged or left out",
-                 self.allowed and f"allowed: {', '.join(self.allowed)}",
-                 self.origin.mapping and f"mapping {self.origin.mapping['version']}")  # fmt: skip
-        return "".join([*shown, f"<section>{paragraph(' · '.join(filter(None, facts)), soft=True)}</section>"])
+        left = f" · {self.n_left_out:,} unchanged or left out" if self.n_left_out else ""
+        allowed = f" · allowed: {', '.join(self.allowed)}" if self.allowed else ""
+        version = f" · mapping {self.origin.mapping['version']}" if self.origin.mapping else ""
+        facts = paragraph(f"{self.operation}{left}{allowed}{version}", soft=True)
+        return "".join([*shown, f"<section>{facts}</section>"])
 
     def brief(self) -> Markup:
         """Render the verdict, what to do now, why rows were refused, and these rows with their cells."""
@@ -284,7 +285,7 @@ class PushReport(Result):
             said = [Cell(code, soft="" if column in ours else why)] if tone else []
             units.append(Unit([[*line, *said]], mine if tone else {}, tone))
         heads += [Column("Code")] if tone else []
-        return draw.grid(name.capitalize(), heads, units, facets=facets, more=n - len(seen), way="in report.rows")
+        return draw.grid(name.capitalize(), heads, units, facets=facets, more=n - len(seen))
 
     def _requests(self) -> Markup:
         """Render each request: its rows, what became of them, and the status of each try; trouble comes first."""
@@ -331,9 +332,9 @@ class PushReport(Result):
             ways.append(("bad", f"Fix: {plural(self.n_refused, 'refused row')}", text, *lines))
         if self.n_quarantined:
             text = "They were not sent. Write a review sheet for the data owner; the sheet that comes back is a patch."
-            lines = ('tk.validate(tk.correct(delivery)).to_excel("fix.xlsx")',
-                     'corrected = tk.apply_patch(delivery, tk.read_review_sheet("fix.xlsx"))')  # fmt: skip
-            ways.append(("bad", f"Fix: {plural(self.n_quarantined, 'row')} in quarantine", text, *lines))
+            ways.append(("bad", f"Fix: {plural(self.n_quarantined, 'row')} in quarantine", text,
+                         'tk.validate(tk.correct(delivery)).to_excel("fix.xlsx")',
+                         'corrected = tk.apply_patch(delivery, tk.read_review_sheet("fix.xlsx"))'))  # fmt: skip
         return ways
 
     @property
@@ -419,15 +420,9 @@ class PushReport(Result):
             "attempts": self.n_attempts,
             "allowed": list(self.allowed),
             "mapping": self.origin.mapping.get("version"),
-            "unknown_rows": _records(self.unknown),
-            "refusals": _records(self.refused),
-            "warnings": _records(self.warned),
-        }
-
-
-def _records(rows: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Return the first of some rows, without what a customer is called."""
-    return rows.head(MAX_LISTED).drop(columns=NAME).astype({TIME: "str"}).to_dict("records")
+            **{what: rows.head(MAX_LISTED).drop(columns=NAME).astype({TIME: "str"}).to_dict("records") for what, rows in
+               (("unknown_rows", self.unknown), ("refusals", self.refused), ("warnings", self.warned))},
+        }  # fmt: skip
 
 
 def _seconds(n: float) -> str:

@@ -32,7 +32,7 @@ _FAIL = ("no_id", "twin_keys")
 _KEPT = ("near_ids", "future_time", "early_time", "equal_names", "orphan_subcategory", "two_categories")
 CUSTOMER_RULES = (
     Rule("no_id", ID, "is empty", where=f"{ID} IS NULL"),
-    Rule("twin_keys", ID, f"and {TIME} are those of another row", search=partial(repeated, CUSTOMER.key)),
+    Rule("twin_keys", ID, f"and {TIME} are shared with another row", search=partial(repeated, CUSTOMER.key)),
     *(rule for rule in RULES if rule.name in _KEPT),
 )
 """The rules whose findings a profile shows; the others are left to `validate`."""
@@ -98,11 +98,13 @@ class Profile(Result):
         """Return the customers, the time line and the columns as an HTML fragment."""
         counted, names = self.reasons.set_index("check")["count"], self.names
         nameless = int(counted.get("no_id", 0))
+        n_single = self.n_customers - self.n_versioned
+        n_rest = self.n_rows - n_single - nameless
         parts = [
-            Part(self.n_customers - self.n_versioned, "customers with one row", "changed", sign="="),
-            Part(self.n_versioned, "customers with several rows", "calm"),
-            Part(nameless, "rows without a customer", "bad"),
-            Part(self.n_broken, "lines that cannot be read", "bad"),
+            Part(n_single, f"customer{'s' * (n_single != 1)} with one row", "changed", sign="="),
+            Part(n_rest, "rows of customers with several", "calm", plural(self.n_versioned, "customer")),
+            Part(nameless, f"row{'s' * (nameless != 1)} without a customer", "bad"),
+            Part(self.n_broken, f"line{'s' * (self.n_broken != 1)} that cannot be read", "bad"),
         ]
         first = f"To look at first: {in_words(first_reason(self.reasons), names)}." if len(self.reasons) else ""
         shown: list[str] = [headline(f"Profile of {self.source}", f"{self._size}.", first, parts=parts)]
@@ -120,7 +122,7 @@ class Profile(Result):
             shown.append(section("When they changed", timeline(counts), note=note))
         if self.n_rows:
             boxes = column_cards(self.columns, self.reasons, self.n_rows, names)
-            shown.append(section("Columns", boxes, note="in the file's order"))
+            shown.append(section("Columns", boxes))
         return "".join(shown)
 
     def to_frame(self) -> pd.DataFrame:
