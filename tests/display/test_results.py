@@ -26,6 +26,7 @@ from toolkit.display import (
     meter,
     page,
     plural,
+    timeline,
     visible,
 )  # fmt: skip
 from toolkit.display.grid import MAX_CELL, MAX_ROWS
@@ -39,6 +40,10 @@ BREAKOUT = "'\" onload='x' $\\text{a}$ \\(b\\) \\unicode{x202e} ]]> <!-- --> </s
 BACKWARDS = "abc\u202egpj.exe\u0000\u001b[31m"
 
 
+INLINE = ("small", "em", "span", "b", "i", "u", "s", "svg", "path", "rect")
+WITHIN = ("bdi", "ins", "del", "wbr", "code", "a")  # these part no words
+
+
 class Outline(HTMLParser):
     """Every tag, and the text between tags."""
 
@@ -49,11 +54,15 @@ class Outline(HTMLParser):
         self.links: list[str] = []
         self.open: list[str] = []
         self.text = ""
+        self.run_together: list[str] = []  # words that only the style parts
+        self.begun = self.apart = False
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
+        self.apart = self.apart or tag not in (*INLINE, *WITHIN)
+        self.begun = self.begun or tag in INLINE
         self.attributes |= {name for name, _ in attributes}
         self.links += [link or "" for name, link in attributes if name == "href"]
         if tag not in ("meta", "br", "wbr"):
@@ -61,8 +70,12 @@ class Outline(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+        self.apart = self.apart or tag not in (*INLINE, *WITHIN)
 
     def handle_data(self, data: str) -> None:
+        if self.begun and not self.apart and re.search(r"\w$", self.text) and re.match(r"\w", data):
+            self.run_together.append(self.text[-20:] + data[:20])
+        self.begun = self.apart = False
         self.text += data if self.open and self.open[-1] not in ("style", "title") else ""
 
 
@@ -173,6 +186,14 @@ def test_every_cell_is_escaped_and_nothing_comes_from_outside(results: dict[str,
         ], name  # fmt: skip
     shown = [name.split()[1] for name, r in results.items() if "<script>" in Outline(r.body()).text]
     assert {"Delivery", "ValidationReport", "Profile", "Diff", "PushReport"} <= set(shown)  # shown, as text
+
+
+def test_without_its_style_no_words_run_together(results: dict[str, Result]) -> None:
+    for name, result in results.items():
+        assert not Outline(result.body()).run_together, name
+    assert Outline("<td>customer<small>customer_id</small></td>").run_together  # it would be seen
+    drawn = timeline([("2025-12", 3), ("2026-01", 0)])
+    assert "2025-12: 3, 2026-01: 0" in Outline(drawn).text
 
 
 def test_where_it_works_is_in_plain_sight(results: dict[str, Result]) -> None:

@@ -22,6 +22,7 @@ from toolkit.errors import InputError
 from toolkit.model.delivery import Delivery
 from toolkit.pushing.history import push_history, status
 from toolkit.pushing.report import fate_parts, verdict
+from toolkit.pushing.repushing import repush
 from toolkit.pushing.runs import dry_run
 from toolkit.pushing.seeding import seed
 from toolkit.quality import patch_between, preview_corrections
@@ -222,6 +223,22 @@ def test_the_history_has_this_machines_pushes_and_those_that_others_entered(
     assert [words[12:] for _, words in shown.links] == ["1 accepted, elsewhere", "2 accepted, 1 refused, done",
                                                         "1 accepted, elsewhere"]  # fmt: skip
     assert {address.removeprefix("#") for address, _ in shown.links} == shown.places
+
+
+def test_the_history_says_which_push_sent_refused_rows_again(place: Place, customers) -> None:
+    place.sandbox.vendor.refuse = refuse_bad
+    first = place.push(customers(3))
+    place.sandbox.vendor.refuse = None
+    place.clock.sleep(3600)
+    second = place.push(repush(first, settings=place.settings, reason="the list is open"))
+    shown = Page(push_history(settings=place.settings).body())
+    states = [row[4] for row in shown.grids["All pushes"].rows]
+    assert states == ["done", f"done sent again by {second.push}"]
+    assert "What waits" not in shown.sections
+    assert shown.parts == {"accepted": 3, "refused": 1}
+    assert "square root" in shown.text
+    days = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?!Z)", shown.text)
+    assert len(set(days)) >= 5  # of one hour
 
 
 def test_a_page_names_no_address_but_the_vendors(place: Place, customers) -> None:

@@ -246,7 +246,7 @@ class PushPlan(Result):
                  ("in", plural(self.n_batches, "request"), f"{self.n_bytes:,} bytes, {self._takes()}"),
                  ("as", self.envelope.operation, f"contract {self.envelope.contract.name}"),
                  ("to", self.target, self.address))  # fmt: skip
-        items = (f'<li style="{style}"><small>{a}</small> <b>{escape(b)}</b><small class=b>{escape(c)}</small></li>'
+        items = (f'<li style="{style}"><small>{a}</small> <b>{escape(b)}</b> <small class=b>{escape(c)}</small></li>'
                  for a, b, c in steps)  # fmt: skip
         return Markup(f'<ol style="display:flex;flex-wrap:wrap;gap:4px;margin-top:16px">{"".join(items)}</ol>')
 
