@@ -214,7 +214,7 @@ class Diff(Result):
             shown, repeats = self.changed(self.fields.head(MAX_ROWS), self.n_fields)
             if repeats:
                 parts.append(draw.section("Changes that repeat", draw.cards(repeats), note="often one decision each"))
-            zone = f"{TIME} as written, {zone}" if (zone := self.delivery.timezone) else ""
+            zone = f"{self.delivery.names.get(TIME, TIME)}: {zone}" if (zone := self.delivery.timezone) else ""
             parts.append(draw.section("Changed fields", shown, note=zone))
         folds = [self._fold(s) for s in SHOWN if self.count(s) and s not in ("changed", "unchanged")]
         return "".join([*parts, draw.section("Rows that are new, gone or left out", *folds) if folds else ""])
@@ -222,6 +222,7 @@ class Diff(Result):
     def changed(self, fields: pd.DataFrame, n_fields: int) -> tuple[Markup, list[Markup]]:
         """Return a grid of changed fields, the first of `n_fields`, and a card for each change that repeats."""
         frame, own, units = self.delivery.frame, self.delivery.names, []
+        notes = {s: Cell(s, soft=meaning) for s, (_, _, meaning, _) in SHOWN.items() if s != "changed"}
         changes, facets = list[tuple[str, Markup]](), list[dict[str, list[str]]]()
         mine = frame.index.isin(fields["source_row"])
         rows = dict(
@@ -232,7 +233,15 @@ class Diff(Result):
             (name, state), head, (old, new) = rows[row], own.get(column, column), draw.marked_change(before, after)
             texts = " → ".join(" ".join(found) for text in (old, new) if (found := _CHANGED.findall(text)))
             changes.append((head, Markup(texts if " " in f"{before}{after}" else f"{old} → {new}")))
-            line = [row, Cell(who, soft=name), head, Cell(before, old), Cell(after, new), state, replace(time, soft="")]
+            line = [
+                row,
+                Cell(who, soft=name),
+                head,
+                Cell(before, old),
+                Cell(after, new),
+                notes.get(state, state),
+                replace(time, soft=""),
+            ]
             facets.append({"column": [head], "state": [state]})
             units.append(Unit([line], facets[-1], None if state == "changed" else SHOWN[state][0]))
         common = {change: n for change, n in Counter(changes).most_common(MAX_REPEATS) if n > 1}
