@@ -75,7 +75,7 @@ def test_what_only_the_analyst_knows_is_asked_for() -> None:
     asked = Page(suggest_mapping(frame).body())
     assert asked.parts["time zone to state"] == 1
     assert 'timezone = "…"' in asked.code
-    assert "1 column of the file is not used: Ort." in asked.text
+    assert "Columns of the file that are not used: Ort." in asked.text
     known = Page(suggest_mapping(frame.drop(columns="Ort"), mapping=Mapping(timezone="Europe/Berlin")).body())
     assert "time zone to state" not in known.parts
     assert 'timezone = "…"' not in known.code

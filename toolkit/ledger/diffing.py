@@ -205,8 +205,7 @@ class Diff(Result):
         n_sent, n_absent, n_newly = self.n_added + self.n_changed, self.n_absent, self.n_newly_absent
         who = " and ".join(plural(*kind) for kind in kinds if kind[0])
         verdict = f"{plural(n_sent, 'row')} would be sent: {who}" if n_sent else "Nothing would be sent"
-        which = ("all " if n_newly == n_absent else f"{n_newly:,} of them ") * (n_absent > 1)
-        newly = f", {which}since the last delivery" if n_newly else ""
+        newly = f", {'all' if n_newly == n_absent else f'{n_newly:,} of them'} since the last delivery" * bool(n_newly)
         gone = f"{plural(n_absent, 'customer is', 'customers are')} not in the file any more{newly}; they are kept."
         name = f"What {self.delivery.source} changes · {self.before.label}"
         parts = [draw.headline(name, verdict, gone if n_absent else ""), _flow(self)]
@@ -233,15 +232,8 @@ class Diff(Result):
             (name, state), head, (old, new) = rows[row], own.get(column, column), draw.marked_change(before, after)
             texts = " → ".join(" ".join(found) for text in (old, new) if (found := _CHANGED.findall(text)))
             changes.append((head, Markup(texts if " " in f"{before}{after}" else f"{old} → {new}")))
-            line = [
-                row,
-                Cell(who, soft=name),
-                head,
-                Cell(before, old),
-                Cell(after, new),
-                notes.get(state, state),
-                replace(time, soft=""),
-            ]
+            line = [row, Cell(who, soft=name), head, Cell(before, old), Cell(after, new), notes.get(state, state),
+                    replace(time, soft="")]  # fmt: skip
             facets.append({"column": [head], "state": [state]})
             units.append(Unit([line], facets[-1], None if state == "changed" else SHOWN[state][0]))
         common = {change: n for change, n in Counter(changes).most_common(MAX_REPEATS) if n > 1}
@@ -386,12 +378,12 @@ def way_in(state: str) -> Markup:
     """Render how the rows of a state are sent all the same, with the call."""
     said = paragraph(f"{WAYS_IN[state][0].upper()}{WAYS_IN[state][1:]}.") if state in WAYS_IN else ""
     call = draw.code(f'plan = tk.plan_push(changes, include=["{state}"])') if state in INCLUDABLE else ""
-    if "restamp" not in WAYS_IN.get(state, ""):
-        return draw.joined(said, call)
-    ids = f'list(changes.rows("{state}")["customer_id"])'
-    restamp = draw.code(f'restamped = tk.correct(report, {{"restamp": {{"ids": {ids}}}}})',
-                        "changes = tk.diff(tk.Ledger.of().snapshot(), restamped)")  # fmt: skip
-    return draw.joined(said, restamp, paragraph("or", soft=True), call)
+    if "restamp" in WAYS_IN.get(state, ""):
+        ids = f'list(changes.rows("{state}")["customer_id"])'
+        restamp = draw.code(f'restamped = tk.correct(report, {{"restamp": {{"ids": {ids}}}}})',
+                            "changes = tk.diff(tk.Ledger.of().snapshot(), restamped)")  # fmt: skip
+        call = draw.joined(restamp, paragraph("or", soft=True), call)
+    return draw.joined(said, call)
 
 
 @step("Comparing")

@@ -232,8 +232,7 @@ class Delivery(Result):
             broken = draw.frame_table(self.broken, name="Broken lines", index="Row", names=self.names)
             shown.append(draw.section("Broken lines", broken, note="set aside, because they could not be read"))
         heads, cells = self.cells(self.frame.head(MAX_ROWS))
-        more, way = self.n_rows - len(cells), "in the engine" if self.n_total else draw.ALL
-        rows = draw.grid("Rows", heads, cells, more=more, way=way)
+        rows = draw.grid("Rows", heads, cells, more=self.n_rows - len(cells), way=draw.ALL * (self.n_total is None))
         shown.append(draw.section("Rows", self.about_times, rows))
         shown += [draw.fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
         ways = draw.code("tk.profile(delivery)", "report = tk.validate(tk.correct(delivery))")

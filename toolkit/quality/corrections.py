@@ -307,8 +307,7 @@ def require_times(frame: pd.DataFrame) -> None:
 
 def change_parts(changes: pd.DataFrame) -> list[Part]:
     """Count changes as the parts of a bar: the cells, and the rows that are dropped."""
-    n_rows = int((changes["column"] == WHOLE_ROW).sum())
-    n_cells = len(changes) - n_rows
+    n_cells, n_rows = (int(((changes["column"] == WHOLE_ROW) == drops).sum()) for drops in (False, True))
     return [Part(n_cells, f"cell{'s' * (n_cells != 1)} changed", "changed"),
             Part(n_rows, f"row{'s' * (n_rows != 1)} dropped", "calm")]  # fmt: skip
 

@@ -33,7 +33,6 @@ KINDS = ("fewer", "missing", "rewritten", "form", "nulls", "renamed", "gone", "n
 _TEXTS, _COUNTS = ("kind", "column", "what", "value_before", "value_after"), ("n_before", "n_after")
 MIN_FORM_SHARE = 0.01
 _MEANING = "How the customers as a whole differ from those before, which no single row shows."
-_NOTHING = "Nothing was sent before: there is no drift to show"
 MAX_VALUES = 1_000
 """Distinct values beyond which a column is not a list of categories; nor is it one if most values occur only once."""
 
@@ -110,7 +109,7 @@ class Drift(Result):
 
     @property
     def _verdict(self) -> str:
-        return in_words(self.summary() if self.n_before else _NOTHING, self.names)
+        return in_words(self.summary() if self.n_before else "Nothing was sent before: no drift to show", self.names)
 
     def _tables(self) -> Markup:
         if not self.n_before:

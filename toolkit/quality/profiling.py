@@ -97,8 +97,7 @@ class Profile(Result):
     def body(self) -> str:
         """Return the customers, the time line and the columns as an HTML fragment."""
         counted, names = self.reasons.set_index("check")["count"], self.names
-        nameless = int(counted.get("no_id", 0))
-        n_single = self.n_customers - self.n_versioned
+        nameless, n_single = int(counted.get("no_id", 0)), self.n_customers - self.n_versioned
         n_rest = self.n_rows - n_single - nameless
         parts = [
             Part(n_single, f"customer{'s' * (n_single != 1)} with one row", "changed", sign="="),

@@ -170,8 +170,7 @@ class MappingSuggestion(Result):
         parts = [Part(n_of[word], word, tone) for word, tone in WORDS.items()]
         parts.append(Part(int(self.needs_zone), "time zone to state", "warn"))
         unused = [name for name in self.header if name and name not in self.columns.values()]
-        left = plural(len(unused), "column of the file is not used", "columns of the file are not used")
-        left = f"{left}: {draw.shortened(', '.join(unused), 200)}." if unused else ""
+        left = f"Columns of the file that are not used: {draw.shortened(', '.join(unused), 200)}." if unused else ""
         units = [
             Unit([(p.chosen.name if p.chosen else Cell("", "none chosen", soft=p.state), p.column,
                    Markup(f"{draw.symbol(tone)} {word}"), Cell(c.reason, soft=" · ".join(c.examples)),
