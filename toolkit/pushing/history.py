@@ -144,15 +144,15 @@ def shown_pushes(pushes: pd.DataFrame) -> Markup:
     for push in pushes.head(MAX_ROWS).to_dict("records"):
         name, n_left, opened = push["push"], push["refused"] + push["unknown"], push["state"] == "open"
         is_left = n_left and len(boxes) < MAX_WAITING
+        opened_at, closed_at = (push[at].replace("T", " ") for at in ("opened_at", "closed_at"))
         if opened or (is_left and name not in again):
             title = "Open" if opened else f"{plural(n_left, 'row')} refused or unknown, and not sent again"
             call = draw.code("report = tk.resume()" if opened else f'report = tk.push_report("{name}")')
-            about = paragraph(f"{push['source']}, {push['opened_at']}")
+            about = paragraph(f"{push['source']}, {opened_at}")
             boxes.append(draw.card(title, about, call, tone="unknown" if opened else "warn"))
         parts = fate_parts(push)
         said = draw.figures(parts) or "nothing to send"
         bar = f'<div style="width:{max(push["rows"] / most, 0.04):.0%}">{draw.stack(parts, small=True)}</div>'
-        opened_at, closed_at = (push[at].replace("T", " ") for at in ("opened_at", "closed_at"))
         line = [Cell(opened_at, soft=closed_at and f"closed {closed_at}"),
                 Cell(push["source"], soft=" · ".join(filter(None, (push["author"], push["reason"])))), push["rows"],
                 Cell(said, Markup(f"{bar}<small>{escape(said)}</small>")),
