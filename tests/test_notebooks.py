@@ -6,6 +6,7 @@ import ast
 import itertools
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -95,8 +96,25 @@ def test_the_scratch_folder_is_not_in_git_and_the_check_is_in_both_places() -> N
     assert "tests.support.notebooks check" in lint.group(1)
 
 
-def test_the_refresh_runs_unattended_on_another_delivery(tmp_path: Path, monkeypatch, capsys) -> None:
+@pytest.fixture
+def acme(monkeypatch) -> Iterator[tk.Sandbox]:
+    """The vendor of a target, which the environment names, and whose ledger knows the delivery of September."""
+    with tk.Sandbox() as vendor:
+        named = {"TARGET": "acme", "BASE_URL": vendor.url, "SOLUTION": "QP_OOTB", "PREFIX": "QP_", "SUFFIX": "_OOTB"}
+        for name, value in named.items():
+            monkeypatch.setenv(f"TOOLKIT_{name}", value)
+        monkeypatch.setenv("PEAK_AUTH_TOKEN", "sandbox")
+        path = ROOT / "data/2026-09-01_customers.csv"
+        september = tk.validate(tk.correct(tk.read_customers(path, mapping=path.with_suffix(".toml"))))
+        tk.push(tk.plan_push(tk.diff(tk.Ledger.of().snapshot(), september)))
+        yield vendor
+
+
+def test_the_refresh_runs_unattended_and_sends_what_the_ledger_does_not_know(
+    tmp_path: Path, monkeypatch, capsys, acme
+) -> None:
     monkeypatch.chdir(tmp_path)
+    n_known = len(acme.table())
     november = tk.read_customers(
         ROOT / "data/2026-10-01_customers.xlsx", mapping=ROOT / "data/2026-10-01_customers.toml"
     )
@@ -105,7 +123,7 @@ def test_the_refresh_runs_unattended_on_another_delivery(tmp_path: Path, monkeyp
     frame.to_csv("november.csv", index=False)
     columns = "\n".join(f'{name} = "{name}"' for name in frame.columns)
     Path("november.toml").write_text(f'[columns]\n{columns}\n[delivery]\nkind = "changes"\n', encoding="utf-8")
-    given = ["-p", "delivery=november.csv", "-p", "mapping=november.toml"]
+    given = ["-p", "delivery=november.csv", "-p", "mapping=november.toml", "-p", "target=acme"]
     command = ["run", str(REFRESH), *given, "--out", "{date}.ipynb"]
     assert cli.main([*command, "--json"]) == 1  # a row is in quarantine
     out, err = capsys.readouterr()
@@ -118,6 +136,8 @@ def test_the_refresh_runs_unattended_on_another_delivery(tmp_path: Path, monkeyp
     page = done.with_suffix(".html").read_text(encoding="utf-8")
     assert page.count("<h1>") == 1
     assert "1 quarantined" in page
+    assert 0 < len(acme.table()) - n_known < 30 < 200 < n_known
+    assert tk.Ledger.of().versions().num_rows == len(acme.table())
     assert (page.count(STYLE), page.count(SCRIPT)) == (1, 1)
     assert not re.findall(
         r"https?://(?!127\.0\.0\.1)|src=|<link|@import|url\(", page.replace(SCRIPT, "").replace(STYLE, "")

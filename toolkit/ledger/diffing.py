@@ -442,7 +442,8 @@ def diff(before: pd.DataFrame | Snapshot | EngineTable, after: Customers) -> Dif
     fields = fields.rename(columns={"place": "source_row"})
     fields["source_row"] = frame.index.to_numpy()[fields["source_row"]]
     absent = absent[~absent[ID].isin(delivery.held) & (delivery.kind == "full")].reset_index(drop=True)
-    absent["newly"] = absent[ID].isin(before.last_keys or ())
+    # isin would make an array of all the keys first, one by one.
+    absent["newly"] = absent[ID].map((before.last_keys or frozenset()).__contains__).astype(bool)
     filled_frame = frame.assign(**{c: texts.set_axis(frame.index) for c, texts in filled.items()})
     return Diff(replace(delivery, frame=filled_frame), states, fields, absent, before)
 

@@ -109,9 +109,9 @@ class Ledger:
         version = self.version  # first: rows that enter now belong to a later one, and are planned for again at worst
         versions = self.query(versions_of(self.resource), accepted_by, current_on, None)
         with Session({"versions": versions}) as session:
-            newest = session.table(f"""SELECT {quoted(*self.resource.names)} FROM versions
-                QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY updated_at DESC) = 1
-                ORDER BY customer_id""")
+            newest = session.table("""FROM versions SEMI JOIN (
+                SELECT customer_id, max(updated_at) AS updated_at FROM versions GROUP BY customer_id
+                ) AS newest USING (customer_id, updated_at) ORDER BY customer_id""")  # half the time of a window
         moments = {"as of": accepted_by, "valid at": current_on}
         when = "".join(f" · {word} {timestamp(moment)}" for word, moment in moments.items() if moment is not None)
         label = f"{self.label or f'ledger of target {self.target}'}{when}"

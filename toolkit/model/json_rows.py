@@ -40,10 +40,10 @@ class EncodedRows:
     text: memoryview
     ends: npt.NDArray[np.int64]
 
-    def slice(self, first: int, stop: int) -> bytes:
-        """Return the rows from `first` up to `stop`, separated by commas."""
+    def slice(self, first: int, stop: int, head: bytes = b"", tail: bytes = b"") -> bytes:
+        """Return the rows from `first` up to `stop`, separated by commas, between `head` and `tail`: copied once."""
         start = int(self.ends[first - 1]) if first else 0
-        return bytes(self.text[start : int(self.ends[stop - 1]) - 1])
+        return b"".join((head, self.text[start : int(self.ends[stop - 1]) - 1], tail))
 
 
 def each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:

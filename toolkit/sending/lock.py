@@ -23,19 +23,13 @@ from toolkit.files import clear_unfinished, keep
 from toolkit.tables import author
 
 
-@contextlib.contextmanager
-def locked(path: Path, *, wait_s: float) -> Iterator[None]:
-    """Hold the lock of a file, which is made if it is missing, for this user only.
+def locked(path: Path, *, wait_s: float) -> contextlib.AbstractContextManager[object]:
+    """Return what holds the lock of a file, again and again; the file is made if it is missing, for this user only.
 
-    Raises
-    ------
-    TimeoutError
-        If another process held it for `wait_s` seconds.
-    OSError
-        If the file cannot be locked.
+    Entering it raises a TimeoutError if another process held it for `wait_s` seconds, and an OSError if the file cannot
+    be locked.
     """
-    with FileLock(path, timeout=wait_s, mode=0o600, fallback_to_soft=False):
-        yield
+    return FileLock(path, timeout=wait_s, mode=0o600, fallback_to_soft=False)
 
 
 @contextlib.contextmanager

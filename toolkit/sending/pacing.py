@@ -81,6 +81,7 @@ class Limiter:
     _starts: list[float] = field(default_factory=list, init=False)  # the last ones, and when the next one is due
     _own: list[float] = field(default_factory=list, init=False)  # reserved starts that were not used yet
     _allowed: float = field(default=math.inf, init=False)  # requests a second that the vendor seems to allow
+    _lock: contextlib.AbstractContextManager[object] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._gap_s = 1 / (0.98 * self.per_s)
@@ -135,9 +136,11 @@ class Limiter:
             yield
             return
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._lock is None:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._lock = locked(path.with_suffix(".lock"), wait_s=_LOCKED_S)
             with (
-                locked(path.with_suffix(".lock"), wait_s=_LOCKED_S),
+                self._lock,
                 os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file,
             ):
                 self._allowed, *self._starts = _kept(file.read(_KEPT_BYTES)) or [math.inf]

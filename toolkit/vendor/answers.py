@@ -16,8 +16,9 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from toolkit.model import APRIL_2026, Contract, each_once
@@ -130,17 +131,17 @@ def read_answer(answer: Answer, keys: Sequence[tuple[str, str]], *, contract: Co
 def _read(
     status: int, answer: Answer, said: dict[str, Any] | None, keys: Sequence[tuple[str, str]], contract: Contract
 ) -> Verdict:
+    if 200 <= status < 300 and said is not None and answer.left:  # most need no words
+        verdict = _read_success(status, said, keys, contract, partial(_message, said, answer))
+        return replace(verdict, torn=verdict.kind in ("split", "again"))
     message = _message(said, answer)
     if status < 200 or status >= 500 or status in (408, 425, 429):
         # A server that broke down, or is behind a proxy that says so, did so before or after it wrote. Only a limiter
         # that turns requests away says when to come back.
         turned_away = status in (408, 425, 429) or (status == 503 and answer.retry_after)
         return Verdict("lost" if answer.left and not turned_away else "retry", message=message)
-    if status < 300:
-        if said is None or not answer.left:  # an answer to a part of the request is not about all of it
-            return Verdict("lost" if answer.left else "retry", message=message)
-        verdict = _read_success(status, said, keys, contract, message)
-        return replace(verdict, torn=verdict.kind in ("split", "again"))
+    if status < 300:  # an answer to a part of the request is not about all of it
+        return Verdict("lost" if answer.left else "retry", message=message)
     if status in (400, 422):
         return _read_refusal(said, keys, contract, message)
     if status == 413:
@@ -154,26 +155,26 @@ def _read(
 
 
 def _read_success(
-    status: int, said: dict[str, Any], keys: Sequence[tuple[str, str]], contract: Contract, message: str
+    status: int, said: dict[str, Any], keys: Sequence[tuple[str, str]], contract: Contract, message: Callable[[], str]
 ) -> Verdict:
     said, warnings, doubt = _set_apart(said, contract)
     entries = _entries(said, contract)
     warned = matched(warnings, keys, contract, warnings=True) if warnings else {}
     if warned is None or doubt:
-        return Verdict("split", message=f"{message}, {doubt or 'but warns of a row that was not sent'}")
+        return Verdict("split", message=f"{message()}, {doubt or 'but warns of a row that was not sent'}")
     if not entries and entries in (None, [], {}, 0, ""):
         doubt = _contradiction(said, contract) or _miscounted(said, len(keys), {0, len(warnings)})
         if status == 207 and not isinstance(entries, list):
             doubt = doubt or "but does not list the rows that failed"
-        return Verdict("split", message=f"{message}, {doubt}") if doubt else Verdict("taken", warned=warned)
+        return Verdict("split", message=f"{message()}, {doubt}") if doubt else Verdict("taken", warned=warned)
     refused = matched(entries, keys, contract)
     if refused is None:
         return _unmatched(entries, keys, first_message(entries))
     n_failed = {n + more for n in (len(refused), len(entries)) for more in (0, len(warnings))}
     if doubt := _miscounted(said, len(keys) - len(refused), n_failed):
-        return Verdict("split", message=f"{message}, {doubt}")
+        return Verdict("split", message=f"{message()}, {doubt}")
     if denied := _denied_word(_facts(_objects(said))):  # rows that it does not name are sent again
-        return Verdict("again", refused, f"{message}, but says that {denied} is false")
+        return Verdict("again", refused, f"{message()}, but says that {denied} is false")
     return Verdict("taken", refused, warned={row: remark for row, remark in warned.items() if row not in refused})
 
 

@@ -46,8 +46,7 @@ class Envelope:
 
     def body(self, rows: pa.Table) -> bytes:
         """Return the body that sends these rows, without regard to the limits."""
-        head, tail = self.ends
-        return head + encode(rows, resource=self.contract.resource).slice(0, rows.num_rows) + tail
+        return encode(rows, resource=self.contract.resource).slice(0, rows.num_rows, *self.ends)
 
     def bodies(self, rows: pa.Table) -> Iterator[tuple[int, int, bytes]]:
         """Cut rows into requests: yields (first, stop, body), each ending *before* the row that would pass a limit.
@@ -74,7 +73,7 @@ class Envelope:
                     )
                 if stop == part.num_rows and not last_part and start:
                     break  # the part's end cut this batch off: it begins the next part
-                yield first + start, first + stop, head + encoded.slice(start, stop) + tail
+                yield first + start, first + stop, encoded.slice(start, stop, head, tail)
                 start = stop
             first += start
 
