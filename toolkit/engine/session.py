@@ -220,3 +220,16 @@ class Engine:
     name: str
     session: Callable[[], AnySession] = field(repr=False)
     """Open a session, a context manager."""
+
+
+def opened(name: str, session: Callable[[], AnySession]) -> Engine:
+    """Return an engine once it has answered.
+
+    Raises
+    ------
+    InputError
+        If it cannot be reached.
+    """
+    with session() as tried:
+        tried.scalar("SELECT 1 AS one")
+    return Engine(name, session)

@@ -21,7 +21,7 @@ from urllib.request import getproxies
 import pyarrow as pa
 
 from toolkit.engine.dialect import SPARK
-from toolkit.engine.session import LOST, Engine, RemoteSession
+from toolkit.engine.session import LOST, Engine, RemoteSession, opened
 from toolkit.errors import InputError
 from toolkit.lazy import Library
 
@@ -64,10 +64,7 @@ def spark(session: str | Any, *, scratch: str) -> Engine:
     InputError
         If pyspark is not installed, or the cluster cannot be reached.
     """
-    engine = Engine("Spark", partial(SparkSession, session, scratch))
-    with engine.session() as opened:
-        opened.scalar("SELECT 1 AS one")
-    return engine
+    return opened("Spark", partial(SparkSession, session, scratch))
 
 
 @contextmanager
@@ -100,13 +97,13 @@ def _connected(address: str, host: str | None, port: int) -> Any:
     if not getproxies():
         socket.create_connection((host, port), timeout=10).close()
     with _quiet():
-        opened = connect.SparkSession(address)
-        opened.client.set_retry_policies([retries.DefaultPolicy(**PATIENCE)])
+        session = connect.SparkSession(address)
+        session.client.set_retry_policies([retries.DefaultPolicy(**PATIENCE)])
         for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):  # they write cells to stderr
             spark_logger.PySparkLogger.getLogger(name).disabled = True
-    opened.conf.set(_ZONE, "UTC")
-    _OWN[address] = opened
-    return opened
+    session.conf.set(_ZONE, "UTC")
+    _OWN[address] = session
+    return session
 
 
 class SparkSession(RemoteSession):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.engine import DUCKDB, AnySession, Session, quoted, text
+from toolkit.engine import DUCKDB, AnySession, Session, UnwritableError, quoted, text
 from toolkit.model import CUSTOMER
 
 SAMPLE = 10_000
@@ -96,9 +96,13 @@ def _lengths(session: AnySession) -> dict[str, int]:
 def shaping(session: AnySession, distinct: int) -> tuple[str, str]:
     """Return the SQL for the shape of a value of ``values_``, and the condition which of them to shape.
 
-    That is `EVERY`, or a sample if there are many and they have little in common.
+    That is `EVERY`, or a sample if there are many and they have little in common; none on an engine without classes of
+    letters.
     """
-    shape = session.dialect.condition(_SHAPE, _VALUE)
+    try:
+        shape = session.dialect.condition(_SHAPE, _VALUE)
+    except UnwritableError:
+        return "CAST(NULL AS VARCHAR)", "1 = 0"
     if distinct <= SAMPLE:
         return shape, EVERY
     part = f"hash(value) % {distinct // SAMPLE} = 0"  # the same values each time
