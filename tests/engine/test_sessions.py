@@ -162,7 +162,7 @@ def test_an_engine_that_cannot_be_reached_is_one_sentence_without_its_password(a
         (tk.engine.postgres, "postgresql://127.0.0.1:1", r"pip install 'customer-toolkit\[warehouse\]'"),
         (tk.engine.spark, "sc://127.0.0.1:1", r"pip install 'customer-toolkit\[spark\]'"),
         (tk.engine.snowflake, "snowflake://me:s3cret@a/db", r"pip install 'customer-toolkit\[snowflake\]'"),
-        (tk.engine.redshift, "redshift://me:s3cret@127.0.0.1:1/db", "pip install .* dbc, then dbc install redshift"),
+        (tk.engine.redshift, "redshift://me:s3cret@127.0.0.1:1/db", "pip install dbc, then dbc install redshift"),
     ],
 )
 def test_a_missing_driver_is_one_sentence_with_the_command(

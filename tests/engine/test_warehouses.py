@@ -23,7 +23,9 @@ from tests.engine import test_comparing, test_profiling
 from tests.engine.test_validation import CASES, SHARED, same_order, told
 from tests.support.engines import SCRATCH, Served
 from tests.training import test_readiness
-from toolkit.engine import CALENDAR, REDSHIFT, SNOWFLAKE, RedshiftSession, SnowflakeSession, UnwritableError
+from toolkit.engine import CALENDAR, UnwritableError
+from toolkit.engine.adbc import RedshiftSession, SnowflakeSession
+from toolkit.engine.dialect import REDSHIFT, SNOWFLAKE
 
 MACROS = """
     CREATE MACRO regexp_instr(x, pattern) AS CAST(regexp_matches(x, pattern) AS INT);

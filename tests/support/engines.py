@@ -28,7 +28,8 @@ import sqlglot.tokens
 from filelock import FileLock
 
 import toolkit as tk
-from toolkit.engine import WORDS, Engine, EngineTable, RemoteSession
+from toolkit.engine import Engine, EngineTable, RemoteSession
+from toolkit.engine.dialect import WORDS
 
 # Workers share a server, but not the schema in which a test looks for what was left behind.
 SCRATCH, DATA = f"scratch_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}", "data"

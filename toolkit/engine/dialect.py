@@ -34,18 +34,12 @@ PLAIN = frozenset(
      "datatype", "strlen", "length", "translate", "replace"}
 )  # fmt: skip
 """What a condition is written with that every engine reads alike, in sqlglot's words."""
-# fmt: off
-WORDS = frozenset({
-    "all", "and", "as", "between", "both", "by", "case", "cast", "coalesce", "collate", "count", "current",
-    "date_part", "date_trunc", "desc", "distinct", "else", "end", "exists", "false", "from", "group", "having", "in",
-    "is", "join", "lag", "last", "lead",
-    "leading", "left", "length", "like", "limit", "lower", "lpad", "max", "md5", "min",
-    "not", "null", "nullif", "nulls", "on", "or", "order", "over", "partition", "position", "preceding", "regexp_like",
-    "regexp_replace", "replace", "right", "row", "row_number", "rows", "select", "strlen", "substr",
-    "substring", "sum", "then", "trailing", "translate", "trim", "true", "unbounded", "union", "when", "where", "with",
-    "varchar", "bigint", "double", "timestamptz", "date", "boolean", "smallint", "int",
-})
-# fmt: on
+_WORDS = """all and as between both by case cast coalesce collate count current date_part date_trunc desc distinct else
+end exists false from group having in is join lag last lead leading left length like limit lower lpad max md5 min not
+null nullif nulls on or order over partition position preceding regexp_like regexp_replace replace right row row_number
+rows select strlen substr substring sum then trailing translate trim true unbounded union when where with varchar bigint
+double timestamptz date boolean smallint int"""
+WORDS = frozenset(_WORDS.split())
 """What a statement of the toolkit is written with; beside it, names."""
 TYPES = frozenset({"BIGINT", "INT", "DOUBLE", "TIMESTAMPTZ", "DATE", "BOOLEAN"})
 SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
@@ -72,10 +66,8 @@ class Dialect:
         The character around names.
     exact
         Whether each name is written in quotes, because the engine makes upper-case letters of one without.
-    apostrophe
-        How an apostrophe is written in a text.
     escapes
-        Whether a backslash is an escape in a text.
+        How an apostrophe is written in a text where a backslash is an escape; empty where it is none.
     words
         Words of the subset that the engine spells otherwise: types, and the length in bytes.
     collation
@@ -91,8 +83,7 @@ class Dialect:
     name: str
     quote: str = '"'
     exact: bool = False
-    apostrophe: str = "''"
-    escapes: bool = False
+    escapes: str = ""
     words: Mapping[str, str] = field(default_factory=dict)
     collation: str = "{}"
     posix: bool = False
@@ -111,9 +102,8 @@ class Dialect:
 
         def spelled(found: re.Match[str]) -> str:
             token, dotted = found[0], sql[found.start() - 1 : found.start()] == "."
-            if token[0] == "'":
-                inside = token[1:-1].replace("\\", r"\\") if self.escapes else token[1:-1]
-                return "'" + inside.replace("''", self.apostrophe) + "'"
+            if token[0] == "'" and self.escapes:
+                return "'" + token[1:-1].replace("\\", r"\\").replace("''", self.escapes) + "'"
             if token[0] == '"':
                 return self.quote + token[1:-1].replace('""', '"').replace(self.quote, self.quote * 2) + self.quote
             if not dotted and (known_as := names.get(token) or self.words.get(token.upper())):
@@ -188,8 +178,6 @@ class Dialect:
         >>> POSTGRESQL.pattern(r"^[\s\x{a0}]+.$"), SPARK.pattern("[[&]$")
         ('^[\\t\\n\\f\\r \\u00a0]+[^\\n]$', '[\\[\\&]\\z')
         """
-        if self.posix and _LAZY.search(regex):
-            raise UnwritableError("a quantifier that takes as few as it can, in a regular expression")
         found, inside, at, end = "", False, 0, r"\z" if self is SPARK else "$"
         while match := (_RANGE.match(regex, at) if inside and self.posix else None) or _PARTS.match(regex, at):
             part, at = match[0], match.end()
@@ -211,9 +199,9 @@ class Dialect:
 
     def _member(self, char: str) -> str:
         """Return a character of a set: some engines read a set of sets, and POSIX has no escape in one."""
-        if self.posix and char in r"[]\\":
-            raise UnwritableError(f"{char} in a set of a regular expression")
-        return char if self.posix or char.isalnum() or char in " -^_" or not char.isascii() else "\\" + char
+        if self.posix:
+            return char if char in "^-" else self._code(ord(char), inside=True)
+        return char if char.isalnum() or char in " -^_" or not char.isascii() else "\\" + char
 
     def _range(self, part: str) -> str:
         """List the characters of a range: POSIX does not say what lies between two letters."""
@@ -243,16 +231,15 @@ class Dialect:
 
     def _code(self, code: int, *, inside: bool = False) -> str:
         char = chr(max(code, 1))  # no text has a NUL
-        if self.posix and inside and char in "^-":
+        if self.posix and inside and char in r"^-[]\\":
             raise UnwritableError(f"{char} in a set of a regular expression")
         if self.posix:
-            return self._member(char) if inside else "\\" * (char in r".[]\()*+?{}|^$") + char
+            return "\\" * (not inside and char in r".[]\()*+?{}|^$") + char
         if self is SPARK:
             return f"\\x{{{code:x}}}"
         return f"\\u{ord(char):04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-_LAZY = re.compile(r"(?<!\\)[*+?}]\?")
 _RANGE = re.compile(r"(?:\\x\{\w+\}|[^\x00-\x7f])-(?:\\x\{\w+\}|[^\x00-\x7f])")
 _PARTS = re.compile(r"\\x\{\w+\}|\\x\w\w|\\[pP]\{\w+\}|\\[pP]\w|\\.|\[:\^?\w+:\]|\[\^?|\(\?:|.", re.DOTALL)
 _CLASSES = {"s": r"\t\n\f\r ", "d": "0-9", "w": "0-9A-Za-z_"}
@@ -281,19 +268,15 @@ def _regex(node: Node, dialect: Dialect, form: str = "{}") -> str:
     pattern = node.args["expression"]
     if not pattern.is_string or node.args.get("flag") or "(?" in pattern.name.replace("(?:", ""):
         raise UnwritableError("the options of a regular expression")
+    if dialect.posix and re.search(r"(?<!\\)[*+?}]\?", pattern.name):
+        raise UnwritableError("a quantifier that takes as few as it can, in a regular expression")
     return dialect.pattern(form.format(pattern.name))
 
 
-def _matching(form: str = "{}") -> Callable[[Node, Dialect], Node]:
+def _matches(node: Node, dialect: Dialect, form: str = "{}") -> Node:
     """Write whether a text has a match; where regexp_like looks at the whole text, or is not there, by its place."""
-
-    def write(node: Node, dialect: Dialect) -> Node:
-        pattern = _regex(node, dialect, form)
-        if not dialect.posix:
-            return _call("regexp_like", node.this, pattern)
-        return exp.Paren(this=exp.LT(this=exp.Literal.number(0), expression=_call("regexp_instr", node.this, pattern)))
-
-    return write
+    found = _call("regexp_instr" if dialect.posix else "regexp_like", node.this, _regex(node, dialect, form))
+    return exp.Paren(this=exp.LT(this=exp.Literal.number(0), expression=found)) if dialect.posix else found
 
 
 def _replacing(node: Node, dialect: Dialect) -> Node:
@@ -328,9 +311,8 @@ def _trim(node: Node, dialect: Dialect) -> Node:
         raise UnwritableError("trim of characters that differ by row")
     side = node.args.get("position") or "BOTH"
     if dialect.posix:
-        for name in {"BOTH": ("rtrim", "ltrim"), "LEADING": ("ltrim",), "TRAILING": ("rtrim",)}[side]:
-            node = _call(name, node.this if node.key == "trim" else node, taken)
-        return node
+        names = {"BOTH": ("rtrim", "ltrim"), "LEADING": ("ltrim",), "TRAILING": ("rtrim",)}[side]
+        return reduce(lambda text, name: _call(name, text, taken), names, node.this)
     # As sqlglot would write it, each engine has its own order of the two.
     return exp.Var(this=f"TRIM({side} {taken.sql()} FROM {node.this.sql()})")
 
@@ -353,8 +335,8 @@ def _joined(node: Node, _: Dialect) -> Node:
 
 
 _WRITERS: dict[str, Callable[[Node, Dialect], Node]] = {
-    "regexplike": _matching(),
-    "regexpfullmatch": _matching("^(?:{})$"),
+    "regexplike": _matches,
+    "regexpfullmatch": lambda node, dialect: _matches(node, dialect, "^(?:{})$"),
     "regexpreplace": _replacing,
     "lower": _lower,
     "startswith": _at_end("left"),
@@ -368,39 +350,24 @@ _WRITERS: dict[str, Callable[[Node, Dialect], Node]] = {
 
 DUCKDB = Dialect("DuckDB", clock="CAST(epoch(now()) AS BIGINT)")
 POSTGRESQL = Dialect(
-    "PostgreSQL",
+    "PostgreSQL", collation='{} COLLATE "C"', clock="CAST(extract(epoch FROM clock_timestamp()) AS BIGINT)",
     words={"STRLEN": "octet_length", "DOUBLE": "double precision"},
-    collation='{} COLLATE "C"',
-    clock="CAST(extract(epoch FROM clock_timestamp()) AS BIGINT)",
-)
+)  # fmt: skip
 SPARK = Dialect(
-    "Spark",
-    quote="`",
-    apostrophe=r"\'",
-    escapes=True,
+    "Spark", quote="`", escapes=r"\'", number="monotonically_increasing_id() + 1", clock="unix_timestamp()",
     words={"STRLEN": "octet_length", "VARCHAR": "STRING", "TIMESTAMPTZ": "TIMESTAMP"},
-    number="monotonically_increasing_id() + 1",
-    clock="unix_timestamp()",
-)
+)  # fmt: skip
 # The two below are written by their documentation: nobody has run them.
 SNOWFLAKE = Dialect(
-    "Snowflake",
-    exact=True,
-    escapes=True,
-    words={"STRLEN": "octet_length", "TIMESTAMPTZ": "TIMESTAMP_LTZ(6)"},
-    collation="{} COLLATE 'utf8'",
-    posix=True,
-    number="row_number() OVER (ORDER BY NULL)",
+    "Snowflake", exact=True, escapes="''", posix=True, collation="{} COLLATE 'utf8'",
+    words={"STRLEN": "octet_length", "TIMESTAMPTZ": "TIMESTAMP_LTZ(6)"}, number="row_number() OVER (ORDER BY NULL)",
     clock="CAST(date_part(epoch_second, current_timestamp()) AS BIGINT)",
-)
+)  # fmt: skip
 REDSHIFT = Dialect(
-    "Redshift",
-    escapes=True,
+    "Redshift", escapes="''", posix=True, collation="collate({}, 'case_sensitive')",
     words={"STRLEN": "octet_length", "DOUBLE": "double precision", "VARCHAR": "VARCHAR(MAX)"},
-    collation="collate({}, 'case_sensitive')",
-    posix=True,
     clock="CAST(extract(epoch FROM getdate()) AS BIGINT)",
-)
+)  # fmt: skip
 
 
 def is_query(sql: str) -> bool:

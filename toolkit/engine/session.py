@@ -14,14 +14,14 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from toolkit.engine.dialect import Dialect, relation_of
-from toolkit.engine.embedded import Session
+from toolkit.engine.embedded import Session, stopping
 from toolkit.errors import InputError
 
 LEASE_S = 86_400
@@ -67,6 +67,10 @@ class RemoteSession(ABC):
         """Make a table of a small table's rows."""
 
     @abstractmethod
+    def _stop(self) -> None:
+        """Stop the statement that runs, from another thread."""
+
+    @abstractmethod
     def _close(self) -> None:
         """End the connection."""
 
@@ -103,6 +107,10 @@ class RemoteSession(ABC):
         """
         with self._said():
             yield from self._stream(self.written(sql), n_rows)
+
+    def limited(self, seconds: float) -> AbstractContextManager[None]:
+        """Stop the statement that runs after so many seconds, with a TimeoutError."""
+        return stopping(self._stop, seconds)
 
     def register(self, name: str, table: pa.Table) -> None:
         """Bring a small table into the engine under a name; it replaces an earlier one of this name."""

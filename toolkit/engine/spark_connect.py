@@ -137,6 +137,7 @@ class SparkSession(RemoteSession):
             elif isinstance(error, ValueError | AttributeError):
                 why = "write its address as sc://host:15002"
             raise InputError(f"Spark cannot be reached{where}: {why}.") from None
+        self._spark.addTag(self._run_id)
 
     def _execute(self, sql: str) -> None:
         self._spark.sql(sql)  # a statement that is no query runs at once
@@ -156,7 +157,11 @@ class SparkSession(RemoteSession):
         one = table if table.num_rows else pa.Table.from_pylist([{}], schema=table.schema)  # it refuses none
         self._spark.createDataFrame(one).limit(table.num_rows).write.saveAsTable(place)
 
+    def _stop(self) -> None:
+        self._spark.interruptTag(self._run_id)
+
     def _close(self) -> None:
+        self._spark.removeTag(self._run_id)
         if len(self._zones) == 1:
             self._spark.conf.set(_ZONE, self._zones[0])
         self._zones[-1:] = []
