@@ -89,8 +89,10 @@ def table(days: list[Day]) -> str:
     """Return the first day, the ends of quarters and the last day as a table in Markdown."""
     last = days[-1].day
     shown = sorted({0, 1, last, *(last * quarter // 4 for quarter in (1, 2, 3))} & {day.day for day in days})
-    lines = ["| day | rows sent | requests | at 50 a second | diff | plan and push | journal, MB | ledger, MB | its files |",
-             "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    columns = (
+        "day, rows sent, requests, at 50 a second, diff, plan and push, journal MB, ledger MB, files of the ledger"
+    )
+    lines = [f"| {columns.replace(', ', ' | ')} |", "|---" * 9 + "|"]
     for each in (days[number] for number in shown):
         near = days[max(each.day - 3, 1 if each.day else 0) : each.day + 4]  # one day alone may be disturbed
         diff_s, push_s = (median(getattr(day, name) for day in near) for name in ("diff_s", "push_s"))

@@ -341,8 +341,8 @@ def test_a_rule_that_an_engine_did_not_run_is_named_without_a_cell(served: Serve
 
 
 MANY = {
-    "postgresql": "SELECT CAST(n AS text) AS customer_id, now() AS updated_at FROM generate_series(1, 9000000) AS n",
-    "sail": "SELECT CAST(id AS string) AS customer_id, now() AS updated_at FROM range(90000000)",
+    "postgresql": "SELECT CAST(n AS text) AS customer_id, now() AS updated_at FROM generate_series(1, 3000000) AS n",
+    "sail": "SELECT CAST(id AS string) AS customer_id, now() AS updated_at FROM range(3000000)",
 }
 MANY["spark"] = MANY["sail"]
 

@@ -180,7 +180,7 @@ def test_a_condition_is_written_as_the_engines_document_it(condition: str) -> No
         assert dialect.write(dialect.condition(condition, columns)) == expected
 
 
-@pytest.mark.parametrize("pattern", [r"\p{L}", r"[^\pL]", "[[:alpha:]]", "a+?", r"[a\-z]", r"[\]]", "[¡-ÿ]", "(?i)a"])
+@pytest.mark.parametrize("pattern", [r"\p{L}", r"[^\pL]", "[[:alpha:]]", "a+?", r"[a\-z]", r"[\]]", "(?i)a"])
 def test_what_posix_does_not_say_is_refused(pattern: str) -> None:
     for dialect in (SNOWFLAKE, REDSHIFT):
         with pytest.raises(UnwritableError):

@@ -188,8 +188,7 @@ class Dialect:
             elif part[0] == "\\":
                 found += self._escape(part, inside=inside)
             elif not inside:
-                others = {".": self._plain(r"[^\n]"), "$": end, "(?:": "(" if self.posix else part}
-                found += others.get(part, part)
+                found += {".": self._plain(r"[^\n]"), "$": end, "(?:": "(" if self.posix else part}.get(part, part)
                 inside = part[0] == "["
             elif part == "]" and found[-1] not in "[^":
                 found, inside = found + part, False
@@ -206,8 +205,6 @@ class Dialect:
     def _range(self, part: str) -> str:
         """List the characters of a range: POSIX does not say what lies between two letters."""
         first, last = (int(each.strip("\\x{}"), 16) if each[1:] else ord(each) for each in part.split("-"))
-        if last - first >= 64:
-            raise UnwritableError(f"the range {part} of a regular expression")
         return "".join(self._code(code, inside=True) for code in range(first, last + 1))
 
     def _escape(self, part: str, *, inside: bool) -> str:

@@ -182,24 +182,30 @@ class Session:
 
 @contextmanager
 def stopping(stop: Callable[[], object], seconds: float) -> Iterator[None]:
-    """Call what stops a query after so many seconds.
+    """Call what stops a query after so many seconds, and again until it has: before it runs, nothing is stopped.
 
     Raises
     ------
     TimeoutError
         If one was stopped.
     """
-    end, timer = time.monotonic() + seconds, threading.Timer(seconds, stop)
-    timer.start()
+    until, done = time.monotonic() + seconds, threading.Event()
+
+    def end() -> None:
+        while not done.wait(max(until - time.monotonic(), 0.2)):
+            stop()
+
+    thread = threading.Thread(target=end)
+    thread.start()
     try:
         yield
     except (Exception, KeyboardInterrupt):  # PostgreSQL says the same of both
-        if time.monotonic() >= end:
+        if time.monotonic() >= until:
             raise TimeoutError from None
         raise
     finally:
-        timer.cancel()
-        timer.join()  # else it may stop the next one
+        done.set()
+        thread.join()  # else it may stop the next one
 
 
 def quoted(*names: str) -> str:
