@@ -70,7 +70,7 @@ def test_a_later_run_clears_what_a_crash_left_and_no_live_run(served: Served) ->
         assert "mine" in left
         assert not [name for name in left if "0badc0de" in name]
         assert live.scalar("SELECT n FROM kept_") == 1
-        live.run(f"DROP TABLE {SCRATCH}.mine")
+        live._execute(f"DROP TABLE {SCRATCH}.mine")
     assert served.left() == []
 
 

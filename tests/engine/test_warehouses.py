@@ -19,7 +19,7 @@ from sqlglot import exp
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 
 import toolkit as tk
-from tests.engine import test_comparing, test_profiling
+from tests.engine import test_comparing, test_profiling, test_sessions
 from tests.engine.test_validation import CASES, SHARED, same_order, told
 from tests.support.engines import SCRATCH, Served
 from tests.training import test_readiness
@@ -121,6 +121,18 @@ def test_a_report_says_what_it_says_of_a_frame(rehearsed: Served, case: str) -> 
     local = told(tk.validate(same_order(CASES[case]), rules=[rule for rule in SHARED if rule.name != "totals_row"]))
     for part, said in local.items():
         assert there[part] == said, part
+    assert rehearsed.left() == []
+
+
+def test_a_session_keeps_its_names_order_and_lease(rehearsed: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    test_sessions.test_names_of_a_session_stand_for_what_lies_in_the_engine(rehearsed)
+    test_sessions.test_batches_keep_the_order_and_other_statements_run_meanwhile(rehearsed)
+    test_sessions.test_a_later_run_clears_what_a_crash_left_and_no_live_run(rehearsed)
+    with rehearsed.engine.session() as session:
+        session.create("a_", "SELECT 1 AS n")
+        monkeypatch.setattr("toolkit.engine.session.RENEWED_S", -1)
+        monkeypatch.setattr("toolkit.engine.session.LEASE_S", 100_000)
+        assert session.scalar("SELECT n FROM a_") == 1
     assert rehearsed.left() == []
 
 

@@ -86,11 +86,6 @@ class RemoteSession(ABC):
         """Return a statement as the engine gets it."""
         return self.dialect.write(sql, self._known)
 
-    def run(self, sql: str) -> None:
-        """Run a statement without reading a result."""
-        with self._said():
-            self._execute(self.written(sql))
-
     def table(self, sql: str) -> pa.Table:
         """Run a query and return all of its rows."""
         with self._said():
@@ -166,8 +161,8 @@ class RemoteSession(ABC):
                 with suppress(Exception):  # it may be there, for somebody who may not create one
                     self._execute(f"CREATE SCHEMA IF NOT EXISTS {self._scratch}")
             for name in _ended(names, now):
-                with suppress(InputError):  # it is another role's, who will clear it
-                    self.run(f"DROP TABLE IF EXISTS {self._scratch}.{name}")
+                with suppress(InputError), self._said():  # it is another role's, who will clear it
+                    self._execute(f"DROP TABLE IF EXISTS {self._scratch}.{name}")
         earlier, self._lease, self._leased_at = self._lease, self._place(f"lease_{now + LEASE_S}"), time.monotonic()
         try:
             self._create(self._lease, "SELECT 1 AS held")
