@@ -242,7 +242,7 @@ def _n_versioned(session: AnySession, rows: str) -> int:
 
 
 def _months(session: AnySession, rows: str) -> pd.DataFrame:
-    part = "CAST(extract({} FROM utc) AS BIGINT)"
+    part = "CAST(date_part('{}', utc) AS BIGINT)"
     utc, month = f"r.{TIME}", f"{part.format('YEAR')} * 12 + {part.format('MONTH')} - 1"
     if session.dialect is DUCKDB:  # without a time zone's calendar
         utc, month = f"make_timestamp(epoch_us({utc}))", "year(utc) * 12 + month(utc) - 1"

@@ -96,8 +96,11 @@ def _lengths(session: AnySession) -> dict[str, int]:
 def shaping(session: AnySession, distinct: int) -> tuple[str, str]:
     """Return the SQL for the shape of a value of ``values_``, and the condition which of them to shape.
 
-    That is `EVERY`, or a sample if there are many and they have little in common.
+    That is `EVERY`, or a sample if there are many and they have little in common; none on an engine without classes of
+    letters.
     """
+    if session.dialect.posix:
+        return "CAST(NULL AS VARCHAR)", "1 = 0"
     shape = session.dialect.condition(_SHAPE, _VALUE)
     if distinct <= SAMPLE:
         return shape, EVERY
