@@ -130,6 +130,24 @@ def test_a_word_that_many_names_have_is_not_a_typing_error(customers) -> None:
     assert warnings["failure_case"].tolist() == ["Maria Lang", "Mario Lang"]
 
 
+LONG = "{}" + "y" * 9_993 + " 12"  # of "Nord", no more digits are compared
+FORMS = st.sampled_from(["{} 12", "{} 12 ", "12 {}", "{} 12, 3", "{}", "٣ {} 12", LONG, LONG + "3"])
+NUMBERED = st.tuples(FORMS, st.sampled_from(["Nord", "nörd", "NORD AG"])).map(lambda parts: parts[0].format(parts[1]))
+
+
+@settings(max_examples=15)
+@given(st.lists(st.tuples(st.sampled_from("ABC"), st.none() | NUMBERED), min_size=4, max_size=9))
+def test_names_with_numbers_of_their_own_are_left_out_and_no_others(rows: list[tuple]) -> None:
+    rows += [(f"D{n}", f"Kaya {n}000") for n in range(10)]
+    frame = pd.DataFrame(rows, columns=["customer_id", "customer_name"], dtype="str")
+    tables = {"rows_": to_arrow(frame, CUSTOMER.arrow_schema(), index="row_")}
+    with Session(tables) as session, Session(tables) as large, pytest.MonkeyPatch().context() as patch:
+        found = equal_names(session, {})
+        patch.setattr("toolkit.quality.statistics.MANY", 0)
+        pd.testing.assert_frame_equal(equal_names(large, {}).sort_values("row_", ignore_index=True),
+                                      found.sort_values("row_", ignore_index=True))  # fmt: skip
+
+
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.none() | NAMED), min_size=1, max_size=5))
 @settings(max_examples=30)
 def test_a_row_is_found_if_it_is_found_beside_some_other_row(rows: list[tuple]) -> None:
