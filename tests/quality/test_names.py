@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import OSA
 
@@ -137,6 +137,7 @@ NUMBERED = st.tuples(FORMS, st.sampled_from(["Nord", "nörd", "NORD AG"])).map(l
 
 @settings(max_examples=15)
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.none() | NUMBERED), min_size=4, max_size=9))
+@example([("A", LONG.format("Nord")), ("B", LONG.format("Nord") + "3")])
 def test_names_with_numbers_of_their_own_are_left_out_and_no_others(rows: list[tuple]) -> None:
     rows += [(f"D{n}", f"Kaya {n}000") for n in range(10)]
     frame = pd.DataFrame(rows, columns=["customer_id", "customer_name"], dtype="str")

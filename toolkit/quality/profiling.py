@@ -31,7 +31,7 @@ _SIZES = (1, 3, 12, 120, 1_200, 12_000)  # months of a period; the last covers a
 _FAIL = ("no_id", "twin_keys")
 _KEPT = ("near_ids", "future_time", "early_time", "equal_names", "orphan_subcategory", "two_categories")
 CUSTOMER_RULES = (
-    Rule("no_id", ID, "is empty", where=f"{ID} IS NULL"),
+    Rule("no_id", ID, "is empty", where=f"{ID} IS NULL", seconds=None),
     Rule("twin_keys", ID, f"and {TIME} are those of another row", search=partial(repeated, CUSTOMER.key)),
     *(rule for rule in RULES if rule.name in _KEPT),
 )

@@ -86,9 +86,9 @@ def _count(session: AnySession, rows: str, column: str, n_rows: int, *, is_text:
                "patterns": [], "sampled": False}  # fmt: skip
     if is_text and filled:
         counted |= _lengths(session, values)
-        shape, which = shaping(session, n, values)
-        counted["patterns"] = [(pattern_of(found), share) for found, share in _shapes(session, shape, which, values)]
-        counted["sampled"] = which != EVERY
+        shape, which, of_sample = shaping(session, n, values)
+        shapes = _shapes(session, shape, EVERY, values) if which == EVERY else of_sample
+        counted |= {"patterns": [(pattern_of(s), share) for s, share in shapes], "sampled": which != EVERY}
     return counted
 
 
@@ -133,26 +133,28 @@ def _lengths(session: AnySession, values: str) -> dict[str, int]:
     return {"shortest": int(sizes[0]), "median": int(middle), "longest": int(sizes[-1])}
 
 
-def shaping(session: AnySession, distinct: int, values: str = "values_") -> tuple[str, str]:
+def shaping(session: AnySession, distinct: int, values: str = "values_") -> tuple[str, str, list[tuple[str, float]]]:
     """Return the SQL for the shape of a value of the table or query `values`, and the condition which of them to shape.
 
-    That is `EVERY`, or a sample if there are many and they have little in common.
+    That is `EVERY`, or a sample if there are many and they have little in common. The shapes of the sample, with their
+    shares, are the third.
     """
     shape = session.dialect.condition(_SHAPE, _VALUE)
     if distinct <= SAMPLE:
-        return shape, EVERY
+        return shape, EVERY, []
     part = f"hash(value) % {distinct // SAMPLE} = 0"  # the same values each time
     if session.dialect is not DUCKDB:  # which takes seven times as long for this
         part = f"left(md5(value), 8) < '{SAMPLE * 2**32 // distinct:08x}'"
-    common = [(found, share) for found, share in _shapes(session, shape, part, values)[:3] if len(found) < SHAPED]
+    of_sample = _shapes(session, shape, part, values)
+    common = [(found, share) for found, share in of_sample[:3] if len(found) < SHAPED]
     if sum(share for _, share in common) < 0.9:
-        return shape, part
+        return shape, part, of_sample
     # A match is much faster than a shape. Values that match no common shape are shaped, so that none is missed.
     when = " ".join(
         f"WHEN {session.dialect.condition(f'regexp_full_match(value, {text(_expression(s))})', _VALUE)} THEN {text(s)}"
         for s, _ in common
     )
-    return f"CASE {when} ELSE {shape} END", EVERY
+    return f"CASE {when} ELSE {shape} END", EVERY, of_sample
 
 
 def _shapes(session: AnySession, shape: str, which: str, values: str) -> list[tuple[str, float]]:
