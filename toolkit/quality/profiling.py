@@ -31,7 +31,7 @@ _SIZES = (1, 3, 12, 120, 1_200, 12_000)  # months of a period; the last covers a
 _FAIL = ("no_id", "twin_keys")
 _KEPT = ("near_ids", "future_time", "early_time", "equal_names", "orphan_subcategory", "two_categories")
 CUSTOMER_RULES = (
-    Rule("no_id", ID, "is empty", where=f"{ID} IS NULL"),
+    Rule("no_id", ID, "is empty", where=f"{ID} IS NULL", seconds=None),
     Rule("twin_keys", ID, f"and {TIME} are shared with another row", search=partial(repeated, CUSTOMER.key)),
     *(rule for rule in RULES if rule.name in _KEPT),
 )
@@ -208,12 +208,12 @@ def _profile(session: AnySession, rows: str, delivery: Delivery, n_unread: int, 
     findings, reasons, not_run = find_in(rules)
     return Profile(
         findings=findings,
-        columns=columns,
+        columns=columns.drop(columns="repeated"),
         times=_periods(_months(session, rows)),
         reasons=reasons,
         n_rows=n_rows,
         n_customers=ids["distinct"],
-        n_versioned=0 if "twin_keys" in needless else _n_versioned(session, rows),
+        n_versioned=ids["repeated"],
         n_broken=delivery.n_broken,
         source=delivery.source,
         names=delivery.names,
@@ -234,11 +234,6 @@ def _findings_there(rows: Lying, now: pd.Timestamp, rules: Sequence[Rule]) -> Fi
         cells = shown.cells("SELECT row_ FROM rows_")
         findings, reasons = findings_of(shown.session, conditions, cells, counts.reasons)
     return findings, reasons, tuple(c.check for c, way in ways if way is None)
-
-
-def _n_versioned(session: AnySession, rows: str) -> int:
-    several = f"SELECT r.{ID} FROM {rows} AS r WHERE r.{ID} IS NOT NULL GROUP BY r.{ID} HAVING count(*) > 1"
-    return int(session.scalar(f"SELECT count(*) AS n FROM ({several}) AS several_"))
 
 
 def _months(session: AnySession, rows: str) -> pd.DataFrame:

@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import toolkit.display as draw
 from toolkit.config import Settings, current
@@ -125,8 +127,10 @@ class ValidationReport(Result):
             )
         good = pick(self._typed, self.quarantine.index, others=True)
         named = self.quarantine.reindex(columns=[ID, NAME])
-        ids = named[ID].dropna().unique()
-        held = frozenset(ids) - frozenset(good[ID][good[ID].isin(ids)])
+        ids = frozenset(named[ID].dropna())
+        # pandas' own isin takes three times as long for many texts.
+        texts = pa.array([i for i in ids if isinstance(i, str)], pa.large_string())
+        held = ids - frozenset(good[ID][np.asarray(pc.is_in(pa.array(good[ID]), texts))])
         names = self._delivery.held_names | dict(named.dropna().to_numpy().tolist())
         return replace(self.described, frame=good, held=held | self._delivery.held, held_names=names)
 
