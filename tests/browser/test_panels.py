@@ -227,3 +227,25 @@ def test_an_answer_to_an_older_action_leaves_what_was_done_since(page: Page) -> 
     assert shown() == (True, True, False, True, "a", "Anna")
     answer(None, False, True, "b", "", "East")  # it changed by itself
     assert shown() == (False, True, True, False, "b", "")
+
+
+def test_what_is_typed_before_an_answer_is_sent_with_it(page: Page) -> None:
+    drawn_alone(page)
+    on = {"input": {"do": "filter"}}
+
+    def answer(at: int, query: str) -> None:
+        box = element("input", type="search", value=query, key="query", aria_label="Search", on=on)
+        page.evaluate("([view, at]) => tell({view, id: sent[at].id})", [element("div", box).tree(), at])
+
+    answer(0, "")
+    page.get_by_label("Search").press_sequentially("Möw ")
+    typed = "() => sent.slice(1).map(message => message.value)"
+    assert page.evaluate(typed) == ["M"]  # without a pause, and one at a time
+    page.get_by_label("Search").blur()
+    answer(1, "M")
+    page.wait_for_function("() => sent.length === 3")
+    assert (page.evaluate(typed), page.get_by_label("Search").input_value()) == (["M", "Möw "], "Möw ")
+    answer(2, "Möw ")
+    page.get_by_label("Search").press("End")
+    page.keyboard.type("e")
+    assert page.evaluate(typed) == ["M", "Möw ", "Möw e"]

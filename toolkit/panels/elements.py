@@ -31,7 +31,7 @@ class Element:
     children
         Elements, and texts, which the browser escapes; `Markup`, which `toolkit.display` escaped, is taken as HTML.
     on
-        Event to what it sends: ``click``, ``change``, ``input`` (a moment after the last key), ``submit`` (with the
+        Event to what it sends: ``click``, ``change``, ``input`` (at each key, one at a time), ``submit`` (with the
         fields of the form by their names), and ``files`` (of a file input, or dropped: their bytes in slices).
     key
         Under which name the element is found again when the panel is drawn anew: it keeps focus, text and place.

@@ -46,7 +46,7 @@ function reviewGrid(e, ask) {
     const rest = Math.ceil(box.clientHeight / HIGH) + 8
     const first = Math.max(0, Math.min(n - 1, Math.floor(box.scrollTop / HIGH) - 4)), last = Math.min(n, first + rest)
     for (let p = Math.floor(first / size); p <= Math.floor(Math.max(first, last - 1) / size); p++)
-      if (n && (pages.version !== version || !pages[p])) load(p)
+      if (n && (pages.version !== version || !row(Math.min(last, (p + 1) * size) - 1))) load(p)
     const rows = []
     for (let i = first; i < last; i++) {
       const r = row(i)
@@ -168,6 +168,7 @@ function reviewGrid(e, ask) {
     table.setAttribute('aria-rowcount', n + 1)
     at = Math.min(at, Math.max(0, n - 1))
     if (fewer && goto < 0 && !box.contains(document.activeElement)) { at = 0; box.scrollTop = 0 }
+    if (!box.scrollTop) pages = {version, 0: JSON.parse(is['data-rows'])} // what is seen at the top came with the view
     draw() // there is room for the row only then
     if (goto >= 0) move(goto, column)
   }

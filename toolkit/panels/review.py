@@ -28,7 +28,7 @@ from toolkit.tables import cells_as_text, times_as_text
 
 PAGE = 200
 """Rows of a message to the browser."""
-STILL, MAX_VALUES, MAX_LISTED, MAX_LINE = 20, 12, 50, 400
+STILL, TOP, MAX_VALUES, MAX_LISTED, MAX_LINE = 20, 24, 12, 50, 400
 BY_HAND = "by hand"
 FACETS = {"state": "State", "reason": "Reason", "column": "Column", "value": "Value"}
 WAITS = "The rules over the whole file, such as names that are alike, wait for Recheck all."
@@ -230,11 +230,11 @@ class Review(Upload):
     def _rows(self, *, without: str = "") -> npt.NDArray[np.bool_]:
         """Return which rows pass the search and the facets, other than one of them."""
         self._settle()
-        mask = np.ones(len(self.index), bool)
-        if self.query:
-            if self._searched_for[:2] != (self.query, self.version):  # once for the facets, the grid and its pages
-                found = np.fromiter((self.query in words for words in self._words), bool, len(mask))
-                self._searched_for = self.query, self.version, found
+        mask, query = np.ones(len(self.index), bool), self.query.strip().casefold()
+        if query:
+            if self._searched_for[:2] != (query, self.version):  # once for the facets, the grid and its pages
+                found = np.fromiter((query in words for words in self._words), bool, len(mask))
+                self._searched_for = query, self.version, found
             mask &= self._searched_for[2]
         chosen = [[self._members[of].get(value, set()) for value in values]
                   for of, values in self.chosen.items() if of != without]  # fmt: skip
@@ -353,7 +353,7 @@ class Review(Upload):
         elif by in FACETS:
             (self.chosen[by].add if value else self.chosen[by].discard)(of)
         else:
-            self.query, self.only = (value.strip().casefold(), self.only) if by == "query" else (self.query, value)
+            self.query, self.only = (value, self.only) if by == "query" else (self.query, value)
         self.version += 1
         return f"{plural(int(self._rows().sum()), 'row')} shown."
 
@@ -451,6 +451,7 @@ class Review(Upload):
         tools = search, button("Recheck all", "recheck"), button("Show all rows", "filter", by="all"), count
         grid = element("review-grid", table("First rows", still), key="grid", data_n=len(shown), data_page=PAGE,
                        data_goto=goto[0], data_version=self.version, data_columns=json.dumps(heads),
+                       data_rows=json.dumps([self._line(at) for at in shown[:TOP].tolist()]),
                        style=f"--rows: {len(shown)}")  # fmt: skip
         waits = note("changed", WAITS, key="waits") if self._checked[1] != self._over else None
         only = tick("Only rows with findings or edits", self.only, "filter", key="only", by="only")
