@@ -154,12 +154,11 @@ class Delivery(Result):
         >>> Delivery(pd.DataFrame(), asked=asked, corrected={"pad_ids": 7, "patch": ["p.csv"]}).command("push")
         'toolkit push crm.csv --mapping m.toml --correct pad_ids=7 --patch p.csv'
         """
-        patch = self.corrections.get("patch")
-        stated = self.corrections | ({"patch": [patch]} if isinstance(patch, str) else {})
-        made = {name: self.corrected.get(name, False) for name in stated | self.corrected}
+        stated = {n: [o] if n == "patch" and isinstance(o, str) else o for n, o in self.corrections.items()}
         options: list[str] = []
         with suppress(TypeError):  # a patch that is no file, or another option that cannot be written
-            for name, option in made.items():
+            for name in stated | self.corrected:
+                option = self.corrected.get(name, False)
                 if name == "patch" and name not in stated:
                     options += [part for path in option for part in ("--patch", path)]
                 elif option != stated.get(name, False):

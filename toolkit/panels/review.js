@@ -67,7 +67,7 @@ function reviewGrid(e, ask) {
 
   function tell() {
     const r = row(at), [, reason] = r && r[4][column - 2] || []
-    links.replaceChildren(...(r ? r[7] : []).map(other => Object.assign(make('button', {type: 'button'}, `Go to row ${other}`), {onclick: () => ask({do: 'go_to', row: other})})))
+    links.replaceChildren(...(r ? r[7] : []).map(([words, action]) => Object.assign(make('button', {type: 'button'}, words), {onclick: () => ask(action)})))
     why.textContent = r ? [`Row ${r[0]}: ${r[1]}`, reason && !r[1].includes(reason) ? reason : '', r[5] ? `As it stands in the file: ${r[5]}` : ''].filter(Boolean).join(' · ') : ''
     const now = active()
     if (now) now.setAttribute('aria-describedby', why.id)
@@ -146,6 +146,7 @@ function reviewGrid(e, ask) {
   let hit = false
   box.addEventListener('mousedown', event => { hit = place(event) })
   box.addEventListener('dblclick', () => { if (hit && !input) edit() })
+  new ResizeObserver(() => draw()).observe(box) // it has no height before it is on the page
   let later = 0
   box.addEventListener('scroll', () => { cancelAnimationFrame(later); later = requestAnimationFrame(draw) })
 
