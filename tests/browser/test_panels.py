@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import Locator, Page
 
@@ -126,6 +127,23 @@ def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, wor
     panel.get_by_role("heading", name="would change something").wait_for()
     run_cell(page, 0)  # it closes the panel of the earlier run
     page.wait_for_function("() => document.querySelectorAll('.tk.panel').length === 1")
+
+    command(page, "docmanager:save")
+    book = nbformat.read(work / "notebooks" / "mouse.ipynb", as_version=4)
+    picture, widget = book.cells[0].outputs
+    assert list(picture.data) == [
+        "text/html"
+    ]  # what is shown where no extension draws widgets: the picture, and a line
+    assert widget.data["text/plain"].startswith("<OnboardPanel: shown in JupyterLab; the same in code: ")
+    book.cells[0].source += "  # by somebody else"
+    nbformat.write(book, work / "notebooks" / "untrusted.ipynb")
+    open_notebook(page, lab, "untrusted")
+    trusted = "() => window.jupyterapp.shell.currentWidget.content.widgets[0].model.trusted"
+    assert page.evaluate(trusted) is False
+    shown_ = page.locator(".jp-OutputArea").first
+    shown_.get_by_text(f"A session of {FIRST}.csv was left at Values").wait_for()
+    assert shown_.locator("style, script, [data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    assert not page.get_by_text("model not found").is_visible()
 
 
 def test_a_delivery_is_mapped_by_keyboard_and_no_key_is_a_command(lab: str, work: Path, page: Page) -> None:

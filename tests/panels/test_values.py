@@ -124,7 +124,7 @@ def test_a_correction_that_needs_an_option_is_listed_with_its_field_or_its_call(
         with pytest.raises(CorrectionError, match="needs the width of an id"):
             step.act("set_width", rule="pad_ids", value=wrong)
     assert step.act("set_width", rule="pad_ids", value="4") == "pad_ids is not made."  # it is tried, not chosen
-    assert "pad_ids = 4</code> <b>would change 1 cell<" in step.view().still()
+    assert "pad_ids = 4</code>  <b>would change 1 cell<" in step.view().still()
     step.act("choose_correction", rule="pad_ids", value=True)
     step.act("set_width", rule="pad_ids", value="6")
     assert step.mapping.corrections == {"pad_ids": 6}

@@ -67,7 +67,9 @@ class Element:
             inner = iter([c for c in inner if isinstance(c, Element) and c.attributes.get("value") == chosen][:1])
             return joined(*(c.children[0] for c in inner if isinstance(c, Element)))
         kept = "".join(f' {n}="{escape(v)}"' for n, v in self.attributes.items() if n in _KEPT and v is not False)
-        body = joined(*(c.still() if isinstance(c, Element) else c for c in inner))
+        body = joined(
+            *(Markup(f" {c.still()}") if isinstance(c, Element) else c for c in inner)
+        )  # it may lose its style
         return Markup(f"<{tag}{kept}>{body}</{tag}>")
 
 
