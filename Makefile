@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 # Jupyter refuses to run as root without this option, and in a container there is often no other user.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# Most of what pip installs is never imported: to compile it all takes a third of the set-up. Python does when it must.
 # Most tests of processes start Python, which would compile the toolkit each time.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -81,9 +82,9 @@ $(VENV)/core: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	{ echo "The toolkit needs Python 3.11 to 3.13: choose one with 'make PYTHON=python3.12 …'."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable .
 	@touch $@
 
 $(VENV)/dev: $(VENV)/core
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[dev]'
 	@touch $@

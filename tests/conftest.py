@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 
 from tests.support.clocks import Clock
 from tests.support.engines import portable, served  # noqa: F401 - fixtures
+from toolkit.engine import embedded
 
 collect_ignore = [
     "benchmarks/peers.py",  # runs in an environment of its own: make bench
@@ -23,11 +24,23 @@ hypothesis_settings.register_profile("house", deadline=None)  # a shared machine
 hypothesis_settings.load_profile("house")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return more workers than processors: a fifth of the time, tests wait for a browser, a kernel or a process."""
+    return round((os.cpu_count() or 1) * 1.5)
+
+
 def pytest_collection_finish() -> None:
     """Thousands of tests are no garbage: to look through them again and again takes 4 % of the processor's time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Each worker has its processor: a second thread would take 30 % more of it for statements on a few rows."""
+    for files in (False, True):
+        embedded._database(os.getpid(), files=files).execute("SET threads=1")
 
 
 @pytest.fixture(autouse=True)

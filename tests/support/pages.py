@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -64,6 +65,7 @@ class Page(HTMLParser):
         self.tags: set[str] = set()
         self.attributes: set[str] = set()
         self._open: list[tuple[str, dict[str, str]]] = []
+        self._around = Counter[str]()  # the open tags, and their classes with a dot before them
         self._grid: Grid | None = None
         self._figure = ""
         self.feed(text)
@@ -79,6 +81,7 @@ class Page(HTMLParser):
         if tag in ("meta", "br", "input", "wbr"):
             return
         self._open.append((tag, given))
+        self._around.update(_selectors(tag, given))
         if given.get("role") == "img":
             self.pictures.append(given["aria-label"])
         if "data-grid" in given:
@@ -101,14 +104,15 @@ class Page(HTMLParser):
                 self._grid.marked.append((len(self._grid.rows) - 1, self._grid.heads[place], classes[-1]))
 
     def handle_endtag(self, tag: str) -> None:
-        name, _ = self._open.pop()
+        name, given = self._open.pop()
+        self._around.subtract(_selectors(name, given))
         assert name == tag, f"</{tag}> closes <{name}>"
         if tag == "table":
             self._grid = None
 
     def handle_data(self, data: str) -> None:
         tag, given = self._open[-1] if self._open else ("", {})
-        if any(t in ("style", "script", "title") for t, _ in self._open):
+        if any(map(self._in, ("style", "script", "title"))):
             return
         self.text += data
         classes = given.get("class", "").split()
@@ -133,10 +137,15 @@ class Page(HTMLParser):
             self._grid.rows[-1][-1] += (joint if tag in ("em", "small") else "") + data
 
     def _in(self, tag: str) -> bool:
-        return any(t == tag for t, _ in self._open)
+        return self._around[tag] > 0
 
     def _within(self, name: str) -> bool:
-        return any(name in given.get("class", "").split() for _, given in self._open)
+        return self._around[f".{name}"] > 0
 
     def _in_group(self) -> bool:
-        return any(tag == "tr" and given.get("class") == "grp" for tag, given in self._open)
+        return self._around["tr.grp"] > 0
+
+
+def _selectors(tag: str, given: dict[str, str]) -> list[str]:
+    classes = given.get("class", "").split()
+    return [tag, *(f".{name}" for name in classes), *(["tr.grp"] if tag == "tr" and classes == ["grp"] else [])]
