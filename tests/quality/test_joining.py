@@ -60,7 +60,16 @@ def test_the_cells_that_other_rows_have_say_what_was_split(tmp_path: Path) -> No
     assert joined_row(delivery, 2)["customer_category"].tolist() == ["Food; Drinks"]
 
 
-@pytest.mark.parametrize("line", ["18;A;Ulm;Retail;01.09.2026", "18;A;B;C;Ulm;Retail;01.09.2026;Kunde", '18;"A;Ulm'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "18;A;Ulm;Retail;01.09.2026",
+        "18;A;B;C;Ulm;Retail;01.09.2026;Kunde",
+        '18;"A;Ulm',
+        "18;A\rB;C;Ulm;Retail;01.09.2026;Kunde",
+        "18;A;B;Ulm;Retail;01.09.2026;" + 200_000 * "x",
+    ],
+)
 def test_another_line_cannot_be_joined(tmp_path: Path, line: str) -> None:
     delivery = read(tmp_path, "No;Name;Town;Group;Changed;Origin", "17;A;Ulm;Retail;01.09.2026;Kunde", line)
     assert delivery.broken.index.tolist() == [3]

@@ -424,8 +424,7 @@ class Review(Upload):
         line = visible(str(self.base.broken.at[row, "text"])[:MAX_LINE]) if is_raw else ""
         others = sorted({f.other for f in self.found.get(row, ()) if f.other is not None})
         ways = [[f"Go to row {other}", {"do": "go_to", "row": other}] for other in others]
-        can_join = is_raw and checks.possible_rows(self.base, row)
-        ways += [["Join 2 cells", {"do": "join", "row": row}]] if can_join else []
+        ways += [["Join 2 cells", {"do": "join", "row": row}]] * bool(is_raw and checks.possible_rows(self.base, row))
         return [row, *self._state(row), texts, marks, line, {n: t for n, t in enumerate(raw) if t != texts[n]}, ways]
 
     def _state(self, row: int) -> tuple[str, Tone]:

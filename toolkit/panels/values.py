@@ -148,10 +148,9 @@ class Values(Step):
     @action
     def set_width(self, rule: str, value: str) -> str:
         """State the option of a correction that takes a number, and try it; an empty text: it has none."""
-        option = int(value) if value.isdecimal() else value
-        if value:
-            correct(self.delivery, {rule: option})  # it refuses what is no width
-        self._options = {n: o for n, o in self._options.items() if n != rule} | ({rule: option} if value else {})
+        option = {rule: int(value) if value.isdecimal() else value} if value else {}
+        correct(self.delivery, option)  # it refuses what is no width
+        self._options = {n: o for n, o in self._options.items() if n != rule} | option
         self._preview = None
         return self.choose_correction(rule, bool(value) and rule in self.corrections)
 

@@ -10,18 +10,16 @@ from toolkit.model import ID, NAME, TIME, Delivery
 from toolkit.quality.correcting import PATCH, correct
 from toolkit.reading import DELIMITERS, Mapping, read_customers
 
-MAX_LINE = 100_000
-"""Characters of a line that are looked at."""
-
 
 def possible_rows(delivery: Delivery, row: int) -> list[list[str]]:
     """Return the rows that a broken line may be: in each, two neighbours of its cells are joined.
 
     Empty unless the line has one cell more than the header, which is known of what a mapping read.
     """
-    header, text = delivery.mapping.get("header", ()), str(delivery.broken.at[row, "text"])
-    for delimiter in DELIMITERS:
-        cells = next(csv.reader([text[:MAX_LINE]], delimiter=delimiter), [])
+    header, (reason, text) = delivery.mapping.get("header", ()), map(str, delivery.broken.loc[row, ["reason", "text"]])
+    is_one_more = f"has {len(header) + 1} cells where" in reason and len(text) < 100_000  # the module takes 131,072
+    for delimiter in DELIMITERS if is_one_more else "":
+        cells = next(csv.reader(text.splitlines(keepends=True), delimiter=delimiter), [])
         if len(cells) == len(header) + 1:
             return [[*cells[:at], delimiter.join(cells[at : at + 2]), *cells[at + 2 :]] for at in range(len(header))]
     return []
