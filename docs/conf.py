@@ -65,11 +65,22 @@ def page_of(notebook: str) -> str:
     for cell in json.loads(notebook)["cells"]:
         text = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            parts.append(text)
+            parts.append(re.sub(r"\]\(#([^)]+)\)", lambda found: f"](#{anchor(found[1])})", text))
             continue
         parts.append(fenced("python", text))
         parts += [part for output in cell.get("outputs", ()) if (part := shown(output))]
     return "\n\n".join(parts)
+
+
+def anchor(heading: str) -> str:
+    """Return a heading as a link to it names it on the site; in a notebook it keeps its capitals and dots.
+
+    Examples
+    --------
+    >>> anchor("1.-The-wrong-encoding")
+    '1-the-wrong-encoding'
+    """
+    return re.sub(r"[^\w-]", "", heading.lower())
 
 
 def shown(output: dict[str, Any]) -> str:

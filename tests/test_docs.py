@@ -23,6 +23,7 @@ from toolkit.errors import ToolkitError
 from toolkit.vendor import Sandbox
 
 COMMAND_LINE = ROOT / "docs" / "command_line.md"
+SITE = runpy.run_path(str(ROOT / "docs" / "conf.py"))
 SCHEDULING = ROOT / "docs" / "scheduling.md"  # tests/test_notebooks.py runs what it says
 FILE = ROOT / "data" / "2026-09-01_customers.csv"
 CODE = [page for page in PAGES if page not in (COMMAND_LINE, SCHEDULING)
@@ -58,6 +59,7 @@ def test_every_link_leads_to_a_file_and_a_heading_of_it(path: Path) -> None:
     for link in links_of(words_of(path)):
         name, _, anchor = link.partition("#")
         target = (path.parent / name).resolve() if name else path
+        anchor = SITE["anchor"](anchor) if target.suffix == ".ipynb" else anchor
         there = target.is_relative_to(ROOT) and target.exists()
         if not there or (anchor and anchor not in anchors_of(words_of(target))):
             lost.append(link)
@@ -176,7 +178,7 @@ def test_the_settings_of_the_targets_page_can_be_used(tmp_path: Path, monkeypatc
 
 
 def test_a_notebook_becomes_a_page_with_its_outputs_which_cannot_end_their_block() -> None:
-    page_of = runpy.run_path(str(ROOT / "docs" / "conf.py"))["page_of"]
+    page_of = SITE["page_of"]
     html = {"text/html": ["<b>5</b>\n\n```\n<i>6</i>"], "text/plain": ["5"]}
     cells = [
         {"cell_type": "markdown", "source": ["# Why?"]},

@@ -31,6 +31,8 @@ def test_its_python_runs_and_then_the_calls_of_its_table(tmp_path: Path, monkeyp
     calls = re.findall(r"`(\w[\w.]*\(.*?\))`", table)
     assert len(calls) == 8
     reader = Reader(tmp_path / "place", monkeypatch)
+    (reader.place / "notebooks").mkdir()
+    monkeypatch.chdir(reader.place / "notebooks")  # where `make lab` leads
     with tk.Sandbox(tmp_path / "vendor") as sandbox:
         tk.use(sandbox)
         sandbox.vendor.refuse = lambda row: "closed" if row["customer_price_list_id"] == "PL-ENT-004" else None
@@ -47,8 +49,9 @@ def test_its_python_runs_and_then_the_calls_of_its_table(tmp_path: Path, monkeyp
             results[call] = eval(call, reader.names)
             if "review.xlsx" in call:
                 reader.names["patch"] = tk.read_review_sheet("review.xlsx", who="data owner")
-    again = next(plan for call, plan in results.items() if "repush" in call)
-    assert again.n_rows == reader.names["result"].n_refused > 0
+    again, undone = (next(of for call, of in results.items() if name in call) for name in ("repush", "revert"))
+    assert again.n_accepted == reader.names["result"].n_refused > 0
+    assert undone.n_rows == 0  # of a first delivery, "customers that it added stay"
     (name,) = re.findall(r"`(\w+) = 7` under `\[corrections\]`", table)
     assert name in corrections.CORRECTIONS
 
@@ -57,7 +60,7 @@ def test_make_and_conda_know_what_is_asked_of_them() -> None:
     rules = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     asked = set(re.findall(r"make (\w+)", TEXT))
     assert {"demo", "test", "lab", "docs"} <= asked <= rules
-    assert [words[1] for words in SHELL if words[0] == "make"] == ["demo", "test"]
+    assert [words[1] for words in SHELL if words[0] == "make"] == ["lab", "demo", "test"]
     conda = argparse.ArgumentParser()
     verbs = conda.add_subparsers(required=True)
     create = verbs.add_parser("env").add_subparsers(required=True).add_parser("create")

@@ -31,7 +31,7 @@ def test_readiness_is_shown_before_and_after_a_push_of_a_file(
     assert main(["readiness", file, "--quotes", quotes, *named, "--html", str(tmp_path / "page.html")]) == 1
     said = capsys.readouterr().out
     assert "0 of 1 quote has every feature as of their date (0%) · after this push 1 more quote has" in said
-    assert "  1 customer that CUSTOMER lacks: 1 quote" in said.splitlines()
+    assert "  1 customer that CUSTOMER lacks: 1 quote · 0 after the push" in said.splitlines()
     assert "After the push" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
     assert main(["readiness", file, "--quotes", quotes, *named, "--json"]) == 1

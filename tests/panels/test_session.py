@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
 import toolkit as tk
 from toolkit.errors import InputError
@@ -54,6 +56,21 @@ def test_a_file_becomes_a_plan_and_each_step_is_a_plain_object() -> None:
         session.at = at
         json.dumps(session.view().tree(), allow_nan=False)
         assert session.view().still().count("aria-current") == 0  # a picture has no state
+
+
+def test_where_no_panel_can_be_shown_its_line_of_text_is_shown_once() -> None:
+    InteractiveShell.instance()
+    try:
+        panel = Panel(Session(NAME))
+        with capture_output(stdout=False, stderr=False) as captured:
+            panel.show()
+            panel.draw()
+    finally:
+        InteractiveShell.clear_instance()
+    shown = [output.data for output in captured.outputs]
+    texts = [data["text/plain"] for data in shown if "text/plain" in data]
+    assert set(texts) == {repr(panel)}
+    assert all(("text/html" in data) == ("text/plain" in data) for data in shown)  # the widget's own output has none
 
 
 def test_next_names_what_is_missing_and_stays() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 import toolkit as tk
 from tests.support.engines import Served
+from tests.support.pages import Page
 from toolkit.errors import InputError
 from toolkit.model import CUSTOMER, FEATURES
 
@@ -229,6 +231,36 @@ def test_a_plan_shows_what_it_would_change(shipped: tuple[pd.DataFrame, Any]) ->
     body = found.body()
     assert "After the push" in body
     assert body.count("<details") == len(found.totals) + 1  # and every month
+    page = Page(body)
+    missing, rewritten = (page.grids[found.lines()[name]] for name in ("missing", "rewritten"))
+    assert found.lines()["missing"].endswith("2 after the push")
+    assert "This push solves 6 of the 8." in page.text
+    assert "Still open: 0009090, 0009040. Ask for" in page.text
+    left = {row[0] for row in missing.rows if row[missing.heads.index("After the push")] == "still open"}
+    assert left == {"0009040", "0009090"}
+    assert "After the push" not in rewritten.heads
+    names = before.set_index("customer_id")["customer_name"]
+    for row in rewritten.rows:
+        assert row[rewritten.heads.index("Name")] == names[row[rewritten.heads.index("Instead")]]
+    for by in ("month", "category"):  # both sides add up, quotes without a customer included
+        of = [[re.match(r"(\d+) of (\d+)", cell) for cell in row[1:]] for row in page.grids[f"By {by}"].rows]
+        sums = [[sum(int(m[n]) for m in side if m) for n in (1, 2)] for side in zip(*of, strict=True)]
+        assert sums == [[side.n_ready, side.n_quotes] for side in (found, found.after)]
+    assert any("2022-10: 4, 0%, 2022-11 …: 0, 0%, 2026-01: 52" in said for said in page.pictures)
+
+
+def test_a_customer_that_comes_too_late_for_its_quotes_is_still_open(shipped: tuple[pd.DataFrame, Any]) -> None:
+    before = frame(CUSTOMERS.to_dict("records"), list(CUSTOMERS)).reindex(columns=CUSTOMER.names)
+    new = pd.concat([before.iloc[:1].assign(customer_id=name, customer_subcategory="Wood") for name in ("A", "B")])
+    plan = tk.plan_push(tk.diff(before, new), allow="all")
+    quotes = quotes_of(("A", "2025-02-01T00:00:00Z"), ("B", "2025-04-01T00:00:00Z"))
+    found = tk.readiness(before, quotes, plan=plan, now=NOW)
+    assert (found.states["missing"], found.after.states["early"], found.after.n_ready) == (2, 1, 1)
+    page = Page(found.body())
+    assert [row[-1] for row in page.grids[found.lines()["missing"]].rows] == ["still open", "solved"]
+    solved = tk.readiness(before, quotes.tail(1), plan=plan, now=NOW).body()
+    assert "This push solves 1 of the 1." in solved
+    assert "Ask for an extract" not in solved
 
 
 def test_an_upsert_replaces_a_version_and_an_append_does_not(shipped: tuple[pd.DataFrame, Any]) -> None:

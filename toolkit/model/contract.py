@@ -283,6 +283,7 @@ FEATURES = ("customer_category", "customer_subcategory")
 VERSIONS = {
     "id": ID,
     "moment": TIME,
+    "name": NAME,
     "price_list": "customer_price_list_id",
     **dict(zip(FEATURES, FEATURES, strict=True)),
 }

@@ -99,9 +99,9 @@ class Panel(AnyWidget):
         # Two outputs: JupyterLab shows "model not found" for a panel without a kernel, and nothing beside it. The style
         # of the picture hides whichever of the two is not wanted.
         display: Any = ipython.display
-        self._picture = display({"text/html": self._still()}, raw=True, display_id=True)
+        self._picture = display(self._still(), raw=True, display_id=True)
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        display({_WIDGET: view, "text/plain": repr(self)}, raw=True)
+        display({_WIDGET: view}, raw=True)  # the picture has the text
 
     def _ipython_display_(self) -> None:
         self.show()
@@ -129,7 +129,7 @@ class Panel(AnyWidget):
             focus, self.station.focus = self.station.focus, ""
             self.send({**reply, "view": self._view().tree(), "said": self._said, "focus": focus})
             if picture and self._picture is not None:
-                self._picture.update({"text/html": self._still()}, raw=True)
+                self._picture.update(self._still(), raw=True)
 
     def _view(self) -> Element:
         try:
@@ -139,9 +139,10 @@ class Panel(AnyWidget):
         told = note("bad", _sentence(self.error), key="problem", role="alert") if self.error else None
         return element("div", told, shown, key="panel")
 
-    def _still(self) -> str:
+    def _still(self) -> dict[str, str]:
         how = element("p", f"A picture of the panel, as it was last. {repr(self)[1:-1]}", class_="soft still-note")
-        return fragment(element("div", self._view(), how, class_="still").still()).replace(STYLE, _STYLE, 1)
+        still = fragment(element("div", self._view(), how, class_="still").still()).replace(STYLE, _STYLE, 1)
+        return {"text/html": still, "text/plain": repr(self)}
 
 
 def _sentence(error: Exception) -> str:

@@ -19,17 +19,18 @@ from toolkit.ledger import Ledger, Snapshot
 from toolkit.model import FEATURES, MERCHANTS, QUOTES, SALES, VERSIONS, Customers, as_delivery, zoned_moment
 from toolkit.progress import step
 from toolkit.pushing import PushPlan
-from toolkit.training.counting import after_push, count
+from toolkit.training.counting import LISTED, after_push, count
 from toolkit.training.staging import Refers, Stage
 
 Versions = Customers | Ledger | Refers
 """Every version of the customers: a ledger, a snapshot, what the stations take, or a table."""
 MAX_BARS = 36
 MAX_MONTHS = 1_200
+MAX_NAMED = 3
 _WORDS = tomllib.loads(files(__package__).joinpath("findings.toml").read_text(encoding="utf-8"))
-_STATES, _FINDINGS = _WORDS["states"], _WORDS["findings"]
+_STATES, _FINDINGS, _NONE = _WORDS["states"], _WORDS["findings"], _WORDS["none"]
 _HEADS = {"id": "Customer", "detail": "Instead", "first_at": "First", "last_at": "Last", "version_at": "Version"}
-_HEADS |= {name: name.capitalize() for name in ("quotes", "sales", "value")}
+_HEADS |= {name: name.capitalize() for name in ("name", "quotes", "sales", "value")} | {"after": "After the push"}
 _COUNTS = "n_quotes n_ready states lacking stale_months notes totals"
 
 
@@ -43,9 +44,10 @@ class Readiness(Result):
         Quotes by ``month`` (its first moment; null without a date), ``category`` of the customer at that time,
         ``state``, and for each feature whether the customer's version lacked it (1 or 0, null without a version).
     findings
-        One row for each finding and customer, or merchant: ``finding``, ``id``, ``quotes``, ``sales``, ``value``,
-        ``first_at`` and ``last_at`` of these, ``version_at`` (of the first version if quotes are before it, else of the
-        newest), ``detail`` (the id that CUSTOMER has instead; a customer's price list, and that of its quote instead).
+        One row for each finding and customer, or merchant: ``finding``, ``id``, ``name``, ``detail``, ``quotes``,
+        ``sales``, ``value``, ``first_at`` and ``last_at`` of these, ``version_at`` (of the first version if quotes are
+        before it, else of the newest). ``detail`` is the id that CUSTOMER has instead, whose name and version these
+        are then; or a customer's price list, and that of its quote instead.
         At most 100,000 rows of each finding.
     totals
         Of each finding, complete: ``ids`` (customers or merchants), ``quotes``, ``sales``, ``value``.
@@ -131,7 +133,8 @@ class Readiness(Result):
             who = plural(n, of["words"], of["plural"]).format(self.stale_months)
             figures = [n_quotes and plural(n_quotes, "quote"), n_sales and plural(n_sales, "sale")]
             figures += [value and f"worth {value:,.2f}"]
-            found[name] = ": ".join(filter(None, [who, ", ".join(filter(None, figures))]))
+            left = f" · {self.after.count(name):,} after the push" if self.after and self.after.count(name) != n else ""
+            found[name] = ": ".join(filter(None, [who, ", ".join(filter(None, figures))])) + left
         return found
 
     def body(self) -> str:
@@ -140,35 +143,54 @@ class Readiness(Result):
         said += [f"Empty most often: {name}, in {plural(n, 'quote')}." for name, n in [*self.lacking.items()][:1] if n]
         shown: list[str] = [draw.headline(f"Readiness of {self.source}", *said, parts=self._parts)]
         if self.after:
-            shown.append(draw.section("After the push", draw.stack(self.after._parts), draw.key(self.after._parts)))
+            both = zip(self._parts, self.after._parts, strict=True)
+            moved = " · ".join(f"{old.words}: {old.n:,} → {new.n:,}" for old, new in both if old.n != new.n)
+            shown.append(draw.section("After the push", draw.stack(self.after._parts), paragraph(moved or "as now")))
         shown.append(draw.notes(self.notes))
-        if len(months := self.shares("month").tail(MAX_BARS)):
-            line = draw.timeline([(str(m), n) for m, n in months["quotes"].items()], filled=list(months["share"]))
+        bars: list[tuple[str, int, float]] = []
+        for month, n, _, share in self.shares("month").tail(MAX_BARS).itertuples():
+            if bars and (gap := pd.Period(bars[-1][0]) + 1) < pd.Period(month):  # one empty bar for all months between
+                bars.append((f"{gap} …", 0, 0.0))
+            bars.append((month, n, share))
+        if bars:
+            line = draw.timeline([bar[:2] for bar in bars], filled=[share for *_, share in bars])
             every = draw.fold("Every month", self._by("month"))
             shown.append(draw.section("By month", line, every, note="quotes; of each bar the full part is ready"))
             shown.append(draw.section("By category", self._by("category"), note="of the customer at that time"))
         folds = [self._fold(name, line) for name, line in self.lines().items()]
-        return "".join([*shown, draw.section("Findings", *folds) if folds else ""])
+        return "".join([*shown, draw.section("Findings", *folds, note=_WORDS["note"]) if folds else ""])
 
     @property
     def _parts(self) -> list[Part]:
         return [Part(self.states[state], of["words"], of["tone"], of["note"]) for state, of in _STATES.items()]
 
     def _by(self, by: str) -> Markup:
-        """Render the quotes by month or category, with the share that is ready, and that after the push."""
-        sides = [side.shares(by) for side in (self, self.after) if side]
-        every = pd.concat([sides[-1]["quotes"], *(side["share"] for side in sides)], axis=1).fillna(0.0)
-        rows = [(name, int(n), *(Cell(s, meter(s)) for s in shares)) for name, n, *shares in every.itertuples()]
-        return draw.grid(f"By {by}", [by.capitalize(), "Quotes", "Ready", "After the push"][: 2 + len(sides)], rows)
+        """Render by month or category how many of the quotes are ready, and how many after the push."""
+        sides = []
+        for side in filter(None, (self, self.after)):
+            known = side.shares(by)[["ready", "quotes"]]
+            known.loc[_NONE[by]] = [0, side.n_quotes - known["quotes"].sum()]  # ready are only those with both
+            sides.append(known[known["quotes"] > 0])
+        every = pd.concat(sides, axis=1).fillna(0).astype(int)
+        rows = [(name, *map(_share, counts[::2], counts[1::2])) for name, *counts in every.itertuples()]
+        return draw.grid(f"By {by}", [by.capitalize(), "Ready", "After the push"][: 1 + len(sides)], rows)
 
     def _fold(self, finding: str, line: str) -> Markup:
         """Render the customers or merchants of a finding, and what to do about them."""
         rows, of = self.findings[self.findings["finding"] == finding].drop(columns="finding"), _FINDINGS[finding]
+        group, said = {finding, *(_STATES if finding in _STATES else ())}, [of["do"]]
+        if self.after and max(self.count(finding), *map(self.after.count, group)) <= LISTED:  # else not all are there
+            still = rows["id"].isin(self.after.findings.query("finding in @group")["id"])
+            if not still.all():
+                rows = rows.assign(after=still.map({True: "still open", False: "solved"}))
+                rest = ", ".join(rows["id"][still]) if sum(still) <= MAX_NAMED else f"{sum(still):,}"
+                said = [f"Still open: {rest}. {of['do']}"] if any(still) else []
+                said.insert(0, f"This push solves {sum(~still):,} of the {len(still):,}.")
         some = [c for c in rows if (rows[c].notna() & ~rows[c].isin([0, ""])).any()]
         heads = {**_HEADS, "id": "Merchant"} if finding == "merchant" else _HEADS
-        table = frame_table(rows[some], name=line, names=heads, show={"value": "{:,.2f}".format})
+        table = frame_table(rows[some].rename(columns=heads), name=line, show={"Value": "{:,.2f}".format})
         check = draw.badge(of["check"], tone=of["tone"]) if of["check"] else ""
-        return draw.fold(draw.joined(line, " ", check), paragraph(of["do"]), table, tone=of["tone"])
+        return draw.fold(draw.joined(line, " ", check), *map(paragraph, said), table, tone=of["tone"])
 
     def to_frame(self) -> pd.DataFrame:
         """Return the findings."""
@@ -178,6 +200,11 @@ class Readiness(Result):
         """Return the counts, without values of the columns."""
         found = {name.removeprefix("n_"): getattr(self, name) for name in _COUNTS.split()}
         return found | ({"after": self.after.to_dict()} if self.after else {})
+
+
+def _share(ready: int, n: int) -> Cell:
+    text = f"{ready:,} of {n:,} ({percent(ready / n)})" if n else "none"
+    return Cell(ready / max(n, 1), meter(ready / max(n, 1), text))
 
 
 @step("Joining quotes with customers")

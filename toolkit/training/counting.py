@@ -22,6 +22,7 @@ from toolkit.model import FEATURES, VERSIONS
 LISTED = 100_000
 """The most rows that are listed of each finding; all of them are counted."""
 
+_DIGITS = 6  # of a value: what binary fractions leave at the end of a sum is no part of it
 _FEATURES, _LACKING = ", ".join(FEATURES), " + ".join(FEATURES)
 # Of equal moments the order is that of the cells, so that the same one counts each time.
 _EACH = "PARTITION BY id ORDER BY moment, " + ", ".join(f"coalesce({c}, '')" for c in (*FEATURES, "price_list"))
@@ -29,7 +30,7 @@ _LACKS = ", ".join(f"CASE WHEN trim({c}) <> '' THEN 0 ELSE 1 END AS {c}" for c i
 _TIMELINE = f"""
     SELECT v.*, min(since) OVER (PARTITION BY id) AS first_since,
         max(CASE WHEN ends IS NULL AND {_LACKING} = 0 THEN 1 ELSE 0 END) OVER (PARTITION BY id) AS filled_now
-    FROM (SELECT id, moment AS since, price_list, price_list || ' → ' AS its, {FEATURES[0]} AS category, {_LACKS},
+    FROM (SELECT id, name, moment AS since, price_list, price_list || ' → ' AS its, {FEATURES[0]} AS category, {_LACKS},
                  lag(moment) OVER ({_EACH}) AS earlier, lead(moment) OVER ({_EACH}) AS ends
           FROM versions_ WHERE id IS NOT NULL AND moment IS NOT NULL) AS v"""
 _JUDGED = f"""
@@ -61,18 +62,19 @@ _OF_MERCHANTS = f""" UNION ALL SELECT 'merchant', merchant, count(*), 0, {_SPAN}
 _SUMS = "CAST(sum(quotes) AS BIGINT) AS quotes, CAST(sum(sales) AS BIGINT) AS sales, sum(value) AS value"
 _FOLDED = "trim(LEADING '0' FROM lower(trim({}.id)))"
 _FOUND = f"""
-    SELECT f.id, f.quotes, f.sales, f.value, f.first_at, f.last_at, coalesce(n.near, f.detail) AS detail,
+    SELECT f.id, t.name, f.quotes, f.sales, f.value, f.first_at, f.last_at, coalesce(n.near, f.detail) AS detail,
            CASE WHEN f.finding = 'early' THEN t.first_since ELSE t.since END AS version_at,
            CASE WHEN n.near IS NULL THEN f.finding ELSE 'rewritten' END AS finding
     FROM (SELECT finding, id, min(detail) AS detail, {_SUMS}, min(first_at) AS first_at, max(last_at) AS last_at
           FROM ({{}}) AS parts GROUP BY finding, id) AS f
-    LEFT JOIN timeline_ t ON t.ends IS NULL AND t.id = CASE WHEN f.finding <> 'merchant' THEN f.id END
     LEFT JOIN (SELECT {_FOLDED.format("k")} AS folded, min(k.id) AS near FROM timeline_ k
                GROUP BY {_FOLDED.format("k")}) AS n
-        ON n.folded <> '' AND n.folded = CASE WHEN f.finding = 'missing' THEN {_FOLDED.format("f")} END"""
+        ON n.folded <> '' AND n.folded = CASE WHEN f.finding = 'missing' THEN {_FOLDED.format("f")} END
+    LEFT JOIN timeline_ t
+        ON t.ends IS NULL AND t.id = CASE WHEN f.finding <> 'merchant' THEN coalesce(n.near, f.id) END"""
 _TOTALS = f"SELECT finding, count(*) AS ids, {_SUMS} FROM found_ GROUP BY finding"
 _LISTED = f"""
-    SELECT finding, id, quotes, sales, value, first_at, last_at, version_at, detail
+    SELECT finding, id, name, detail, quotes, sales, value, first_at, last_at, version_at
     FROM (SELECT f.*, row_number() OVER (PARTITION BY finding ORDER BY quotes DESC, sales DESC, id) AS place
           FROM found_ f) AS numbered WHERE place <= {LISTED} ORDER BY finding, place"""
 
@@ -92,9 +94,11 @@ def count(session: AnySession, tables: dict[str, str], *, stale: pd.Timestamp) -
     for name, select in (("timeline_", _TIMELINE), ("quoted_", _QUOTED), ("found_", _FOUND.format(parts))):
         session.create(name, given + select)
     cells, findings = (to_frame(session.table(query)) for query in (given + _CELLS, _LISTED))
-    moments = {c: pd.to_datetime(findings[c], utc=True) for c in ("first_at", "last_at", "version_at")}
+    made = {c: pd.to_datetime(findings[c], utc=True) for c in ("first_at", "last_at", "version_at")}
+    made["value"] = findings["value"].round(_DIGITS)
     totals = {of.pop("finding"): of for of in session.table(_TOTALS).to_pylist()}
-    return {"cells": cells, "findings": findings.assign(**moments), "totals": totals}
+    totals = {name: of | {"value": of["value"] and round(of["value"], _DIGITS)} for name, of in totals.items()}
+    return {"cells": cells, "findings": findings.assign(**made), "totals": totals}
 
 
 def after_push(versions: str, planned: str, operation: str) -> str:

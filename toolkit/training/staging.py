@@ -25,9 +25,9 @@ from toolkit.reading import Mapping, kind_of, open_source, parquet_fields
 
 Refers = str | Path | pd.DataFrame | EngineTable | Any
 """A table that refers to customers: a file, a frame of pandas or polars, an Arrow table, a table of an engine."""
-OPTIONAL = ("merchant", "price_list", "quantity", "price", "value")
+OPTIONAL = ("merchant", "price_list", "name", "quantity", "price", "value")
 """The roles whose column a table may lack."""
-_NUMBERS = OPTIONAL[2:]
+_NUMBERS = OPTIONAL[3:]
 _BOUNDS = {"DOUBLE": FLOATS, "TIMESTAMPTZ": CALENDAR}
 _BOUNDS["TIMESTAMP"] = CALENDAR.replace("TIMESTAMPTZ", "TIMESTAMP").replace("+00", "")
 """What of a type Python has, and a sum can be made of: engines have infinite times and numbers too."""
