@@ -5,7 +5,10 @@ Every station takes a plain frame, a `Delivery`, or the result of the station be
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -81,6 +84,10 @@ class Delivery(Result):
         How to read the file again: its path, its digest, and what the mapping says of its format. Empty for a frame.
     mapping
         The mapping that it was read with: ``version``, ``content``, and the file's ``header``. Empty without one.
+    asked
+        What the command line is given to read it so: the path, the mapping's file. Empty if no command does.
+    corrected
+        The corrections that were made since, with their options; each patch as it was given.
     n_total
         Rows, if the frame has only those of them that are shown: the others are in an engine.
     """
@@ -107,12 +114,40 @@ class Delivery(Result):
     language: Language = "en"
     file: dict[str, Any] = field(default_factory=dict)
     mapping: dict[str, Any] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
+    corrected: dict[str, Any] = field(default_factory=dict)
     n_total: int | None = None
 
     @property
     def delivery(self) -> Delivery:
         """Itself, so that a delivery can be used like any result that carries one."""
         return self
+
+    def command(self, verb: str) -> str:
+        """Return the command that reads and corrects the customers so; empty if no command does.
+
+        A command makes the corrections of the mapping by itself.
+
+        Examples
+        --------
+        >>> asked = ("crm.csv", "--mapping", "m.toml")
+        >>> Delivery(pd.DataFrame(), asked=asked, corrections={"keep_last": True}).command("push")
+        'toolkit push crm.csv --mapping m.toml --correct keep_last=false'
+        >>> Delivery(pd.DataFrame(), asked=asked, corrected={"pad_ids": 7, "patch": ["p.csv"]}).command("push")
+        'toolkit push crm.csv --mapping m.toml --correct pad_ids=7 --patch p.csv'
+        """
+        stated = {n: [o] if n == "patch" and isinstance(o, str) else o for n, o in self.corrections.items()}
+        options: list[str] = []
+        with suppress(TypeError):  # a patch that is no file, or another option that cannot be written
+            for name in stated | self.corrected:
+                option = self.corrected.get(name, False)
+                if name == "patch" and name not in stated:
+                    options += [part for path in option for part in ("--patch", path)]
+                elif option != stated.get(name, False):
+                    said = json.dumps(option, ensure_ascii=False, separators=(", ", " = "))  # which is TOML
+                    options += ["--correct", name if option is True else f"{name}={said}"]
+            return shlex.join(["toolkit", verb, *self.asked, *options]) if self.asked else ""
+        return ""
 
     def place(self, source_row: int) -> str:
         """Give the place of a row: its number, after the name of its file if there are several.

@@ -226,14 +226,15 @@ class PushPlan(Result):
     def calls(self, *allow: str, push: str = "") -> tuple[str, str]:
         """Return the line of Python and the command that make this plan with these guards allowed.
 
-        `push` is the command that sends the file as it was read; empty: no command does. Of a plan that `repush`,
-        `revert` or `plan_correction` made, only the options.
+        `push` is the command that sends the file as it was read, if the delivery does not know it; empty: no command
+        does. Of a plan that `repush`, `revert` or `plan_correction` made, only the options.
         """
         options = {"include": [s for s in INCLUDABLE if s in self.counts], "allow": allow}
         asked = "".join(f", {option}={json.dumps(names)}" for option, names in options.items() if names)
         flags = [f"--{option}={name}" for option, names in options.items() for name in names]
         if self.excluded is not None:
             return asked.removeprefix(", "), shlex.join(flags)
+        push = push or self.delivery.command("push")
         return f"plan = tk.plan_push(changes{asked})", " ".join([push, *flags]) if push else ""
 
     def route(self) -> Markup:
@@ -255,8 +256,7 @@ class PushPlan(Result):
         allowed, boxes = [g.name for g in self.guards if g.allowed], []
         for g in sorted(self.guards, key=lambda guard: guard.allowed):
             how = paragraph("Not intended? Correct the file, and plan again. Intended? Look at the rows, and allow it:")
-            push = f"toolkit push {shlex.quote(self.delivery.source)}" if self.delivery.file else ""
-            call = draw.code(*filter(None, self.calls(*allowed, g.name, push=push)))
+            call = draw.code(*filter(None, self.calls(*allowed, g.name)))
             end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, call)
             title = draw.joined(GUARDS[g.name][2], Markup(f" <code>{g.name}</code>"))
             tone: draw.Tone = "calm" if g.allowed else "bad"

@@ -149,7 +149,7 @@ def correct(data: Customers, rules: Rules | None = None, *, now: pd.Timestamp | 
             after = delivery.frame.loc[delivery.frame.index.isin(before.index)]
         else:
             after = CORRECTIONS[name](before, option, moment)
-            delivery = replace(delivery, frame=after)
+            delivery = replace(delivery, frame=after, corrected=delivery.corrected | {name: option})
         changes.append(changes_between(before, after, name))
     if "restamp" in chosen and TIME not in delivery.given:
         delivery = replace(delivery, given=(*delivery.given, TIME))

@@ -308,7 +308,8 @@ def apply_patch(data: Customers, patch: Patch | str | Path) -> Patched:
             status[some["entry"]] = "stale"
     frame, broken = (part.loc[~part.index.isin(to_drop)] for part in (frame, broken))
     counts = {f"n_{name}": int((status == name).sum()) for name in ("applied", "done", "stale", "unknown")}
-    patched = replace(delivery, frame=frame, broken=broken)
+    given = [*delivery.corrected.get("patch", ()), patch if isinstance(patch, Patch) else str(patch)]
+    patched = replace(delivery, frame=frame, broken=broken, corrected=delivery.corrected | {"patch": given})
     return Patched(patched, entries.assign(status=status.astype("str")), **counts)
 
 
