@@ -44,7 +44,7 @@ ENTRIES = {
     "push": Entry(sending.pushing),
     "push command": Entry(sending.command, 0.1),
     "readiness": Entry(readiness.joining, limit_s=240),
-    "notebook 20": Entry(large.refreshing, limit_s=300),
+    "notebook 20": Entry(large.refreshing, limit_s=600),
     "PostgreSQL": Entry(engines.on_engine("postgresql"), limit_s=240),
     "Sail": Entry(engines.on_engine("sail"), limit_s=240),
     "Sail, ten times the rows": Entry(engines.on_engine("sail"), 10, 300),
