@@ -88,7 +88,7 @@ def steps(page: Page, lab: str) -> Iterator[str]:
     send.wait_for()
     yield "send"
     send.click()
-    panel.get_by_text("395 were accepted").wait_for()
+    panel.get_by_text("All 395 rows were accepted").wait_for()
     yield "report"
 
 

@@ -52,8 +52,9 @@ for package, floors in [
 # Each lower library has one room.
 HOME = {
     "duckdb": {"engine.embedded"},
-    "adbc_driver_manager": {"engine.postgresql"},
-    "adbc_driver_postgresql": {"engine.postgresql"},
+    "adbc_driver_manager": {"engine.adbc"},
+    "adbc_driver_postgresql": {"engine.adbc"},
+    "adbc_driver_snowflake": {"engine.adbc"},
     "pyspark": {"engine.spark_connect"},
     "sqlglot": {"engine.dialect"},
     "deltalake": {"ledger.delta"},

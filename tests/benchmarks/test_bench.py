@@ -36,7 +36,7 @@ def test_the_benchmark_in_the_engine_finds_the_same_with_a_memory_limit() -> Non
 def test_a_year_pushes_what_changed_and_its_ledger_grows() -> None:
     first, second, third = year.simulate(3_000, 3)
     assert (first.n_rows, first.n_requests) == (3_000, 2)
-    assert (second.n_rows, third.n_rows, third.n_requests) == (6 + 1, 6 + 1, 1)
+    assert (second.n_rows, third.n_rows, third.n_requests) == (60 + 6, 60 + 6, 1)
     assert first.ledger_bytes < second.ledger_bytes < third.ledger_bytes
     assert year.table([first, second, third]).splitlines()[2].startswith("| 0 | 3,000 | 2 | 0.04 s |")
 

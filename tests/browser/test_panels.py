@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import Locator, Page
 
@@ -127,6 +128,23 @@ def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, wor
     run_cell(page, 0)  # it closes the panel of the earlier run
     page.wait_for_function("() => document.querySelectorAll('.tk.panel').length === 1")
 
+    command(page, "docmanager:save")
+    book = nbformat.read(work / "notebooks" / "mouse.ipynb", as_version=4)
+    picture, widget = book.cells[0].outputs
+    assert list(picture.data) == [
+        "text/html"
+    ]  # what is shown where no extension draws widgets: the picture, and a line
+    assert widget.data["text/plain"].startswith("<OnboardPanel: shown in JupyterLab; the same in code: ")
+    book.cells[0].source += "  # by somebody else"
+    nbformat.write(book, work / "notebooks" / "untrusted.ipynb")
+    open_notebook(page, lab, "untrusted")
+    trusted = "() => window.jupyterapp.shell.currentWidget.content.widgets[0].model.trusted"
+    assert page.evaluate(trusted) is False
+    shown_ = page.locator(".jp-OutputArea").first
+    shown_.get_by_text(f"A session of {FIRST}.csv was left at Values").wait_for()
+    assert shown_.locator("style, script, [data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    assert not page.get_by_text("model not found").is_visible()
+
 
 def test_a_delivery_is_mapped_by_keyboard_and_no_key_is_a_command(lab: str, work: Path, page: Page) -> None:
     panel = opened(page, lab, "keys")
@@ -227,3 +245,25 @@ def test_an_answer_to_an_older_action_leaves_what_was_done_since(page: Page) -> 
     assert shown() == (True, True, False, True, "a", "Anna")
     answer(None, False, True, "b", "", "East")  # it changed by itself
     assert shown() == (False, True, True, False, "b", "")
+
+
+def test_what_is_typed_before_an_answer_is_sent_with_it(page: Page) -> None:
+    drawn_alone(page)
+    on = {"input": {"do": "filter"}}
+
+    def answer(at: int, query: str) -> None:
+        box = element("input", type="search", value=query, key="query", aria_label="Search", on=on)
+        page.evaluate("([view, at]) => tell({view, id: sent[at].id})", [element("div", box).tree(), at])
+
+    answer(0, "")
+    page.get_by_label("Search").press_sequentially("Möw ")
+    typed = "() => sent.slice(1).map(message => message.value)"
+    assert page.evaluate(typed) == ["M"]  # without a pause, and one at a time
+    page.get_by_label("Search").blur()
+    answer(1, "M")
+    page.wait_for_function("() => sent.length === 3")
+    assert (page.evaluate(typed), page.get_by_label("Search").input_value()) == (["M", "Möw "], "Möw ")
+    answer(2, "Möw ")
+    page.get_by_label("Search").press("End")
+    page.keyboard.type("e")
+    assert page.evaluate(typed) == ["M", "Möw ", "Möw e"]

@@ -203,5 +203,5 @@ def test_an_interrupt_stops_a_push_that_a_cell_waits_for_and_a_restart_offers_to
     panel = panel_of(page, 3)
     panel.get_by_text(re.compile(r"is open: \d+ rows wait")).wait_for()
     begin(panel, TOKEN)
-    panel.get_by_role("heading", name="Of 394 rows, 394 were accepted.").wait_for()
+    panel.get_by_role("heading", name="All 394 rows were accepted").wait_for()
     assert len(sandbox.table()) == 394

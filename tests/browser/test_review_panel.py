@@ -100,6 +100,7 @@ def test_rows_are_edited_left_out_and_taken_back_by_keyboard(lab: str, work: Pat
     n_cells = "() => window.jupyterapp.shell.currentWidget.content.widgets.length"
     before = page.evaluate(n_cells)
     panel.get_by_role("heading", name="9 rows are still to fix; 394 can be sent").wait_for()
+    cell(panel, 408, 3).wait_for()  # all that there is room for, although nothing was scrolled
     time = cell(panel, 101, 8)
     expect(time.locator(".why")).to_contain_text("is not a time")
     cell(panel, 101, 7).hover()
@@ -139,6 +140,12 @@ def test_rows_are_edited_left_out_and_taken_back_by_keyboard(lab: str, work: Pat
     page.keyboard.press("Control+z")
     panel.get_by_role("heading", name="6 rows are still to fix").wait_for()
     expect(cell(panel, 167, 3).locator(".why")).to_have_text("✕ is empty")
+    cell(panel, 90, 3).click()
+    panel.get_by_role("button", name="Join 2 cells").click()
+    panel.get_by_role("heading", name="5 rows are still to fix").wait_for()
+    expect(cell(panel, 90, 4)).to_contain_text("Kettlinghaus; Sohn & Co. KG")
+    panel.get_by_role("button", name="Undo row 90").click()
+    panel.get_by_role("heading", name="6 rows are still to fix").wait_for()
     require_readable(page, panel, "review")
 
     panel.get_by_label("failure").check()

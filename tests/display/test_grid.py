@@ -28,7 +28,7 @@ def test_a_grid_is_drawn_from_columns_and_units() -> None:
 def test_no_text_breaks_out_of_a_cell_or_an_attribute(cell: str, facet: str, why: str, head: str) -> None:
     drawn = grid(head, [Column(head, why)], [Unit([[cell]], {"rule": [facet]}), Unit([[Cell(cell, sort=why)]])])
     page = Page(drawn)
-    assert page.tags <= {"div", "table", "thead", "tbody", "tr", "th", "td", "small", "wbr"}
+    assert page.tags <= {"div", "table", "thead", "tbody", "tr", "th", "td", "small", "span", "wbr"}
     assert page.attributes <= {
         "class", "tabindex", "role", "aria-label", "scope",
         "data-grid", "data-unit", "data-facets", "data-s", "data-t", "data-v", "data-rule", "data-names",

@@ -21,15 +21,15 @@ from toolkit.display import (
     Result,
     ShownFrame,
     escape,
-    frame_table,
     grid,
     headline,
     meter,
     page,
     plural,
+    timeline,
     visible,
 )  # fmt: skip
-from toolkit.display.grid import MAX_CELL
+from toolkit.display.grid import MAX_CELL, MAX_ROWS
 from toolkit.display.result import SCRIPT
 from toolkit.errors import InputError
 from toolkit.ledger import Diff
@@ -38,6 +38,10 @@ from toolkit.model import Delivery
 EVIL = '<script>alert("x")</script><img src=http://evil.example/x.png onerror=alert(1)>'
 BREAKOUT = "'\" onload='x' $\\text{a}$ \\(b\\) \\unicode{x202e} ]]> <!-- --> </style></title></table>"
 BACKWARDS = "abc\u202egpj.exe\u0000\u001b[31m"
+
+
+INLINE = ("small", "em", "span", "b", "i", "u", "s", "svg", "path", "rect")
+WITHIN = ("bdi", "ins", "del", "wbr", "code", "a")  # these part no words
 
 
 class Outline(HTMLParser):
@@ -50,11 +54,15 @@ class Outline(HTMLParser):
         self.links: list[str] = []
         self.open: list[str] = []
         self.text = ""
+        self.run_together: list[str] = []  # words that only the style parts
+        self.begun = self.apart = False
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
+        self.apart = self.apart or tag not in (*INLINE, *WITHIN)
+        self.begun = self.begun or tag in INLINE
         self.attributes |= {name for name, _ in attributes}
         self.links += [link or "" for name, link in attributes if name == "href"]
         if tag not in ("meta", "br", "wbr"):
@@ -62,8 +70,12 @@ class Outline(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+        self.apart = self.apart or tag not in (*INLINE, *WITHIN)
 
     def handle_data(self, data: str) -> None:
+        if self.begun and not self.apart and re.search(r"\w$", self.text) and re.match(r"\w", data):
+            self.run_together.append(self.text[-20:] + data[:20])
+        self.begun = self.apart = False
         self.text += data if self.open and self.open[-1] not in ("style", "title") else ""
 
 
@@ -176,6 +188,14 @@ def test_every_cell_is_escaped_and_nothing_comes_from_outside(results: dict[str,
     assert {"Delivery", "ValidationReport", "Profile", "Diff", "PushReport"} <= set(shown)  # shown, as text
 
 
+def test_without_its_style_no_words_run_together(results: dict[str, Result]) -> None:
+    for name, result in results.items():
+        assert not Outline(result.body()).run_together, name
+    assert Outline("<td>customer<small>customer_id</small></td>").run_together  # it would be seen
+    drawn = timeline([("2025-12", 3), ("2026-01", 0)])
+    assert "2025-12: 3, 2026-01: 0" in Outline(drawn).text
+
+
 def test_where_it_works_is_in_plain_sight(results: dict[str, Result]) -> None:
     label = results["0 Settings"].label
     assert re.fullmatch(r"target sandbox · 127\.0\.0\.1:\d+ · contract 2026-04", label)
@@ -187,7 +207,7 @@ def test_where_it_works_is_in_plain_sight(results: dict[str, Result]) -> None:
 @given(value=st.text(), other=st.none() | st.integers() | st.floats() | st.booleans())
 def test_a_table_shows_any_cell_as_text(value: str, other: object) -> None:
     outline = Outline(grid("g", ["a", value[:20]], [(value, other)], more=3))
-    assert outline.tags <= {"div", "table", "thead", "tbody", "tr", "th", "td", "p", "span"}
+    assert outline.tags <= {"div", "table", "thead", "tbody", "tr", "th", "td", "p", "span", "wbr"}
     assert not outline.open
     whole = Outline(str(escape(value))).text
     assert all(c.isprintable() or c in "\n\t" for c in whole)
@@ -196,10 +216,10 @@ def test_a_table_shows_any_cell_as_text(value: str, other: object) -> None:
 
 
 def test_a_frame_is_shown_from_its_top_and_says_how_much_more_there_is() -> None:
-    frame = pd.DataFrame({"a": range(1000), "t": [pd.NaT] * 1000})
-    shown = Outline(frame_table(frame, index="row", limit=5)).text
-    assert "and 995 more" in shown
-    assert shown.count("empty") == 5
+    frame = ShownFrame({"a": range(MAX_ROWS + 7), "t": pd.NaT})
+    shown = Outline(frame._repr_html_()).text
+    assert "and 7 more rows .iloc[5000:] has the next." in shown  # not pandas' 60 rows
+    assert shown.count("empty") == MAX_ROWS
 
 
 @pytest.mark.parametrize(("share", "width"), [(0.5, "50.0%"), (7, "100.0%")])

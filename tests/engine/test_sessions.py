@@ -70,7 +70,7 @@ def test_a_later_run_clears_what_a_crash_left_and_no_live_run(served: Served) ->
         assert "mine" in left
         assert not [name for name in left if "0badc0de" in name]
         assert live.scalar("SELECT n FROM kept_") == 1
-        live.run(f"DROP TABLE {SCRATCH}.mine")
+        live._execute(f"DROP TABLE {SCRATCH}.mine")
     assert served.left() == []
 
 
@@ -156,16 +156,24 @@ def test_an_engine_that_cannot_be_reached_is_one_sentence_without_its_password(a
     assert "s3" not in repr(raised.value.__context__) or raised.value.__suppress_context__
 
 
-@pytest.mark.parametrize("extra", ["warehouse", "spark"])
-def test_a_missing_driver_is_one_sentence_with_the_command(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("adbc_driver_postgresql.dbapi", "pyspark.sql.connect.session"):
+@pytest.mark.parametrize(
+    ("connect", "address", "install"),
+    [
+        (tk.engine.postgres, "postgresql://127.0.0.1:1", r"pip install 'customer-toolkit\[warehouse\]'"),
+        (tk.engine.spark, "sc://127.0.0.1:1", r"pip install 'customer-toolkit\[spark\]'"),
+        (tk.engine.snowflake, "snowflake://me:s3cret@a/db", r"pip install 'customer-toolkit\[snowflake\]'"),
+        (tk.engine.redshift, "redshift://me:s3cret@127.0.0.1:1/db", "pip install dbc, then dbc install redshift"),
+    ],
+)
+def test_a_missing_driver_is_one_sentence_with_the_command(
+    connect: Callable[..., Engine], address: str, install: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("adbc_driver_postgresql.dbapi", "adbc_driver_snowflake.dbapi", "pyspark.sql.connect.session"):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    connect, address = (
-        (tk.engine.spark, "sc://127.0.0.1:1") if extra == "spark" else (tk.engine.postgres, "postgresql://127.0.0.1:1")
-    )
-    with pytest.raises(InputError, match=rf"pip install 'customer-toolkit\[{extra}\]'"):
+    with pytest.raises(InputError, match=install) as raised:
         connect(address, scratch="s")
+    assert "s3cret" not in str(raised.value)
 
 
 def test_an_error_in_the_last_row_is_an_error_and_names_no_value(served: Served) -> None:

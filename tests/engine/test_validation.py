@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import toolkit as tk
@@ -323,3 +325,43 @@ def test_times_need_a_zone_and_an_end(served: Served) -> None:
         assert report.counts == {"updated_at is not a time": 2}
         assert report.failures["failure_case"].tolist() == ["infinity", "-infinity"]
         assert report.n_good == 1
+
+
+NOT_A_NUMBER = Rule("big", "customer_name", "is big", where="CAST(customer_name AS BIGINT) > 5")
+
+
+def test_a_rule_that_an_engine_did_not_run_is_named_without_a_cell(served: Served) -> None:
+    there = served.load(rows(("A", T, "1"), ("B", T, "s3cret 5")))
+    with pytest.raises(
+        InputError, match=r"The rule big did not run\. \w+ says: .*Leave out cells that it does not take: CASE"
+    ) as raised:
+        tk.validate(there, rules=[*SHARED, NOT_A_NUMBER])
+    assert "s3cret" not in str(raised.value)
+    assert served.left() == []
+
+
+MANY = {
+    "postgresql": "SELECT CAST(n AS text) AS customer_id, now() AS updated_at FROM generate_series(1, 3000000) AS n",
+    "sail": "SELECT CAST(id AS string) AS customer_id, now() AS updated_at FROM range(3000000)",
+}
+MANY["spark"] = MANY["sail"]
+
+
+def test_a_rule_is_stopped_after_its_time(served: Served, tmp_path: Path) -> None:
+    if served.kind == "duckdb":
+        path = tmp_path / "many.parquet"
+        ids = pa.array(range(1_000_000)).cast(pa.string())
+        pq.write_table(
+            pa.table({"customer_id": ids, "updated_at": pa.array([0] * len(ids), pa.timestamp("us", "UTC"))}), path
+        )
+        there = tk.table(served.engine, path)
+    else:
+        there = tk.table(served.engine, MANY[served.kind])
+    slow = Rule(
+        "slow", "customer_id", "x", where="regexp_matches(lower(customer_id), '([0-9]+[a-z]?)+x$')", seconds=0.01
+    )
+    with pytest.raises(InputError, match=r"The rule slow was stopped after 0\.01 s: simplify it"):
+        tk.validate(there, rules=[slow])
+    with served.engine.session() as session:  # the next statement is not stopped
+        assert session.scalar("SELECT 1 AS n") == 1
+    assert served.left() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from tests.support.pages import Page
@@ -33,6 +35,37 @@ def test_the_page_says_what_would_be_sent_and_how_before_became_after(customers)
     assert "only the time is newer" in shown.text
     assert "backdated" not in shown.text  # it does not occur
     assert 'plan = tk.plan_push(changes, include=["touched"])' in shown.code
+
+
+def test_a_version_that_was_sent_is_restamped_rather_than_overwritten(customers) -> None:
+    code = Page(made(customers).body()).code
+    restamped = code.index("changes = tk.diff(tk.Ledger.of().snapshot(), restamped)")
+    assert code[restamped - 1].startswith(
+        'restamped = tk.correct(report, {"restamp": {"ids": list(changes.rows("restated")'
+    )
+    assert code[restamped + 1] == 'plan = tk.plan_push(changes, include=["restated"])'
+
+
+def test_the_good_rows_are_a_part_of_the_file(customers) -> None:
+    changes, some = made(customers), replace(made(customers).delivery, n_quarantined=2)
+    assert "7 rows in crm.csv" in Page(changes.body()).text
+    assert "7 good of 9 rows in crm.csv" in Page(replace(changes, delivery=some).body()).text
+
+
+def test_all_customers_that_are_gone_were_in_the_last_delivery(customers) -> None:
+    changes = made(customers)
+    for newly, words in (
+        ((1, 1), "more, all since the last"),
+        ((1, 0), "more, 1 of them since"),
+        ((0, 0), "more; they"),
+    ):
+        absent = changes.absent.assign(newly=[bool(n) for n in newly])
+        assert words in Page(replace(changes, absent=absent).body()).text
+
+
+def test_rows_say_which_state_they_have(customers) -> None:
+    rows = made(customers).rows("touched", "restated")
+    assert rows["state"].to_dict() == {6: "restated", 7: "touched"}
 
 
 def test_changed_fields_are_under_the_files_heads_with_their_names_and_facets(customers) -> None:

@@ -561,7 +561,9 @@ def test_a_seeded_version_is_overwritten_by_an_upsert_and_kept_by_an_append(cust
 def test_a_snapshot_names_its_moment_and_shows_its_customers(ledger: Ledger) -> None:
     ledger.record(entries(("A", 1, "<one>", 1), ("A", 2, "two", 2)), push="p", through=0)
     snapshot = ledger.snapshot(as_of="2026-01-01T01:00:00Z", valid_at="2026-01-05")
-    message = "1 customer, 1 version · ledger of target acme as of 2026-01-01 01:00:00Z valid at 2026-01-05 00:00:00Z"
+    message = (
+        "1 customer, 1 version · ledger of target acme · as of 2026-01-01 01:00:00Z · valid at 2026-01-05 00:00:00Z"
+    )
     assert snapshot.summary() == message
     assert "&lt;one&gt;" in snapshot.body()
     assert snapshot.to_dict() == {"customers": 1, "versions": 1, "ledger_version": 0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -62,3 +63,8 @@ def test_only_an_action_is_called_by_its_name() -> None:
     for name in ("view", "close", "__init__", "nothing"):
         with pytest.raises(InputError, match="no action"):
             counter.act(name)
+
+
+def test_a_picture_that_lost_its_style_has_a_space_between_words() -> None:
+    label = tick([element("span", "Retail"), element("b", "12")], checked=False, do="filter", key="retail")
+    assert re.sub("<[^>]*>", "", label.still()).split() == ["☐", "Retail", "12"]

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import toolkit as tk
+from toolkit.display import figures
 from toolkit.errors import InputError
 from toolkit.panels import Review, ReviewPanel, Session
 from toolkit.quality import check_again, checked
@@ -59,6 +60,37 @@ def test_an_edited_row_is_checked_again_and_only_rules_over_the_file_wait(report
     assert "differs from another only by case" not in review._state(61)[0]
     assert "wait for Recheck all" not in review.view().still()
     assert review.report.n_quarantined == 5
+
+
+def test_what_twins_differ_in_is_marked_and_the_picture_counts_every_row(report: Any) -> None:
+    review = Review(report)
+    marks = review._line(review._places[140])[4]
+    assert marks[review.columns.index("customer_name")] == ["warn", "row 156 differs"]
+    assert set(marks) == {review.columns.index("customer_name"), review.columns.index("customer_id")}
+    review.write(156, "customer_name", "Dünenhof Hygiene B.V.")
+    assert set(review._line(review._places[140])[4]) == {review.columns.index("customer_id")}
+    review.act("leave_out", row=143)
+    shown = review.view().still()
+    assert figures(review.parts) == "391 clean, 4 to look at, 7 to fix, 1 left out"
+    assert 'aria-label="391 clean, 4 to look at, 7 to fix, 1 left out"' in shown
+    assert '<i style="width: 57%" class="warn">' in shown  # 4 of 7, the most frequent state
+
+
+def test_a_line_with_one_cell_too_many_is_joined_as_a_step_that_is_the_patch(report: Any, tmp_path: Path) -> None:
+    review = Review(report)
+    before = review._line(review._places[90])
+    [way] = before[-1]
+    assert way[0] == "Join 2 cells"
+    assert review.act(**way[1]) == "Row 90: edited, nothing is wrong."
+    assert review._line(review._places[90])[-1] == []
+    assert "row 90" in review.view().still()
+    assert "2 cells joined" in review.view().still()
+    done = tk.apply_patch(review.base, review.patch.write(tmp_path / "p.csv"))  # the same file, read again
+    assert done.frame.loc[90, ["customer_name", "customer_category", "source"]].tolist() == [
+        "Kettlinghaus; Sohn & Co. KG", "Fachhandel", "customer"]  # fmt: skip
+    assert tk.validate(done).n_quarantined == 8
+    assert review.act("undo") == "Taken back: row 90."
+    assert review._line(review._places[90]) == before
 
 
 def test_the_steps_are_the_patch_of_the_file_and_a_line_becomes_a_row(report: Any, tmp_path: Path) -> None:
@@ -130,6 +162,11 @@ def test_facets_are_or_within_and_and_between(report: Any) -> None:
     assert review.counts("state") == {"warning": 4, "failure": 0}  # what the other facets leave
     review.act("filter", by="query", value="SÖLVANG")
     assert review.rows == [61, 408]
+    review.act("filter", by="query", value="SÖLVANG ")  # and more will be typed: the field keeps it as it is
+    assert review.rows == [61, 408]
+    assert '"value": "S\\u00d6LVANG "' in json.dumps(review.view().tree())
+    first = json.dumps(review.page(0)["rows"])
+    assert f'"data-rows": {json.dumps(first)}' in json.dumps(review.view().tree())  # a message less
     assert review.act("filter", by="all") == "403 rows shown."
     assert review.counts("value")["empty"] == 3
     review.act("filter", by="value", of="31.06.2026 09:30", value=True)
@@ -138,7 +175,7 @@ def test_facets_are_or_within_and_and_between(report: Any) -> None:
     assert len(review.rows) == 403
     grid = json.dumps(review.view().tree())
     assert f'"data-goto": {review.rows.index(408)}' in grid
-    assert review._line(review.rows.index(61))[-1] == [408]
+    assert review._line(review.rows.index(61))[-1] == [["Go to row 408", {"do": "go_to", "row": 408}]]
     page = review.act("page", at=200)
     assert (len(page["rows"]), page["rows"][0][0]) == (200, review.rows[200])
     json.dumps(page, allow_nan=False)

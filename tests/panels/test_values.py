@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 
 import pytest
 
 import toolkit as tk
+from toolkit.errors import CorrectionError
 from toolkit.panels import Values, Work
-from toolkit.panels.values import AS_IT_IS
+from toolkit.panels.values import AS_IT_IS, IN_CODE
+from toolkit.quality import CORRECTIONS
 from toolkit.reading import Mapping
 
 ROWS = """customer_id,updated_at,customer_name,customer_category,source
@@ -103,3 +106,28 @@ def test_what_drops_rows_counts_rows(work: Work, step: Values) -> None:
     shown = step.view().still()
     assert shown.count("would drop 1 row<") == 2  # drop_exact_duplicates and keep_last
     assert shown.count("would change") == shown.count("would change 1 cell") + 1  # and the headline
+
+
+def test_a_correction_that_needs_an_option_is_listed_with_its_field_or_its_call(work: Work) -> None:
+    work.source.write_text(ROWS.replace("\nA,", "\n17,").replace("\nB,", "\n0018,"), encoding="utf-8")
+    step = Values()
+    step.begin(work)
+    assert "4 corrections need an option" in step.view().still()  # of ids of letters no width is known
+    assert {*CORRECTIONS} == {*step.preview.counts, "pad_ids", *IN_CODE}
+    for name, option in IN_CODE.items():
+        call = f'corrected = tk.correct(delivery, {{"{name}": {option}}})'
+        assert call in html.unescape(step.view().still())
+    run = {"tk": tk, "delivery": step.delivery}
+    exec('corrected = tk.correct(delivery, {"restamp": True})', run)  # one that fits any delivery
+    assert run["corrected"].counts["restamp"] == 4
+    for wrong in ("0", "7.5"):
+        with pytest.raises(CorrectionError, match="needs the width of an id"):
+            step.act("set_width", rule="pad_ids", value=wrong)
+    assert step.act("set_width", rule="pad_ids", value="4") == "pad_ids is not made."  # it is tried, not chosen
+    assert "pad_ids = 4</code>  <b>would change 1 cell<" in step.view().still()
+    step.act("choose_correction", rule="pad_ids", value=True)
+    step.act("set_width", rule="pad_ids", value="6")
+    assert step.mapping.corrections == {"pad_ids": 6}
+    assert tk.correct(tk.read_customers(work.source, mapping=step.mapping)).frame["customer_id"][2] == "000017"
+    step.act("set_width", rule="pad_ids", value="")
+    assert (step.mapping.corrections, "pad_ids" in step.preview.counts) == ({}, False)

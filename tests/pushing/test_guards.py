@@ -346,7 +346,7 @@ def reviewed(customers: Callable[..., pd.DataFrame]) -> PushPlan:
         customers(1, start=8, customer_id="<b>new</b>"),
     ])  # fmt: skip
     delivery = Delivery(after, "crm.csv", held=frozenset({"C00007"}), held_names={"C00007": "Hold AG"},
-                        file={"path": "crm.csv"})  # fmt: skip
+                        asked=("crm.csv", "--mapping", "crm.toml"))  # fmt: skip
     return plan_push(diff(snapshot(customers(6)), delivery), allow=["id_form"])
 
 
@@ -385,7 +385,7 @@ def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) ->
     assert shown.verdict == "Blocked by 1 guard: absent"
     assert all(escape(guard.message) in reviewed.body() for guard in reviewed.guards)  # whole, however long
     assert 'plan = tk.plan_push(changes, allow=["id_form", "absent"])' in shown.code
-    assert "toolkit push crm.csv --allow=id_form --allow=absent" in shown.code
+    assert "toolkit push crm.csv --mapping crm.toml --allow=id_form --allow=absent" in shown.code
     assert "report = tk.push(plan)" not in shown.code
     assert "7 guards passed" in shown.text
     assert "http" not in page("x", reviewed.body()).replace(reviewed.address, "")
@@ -406,7 +406,7 @@ def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) ->
     assert sent.rows[1][3] == 'Müller & Söhne "0"=1+1'  # before and after, in the cell
     assert [unit["column"] for unit in sent.units if "column" in unit] == [["customer_name"]]
     assert "toolkit push" not in Page(replace(reviewed, changes=replace(
-        reviewed.changes, delivery=replace(reviewed.delivery, file={}))).body()).text  # fmt: skip
+        reviewed.changes, delivery=replace(reviewed.delivery, asked=()))).body()).text  # fmt: skip
     ready = Page(replace(reviewed, guards=tuple(replace(g, allowed=True) for g in reviewed.guards)).body())
     assert ready.verdict.startswith("Ready: 2 rows in 1 request, less than a second")
     assert "report = tk.push(plan)" in ready.code

@@ -22,6 +22,7 @@ from toolkit.errors import InputError
 from toolkit.model.delivery import Delivery
 from toolkit.pushing.history import push_history, status
 from toolkit.pushing.report import fate_parts, verdict
+from toolkit.pushing.repushing import repush
 from toolkit.pushing.runs import dry_run
 from toolkit.pushing.seeding import seed
 from toolkit.quality import patch_between, preview_corrections
@@ -39,8 +40,8 @@ def told(sent: LoadedPush, fate: Fate, *, first: int = 0, message: str = "") -> 
     ("counts", "said"),
     [
         ({}, "There was nothing to send."),
-        ({"accepted": 1}, "Of 1 row, 1 was accepted."),
-        ({"accepted": 600}, "Of 600 rows, 600 were accepted."),
+        ({"accepted": 1}, "The row was accepted."),
+        ({"accepted": 600}, "All 600 rows were accepted."),
         ({"accepted": 599, "refused": 1}, "Of 600 rows, 1 was refused by the vendor, 599 were accepted."),
         (
             {"unknown": 2, "unsent": 1, "refused": 3},
@@ -92,7 +93,13 @@ def test_the_verdict_comes_first_and_each_refusal_with_its_cell(place: Place, cu
     assert page_.verdict == "Of 7 rows, 2 were refused by the vendor, 5 were accepted."
     assert page_.parts == {"accepted": 5, "refused": 2}
     assert page_.sections.index("What now") < page_.sections.index("Why refused by the vendor")
-    assert f'report = tk.push_report("{report.push}")' in page_.code
+    assert page_.code[:3] == [
+        f'tk.push_report("{report.push}").to_excel("refused.xlsx")',
+        f'plan = tk.repush("{report.push}", patch=tk.read_review_sheet("refused.xlsx"))',
+        "report = tk.push(plan)",
+    ]
+    assert "in the vendor's words" in page_.text
+    assert "Write down what this code means" in page_.text
     refused = page_.grids["Refused by the vendor"]
     assert refused.marked == [(n, "customer_price_list_id", "bad") for n in (0, 1)]
     cell = refused.rows[0][refused.heads.index("customer_price_list_id")]
@@ -100,9 +107,31 @@ def test_the_verdict_comes_first_and_each_refusal_with_its_cell(place: Place, cu
     assert "customer_price_list_id is closed" in cell
     assert "<PL&1>" not in report.body()
     assert report.refused["column"].tolist() == ["customer_price_list_id"] * 2
+    assert (
+        report.refused["customer_name"].tolist()
+        == report.rows["customer_name"][list(report.refused["source_row"])].tolist()
+    )
     assert report.to_frame() is report.rows
     assert report.to_dict()["refusals"][0]["column"] == "customer_price_list_id"
     assert "PL&1" not in json.dumps(report.to_dict(), default=str)  # no value of a customer's
+
+
+def test_a_push_of_all_good_rows_says_what_waits_in_quarantine(place: Place, customers) -> None:
+    report = place.push(place.plan(Delivery(customers(3), n_quarantined=2)))
+    shown = Page(report.body())
+    assert report.ok
+    assert shown.verdict == "All 3 rows were accepted; 2 rows of the file are in quarantine."
+    assert "3 accepted · 2 in quarantine · done" in repr(report)
+    assert shown.sections[0] == "What now"
+    assert 'tk.validate(tk.correct(delivery)).to_excel("fix.xlsx")' in shown.code
+    assert shown.text.endswith("UPSERT")  # nothing was left out: no zero
+    assert Page(report.brief()).verdict == shown.verdict  # the last page of a panel
+    none = place.push(place.plan(Delivery(customers(3), n_quarantined=1)))
+    assert Page(none.body()).verdict == "There was nothing to send; 1 row of the file is in quarantine."
+    assert "3 unchanged or left out" in none.body()
+    clean = Page(place.push(customers(1, start=9)).body())
+    assert clean.verdict == "The row was accepted."
+    assert "What now" not in clean.sections
 
 
 def test_what_names_no_column_has_no_cell(place: Place, customers) -> None:
@@ -119,6 +148,9 @@ def test_unknown_rows_and_the_reason_of_the_stop_are_shown(place: Place, custome
     assert [row[1] for row in shown.grids["Unknown: sent without a readable answer"].rows] == ["C00500"]
     assert "report = tk.resume()" in shown.code
     assert "1 unknown" in shown.pictures  # the second request
+    assert "sent, and no readable answer came" in shown.text
+    assert report.unknown["customer_name"].tolist() == report.rows["customer_name"].tail(1).tolist()
+    assert report.rows["customer_name"].iloc[-1] not in json.dumps(report.to_dict())
 
 
 def test_the_report_shows_the_time_the_retries_and_the_waiting(place: Place, customers) -> None:
@@ -193,6 +225,22 @@ def test_the_history_has_this_machines_pushes_and_those_that_others_entered(
     assert {address.removeprefix("#") for address, _ in shown.links} == shown.places
 
 
+def test_the_history_says_which_push_sent_refused_rows_again(place: Place, customers) -> None:
+    place.sandbox.vendor.refuse = refuse_bad
+    first = place.push(customers(3))
+    place.sandbox.vendor.refuse = None
+    place.clock.sleep(3600)
+    second = place.push(repush(first, settings=place.settings, reason="the list is open"))
+    shown = Page(push_history(settings=place.settings).body())
+    states = [row[4] for row in shown.grids["All pushes"].rows]
+    assert states == ["done", f"done sent again by {second.push}"]
+    assert "What waits" not in shown.sections
+    assert shown.parts == {"accepted": 3, "refused": 1}
+    assert "square root" in shown.text
+    days = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?!Z)", shown.text)
+    assert len(set(days)) >= 5  # of one hour
+
+
 def test_a_page_names_no_address_but_the_vendors(place: Place, customers) -> None:
     place.push(customers(3))
     for drawn in (page("x", push_history(settings=place.settings).body()), page("x", place.push(customers(4)).body())):
@@ -213,7 +261,7 @@ def test_a_dry_run_is_reported_as_one(clock: Clock, customers) -> None:
         place = Place(sandbox, clock, {"contract": "current"})
         report = dry_run(place.plan(customers(2)), settings=place.settings, pace=clock.pace, progress=False)
         assert "dry run: nothing written" in report.body()
-        assert "2 were accepted by the vendor's check" in Page(report.body()).verdict
+        assert "All 2 rows were accepted by the vendor's check" in Page(report.body()).verdict
 
 
 def test_a_result_says_whether_it_has_findings(place: Place, customers) -> None:

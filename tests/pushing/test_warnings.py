@@ -83,7 +83,7 @@ def test_warnings_are_shown_with_the_vendors_words_now_and_later(clock: Clock, c
         pushed = place.push(place.plan(Delivery(customers(4, customer_price_list_id=[None, "<PL&1>", "PL-2", None]))))
         for report in (pushed, push_report(settings=place.settings), push_report(pushed.push, settings=place.settings)):
             assert fates(report) == {"accepted": 3, "refused": 1}
-            said = report.warned.drop(columns="updated_at").to_dict("records")
+            said = report.warned.drop(columns=["updated_at", "customer_name"]).to_dict("records")
             assert said == [
                 {"source_row": 3, "customer_id": "C00001", "code": "DI_E_00031", "category": "foreign_key",
                  "message": MESSAGE, "column": "customer_price_list_id"}

@@ -15,8 +15,9 @@ from toolkit.errors import InputError
 from toolkit.model.attributes import CustomAttribute
 from toolkit.model.contract import CUSTOMER, Contract
 from toolkit.model.schema import Customer, empty_frame, reason, schema_for
-from toolkit.quality.compiling import MAX_SORTED, compile_check, compile_contract, compile_rule
+from toolkit.quality.compiling import compile_check, compile_contract, compile_rule
 from toolkit.quality.rules import RULES, Rule
+from toolkit.quality.statistics import MAX_SORTED
 from toolkit.quality.validation import validate
 
 NOW = pd.Timestamp("2026-11-24T10:00:00Z")
@@ -86,7 +87,7 @@ def test_keys_that_repeat_are_found_however_many_rows_there_are(keys: list[tuple
     unique = compile_contract(Contract.named("2026-04"))[0]
     table = to_arrow(frame, CUSTOMER.arrow_schema(), index="row_")
     with pytest.MonkeyPatch().context() as patch, Session({"rows_": table}) as session:
-        patch.setattr("toolkit.quality.compiling.MAX_SORTED", sorted_up_to)
+        patch.setattr("toolkit.quality.statistics.MAX_SORTED", sorted_up_to)
         found = set(unique.search(session, {})["row_"])
     known = [key for key in keys if None not in key]
     assert found == {n for n, key in enumerate(keys) if known.count(key) > 1}

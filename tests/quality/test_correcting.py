@@ -250,8 +250,12 @@ def test_a_preview_says_what_each_correction_would_change_and_changes_nothing() 
     assert found.counts["source_to_customer"] == int((as_it_was["source"] == "ERP").sum())
     assert set(found.counts) | set(found.needs) | {"restamp"} == set(CORRECTIONS)
     assert "needs the source_row" in found.needs["keep"]
-    assert "trim_spaces 9" in repr(found)
-    assert dict(row[::2] for row in Page(found.body()).grids["Corrections"].rows)["trim_spaces"] == "9"
+    assert dict(row[::2] for row in Page(found.body()).grids["Corrections"].rows)["trim_spaces"] == "9 cells"
+    assert "trim_spaces 9 cells, " in repr(found)
+    assert "drop_exact_duplicates 4 rows" in repr(found)  # which are no cells
+    assert repr(correct(delivery)).endswith(
+        "387 cells changed, 4 rows dropped (trim_spaces 9, source_to_customer 378, drop_exact_duplicates 4)>"
+    )
     with pytest.raises(CorrectionError, match="width"):
         preview_corrections(delivery, {"pad_ids": "x"})
 

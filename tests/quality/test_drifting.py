@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import toolkit as tk
 from data.make_deliveries import write_deliveries
+from tests.support.pages import Page
 from toolkit.model.delivery import Delivery
 from toolkit.model.schema import empty_frame
 from toolkit.quality.drifting import KINDS, drift
@@ -96,6 +97,17 @@ def test_a_category_is_renamed_if_half_of_its_customers_have_the_new_one(custome
         ("gone", "customer_category", "Industry", "", 2, 0),
         ("new", "customer_category", "", "Spares", 0, 2),
     ]
+
+
+def test_a_drift_is_shown_in_the_files_own_names(customers) -> None:
+    before = customers(4, customer_category="Retail")
+    after = Delivery(before.assign(customer_category="Shops"), names={"customer_category": "Segment"})
+    page = Page(drift(before, after).body())
+    assert page.verdict.endswith("1 finding: Segment, a value has another name.")
+    assert page.parts == {"columns as before": 6, "with a finding": 1}
+    assert page.grids["Drift"].rows[0][0] == "Segment customer_category"
+    assert page.grids["Drift"].units[0]["column"] == ["Segment"]  # as the tiles of a validation name it
+    assert "Segment customer_category" in [row[0] for row in page.grids["Columns before and now"].rows]
 
 
 def test_two_price_lists_of_similar_spelling_are_two(customers) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import OSA
 
@@ -128,6 +128,25 @@ def test_a_word_that_many_names_have_is_not_a_typing_error(customers) -> None:
     frame = customers(8, customer_name=[*many, "Mario Lang", "Hermann Kluge"])
     warnings = validate(frame, rules=BY_NAME, now=NOW).warnings
     assert warnings["failure_case"].tolist() == ["Maria Lang", "Mario Lang"]
+
+
+LONG = "{}" + "y" * 9_993 + " 12"  # of "Nord", no more digits are compared
+FORMS = st.sampled_from(["{} 12", "{} 12 ", "12 {}", "{} 12, 3", "{}", "٣ {} 12", LONG, LONG + "3"])
+NUMBERED = st.tuples(FORMS, st.sampled_from(["Nord", "nörd", "NORD AG"])).map(lambda parts: parts[0].format(parts[1]))
+
+
+@settings(max_examples=15)
+@given(st.lists(st.tuples(st.sampled_from("ABC"), st.none() | NUMBERED), min_size=4, max_size=9))
+@example([("A", LONG.format("Nord")), ("B", LONG.format("Nord") + "3")])
+def test_names_with_numbers_of_their_own_are_left_out_and_no_others(rows: list[tuple]) -> None:
+    rows += [(f"D{n}", f"Kaya {n}000") for n in range(10)]
+    frame = pd.DataFrame(rows, columns=["customer_id", "customer_name"], dtype="str")
+    tables = {"rows_": to_arrow(frame, CUSTOMER.arrow_schema(), index="row_")}
+    with Session(tables) as session, Session(tables) as large, pytest.MonkeyPatch().context() as patch:
+        found = equal_names(session, {})
+        patch.setattr("toolkit.quality.statistics.MANY", 0)
+        pd.testing.assert_frame_equal(equal_names(large, {}).sort_values("row_", ignore_index=True),
+                                      found.sort_values("row_", ignore_index=True))  # fmt: skip
 
 
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.none() | NAMED), min_size=1, max_size=5))

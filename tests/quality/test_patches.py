@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.pages import Page
 from toolkit.errors import CorrectionError, InputError, ReadingError
 from toolkit.model.delivery import Delivery, no_broken_lines
 from toolkit.quality.correcting import correct
@@ -48,6 +49,22 @@ def test_edited_cells_are_a_patch_and_the_patch_makes_them_again(customers) -> N
     pd.testing.assert_frame_equal(done.frame, edited)
     again = apply_patch(done, patch)
     assert (again.n_applied, again.n_done) == (0, 3)
+
+
+def test_a_patch_is_shown_in_the_words_of_the_file_that_it_is_of(customers) -> None:
+    names = {"customer_name": "Firma", "updated_at": "Geändert am"}
+    delivery = Delivery(customers(3), names=names, datetime="%d.%m.%Y %H:%M", timezone="Europe/Berlin")
+    at = pd.Timestamp("2026-06-30T07:30:00Z")
+    edited = delivery.frame.drop(index=delivery.frame.index[2])
+    edited.loc[edited.index[0], "customer_name"], edited.loc[edited.index[1], "updated_at"] = "Bolt", at
+    patch = patch_between(delivery, edited, who="jo")
+    assert patch.summary() == "2 cells changed, 1 row dropped, of 3 customers, by jo"
+    for shown in (patch, apply_patch(delivery, patch)):
+        page = Page(shown.body())
+        rows = page.grids["Entries"].rows
+        assert {row[2] for row in rows} == {"Firma customer_name", "Geändert am updated_at", "(row)"}
+        assert next(row[4] for row in rows if row[2].startswith("Geändert")) == "30.06.2026 09:30"
+    assert Page(patch.body()).parts == {"cells changed": 2, "row dropped": 1}
 
 
 @pytest.mark.parametrize("when", [datetime(2026, 11, 25), pd.NaT, "2026-11-25", 5])

@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from tests.support.pages import Page
 from toolkit.display import page
 from toolkit.display.result import SCRIPT
+from toolkit.engine import Session, to_arrow
 from toolkit.errors import InputError
+from toolkit.model import CUSTOMER
 from toolkit.model.delivery import Delivery
 from toolkit.model.schema import empty_frame
 from toolkit.quality import statistics as counting
 from toolkit.quality.profiling import MAX_BARS, profile
+from toolkit.quality.statistics import count_columns
 from toolkit.quality.validation import validate
 
 NOW = pd.Timestamp("2026-11-24T10:00:00Z")
@@ -79,6 +82,29 @@ def test_counts_agree_with_a_count_by_hand(cells: list[str | None]) -> None:
         assert all(filled[value] == n for value, n in counted["top"])
     else:
         assert counted["top"] == counted["patterns"] == []
+
+
+@settings(max_examples=6)
+@given(st.lists(CELL, min_size=4, max_size=20), st.integers(3, 9), st.booleans(), st.booleans())
+def test_a_large_column_whose_values_hardly_repeat_is_counted_as_any_other(
+    cells: list[str | None], times: int, has_common_forms: bool, hashes_collide: bool
+) -> None:
+    fills = (f"C{n:04d}" if has_common_forms else "-" * (n % 37) + f"{n:x}" for n in range(230))
+    texts = pd.Series([*fills, *cells * times], dtype="str")
+    frame = pd.DataFrame({"customer_id": texts, "customer_name": texts[::-1].reset_index(drop=True)})
+    frame["updated_at"] = (NOW - pd.to_timedelta(texts.str.len() * texts.index % 499, "s")).dt.as_unit("us")
+    with (
+        Session({"rows_": to_arrow(frame, CUSTOMER.arrow_schema())}) as session,
+        pytest.MonkeyPatch().context() as patch,
+    ):
+        patch.setattr(counting, "SAMPLE", 50)
+        grouped = count_columns(session, list(frame))
+        patch.setattr(counting, "MANY", 200)
+        if hashes_collide:
+            patch.setattr(
+                counting, "repeated_hashes", lambda s, hashes, _: s.table(f"SELECT DISTINCT h FROM ({hashes})")
+            )
+        pd.testing.assert_frame_equal(count_columns(session, list(frame)), grouped)
 
 
 def test_a_column_that_is_not_there_is_not_said_to_be_empty(customers) -> None:

@@ -54,6 +54,32 @@ def test_a_report_says_what_can_be_sent_and_marks_what_cannot(delivery) -> None:
     assert len(page.code) == 3
 
 
+def test_a_cell_has_all_its_reasons_each_as_harmful_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "crm.csv"
+    path.write_text(FILE + "05.02.2024;0008;Fink AG ;ERP;Hof\n", encoding="utf-8")
+    columns = {"customer_id": "Nummer", "updated_at": "Zeit", "customer_name": "Firma", "source": "Herkunft"}
+    mapping = Mapping(columns=columns, datetime="%d.%m.%Y", timezone="Europe/Berlin")
+    page = Page(validate(read_customers(path, mapping=mapping), now=NOW).body())
+    rows = page.grids["Quarantined rows"]
+    row = next(row for row in rows.rows if row[0] == "9")
+    assert "spaces" in row[3]
+    assert "is shared by several" in row[3]
+    assert {("Firma", "warn"), ("Herkunft", "bad")} <= {
+        (head.split()[0], tone) for at, head, tone in rows.marked if rows.rows[at] is row
+    }
+    where = next(row[3] for row in page.grids["What was found"].rows if "is shared by several" in row[0])
+    assert where.startswith("2 rows, 1 group")
+    assert "compare" not in where  # both rows have it
+
+
+def test_the_row_to_compare_with_is_not_counted_and_says_so(customers) -> None:
+    few = customers(9, customer_category=["A"] * 7 + ["B"] * 2, customer_subcategory=["x"] * 6 + ["y"] * 3)
+    found = Page(validate(few, now=NOW).body()).grids["What was found"].rows
+    (where,) = (row[3] for row in found if "more than one category" in row[0])
+    assert where.startswith("1 row")
+    assert ", compare row " in where
+
+
 def test_a_good_row_with_a_warning_is_shown_with_its_cell_marked(delivery) -> None:
     page = Page(validate(delivery, now=NOW).body())
     looked = page.grids["Rows to look at"]
@@ -66,7 +92,7 @@ def test_a_profile_speaks_the_file_s_words(delivery) -> None:
     page = Page(profile(delivery, before=delivery, now=NOW).body())
     assert page.sections.index("Customers: worth a look") < page.sections.index("Columns")
     assert "4 digits" in page.text
-    assert any(row[0].startswith("Nummer and Zeit are those") for row in page.grids["What was found"].rows)
+    assert page.grids["What was found"].rows[0][0].startswith("Nummer and Zeit are shared with another row")
     assert "Cord SE" in page.grids["What was found"].rows[1][3]  # a customer without a number has a name
     assert "2024-02: 6" in page.pictures[-6] or any("2024" in said for said in page.pictures)
 

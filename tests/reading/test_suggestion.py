@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.cases import CASES
+from tests.support.pages import Page
 from toolkit.cli.terminal import lines_of
 from toolkit.config import Settings
 from toolkit.errors import InputError, MappingError, ReadingError
@@ -65,6 +66,20 @@ def test_a_public_list_of_companies_is_read_as_its_page_says(header: str) -> Non
     if header == LAST:
         wanted["customer_subcategory"] = "GICS Sub-Industry"
     assert suggest_mapping(frame).columns == wanted  # the date a company was added is no date of change
+
+
+def test_what_only_the_analyst_knows_is_asked_for() -> None:
+    frame = pd.DataFrame(
+        {"Kunden-Nr.": ["007", "008"], "Geändert am": ["31.01.2026 10:00", "16.02.2026 11:30"], "Ort": ["Ulm", "Kiel"]}
+    )
+    asked = Page(suggest_mapping(frame).body())
+    assert asked.parts["time zone to state"] == 1
+    assert 'timezone = "…"' in asked.code
+    assert "Columns of the file that are not used: Ort." in asked.text
+    known = Page(suggest_mapping(frame.drop(columns="Ort"), mapping=Mapping(timezone="Europe/Berlin")).body())
+    assert "time zone to state" not in known.parts
+    assert 'timezone = "…"' not in known.code
+    assert "not used" not in known.text
 
 
 def test_of_two_columns_that_fit_alike_neither_is_chosen(tmp_path: Path) -> None:

@@ -131,9 +131,10 @@ class Page(HTMLParser):
         if self._grid is None or self._in_group():
             return
         if self._in("thead"):
-            self._grid.heads[-1] += data if tag == "th" else ""
+            self._grid.heads[-1] += "" if tag == "small" else data
         elif self._grid.rows and self._grid.rows[-1]:
-            joint = " " if self._grid.rows[-1][-1] and tag not in ("del", "ins", "mark") else ""
+            apart = not self._grid.rows[-1][-1] or self._grid.rows[-1][-1].endswith(" ")
+            joint = "" if apart or tag in ("del", "ins", "mark") else " "
             self._grid.rows[-1][-1] += (joint if tag in ("em", "small") else "") + data
 
     def _in(self, tag: str) -> bool:

@@ -63,7 +63,8 @@ def test_an_attribute_that_one_side_lacks_is_named_with_what_to_do(sandbox: Sand
         "toolkit.toml"
     ]
     assert check.to_dict()["differing"][0]["column"] == "region"
-    assert "1 column to change before sending" in check.body()
+    assert "1 column differs: look at them before sending" in check.body()
+    assert Page(check.body()).grids["Columns"].rows[0][:3] == ["region", "not listed", "string"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import toolkit as tk
@@ -67,7 +68,7 @@ def check(
     report = validated(file, source, before=tk.Ledger.of().snapshot())
     if excel:
         say(f"  review sheet written to {report.to_excel(excel, language=language)}")
-        say(f"  When it comes back, under another name: --patch {excel.stem}-corrected.xlsx")
+        say(f"  When it comes back, under another name: --patch {shlex.quote(f'{excel.stem}-corrected.xlsx')}")
     return show(report, output)
 
 

@@ -319,7 +319,7 @@ def _(proposed: results.MappingSuggestion) -> list[str]:
 
 @lines_of.register
 def _(found: results.Preview) -> list[str]:
-    return [f"  {name}: {n:,}" for name, n in found.choices.items()]
+    return [f"  {name}: {said}" for name, said in found.choices.items()]
 
 
 @lines_of.register

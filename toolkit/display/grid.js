@@ -5,7 +5,7 @@ const button = (text, onclick, props) => make('button', {type: 'button', textCon
 const bar = (...kids) => make('div', {className: 'tools'}, ...kids)
 const cut = text => (text || '').split('\n')
 const say = (b, text) => { const was = b.textContent; b.textContent = text; setTimeout(() => { b.textContent = was }, 2e3) }
-const copy = async (b, text) => { try { await navigator.clipboard.writeText(text); say(b, 'Copied') } catch { say(b, 'Not allowed') } }
+const copy = async (b, text) => { try { await navigator.clipboard.writeText(text); say(b, 'Copied') } catch { say(b, 'Not copied') } }
 const inert = cell => /^'*[=+@\t\r\n\uff1d\uff0b\uff0d\uff20-]/.test(cell) && !/^-?[\d.,]*$/.test(cell) ? "'" + cell : cell // a spreadsheet would run it
 const shown = cell => cell.matches('.nil') ? '' : (cell.dataset.t ?? [...cell.childNodes].map(n => n.matches?.('small, em, .d > del') ? '' : n.textContent).join('')).trim()
 const search = (what, oninput) => make('input', {type: 'search', placeholder: 'Search', ariaLabel: 'Search ' + what, oninput})
@@ -44,13 +44,13 @@ function grid(table, root) {
     }
   }
   const lines = () => [heads.map(h => h.dataset.t).concat('why'), ...units.filter(u => !u.hidden).flatMap(u => rows(u).map(r => [...r.cells].flatMap(c => [shown(c), ...Array(c.colSpan - 1).fill('')]).concat(u.dataset.rule ?? '')))].map(l => l.map(inert))
-  tools.append(clear, count,
-    button('Copy', function () { copy(this, lines().map(l => l.map(c => c.replace(/\s+/g, ' ').replace(/^".*/, q => `"${q.replaceAll('"', '""')}"`)).join('\t')).join('\n')) }, {title: 'Copy the rows shown'}),
+  tools.append(clear, make('span', {style: 'display:flex;gap:8px;place-items:center;margin-left:auto'}, count,
+    button('Copy', function () { copy(this, lines().map(l => l.map(c => c.replace(/\s+/g, ' ').replace(/^".*/, q => `"${q.replaceAll('"', '""')}"`)).join('\t')).join('\n')) }, {title: 'Copy these rows'}),
     button('CSV', () => {
       const text = '\ufeff' + lines().map(l => l.map(c => `"${c.replaceAll('"', '""')}"`).join(';')).join('\r\n')
       const a = make('a', {download: data.grid + '.csv', href: URL.createObjectURL(new Blob([text], {type: 'text/csv'}))})
       a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000)
-    }, {title: 'Download the rows shown'}))
+    }, {title: 'Save these rows'})))
   heads.forEach((head, i) => {
     if (!head.dataset.s) return
     const b = button('', () => {

@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 
 from toolkit.display.pieces import SYMBOLS, Tone, paragraph
-from toolkit.display.texts import Markup, escape, is_null, plural, timestamp, visible
+from toolkit.display.texts import Markup, breakable, escape, is_null, plural, timestamp, visible
 
 MAX_ROWS = 5_000
+ALL = "to_frame() has all."
 MAX_COLUMNS = 16
 MAX_CELL = 120
 MAX_COPIED = 1_000
@@ -102,7 +103,7 @@ def grid(
     facets: Mapping[str, str] | None = None,
     unit: str = "rows",
     more: int = 0,
-    way: object = "",
+    way: object = ALL,
     stacks: bool = False,
 ) -> Markup:
     """Render a grid.
@@ -143,16 +144,16 @@ def frame_table(
     *,
     name: str = "Rows",
     index: str | None = None,
-    limit: int = MAX_ROWS,
     show: Mapping[str, Callable[[Any], object]] | None = None,
     names: Mapping[str, str] | None = None,
     unit: str = "rows",
+    way: object = ALL,
 ) -> Markup:
     """Render the rows and the first columns of a frame as a grid; its index comes first where `index` names it.
 
     The cells of a column in `show` go through its function first; `names` are the file's own names of columns.
     """
-    seen, show, names = frame.iloc[:limit, :MAX_COLUMNS], show or {}, names or {}
+    seen, show, names = frame.iloc[:MAX_ROWS, :MAX_COLUMNS], show or {}, names or {}
     cells = [[_shown(v, show.get(str(c))) for v in seen.iloc[:, n].astype(object)] for n, c in enumerate(seen.columns)]
     heads = [head_of(str(c), names) for c in seen.columns]
     if index:
@@ -160,7 +161,7 @@ def frame_table(
         heads.insert(0, Column(index, right=True))
     rest = frame.shape[1] - seen.shape[1]
     note = paragraph(f"and {plural(rest, 'more column')}", soft=True) if rest else ""
-    return Markup(grid(name, heads, zip(*cells, strict=True), unit=unit, more=len(frame) - len(seen)) + note)
+    return Markup(grid(name, heads, zip(*cells, strict=True), unit=unit, more=len(frame) - len(seen), way=way) + note)
 
 
 def _shown(value: object, function: Callable[[Any], object] | None) -> object:
@@ -176,9 +177,9 @@ def _numeric(cells: Iterable[object]) -> bool:
 
 
 def _head(column: Column, right: bool) -> str:
-    small = f"<small>{escape(column.small, limit=MAX_CELL).replace('_', '_<wbr>')}</small>" if column.small else ""
-    title, kind = escape(column.title, limit=MAX_CELL), " class=r data-s=n" if right else " data-s=t"
-    return f'<th scope=col{kind if title else ""} data-t="{escape(column.title)}">{title}{small}</th>'
+    small = f"<small> {breakable(column.small, limit=MAX_CELL)}</small>" if column.small else ""
+    title, kind = breakable(column.title, limit=MAX_CELL), " class=r data-s=n" if right else " data-s=t"
+    return f'<th scope=col{kind if title else ""} data-t="{escape(column.title)}"><span>{title}</span>{small}</th>'
 
 
 def _unit(unit: Unit, right: Sequence[bool], values: dict[str, int]) -> str:
@@ -220,8 +221,8 @@ def _cell(value: object, number: bool) -> str:
     told = "" if same else f' data-t="{escape(raw)}"'
     told += "" if is_null(cell.sort) else f" data-v={_attribute(_said(cell.sort)[1])}"
     classes += ["mark", cell.tone] if cell.tone else []
-    why = f"<em>{SYMBOLS[cell.tone or 'bad']} {escape(cell.why)}</em>" if cell.why else ""
-    soft = f"<small>{escape(cell.soft, limit=MAX_CELL)}</small>" if cell.soft else ""
+    why = f" <em>{SYMBOLS[cell.tone or 'bad']} {escape(cell.why)}</em>" if cell.why else ""
+    soft = f" <small>{escape(cell.soft, limit=MAX_CELL)}</small>" if cell.soft else ""
     classed = f' class="{" ".join(classes)}"' if len(classes) > 1 else f" class={classes[0]}" if classes else ""
     classed += f" colspan={cell.span}" if cell.span > 1 else ""
     return f"<td{classed}{told}>{escape(shown)}{soft}{why}</td>"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
-from toolkit.display.texts import Markup, escape, is_null, percent, visible
+from toolkit.display.texts import Markup, breakable, escape, is_null, percent, visible
 
 Tone = Literal["good", "bad", "warn", "unknown", "changed", "calm"]
 SYMBOLS: dict[Tone, str] = {"good": "✓", "bad": "✕", "warn": "!", "unknown": "?", "changed": "~", "calm": "="}
@@ -96,8 +96,8 @@ def stack(parts: Iterable[Part], *, small: bool = False) -> Markup:
 def key(parts: Iterable[Part]) -> Markup:
     """Render the figures of parts, each with its symbol, its words and its note."""
     items = (
-        f'<li class="{p.tone}"><b>{p.n:,}</b><span>{symbol(p.tone, p.sign)}<bdi>{escape(p.words)}</bdi></span>'
-        f"{f'<small>{escape(p.note)}</small>' if p.note else ''}</li>"
+        f'<li class="{p.tone}"><b>{p.n:,}</b> <span>{symbol(p.tone, p.sign)} <bdi>{escape(p.words)}</bdi></span>'
+        f"{f' <small>{escape(p.note)}</small>' if p.note else ''}</li>"
         for p in parts
         if p.n
     )
@@ -156,14 +156,14 @@ def code(*lines: str) -> Markup:
     return Markup("".join(f"<div class=cmd><code>{escape(line)}</code></div>" for line in lines))
 
 
-def card(title: object, *parts: object, tone: Tone | None = None, pick: tuple[str, str] | None = None) -> Markup:
+def card(title: object, *parts: object, tone: Tone | None = None, sign: str = "", pick: Sequence[str] = ()) -> Markup:
     """Render a box: its title, then its parts; `tone` colours its edge and puts the symbol before the title.
 
     `pick` makes the whole box a button that filters the grids by a facet: its key and its value.
     """
-    edged, sign = (f" edged {tone}", symbol(tone) + " ") if tone else ("", "")
+    edged, sign = (f" edged {tone}", symbol(tone, sign) + " ") if tone else ("", "")
     chosen = f' data-pick="{_pair(*pick)}"' if pick else ""
-    return Markup(f'<div class="card{edged}"{chosen}><b>{sign}{escape(title)}</b>{joined(*parts)}</div>')
+    return Markup(f'<div class="card{edged}"{chosen}><b>{sign}{breakable(title)}</b>{joined(*parts)}</div>')
 
 
 def cards(boxes: Iterable[Markup], *, tiles: bool = False, wide: bool = False, find: str = "") -> Markup:
@@ -196,12 +196,12 @@ def meter(share: float, text: object = None, *, tone: Tone | None = None) -> Mar
     width = max(0.0, min(1.0, share))
     filled = f'<i style="width:{width:.1%}"></i>' if width else ""
     beside = escape(percent(share) if text is None else text)
-    return Markup(f'<span class="meter {tone or ""}"><u>{filled}</u><span class=n>{beside}</span></span>')
+    return Markup(f'<span class="meter {tone or ""}"><u>{filled}</u> <span class=n>{beside}</span></span>')
 
 
 def tally(shares: Iterable[tuple[object, float]]) -> Markup:
     """Render texts, each with its share between 0 and 1 as a bar and as a percentage."""
-    items = (f"<li><bdi>{escape(text, limit=48)}</bdi>{meter(share)}</li>" for text, share in shares)
+    items = (f"<li><bdi>{escape(text, limit=48)}</bdi> {meter(share)}</li>" for text, share in shares)
     return Markup(f"<ul class=tally>{''.join(items)}</ul>")
 
 
@@ -226,7 +226,7 @@ def timeline(counts: Sequence[tuple[str, int]], *, filled: Sequence[float] = ())
         named.append(year)
     ends = "".join(f"<span>{escape(year)}</span>" for year in named)
     return Markup(
-        f'<div class="over" style="{wide}" role=img aria-label="{said}">{"".join(bars)}</div>'
+        f'<div class="over" style="{wide}" role=img aria-label="{said}">{"".join(bars)}<s>{said}</s></div>'
         f'<div class="ends" style="{wide}" aria-hidden=true>{ends}</div>'
     )
 

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from toolkit.characters import printable
-from toolkit.display.grid import frame_table
+from toolkit.display.grid import MAX_ROWS, frame_table
 from toolkit.display.texts import escape
 from toolkit.files import replacing
 
@@ -70,7 +70,7 @@ class ShownFrame(pd.DataFrame):
 
     def _repr_html_(self) -> str:
         index = None if isinstance(self.index, pd.RangeIndex) else str(self.index.name or "index")
-        return fragment(frame_table(self, index=index, limit=pd.options.display.max_rows or len(self)))
+        return fragment(frame_table(self, index=index, way=f".iloc[{MAX_ROWS}:] has the next."))
 
 
 class Result(ABC):

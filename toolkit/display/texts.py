@@ -37,6 +37,11 @@ def shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def breakable(value: object, *, limit: int | None = None) -> Markup:
+    """Return `escape(value)`, which may wrap after each underscore if it is a text, such as the name of a column."""
+    return value if isinstance(value, Markup) else Markup(escape(value, limit=limit).replace("_", "_<wbr>"))
+
+
 def visible(cell: str) -> str:
     r"""Return a cell's text with what is easily overlooked: outer and doubled spaces, and control characters.
 

@@ -1,4 +1,4 @@
-"""The engines that run SQL: DuckDB inside the process, PostgreSQL and Spark beside it. Tables are Arrow tables.
+"""The engines that run SQL: DuckDB inside the process, others beside it. Tables are Arrow tables.
 
 May import: `errors`, `lazy`, `files`. Other packages give an engine tables and SQL, and never use its library.
 """
@@ -8,5 +8,5 @@ from toolkit.engine.dialect import CALENDAR, FLOATS, DUCKDB, POSTGRESQL, SPARK, 
 from toolkit.engine.session import AnySession, Engine, RemoteSession
 from toolkit.engine.parquet import duckdb
 from toolkit.engine.relation import EngineTable, table, table_of
-from toolkit.engine.postgresql import PostgresSession, postgres
+from toolkit.engine.adbc import PostgresSession, postgres, redshift, snowflake
 from toolkit.engine.spark_connect import SparkSession, spark

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -135,23 +136,9 @@ class Session:
         with self._said():
             return self._connection.execute(sql, list(parameters) or None).fetchall()[0][0]
 
-    @contextmanager
-    def limited(self, seconds: float) -> Iterator[None]:
-        """Stop the query that runs after so many seconds.
-
-        Raises
-        ------
-        TimeoutError
-            If one was stopped.
-        """
-        timer = threading.Timer(seconds, self._connection.interrupt)
-        timer.start()
-        try:
-            yield
-        except duckdb.InterruptException:
-            raise TimeoutError from None
-        finally:
-            timer.cancel()
+    def limited(self, seconds: float) -> AbstractContextManager[None]:
+        """Stop the query that runs after so many seconds, with a TimeoutError."""
+        return stopping(self._connection.interrupt, seconds)
 
     def batches(self, sql: str, n_rows: int) -> Iterator[pa.RecordBatch]:
         """Run a query and yield its rows, `n_rows` at a time; run nothing else before the end."""
@@ -191,6 +178,34 @@ class Session:
                 "look at several rows, choose_rules(without=[…]). On the command line, use 'toolkit scan' without "
                 "--warnings."
             ) from None
+
+
+@contextmanager
+def stopping(stop: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Call what stops a query after so many seconds, and again until it has: before it runs, nothing is stopped.
+
+    Raises
+    ------
+    TimeoutError
+        If one was stopped.
+    """
+    until, done = time.monotonic() + seconds, threading.Event()
+
+    def end() -> None:
+        while not done.wait(max(until - time.monotonic(), 0.2)):
+            stop()
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):  # PostgreSQL says the same of both
+        if time.monotonic() >= until:
+            raise TimeoutError from None
+        raise
+    finally:
+        done.set()
+        thread.join()  # else it may stop the next one
 
 
 def quoted(*names: str) -> str:

@@ -14,14 +14,14 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from toolkit.engine.dialect import Dialect, relation_of
-from toolkit.engine.embedded import Session
+from toolkit.engine.embedded import Session, stopping
 from toolkit.errors import InputError
 
 LEASE_S = 86_400
@@ -67,6 +67,10 @@ class RemoteSession(ABC):
         """Make a table of a small table's rows."""
 
     @abstractmethod
+    def _stop(self) -> None:
+        """Stop the statement that runs, from another thread."""
+
+    @abstractmethod
     def _close(self) -> None:
         """End the connection."""
 
@@ -81,11 +85,6 @@ class RemoteSession(ABC):
     def written(self, sql: str) -> str:
         """Return a statement as the engine gets it."""
         return self.dialect.write(sql, self._known)
-
-    def run(self, sql: str) -> None:
-        """Run a statement without reading a result."""
-        with self._said():
-            self._execute(self.written(sql))
 
     def table(self, sql: str) -> pa.Table:
         """Run a query and return all of its rows."""
@@ -103,6 +102,10 @@ class RemoteSession(ABC):
         """
         with self._said():
             yield from self._stream(self.written(sql), n_rows)
+
+    def limited(self, seconds: float) -> AbstractContextManager[None]:
+        """Stop the statement that runs after so many seconds, with a TimeoutError."""
+        return stopping(self._stop, seconds)
 
     def register(self, name: str, table: pa.Table) -> None:
         """Bring a small table into the engine under a name; it replaces an earlier one of this name."""
@@ -158,8 +161,8 @@ class RemoteSession(ABC):
                 with suppress(Exception):  # it may be there, for somebody who may not create one
                     self._execute(f"CREATE SCHEMA IF NOT EXISTS {self._scratch}")
             for name in _ended(names, now):
-                with suppress(InputError):  # it is another role's, who will clear it
-                    self.run(f"DROP TABLE IF EXISTS {self._scratch}.{name}")
+                with suppress(InputError), self._said():  # it is another role's, who will clear it
+                    self._execute(f"DROP TABLE IF EXISTS {self._scratch}.{name}")
         earlier, self._lease, self._leased_at = self._lease, self._place(f"lease_{now + LEASE_S}"), time.monotonic()
         try:
             self._create(self._lease, "SELECT 1 AS held")
@@ -220,3 +223,16 @@ class Engine:
     name: str
     session: Callable[[], AnySession] = field(repr=False)
     """Open a session, a context manager."""
+
+
+def opened(name: str, session: Callable[[], AnySession]) -> Engine:
+    """Return an engine once it has answered.
+
+    Raises
+    ------
+    InputError
+        If it cannot be reached.
+    """
+    with session() as tried:
+        tried.scalar("SELECT 1 AS one")
+    return Engine(name, session)

@@ -21,7 +21,7 @@ from urllib.request import getproxies
 import pyarrow as pa
 
 from toolkit.engine.dialect import SPARK
-from toolkit.engine.session import LOST, Engine, RemoteSession
+from toolkit.engine.session import LOST, Engine, RemoteSession, opened
 from toolkit.errors import InputError
 from toolkit.lazy import Library
 
@@ -64,10 +64,7 @@ def spark(session: str | Any, *, scratch: str) -> Engine:
     InputError
         If pyspark is not installed, or the cluster cannot be reached.
     """
-    engine = Engine("Spark", partial(SparkSession, session, scratch))
-    with engine.session() as opened:
-        opened.scalar("SELECT 1 AS one")
-    return engine
+    return opened("Spark", partial(SparkSession, session, scratch))
 
 
 @contextmanager
@@ -100,13 +97,13 @@ def _connected(address: str, host: str | None, port: int) -> Any:
     if not getproxies():
         socket.create_connection((host, port), timeout=10).close()
     with _quiet():
-        opened = connect.SparkSession(address)
-        opened.client.set_retry_policies([retries.DefaultPolicy(**PATIENCE)])
+        session = connect.SparkSession(address)
+        session.client.set_retry_policies([retries.DefaultPolicy(**PATIENCE)])
         for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):  # they write cells to stderr
             spark_logger.PySparkLogger.getLogger(name).disabled = True
-    opened.conf.set(_ZONE, "UTC")
-    _OWN[address] = opened
-    return opened
+    session.conf.set(_ZONE, "UTC")
+    _OWN[address] = session
+    return session
 
 
 class SparkSession(RemoteSession):
@@ -140,6 +137,7 @@ class SparkSession(RemoteSession):
             elif isinstance(error, ValueError | AttributeError):
                 why = "write its address as sc://host:15002"
             raise InputError(f"Spark cannot be reached{where}: {why}.") from None
+        self._spark.addTag(self._run_id)
 
     def _execute(self, sql: str) -> None:
         self._spark.sql(sql)  # a statement that is no query runs at once
@@ -159,7 +157,11 @@ class SparkSession(RemoteSession):
         one = table if table.num_rows else pa.Table.from_pylist([{}], schema=table.schema)  # it refuses none
         self._spark.createDataFrame(one).limit(table.num_rows).write.saveAsTable(place)
 
+    def _stop(self) -> None:
+        self._spark.interruptTag(self._run_id)
+
     def _close(self) -> None:
+        self._spark.removeTag(self._run_id)
         if len(self._zones) == 1:
             self._spark.conf.set(_ZONE, self._zones[0])
         self._zones[-1:] = []

@@ -43,8 +43,8 @@ SENT = ("added", "changed")
 """The states that are sent by default."""
 WAYS_IN = {
     "touched": "include it, to send the newer time",
-    "restated": "include it, to overwrite the version that was sent; or restamp it, to add a new version",
-    "backdated": "include it, to add an older version; or restamp it, to make it the newest",
+    "restated": "restamp it, to add a new version; or include it, to overwrite the version that was sent",
+    "backdated": "restamp it, to make it the newest; or include it, to add an older version",
     "unchanged": "nothing to send",
     "duplicate_key": "drop or fix all but one row of each key",
     "null_key": "fix the key",
@@ -170,10 +170,13 @@ class Diff(Result):
         """Whether anything differs, or is quarantined."""
         return self.n_unchanged < self.delivery.n_rows or bool(self.n_absent or self.delivery.n_quarantined)
 
+    _way = "in changes.rows(…), changes.fields and changes.absent"
+
     def rows(self, *states: str) -> pd.DataFrame:
-        """Return the delivery's rows of these states, in the delivery's order."""
+        """Return the delivery's rows of these states with their ``state``, in the delivery's order."""
         _require_states(states)
-        return self.delivery.frame[self.seen.isin(states)]
+        rows, found = self.delivery.frame, self.seen.isin(states)
+        return rows[found].assign(state=self.seen[found].astype("str"))[["state", *rows.columns]]
 
     def keys(self) -> pa.Table:
         """Return what the ledger records of the delivery: the key of each row, and each customer that is ``held``."""
@@ -202,7 +205,7 @@ class Diff(Result):
         n_sent, n_absent, n_newly = self.n_added + self.n_changed, self.n_absent, self.n_newly_absent
         who = " and ".join(plural(*kind) for kind in kinds if kind[0])
         verdict = f"{plural(n_sent, 'row')} would be sent: {who}" if n_sent else "Nothing would be sent"
-        newly = f", {n_newly:,} of them since the last delivery" if n_newly else ""
+        newly = f", {'all' if n_newly == n_absent else f'{n_newly:,} of them'} since the last delivery" * bool(n_newly)
         gone = f"{plural(n_absent, 'customer is', 'customers are')} not in the file any more{newly}; they are kept."
         name = f"What {self.delivery.source} changes · {self.before.label}"
         parts = [draw.headline(name, verdict, gone if n_absent else ""), _flow(self)]
@@ -210,13 +213,15 @@ class Diff(Result):
             shown, repeats = self.changed(self.fields.head(MAX_ROWS), self.n_fields)
             if repeats:
                 parts.append(draw.section("Changes that repeat", draw.cards(repeats), note="often one decision each"))
-            parts.append(draw.section("Changed fields", shown))
+            zone = f"{self.delivery.names.get(TIME, TIME)}: {zone}" if (zone := self.delivery.timezone) else ""
+            parts.append(draw.section("Changed fields", shown, note=zone))
         folds = [self._fold(s) for s in SHOWN if self.count(s) and s not in ("changed", "unchanged")]
         return "".join([*parts, draw.section("Rows that are new, gone or left out", *folds) if folds else ""])
 
     def changed(self, fields: pd.DataFrame, n_fields: int) -> tuple[Markup, list[Markup]]:
         """Return a grid of changed fields, the first of `n_fields`, and a card for each change that repeats."""
         frame, own, units = self.delivery.frame, self.delivery.names, []
+        notes = {s: Cell(s, soft=meaning) for s, (_, _, meaning, _) in SHOWN.items() if s != "changed"}
         changes, facets = list[tuple[str, Markup]](), list[dict[str, list[str]]]()
         mine = frame.index.isin(fields["source_row"])
         rows = dict(
@@ -227,7 +232,8 @@ class Diff(Result):
             (name, state), head, (old, new) = rows[row], own.get(column, column), draw.marked_change(before, after)
             texts = " → ".join(" ".join(found) for text in (old, new) if (found := _CHANGED.findall(text)))
             changes.append((head, Markup(texts if " " in f"{before}{after}" else f"{old} → {new}")))
-            line = [row, Cell(who, soft=name), head, Cell(before, old), Cell(after, new), state, replace(time, soft="")]
+            line = [row, Cell(who, soft=name), head, Cell(before, old), Cell(after, new), notes.get(state, state),
+                    replace(time, soft="")]  # fmt: skip
             facets.append({"column": [head], "state": [state]})
             units.append(Unit([line], facets[-1], None if state == "changed" else SHOWN[state][0]))
         common = {change: n for change, n in Counter(changes).most_common(MAX_REPEATS) if n > 1}
@@ -238,7 +244,7 @@ class Diff(Result):
         heads = [*map(Column, names), *self.delivery.heads([TIME])]
         labels = {"column": "Column", "state": "State", "repeat": ""}
         shown = draw.grid("Changed fields", heads, units, facets=labels, unit="fields", more=n_fields - len(units),
-                          stacks=True)  # fmt: skip
+                          way=self._way, stacks=True)  # fmt: skip
         boxes = [draw.card(f"{n:,}× {change[0]}", draw.joined(Markup("<p>"), change[1], Markup("</p>")),
                            pick=("repeat", numbers[change][0])) for change, n in common.items()]  # fmt: skip
         return shown, boxes
@@ -255,7 +261,7 @@ class Diff(Result):
             rows = self.delivery.frame.iloc[np.flatnonzero(self.seen == state)[:MAX_ROWS]]
             heads, cells = self.delivery.cells(rows)
         cells, name = [line[start:] for line in cells], _words(state)
-        shown = draw.grid(name.capitalize(), heads[start:], cells, more=n - len(rows))
+        shown = draw.grid(name.capitalize(), heads[start:], cells, more=n - len(rows), way=self._way)
         return draw.fold(draw.joined(draw.symbol(tone, sign), f" {n:,} {name}: {meaning}"), way_in(state), shown)
 
     def to_frame(self) -> pd.DataFrame:
@@ -297,6 +303,7 @@ class TableDiff(Diff):
             "a state, rows('changed') gives the first 5,000, and plan_push(…) takes all that are sent."
         )
 
+    _way = "in the engine: plan_push takes all that are sent."
     n_before = property(lambda self: self.found.counts["before"], doc=Diff.n_before.__doc__)
     sides = property(lambda self: self.given, doc=Diff.sides.__doc__)
     newest = property(lambda self: self.found.newest, doc=Diff.newest.__doc__)
@@ -348,11 +355,12 @@ def _flow(changes: Diff) -> Markup:
                   f'C130 {to + right:.0f} {x + 90} {y + size:.0f} {x} {y + size:.0f}z"></path>')  # fmt: skip
         fate = draw.badge(end, tone=_FATES[state in SENT])
         words = f"<b>{_words(state)}</b> <span class=soft>{meaning}</span>"
-        items += f"<li class={tone}><b>{n:,}</b>{draw.symbol(tone, sign)}<span>{words}</span>{fate}</li>"
+        items += f"<li class={tone}><b>{n:,}</b> {draw.symbol(tone, sign)} <span>{words}</span> {fate}</li>"
     said = ", ".join(f"{n:,} {_words(state)}" for state, n in counts.items())
-    before, after = plural(changes.n_before, "customer"), plural(changes.delivery.n_rows, "row")
-    svg = f'<svg viewBox="0 0 220 {high}" height={high} role=img aria-label="{said}">{drawn}</svg>'
-    ends = f"<p>{before} before</p><p>{after} in {escape(changes.delivery.source)}</p>"
+    before, came = plural(changes.n_before, "customer"), changes.delivery
+    after = f"{came.n_rows:,} good of " * bool(came.n_quarantined) + plural(came.n_rows + came.n_quarantined, "row")
+    svg = f'<svg viewBox="0 0 220 {high}" height={high} fill=silver role=img aria-label="{said}">{drawn}</svg>'
+    ends = f"<p>{before} before</p><p>{after} in {escape(came.source)}</p>"
     return Markup(f"<div class=flow>{ends}{svg}<ul>{items}</ul></div>")
 
 
@@ -370,6 +378,11 @@ def way_in(state: str) -> Markup:
     """Render how the rows of a state are sent all the same, with the call."""
     said = paragraph(f"{WAYS_IN[state][0].upper()}{WAYS_IN[state][1:]}.") if state in WAYS_IN else ""
     call = draw.code(f'plan = tk.plan_push(changes, include=["{state}"])') if state in INCLUDABLE else ""
+    if "restamp" in WAYS_IN.get(state, ""):
+        ids = f'list(changes.rows("{state}")["customer_id"])'
+        restamp = draw.code(f'restamped = tk.correct(report, {{"restamp": {{"ids": {ids}}}}})',
+                            "changes = tk.diff(tk.Ledger.of().snapshot(), restamped)")  # fmt: skip
+        call = draw.joined(restamp, paragraph("or", soft=True), call)
     return draw.joined(said, call)
 
 

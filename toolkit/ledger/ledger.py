@@ -113,7 +113,7 @@ class Ledger:
                 SELECT customer_id, max(updated_at) AS updated_at FROM versions GROUP BY customer_id
                 ) AS newest USING (customer_id, updated_at) ORDER BY customer_id""")  # half the time of a window
         moments = {"as of": accepted_by, "valid at": current_on}
-        when = "".join(f" {word} {timestamp(moment)}" for word, moment in moments.items() if moment is not None)
+        when = "".join(f" · {word} {timestamp(moment)}" for word, moment in moments.items() if moment is not None)
         label = f"{self.label or f'ledger of target {self.target}'}{when}"
         last_keys = self.claims.last_keys(accepted_by)
         return Snapshot(typed_frame(newest), versions, version, last_keys, label, f"{self.origin}{when}")

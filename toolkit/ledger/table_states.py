@@ -104,7 +104,7 @@ class Compared:
 
     def customers_of(self, relation: str) -> pd.DataFrame:
         """Return the first rows of ``absent_`` or ``held_``."""
-        order = f"{ID}{self.session.dialect.collation}"  # one that came in has the engine's own collation
+        order = self.session.dialect.collation.format(ID)  # one that came in has the engine's own collation
         return to_frame(self.session.table(f"SELECT * FROM {relation} ORDER BY {order} LIMIT {MAX_ROWS}"))
 
     def _rows(self, states: Collection[str]) -> str:

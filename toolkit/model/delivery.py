@@ -5,33 +5,18 @@ Every station takes a plain frame, a `Delivery`, or the result of the station be
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import pandas as pd
 
-from toolkit.display import (
-    MAX_ROWS,
-    Cell,
-    Column,
-    Markup,
-    Part,
-    Result,
-    code,
-    escape,
-    fold,
-    frame_table,
-    grid,
-    head_of,
-    headline,
-    notes,
-    paragraph,
-    plural,
-    section,
-    timestamp,
-)
+import toolkit.display as draw
+from toolkit.display import MAX_ROWS, Cell, Column, Markup, Part, Result, escape, paragraph, plural, timestamp
 from toolkit.engine import EngineTable
 from toolkit.errors import InputError, wrong_kind
 from toolkit.model.contract import CUSTOMER, ID, TIME
@@ -99,6 +84,10 @@ class Delivery(Result):
         How to read the file again: its path, its digest, and what the mapping says of its format. Empty for a frame.
     mapping
         The mapping that it was read with: ``version``, ``content``, and the file's ``header``. Empty without one.
+    asked
+        What the command line is given to read it so: the path, the mapping's file. Empty if no command does.
+    corrected
+        The corrections that were made since, with their options; each patch as it was given.
     n_total
         Rows, if the frame has only those of them that are shown: the others are in an engine.
     """
@@ -125,12 +114,40 @@ class Delivery(Result):
     language: Language = "en"
     file: dict[str, Any] = field(default_factory=dict)
     mapping: dict[str, Any] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
+    corrected: dict[str, Any] = field(default_factory=dict)
     n_total: int | None = None
 
     @property
     def delivery(self) -> Delivery:
         """Itself, so that a delivery can be used like any result that carries one."""
         return self
+
+    def command(self, verb: str) -> str:
+        """Return the command that reads and corrects the customers so; empty if no command does.
+
+        A command makes the corrections of the mapping by itself.
+
+        Examples
+        --------
+        >>> asked = ("crm.csv", "--mapping", "m.toml")
+        >>> Delivery(pd.DataFrame(), asked=asked, corrections={"keep_last": True}).command("push")
+        'toolkit push crm.csv --mapping m.toml --correct keep_last=false'
+        >>> Delivery(pd.DataFrame(), asked=asked, corrected={"pad_ids": 7, "patch": ["p.csv"]}).command("push")
+        'toolkit push crm.csv --mapping m.toml --correct pad_ids=7 --patch p.csv'
+        """
+        stated = {n: [o] if n == "patch" and isinstance(o, str) else o for n, o in self.corrections.items()}
+        options: list[str] = []
+        with suppress(TypeError):  # a patch that is no file, or another option that cannot be written
+            for name in stated | self.corrected:
+                option = self.corrected.get(name, False)
+                if name == "patch" and name not in stated:
+                    options += [part for path in option for part in ("--patch", path)]
+                elif option != stated.get(name, False):
+                    said = json.dumps(option, ensure_ascii=False, separators=(", ", " = "))  # which is TOML
+                    options += ["--correct", name if option is True else f"{name}={said}"]
+            return shlex.join(["toolkit", verb, *self.asked, *options]) if self.asked else ""
+        return ""
 
     def place(self, source_row: int) -> str:
         """Give the place of a row: its number, after the name of its file if there are several.
@@ -175,7 +192,7 @@ class Delivery(Result):
 
     def heads(self, columns: Iterable[str]) -> list[Column]:
         """Return heads of a grid: the file's own name of each column large, ours small."""
-        return [head_of(c, self.names) for c in columns]
+        return [draw.head_of(c, self.names) for c in columns]
 
     def time_cells(self, times: pd.Series[Any]) -> list[Cell]:
         """Return times as cells: as written, the UTC moment that is sent small below, by which they are sorted."""
@@ -243,18 +260,18 @@ class Delivery(Result):
         parts = Part(self.n_rows, "rows read", "changed", sign="="), Part(self.n_broken, "lines set aside", "bad")
         whole = {"full": "customers not in it are absent", "changes": "other customers stay as they are"}
         shown = [
-            headline(self.source, f"{self.summary()}.", f"{self.kind} delivery: {whole[self.kind]}", parts=parts),
-            notes(self.warnings),
+            draw.headline(self.source, f"{self.summary()}.", f"{self.kind} delivery: {whole[self.kind]}", parts=parts),
+            draw.notes(self.warnings),
         ]
         if self.n_broken:
-            broken = frame_table(self.broken, name="Broken lines", index="Row", names=self.names)
-            shown.append(section("Broken lines", broken, note="set aside, because they could not be read"))
+            broken = draw.frame_table(self.broken, name="Broken lines", index="Row", names=self.names)
+            shown.append(draw.section("Broken lines", broken, note="set aside, because they could not be read"))
         heads, cells = self.cells(self.frame.head(MAX_ROWS))
-        rows = grid("Rows", heads, cells, more=self.n_rows - len(cells))
-        shown.append(section("Rows", self.about_times, rows))
-        shown += [fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
-        ways = code("tk.profile(delivery)", "report = tk.validate(tk.correct(delivery))")
-        return "".join([*shown, section("Ways on", ways)])
+        rows = draw.grid("Rows", heads, cells, more=self.n_rows - len(cells), way=draw.ALL * (self.n_total is None))
+        shown.append(draw.section("Rows", self.about_times, rows))
+        shown += [draw.fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
+        ways = draw.code("tk.profile(delivery)", "report = tk.validate(tk.correct(delivery))")
+        return "".join([*shown, draw.section("What now", ways)])
 
     def to_frame(self) -> pd.DataFrame:
         """Give the customer frame."""

@@ -31,7 +31,7 @@ class Element:
     children
         Elements, and texts, which the browser escapes; `Markup`, which `toolkit.display` escaped, is taken as HTML.
     on
-        Event to what it sends: ``click``, ``change``, ``input`` (a moment after the last key), ``submit`` (with the
+        Event to what it sends: ``click``, ``change``, ``input`` (at each key, one at a time), ``submit`` (with the
         fields of the form by their names), and ``files`` (of a file input, or dropped: their bytes in slices).
     key
         Under which name the element is found again when the panel is drawn anew: it keeps focus, text and place.
@@ -67,7 +67,9 @@ class Element:
             inner = iter([c for c in inner if isinstance(c, Element) and c.attributes.get("value") == chosen][:1])
             return joined(*(c.children[0] for c in inner if isinstance(c, Element)))
         kept = "".join(f' {n}="{escape(v)}"' for n, v in self.attributes.items() if n in _KEPT and v is not False)
-        body = joined(*(c.still() if isinstance(c, Element) else c for c in inner))
+        body = joined(
+            *(Markup(f" {c.still()}") if isinstance(c, Element) else c for c in inner)
+        )  # it may lose its style
         return Markup(f"<{tag}{kept}>{body}</{tag}>")
 
 

@@ -68,11 +68,12 @@ function fill(parent, specs, ask) {
 function listen(e, on, ask) {
   for (const type of ['click', 'change', 'submit', 'dragover', 'drop']) e['on' + type] = null
   const typed = e.oninput = e.tagName === 'INPUT' ? () => { e.tkSent = TYPING } : null
-  e.onblur = typed && (() => { if (e.tkSent === TYPING) e.tkSent = '' })
+  e.onblur = typed && (() => { if (e.tkSent === TYPING && !e.tkAsks) e.tkSent = '' })
   for (const type in on) {
     const send = more => {
-      ask({...on[type], ...more})
+      const reply = ask({...on[type], ...more})
       for (const box of e.type === 'radio' ? document.getElementsByName(e.name) : [e]) box.tkSent = ask.last
+      return reply
     }
     if (type === 'files') {
       if (e.tagName === 'INPUT') e.onchange = () => upload(e.files, on.files, ask).then(() => { e.value = '' })
@@ -81,7 +82,13 @@ function listen(e, on, ask) {
     } else if (type === 'submit') {
       e.onsubmit = event => { event.preventDefault(); send({fields: Object.fromEntries(new FormData(e))}) }
     } else if (type === 'input') {
-      e.oninput = () => { typed(); clearTimeout(e.tkLater); e.tkLater = setTimeout(() => send({value: e.value}), 100) }
+      e.oninput = async () => { // at once; what is typed before the answer is sent with it
+        typed()
+        if (e.tkAsks) return
+        e.tkAsks = true
+        for (let sent; sent !== e.value;) { sent = e.value; await send({value: sent}) }
+        e.tkAsks = false
+      }
     } else if (type === 'change') {
       e.onchange = () => send({value: e.type === 'checkbox' ? e.checked : e.value})
     } else e['on' + type] = () => send({})

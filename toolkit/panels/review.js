@@ -46,7 +46,7 @@ function reviewGrid(e, ask) {
     const rest = Math.ceil(box.clientHeight / HIGH) + 8
     const first = Math.max(0, Math.min(n - 1, Math.floor(box.scrollTop / HIGH) - 4)), last = Math.min(n, first + rest)
     for (let p = Math.floor(first / size); p <= Math.floor(Math.max(first, last - 1) / size); p++)
-      if (n && (pages.version !== version || !pages[p])) load(p)
+      if (n && (pages.version !== version || !row(Math.min(last, (p + 1) * size) - 1))) load(p)
     const rows = []
     for (let i = first; i < last; i++) {
       const r = row(i)
@@ -67,7 +67,7 @@ function reviewGrid(e, ask) {
 
   function tell() {
     const r = row(at), [, reason] = r && r[4][column - 2] || []
-    links.replaceChildren(...(r ? r[7] : []).map(other => Object.assign(make('button', {type: 'button'}, `Go to row ${other}`), {onclick: () => ask({do: 'go_to', row: other})})))
+    links.replaceChildren(...(r ? r[7] : []).map(([words, action]) => Object.assign(make('button', {type: 'button'}, words), {onclick: () => ask(action)})))
     why.textContent = r ? [`Row ${r[0]}: ${r[1]}`, reason && !r[1].includes(reason) ? reason : '', r[5] ? `As it stands in the file: ${r[5]}` : ''].filter(Boolean).join(' · ') : ''
     const now = active()
     if (now) now.setAttribute('aria-describedby', why.id)
@@ -146,6 +146,7 @@ function reviewGrid(e, ask) {
   let hit = false
   box.addEventListener('mousedown', event => { hit = place(event) })
   box.addEventListener('dblclick', () => { if (hit && !input) edit() })
+  new ResizeObserver(() => draw()).observe(box) // it has no height before it is on the page
   let later = 0
   box.addEventListener('scroll', () => { cancelAnimationFrame(later); later = requestAnimationFrame(draw) })
 
@@ -168,6 +169,7 @@ function reviewGrid(e, ask) {
     table.setAttribute('aria-rowcount', n + 1)
     at = Math.min(at, Math.max(0, n - 1))
     if (fewer && goto < 0 && !box.contains(document.activeElement)) { at = 0; box.scrollTop = 0 }
+    if (!box.scrollTop) pages = {version, 0: JSON.parse(is['data-rows'])} // what is seen at the top came with the view
     draw() // there is room for the row only then
     if (goto >= 0) move(goto, column)
   }

@@ -14,9 +14,9 @@ import pandas as pd
 
 import toolkit.quality as checks
 from toolkit.config import current
-from toolkit.display import Tone, marked_change, plural, visible
+from toolkit.display import Part, Tone, joined, key, marked_change, plural, stack, visible
 from toolkit.errors import InputError, wrong_kind
-from toolkit.model import ID, TIME, Delivery
+from toolkit.model import ID, TIME, UNIQUE, Delivery
 from toolkit.panels.elements import Element, button, cell, element, form_of, note, section, short, tick
 from toolkit.panels.panel import Panel
 from toolkit.panels.station import action
@@ -28,8 +28,9 @@ from toolkit.tables import cells_as_text, times_as_text
 
 PAGE = 200
 """Rows of a message to the browser."""
-STILL, MAX_VALUES, MAX_LISTED, MAX_LINE = 20, 12, 50, 400
+STILL, TOP, MAX_VALUES, MAX_LISTED, MAX_LINE = 20, 24, 12, 50, 400
 BY_HAND = "by hand"
+TONES = {"failure": "bad", "warning": "warn", "edited": "good", "left out": "calm"}
 FACETS = {"state": "State", "reason": "Reason", "column": "Column", "value": "Value"}
 WAITS = "The rules over the whole file, such as names that are alike, wait for Recheck all."
 KEYS = "Arrows move · Enter or F2 edit · Esc leaves a cell as it was · Del leaves the row out · Ctrl Z takes back. " \
@@ -230,11 +231,11 @@ class Review(Upload):
     def _rows(self, *, without: str = "") -> npt.NDArray[np.bool_]:
         """Return which rows pass the search and the facets, other than one of them."""
         self._settle()
-        mask = np.ones(len(self.index), bool)
-        if self.query:
-            if self._searched_for[:2] != (self.query, self.version):  # once for the facets, the grid and its pages
-                found = np.fromiter((self.query in words for words in self._words), bool, len(mask))
-                self._searched_for = self.query, self.version, found
+        mask, query = np.ones(len(self.index), bool), self.query.strip().casefold()
+        if query:
+            if self._searched_for[:2] != (query, self.version):  # once for the facets, the grid and its pages
+                found = np.fromiter((query in words for words in self._words), bool, len(mask))
+                self._searched_for = query, self.version, found
             mask &= self._searched_for[2]
         chosen = [[self._members[of].get(value, set()) for value in values]
                   for of, values in self.chosen.items() if of != without]  # fmt: skip
@@ -321,6 +322,13 @@ class Review(Upload):
         return f"Row {row} is {said}."
 
     @action
+    def join(self, row: int) -> str:
+        """Make a row of a broken line with one cell too many: two cells that were probably one are joined."""
+        [texts] = _texts(cells_as_text(checks.joined_row(self.base, row)))[self.columns].to_dict("records")
+        self._add(Edit(BY_HAND, tuple((row, c, texts[c]) for c in self.columns), "2 cells joined"))
+        return f"Row {row}: {self._state(row)[0]}."
+
+    @action
     def undo(self, at: int = -1) -> str:
         """Take a step back, by default the last."""
         if not self.edits:
@@ -353,7 +361,7 @@ class Review(Upload):
         elif by in FACETS:
             (self.chosen[by].add if value else self.chosen[by].discard)(of)
         else:
-            self.query, self.only = (value.strip().casefold(), self.only) if by == "query" else (self.query, value)
+            self.query, self.only = (value, self.only) if by == "query" else (self.query, value)
         self.version += 1
         return f"{plural(int(self._rows().sum()), 'row')} shown."
 
@@ -397,9 +405,10 @@ class Review(Upload):
     def _line(self, at: int) -> list[Any]:
         """Return a row as the grid takes it.
 
-        Number, state, tone, texts, marks, raw line, texts to be edited, and the rows to compare with.
+        Number, state, tone, texts, marks, raw line, texts to be edited, and what may be done, each with its words.
         """
         row, marks = int(self.index[at]), dict[int, list[str]]()
+        twins = [f.other for f in self.found.get(row, ()) if f.check == UNIQUE and f.other is not None]
         for f in self.found.get(row, ()):
             if f.column in self.columns:
                 why = in_words(f.said.removeprefix(f"{f.column} "), self.base.names)
@@ -408,11 +417,15 @@ class Review(Upload):
         for place, column in enumerate(self.columns):
             if self._now(row, column) != (was := self._was(row, column)):
                 marks.setdefault(place, ["good", f"was {visible(was or 'empty')}"])
+            if differ := [t for t in twins if self.shown[column][at] != self.shown[column][self._places[t]]]:
+                marks.setdefault(place, ["warn", f"row {differ[0]} differs"])
         raw = [self.shown[c][at] or "" for c in self.columns]
         texts, is_raw = [visible(text) for text in raw], row in self.base.broken.index and not self._is_edited(row)
         line = visible(str(self.base.broken.at[row, "text"])[:MAX_LINE]) if is_raw else ""
         others = sorted({f.other for f in self.found.get(row, ()) if f.other is not None})
-        return [row, *self._state(row), texts, marks, line, {n: t for n, t in enumerate(raw) if t != texts[n]}, others]
+        ways = [[f"Go to row {other}", {"do": "go_to", "row": other}] for other in others]
+        ways += [["Join 2 cells", {"do": "join", "row": row}]] * bool(is_raw and checks.possible_rows(self.base, row))
+        return [row, *self._state(row), texts, marks, line, {n: t for n, t in enumerate(raw) if t != texts[n]}, ways]
 
     def _state(self, row: int) -> tuple[str, Tone]:
         """Return what a row is now in words, and its tone."""
@@ -426,16 +439,24 @@ class Review(Upload):
 
     def _about(self, edit: Edit) -> str:
         row, column, _ = edit.cells[0]
-        where = "" if column == WHOLE_ROW else f" · {own(column, self.base.names)}"
-        return f"row {row}{where}" if len(edit.cells) == 1 else edit.said
+        where = "" if edit.said else f" · {own(column, self.base.names)}"
+        return f"row {row}{where}" if len({row for row, *_ in edit.cells}) == 1 else edit.said
 
     @property
     def verdict(self) -> str:
         """What is still to do, in one line."""
-        self._settle()
-        bad, out = (len(self._members["state"].get(state, ())) for state in ("failure", "left out"))
+        *_, bad, out = (part.n for part in self.parts)
         good = f"{len(self.index) - bad - out:,} can be sent" + (f"; {out:,} left out" if out else "")
         return f"{plural(bad, 'row is', 'rows are') if bad else 'No row is'} still to fix; {good}"
+
+    @property
+    def parts(self) -> list[Part]:
+        """How many rows are clean, to look at, to fix, and left out."""
+        self._settle()
+        bad, warned, out = (self._members["state"].get(state, set()) for state in ("failure", "warning", "left out"))
+        return [Part(len(self.index) - len(bad | warned | out), "clean", "good"),
+                Part(len(warned - bad), "to look at", "warn", warned=True), Part(len(bad), "to fix", "bad"),
+                Part(len(out), "left out", "calm", sign="–")]  # fmt: skip
 
     def view(self) -> Element:
         """Return the facets, the grid and the list of steps."""
@@ -451,6 +472,7 @@ class Review(Upload):
         tools = search, button("Recheck all", "recheck"), button("Show all rows", "filter", by="all"), count
         grid = element("review-grid", table("First rows", still), key="grid", data_n=len(shown), data_page=PAGE,
                        data_goto=goto[0], data_version=self.version, data_columns=json.dumps(heads),
+                       data_rows=json.dumps([self._line(at) for at in shown[:TOP].tolist()]),
                        style=f"--rows: {len(shown)}")  # fmt: skip
         waits = note("changed", WAITS, key="waits") if self._checked[1] != self._over else None
         only = tick("Only rows with findings or edits", self.only, "filter", key="only", by="only")
@@ -458,14 +480,17 @@ class Review(Upload):
         keys = element("p", KEYS, class_="s")
         rows = element("div", element("div", tools, class_="tools"), grid, keys, self._steps(), class_="rows")
         said = note("warn", self.said, key="said") if self.said else None
-        return self.framed(f"{self.verdict}.", said, waits, element("div", facets, rows, class_="review"))
+        picture = joined(stack(self.parts), key(self.parts))
+        return self.framed(f"{self.verdict}.", picture, said, waits, element("div", facets, rows, class_="review"))
 
     def _facets(self) -> Iterator[Element]:
         for facet, label in FACETS.items():
             counts, chosen = self.counts(facet), self.chosen[facet]
+            most = max(counts.values(), default=0) or 1
             ticks = [
-                tick([element("span", value), element("b", f"{counts[value]:,}")], value in chosen, "filter",
-                     key=f"{facet}-{value}", by=facet, of=value)
+                tick([element("span", value), element("b", f"{counts[value]:,}"),
+                      element("i", style=f"width: {counts[value] / most:.0%}", class_=TONES.get(value, ""))],
+                     value in chosen, "filter", key=f"{facet}-{value}", by=facet, of=value)
                 for value in sorted(counts, key=lambda value: value not in chosen)[:MAX_VALUES]
             ]  # fmt: skip
             if ticks:
@@ -475,7 +500,7 @@ class Review(Upload):
         lines = []
         for at, edit in list(enumerate(self.edits))[: -MAX_LISTED - 1 : -1]:
             about, (old, new) = self._about(edit), marked_change(*edit.shown)
-            shown = edit.said or [old, " → ", new]
+            shown = "" if edit.said == about else edit.said or [old, " → ", new]
             back = button("Undo", "undo", at=at, said=f"Undo {about}")
             lines.append(element("li", element("small", about), element("span", shown), back, class_="row"))
         forms = [

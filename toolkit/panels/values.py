@@ -7,16 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 from toolkit.config import current
-from toolkit.display import marked_change, plural, visible
+from toolkit.display import code, marked_change, plural, visible
 from toolkit.model import ID, TIME, Column
-from toolkit.panels.elements import Element, element, section, select, tick
+from toolkit.panels.elements import Element, element, field_of, section, select, tick
 from toolkit.panels.station import action
 from toolkit.panels.steps import Step, Work
-from toolkit.quality import CORRECTIONS, PATCH, WHOLE_ROW, Preview, folded_spelling, preview_corrections
+from toolkit.quality import CORRECTIONS, PATCH, WHOLE_ROW, Preview, correct, folded_spelling, preview_corrections
 from toolkit.reading import Mapping, read_customers, remember
 
 AS_IT_IS, NULL = "\0as it is", ""
 MAX_SHOWN, MAX_SPELLINGS, LOOK = 30, 20_000, 5
+IN_CODE = {"map_source": '{"ERP": "customer"}', "keep": "[56, 140]", "restamp": "True"}
+"""Corrections whose option is not given here, with one: words are chosen above, and rows in the review."""
 
 
 class Values(Step):
@@ -143,6 +145,15 @@ class Values(Step):
         self.corrections = {n: chosen[n] for n in (*CORRECTIONS, PATCH) if n in chosen}
         return f"{rule} {'is' if value else 'is not'} made."
 
+    @action
+    def set_width(self, rule: str, value: str) -> str:
+        """State the option of a correction that takes a number, and try it; an empty text: it has none."""
+        option = {rule: int(value) if value.isdecimal() else value} if value else {}
+        correct(self.delivery, option)  # it refuses what is no width
+        self._options = {n: o for n, o in self._options.items() if n != rule} | option
+        self._preview = None
+        return self.choose_correction(rule, bool(value) and rule in self.corrections)
+
     # --- what is shown
 
     def view(self) -> Element:
@@ -156,6 +167,8 @@ class Values(Step):
         made, others = ([self._correction(name, n) for name, n in self.preview.counts.items()
                          if bool(n or name in self.corrections) is useful] for useful in (True, False))  # fmt: skip
         rest = element("summary", f"{plural(len(others), 'correction has', 'corrections have')} nothing to change")
+        asking = [self._asking(name) for name in CORRECTIONS if name not in self.preview.counts]
+        ask = element("summary", f"{plural(len(asking), 'correction needs', 'corrections need')} an option")
         return self.framed(
             f"{left}; {would} would change something",
             _part("Words", "what each becomes; compared exactly", [self._word(*word) for word in words]),
@@ -163,7 +176,8 @@ class Values(Step):
                   [self._alike(*texts) for texts in self.spellings()]),
             _part("Empty cells", "of a customer sent before", [self._empty(*c) for c in empty.items() if c[1]]),
             section("Corrections", "none is made unless it is ticked", element("ul", made),
-                    element("details", rest, element("ul", others), key="others") if others else None),
+                    element("details", rest, element("ul", others), key="others") if others else None,
+                    element("details", ask, element("ul", asking), key="asking") if asking else None),
         )  # fmt: skip
 
     def _word(self, column: Column, word: str, n: int) -> Element:
@@ -193,7 +207,7 @@ class Values(Step):
         return element("li", element("b", name), element("span", shown), chooser, class_=f"vm {waits}")
 
     def _correction(self, name: str, n: int) -> Element:
-        """Return a correction with what it would change; one that needs an option that is not known is left to code."""
+        """Return a correction with what it would change."""
         option, chosen = self.preview.options.get(name), name in self.corrections
         changes = self.preview.changes[self.preview.changes["rule"] == name]
         said = f"drop {plural(n, 'row')}" if changes["column"].eq(WHOLE_ROW).all() else f"change {plural(n, 'cell')}"
@@ -208,7 +222,17 @@ class Values(Step):
         ticked = tick(told, chosen, "choose_correction", key=f"correction-{name}", rule=name,
                       disabled=not n and not chosen)  # fmt: skip
         look = element("details", element("summary", "Look at some"), element("ul", rows), key=f"look-{name}")
-        return element("li", ticked, look if rows else None, class_="vc")
+        return element("li", ticked, self._width(name, str(option)), look if rows else None, class_="vc")
+
+    def _asking(self, name: str) -> Element:
+        """Return a correction that has no option yet, with the field for it or the call that makes it."""
+        call = code(f'corrected = tk.correct(delivery, {{"{name}": {IN_CODE[name]}}})') if name in IN_CODE else ""
+        said = element("p", element("code", name), element("small", CORRECTIONS[name].__doc__, class_="b"))
+        return element("li", said, self._width(name, ""), call, class_="vc")
+
+    def _width(self, name: str, value: str) -> Element | None:
+        return field_of("Digits of an id", value, "set_width", key=f"width-{name}", kind="number",
+                        rule=name) if name == "pad_ids" else None  # fmt: skip
 
     def _becomes(self, value: str) -> str:
         return {AS_IT_IS: "stays as it is", NULL: "nothing (empty)"}.get(value, f"becomes {value}")

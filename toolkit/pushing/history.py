@@ -141,20 +141,24 @@ def shown_pushes(pushes: pd.DataFrame) -> Markup:
     if pushes.empty:
         return Markup("")
     boxes, units, most = list[Markup](), list[Unit](), max(int(pushes["rows"].max()), 1)
+    reasons = pushes["reason"].str.extract(r"^repush of ([\w-]+)", expand=False)
+    again = dict(zip(reasons, pushes["push"], strict=True))
     for push in pushes.head(MAX_ROWS).to_dict("records"):
         name, n_left, opened = push["push"], push["refused"] + push["unknown"], push["state"] == "open"
         is_left = n_left and len(boxes) < MAX_WAITING
-        if opened or (is_left and not pushes["reason"].str.startswith(f"repush of {name}").any()):
+        opened_at, closed_at = (push[at].replace("T", " ") for at in ("opened_at", "closed_at"))
+        if opened or (is_left and name not in again):
             title = "Open" if opened else f"{plural(n_left, 'row')} refused or unknown, and not sent again"
             call = draw.code("report = tk.resume()" if opened else f'report = tk.push_report("{name}")')
-            about = paragraph(f"{push['source']}, {push['opened_at']}")
+            about = paragraph(f"{push['source']}, {opened_at}")
             boxes.append(draw.card(title, about, call, tone="unknown" if opened else "warn"))
         parts = fate_parts(push)
         said = draw.figures(parts) or "nothing to send"
         bar = f'<div style="width:{max(push["rows"] / most, 0.04):.0%}">{draw.stack(parts, small=True)}</div>'
-        line = [Cell(push["opened_at"], soft=push["closed_at"] and f"closed {push['closed_at']}"),
+        line = [Cell(opened_at, soft=closed_at and f"closed {closed_at}"),
                 Cell(push["source"], soft=" · ".join(filter(None, (push["author"], push["reason"])))), push["rows"],
-                Cell(said, Markup(f"{bar}<small>{escape(said)}</small>")), push["state"], name]  # fmt: skip
+                Cell(said, Markup(f"{bar}<small>{escape(said)}</small>")),
+                Cell(push["state"], soft=name in again and f"sent again by {again[name]}"), name]  # fmt: skip
         tone = next((LOOKS[fate] for fate in ("unknown", "refused", "accepted") if push[fate]), LOOKS["unsent"])
         facets = {"state": [push["state"]], "author": [str(push["author"])]}
         units.append(Unit([line], facets, tone, name=f"push-{name}"))
@@ -163,7 +167,7 @@ def shown_pushes(pushes: pd.DataFrame) -> Markup:
                       stacks=True)  # fmt: skip
     waits = draw.section("What waits", draw.cards(boxes, wide=True)) if boxes else ""
     note = f"{ELSEWHERE}: from another machine, or seeded" if ELSEWHERE in set(pushes["state"]) else "newest first"
-    picture = draw.section("Pushes in time", _in_time(pushes), note="the higher, the more rows")
+    picture = draw.section("Pushes in time", _in_time(pushes), note="height: the square root of the rows")
     return joined(waits, picture, draw.section("All pushes", every, note=note))
 
 
@@ -187,7 +191,8 @@ def _in_time(pushes: pd.DataFrame) -> Markup:
                  f'style="position:absolute;bottom:0;width:22px;text-decoration:none;left:{left}">{figure}'
                  f'<div class=bar style="flex-direction:column-reverse;margin:0;height:{high:.0f}px{edge}">'
                  f"{fates}</div></a>")  # fmt: skip
-    days = dict.fromkeys(f"{first + span * n / 4:%Y-%m-%d}" for n in range(5))
+    form = "%Y-%m-%d" if span > pd.Timedelta(days=2) else "%Y-%m-%d %H:%M:%S"
+    days = dict.fromkeys(format(first + span * n / 4, form) for n in range(5))
     ends = "".join(f"<small>{day}</small>" for day in days)
     shown = [draw.badge(fate, tone=tone) for fate, tone in LOOKS.items() if drawn[fate].any()]
     return Markup(f'<div style="position:relative;height:140px;margin-top:8px;border-bottom:1px solid var(--edge)" '
@@ -232,9 +237,9 @@ class PushHistory(Result):
 
     def body(self) -> str:
         """Give what waits, the pushes in time, and each push."""
-        return joined(
-            draw.headline(f"Pushes · {self.label}", waits_of(self.frame), self.summary()), shown_pushes(self.frame)
-        )
+        said, parts = self.summary().partition(" · ")[0], fate_parts(dict(self.frame[[*FATES]].sum()))
+        head = draw.headline(f"Pushes · {self.label}", waits_of(self.frame), said, parts=parts)
+        return joined(head, shown_pushes(self.frame))
 
     def to_frame(self) -> pd.DataFrame:
         """Give the pushes."""

@@ -205,8 +205,8 @@ class PushPlan(Result):
         if self.n_rows and not blocked:
             shown.append(draw.section("What now", draw.code("report = tk.push(plan)"), note="if this is as intended"))
         if left := {state: n for state, n in self.left_out.items() if n and state != "unchanged"}:
-            boxes = [draw.card(f"{n:,} {s.replace('_', ' ')}: {SHOWN[s][2]}", way_in(s), tone=SHOWN[s][0])
-                     for s, n in left.items()]  # fmt: skip
+            boxes = [draw.card(f"{n:,} {s.replace('_', ' ')}: {meaning}", way_in(s), tone=tone, sign=sign)
+                     for s, n in left.items() for tone, sign, meaning, _ in [SHOWN[s]]]  # fmt: skip
             shown.append(draw.section("Left out, and how it gets in", draw.cards(boxes, wide=True)))
         if self.excluded is not None and self.n_left_out:
             table = frame_table(self.not_sent, name="Rows left out", show=self.delivery.show, names=self.delivery.names)
@@ -226,25 +226,28 @@ class PushPlan(Result):
     def calls(self, *allow: str, push: str = "") -> tuple[str, str]:
         """Return the line of Python and the command that make this plan with these guards allowed.
 
-        `push` is the command that sends the file as it was read; empty: no command does. Of a plan that `repush`,
-        `revert` or `plan_correction` made, only the options.
+        `push` is the command that sends the file as it was read, if the delivery does not know it; empty: no command
+        does. Of a plan that `repush`, `revert` or `plan_correction` made, only the options.
         """
         options = {"include": [s for s in INCLUDABLE if s in self.counts], "allow": allow}
         asked = "".join(f", {option}={json.dumps(names)}" for option, names in options.items() if names)
         flags = [f"--{option}={name}" for option, names in options.items() for name in names]
         if self.excluded is not None:
             return asked.removeprefix(", "), shlex.join(flags)
+        push = push or self.delivery.command("push")
         return f"plan = tk.plan_push(changes{asked})", " ".join([push, *flags]) if push else ""
 
     def route(self) -> Markup:
         """Render from where to where the rows go."""
         arrow = "polygon(0 0,calc(100% - 12px) 0,100% 50%,calc(100% - 12px) 100%,0 100%,12px 50%)"
         style = f"flex:1 1 180px;padding:8px 24px;background:var(--raise);overflow-wrap:anywhere;clip-path:{arrow}"
-        steps = (("from", plural(self.n_rows, "row"), f"of {self.delivery.n_rows:,} in {self.delivery.source}"),
+        came, n_bad = self.delivery, self.delivery.n_quarantined
+        of = f"of {came.n_rows + n_bad:,} in {came.source}" + (f", {n_bad:,} in quarantine" if n_bad else "")
+        steps = (("from", plural(self.n_rows, "row"), of),
                  ("in", plural(self.n_batches, "request"), f"{self.n_bytes:,} bytes, {self._takes()}"),
                  ("as", self.envelope.operation, f"contract {self.envelope.contract.name}"),
                  ("to", self.target, self.address))  # fmt: skip
-        items = (f'<li style="{style}"><small>{a}</small> <b>{escape(b)}</b><small class=b>{escape(c)}</small></li>'
+        items = (f'<li style="{style}"><small>{a}</small> <b>{escape(b)}</b> <small class=b>{escape(c)}</small></li>'
                  for a, b, c in steps)  # fmt: skip
         return Markup(f'<ol style="display:flex;flex-wrap:wrap;gap:4px;margin-top:16px">{"".join(items)}</ol>')
 
@@ -253,8 +256,7 @@ class PushPlan(Result):
         allowed, boxes = [g.name for g in self.guards if g.allowed], []
         for g in sorted(self.guards, key=lambda guard: guard.allowed):
             how = paragraph("Not intended? Correct the file, and plan again. Intended? Look at the rows, and allow it:")
-            push = f"toolkit push {shlex.quote(self.delivery.source)}" if self.delivery.file else ""
-            call = draw.code(*filter(None, self.calls(*allowed, g.name, push=push)))
+            call = draw.code(*filter(None, self.calls(*allowed, g.name)))
             end = paragraph("Allowed.", self.reason) if g.allowed else draw.joined(how, call)
             title = draw.joined(GUARDS[g.name][2], Markup(f" <code>{g.name}</code>"))
             tone: draw.Tone = "calm" if g.allowed else "bad"
@@ -288,7 +290,7 @@ class PushPlan(Result):
                  for (row, line), state in zip(lines.items(), rows["state"], strict=True)]  # fmt: skip
         facets = {"state": "State", "column": "Changed column"}
         return draw.grid("Sent", [*heads, Column("State")], units, facets=facets,
-                         more=self.n_rows - len(units), way="plan.to_frame() has all.")  # fmt: skip
+                         more=self.n_rows - len(units))  # fmt: skip
 
     def to_frame(self) -> pd.DataFrame:
         """Give the rows to send, index ``source_row``."""

@@ -16,33 +16,38 @@ import pyarrow as pa
 import toolkit.display as draw
 from toolkit.display import MAX_ROWS, Cell, Column, Markup, Part, Result, Tone, Unit, escape, joined, paragraph, plural
 from toolkit.errors import wrong_kind
-from toolkit.model import CUSTOMER, TIME, Delivery, Language, typed_frame
+from toolkit.model import ID, NAME, TIME, Delivery, Language, typed_frame
 from toolkit.pushing.explaining import Explanations
 from toolkit.pushing.planning import OF_SOURCE
 from toolkit.quality import write_review_sheet
 from toolkit.sending import FATES, OVERTAKEN, SETTLED, Fate, LoadedPush, Receipt
 
 LOOKS: dict[Fate, Tone] = {"accepted": "good", "refused": "bad", "unknown": "unknown", "unsent": "calm"}
+_NOTES = {"unknown": "sent, and no readable answer came", "unsent": "the vendor does not have them"}
 MAX_CARDS = 24
 
 
 def fate_parts(counts: Mapping[Any, Any]) -> list[Part]:
     """Return the counts of the fates as parts of a bar; `stack` draws them."""
-    return [Part(int(counts.get(fate, 0)), fate, tone) for fate, tone in LOOKS.items()]
+    return [Part(int(counts.get(fate, 0)), fate, tone, _NOTES.get(fate, "")) for fate, tone in LOOKS.items()]
 
 
-def verdict(counts: Mapping[str, int], *, n_warned: int = 0, dry_run: bool = False) -> str:
+def verdict(counts: Mapping[str, int], *, n_warned: int = 0, n_quarantined: int = 0, dry_run: bool = False) -> str:
     """Say in a sentence what became of all rows, beginning with what needs the analyst.
 
     Parameters
     ----------
     n_warned
         How many of the accepted rows have a warning.
+    n_quarantined
+        How many rows of the delivery were not planned, because they are quarantined.
 
     Examples
     --------
     >>> verdict({"accepted": 597, "refused": 3})
     'Of 600 rows, 3 were refused by the vendor, 597 were accepted.'
+    >>> verdict({"accepted": 394}, n_quarantined=9)
+    'All 394 rows were accepted; 9 rows of the file are in quarantine.'
     """
     words = {
         "refused": "refused by the vendor",
@@ -50,9 +55,14 @@ def verdict(counts: Mapping[str, int], *, n_warned: int = 0, dry_run: bool = Fal
         "unsent": "not sent",
         "accepted": "accepted by the vendor's check" if dry_run else "accepted",
     }
-    said = [f"{n:,} {'was' if n == 1 else 'were'} {words[fate]}" for fate in words if (n := counts.get(fate, 0))]
+    n_rows, found = sum(counts.values()), {fate: n for fate in words if (n := counts.get(fate, 0))}
+    said = [f"{n:,} {'was' if n == 1 else 'were'} {words[fate]}" for fate, n in found.items()]
+    whole = f"Of {plural(n_rows, 'row')}, " if said else "There was nothing to send"
+    if [*found] == ["accepted"]:
+        whole, said = "The row was " if n_rows == 1 else f"All {n_rows:,} rows were ", [words["accepted"]]
     said += [f"{n_warned:,} of these with a warning"] if n_warned else []
-    return f"Of {plural(sum(counts.values()), 'row')}, {', '.join(said)}." if said else "There was nothing to send."
+    held = "; " + plural(n_quarantined, "row of the file is in quarantine", "rows of the file are in quarantine")
+    return f"{whole}{', '.join(said)}{held * bool(n_quarantined)}."
 
 
 def _counted(fate: Fate, meaning: str) -> Any:
@@ -61,7 +71,8 @@ def _counted(fate: Fate, meaning: str) -> Any:
 
 _SAID = ("code", "category", "message", "column")
 _WORDS = ("means", "do")
-REFUSAL_COLUMNS = ["source_row", *CUSTOMER.key, *_SAID]
+_LISTED = ["source_row", ID, NAME, TIME]
+REFUSAL_COLUMNS = [*_LISTED, *_SAID]
 MAX_LISTED = 1_000
 Mask = npt.NDArray[np.bool_]
 """Which of the planned rows."""
@@ -154,7 +165,7 @@ class PushReport(Result):
 
     @property
     def refused(self) -> pd.DataFrame:
-        """The refused rows with the vendor's reason: ``source_row``, the key, ``code, category, message, column``.
+        """The refused rows with the vendor's reason: `unknown`'s columns, ``code, category, message, column``.
 
         Where `codes` explains one of them, also ``means`` and ``do``.
         """
@@ -172,8 +183,8 @@ class PushReport(Result):
 
     @property
     def unknown(self) -> pd.DataFrame:
-        """The rows that were sent without a readable answer: ``source_row`` and the key."""
-        return self._at(self.sent.has("unknown")).reset_index()[["source_row", *CUSTOMER.key]]
+        """The rows that were sent without a readable answer: ``source_row``, the key and the customer's name."""
+        return self._at(self.sent.has("unknown")).reset_index()[_LISTED]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -189,7 +200,7 @@ class PushReport(Result):
         failed = answered.groupby([self.attempts["batch"], self.attempts["digest"]], sort=False).shift()
         waited = (sent - failed).dropna().dt.total_seconds()
         retries = f", {plural(len(waited), 'retry', 'retries')} after {waited.sum():,.1f} s of waiting"
-        return f"{(answered.max() - sent.min()).total_seconds():,.1f} s{retries if len(waited) else ''}"
+        return _seconds((answered.max() - sent.min()).total_seconds()) + (retries if len(waited) else "")
 
     @property
     def overtaken(self) -> pd.DataFrame:
@@ -200,6 +211,7 @@ class PushReport(Result):
         """Say the fates in one line."""
         fates = ", ".join(f"{self.count(f):,} {f}" for f in FATES if self.count(f) or f == "accepted")
         fates += f" · {n_warned:,} with a warning" if (n_warned := int(self._warns.sum())) else ""
+        fates += f" · {self.n_quarantined:,} in quarantine" if self.n_quarantined else ""
         return f"{plural(self.n_rows, 'row')}: {fates} · {self.state} · {self.label} · push {self.push}"
 
     def body(self) -> str:
@@ -211,10 +223,10 @@ class PushReport(Result):
             if n := int(mask.sum()):
                 rows = self._rows(what, self._at(mask, MAX_ROWS), n, None)
                 shown.append(draw.fold(f"{plural(n, 'row')} {what}", rows))
-        before = f"{self.n_quarantined:,} quarantined before, {self.n_left_out:,} unchanged or left out"
+        left = f" · {self.n_left_out:,} unchanged or left out" if self.n_left_out else ""
         allowed = f" · allowed: {', '.join(self.allowed)}" if self.allowed else ""
         version = f" · mapping {self.origin.mapping['version']}" if self.origin.mapping else ""
-        facts = paragraph(f"{self.operation} · {before}{allowed}{version}", soft=True)
+        facts = paragraph(f"{self.operation}{left}{allowed}{version}", soft=True)
         return "".join([*shown, f"<section>{facts}</section>"])
 
     def brief(self) -> Markup:
@@ -223,7 +235,7 @@ class PushReport(Result):
         parts = fate_parts({**self.counts, "accepted": self.count("accepted") - len(warned)})
         parts.insert(1, Part(len(warned), "accepted with a warning", "warn", warned=True))
         name, stopped = f"Push of {self.origin.source} · {self.label}", self.stopped and f"Stopped: {self.stopped}"
-        said = verdict(self.counts, n_warned=len(warned), dry_run=dry_run)
+        said = verdict(self.counts, n_warned=len(warned), n_quarantined=self.n_quarantined, dry_run=dry_run)
         state = "This was a dry run: nothing written." if dry_run else f"Push {self.push} is {self.state}."
         shown = [draw.headline(name, said, stopped, state, parts=parts)]
         if ways := self._ways(dry_run):
@@ -234,7 +246,8 @@ class PushReport(Result):
         told += [(refused[settled], "bad", "refused by an analyst"), (warned, "warn", "accepted with a warning")]
         for rows, tone, what in told:
             if len(rows):
-                shown += [draw.section(f"Why {what}", self._reasons(rows, tone), note="the words of who said it")]
+                whose = f"in the {'analyst' if 'analyst' in what else 'vendor'}'s words"
+                shown += [draw.section(f"Why {what}", self._reasons(rows, tone), note=whose)]
                 about = self.origin.about_times if tone == "warn" else ""  # of refused rows nothing was sent
                 shown += [draw.section(what.capitalize(), about, self._rows(what, rows, len(rows), tone))]
         return joined(*shown)
@@ -248,10 +261,13 @@ class PushReport(Result):
             about = Markup(f"<p class=m>{escape(' · '.join(filter(None, (code, category))))}</p>")
             share = draw.meter(n / len(rows), draw.pick(f"{plural(n, 'row')}{named}", "rule", message), tone=tone)
             ours = [paragraph(text) for text in self.codes.get(code, {}).values() if text]
-            ours += [] if ours or not code else [draw.code(f'tk.explain("{code}", means="…", do="…")')]
+            if code and not ours:
+                ours = [paragraph("Write down what this code means, and what helps:", soft=True),
+                        draw.code(f'tk.explain("{code}", means="…", do="…")')]  # fmt: skip
             boxes.append(draw.card(f"“{message or 'no reason given'}”", about, share, *ours, tone=tone))
         rest = len(why) - len(boxes)
-        return joined(draw.cards(boxes), paragraph(f"and {plural(rest, 'more reason')}", soft=True) if rest else "")
+        more = paragraph(f"and {plural(rest, 'more reason')} in report.rows", soft=True) if rest else ""
+        return joined(draw.cards(boxes), more)
 
     def _rows(self, name: str, rows: pd.DataFrame, n: int, tone: Tone | None) -> Markup:
         """Render rows under the file's heads, with the cell that the vendor named marked."""
@@ -282,7 +298,7 @@ class PushReport(Result):
         for _, number, counts, made in sorted(boxes, key=lambda box: box[:2])[:MAX_CARDS]:
             parts = fate_parts(dict(zip(FATES, counts, strict=True)))
             took = (made["answered_at"].max() - made["sent_at"].min()).total_seconds() if len(made) else 0.0
-            said = paragraph(draw.figures(parts), f"in {took:,.1f} s")
+            said = paragraph(draw.figures(parts), f"in {_seconds(took)}")
             status = [draw.badge("no answer", tone="unknown") if pd.isna(s) else
                       draw.badge(int(s), tone="good" if s < 300 else "warn") for s in made["status"]]  # fmt: skip
             title = f"Request {number + 1}: {plural(sum(counts), 'row')}"
@@ -309,10 +325,16 @@ class PushReport(Result):
             text = f"{waits}: resume sends what has no receipt, abandon closes the push."
             ways.append(("unknown", f"Resume: {waits}", text, "report = tk.resume()"))
         if self.n_refused and not dry_run:
-            text = "Write a review sheet for the data owner, make a patch of the sheet that comes back, and send again."
-            lines = (f'report = tk.push_report("{self.push}")', 'report.to_excel("refused.xlsx")',
-                     'plan = tk.repush(report, patch=tk.read_review_sheet("refused.xlsx"))')  # fmt: skip
+            text = "Write a review sheet for the data owner, and plan with the sheet that comes back. Only push sends."
+            lines = (f'tk.push_report("{self.push}").to_excel("refused.xlsx")',
+                     f'plan = tk.repush("{self.push}", patch=tk.read_review_sheet("refused.xlsx"))',
+                     "report = tk.push(plan)")  # fmt: skip
             ways.append(("bad", f"Fix: {plural(self.n_refused, 'refused row')}", text, *lines))
+        if self.n_quarantined:
+            text = "They were not sent. Write a review sheet for the data owner; the sheet that comes back is a patch."
+            ways.append(("bad", f"Fix: {plural(self.n_quarantined, 'row')} in quarantine", text,
+                         'tk.validate(tk.correct(delivery)).to_excel("fix.xlsx")',
+                         'corrected = tk.apply_patch(delivery, tk.read_review_sheet("fix.xlsx"))'))  # fmt: skip
         return ways
 
     @property
@@ -398,10 +420,13 @@ class PushReport(Result):
             "attempts": self.n_attempts,
             "allowed": list(self.allowed),
             "mapping": self.origin.mapping.get("version"),
-            "unknown_rows": self.unknown.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
-            "refusals": self.refused.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
-            "warnings": self.warned.head(MAX_LISTED).astype({TIME: "str"}).to_dict("records"),
-        }
+            **{what: rows.head(MAX_LISTED).drop(columns=NAME).astype({TIME: "str"}).to_dict("records") for what, rows in
+               (("unknown_rows", self.unknown), ("refusals", self.refused), ("warnings", self.warned))},
+        }  # fmt: skip
+
+
+def _seconds(n: float) -> str:
+    return "under 0.1 s" if 0 < n < 0.1 else f"{n:,.1f} s"
 
 
 def name_of(push: str | PushReport) -> str:

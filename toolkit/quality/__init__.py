@@ -7,6 +7,7 @@ from toolkit.quality.correcting import PATCH, Correction, Preview, called_for, c
 from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, WHOLE_ROW, changes_between, folded_spelling
 from toolkit.quality.drifting import Drift, drift
 from toolkit.quality.id_forms import new_form
+from toolkit.quality.joining import joined_row, possible_rows
 from toolkit.quality.patches import Patch, Patched, apply_patch, patch_between, patch_of, read_patch
 from toolkit.quality.patches import read_review_sheet
 from toolkit.quality.profiling import Profile, profile

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.display import Column, Part, Result, code, grid, headline, joined, pick, plural, section
+from toolkit.display import Cell, Column, Part, Result, code, grid, headline, joined, pick, plural, section
 from toolkit.errors import CorrectionError, did_you_mean
 from toolkit.model import ID, NAME, TIME, Customers, Delivery, zoned_moment
 from toolkit.progress import step
-from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, changes_between, usable
+from toolkit.quality.corrections import CHANGE_COLUMNS, CORRECTIONS, WHOLE_ROW, changes_between, counted, usable
 from toolkit.quality.drifting import Before, earlier
 from toolkit.quality.id_forms import fitting_width
 from toolkit.quality.patches import Patch, apply_patch, patch_of
@@ -74,22 +74,20 @@ class Correction(Result):
 
     def summary(self) -> str:
         """Return the counts in one line."""
-        return f"{plural(self.n_changes, 'cell')} changed" + (f" ({_listed(self.counts)})" if self.rules else "")
+        listed = ", ".join(f"{name} {n:,}" for name, n in self.counts.items())
+        return counted(self.changes) + (f" ({listed})" if self.rules else "")
 
     def body(self) -> str:
         """Return the changed cells as an HTML fragment."""
-        came, none = self.delivery, "No cell was changed"
+        came, said = self.delivery, f"{counted(self.changes) if self.n_changes else 'No cell was changed'}."
         parts = [Part(n, f"by {rule}", "changed") for rule, n in self.counts.items()]
-        changed = plural(self.n_changes, "cell was changed", "cells were changed")
         customers = {ID: self.ids} | ({NAME: came.frame[NAME]} if NAME in came.frame else {})
         of_row = {name: self.changes["source_row"].map(cells) for name, cells in customers.items()}
         table = changes_grid("Changed cells", self.changes.assign(**of_row), names=came.names, written=came.written)
         return joined(
-            headline(
-                f"Corrections of {came.source}", f"{changed if self.n_changes else none}.", *self.notes, parts=parts
-            ),
+            headline(f"Corrections of {came.source}", said, *self.notes, parts=parts),
             section("Changed cells", table) if self.n_changes else "",
-            section("Ways on", code("report = tk.validate(corrected)", 'corrected.patch().write("patch.csv")')),
+            section("What now", code("report = tk.validate(corrected)", 'corrected.patch().write("patch.csv")')),
         )
 
     def patch(self, *, who: str | None = None, when: datetime | None = None) -> Patch:
@@ -151,7 +149,7 @@ def correct(data: Customers, rules: Rules | None = None, *, now: pd.Timestamp | 
             after = delivery.frame.loc[delivery.frame.index.isin(before.index)]
         else:
             after = CORRECTIONS[name](before, option, moment)
-            delivery = replace(delivery, frame=after)
+            delivery = replace(delivery, frame=after, corrected=delivery.corrected | {name: option})
         changes.append(changes_between(before, after, name))
     if "restamp" in chosen and TIME not in delivery.given:
         delivery = replace(delivery, given=(*delivery.given, TIME))
@@ -186,10 +184,6 @@ def _patched(delivery: Delivery, option: Any, notes: list[str]) -> Delivery:
     return delivery
 
 
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {n:,}" for name, n in counts.items())
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Preview(Result):
     """What each correction would change if it were chosen; nothing is changed.
@@ -213,9 +207,9 @@ class Preview(Result):
     needs: dict[str, str]
 
     @property
-    def choices(self) -> dict[str, int]:
-        """The counts by what to choose: the correction's name, with the option that was tried."""
-        return {f"{c} = {self.options[c]}" if c in self.options else c: n for c, n in self.counts.items()}
+    def choices(self) -> dict[str, str]:
+        """What to choose, the correction's name with the option that was tried, and what it would change, in words."""
+        return {f"{c} = {self.options[c]}" if c in self.options else c: self.said(c) for c in self.counts}
 
     @property
     def has_findings(self) -> bool:
@@ -224,27 +218,34 @@ class Preview(Result):
 
     def summary(self) -> str:
         """Return in one line which corrections would find something."""
-        found = _listed({choice: n for choice, n in self.choices.items() if n})
+        pairs = zip(self.choices.items(), self.counts.values(), strict=True)
+        found = ", ".join(f"{choice} {said}" for (choice, said), n in pairs if n)
         return f"{self.source}: {found or 'no correction would change a cell'}"
+
+    def said(self, name: str) -> str:
+        """Say how many cells a correction would change, or rows it would drop."""
+        drops = (self.changes.loc[self.changes["rule"] == name, "column"] == WHOLE_ROW).any()
+        return plural(self.counts[name], "row" if drops else "cell")
 
     def body(self) -> str:
         """Return each correction with its count and its first cells as an HTML fragment."""
         n_helpful = sum(map(bool, self.counts.values()))
+        pairs = zip(self.choices.items(), self.counts.items(), strict=True)
         rows = [
-            (pick(choice, "rule", name) if self.counts[name] else choice, CORRECTIONS[name].__doc__, self.counts[name])
-            for name, choice in sorted(zip(self.counts, self.choices, strict=True), key=lambda c: not self.counts[c[0]])
+            (pick(choice, "rule", name) if n else choice, CORRECTIONS[name].__doc__, Cell(n, said))
+            for (choice, said), (name, n) in sorted(pairs, key=lambda pair: not pair[1][1])
         ] + [(name, why, "–") for name, why in self.needs.items()]
         chosen = {
             c: self.options.get(c, True) for c, n in self.counts.items() if n and c in (*_HARMLESS, *self.options)
         }
-        heads = [Column("Correction"), Column("What it does"), Column("Cells", right=True)]
+        heads = [Column("Correction"), Column("What it does"), Column("Would change", right=True)]
         return joined(
             headline(f"Corrections that could be chosen for {self.source}",
                      f"{plural(n_helpful, 'correction') if n_helpful else 'No correction'} would change something.",
                      "Nothing is changed yet: choose by name, in correct(…) or in [corrections] of the mapping."),
             section("Corrections", grid("Corrections", heads, rows, unit="corrections")),
             section("Cells", changes_grid("Cells that would change", self.changes)) if n_helpful else "",
-            section("Ways on", code(f"corrected = tk.correct(delivery, {chosen})")) if chosen else "",
+            section("What now", code(f"corrected = tk.correct(delivery, {chosen})")) if chosen else "",
         )  # fmt: skip
 
     def to_frame(self) -> pd.DataFrame:

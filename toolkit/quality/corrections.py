@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from toolkit.display import Part, figures
 from toolkit.errors import CorrectionError, InputError, did_you_mean
 from toolkit.lazy import Library
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, as_delivery
@@ -302,6 +303,24 @@ def require_times(frame: pd.DataFrame) -> None:
             f"{TIME} is a column of {dtype}, not of times with a time zone: read the file with read_customers, or "
             "convert the column with pd.to_datetime(…) and .dt.tz_localize('Europe/Berlin')."
         )
+
+
+def change_parts(changes: pd.DataFrame) -> list[Part]:
+    """Count changes as the parts of a bar: the cells, and the rows that are dropped."""
+    n_cells, n_rows = (int(((changes["column"] == WHOLE_ROW) == drops).sum()) for drops in (False, True))
+    return [Part(n_cells, f"cell{'s' * (n_cells != 1)} changed", "changed"),
+            Part(n_rows, f"row{'s' * (n_rows != 1)} dropped", "calm")]  # fmt: skip
+
+
+def counted(changes: pd.DataFrame) -> str:
+    """Count changes in words.
+
+    Examples
+    --------
+    >>> counted(pd.DataFrame({"column": ["customer_name", "(row)"]}))
+    '1 cell changed, 1 row dropped'
+    """
+    return figures(change_parts(changes)) or "0 cells changed"
 
 
 def changes_between(before: pd.DataFrame, after: pd.DataFrame, rule: str) -> pd.DataFrame:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import pandas as pd
 
 import toolkit.display as draw
 from toolkit.config import current
-from toolkit.display import MAX_ROWS, Cell, Markup, Result, Unit, joined, meter, paragraph, percent, plural
+from toolkit.display import MAX_ROWS, Cell, Markup, Part, Result, Unit, joined, meter, paragraph, percent, plural
 from toolkit.engine import AnySession, EngineTable, Session, quoted, table_of, to_arrow
 from toolkit.errors import InputError
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, utc_times
@@ -25,12 +25,14 @@ from toolkit.quality.corrections import require_times, usable
 from toolkit.quality.flagging import lying
 from toolkit.quality.id_forms import find_unlike, say_unlike
 from toolkit.quality.rules import FOLDED_ID
+from toolkit.quality.showing import in_words, named
 from toolkit.quality.statistics import count_nulls
 
 KINDS = ("fewer", "missing", "rewritten", "form", "nulls", "renamed", "gone", "new")
 """What may have drifted, the most harmful first."""
 _TEXTS, _COUNTS = ("kind", "column", "what", "value_before", "value_after"), ("n_before", "n_after")
 MIN_FORM_SHARE = 0.01
+_MEANING = "How the customers as a whole differ from those before, which no single row shows."
 MAX_VALUES = 1_000
 """Distinct values beyond which a column is not a list of categories; nor is it one if most values occur only once."""
 
@@ -64,6 +66,8 @@ class Drift(Result):
         ``distinct_after``.
     n_before, n_after
         Customers of the sides, each counted once, with its newest version.
+    names
+        The file's own names of its columns.
     """
 
     findings: pd.DataFrame
@@ -72,6 +76,7 @@ class Drift(Result):
     n_after: int
     before: str
     after: str
+    names: dict[str, str] = field(default_factory=dict)
 
     @property
     def n_findings(self) -> int:
@@ -86,32 +91,35 @@ class Drift(Result):
         if not self.n_findings:
             return f"{sizes}; nothing drifted"
         worst = self.findings.iloc[0]
-        return f"{sizes}; {plural(self.n_findings, 'finding')}, the worst: {worst['column']}, {worst['what']}"
+        which = ", the worst" if self.n_findings > 1 else ""
+        return f"{sizes}; {plural(self.n_findings, 'finding')}{which}: {worst['column']}, {worst['what']}"
 
     def body(self) -> str:
         """Return the findings and the columns of both sides as an HTML fragment."""
-        return draw.headline(f"Drift from {self.before} to {self.after}", f"{self._verdict}.") + self._tables()
+        name, n_drifted = f"Drift from {self.before} to {self.after}", self.findings["column"].nunique()
+        parts = [Part(len(self.columns) - n_drifted, "columns as before", "good"),
+                 Part(n_drifted, "with a finding", "warn")]  # fmt: skip
+        return draw.headline(name, f"{self._verdict}.", _MEANING, parts=parts * bool(self.n_before)) + self._tables()
 
     def part(self) -> Markup:
         """Return the drift as a section of the page of another result."""
         return draw.section(
-            "Drift", paragraph(f"{self._verdict}."), self._tables(), note=f"from {self.before} to {self.after}"
+            "Drift", paragraph(f"{self._verdict}."), self._tables(), note=f"{_MEANING} From {self.before}."
         )
 
     @property
     def _verdict(self) -> str:
-        return self.summary() if self.n_before else "Nothing was sent before: there is no drift to show"
+        return in_words(self.summary() if self.n_before else "Nothing was sent before: no drift to show", self.names)
 
     def _tables(self) -> Markup:
         if not self.n_before:
             return Markup("")
-        units = [
-            Unit([(f["column"], f["what"], _side(f, "before"), _side(f, "after"))], {"column": [f["column"]]}, "warn")
-            for f in self.findings.head(MAX_ROWS).to_dict("records")
-        ]
+        units = [Unit([(name, f["what"], _side(f, "before"), _side(f, "after"))], {"column": [str(name.value)]}, "warn")
+                 for f in self.findings.head(MAX_ROWS).to_dict("records")
+                 for name in [named(f["column"], self.names)]]  # fmt: skip
         heads, more = ["Column", "What", "Before", "Now"], self.n_findings - len(units)
         found = draw.grid("Drift", heads, units, facets={"column": "Column"}, unit="findings", more=more)
-        sides = [(column, *(Cell(share, meter(share)) for share in (was, now)), *distinct)
+        sides = [(named(column, self.names), *(Cell(share, meter(share)) for share in (was, now)), *distinct)
                  for column, was, now, *distinct in self.columns.itertuples(index=False, name=None)]  # fmt: skip
         heads = ["Column", "Empty before", "Empty now", "Distinct before", "Distinct now"]
         return joined(
@@ -189,7 +197,7 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
     for side, size in zip(("before", "after"), sizes, strict=True):
         findings[f"share_{side}"] = findings[f"n_{side}"] / max(size, 1)
     kept = ["column", "null_before", "null_after", "distinct_before", "distinct_after"]
-    return Drift(findings, columns[kept], *sizes, old.source, new.source)
+    return Drift(findings, columns[kept], *sizes, old.source, new.source, new.names)
 
 
 def _laid(

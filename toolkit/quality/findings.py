@@ -72,15 +72,20 @@ def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame 
             with session.limited(condition.seconds) if condition.seconds else nullcontext():
                 known[n] = _find_alone(session, n, condition, typed)
         except TimeoutError:
-            raise InputError(
-                f"The rule {condition.check} was stopped after {condition.seconds:g} s: simplify it, or give it more "
-                "time with Rule(…, seconds=…)."
-            ) from None
+            raise too_slow(condition) from None
         except EngineError as error:  # its text may have a cell
             kind, _, said = str(error).partition("\n")[0].partition(" Error: ")
             why = said if kind in ("Parser", "Binder", "Catalog") else _UNFIT.format(kind)
             raise InputError(f"The rule {condition.check} cannot run: {why}") from None
     return known
+
+
+def too_slow(rule: Condition) -> InputError:
+    """Return the error of an analyst's rule that took longer than it may."""
+    return InputError(
+        f"The rule {rule.check} was stopped after {rule.seconds:g} s: simplify it, or give it more time with "
+        "Rule(…, seconds=…)."
+    )
 
 
 def _find_alone(session: Session, n: int, condition: Condition, typed: pd.DataFrame | None) -> Condition:

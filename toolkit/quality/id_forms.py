@@ -200,7 +200,8 @@ def _forms(session: AnySession, rows: str, forms: str) -> Forms:
         "values_", f"SELECT r.{ID} AS value, 1 AS n FROM {rows} AS r WHERE r.{ID} IS NOT NULL GROUP BY r.{ID}"
     )
     n_ids = session.scalar("SELECT count(*) AS n FROM values_")
-    shape, which = shaping(session, n_ids) if n_ids else ("''", EVERY)  # to compile the expressions takes milliseconds
+    # To compile the expressions takes milliseconds.
+    shape, which, _ = shaping(session, n_ids) if n_ids else ("''", EVERY, [])
     shape = shape if which == EVERY else "CAST(NULL AS VARCHAR)"
     zero = session.dialect.condition("regexp_matches(value, '^[^0-9]*0[0-9]')", {"value": "value"})
     session.create(forms, f"SELECT value, {shape} AS shape, {zero} AS zero FROM values_")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toolkit.display import Part, Result, code, headline, joined, plural, section
+from toolkit.display import Markup, Part, Result, code, headline, joined, plural, section
 from toolkit.errors import CorrectionError, InputError, wrong_kind
-from toolkit.model import ID, TIME, Customers, Delivery, zoned_moment
-from toolkit.quality.corrections import WHOLE_ROW, changes_between, usable
+from toolkit.model import ID, TIME, Customers, Delivery, empty_frame, zoned_moment
+from toolkit.quality.corrections import WHOLE_ROW, change_parts, changes_between, counted, usable
 from toolkit.quality.review_sheet import as_times, changes_in
 from toolkit.quality.showing import changes_grid
 from toolkit.reading import read_csv
@@ -32,9 +32,12 @@ class Patch(Result):
         One row for each cell: ``customer_id`` (as it was before), ``column``, ``before``, ``after`` (null if the cell
         is empty), ``rule``, ``who``, ``when`` (UTC), and the place where it was made: ``source_row`` and
         ``delivery``, the source's digest. A dropped row has the column ``(row)``.
+    origin
+        The delivery that it was made from, without rows; of a patch that was read from a .csv, nothing is known of it.
     """
 
     entries: pd.DataFrame
+    origin: Delivery = field(default_factory=lambda: Delivery(empty_frame()))
 
     @property
     def n_entries(self) -> int:
@@ -49,14 +52,14 @@ class Patch(Result):
     def summary(self) -> str:
         """Return its size and its authors in one line."""
         who = ", ".join(self.entries["who"].dropna().unique()[:5])
-        return f"{plural(self.n_entries, 'cell')} of {plural(self.entries[ID].nunique(), 'customer')}, by {who or '?'}"
+        return f"{counted(self.entries)}, of {plural(self.entries[ID].nunique(), 'customer')}, by {who or '?'}"
 
     def body(self) -> str:
         """Return the entries as an HTML fragment."""
         return joined(
-            headline(f"Patch of {plural(self.n_entries, 'cell')}", f"{self.summary()}."),
-            section("Entries", changes_grid("Entries", self.entries, more=("who", "when"))) if self.n_entries else "",
-            section("Ways on", code('patch.write("patch.csv")', "patched = tk.apply_patch(delivery, patch)")),
+            headline("Patch", f"{self.summary()}.", parts=change_parts(self.entries)),
+            section("Entries", _shown(self.entries, self.origin, "who", "when")) if self.n_entries else "",
+            section("What now", code('patch.write("patch.csv")', "patched = tk.apply_patch(delivery, patch)")),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -136,7 +139,7 @@ def patch_of(
         when=zoned_moment(when, "when").strftime("%Y-%m-%dT%H:%M:%SZ"),
         delivery=delivery.digest,
     )
-    return Patch(_typed(entries))
+    return Patch(_typed(entries), replace(delivery, frame=delivery.frame.head(0)))
 
 
 def read_patch(path: str | Path, *, who: str | None = None) -> Patch:
@@ -201,6 +204,13 @@ def read_review_sheet(path: str | Path, *, who: str | None = None, when: datetim
     return patch_of(changes, ids, delivery=delivery, who=who, when=when)
 
 
+def _shown(entries: pd.DataFrame, delivery: Delivery, *more: str) -> Markup:
+    """Show entries in the source's words: a time is text in them, in UTC."""
+    times = {s: as_times(entries.loc[entries["column"] == TIME, s], delivery) for s in ("before", "after")}
+    cells = {s: found.reindex(entries.index).fillna(entries[s]) for s, found in times.items()}
+    return changes_grid("Entries", entries.assign(**cells), names=delivery.names, written=delivery.written, more=more)
+
+
 def _typed(entries: pd.DataFrame) -> pd.DataFrame:
     """Return the entries in the patch's columns and types; an empty text is null, as in a .csv."""
     rows = pd.to_numeric(entries["source_row"], errors="coerce").fillna(-1).astype("int64")
@@ -250,17 +260,15 @@ class Patched(Result):
             Part(self.n_applied, "applied", "good"),
             Part(self.n_done, "done before", "calm", "the cell has the new value already"),
             Part(self.n_stale, "stale", "warn", "the cell has another value now, or the delivery lacks the column"),
-            Part(
-                self.n_unknown, "without a row", "unknown", "no row of the customer, or a row of another file to drop"
-            ),
+            Part(self.n_unknown, "without a row", "unknown", "no row of the customer, or a drop in another file"),
         ]
         order = self.entries.sort_values("status", key=lambda s: s != "stale", kind="stable")
-        entries = changes_grid("Entries", order, names=self.delivery.names, more=("who", "status"))
+        entries = _shown(order, self.delivery, "who", "status")
         verdict = f"{self.n_applied:,} of {plural(len(self.entries), 'entry')} applied"
         return joined(
             headline(f"Patch applied to {self.delivery.source}", f"{verdict}.", parts=parts),
             section("Entries", entries, note="stale ones first") if len(self.entries) else "",
-            section("Ways on", code("report = tk.validate(patched)")),
+            section("What now", code("report = tk.validate(patched)")),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -300,7 +308,8 @@ def apply_patch(data: Customers, patch: Patch | str | Path) -> Patched:
             status[some["entry"]] = "stale"
     frame, broken = (part.loc[~part.index.isin(to_drop)] for part in (frame, broken))
     counts = {f"n_{name}": int((status == name).sum()) for name in ("applied", "done", "stale", "unknown")}
-    patched = replace(delivery, frame=frame, broken=broken)
+    given = [*delivery.corrected.get("patch", ()), patch if isinstance(patch, Patch) else str(patch)]
+    patched = replace(delivery, frame=frame, broken=broken, corrected=delivery.corrected | {"patch": given})
     return Patched(patched, entries.assign(status=status.astype("str")), **counts)
 
 

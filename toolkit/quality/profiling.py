@@ -31,8 +31,8 @@ _SIZES = (1, 3, 12, 120, 1_200, 12_000)  # months of a period; the last covers a
 _FAIL = ("no_id", "twin_keys")
 _KEPT = ("near_ids", "future_time", "early_time", "equal_names", "orphan_subcategory", "two_categories")
 CUSTOMER_RULES = (
-    Rule("no_id", ID, "is empty", where=f"{ID} IS NULL"),
-    Rule("twin_keys", ID, f"and {TIME} are those of another row", search=partial(repeated, CUSTOMER.key)),
+    Rule("no_id", ID, "is empty", where=f"{ID} IS NULL", seconds=None),
+    Rule("twin_keys", ID, f"and {TIME} are shared with another row", search=partial(repeated, CUSTOMER.key)),
     *(rule for rule in RULES if rule.name in _KEPT),
 )
 """The rules whose findings a profile shows; the others are left to `validate`."""
@@ -97,12 +97,13 @@ class Profile(Result):
     def body(self) -> str:
         """Return the customers, the time line and the columns as an HTML fragment."""
         counted, names = self.reasons.set_index("check")["count"], self.names
-        nameless = int(counted.get("no_id", 0))
+        nameless, n_single = int(counted.get("no_id", 0)), self.n_customers - self.n_versioned
+        n_rest = self.n_rows - n_single - nameless
         parts = [
-            Part(self.n_customers - self.n_versioned, "customers with one row", "changed", sign="="),
-            Part(self.n_versioned, "customers with several rows", "calm"),
-            Part(nameless, "rows without a customer", "bad"),
-            Part(self.n_broken, "lines that cannot be read", "bad"),
+            Part(n_single, f"customer{'s' * (n_single != 1)} with one row", "changed", sign="="),
+            Part(n_rest, "rows of customers with several", "calm", plural(self.n_versioned, "customer")),
+            Part(nameless, f"row{'s' * (nameless != 1)} without a customer", "bad"),
+            Part(self.n_broken, f"line{'s' * (self.n_broken != 1)} that cannot be read", "bad"),
         ]
         first = f"To look at first: {in_words(first_reason(self.reasons), names)}." if len(self.reasons) else ""
         shown: list[str] = [headline(f"Profile of {self.source}", f"{self._size}.", first, parts=parts)]
@@ -120,7 +121,7 @@ class Profile(Result):
             shown.append(section("When they changed", timeline(counts), note=note))
         if self.n_rows:
             boxes = column_cards(self.columns, self.reasons, self.n_rows, names)
-            shown.append(section("Columns", boxes, note="in the file's order"))
+            shown.append(section("Columns", boxes))
         return "".join(shown)
 
     def to_frame(self) -> pd.DataFrame:
@@ -207,12 +208,12 @@ def _profile(session: AnySession, rows: str, delivery: Delivery, n_unread: int, 
     findings, reasons, not_run = find_in(rules)
     return Profile(
         findings=findings,
-        columns=columns,
+        columns=columns.drop(columns="repeated"),
         times=_periods(_months(session, rows)),
         reasons=reasons,
         n_rows=n_rows,
         n_customers=ids["distinct"],
-        n_versioned=0 if "twin_keys" in needless else _n_versioned(session, rows),
+        n_versioned=ids["repeated"],
         n_broken=delivery.n_broken,
         source=delivery.source,
         names=delivery.names,
@@ -235,13 +236,8 @@ def _findings_there(rows: Lying, now: pd.Timestamp, rules: Sequence[Rule]) -> Fi
     return findings, reasons, tuple(c.check for c, way in ways if way is None)
 
 
-def _n_versioned(session: AnySession, rows: str) -> int:
-    several = f"SELECT r.{ID} FROM {rows} AS r WHERE r.{ID} IS NOT NULL GROUP BY r.{ID} HAVING count(*) > 1"
-    return int(session.scalar(f"SELECT count(*) AS n FROM ({several}) AS several_"))
-
-
 def _months(session: AnySession, rows: str) -> pd.DataFrame:
-    part = "CAST(extract({} FROM utc) AS BIGINT)"
+    part = "CAST(date_part('{}', utc) AS BIGINT)"
     utc, month = f"r.{TIME}", f"{part.format('YEAR')} * 12 + {part.format('MONTH')} - 1"
     if session.dialect is DUCKDB:  # without a time zone's calendar
         utc, month = f"make_timestamp(epoch_us({utc}))", "year(utc) * 12 + month(utc) - 1"

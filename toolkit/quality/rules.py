@@ -98,7 +98,7 @@ class Rule:
 
     def filled(self, sql: str, now: pd.Timestamp) -> str:
         """Return the rule's SQL with the column, the moment and the thresholds filled in."""
-        moment = now.tz_convert("UTC").strftime("TIMESTAMPTZ '%Y-%m-%d %H:%M:%S.%f+00'")
+        moment = now.tz_convert("UTC").strftime("TIMESTAMPTZ '%Y-%m-%d %H:%M:%S.%f+00:00'")
         for name, value in {"column": quoted(self.column), "now": moment, **self.options}.items():
             sql = sql.replace("{" + name + "}", str(value))
         return sql
@@ -250,7 +250,7 @@ _RULES: tuple[Rule, ...] = (
     *_each(_TEXTS, "long_cell", f"is longer than {MAX_COMPARED:,} characters",
            f"strlen({{column}}) > {MAX_COMPARED} AND length({{column}}) > {MAX_COMPARED}"),
     Rule("future_time", TIME, "is in the future", where=f"{TIME} > {{now}}"),
-    Rule("early_time", TIME, "is before 2000", where=f"{TIME} < TIMESTAMPTZ '2000-01-01 00:00:00+00'"),
+    Rule("early_time", TIME, "is before 2000", where=f"{TIME} < TIMESTAMPTZ '2000-01-01 00:00:00+00:00'"),
     *_each(_FREE, "mojibake", "contains wrongly decoded letters, such as MÃ¼ller for Müller",
            f"strlen({{column}}) <> length({{column}}) AND regexp_matches({{column}}, '{_MOJIBAKE}')"),
     *_each(_FREE, "invisible_characters", "contains control or zero-width characters",

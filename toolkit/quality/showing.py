@@ -62,6 +62,12 @@ def head(column: str, names: Names) -> Column:
     return draw.head_of(column, {column: own(column, names)})
 
 
+def named(column: str, names: Names) -> Cell:
+    """Return the name of a column as a cell: the file's and, small, ours."""
+    title = head(column, names)
+    return Cell(title.title, soft=title.small)
+
+
 def findings_grid(sides: Mapping[Tone, pd.DataFrame], *, n_rows: int, names: Names, show: Show) -> Markup:
     """Show reasons as `by_reason` gives them, each as a part of `n_rows`: failures are ``bad``, warnings ``warn``."""
     every = [(tone, f) for tone, found in sides.items() for f in found.to_dict("records")]
@@ -69,21 +75,21 @@ def findings_grid(sides: Mapping[Tone, pd.DataFrame], *, n_rows: int, names: Nam
     facets = {"severity": "Severity", "column": "Column"}
     columns = ["Check", "Column", f"Rows of {n_rows:,}", "Where"]
     return draw.grid("What was found", columns, units, facets=facets, unit="findings", more=len(every) - len(units),
-                stacks=True)  # fmt: skip
+                way="in .findings", stacks=True)  # fmt: skip
 
 
 def _finding(f: Mapping[Any, Any], tone: Tone, n_rows: int, names: Names, show: Show) -> Unit:
-    said, title = in_words(f["reason"], names), head(_place(f), names)
+    said, title = in_words(f["reason"], names), named(_place(f), names)
     severity, n = "failure" if tone == "bad" else "warning", f["count"]
     groups = f", {plural(f['groups'], 'group')}" if f["groups"] else ""
     where = [
         draw.pick(plural(n, "row") + groups, "rule", said[:_LABEL]),
         *(_example(e, f, show) for e in f["examples"]),
     ]
-    row = (Cell(said, soft=f"{severity} · {f['check']}"), Cell(title.title, soft=title.small),
+    row = (Cell(said, soft=f"{severity} · {f['check']}"), title,
            Cell(n, draw.meter(n / max(n_rows, 1), f"{n:,}", tone=tone), sort=n),
-           Markup(f"<div class=where>{''.join(f'<span class=b>{each}</span>' for each in where)}</div>"))  # fmt: skip
-    return Unit([row], {"severity": [severity], "column": [title.title]}, tone)
+           Markup(f"<div class=where>{' '.join(f'<span class=b>{each}</span>' for each in where)}</div>"))  # fmt: skip
+    return Unit([row], {"severity": [severity], "column": [str(title.value)]}, tone)
 
 
 def _place(finding: Mapping[Any, Any]) -> str:
@@ -91,10 +97,11 @@ def _place(finding: Mapping[Any, Any]) -> str:
 
 
 def _example(rows: Sequence[tuple[int, Any]], f: Mapping[Any, Any], show: Show) -> Markup:
-    column, said = f["column"], []
+    column, said = f["column"], list[str]()
     for row, cell in rows[:MAX_MEMBERS]:
         name = "" if column == NAME else escape(shown_cell(f["customers"].get(row), NAME, {}))
-        said.append(f"row {row} <bdi>{escape(shown_cell(cell, column, show))}</bdi> <small>{name}</small>")
+        compared = "compare " * bool(said and not f["groups"])
+        said.append(f"{compared}row {row} <bdi>{escape(shown_cell(cell, column, show))}</bdi> <small>{name}</small>")
     return Markup(", ".join(said) + rest_of(rows))
 
 
@@ -121,7 +128,7 @@ def rows_grid(
     rows
         The rows as they came, index ``source_row``; ``text`` is the raw text of a line that could not be parsed.
     found
-        Their findings, as `read_findings` gives them.
+        Their findings, as `read_findings` gives them, failures first; `tone` where it is not the tone of the rows.
     n_rows, way
         How many rows there are, and how one gets those beyond the first 5,000.
     """
@@ -141,8 +148,11 @@ def rows_grid(
     raw = rows["text"].dropna().str[:MAX_RAW].to_dict() if "text" in rows else {}
     drawn = []
     for members in units.values():
-        marks = {(r, f["column"]): (tone, f["reason"].removeprefix(f"{f['column']} ")) for r in members
-                 for f in reversed(by_row.get(r, ())) if f["check"] != UNIQUE}  # fmt: skip
+        marks: dict[tuple[int, str], tuple[Tone, str]] = {}
+        for f in (f for row in members for f in by_row.get(row, ()) if f["check"] != UNIQUE):
+            at, why = (f["index"], f["column"]), f["reason"].removeprefix(f"{f['column']} ")
+            worst, *said = marks.get(at, (f.get("tone", tone),))
+            marks[at] = worst, "; ".join([*said, why])
         title = Markup("")
         if any(f["check"] == UNIQUE for r in members for f in by_row.get(r, ())):
             differ = [c for c in columns if len({None if is_null(v := cells[c][r]) else v for r in members}) > 1]
@@ -193,7 +203,7 @@ def _column(c: Mapping[Any, Any], reasons: pd.DataFrame, n_rows: int, names: Nam
     odd = (f"{in_words(r['reason'], names)} ({plural(r['count'], 'row')})" for r in reasons.to_dict("records"))
     empty = f" · <b>{c['nulls']:,}</b> empty" if c["nulls"] else ", none empty"
     empty += f" · <b>{c['unread']:,}</b> not a time" if c["unread"] else ""
-    small = Markup(f"<small class='b m'>{escape(title.small)}</small>")
+    small = Markup(f" <small class='b m'>{draw.breakable(title.small)}</small>")
     figures = Markup(f"<p><b>{c['distinct']:,}</b> distinct{empty}</p>")
     return draw.card(title.title, small, draw.stack(parts, small=True), figures, draw.notes(odd),
                      _values(c, filled, n_rows), _patterns(c), _sizes(c))  # fmt: skip
@@ -268,13 +278,13 @@ def changes_grid(
         cells = (written(c[side]) if isinstance(c[side], pd.Timestamp) else c[side] for side in ("before", "after"))
         pair = zip((c["before"], c["after"]), draw.marked_change(*cells), ("bad", "good"), strict=True)
         shown = [Cell(cell, Markup(f"<span class={side}>{text}</span>")) for cell, text, side in pair]
-        title, label = head(c["column"], names), c.get(NAME)
+        title, label = named(c["column"], names), c.get(NAME)
         customer = [Cell(c.get(ID), soft="" if is_null(label) else draw.visible(str(label)))][:known]
-        line = [row if row >= 0 else "", *customer, Cell(title.title, soft=title.small), *shown,
+        line = [row if row >= 0 else "", *customer, title, *shown,
                 c["rule"], *(c[m] for m in more)]  # fmt: skip
-        units.append(Unit([line], {"rule": [str(c["rule"])], "column": [title.title]}))
+        units.append(Unit([line], {"rule": [str(c["rule"])], "column": [str(title.value)]}))
     titles = (*["Customer"][:known], "Column", "Before", "After", "Rule", *(m.capitalize() for m in more))
     heads = [Column("Row", right=True), *map(Column, titles)]
     rest = len(changes) - len(units)
-    return draw.grid(name, heads, units, facets={"rule": "Rule", "column": "Column"}, unit="cells", more=rest,
+    return draw.grid(name, heads, units, facets={"rule": "Rule", "column": "Column"}, unit="changes", more=rest,
                 stacks=True)  # fmt: skip

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from toolkit.engine import Session, to_frame
 from toolkit.model import ID
+from toolkit.quality.statistics import where_repeated
 
 MAX_COMPARED = 10_000
 """Characters of a name that are compared; a longer cell is a finding of its own."""
@@ -44,12 +45,17 @@ _UNACCENTED = "translate(strip_accents(replace(replace(lower(name), 'ß', 'ss'),
 _FOLDED = f"""CASE WHEN strlen(name) = length(name) THEN lower(name)
     WHEN regexp_matches(name, '[\\x{{370}}-\\x{{52f}}]') THEN translate({_UNACCENTED}, '{_ALIKE[0]}', '{_ALIKE[1]}')
     ELSE {_UNACCENTED} END"""
+_NAMED = f"FROM rows_ WHERE customer_name IS NOT NULL AND {ID} IS NOT NULL"
+# To find the first number, from the start of the text, takes half of the time of finding all of them.
+_FIRST_NUMBER = f"""regexp_extract(
+    CASE WHEN strlen(customer_name) > {MAX_COMPARED} THEN left(customer_name, {MAX_COMPARED}) ELSE customer_name END,
+    '^[^0-9]*([0-9]+)', 1)"""
 # Only names whose numbers another customer's name has are folded, which takes most of the time.
 _COMPARED = f"""
     CREATE TEMP TABLE compared_ AS
     WITH named AS (SELECT row_, {ID} AS id, left(customer_name, {MAX_COMPARED}) AS name,
                           array_to_string(regexp_extract_all(name, '[0-9]+'), ' ') AS digits
-                   FROM rows_ WHERE customer_name IS NOT NULL AND {ID} IS NOT NULL),
+                   {_NAMED}{{only}}),
     known AS (SELECT digits FROM named GROUP BY digits HAVING min(id) <> max(id))
     SELECT * FROM named WHERE digits IN (SELECT digits FROM known)"""
 # No expression is tried again at each place of a cell: that would take quadratic time. So forms are looked for at both
@@ -145,7 +151,8 @@ def similar_names(session: Session, options: Mapping[str, float]) -> pd.DataFram
 def _make_names(session: Session) -> bool:
     """Make the table ``names_``, unless the session has it; return whether it has rows."""
     if not session.scalar("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'names_'"):
-        session.run(_COMPARED)
+        n_rows = session.scalar("SELECT count(*) FROM rows_")
+        session.run(_COMPARED.replace("{only}", where_repeated(session, _FIRST_NUMBER, _NAMED, n_rows)))
         if session.scalar("SELECT count(*) FROM compared_"):
             _fold_names(session)
         else:  # to compile the expressions takes 20 ms

@@ -116,7 +116,8 @@ def pick(frame: pd.DataFrame, rows: pd.Index[Any], *, others: bool = False) -> p
     kept[places[places >= 0]] = not others  # a broken line is not in the frame
     if kept.all():
         return frame
-    return pd.DataFrame({name: frame[name].array[kept] for name in frame}, index=frame.index[kept], copy=False)
+    at = kept if others else np.flatnonzero(kept)  # to take few rows by their places takes a third of the time
+    return pd.DataFrame({name: frame[name].array[at] for name in frame}, index=frame.index[at], copy=False)
 
 
 def stays_on_disk(data: Any) -> bool:

@@ -4,7 +4,7 @@ May import: `config`, `model` and what is below.
 """
 
 from toolkit.reading.arrow import arrow_reader, parquet_fields, parquet_tables, stream_tables
-from toolkit.reading.csv_file import csv_tables, read_csv
+from toolkit.reading.csv_file import DELIMITERS, csv_tables, read_csv
 from toolkit.reading.customers import ENDINGS, TEXT, Start, as_mapping, choose_columns, open_source, read_again
 from toolkit.reading.customers import read_customers, read_start, readable_files, source_name, to_delivery
 from toolkit.reading.mapping import NULL_SPELLINGS, Mapping

@@ -131,7 +131,10 @@ def read_customers(
     if not isinstance(source, str | Path):
         return delivery
     how = {key: getattr(rules, key) for key in _HOW_OPENED}
-    return replace(delivery, file={"path": str(Path(source).absolute()), "digest": table.digest, **how})
+    options = ("--mapping", mapping), ("--sheet", sheet), *(("--set", f"{c}={v}") for c, v in (constants or {}).items())
+    asked = (str(source), *(str(part) for option in options if option[1] is not None for part in option))
+    return replace(delivery, file={"path": str(Path(source).absolute()), "digest": table.digest, **how},
+                   asked=() if isinstance(mapping, Mapping) else asked)  # fmt: skip
 
 
 def read_again(delivery: Delivery, rows: pd.Index[Any]) -> pd.DataFrame | None:

@@ -81,7 +81,7 @@ class Mappings(Result):
         return joined(
             headline("Mappings", f"{self.summary()}."),
             section("Kept", grid("Mappings", heads, rows, unit="mappings")),
-            section("Ways on", code('tk.mappings()["VERSION"].to_toml("mapping.toml")')),
+            section("What now", code('tk.mappings()["VERSION"].to_toml("mapping.toml")')),
         )
 
     def __getitem__(self, version: str) -> Mapping:

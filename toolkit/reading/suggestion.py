@@ -146,6 +146,11 @@ class MappingSuggestion(Result):
             path=None,
         )
 
+    @property
+    def needs_zone(self) -> bool:
+        """Whether the times name no zone and none is stated: it is never guessed."""
+        return self.times is not None and self.times.n_naive > 0 and not self.mapping.timezone
+
     def summary(self) -> str:
         """Return the result in one line."""
         parts = [f"{len(self.columns)} of {len(self.proposals)} columns found in {self.source}"]
@@ -154,7 +159,7 @@ class MappingSuggestion(Result):
                 parts.append(f"{', '.join(some)} {'is' if len(some) == 1 else 'are'} {state}")
         if self.times is not None and self.times.state != "found":
             parts.append(f"{TIME}'s pattern is {self.times.state}")
-        elif self.times is not None and self.times.n_naive and not self.mapping.timezone:
+        elif self.needs_zone:
             parts.append(f"{TIME}'s time zone has to be stated")
         return "; ".join(parts)
 
@@ -163,6 +168,9 @@ class MappingSuggestion(Result):
         said = [(p, *p.confidence) for p in self.proposals]
         n_of = Counter(word for _, word, _ in said)
         parts = [Part(n_of[word], word, tone) for word, tone in WORDS.items()]
+        parts.append(Part(int(self.needs_zone), "time zone to state", "warn"))
+        unused = [name for name in self.header if name and name not in self.columns.values()]
+        left = f"Columns of the file that are not used: {draw.shortened(', '.join(unused), 200)}." if unused else ""
         units = [
             Unit([(p.chosen.name if p.chosen else Cell("", "none chosen", soft=p.state), p.column,
                    Markup(f"{draw.symbol(tone)} {word}"), Cell(c.reason, soft=" · ".join(c.examples)),
@@ -172,7 +180,7 @@ class MappingSuggestion(Result):
         ]  # fmt: skip
         heads = ["Column of the file", "Column of the schema", "Confidence", "Why", "Runners-up"]
         shown: list[str] = [
-            draw.headline(f"Mapping suggested for {self.source}", f"{self.summary()}.", parts=parts),
+            draw.headline(f"Mapping suggested for {self.source}", f"{self.summary()}.", left, parts=parts),
             draw.notes(self.warnings),
             draw.notes(
                 [f"{self.remembered}: suggestion.remembered.mapping"] if self.remembered else [], tone="changed"
@@ -187,9 +195,13 @@ class MappingSuggestion(Result):
             table = draw.grid("Patterns of the times", titles, readings, unit="patterns") if readings else ""
             shown.append(draw.section(f"Times: {self.times.state}", *map(paragraph, self.times.notes), table))
         shown += [draw.fold("How it was read", *map(paragraph, self.notes))] if self.notes else []
+        if self.needs_zone:
+            why = paragraph("The times name no zone, and it is never guessed. State it in [format] of the mapping:")
+            box = draw.card("Time zone", why, draw.code('timezone = "…"'), tone="warn")
+            shown.append(draw.section("State this", draw.cards([box], wide=True)))
         ways = draw.code('suggestion.to_toml("mapping.toml")', 'tk.read_customers(path, mapping="mapping.toml")')
         return "".join(
-            [*shown, draw.section("Ways on", ways, note="what only you can decide is a comment in the file")]
+            [*shown, draw.section("What now", ways, note="what only you can decide is a comment in the file")]
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -457,7 +469,7 @@ def _toml(suggestion: MappingSuggestion, corrections: dict[str, int]) -> Iterato
         if not mapping.datetime and times.state in ("ambiguous", "mixed"):
             for r in times.readings:
                 yield f"# datetime = {quote(r.pattern)}  # {times.state}: reads {r.n_cells:,} of {times.n_cells:,}"
-        if not mapping.timezone and times.n_naive:
+        if suggestion.needs_zone:
             yield '# timezone = "Europe/Berlin"  # must be stated: the times name no zone, and it is never guessed'
     if suggestion.nulls and not mapping.nulls:
         counts = ", ".join(f"{plural(n, 'time')} {visible(cell)}" for cell, n in suggestion.nulls.items())

@@ -60,7 +60,7 @@ _FINDINGS = f"""
 _OF_MERCHANTS = f""" UNION ALL SELECT 'merchant', merchant, count(*), 0, {_SPAN}, ''
     FROM quotes_ q LEFT JOIN merchants_ m ON m.id = merchant WHERE m.id IS NULL AND merchant <> '' GROUP BY merchant"""
 _SUMS = "CAST(sum(quotes) AS BIGINT) AS quotes, CAST(sum(sales) AS BIGINT) AS sales, sum(value) AS value"
-_FOLDED = "trim(LEADING '0' FROM lower(trim({}.id)))"
+_FOLDED = "regexp_replace(lower(trim({}.id)), '^0+', '')"
 _FOUND = f"""
     SELECT f.id, t.name, f.quotes, f.sales, f.value, f.first_at, f.last_at, coalesce(n.near, f.detail) AS detail,
            CASE WHEN f.finding = 'early' THEN t.first_since ELSE t.since END AS version_at,

@@ -29,7 +29,7 @@ OPTIONAL = ("merchant", "price_list", "name", "quantity", "price", "value")
 """The roles whose column a table may lack."""
 _NUMBERS = OPTIONAL[3:]
 _BOUNDS = {"DOUBLE": FLOATS, "TIMESTAMPTZ": CALENDAR}
-_BOUNDS["TIMESTAMP"] = CALENDAR.replace("TIMESTAMPTZ", "TIMESTAMP").replace("+00", "")
+_BOUNDS["TIMESTAMP"] = CALENDAR.replace("TIMESTAMPTZ", "TIMESTAMP").replace("+00:00", "")
 """What of a type Python has, and a sum can be made of: engines have infinite times and numbers too."""
 _CURES = {"time": "write it as 2026-01-31, or as 2026-01-31T12:00:00Z", "number": "write it as 1234.5, without a unit"}
 

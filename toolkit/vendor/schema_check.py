@@ -90,11 +90,12 @@ class SchemaCheck(Result):
             return headline(name, f"{self.table}: not checked", self.lines[0])
         tones: dict[str, Tone] = {SAME: "good", ONLY_THEIRS: "warn"}
         parts = [Part(int((self.columns["verdict"] == v).sum()), v, tones.get(v, "bad")) for v in (SAME, *_WAYS)]
-        differ = f"{plural(len(self.differing), 'column')} to change before sending"
+        differ = f"{plural(len(self.differing), 'column differs', 'columns differ')}: look at them before sending"
+        rows = self.columns.fillna(dict.fromkeys(("ours", "theirs"), "not listed"))
         units = [
             Unit([(c["column"], c["ours"], c["theirs"], c["way"])], {"verdict": [c["verdict"]]},
                  tones.get(c["verdict"], "bad"))
-            for c in self.columns.sort_values("verdict", key=lambda v: v == SAME, kind="stable").to_dict("records")
+            for c in rows.sort_values("verdict", key=lambda v: v == SAME, kind="stable").to_dict("records")
         ]  # fmt: skip
         heads = ["Column", "Ours", "Theirs", "What to do"]
         table = grid("Columns", heads, units, facets={"verdict": "Verdict"}, unit="columns")
