@@ -131,10 +131,9 @@ def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, wor
     command(page, "docmanager:save")
     book = nbformat.read(work / "notebooks" / "mouse.ipynb", as_version=4)
     picture, widget = book.cells[0].outputs
-    assert list(picture.data) == [
-        "text/html"
-    ]  # what is shown where no extension draws widgets: the picture, and a line
-    assert widget.data["text/plain"].startswith("<OnboardPanel: shown in JupyterLab; the same in code: ")
+    # What is shown where no extension draws widgets: the picture, or a line.
+    assert set(picture.data) == {"text/html", "text/plain"} and "text/plain" not in widget.data
+    assert picture.data["text/plain"].startswith("<OnboardPanel: shown in JupyterLab; the same in code: ")
     book.cells[0].source += "  # by somebody else"
     nbformat.write(book, work / "notebooks" / "untrusted.ipynb")
     open_notebook(page, lab, "untrusted")

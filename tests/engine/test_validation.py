@@ -357,9 +357,9 @@ def test_a_rule_is_stopped_after_its_time(served: Served, tmp_path: Path) -> Non
         there = tk.table(served.engine, path)
     else:
         there = tk.table(served.engine, MANY[served.kind])
-    slow = Rule(
-        "slow", "customer_id", "x", where="regexp_matches(lower(customer_id), '([0-9]+[a-z]?)+x$')", seconds=0.01
-    )
+    # DuckDB would be done with short texts before anything stops it.
+    text = "repeat(customer_id, 300)" if served.kind == "duckdb" else "lower(customer_id)"
+    slow = Rule("slow", "customer_id", "x", where=f"regexp_matches({text}, '([0-9]+[a-z]?)+x$')", seconds=0.01)
     with pytest.raises(InputError, match=r"The rule slow was stopped after 0\.01 s: simplify it"):
         tk.validate(there, rules=[slow])
     with served.engine.session() as session:  # the next statement is not stopped

@@ -141,5 +141,5 @@ def test_the_shipped_deliveries_have_no_unusual_ids_until_they_lose_their_zeros(
     report = tk.validate(lost, before=first, now=NOW)
     (said,) = report.warnings.loc[report.warnings["check"] == "unusual_ids", "reason"].unique()
     assert said.endswith("customers sent before: correction pad_ids = 7")
-    assert tk.preview_corrections(lost, before=first).choices["pad_ids = 7"] == len(lost)
+    assert tk.preview_corrections(lost, before=first).choices["pad_ids = 7"] == f"{len(lost)} cells"
     assert "pad_ids = 7" not in tk.preview_corrections(lost).choices  # nothing in the file shows the width

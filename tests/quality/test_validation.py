@@ -290,7 +290,7 @@ def german(tmp_path: Path, *cells: str, datetime: str = "%d.%m.%Y") -> Validatio
 
 def test_a_page_shows_times_as_written_and_the_utc_moment_beside_them(tmp_path: Path) -> None:
     report = german(tmp_path, "15.10.2023", "31.12.2099", "15.10.2023")
-    both = "15.10.2023<small>2023-10-14 22:00:00Z</small>"
+    both = "15.10.2023 <small>2023-10-14 22:00:00Z</small>"
     assert both in report.delivery.body()
     assert '31.12.2099 <small class="soft">2099-12-30 23:00:00Z</small>' in report.body()  # in the findings
     assert report.body().count("small below it, the UTC moment that is sent") == 1

@@ -192,8 +192,10 @@ def stopping(stop: Callable[[], object], seconds: float) -> Iterator[None]:
     until, done = time.monotonic() + seconds, threading.Event()
 
     def end() -> None:
-        while not done.wait(max(until - time.monotonic(), 0.2)):
+        wait = seconds
+        while not done.wait(wait):
             stop()
+            wait = 0.2
 
     thread = threading.Thread(target=end)
     thread.start()
