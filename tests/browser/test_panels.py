@@ -132,7 +132,8 @@ def test_a_delivery_is_mapped_by_mouse_and_a_restart_loses_nothing(lab: str, wor
     book = nbformat.read(work / "notebooks" / "mouse.ipynb", as_version=4)
     picture, widget = book.cells[0].outputs
     # What is shown where no extension draws widgets: the picture, or a line.
-    assert set(picture.data) == {"text/html", "text/plain"} and "text/plain" not in widget.data
+    assert set(picture.data) == {"text/html", "text/plain"}
+    assert "text/plain" not in widget.data
     assert picture.data["text/plain"].startswith("<OnboardPanel: shown in JupyterLab; the same in code: ")
     book.cells[0].source += "  # by somebody else"
     nbformat.write(book, work / "notebooks" / "untrusted.ipynb")

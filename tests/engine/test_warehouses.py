@@ -114,6 +114,7 @@ def rehearsed(request: pytest.FixtureRequest) -> Iterator[Served]:
         yield Served(kind, getattr(tk.engine, kind)(f"{kind}://me@there/db", scratch=SCRATCH))
 
 
+@pytest.mark.slow  # `make test` rehearses a comparison, a readiness and a profile, which begin with a report
 @pytest.mark.parametrize("case", CASES)
 def test_a_report_says_what_it_says_of_a_frame(rehearsed: Served, case: str) -> None:
     there = told(tk.validate(rehearsed.load(CASES[case]), rules=SHARED))
