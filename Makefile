@@ -17,10 +17,10 @@ demo: $(VENV)/core
 	$(BIN)/toolkit demo
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 test-all: $(VENV)/dev $(SPARK)/ready
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # PostgreSQL, Sail, and a standalone Spark cluster on loopback (4 GB, Java 17).
 test-engines: $(VENV)/dev $(SPARK)/ready
@@ -78,13 +78,15 @@ $(AUDIT)/ready:
 clean:
 	rm -rf $(VENV) $(SPARK) $(PEERS) $(AUDIT) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(VENV)/core: pyproject.toml
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	{ echo "The toolkit needs Python 3.11 to 3.13: choose one with 'make PYTHON=python3.12 …'."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/core: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable .
 	@touch $@
 
-$(VENV)/dev: $(VENV)/core
+$(VENV)/dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[dev]'
-	@touch $@
+	@touch $(VENV)/core $@  # which it contains
