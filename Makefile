@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 SPARK := .venv-spark
 BIN := $(VENV)/bin
+# Most of what pip installs is never imported: to compile it all takes a third of the set-up. Python does when it must.
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 # Jupyter refuses to run as root without this option, and in a container there is often no other user.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
-# Most of what pip installs is never imported: to compile it all takes a third of the set-up. Python does when it must.
 # Most tests of processes start Python, which would compile the toolkit each time.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -29,7 +30,7 @@ test-engines: $(VENV)/dev $(SPARK)/ready
 # pyspark takes 456 MB and refuses the newest pandas.
 $(SPARK)/ready:
 	$(PYTHON) -m venv $(SPARK)
-	$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check 'pyspark[connect]>=4.3,<4.4' 'pandas>=3,<3.1' pyarrow
+	$(SPARK)/bin/python $(INSTALL) 'pyspark[connect]>=4.3,<4.4' 'pandas>=3,<3.1' pyarrow
 	@touch $@
 
 lab: $(VENV)/core
@@ -56,7 +57,7 @@ bench: $(VENV)/dev $(PEERS)/ready
 # ydata-profiling does not work with the pandas that the toolkit needs, so the peers have their own environment.
 $(PEERS)/ready: tests/benchmarks/peers.py
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check dataframely pointblank ydata-profiling 'setuptools<81' polars pyarrow
+	$(PEERS)/bin/python $(INSTALL) dataframely pointblank ydata-profiling 'setuptools<81' polars pyarrow
 	@touch $@
 
 lint: $(VENV)/dev
@@ -72,7 +73,7 @@ audit: $(VENV)/core $(AUDIT)/ready
 
 $(AUDIT)/ready:
 	$(PYTHON) -m venv $(AUDIT)
-	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(AUDIT)/bin/python $(INSTALL) pip-audit
 	@touch $@
 
 clean:
@@ -84,9 +85,9 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/core: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable .
+	$(BIN)/python $(INSTALL) --editable .
 	@touch $@
 
 $(VENV)/dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[dev]'
+	$(BIN)/python $(INSTALL) --editable '.[dev]'
 	@touch $(VENV)/core $@  # which it contains
