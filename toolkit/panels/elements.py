@@ -67,9 +67,8 @@ class Element:
             inner = iter([c for c in inner if isinstance(c, Element) and c.attributes.get("value") == chosen][:1])
             return joined(*(c.children[0] for c in inner if isinstance(c, Element)))
         kept = "".join(f' {n}="{escape(v)}"' for n, v in self.attributes.items() if n in _KEPT and v is not False)
-        body = joined(
-            *(Markup(f" {c.still()}") if isinstance(c, Element) else c for c in inner)
-        )  # it may lose its style
+        # Without its style, only a space parts an element from what is before it.
+        body = joined(*(Markup(f" {c.still()}") if isinstance(c, Element) else c for c in inner))
         return Markup(f"<{tag}{kept}>{body}</{tag}>")
 
 
