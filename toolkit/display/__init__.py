@@ -3,7 +3,8 @@
 May import: `characters`, `errors`, `files`. A result extends `Result`; its page is made of the pieces and grids here.
 """
 
-from toolkit.display.texts import Markup, breakable, escape, is_null, percent, plural, shortened, timestamp, visible
+from toolkit.display.texts import Markup, breakable, escape, is_null, noun, percent, plural, shortened, timestamp
+from toolkit.display.texts import visible
 from toolkit.display.pieces import EMPTY, Part, Tone, badge, card, cards, change_within, code, figures, fold, gauge
 from toolkit.display.pieces import headline, joined, key, marked_change, meter, notes, paragraph, pick, section, stack
 from toolkit.display.pieces import symbol, tally, timeline

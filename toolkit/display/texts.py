@@ -63,10 +63,21 @@ def plural(n: int, word: str, words: str = "") -> str:
     >>> plural(1, "row waits", "rows wait"), plural(2, "row waits", "rows wait")
     ('1 row waits', '2 rows wait')
     """
-    if not words:
-        stem = re.sub("(?<=[^aeiou])y$", "ie", word)
-        words = stem + ("es" if stem.endswith(("s", "x", "z", "ch", "sh")) else "s")
-    return f"{n:,} {word if n == 1 else words}"
+    return f"{n:,} {noun(n, word, words)}"
+
+
+def noun(n: int, word: str, words: str = "") -> str:
+    """Return the noun of `plural`, for a count that stands elsewhere.
+
+    Examples
+    --------
+    >>> noun(1, "row"), noun(2, "row")
+    ('row', 'rows')
+    """
+    if n == 1 or words:
+        return word if n == 1 else words
+    stem = re.sub("(?<=[^aeiou])y$", "ie", word)
+    return stem + ("es" if stem.endswith(("s", "x", "z", "ch", "sh")) else "s")
 
 
 def percent(share: float) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from toolkit.display import Part, figures
+from toolkit.display import Part, figures, noun
 from toolkit.errors import CorrectionError, InputError, did_you_mean
 from toolkit.lazy import Library
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, as_delivery
@@ -308,8 +308,8 @@ def require_times(frame: pd.DataFrame) -> None:
 def change_parts(changes: pd.DataFrame) -> list[Part]:
     """Count changes as the parts of a bar: the cells, and the rows that are dropped."""
     n_cells, n_rows = (int(((changes["column"] == WHOLE_ROW) == drops).sum()) for drops in (False, True))
-    return [Part(n_cells, f"cell{'s' * (n_cells != 1)} changed", "changed"),
-            Part(n_rows, f"row{'s' * (n_rows != 1)} dropped", "calm")]  # fmt: skip
+    return [Part(n_cells, f"{noun(n_cells, 'cell')} changed", "changed"),
+            Part(n_rows, f"{noun(n_rows, 'row')} dropped", "calm")]  # fmt: skip
 
 
 def counted(changes: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from toolkit.config import current
-from toolkit.display import Part, Result, Tone, headline, plural, section, timeline
+from toolkit.display import Part, Result, Tone, headline, noun, plural, section, timeline
 from toolkit.engine import DUCKDB, AnySession, Session, table_of, to_arrow, to_frame
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, cast_frame, zoned_moment
 from toolkit.progress import step
@@ -100,10 +100,10 @@ class Profile(Result):
         nameless, n_single = int(counted.get("no_id", 0)), self.n_customers - self.n_versioned
         n_rest = self.n_rows - n_single - nameless
         parts = [
-            Part(n_single, f"customer{'s' * (n_single != 1)} with one row", "changed", sign="="),
+            Part(n_single, f"{noun(n_single, 'customer')} with one row", "changed", sign="="),
             Part(n_rest, "rows of customers with several", "calm", plural(self.n_versioned, "customer")),
-            Part(nameless, f"row{'s' * (nameless != 1)} without a customer", "bad"),
-            Part(self.n_broken, f"line{'s' * (self.n_broken != 1)} that cannot be read", "bad"),
+            Part(nameless, f"{noun(nameless, 'row')} without a customer", "bad"),
+            Part(self.n_broken, f"{noun(self.n_broken, 'line')} that cannot be read", "bad"),
         ]
         first = f"To look at first: {in_words(first_reason(self.reasons), names)}." if len(self.reasons) else ""
         shown: list[str] = [headline(f"Profile of {self.source}", f"{self._size}.", first, parts=parts)]
