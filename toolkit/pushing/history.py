@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 
 import toolkit.display as draw
 from toolkit.config import Settings, current
 from toolkit.display import MAX_ROWS, Cell, Markup, Result, Unit, escape, frame_table, joined, paragraph, plural
 from toolkit.errors import JournalError
-from toolkit.ledger import Ledger
+from toolkit.ledger import Ledger, versions_of
 from toolkit.model import ID
 from toolkit.pushing.explaining import explanations
 from toolkit.pushing.report import LOOKS, PushReport, fate_parts, name_of, report_of
@@ -259,13 +258,14 @@ def status(*, settings: Settings | None = None) -> Status:
         If the journal of the target cannot be read.
     """
     chosen = current(settings)
-    versions = Ledger.of(chosen).versions()
+    ledger = Ledger.of(chosen)
+    counted = f"SELECT count(DISTINCT {ID}), count(*) FROM ({versions_of(ledger.resource)}) AS versions"
+    n_customers, n_versions = (n[0].as_py() for n in ledger.query(counted, None, None, None).columns)
     folder = chosen.target_folder()
     with Journal(folder, chosen.target, clock=Pace().now) as journal:
         pushes = pushes_of(journal)
     targets = targets_of(folder.parent, clock=Pace().now)
-    n_customers = int(pc.count_distinct(versions[ID]).as_py())
-    return Status(chosen.label, n_customers, versions.num_rows, pushes, str(folder), targets)
+    return Status(chosen.label, n_customers, n_versions, pushes, str(folder), targets)
 
 
 def push_report(push: str | PushReport = "", *, settings: Settings | None = None) -> PushReport:
