@@ -183,13 +183,13 @@ def drift(before: Before, after: Customers, *, jump: float = 0.1, fall: float = 
         given = [c for c in CUSTOMER.names if c in old.given and c in new.given]
         (before_, n_before), (after_, n_after) = _newest(session, olds, "before_"), _newest(session, news, "after_")
         sides, sizes = (before_, after_), (n_before, n_after)
-        counted = [count_nulls(session, given, rows=rows) for rows in sides]
+        counted = [count_nulls(session, given, rows=rows, unique=ID) for rows in sides]
         columns = counted[0].merge(counted[1], on="column", suffixes=("_before", "_after"))
         whole = new.kind == "full"
         found = [
             *_customers(session, sides, sizes, fall, whole=whole),
             *_nulls(columns, jump),
-            *(f for c in given for f in _categories(session, sides, c, whole=whole)),
+            *(f for c in columns.to_dict("records") for f in _categories(session, sides, c, n_before, whole=whole)),
         ]
     found.sort(key=lambda f: (KINDS.index(f[0]), -max(f[5], f[6])))
     findings = pd.DataFrame(found if sizes[0] else [], columns=[*_TEXTS, *_COUNTS])
@@ -294,13 +294,16 @@ def _nulls(columns: pd.DataFrame, jump: float) -> list[Finding]:
     ]
 
 
-def _categories(session: AnySession, sides: Sides, column: str, *, whole: bool) -> list[Finding]:
-    if column in CUSTOMER.key:
+def _categories(
+    session: AnySession, sides: Sides, counted: Mapping[Any, Any], n_before: int, *, whole: bool
+) -> list[Finding]:
+    column, n_values = counted["column"], (counted["distinct_before"], counted["distinct_after"])
+    # A column that became empty or filled is a finding of the nulls.
+    if column in CUSTOMER.key or not all(n_values) or max(n_values) > MAX_VALUES:
+        return []
+    if n_values[0] * 2 > n_before - counted["nulls_before"]:
         return []
     before, after = (_values(session, column, rows) for rows in sides)
-    # A column that became empty or filled is a finding of the nulls.
-    if not before or not after or len(before) * 2 > sum(before.values()) or max(len(before), len(after)) > MAX_VALUES:
-        return []
     gone, new = before.keys() - after.keys(), after.keys() - before.keys()
     renamed = _renamed(session, sides, column, before, gone, new) if gone and new else {}
     left, come = gone - renamed.keys(), new - set(renamed.values())
@@ -313,7 +316,7 @@ def _categories(session: AnySession, sides: Sides, column: str, *, whole: bool) 
 
 def _values(session: AnySession, column: str, rows: str) -> dict[str, int]:
     name = f"r.{quoted(column)}"
-    some = f"FROM {rows} AS r WHERE {name} IS NOT NULL GROUP BY {name} LIMIT {MAX_VALUES + 1}"
+    some = f"FROM {rows} AS r WHERE {name} IS NOT NULL GROUP BY {name}"
     found = session.table(f"SELECT {name} AS value, count(*) AS n {some}")
     return dict(zip(found["value"].to_pylist(), found["n"].to_pylist(), strict=True))
 

@@ -53,10 +53,13 @@ def count_columns(session: AnySession, columns: Sequence[str], *, rows: str = "r
     return frame.astype({"column": "str", "least": "str", "greatest": "str"})
 
 
-def count_nulls(session: AnySession, columns: Sequence[str], *, rows: str) -> pd.DataFrame:
-    """Count only the ``nulls``, their share ``null``, and ``distinct`` of each column, as `count_columns` does."""
-    cells = [f"r.{quoted(c)}" for c in columns]
-    counts = ", ".join(f"count({c}) AS filled_{n}, count(DISTINCT {c}) AS n_{n}" for n, c in enumerate(cells))
+def count_nulls(session: AnySession, columns: Sequence[str], *, rows: str, unique: str) -> pd.DataFrame:
+    """Count only the ``nulls``, their share ``null``, and ``distinct`` of each column, as `count_columns` does.
+
+    The column `unique` is known to repeat no value.
+    """
+    cells = [(f"r.{quoted(c)}", "" if c == unique else "DISTINCT ") for c in columns]
+    counts = ", ".join(f"count({c}) AS filled_{n}, count({each}{c}) AS n_{n}" for n, (c, each) in enumerate(cells))
     n_rows, *found = (c[0].as_py() for c in session.table(f"SELECT count(*) AS n, {counts} FROM {rows} AS r").columns)
     frame = pd.DataFrame({"column": columns, "nulls": [n_rows - n for n in found[::2]], "distinct": found[1::2]})
     return frame.assign(null=frame["nulls"] / max(n_rows, 1))
