@@ -15,11 +15,12 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.api.function_dispatch import Dispatcher
 
-from toolkit.engine import Session, quoted
+from toolkit.engine import Session, quoted, to_frame
 from toolkit.errors import InputError, did_you_mean
 from toolkit.model import CUSTOMER, ID, TIME
 from toolkit.quality.id_forms import unusual_ids
 from toolkit.quality.similar_names import MAX_COMPARED, equal_names, shared, similar_names
+from toolkit.quality.statistics import where_repeated
 
 Severity = Literal["failure", "warning"]
 Search = Callable[[Session, Mapping[str, float]], pd.DataFrame]
@@ -214,7 +215,6 @@ _BLANKS = " \t\r\n\u00a0\u202f\u200b"
 FOLDED_ID = f"ltrim(lower(translate({ID}, '{_BLANKS}', '')), '0')"
 """SQL for an id without what spreadsheets and people change in it: case, spaces, leading zeros."""
 IS_AN_ID = f"translate({ID}, '{_BLANKS}', '') <> ''"
-_NEAR_IDS = shared(f"SELECT row_, {ID} AS id, {FOLDED_ID} AS key, '' AS form FROM rows_ WHERE {IS_AN_ID}")
 
 # One finding for each less frequent category of a subcategory, at its first row: else half of a table could be found.
 _TWO_CATEGORIES = """
@@ -224,6 +224,13 @@ _TWO_CATEGORIES = """
     ranked AS (SELECT row_, row_number() OVER each AS rank, first(row_) OVER each AS other_
                FROM pairs WINDOW each AS (PARTITION BY sub ORDER BY n DESC, category))
     SELECT row_, other_ FROM ranked WHERE rank > 1"""
+
+
+def near_ids(session: Session, _: Mapping[str, float]) -> pd.DataFrame:
+    """Find ids that equal another when folded: ``row_``, ``other_`` and ``group_``."""
+    n_rows, there = session.scalar("SELECT count(*) FROM rows_"), f"FROM rows_ WHERE {ID} IS NOT NULL"
+    keyed = f"SELECT row_, {ID} AS id, {FOLDED_ID} AS key, '' AS form {there} AND {IS_AN_ID}"
+    return to_frame(session.table(shared(keyed + where_repeated(session, FOLDED_ID, there, n_rows))))
 
 
 def _single(column: str) -> str:
@@ -240,7 +247,7 @@ def _each(columns: Sequence[str], name: str, why: str, where: str) -> tuple[Rule
 _RULES: tuple[Rule, ...] = (
     Rule("totals_row", ID, "is that of a totals row, not of a customer", where=_TOTALS_ROW, severity="failure"),
     Rule("blank_id", ID, "is blank", where=f"regexp_full_match({ID}, '{_SPACE}*')"),
-    Rule("near_ids", ID, "differs from another only by case, spaces or leading zeros", rows=_NEAR_IDS),
+    Rule("near_ids", ID, "differs from another only by case, spaces or leading zeros", search=near_ids),
     Rule("unusual_ids", ID, "has another form than the rest", search=unusual_ids),
     *_each(CODES, "spreadsheet_number", "is in scientific notation: a spreadsheet rewrote it, and its digits are lost",
            r"regexp_full_match({column}, '[0-9](\.[0-9]+)?[eE]\+?[0-9]{2,}')"),

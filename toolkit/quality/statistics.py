@@ -22,7 +22,8 @@ SAMPLE = 10_000
 """Distinct values above which patterns are first looked for in a sample of about this size."""
 MANY = 100_000
 """Rows above which values that hardly repeat are not grouped; a value in one of them is not a frequent one."""
-_FIRST = 10_000
+FIRST = 10_000
+"""Rows that show whether the values of a column repeat."""
 MAX_SORTED = 25_000_000
 """Rows up to which hashes are sorted in memory."""
 EVERY = "1 = 1"
@@ -107,7 +108,7 @@ def where_repeated(session: AnySession, value: str, there: str, n_rows: int) -> 
 
     It is empty where that would save no time: of few rows, if most of the first values repeat, and on other engines.
     """
-    first = f"FROM (SELECT {value} AS value {there} LIMIT {_FIRST}) AS first_"
+    first = f"FROM (SELECT {value} AS value {there} LIMIT {FIRST}) AS first_"
     if session.dialect is not DUCKDB or n_rows <= MANY:
         return ""
     if session.scalar(f"SELECT count(DISTINCT value) * 2 <= count(*) {first}"):
