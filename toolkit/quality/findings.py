@@ -121,6 +121,8 @@ def _find_alone(session: Session, n: int, condition: Condition, typed: pd.DataFr
     if condition.python is not None:
         hits = _in_pandas(session, condition, typed)
     if hits is not None:
+        if hits.empty:
+            return condition
         condition = replace(condition, reason=hits.attrs.get("reason", condition.reason))
         session.register("hits_", to_arrow(hits, HITS))
         query = "FROM hits_"
