@@ -45,6 +45,24 @@ def test_an_id_that_a_spreadsheet_rewrote_is_named(customers) -> None:
     assert found(frame, "spreadsheet_number") == [2, 4]
 
 
+def test_many_rows_are_judged_as_few_are(customers, monkeypatch) -> None:
+    # Of many rows the values of a category are asked first, and ids are compared only if their hashes repeat.
+    rows = {
+        "customer_id": ["C-1", "c-1", "0007", "7", None, "C-2", " ", "C-3"],
+        "customer_category": ["Retail", "n/a", None, " Retail", "  ", "#N/A", "RÃ¼ck", "Retail"],
+        "customer_subcategory": ["Shop", None, "Shop", "Shop", "Shop", "Shop", "Shop", "a\u200bb"],
+        "source": ["peak", "ERP", None, "customer", "peak ", "peak", "peak", "peak"],
+    }
+    frame = customers(8, **rows)
+    few = validate(frame, now=NOW)
+    for module in ("findings", "statistics"):
+        monkeypatch.setattr(f"toolkit.quality.{module}.MANY", 0)
+    many = validate(frame, now=NOW)
+    assert {"placeholder", "blank", "excel_error", "mojibake", "stray_spaces", "near_ids"} <= {*few.warnings["check"]}
+    for part in ("failures", "warnings", "quarantine"):
+        pd.testing.assert_frame_equal(getattr(many, part), getattr(few, part))
+
+
 def test_equal_names_of_two_customers_are_shown_beside_each_other(customers) -> None:
     names = ["Müller & Söhne GmbH", "MULLER SOHNE", "Acme B.V.", "Аcme", "Store 12", "Store 13", "Co", None]
     frame = customers(8, customer_name=names)  # the A of the fourth is Cyrillic
