@@ -285,6 +285,7 @@ def readiness(
                 raise InputError(f"columns: no table here has {mine!r} for {column!r}{near or '.'}")
         queries = {name: query for name, (_, query) in staged.items()}
         queries.setdefault("sales_", "(SELECT id, moment, value FROM quotes_ WHERE 1 = 0)")
+        queries.setdefault("planned_", "(SELECT id, name FROM versions_ WHERE 1 = 0)")
         source = " and ".join(staged[name][0] for name in ("quotes_", "sales_") if name in staged)
         moment = zoned_moment(now, "now") - pd.DateOffset(months=stale_months)
         whole = partial(Readiness, source=source, stale_months=stale_months, notes=tuple(stage.notes))
