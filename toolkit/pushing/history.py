@@ -27,6 +27,13 @@ ELSEWHERE = "elsewhere"
 MAX_WAITING = 4
 DRAWN = 60
 """How many pushes the picture has, the newest."""
+_TICKS = {
+    "365D": ("", "%Y-%m"),
+    "2D": ("%Y-", "%m-%d"),
+    "10min": ("%Y-%m-%d ", "%H:%M"),
+    "0D": ("%Y-%m-%d ", "%H:%M:%S"),
+}
+"""How the times below the picture are written, by the least span that it has: only the first one has the first part."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -191,9 +198,9 @@ def _in_time(pushes: pd.DataFrame) -> Markup:
                  f'style="position:absolute;bottom:0;width:22px;text-decoration:none;left:{left}">{figure}'
                  f'<div class=bar style="flex-direction:column-reverse;margin:0;height:{high:.0f}px{edge}">'
                  f"{fates}</div></a>")  # fmt: skip
-    form = "%Y-%m-%d" if span > pd.Timedelta(days=2) else "%Y-%m-%d %H:%M:%S"
-    days = dict.fromkeys(format(first + span * n / 4, form) for n in range(5))
-    ends = "".join(f"<small>{day}</small>" for day in days)
+    day, time = next(form for least, form in _TICKS.items() if span >= pd.Timedelta(least))
+    ticks = dict.fromkeys(format(first + span * n / 4, time if n else day + time) for n in range(5 if span else 1))
+    ends = "".join(f"<small>{tick}</small>" for tick in ticks)
     shown = [draw.badge(fate, tone=tone) for fate, tone in LOOKS.items() if drawn[fate].any()]
     return Markup(f'<div style="position:relative;height:140px;margin-top:8px;border-bottom:1px solid var(--edge)" '
                   f'role=group aria-label="Pushes in time">{bars}</div><div style="display:flex;justify-content:'
