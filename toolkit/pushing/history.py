@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -143,13 +143,20 @@ def waits_of(pushes: pd.DataFrame) -> str:
     return f"One push is open: {plural(n_waiting, 'row waits', 'rows wait')}" if n_waiting else "No push is open"
 
 
+def sent_again(pushes: pd.DataFrame) -> dict[str, str]:
+    """Return by which push the rows of another one were sent again: the next of its plan, or its repush."""
+    names = pushes["push"]
+    same = names.groupby(names.str.rpartition("-")[0]).shift().dropna()  # the newest is first
+    repushed = pushes["reason"].str.extract(r"^repush of ([\w-]+)", expand=False)
+    return dict(zip(names[same.index], same, strict=True)) | dict(zip(repushed, names, strict=True))
+
+
 def shown_pushes(pushes: pd.DataFrame) -> Markup:
     """Render pushes: what waits of them, a picture of them in time, and each of them."""
     if pushes.empty:
         return Markup("")
     boxes, units, most = list[Markup](), list[Unit](), max(int(pushes["rows"].max()), 1)
-    reasons = pushes["reason"].str.extract(r"^repush of ([\w-]+)", expand=False)
-    again = dict(zip(reasons, pushes["push"], strict=True))
+    again = sent_again(pushes)
     for push in pushes.head(MAX_ROWS).to_dict("records"):
         name, n_left, opened = push["push"], push["refused"] + push["unknown"], push["state"] == "open"
         is_left = n_left and len(boxes) < MAX_WAITING
@@ -200,7 +207,7 @@ def _in_time(pushes: pd.DataFrame) -> Markup:
                  f"{fates}</div></a>")  # fmt: skip
     day, time = next(form for least, form in _TICKS.items() if span >= pd.Timedelta(least))
     ticks = dict.fromkeys(format(first + span * n / 4, time if n else day + time) for n in range(5 if span else 1))
-    ends = "".join(f"<small>{tick}</small>" for tick in ticks)
+    ends = "".join(f"<small>{tick}</small> " for tick in ticks)
     shown = [draw.badge(fate, tone=tone) for fate, tone in LOOKS.items() if drawn[fate].any()]
     return Markup(f'<div style="position:relative;height:140px;margin-top:8px;border-bottom:1px solid var(--edge)" '
                   f'role=group aria-label="Pushes in time">{bars}</div><div style="display:flex;justify-content:'
@@ -245,6 +252,9 @@ class PushHistory(Result):
     def body(self) -> str:
         """Give what waits, the pushes in time, and each push."""
         said, parts = self.summary().partition(" · ")[0], fate_parts(dict(self.frame[[*FATES]].sum()))
+        again = self.frame[self.frame["push"].isin(sent_again(self.frame))]
+        notes = {fate: f"of pushes that were sent again: {again[fate].sum():,}" for fate in FATES if again[fate].any()}
+        parts = [replace(p, note=notes.get(p.words, p.note) if p.tone != "good" else "") for p in parts]
         head = draw.headline(f"Pushes · {self.label}", waits_of(self.frame), said, parts=parts)
         return joined(head, shown_pushes(self.frame))
 
