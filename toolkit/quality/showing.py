@@ -123,6 +123,8 @@ def rows_grid(
 ) -> Markup:
     """Show rows as they stand in the file, with their bad cells marked; rows that are one finding stay together.
 
+    Below the number of a row are the columns that are marked in it, for these may be out of sight.
+
     Parameters
     ----------
     rows
@@ -146,7 +148,7 @@ def rows_grid(
     cells = {c: rows[c].astype(object).to_dict() for c in columns}
     written = delivery.as_written(rows[TIME]).to_dict() if TIME in rows else {}
     raw = rows["text"].dropna().str[:MAX_RAW].to_dict() if "text" in rows else {}
-    drawn = []
+    drawn, short = [], {c: escape(own(c, names), limit=16) for c in columns}
     for members in units.values():
         marks: dict[tuple[int, str], tuple[Tone, str]] = {}
         for f in (f for row in members for f in by_row.get(row, ()) if f["check"] != UNIQUE):
@@ -163,7 +165,8 @@ def rows_grid(
         places = dict.fromkeys(own(_place(f), names) for f in every)
         lines = [
             [r, Cell(raw[r], tone=tone, why="; ".join(said), span=len(columns))] if r in raw else
-            [r, *(_cell(c, cells[c][r], written.get(r), tone, *marks.get((r, c), (None, ""))) for c in columns)]
+            [Cell(r, soft=Markup(" <br>".join(short[c] for c in columns if (r, c) in marks))),
+             *(_cell(c, cells[c][r], written.get(r), tone, *marks.get((r, c), (None, ""))) for c in columns)]
             for r in members
         ]  # fmt: skip
         drawn.append(Unit(lines, {"rule": said, "column": list(places)}, tone, title))
