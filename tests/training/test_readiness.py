@@ -231,6 +231,10 @@ def test_a_plan_shows_what_it_would_change(shipped: tuple[pd.DataFrame, Any]) ->
     body = found.body()
     assert "After the push" in body
     assert body.count("<details") == len(found.totals) + 1  # and every month
+    assert re.findall(
+        r"<details class=fold open>.*?(8 customers that CUSTOMER lacks)", body
+    )  # what to do first, in sight
+    assert body.count(" open>") == 1
     page = Page(body)
     missing, rewritten = (page.grids[found.lines()[name]] for name in ("missing", "rewritten"))
     assert found.lines()["missing"].endswith("2 after the push")

@@ -134,10 +134,12 @@ def section(title: object, *parts: object, note: object = "") -> Markup:
     return Markup(f"<section>{head}{joined(*parts)}</section>")
 
 
-def fold(summary: object, *parts: object, tone: Tone | None = None) -> Markup:
-    """Render parts that the reader can unfold below their summary."""
+def fold(summary: object, *parts: object, tone: Tone | None = None, is_open: bool = False) -> Markup:
+    """Render parts that the reader can unfold below their summary, or fold if they are open."""
     sign = symbol(tone) + " " if tone else ""
-    return Markup(f"<details class=fold><summary>{sign}{escape(summary)}</summary>{joined(*parts)}</details>")
+    return Markup(
+        f"<details class=fold{' open' * is_open}><summary>{sign}{escape(summary)}</summary>{joined(*parts)}</details>"
+    )
 
 
 def paragraph(*parts: object, soft: bool = False) -> Markup:
