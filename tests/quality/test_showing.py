@@ -32,6 +32,10 @@ def delivery(tmp_path: Path):
     return read_customers(path, mapping=Mapping(columns=columns, datetime="%d.%m.%Y", timezone="Europe/Berlin"))
 
 
+def found_in(frame: pd.DataFrame) -> list[list[str]]:
+    return Page(validate(frame, now=NOW).body()).grids["What was found"].rows
+
+
 def test_a_report_says_what_can_be_sent_and_marks_what_cannot(delivery) -> None:
     report = validate(delivery, now=NOW)
     page = Page(report.body())
@@ -81,6 +85,14 @@ def test_the_row_to_compare_with_is_not_counted_and_says_so(customers) -> None:
     (where,) = (row[3] for row in found if "more than one category" in row[0])
     assert where.startswith("1 row")
     assert ", compare row " in where
+
+
+def test_a_customer_without_a_name_is_known_by_its_id(customers) -> None:
+    """The rows of a table in an engine have no numbers of their own."""
+    few = customers(4, customer_id=["C-1", "C-2", None, None], customer_name=["Acme", None, "Bolt", None])
+    where = {row[0].split(",")[0].split(" failure")[0]: " ".join(row[3].split()) for row in found_in(few)}
+    assert "row 3 C-2" in where["customer_name is empty"]
+    assert "row 4 Bolt" in where["customer_id is empty"]
 
 
 def test_a_good_row_with_a_warning_is_shown_with_its_cell_marked(delivery) -> None:

@@ -99,7 +99,7 @@ def _place(finding: Mapping[Any, Any]) -> str:
 def _example(rows: Sequence[tuple[int, Any]], f: Mapping[Any, Any], show: Show) -> Markup:
     column, said = f["column"], list[str]()
     for row, cell in rows[:MAX_MEMBERS]:
-        name = "" if column == NAME else escape(shown_cell(f["customers"].get(row), NAME, {}))
+        name = "" if column == NAME and not is_null(cell) else escape(shown_cell(f["customers"].get(row), NAME, {}))
         compared = "compare " * bool(said and not f["groups"])
         said.append(f"{compared}row {row} <bdi>{escape(shown_cell(cell, column, show))}</bdi> <small>{name}</small>")
     return Markup(", ".join(said) + rest_of(rows))
