@@ -101,7 +101,8 @@ def _example(rows: Sequence[tuple[int, Any]], f: Mapping[Any, Any], show: Show) 
     for row, cell in rows[:MAX_MEMBERS]:
         name = "" if column == NAME and not is_null(cell) else escape(shown_cell(f["customers"].get(row), NAME, {}))
         compared = "compare " * bool(said and not f["groups"])
-        said.append(f"{compared}row {row} <bdi>{escape(shown_cell(cell, column, show))}</bdi> <small>{name}</small>")
+        value = escape(shown_cell(cell, column, show))
+        said.append(f"{compared}row {row}{value and f' <bdi>{value}</bdi>'}{name and f' <small>{name}</small>'}")
     return Markup(", ".join(said) + rest_of(rows))
 
 
