@@ -30,7 +30,7 @@ DRAWN = 60
 _TICKS = {
     "365D": ("", "%Y-%m"),
     "2D": ("%Y-", "%m-%d"),
-    "10min": ("%Y-%m-%d ", "%H:%M"),
+    "4min": ("%Y-%m-%d ", "%H:%M"),
     "0D": ("%Y-%m-%d ", "%H:%M:%S"),
 }
 """How the times below the picture are written, by the least span that it has: only the first one has the first part."""
@@ -210,7 +210,7 @@ def _in_time(pushes: pd.DataFrame) -> Markup:
     ends = "".join(f"<small>{tick}</small> " for tick in ticks)
     shown = [draw.badge(fate, tone=tone) for fate, tone in LOOKS.items() if drawn[fate].any()]
     return Markup(f'<div style="position:relative;height:140px;margin-top:8px;border-bottom:1px solid var(--edge)" '
-                  f'role=group aria-label="Pushes in time">{bars}</div><div style="display:flex;justify-content:'
+                  f'role=group aria-label="Pushes in time">{bars}</div><div style="display:flex;gap:8px;justify-content:'
                   f'space-between">{ends}</div>{paragraph(*shown)}')  # fmt: skip
 
 
