@@ -210,8 +210,8 @@ def _in_time(pushes: pd.DataFrame) -> Markup:
     ends = "".join(f"<small>{tick}</small> " for tick in ticks)
     shown = [draw.badge(fate, tone=tone) for fate, tone in LOOKS.items() if drawn[fate].any()]
     return Markup(f'<div style="position:relative;height:140px;margin-top:8px;border-bottom:1px solid var(--edge)" '
-                  f'role=group aria-label="Pushes in time">{bars}</div><div style="display:flex;gap:8px;justify-content:'
-                  f'space-between">{ends}</div>{paragraph(*shown)}')  # fmt: skip
+                  f'role=group aria-label="Pushes in time">{bars}</div><div style="display:flex;gap:8px;'
+                  f'justify-content:space-between">{ends}</div>{paragraph(*shown)}')  # fmt: skip
 
 
 def targets_of(folder: Path, *, clock: Callable[[], datetime]) -> pd.DataFrame:
@@ -253,8 +253,10 @@ class PushHistory(Result):
         """Give what waits, the pushes in time, and each push."""
         said, parts = self.summary().partition(" · ")[0], fate_parts(dict(self.frame[[*FATES]].sum()))
         again = self.frame[self.frame["push"].isin(sent_again(self.frame))]
-        notes = {fate: f"of pushes that were sent again: {again[fate].sum():,}" for fate in FATES if again[fate].any()}
-        parts = [replace(p, note=notes.get(p.words, p.note) if p.tone != "good" else "") for p in parts]
+        left = {p.words: int(again[p.words].sum()) for p in parts if p.words != "accepted"}
+        parts = [
+            replace(p, note=f"of pushes that were sent again: {n:,}") if (n := left.get(p.words)) else p for p in parts
+        ]
         head = draw.headline(f"Pushes · {self.label}", waits_of(self.frame), said, parts=parts)
         return joined(head, shown_pushes(self.frame))
 

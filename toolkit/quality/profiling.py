@@ -296,7 +296,7 @@ def _periods(days: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame({"period": shown.index.astype("str"), "rows": shown.to_numpy()})
     months = days["rows"].groupby(days["day"] // 31).sum()
     share = months.cumsum() / months.sum()
-    low, high = (int(months.index[share.searchsorted(at)]) for at in (0.01, 0.99))
+    low, high = (int(months.index[int(share.searchsorted(at))]) for at in (0.01, 0.99))
     size = next(size for size in _SIZES if high // size - low // size < MAX_BARS - 2)
     counted = months.groupby(months.index // size).sum()
     first, last = low // size, high // size
