@@ -68,7 +68,7 @@ def compare_in(session: AnySession, compared: list[str]) -> bool:
         If ``before_`` has a row without a key, or a key in several rows.
     """
     session.create("several", _SEVERAL)
-    several = session.scalar("SELECT count(*) AS n FROM several") > 0
+    several = bool(session.scalar("SELECT count(*) AS n FROM several"))
     _refuse_bad_keys(session, several=several)
     parts = [_single(session, compared), _several(session, compared)]
     session.create("compared", " UNION ALL ".join(parts[: 1 + several]))
