@@ -271,10 +271,11 @@ def test_a_spark_that_is_gone_is_one_sentence_soon(
         there = tk.table(tk.engine.spark(place, scratch=SCRATCH), "SELECT 'A' AS customer_id, now() AS updated_at")
         rule, limited = Rule("short", "customer_id", "x", where="length(customer_id) < 2"), RemoteSession.limited
         monkeypatch.setattr(RemoteSession, "limited", lambda self, seconds: cut() or limited(self, seconds))
-        with pytest.warns(UserWarning, match="RETRIES"), pytest.raises(InputError) as raised:
+        with (
+            pytest.warns(UserWarning, match="RETRIES"),
+            pytest.raises(InputError, match=r"^Spark says: .* is cleared later\.$"),
+        ):
             tk.validate(there, rules=[rule])
-        assert "The rule short did not run. Spark says: the connection was lost" in str(raised.value)
-        assert "CASE" not in str(raised.value)
     with forwarded(address(served.kind, tmp_path_factory)) as (place, cut):
         engine = tk.engine.spark(place, scratch=SCRATCH)
         with engine.session() as session:

@@ -337,8 +337,11 @@ def _try_alone(rows: Lying, condition: Condition, way: Way) -> None:
     except TimeoutError:
         raise too_slow(condition) from None
     except InputError as error:
-        way_out = "" if LOST in str(error) else " Leave out cells that it does not take: CASE WHEN … END."
-        raise InputError(f"The rule {condition.check} did not run. {error}{way_out}") from None
+        if LOST in str(error):
+            raise
+        raise InputError(
+            f"The rule {condition.check} did not run. {error} Leave out cells that it does not take: CASE WHEN … END."
+        ) from None
 
 
 def _find(session: Session, flags: pd.Series, places: Sequence[int], beside: int) -> None:
