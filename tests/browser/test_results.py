@@ -128,14 +128,26 @@ def test_rows_of_a_validation_are_searched_sorted_filtered_and_downloaded(pages:
     assert tools.locator("output").inner_text() == "2 of 9 rows"
     tools.get_by_role("button", name="Clear").click()
 
+    for chip in tools.locator(".chip").all():  # its number is that of the rows it shows, and its title says so
+        n = int(chip.inner_text().split()[-1])
+        chip.click()
+        assert tools.locator("output").inner_text() == f"{n} of 9 rows"
+        assert (len(shown(grid)), chip.get_attribute("title")) == (n, f"rows: {n}")
+        chip.click()
+
     grid.locator("thead").get_by_role("button", name="Row").click()
-    rows = [int(cells[0]) for cells in shown(grid) if cells[0].strip()]
+    rows = [int(cells[0].split()[0]) for cells in shown(grid)]
     grid.locator("thead").get_by_role("button", name="Row").click()
     assert grid.locator("th[aria-sort=descending]").count() == 1
-    assert int(shown(grid)[0][0]) > rows[0]
+    assert int(shown(grid)[0][0].split()[0]) > rows[0]
+    page.set_viewport_size({"width": 420, "height": 900})  # the column is out of sight there
 
     page.locator(".tiles").get_by_role("button", name="Geändert am").click()
-    assert [cells[0] for cells in shown(grid)] == ["101"]
+    assert [cells[0].split("\n") for cells in shown(grid)] == [["101", "Geändert am"]]
+    mark, box = (
+        grid.locator(where).bounding_box() for where in ("tbody:not([hidden]) .mark", "tbody:not([hidden]) small")
+    )
+    assert mark["x"] > 420 > box["x"] + box["width"]
     with page.expect_download() as download:
         tools.get_by_role("button", name="CSV").click()
     text = Path(download.value.path()).read_text(encoding="utf-8-sig")

@@ -42,6 +42,17 @@ def test_columns_of_one_name_are_each_shown() -> None:
     assert Page(frame_table(frame)).grids["Rows"].rows == [["1", "x", "2"], ["3", "y", "4"]]
 
 
+def test_a_column_of_numbers_is_one_though_some_cells_are_empty() -> None:
+    frame = pd.DataFrame(
+        {"value": [None, 1.5, None], "none": [None] * 3, "id": [None, "007", None], "both": [1, "x", ""]}
+    )
+    shown = Page(frame_table(frame, name="Rows")).grids["Rows"]
+    assert dict(zip(shown.heads, shown.numbers, strict=True)) == {
+        "value": True, "none": False, "id": False, "both": False
+    }  # fmt: skip
+    assert [row[0] for row in shown.rows] == ["empty", "1.5", "empty"]
+
+
 def test_a_frame_is_shown_whole_up_to_a_bound() -> None:
     frame = pd.DataFrame({"a": range(6_000)})
     page = Page(frame_table(frame, name="Rows"))

@@ -196,6 +196,24 @@ def test_without_its_style_no_words_run_together(results: dict[str, Result]) -> 
     assert "2025-12: 3, 2026-01: 0" in Outline(drawn).text
 
 
+@pytest.mark.parametrize(
+    ("periods", "below"),
+    [
+        (["2025-12", "2026-01", "2026-02"], ["12 2025", "01 2026", "02"]),
+        (["2025 Q4", "2026 Q1"], ["Q4 2025", "Q1 2026"]),
+        (["2026-08-31", "2026-09-01"], ["31 2026-08", "01 2026-09"]),
+        (["2022-10", "2022-11 …", "2026-01"], ["10 2022", "11 …", "01 2026"]),
+        (["before 2025", "2025", "2026"], ["before", "2025", "2026"]),
+        ([f"2026-05-{day:02d}" for day in range(1, 32)], ["01 2026-05", "", "03", "", "05"]),
+    ],
+)
+def test_below_a_time_line_are_months_or_days_where_they_fit(periods: list[str], below: list[str]) -> None:
+    ends = timeline([(period, 1) for period in periods]).split('class="ends"')[1].split("<span>")[1:]
+    assert [re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", end.split("</span>")[0])).strip() for end in ends][:5] == below[
+        :5
+    ]
+
+
 def test_where_it_works_is_in_plain_sight(results: dict[str, Result]) -> None:
     label = results["0 Settings"].label
     assert re.fullmatch(r"target sandbox · 127\.0\.0\.1:\d+ · contract 2026-04", label)

@@ -44,7 +44,8 @@ def assert_equal(found: Profile, local: Profile) -> None:
     counts = [dict(zip(p.reasons["check"], p.reasons["count"], strict=True)) for p in (found, local)]
     counts[1].pop("equal_names", None)  # it compares names letter by letter, in Python
     assert counts[0] == counts[1]
-    assert (found.n_rows, found.n_customers, found.n_versioned) == (local.n_rows, local.n_customers, local.n_versioned)
+    sizes = [(p.n_rows, p.n_customers, p.n_versioned, p.n_copies) for p in (found, local)]
+    assert sizes[0] == sizes[1]
 
 
 def assert_same_drift(found: Drift, local: Drift) -> None:

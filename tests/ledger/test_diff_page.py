@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -95,3 +96,17 @@ def test_a_page_of_many_changes_stays_small(customers) -> None:
 
     assert page(1_000) < 400_000
     assert page(5_003) < 5_000_000
+
+
+def test_the_flow_stays_in_its_picture_however_few_states_there_are(customers) -> None:
+    before = customers(5)
+    later = before.assign(updated_at=before["updated_at"] + pd.Timedelta(days=1))
+    renamed = pd.concat([later.iloc[:1].assign(customer_category="other"), before.iloc[1:]])
+    for after in (before, renamed, pd.concat([renamed, customers(9).iloc[5:]]), renamed.iloc[:2]):
+        drawn = diff(before, after).body().split("<svg")[1].split("</svg>")[0]
+        high = int(re.findall(r"height=(\d+)", drawn)[0])
+        (top, tall), *_ = re.findall(r'y="(-?\d+)" width=9 height="(\d+)"', drawn)
+        starts = [int(y) for y in re.findall(r'"M\d+ (-?\d+)C', drawn)]
+        ends = [int(y) for y in re.findall(r" (-?\d+)z", drawn)]
+        assert min(int(top), *starts, *ends) >= 0
+        assert int(top) + int(tall) <= high

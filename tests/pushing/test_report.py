@@ -18,7 +18,7 @@ from tests.support.place import BAD, Place, refuse_bad, vendor
 from tests.support.workbooks import cells_of
 from toolkit.cli.terminal import lines_of
 from toolkit.display import page, stack
-from toolkit.errors import InputError
+from toolkit.errors import AuthorizationError, InputError
 from toolkit.model.delivery import Delivery
 from toolkit.pushing.history import push_history, status
 from toolkit.pushing.report import fate_parts, verdict
@@ -237,8 +237,22 @@ def test_the_history_says_which_push_sent_refused_rows_again(place: Place, custo
     assert "What waits" not in shown.sections
     assert shown.parts == {"accepted": 3, "refused": 1}
     assert "square root" in shown.text
-    days = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?!Z)", shown.text)
-    assert len(set(days)) >= 5  # of one hour
+    assert "of pushes that were sent again: 1" in shown.text
+    day, *times = re.findall(r"(?:\d{4}-\d\d-\d\d )?\b\d\d:\d\d\b(?!:)", shown.text)
+    assert (len(day), len(set(times)), {len(time) for time in times}) == (16, 4, {5})  # the day once, then its times
+
+
+def test_a_plan_that_is_pushed_again_takes_up_its_abandoned_push(place: Place, customers) -> None:
+    plan = place.plan(customers(3))
+    place.sandbox.vendor.troubles.append(Reply(401))
+    with pytest.raises(AuthorizationError):
+        place.push(plan)
+    second = place.push(plan)
+    shown = Page(push_history(settings=place.settings).body())
+    assert [row[4] for row in shown.grids["All pushes"].rows] == ["done", f"abandoned sent again by {second.push}"]
+    assert shown.parts == {"accepted": 3, "unsent": 3}
+    assert "of pushes that were sent again: 3" in shown.text
+    assert "the vendor does not have them" not in shown.text
 
 
 def test_a_page_names_no_address_but_the_vendors(place: Place, customers) -> None:

@@ -186,7 +186,7 @@ class Traffic(RuleBasedStateMachine):
     @precondition(lambda self: self.pushes and not self.open)
     @rule(who=people, data=st.data(), trouble=troubles)
     def revert(self, who: str, data: st.DataObject, trouble: tuple[str, int]) -> None:
-        name = data.draw(st.sampled_from(sorted(self.pushes)))
+        name = data.draw(st.sampled_from(list(self.pushes)))
         if not self.pushes[name]:
             return
         theirs, before = self.pushes[name], {}
@@ -212,7 +212,7 @@ class Traffic(RuleBasedStateMachine):
     @precondition(lambda self: self.mine and not self.open)
     @rule(data=st.data(), trouble=troubles)
     def repush(self, data: st.DataObject, trouble: tuple[str, int]) -> None:
-        name = data.draw(st.sampled_from(sorted(self.mine)))
+        name = data.draw(st.sampled_from(list(self.mine)))
         who = self.mine[name]
         done = repush(name, settings=self.places[who].settings)
         assert not set(keyed(done.to_frame())) & set(self.model)  # nothing twice

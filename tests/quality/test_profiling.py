@@ -125,11 +125,31 @@ def test_the_customers_come_first(customers) -> None:
     assert pairs["equal_names"] == [2, 7]
     assert pairs["no_id"] == [9]
     assert (found.n_customers, found.n_versioned) == (6, 1)
-    assert found.verdict.startswith("8 rows of 6 customers, 1 of them with several rows; to look at first: ")
+    assert found.verdict.startswith("8 rows of 6 customers, 1 of them with several rows (2 rows are exact copies); ")
     said = found.body()
     assert said.index("leading zeros") < said.index("look-alike letters") < said.index("distinct")
     where = {row[0]: row[3] for row in Page(said).grids["What was found"].rows}
     assert any("row 7 Асme" in text for text in where.values())
+
+
+def test_of_rows_with_one_key_it_says_how_many_are_exact_copies_and_how_many_differ(customers) -> None:
+    frame = customers(
+        10,
+        customer_id=["A", "A", "B", "B", "C", "C", "C", None, None, "D"],
+        customer_name=["Acme", "Acme", "Bolt", "Bold", "Cord", "Cord", None, "Mitte", "Mitte", "Dorn"],
+        updated_at=pd.Timestamp("2026-01-01T00:00Z"),
+        customer_category="Retail",
+        customer_subcategory="Wood",
+        customer_price_list_id="P",
+    )
+    found = profile(frame, now=NOW)
+    said = Page(found.body())
+    assert (said.parts["rows are exact copies"], said.parts["rows share id and time, and differ"]) == (2, 5)
+    assert sum(said.parts.values()) == 10 - 1 + 1  # each row once
+    assert "(2 rows are exact copies)" in found.verdict
+    assert found.to_dict()["exact_copies"] == 2
+    parted = frame.assign(region=[*"NSEWNNNNNN"])  # what is not of the contract counts too
+    assert profile(parted, now=NOW).n_copies == 0
 
 
 @pytest.mark.parametrize(
@@ -154,6 +174,9 @@ def test_no_rule_is_left_out_that_would_find_something(customers, ids: list[str]
         (["2024-11-30", "2025-02-01"], "2024-11", "2025-02", 4),
         (["2019-01-01", "2026-08-01"], "2019 Q1", "2026 Q3", 31),
         (["1999-01-01", "2026-08-01"], "1999", "2026", 28),
+        (["2026-08-30", "2026-09-02", "2026-09-02"], "2026-08-30", "2026-09-02", 4),
+        (["2024-02-28", "2024-03-01"], "2024-02-28", "2024-03-01", 3),
+        (["2026-03-01", "2026-04-30"], "2026-03", "2026-04", 2),
         (["2026-03-01"] * 500 + ["1900-01-01", "2199-01-01"], "before 2026-03", "after 2026-03", 3),
         (["0001-01-01", "9999-12-31"], "0000 to 0999", "9000 to 9999", 10),
     ],

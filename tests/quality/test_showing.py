@@ -32,6 +32,10 @@ def delivery(tmp_path: Path):
     return read_customers(path, mapping=Mapping(columns=columns, datetime="%d.%m.%Y", timezone="Europe/Berlin"))
 
 
+def found_in(frame: pd.DataFrame) -> list[list[str]]:
+    return Page(validate(frame, now=NOW).body()).grids["What was found"].rows
+
+
 def test_a_report_says_what_can_be_sent_and_marks_what_cannot(delivery) -> None:
     report = validate(delivery, now=NOW)
     page = Page(report.body())
@@ -42,8 +46,10 @@ def test_a_report_says_what_can_be_sent_and_marks_what_cannot(delivery) -> None:
     # The file's headers, in the file's order, with ours beside them.
     assert [head.split()[0] for head in rows.heads] == ["Row", "Zeit", "Nummer", "Firma", "Herkunft"]
     assert [len(u["rule"]) for u in rows.units] == [1] * 4  # the twins are one unit
-    assert {row[0]: row[1:3] for row in rows.rows if len(row) > 2}["5"] == ["02.02.2024", "0004"]
-    marked = {(rows.rows[at][0], head, tone) for at, head, tone in rows.marked}
+    assert {row[0]: row[1:3] for row in rows.rows if len(row) > 2}["5 Firma"] == ["02.02.2024", "0004"]
+    # What is marked may be out of sight: its columns are below the number of the row.
+    assert all(head.split()[0] in rows.rows[at][0] for at, head, _ in rows.marked if len(rows.rows[at]) > 2)
+    marked = {(rows.rows[at][0].split()[0], head, tone) for at, head, tone in rows.marked}
     assert {("3", rows.heads[1], "bad"), ("4", rows.heads[2], "bad"), ("5", rows.heads[3], "warn")} <= marked
     assert "0006;Eder AG" in next(row for row in rows.rows if row[0] == "7")[1]  # a line as it came
     assert "differ in Firma" in page.text
@@ -61,7 +67,8 @@ def test_a_cell_has_all_its_reasons_each_as_harmful_as_it_is(tmp_path: Path) -> 
     mapping = Mapping(columns=columns, datetime="%d.%m.%Y", timezone="Europe/Berlin")
     page = Page(validate(read_customers(path, mapping=mapping), now=NOW).body())
     rows = page.grids["Quarantined rows"]
-    row = next(row for row in rows.rows if row[0] == "9")
+    row = next(row for row in rows.rows if row[0].startswith("9 "))
+    assert row[0] == "9 Firma Herkunft"  # each on a line of its own
     assert "spaces" in row[3]
     assert "is shared by several" in row[3]
     assert {("Firma", "warn"), ("Herkunft", "bad")} <= {
@@ -80,10 +87,18 @@ def test_the_row_to_compare_with_is_not_counted_and_says_so(customers) -> None:
     assert ", compare row " in where
 
 
+def test_a_customer_without_a_name_is_known_by_its_id(customers) -> None:
+    """The rows of a table in an engine have no numbers of their own."""
+    few = customers(4, customer_id=["C-1", "C-2", None, None], customer_name=["Acme", None, "Bolt", None])
+    where = {row[0].split(",")[0].split(" failure")[0]: row[3] for row in found_in(few)}
+    assert "row 3 C-2" in where["customer_name is empty"]
+    assert "row 4 Bolt" in where["customer_id is empty"]
+
+
 def test_a_good_row_with_a_warning_is_shown_with_its_cell_marked(delivery) -> None:
     page = Page(validate(delivery, now=NOW).body())
     looked = page.grids["Rows to look at"]
-    assert [row[0] for row in looked.rows] == ["8"]
+    assert [row[0] for row in looked.rows] == ["8 Firma"]
     assert looked.marked == [(0, looked.heads[3], "warn")]
     assert "2024-02-03 23:00:00Z is sent" in looked.rows[0][1]
 

@@ -87,7 +87,7 @@ def test_both_rows_of_a_key_are_set_aside_and_the_customer_is_held(customers) ->
     assert report.failures["group"].tolist() == [2, 2]
     assert report.quarantine["reasons"][3].endswith("in more than one row (see row 2)")
     shown = Page(report.body()).grids
-    assert [row[0] for row in shown["Quarantined rows"].rows] == ["2", "3"]
+    assert [row[0].split()[0] for row in shown["Quarantined rows"].rows] == ["2", "3"]
     assert len(shown["Quarantined rows"].units) == 1  # twins stay together
     assert report.delivery.held == frozenset({"A"})  # reported as held by the diff, not as absent
     newer = frame.assign(updated_at=frame["updated_at"] + pd.to_timedelta([0, 1, 0, 0], unit="h"))

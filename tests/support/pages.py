@@ -21,6 +21,8 @@ class Grid:
         Key to label; the texts of the units' values.
     marked
         The marked cells: (row, head, tone).
+    numbers
+        For each head whether its cells are numbers: aligned to the right, and sorted as such.
     """
 
     heads: list[str] = field(default_factory=list)
@@ -29,6 +31,7 @@ class Grid:
     facets: dict[str, str] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     marked: list[tuple[int, str, str]] = field(default_factory=list)
+    numbers: list[bool] = field(default_factory=list)
 
 
 class Page(HTMLParser):
@@ -94,6 +97,7 @@ class Page(HTMLParser):
             self._grid.units.append({k: [self._grid.names[int(n)] for n in v] for k, v in facets.items()})
         elif self._grid is not None and tag == "th" and self._in("thead"):
             self._grid.heads.append("")
+            self._grid.numbers.append(given.get("class") == "r" and given.get("data-s") == "n")
         elif self._grid is not None and tag == "tr" and self._in("tbody") and given.get("class") != "grp":
             self._grid.rows.append([])
         elif self._grid is not None and tag in ("td", "th") and not self._in_group():

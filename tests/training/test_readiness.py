@@ -231,6 +231,10 @@ def test_a_plan_shows_what_it_would_change(shipped: tuple[pd.DataFrame, Any]) ->
     body = found.body()
     assert "After the push" in body
     assert body.count("<details") == len(found.totals) + 1  # and every month
+    assert re.findall(
+        r"<details class=fold open>.*?(8 customers that CUSTOMER lacks)", body
+    )  # what to do first, in sight
+    assert body.count(" open>") == 1
     page = Page(body)
     missing, rewritten = (page.grids[found.lines()[name]] for name in ("missing", "rewritten"))
     assert found.lines()["missing"].endswith("2 after the push")
@@ -251,13 +255,17 @@ def test_a_plan_shows_what_it_would_change(shipped: tuple[pd.DataFrame, Any]) ->
 
 def test_a_customer_that_comes_too_late_for_its_quotes_is_still_open(shipped: tuple[pd.DataFrame, Any]) -> None:
     before = frame(CUSTOMERS.to_dict("records"), list(CUSTOMERS)).reindex(columns=CUSTOMER.names)
-    new = pd.concat([before.iloc[:1].assign(customer_id=name, customer_subcategory="Wood") for name in ("A", "B")])
+    new = pd.concat([before.iloc[:1].assign(customer_id=name, customer_subcategory="Wood", customer_name=f"{name} AG")
+                     for name in ("A", "B")])  # fmt: skip
     plan = tk.plan_push(tk.diff(before, new), allow="all")
     quotes = quotes_of(("A", "2025-02-01T00:00:00Z"), ("B", "2025-04-01T00:00:00Z"))
     found = tk.readiness(before, quotes, plan=plan, now=NOW)
     assert (found.states["missing"], found.after.states["early"], found.after.n_ready) == (2, 1, 1)
     page = Page(found.body())
-    assert [row[-1] for row in page.grids[found.lines()["missing"]].rows] == ["still open", "solved"]
+    missing = page.grids[found.lines()["missing"]]
+    assert [row[-1] for row in missing.rows] == ["still open", "solved"]
+    # Only the plan knows their names.
+    assert [(row[0], row[missing.heads.index("Name")]) for row in missing.rows] == [("A", "A AG"), ("B", "B AG")]
     solved = tk.readiness(before, quotes.tail(1), plan=plan, now=NOW).body()
     assert "This push solves 1 of the 1." in solved
     assert "Ask for an extract" not in solved

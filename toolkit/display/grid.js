@@ -39,7 +39,7 @@ function grid(table, root) {
       choices.push(list); tools.append(list)
     } else {
       const group = make('span', {role: 'group', ariaLabel: label, style: 'display:contents'})
-      for (const [value, n] of counts) { const b = button(`${value} ${n}`, () => pick(key, value), {className: 'chip', key, value}); choices.push(b); group.append(b) }
+      for (const [value, n] of counts) { const b = button(`${value} ${n}`, () => pick(key, value), {className: 'chip', title: `${data.unit}: ${n}`, key, value}); choices.push(b); group.append(b) }
       tools.append(group)
     }
   }
@@ -55,14 +55,14 @@ function grid(table, root) {
     if (!head.dataset.s) return
     const b = button('', () => {
       const to = {ascending: 'descending', descending: ''}[head.ariaSort] ?? 'ascending', sign = to == 'ascending' ? 1 : -1
-      heads.forEach(h => { h.ariaSort = null }); if (to) head.ariaSort = to
+      for (const h of heads) h.ariaSort = h == head && to || null
       const key = new Map(units.map(u => { const c = rows(u)[0].cells[i]; return [u, c ? c.dataset.v ?? shown(c) : ''] }))
       const number = t => parseFloat(t.replaceAll(',', '')) || 0, order = (x, y) => head.dataset.s == 'n' ? number(x) - number(y) : x.localeCompare(y, undefined, {numeric: true})
       table.append(...(to ? [...units].sort((x, y) => sign * order(key.get(x), key.get(y))) : units))
     })
     b.append(head.firstChild); head.prepend(b)
   })
-  root.addEventListener('tk-pick', e => { if (e.detail[0] in chosen) { pick(...e.detail); const fold = table.closest('details'); if (fold) fold.open = true } })
+  root.addEventListener('tk-pick', e => { if (e.detail[0] in chosen) { pick(...e.detail); (table.closest('details') ?? {}).open = true } })
   table.parentNode.before(tools); show()
 }
 

@@ -172,8 +172,12 @@ def _shown(value: object, function: Callable[[Any], object] | None) -> object:
 
 
 def _numeric(cells: Iterable[object]) -> bool:
-    values = [c.value if isinstance(c, Cell) else c for c in cells]
-    return bool(values) and all(_is_number(v) for v in values)
+    found = False  # an empty cell says nothing about its column
+    for value in (c.value if isinstance(c, Cell) else c for c in cells):
+        if not (number := _is_number(value)) and not is_null(value) and value != "":
+            return False
+        found |= number
+    return found
 
 
 def _head(column: Column, right: bool) -> str:

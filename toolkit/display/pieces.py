@@ -21,6 +21,7 @@ MAX_PARAGRAPH = 1_500
 MAX_CHANGE = 120
 _PIECES = re.compile(r"(?<!\d)0+(?=\d)|\d+|[^\W\d_]+|\s+|.", re.DOTALL)
 _WORDS = re.compile(r"\w+|\s+|.", re.DOTALL)
+_PERIOD = re.compile(r"(\d{4}(?:-\d\d)?)[- ](\d\d|Q\d|\d\d …)")
 EMPTY = Markup("<span class=nil>empty</span>")
 """Stands for a cell that is null."""
 
@@ -133,10 +134,12 @@ def section(title: object, *parts: object, note: object = "") -> Markup:
     return Markup(f"<section>{head}{joined(*parts)}</section>")
 
 
-def fold(summary: object, *parts: object, tone: Tone | None = None) -> Markup:
-    """Render parts that the reader can unfold below their summary."""
+def fold(summary: object, *parts: object, tone: Tone | None = None, is_open: bool = False) -> Markup:
+    """Render parts that the reader can unfold below their summary, or fold if they are open."""
     sign = symbol(tone) + " " if tone else ""
-    return Markup(f"<details class=fold><summary>{sign}{escape(summary)}</summary>{joined(*parts)}</details>")
+    return Markup(
+        f"<details class=fold{' open' * is_open}><summary>{sign}{escape(summary)}</summary>{joined(*parts)}</details>"
+    )
 
 
 def paragraph(*parts: object, soft: bool = False) -> Markup:
@@ -206,7 +209,9 @@ def tally(shares: Iterable[tuple[object, float]]) -> Markup:
 
 
 def timeline(counts: Sequence[tuple[str, int]], *, filled: Sequence[float] = ()) -> Markup:
-    """Render counts by period as upright bars, with their numbers if they are few; years are named below.
+    """Render counts by period as upright bars, with their numbers if they are few.
+
+    Below is the last part of each period's name, or of as many as fit, and once what is before it: months and years.
 
     Of each bar the share that `filled` gives is full, and the rest is pale; by default all of it is full.
     """
@@ -214,17 +219,18 @@ def timeline(counts: Sequence[tuple[str, int]], *, filled: Sequence[float] = ())
     wide, few = f"max-width:{max(56 * len(counts), 160)}px", len(counts) <= 16
     texts = [f"{period}: {n:,}" for period, n in counts]
     texts = [f"{text}, {percent(share)}" for text, share in zip(texts, filled, strict=True)] if filled else texts
-    said, bars, named, last = escape(", ".join(texts)), [], [], -len(counts)
+    said, bars, named, ends, last = escape(", ".join(texts)), [], [], "", -len(counts)
     for at, (period, n) in enumerate(counts):
         number = f' data-n="{n:,}"' if few else ""
         high = f"{max(n / most * 100, 2 if n else 0):.0f}%" + (f";--p:{filled[at]:.0%}" if filled else "")
         bars.append(f'<i style="height:{high}" title="{escape(texts[at])}"{number}></i>')
-        year = period[:4] if period[:1].isdigit() else period.split()[0]
-        if year in named or (at - last) * 9 < len(counts):
-            year = ""
-        last = at if year else last
-        named.append(year)
-    ends = "".join(f"<span>{escape(year)}</span>" for year in named)
+        parts = _PERIOD.fullmatch(period)
+        whole, end = parts.groups() if parts else (period.split()[0], "")
+        if whole in named or (at - last) * 9 < len(counts):
+            whole = ""
+        last = at if whole else last
+        named.append(whole)
+        ends += f"<span>{escape(end) if at % (len(counts) // 17 + 1) == 0 else ''}<br>{escape(whole)}</span>"
     return Markup(
         f'<div class="over" style="{wide}" role=img aria-label="{said}">{"".join(bars)}<s>{said}</s></div>'
         f'<div class="ends" style="{wide}" aria-hidden=true>{ends}</div>'

@@ -342,7 +342,8 @@ def _flow(changes: Diff) -> Markup:
     """Draw how the customers before part into the states of the rows; the list beside it says the same in words."""
     counts = {s: changes.count(s) for s in SHOWN if changes.count(s)}
     n_known = sum(n for s, n in counts.items() if s in _KNOWN) or 1
-    left = {s: max(8.0, n / n_known * 150) for s, n in counts.items()}  # small ones wider, to be seen
+    most = min(150, 36 * len(counts))  # else the customers before would be higher than the list
+    left = {s: max(8.0, n / n_known * most) for s, n in counts.items()}  # small ones wider, to be seen
     high, stem = 46 * len(counts), sum(left[s] + 2 for s in counts if s in _KNOWN)
     at, items = (high - stem) / 2, ""
     drawn = f'<rect class=calm x=0 y="{at:.0f}" width=9 height="{stem:.0f}" rx=3></rect>'

@@ -152,7 +152,7 @@ def form_of(label: object, value: str, word: str, do: str, *, key: str, class_: 
 
 def section(title: str, brief: str, *children: object, **more: Any) -> Element:
     """Return a part with its title, and a soft note beside it."""
-    head = element("h5", title, element("small", brief) if brief else None, class_="title")
+    head = element("h5", f"{title} ", element("small", brief) if brief else None, class_="title")
     return element("section", head, *children, **more)
 
 

@@ -140,7 +140,8 @@ class Panel(AnyWidget):
         return element("div", told, shown, key="panel")
 
     def _still(self) -> dict[str, str]:
-        how = element("p", f"A picture of the panel, as it was last. {repr(self)[1:-1]}", class_="soft still-note")
+        said = "A picture of the panel as it was last. To use the panel, run this cell in JupyterLab."
+        how = element("p", said, class_="soft still-note")
         still = fragment(element("div", self._view(), how, class_="still").still()).replace(STYLE, _STYLE, 1)
         return {"text/html": still, "text/plain": repr(self)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,13 @@ ELSEWHERE = "elsewhere"
 MAX_WAITING = 4
 DRAWN = 60
 """How many pushes the picture has, the newest."""
+_TICKS = {
+    "365D": ("", "%Y-%m"),
+    "2D": ("%Y-", "%m-%d"),
+    "4min": ("%Y-%m-%d ", "%H:%M"),
+    "0D": ("%Y-%m-%d ", "%H:%M:%S"),
+}
+"""How the times below the picture are written, by the least span that it has: only the first one has the first part."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -136,13 +143,20 @@ def waits_of(pushes: pd.DataFrame) -> str:
     return f"One push is open: {plural(n_waiting, 'row waits', 'rows wait')}" if n_waiting else "No push is open"
 
 
+def sent_again(pushes: pd.DataFrame) -> dict[str, str]:
+    """Return by which push the rows of another one were sent again: the next of its plan, or its repush."""
+    names = pushes["push"]
+    same = names.groupby(names.str.rpartition("-")[0]).shift().dropna()  # the newest is first
+    repushed = pushes["reason"].str.extract(r"^repush of ([\w-]+)", expand=False)
+    return dict(zip(names[same.index], same, strict=True)) | dict(zip(repushed, names, strict=True))
+
+
 def shown_pushes(pushes: pd.DataFrame) -> Markup:
     """Render pushes: what waits of them, a picture of them in time, and each of them."""
     if pushes.empty:
         return Markup("")
     boxes, units, most = list[Markup](), list[Unit](), max(int(pushes["rows"].max()), 1)
-    reasons = pushes["reason"].str.extract(r"^repush of ([\w-]+)", expand=False)
-    again = dict(zip(reasons, pushes["push"], strict=True))
+    again = sent_again(pushes)
     for push in pushes.head(MAX_ROWS).to_dict("records"):
         name, n_left, opened = push["push"], push["refused"] + push["unknown"], push["state"] == "open"
         is_left = n_left and len(boxes) < MAX_WAITING
@@ -191,13 +205,13 @@ def _in_time(pushes: pd.DataFrame) -> Markup:
                  f'style="position:absolute;bottom:0;width:22px;text-decoration:none;left:{left}">{figure}'
                  f'<div class=bar style="flex-direction:column-reverse;margin:0;height:{high:.0f}px{edge}">'
                  f"{fates}</div></a>")  # fmt: skip
-    form = "%Y-%m-%d" if span > pd.Timedelta(days=2) else "%Y-%m-%d %H:%M:%S"
-    days = dict.fromkeys(format(first + span * n / 4, form) for n in range(5))
-    ends = "".join(f"<small>{day}</small>" for day in days)
+    day, time = next(form for least, form in _TICKS.items() if span >= pd.Timedelta(least))
+    ticks = dict.fromkeys(format(first + span * n / 4, time if n else day + time) for n in range(5 if span else 1))
+    ends = "".join(f"<small>{tick}</small> " for tick in ticks)
     shown = [draw.badge(fate, tone=tone) for fate, tone in LOOKS.items() if drawn[fate].any()]
     return Markup(f'<div style="position:relative;height:140px;margin-top:8px;border-bottom:1px solid var(--edge)" '
-                  f'role=group aria-label="Pushes in time">{bars}</div><div style="display:flex;justify-content:'
-                  f'space-between">{ends}</div>{paragraph(*shown)}')  # fmt: skip
+                  f'role=group aria-label="Pushes in time">{bars}</div><div style="display:flex;gap:8px;'
+                  f'justify-content:space-between">{ends}</div>{paragraph(*shown)}')  # fmt: skip
 
 
 def targets_of(folder: Path, *, clock: Callable[[], datetime]) -> pd.DataFrame:
@@ -238,6 +252,11 @@ class PushHistory(Result):
     def body(self) -> str:
         """Give what waits, the pushes in time, and each push."""
         said, parts = self.summary().partition(" · ")[0], fate_parts(dict(self.frame[[*FATES]].sum()))
+        again = self.frame[self.frame["push"].isin(sent_again(self.frame))]
+        left = {p.words: int(again[p.words].sum()) for p in parts if p.words != "accepted"}
+        parts = [
+            replace(p, note=f"of pushes that were sent again: {n:,}") if (n := left.get(p.words)) else p for p in parts
+        ]
         head = draw.headline(f"Pushes · {self.label}", waits_of(self.frame), said, parts=parts)
         return joined(head, shown_pushes(self.frame))
 

@@ -286,11 +286,12 @@ class PushPlan(Result):
             if row in lines and column in place:
                 lines[row][place[column]] = draw.Cell(after, draw.change_within(before, after))
                 changed.setdefault(row, []).append(heads[place[column]].title)
-        units = [Unit([[*line, state]], {"state": [state], "column": changed.get(row, [])}, SHOWN[state][0])
+        units = [Unit([[line[0], draw.Cell(state, soft=" · ".join(changed.get(row, []))), *line[1:]]],
+                      {"state": [state], "column": changed.get(row, [])}, SHOWN[state][0])
                  for (row, line), state in zip(lines.items(), rows["state"], strict=True)]  # fmt: skip
+        heads.insert(1, Column("State"))
         facets = {"state": "State", "column": "Changed column"}
-        return draw.grid("Sent", [*heads, Column("State")], units, facets=facets,
-                         more=self.n_rows - len(units))  # fmt: skip
+        return draw.grid("Sent", heads, units, facets=facets, more=self.n_rows - len(units))
 
     def to_frame(self) -> pd.DataFrame:
         """Give the rows to send, index ``source_row``."""

@@ -282,9 +282,9 @@ class PushReport(Result):
             mine = {"code": [code], "column": [self.origin.names.get(column, column)], "rule": [why]}
             if tone == "bad":  # its moment is not sent, and the page stays small
                 line = [replace(cell, soft="") if isinstance(cell, Cell) else cell for cell in line]
-            said = [Cell(code, soft="" if column in ours else why)] if tone else []
-            units.append(Unit([[*line, *said]], mine if tone else {}, tone))
-        heads += [Column("Code")] if tone else []
+            said = [Cell(code, soft=self.origin.names.get(column, column) if column in ours else why)] if tone else []
+            units.append(Unit([[*line[:1], *said, *line[1:]]], mine if tone else {}, tone))
+        heads[1:1] = [Column("Code")] if tone else []
         return draw.grid(name.capitalize(), heads, units, facets=facets, more=n - len(seen))
 
     def _requests(self) -> Markup:

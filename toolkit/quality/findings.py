@@ -19,7 +19,7 @@ import pyarrow as pa
 from toolkit.display import plural
 from toolkit.engine import EngineError, Session, quoted, to_arrow, to_frame
 from toolkit.errors import InputError
-from toolkit.model import NAME
+from toolkit.model import ID, NAME
 from toolkit.quality.compiling import Condition
 from toolkit.quality.rules import CAUSES, CAUSING, RULES, by_cell
 from toolkit.quality.showing import MAX_MEMBERS, Show, rest_of, shown_cell
@@ -298,7 +298,7 @@ def by_reason(
     pandas.DataFrame
         ``reason, column, check, count``, ``groups`` (how many findings the rows are, 0 where each row is one),
         ``examples``: at most three findings, each a list of (row, cell), the rows of a group or a row and its other,
-        and ``customers``, the names of the customers in these rows.
+        and ``customers``, the names of the customers in these rows, or the ids of those without a name.
     """
     counts = [(conditions[c["n"]], c["rows"], c["groups"]) for c in per_reason]
     counts.sort(key=lambda each: (_HARM.get(each[0].check, -1), -each[1]))
@@ -311,10 +311,11 @@ def by_reason(
         rows = [f["index"], f["other"]] if pd.isna(f["group"]) else members.get_group((f["reason"], f["group"]))
         others = [(int(row), cells.at[row, f["column"]]) for row in rows[1:] if not pd.isna(row)]
         examples[f["reason"]].append([(f["index"], f["failure_case"]), *others])
-    known = cells[NAME] if NAME in cells else pd.Series(dtype=object)
+    known = [cells[c] for c in (NAME, ID) if c in cells]
     listed = []
     for c, *n in counts:
-        customers = {row: known.get(row) for each in examples[c.reason] for row, _ in each[:MAX_MEMBERS]}
+        customers = {row: next((name for n in known if not pd.isna(name := n.get(row))), None)
+                     for each in examples[c.reason] for row, _ in each[:MAX_MEMBERS]}  # fmt: skip
         listed.append((c.reason, c.column, c.check, *n, examples[c.reason], customers))
     return pd.DataFrame(listed, columns=["reason", "column", "check", "count", "groups", "examples", "customers"])
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from toolkit.config import current
 from toolkit.display import Part, Result, Tone, headline, noun, plural, section, timeline
-from toolkit.engine import DUCKDB, AnySession, Session, table_of, to_arrow, to_frame
+from toolkit.engine import DUCKDB, AnySession, Session, quoted, table_of, to_arrow, to_frame
 from toolkit.model import CUSTOMER, ID, TIME, Customers, Delivery, cast_frame, zoned_moment
 from toolkit.progress import step
 from toolkit.quality.compiling import compile_rule, repeated
@@ -53,11 +53,13 @@ class Profile(Result):
         the filled cells), where ``A`` and ``a`` mean a letter, ``9`` a digit and ``9{5}`` five digits) and ``sampled``:
         whether the patterns come from a sample, which is so if many values have little in common.
     times
-        Rows by period of ``updated_at``: ``period`` (a month, a quarter, a year or years), ``rows``.
+        Rows by period of ``updated_at``: ``period`` (a day, a month, a quarter, a year or years), ``rows``.
     reasons
         One row per reason of the findings: ``reason, column, check, count`` and ``examples``.
     n_versioned
         Customers with more than one row.
+    n_copies
+        Rows that share their id and time with others and agree with all of these in every column: they are harmless.
     drift
         How the delivery differs from what was sent before; None if that was not given.
     not_run
@@ -71,6 +73,7 @@ class Profile(Result):
     n_rows: int
     n_customers: int
     n_versioned: int
+    n_copies: int
     n_broken: int
     source: str
     names: dict[str, str]
@@ -92,16 +95,20 @@ class Profile(Result):
     @property
     def _size(self) -> str:
         several = f", {self.n_versioned:,} of them with several rows" if self.n_versioned else ""
+        several += f" ({plural(self.n_copies, 'row')} are exact copies)" if self.n_copies else ""
         return f"{plural(self.n_rows, 'row')} of {plural(self.n_customers, 'customer')}{several}"
 
     def body(self) -> str:
         """Return the customers, the time line and the columns as an HTML fragment."""
         counted, names = self.reasons.set_index("check")["count"], self.names
         nameless, n_single = int(counted.get("no_id", 0)), self.n_customers - self.n_versioned
-        n_rest = self.n_rows - n_single - nameless
+        n_differ = int(counted.get("twin_keys", 0)) - self.n_copies
+        n_rest = self.n_rows - n_single - nameless - n_differ - self.n_copies
         parts = [
             Part(n_single, f"{noun(n_single, 'customer')} with one row", "changed", sign="="),
-            Part(n_rest, "rows of customers with several", "calm", plural(self.n_versioned, "customer")),
+            Part(n_rest, f"{noun(n_rest, 'row')} of customers with several", "calm"),
+            Part(self.n_copies, "rows are exact copies", "calm", "drop_exact_duplicates keeps one of each"),
+            Part(n_differ, "rows share id and time, and differ", "bad"),
             Part(nameless, f"{noun(nameless, 'row')} without a customer", "bad"),
             Part(self.n_broken, f"{noun(self.n_broken, 'line')} that cannot be read", "bad"),
         ]
@@ -134,6 +141,7 @@ class Profile(Result):
             "rows": self.n_rows,
             "customers": self.n_customers,
             "customers_with_several_rows": self.n_versioned,
+            "exact_copies": self.n_copies,
             "broken": self.n_broken,
             "findings": dict(zip(self.reasons["reason"], map(int, self.reasons["count"]), strict=True)),
             "columns": {
@@ -185,12 +193,21 @@ def profile(data: Customers, *, before: Before | None = None, now: pd.Timestamp 
     given = replace(delivery, given=tuple(frame.columns))
     with Session({"rows_": to_arrow(frame, CUSTOMER.arrow_schema(), index="row_")}) as session:
         n_unread = int((frame[TIME].isna() & delivery.frame[TIME].notna()).sum())
-        found = _profile(session, "rows_", given, n_unread, partial(_findings_here, session, frame, moment))
+        found = _profile(
+            session, "rows_", given, n_unread, partial(_findings_here, session, frame, delivery.frame, moment)
+        )
     return replace(found, drift=drifted)
 
 
-Findings = tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]
-"""The findings, one row per reason, and the rules that did not run."""
+_COPIES = f"""SELECT coalesce(sum(n), 0) AS n FROM (
+    SELECT {ID}, {TIME}, count(*) AS forms, sum(n) AS n FROM (
+        SELECT {{0}}, count(*) AS n FROM flagged_ AS f WHERE {ID} IS NOT NULL AND {TIME} IS NOT NULL GROUP BY {{0}}
+    ) AS each_ GROUP BY {ID}, {TIME}) AS keys_ WHERE forms = 1 AND n > 1"""
+"""How many flagged rows share their key only with rows that agree in every column."""
+
+
+Findings = tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...], int]
+"""The findings, one row per reason, the rules that did not run, and how many rows are exact copies of others."""
 
 
 FindIn = Callable[[Sequence[Rule]], Findings]
@@ -205,15 +222,16 @@ def _profile(session: AnySession, rows: str, delivery: Delivery, n_unread: int, 
     (ids,) = columns[columns["column"] == ID].to_dict("records")
     needless = _needless(ids, n_rows)
     rules = [r for r in CUSTOMER_RULES if r.name not in needless and r.column in delivery.given]
-    findings, reasons, not_run = find_in(rules)
+    findings, reasons, not_run, n_copies = find_in(rules)
     return Profile(
         findings=findings,
         columns=columns.drop(columns="repeated"),
-        times=_periods(_months(session, rows)),
+        times=_periods(_days(session, rows)),
         reasons=reasons,
         n_rows=n_rows,
         n_customers=ids["distinct"],
         n_versioned=ids["repeated"],
+        n_copies=n_copies,
         n_broken=delivery.n_broken,
         source=delivery.source,
         names=delivery.names,
@@ -221,10 +239,16 @@ def _profile(session: AnySession, rows: str, delivery: Delivery, n_unread: int, 
     )
 
 
-def _findings_here(session: Session, frame: pd.DataFrame, now: pd.Timestamp, rules: Sequence[Rule]) -> Findings:
+def _findings_here(
+    session: Session, frame: pd.DataFrame, given: pd.DataFrame, now: pd.Timestamp, rules: Sequence[Rule]
+) -> Findings:
     conditions = [compile_rule(rule, now) for rule in rules]
     find(session, conditions)
-    return *findings_of(session, conditions, frame, count_reasons(session)), ()
+    findings, reasons = findings_of(session, conditions, frame, count_reasons(session))
+    twins = given.loc[findings.loc[findings["check"] == "twin_keys", "index"]]
+    forms = twins.drop_duplicates().groupby([*CUSTOMER.key]).size()
+    agree = twins.set_index([*CUSTOMER.key]).index.isin(forms.index[forms == 1])
+    return findings, reasons, (), int(agree.sum())
 
 
 def _findings_there(rows: Lying, now: pd.Timestamp, rules: Sequence[Rule]) -> Findings:
@@ -233,19 +257,21 @@ def _findings_there(rows: Lying, now: pd.Timestamp, rules: Sequence[Rule]) -> Fi
     with flagged(rows, conditions, known, 0) as (shown, counts):
         cells = shown.cells("SELECT row_ FROM rows_")
         findings, reasons = findings_of(shown.session, conditions, cells, counts.reasons)
-    return findings, reasons, tuple(c.check for c, way in ways if way is None)
+        n_copies = rows.session.scalar(_COPIES.format(", ".join(map(quoted, rows.columns)))) if known else 0
+    return findings, reasons, tuple(c.check for c, way in ways if way is None), int(n_copies)
 
 
-def _months(session: AnySession, rows: str) -> pd.DataFrame:
-    part = "CAST(date_part('{}', utc) AS BIGINT)"
-    utc, month = f"r.{TIME}", f"{part.format('YEAR')} * 12 + {part.format('MONTH')} - 1"
+def _days(session: AnySession, rows: str) -> pd.DataFrame:
+    """Count by day: its number, as if every month had 31."""
+    utc, part = f"r.{TIME}", "CAST(date_part('{}', utc) AS BIGINT)"
     if session.dialect is DUCKDB:  # without a time zone's calendar
-        utc, month = f"make_timestamp(epoch_us({utc}))", "year(utc) * 12 + month(utc) - 1"
+        utc, part = f"make_timestamp(epoch_us({utc}))", "{}(utc)"
+    year, month, day = map(part.format, ("YEAR", "MONTH", "DAY"))
     times = f"SELECT {utc} AS utc FROM {rows} AS r WHERE r.{TIME} IS NOT NULL"
-    months = f"SELECT {month} AS of_month FROM ({times}) AS times"
+    days = f"SELECT ({year} * 12 + {month} - 1) * 31 + {day} - 1 AS of_day FROM ({times}) AS times"
     return to_frame(
-        session.table(f"""SELECT of_month AS month, count(*) AS "rows" FROM ({months}) AS months_
-        GROUP BY of_month ORDER BY of_month""")
+        session.table(f"""SELECT of_day AS day, count(*) AS "rows" FROM ({days}) AS days_
+        GROUP BY of_day ORDER BY of_day""")
     )
 
 
@@ -259,14 +285,20 @@ def _needless(ids: Mapping[Any, Any], n_rows: int) -> set[str]:
     return once | ({"near_ids"} if one_form else set())
 
 
-def _periods(months: pd.DataFrame) -> pd.DataFrame:
-    """Count by the shortest of the `_SIZES` for which `MAX_BARS` show all rows but 1 % at each end."""
-    if months.empty:
+def _periods(days: pd.DataFrame) -> pd.DataFrame:
+    """Count by day if `MAX_BARS` show all, else by the shortest of the `_SIZES` that shows all but 1 % at each end."""
+    if days.empty:
         return pd.DataFrame({"period": pd.Series(dtype="str"), "rows": pd.Series(dtype="int64")})
-    share = months["rows"].cumsum() / months["rows"].sum()
-    low, high = (int(months["month"].iloc[share.searchsorted(at)]) for at in (0.01, 0.99))
+    if days["day"].iloc[-1] - days["day"].iloc[0] < MAX_BARS:
+        names = (f"{day // 372:04d}-{day // 31 % 12 + 1:02d}-{day % 31 + 1:02d}" for day in days["day"])
+        counted = pd.Series(days["rows"].to_numpy(), pd.PeriodIndex(list(names), freq="D"))
+        shown = counted.reindex(pd.period_range(counted.index[0], counted.index[-1]), fill_value=0)
+        return pd.DataFrame({"period": shown.index.astype("str"), "rows": shown.to_numpy()})
+    months = days["rows"].groupby(days["day"] // 31).sum()
+    share = months.cumsum() / months.sum()
+    low, high = (int(months.index[int(share.searchsorted(at))]) for at in (0.01, 0.99))
     size = next(size for size in _SIZES if high // size - low // size < MAX_BARS - 2)
-    counted = months["rows"].groupby(months["month"] // size).sum()
+    counted = months.groupby(months.index // size).sum()
     first, last = low // size, high // size
     if counted.index[-1] - counted.index[0] < MAX_BARS:
         first, last = int(counted.index[0]), int(counted.index[-1])

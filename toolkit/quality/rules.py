@@ -260,7 +260,7 @@ _RULES: tuple[Rule, ...] = (
     *_each(_FREE, "excel_error", "is an Excel error, such as #N/A or #REF!",
            f"starts_with({{column}}, '#') AND regexp_full_match({{column}}, '{_EXCEL_ERRORS}')"),
     Rule("equal_names", "customer_name",
-         "is shared by several customers, apart from case, spaces, accents, signs and look-alike letters",
+         "is shared by several customers, if case, spaces, accents, punctuation and look-alike letters are ignored",
          search=equal_names),
     Rule("similar_names", "customer_name", "is nearly the same for several customers: a typing error or another order",
          search=similar_names, options={"known": 3}),

@@ -99,9 +99,10 @@ def _place(finding: Mapping[Any, Any]) -> str:
 def _example(rows: Sequence[tuple[int, Any]], f: Mapping[Any, Any], show: Show) -> Markup:
     column, said = f["column"], list[str]()
     for row, cell in rows[:MAX_MEMBERS]:
-        name = "" if column == NAME else escape(shown_cell(f["customers"].get(row), NAME, {}))
+        name = "" if column == NAME and not is_null(cell) else escape(shown_cell(f["customers"].get(row), NAME, {}))
         compared = "compare " * bool(said and not f["groups"])
-        said.append(f"{compared}row {row} <bdi>{escape(shown_cell(cell, column, show))}</bdi> <small>{name}</small>")
+        value = escape(shown_cell(cell, column, show))
+        said.append(f"{compared}row {row}{value and f' <bdi>{value}</bdi>'}{name and f' <small>{name}</small>'}")
     return Markup(", ".join(said) + rest_of(rows))
 
 
@@ -122,6 +123,8 @@ def rows_grid(
     name: str, rows: pd.DataFrame, found: pd.DataFrame, delivery: Delivery, tone: Tone, n_rows: int, way: str
 ) -> Markup:
     """Show rows as they stand in the file, with their bad cells marked; rows that are one finding stay together.
+
+    Below the number of a row are the columns that are marked in it, for these may be out of sight.
 
     Parameters
     ----------
@@ -146,7 +149,7 @@ def rows_grid(
     cells = {c: rows[c].astype(object).to_dict() for c in columns}
     written = delivery.as_written(rows[TIME]).to_dict() if TIME in rows else {}
     raw = rows["text"].dropna().str[:MAX_RAW].to_dict() if "text" in rows else {}
-    drawn = []
+    drawn, short = [], {c: escape(own(c, names), limit=16) for c in columns}
     for members in units.values():
         marks: dict[tuple[int, str], tuple[Tone, str]] = {}
         for f in (f for row in members for f in by_row.get(row, ()) if f["check"] != UNIQUE):
@@ -163,7 +166,8 @@ def rows_grid(
         places = dict.fromkeys(own(_place(f), names) for f in every)
         lines = [
             [r, Cell(raw[r], tone=tone, why="; ".join(said), span=len(columns))] if r in raw else
-            [r, *(_cell(c, cells[c][r], written.get(r), tone, *marks.get((r, c), (None, ""))) for c in columns)]
+            [Cell(r, soft=Markup(" <br>".join(short[c] for c in columns if (r, c) in marks))),
+             *(_cell(c, cells[c][r], written.get(r), tone, *marks.get((r, c), (None, ""))) for c in columns)]
             for r in members
         ]  # fmt: skip
         drawn.append(Unit(lines, {"rule": said, "column": list(places)}, tone, title))

@@ -157,7 +157,7 @@ class Readiness(Result):
             every = draw.fold("Every month", self._by("month"))
             shown.append(draw.section("By month", line, every, note="quotes; of each bar the full part is ready"))
             shown.append(draw.section("By category", self._by("category"), note="of the customer at that time"))
-        folds = [self._fold(name, line) for name, line in self.lines().items()]
+        folds = [self._fold(*each, is_open=n == 0) for n, each in enumerate(self.lines().items())]
         return "".join([*shown, draw.section("Findings", *folds, note=_WORDS["note"]) if folds else ""])
 
     @property
@@ -175,7 +175,7 @@ class Readiness(Result):
         rows = [(name, *map(_share, counts[::2], counts[1::2])) for name, *counts in every.itertuples()]
         return draw.grid(f"By {by}", [by.capitalize(), "Ready", "After the push"][: 1 + len(sides)], rows)
 
-    def _fold(self, finding: str, line: str) -> Markup:
+    def _fold(self, finding: str, line: str, *, is_open: bool) -> Markup:
         """Render the customers or merchants of a finding, and what to do about them."""
         rows, of = self.findings[self.findings["finding"] == finding].drop(columns="finding"), _FINDINGS[finding]
         group, said = {finding, *(_STATES if finding in _STATES else ())}, [of["do"]]
@@ -190,7 +190,7 @@ class Readiness(Result):
         heads = {**_HEADS, "id": "Merchant"} if finding == "merchant" else _HEADS
         table = frame_table(rows[some].rename(columns=heads), name=line, show={"Value": "{:,.2f}".format})
         check = draw.badge(of["check"], tone=of["tone"]) if of["check"] else ""
-        return draw.fold(draw.joined(line, " ", check), *map(paragraph, said), table, tone=of["tone"])
+        return draw.fold(draw.joined(line, " ", check), *map(paragraph, said), table, tone=of["tone"], is_open=is_open)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the findings."""
@@ -285,6 +285,7 @@ def readiness(
                 raise InputError(f"columns: no table here has {mine!r} for {column!r}{near or '.'}")
         queries = {name: query for name, (_, query) in staged.items()}
         queries.setdefault("sales_", "(SELECT id, moment, value FROM quotes_ WHERE 1 = 0)")
+        queries.setdefault("planned_", "(SELECT id, name FROM versions_ WHERE 1 = 0)")
         source = " and ".join(staged[name][0] for name in ("quotes_", "sales_") if name in staged)
         moment = zoned_moment(now, "now") - pd.DateOffset(months=stale_months)
         whole = partial(Readiness, source=source, stale_months=stale_months, notes=tuple(stage.notes))

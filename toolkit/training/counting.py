@@ -62,7 +62,8 @@ _OF_MERCHANTS = f""" UNION ALL SELECT 'merchant', merchant, count(*), 0, {_SPAN}
 _SUMS = "CAST(sum(quotes) AS BIGINT) AS quotes, CAST(sum(sales) AS BIGINT) AS sales, sum(value) AS value"
 _FOLDED = "regexp_replace(lower(trim({}.id)), '^0+', '')"
 _FOUND = f"""
-    SELECT f.id, t.name, f.quotes, f.sales, f.value, f.first_at, f.last_at, coalesce(n.near, f.detail) AS detail,
+    SELECT f.id, coalesce(t.name, p.name) AS name, f.quotes, f.sales, f.value, f.first_at, f.last_at,
+           coalesce(n.near, f.detail) AS detail,
            CASE WHEN f.finding = 'early' THEN t.first_since ELSE t.since END AS version_at,
            CASE WHEN n.near IS NULL THEN f.finding ELSE 'rewritten' END AS finding
     FROM (SELECT finding, id, min(detail) AS detail, {_SUMS}, min(first_at) AS first_at, max(last_at) AS last_at
@@ -71,7 +72,9 @@ _FOUND = f"""
                GROUP BY {_FOLDED.format("k")}) AS n
         ON n.folded <> '' AND n.folded = CASE WHEN f.finding = 'missing' THEN {_FOLDED.format("f")} END
     LEFT JOIN timeline_ t
-        ON t.ends IS NULL AND t.id = CASE WHEN f.finding <> 'merchant' THEN coalesce(n.near, f.id) END"""
+        ON t.ends IS NULL AND t.id = CASE WHEN f.finding <> 'merchant' THEN coalesce(n.near, f.id) END
+    LEFT JOIN (SELECT id, max(name) AS name FROM planned_ GROUP BY id) AS p
+        ON p.id = CASE WHEN f.finding <> 'merchant' THEN f.id END"""
 _TOTALS = f"SELECT finding, count(*) AS ids, {_SUMS} FROM found_ GROUP BY finding"
 _LISTED = f"""
     SELECT finding, id, name, detail, quotes, sales, value, first_at, last_at, version_at
