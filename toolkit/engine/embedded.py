@@ -45,7 +45,7 @@ def _database(_process: int, *, files: bool) -> duckdb.DuckDBPyConnection:
 
 def _connected(path: str, **config: Any) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(path, config=_CLOSED | config)
-    connection.execute("SET TimeZone='UTC'")
+    connection.execute("SET GLOBAL TimeZone='UTC'")
     # A progress bar would go to standard output, which belongs to --json. If it is off already, as in a notebook
     # without ipywidgets, DuckDB raises an error when the setting is changed at all. Cursors take over the setting.
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:

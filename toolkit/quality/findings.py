@@ -251,7 +251,7 @@ class Counts:
     reasons: list[dict[str, int]]
 
     @classmethod
-    def of(cls, session: Session, conditions: Sequence[Condition], n_failing: int) -> Counts:
+    def of(cls, session: Session, n_failing: int) -> Counts:
         """Count what is in ``found_`` and ``bad_``, of `collect_bad`."""
         hits = session.table(
             f"""SELECT name, count(DISTINCT row_) FILTER (n < {n_failing}) AS bad, count(DISTINCT row_) AS every

@@ -452,7 +452,7 @@ def validate(
         rows.session.register("sums_", pa.table({"row_": pa.array(summed, pa.int64())}))
         conditions = find(rows.session, conditions, rows.typed)
         collect_bad(rows.session, conditions, len(failing))
-        counts = Counts.of(rows.session, conditions, len(failing))
+        counts = Counts.of(rows.session, len(failing))
         report = _report(rows, conditions, len(failing), contract.name, counts)
         for name, path in targets.items():
             with replacing(path) as part:
