@@ -212,8 +212,9 @@ def modes(folder: Path) -> dict[str, set[int]]:
     [(0o700, False, 0o600), (0o2770, True, 0o660), (0o755, True, 0o644), (0o750, True, 0o640)],
 )
 def test_files_of_a_private_ledger_are_its_users_and_shared_ones_keep_their_folders_mode(
-    tmp_path: Path, umask: int, mode: int, shared: bool, files: int
+    tmp_path: Path, umask: int, mode: int, shared: bool, files: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("toolkit.ledger.delta._MANY", 2)  # a merged file and its checkpoint too
     folder = tmp_path / "ledger"
     folder.mkdir()
     folder.chmod(mode)

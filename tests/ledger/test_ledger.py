@@ -1,8 +1,10 @@
 """The ledger: what counts, at any time; nothing is erased; nothing enters twice."""
 
 import contextlib
+import errno
 import multiprocessing
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,10 +23,11 @@ from hypothesis import strategies as st
 from toolkit.config.settings import Settings
 from toolkit.engine import to_arrow
 from toolkit.errors import InputError, LedgerError, ToolkitError
+from toolkit.ledger import delta
 from toolkit.ledger.diffing import diff
 from toolkit.ledger.entries import entry_schema
 from toolkit.ledger.ledger import Ledger
-from toolkit.model.contract import CUSTOMER
+from toolkit.model.contract import CUSTOMER, Column
 from toolkit.model.delivery import Delivery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -243,20 +247,24 @@ PROCESSES.set_forkserver_preload(["toolkit.ledger.ledger"])
 N_APPENDS = 6
 
 
-def append_at_once(folder: Path, push: str, barrier: Any) -> None:
+def append_at_once(folder: Path, push: str, barrier: Any, many: int) -> None:
+    delta._MANY = many
     ledger = Ledger(folder, "acme")
     barrier.wait(60)
     for number in range(N_APPENDS):
         ledger.record(entries((push, number, f"{push} {number}", number), push=push), push=push, through=number)
 
 
-@pytest.mark.parametrize("attempts", [1, pytest.param(4, marks=pytest.mark.slow)])
-def test_two_machines_that_begin_a_ledger_at_once_both_end_up_in_it(tmp_path: Path, attempts: int) -> None:
+@pytest.mark.parametrize(
+    ("attempts", "many"), [(1, 1_000), (1, 2), *(pytest.param(4, many, marks=pytest.mark.slow) for many in (1_000, 2))]
+)
+def test_two_machines_that_begin_a_ledger_at_once_both_end_up_in_it(tmp_path: Path, attempts: int, many: int) -> None:
     for attempt in range(attempts):  # the first commits collide nearly every time
         barrier = PROCESSES.Barrier(2)
         plans = ("p", "q")
         children = [
-            PROCESSES.Process(target=append_at_once, args=(tmp_path / str(attempt), push, barrier)) for push in plans
+            PROCESSES.Process(target=append_at_once, args=(tmp_path / str(attempt), push, barrier, many))
+            for push in plans
         ]
         for child in children:
             child.start()
@@ -267,7 +275,8 @@ def test_two_machines_that_begin_a_ledger_at_once_both_end_up_in_it(tmp_path: Pa
         for push in plans:
             assert ledger.history(push)["customer_name"].tolist() == [f"{push} {n}" for n in range(N_APPENDS)]
             assert ledger.recorded_through(push) == N_APPENDS - 1
-        assert ledger.version == 2 * N_APPENDS - 1  # one commit each, and none twice
+        if many > 2 * N_APPENDS:
+            assert ledger.version == 2 * N_APPENDS - 1  # one commit each, and none twice
 
 
 def test_a_ledger_that_others_write_at_every_try_ends_in_an_error(
@@ -295,15 +304,126 @@ def test_a_commit_that_was_reported_as_failed_but_went_through_is_not_repeated(
 
 @pytest.mark.slow
 def test_no_file_and_no_log_is_ever_deleted(ledger: Ledger) -> None:
-    log = ledger.folder / "entries" / "_delta_log"
+    table = ledger.folder / "entries"
+    seen: set[Path] = set()
     for number in range(102):  # a checkpoint is made at the hundredth, when old logs would be cleaned up
         ledger.record(entries(("A", number, str(number), number)), push="p", through=number)
-        if number < 99:
-            os.utime(log / f"{number:020}.json", (0, 0))
-    assert list(log.glob("*.checkpoint.parquet"))
-    assert len(list(log.glob("*.json"))) == 102
-    assert len(list((ledger.folder / "entries").glob("*.parquet"))) == 102
+        logs = {*(table / "_delta_log").glob("*.json")}
+        seen |= {*table.glob("*.parquet"), *logs}
+        if ledger.version < 99:
+            for log in logs:
+                os.utime(log, (0, 0))
+    assert list((table / "_delta_log").glob("*.checkpoint.parquet"))
+    assert len(seen) > 2 * 102
+    assert all(path.exists() for path in seen)
     assert ledger.keys_since(0, but_for="").num_rows == 101  # an early version can still be read
+
+
+# Merged files --------------------------------------------------------------------------------------------------------
+
+
+def merging(monkeypatch: pytest.MonkeyPatch, *, at: int) -> None:
+    monkeypatch.setattr("toolkit.ledger.delta._MANY", at)
+
+
+def n_read(ledger: Ledger) -> int:
+    """How many files a query reads."""
+    return len(DeltaTable(str(ledger.folder / "entries")).file_uris())
+
+
+TAILED = replace(CUSTOMER, columns=(*CUSTOMER.columns, Column("tail")))
+ORDER = [("customer_id", "ascending"), ("updated_at", "ascending")]
+step = st.one_of(st.lists(row, min_size=1, max_size=3, unique_by=lambda r: r[:2]), st.integers(0, 5))
+
+
+def enter(folder: Path, number: int, step: Any) -> None:
+    """Enter rows, from the fourth step on with a custom attribute, or take back the push of that number, if any."""
+    resource = TAILED if number > 3 else CUSTOMER
+    ledger = Ledger(folder, "acme", resource=resource)
+    if isinstance(step, int):
+        with contextlib.suppress(LedgerError):
+            ledger.retract(push=str(step), reason="r", now=START)
+        return
+    rows = entries(*((*r, number) for r in step), push=str(number))
+    rows = rows.append_column("tail", pa.array([f"tail {number}"] * len(rows))).select(entry_schema(resource).names)
+    ledger.record(rows, push=str(number), through=0)
+
+
+@settings(max_examples=10)
+@given(steps=st.lists(step, min_size=3, max_size=9))
+def test_a_merged_ledger_says_what_one_that_was_never_merged_says(steps: list, tmp_path_factory) -> None:
+    told = []
+    for many in (2, 1_000):
+        folder, since = tmp_path_factory.mktemp("ledger"), []
+        ledger = Ledger(folder, "acme", resource=TAILED)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            merging(monkeypatch, at=many)
+            for number, content in enumerate(steps):
+                since.append(ledger.version)
+                enter(folder, number, content)
+        entered = ledger.query("SELECT * EXCLUDE (ledger_version) FROM entries ORDER BY ledger_version, position")
+        keys = [ledger.keys_since(version, but_for="1").sort_by(ORDER).to_pylist() for version in since]
+        told.append((ledger.snapshot().versions.sort_by(ORDER).to_pylist(), entered.to_pylist(), keys))
+        if many == 2 and ledger.version > 1:
+            assert n_read(ledger) < 3
+    assert told[0] == told[1]
+
+
+def test_a_ledger_of_many_pushes_stays_a_few_files(ledger: Ledger) -> None:
+    for number in range(60):
+        ledger.record(entries(("A", number, str(number), number)), push="p", through=number)
+        assert n_read(ledger) <= 25
+    assert len(ledger.history("A")) == 60
+    assert ledger.recorded_through("p") == 59
+
+
+def test_large_files_are_not_merged(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    merging(monkeypatch, at=3)
+    monkeypatch.setattr("toolkit.ledger.delta._LARGE", 100)
+    for number in range(5):
+        ledger.record(entries(("A", number, str(number), number)), push="p", through=number)
+    assert n_read(ledger) == ledger.version + 1 == 5
+
+
+@pytest.mark.parametrize("moment", ["write_table", "link", "create_checkpoint"])
+def test_a_merge_that_fails_takes_nothing_from_the_rows(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    merging(monkeypatch, at=2)
+    place = {"write_table": pq, "link": os, "create_checkpoint": DeltaTable}[moment]
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as failed:
+        failed.setattr(place, moment, failing)
+        for number in range(3):
+            ledger.record(entries(("A", number, str(number), number)), push="p", through=number)
+        ledger.retract([("A", START)], reason="by hand: no receipt tells that it went through")
+        assert names(ledger) == {"A": "2"}
+        assert n_read(ledger) == (2 if moment == "create_checkpoint" else 4)
+    ledger.record(entries(("A", 9, "late", 9)), push="q", through=0)
+    assert n_read(ledger) == 1
+    assert names(ledger) == {"A": "late"}
+    assert len(ledger.history("A")) == 5
+
+
+def test_a_merge_gives_way_to_whoever_commits_meanwhile(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here another merge: if both went through, each row would be there twice."""
+    merging(monkeypatch, at=2)
+    link = os.link
+
+    def later(*arguments: Any) -> None:
+        monkeypatch.setattr(os, "link", link)
+        Ledger(ledger.folder, "acme").record(entries(("A", 5, "theirs", 5)), push="q", through=0)
+        link(*arguments)
+
+    for number in range(3):
+        if number == 2:
+            monkeypatch.setattr(os, "link", later)
+        ledger.record(entries(("A", number, str(number), number)), push="p", through=number)
+    assert ledger.history("A")["customer_name"].tolist() == ["0", "1", "2", "theirs"]
+    assert n_read(ledger) == 1
 
 
 # Pushes --------------------------------------------------------------------------------------------------------------

@@ -42,24 +42,26 @@ DELIVERY = pa.schema(
     ]
 )
 
-# The life of a push, as the ledger sees it. Before anything is sent, the push records its delivery: a row for each
-# customer. On a shared ledger these rows name the host, and that is the push's claim: the lock of a push lies on its
-# own machine, and its accepted rows enter the ledger only when it stops, so nothing else shows a second analyst that a
-# push is under way. Each push claims first and looks for other claims then, so of two that begin at once at least one
-# sees the other.
+# The life of a push, as the ledger sees it. Before anything is sent, the push records its delivery: one row says what
+# it is, and of each customer a row has nothing but the push and the id, so that a year of deliveries is quickly read.
+# On a shared ledger the first row names the host, and that is the push's claim: the lock of a push lies on its own
+# machine, and its accepted rows enter the ledger only when it stops, so nothing else shows a second analyst that a push
+# is under way. Each push claims first and looks for other claims then, so of two that begin at once at least one sees
+# the other.
 #
 # Three notes may follow, a row each. `withdrawn`: nothing of the push was accepted, so its delivery does not count.
 # `ended`: the push stopped for good, or somebody released its claim because its machine is lost. `resumed`: it went on
 # after one of these, which no longer counts then. So a push is withdrawn, or has ended, if that note entered later than
 # the last resumption. "Later" is the order of entering, as for the entries: the clocks of the machines may differ.
 WITHDRAWN, ENDED, RESUMED = "withdrawn", "ended", "resumed"
+_CUSTOMER = "customer"
 _LAST = "coalesce(max(CASE WHEN kind = '{0}' THEN {1} END), -1) AS last_{0}"
 _DELIVERIES = f"""(
     SELECT d.*, last_withdrawn > last_resumed AS withdrawn, last_ended > last_resumed AS ended, resumed_at
     FROM entries d JOIN (
         SELECT push, {", ".join(_LAST.format(kind, VERSION) for kind in (WITHDRAWN, ENDED, RESUMED))},
                max(CASE WHEN kind = '{RESUMED}' THEN recorded_at END) AS resumed_at
-        FROM entries GROUP BY push
+        FROM entries WHERE kind <> '{_CUSTOMER}' GROUP BY push
     ) n ON n.push = d.push
     WHERE kind IN ('full', 'changes')
 ) AS deliveries"""
@@ -94,9 +96,12 @@ class Deliveries:
         about = {"recorded_at": now, "push": push, "source_file": facts["source"], "digest": facts["source_digest"],
                  "kind": facts["kind"], "n_rows": n_rows, "newest": pc.max(keys[TIME]).as_py(), "author": author(),
                  "host": socket.gethostname() if self.shared else None}  # fmt: skip
+        rows = [rows_of(DELIVERY, 1, **about)]
         for number, start in enumerate(range(0, max(len(keys), 1), PART), 1):  # what a crash left out comes later
             ids = keys[ID].slice(start, PART).drop_null().unique()
-            self.table.append(rows_of(DELIVERY, len(ids), **about, **{ID: ids}), writer=push, number=number)
+            rows.append(rows_of(DELIVERY, len(ids), push=push, kind=_CUSTOMER, **{ID: ids}))
+            self.table.append(pa.concat_tables(rows), writer=push, number=number)
+            rows = []
 
     def resume(self, push: str) -> None:
         """Record that a push was resumed: its delivery counts and is a claim, even if either had ended."""
@@ -116,14 +121,17 @@ class Deliveries:
 
     def last_keys(self, as_of: pd.Timestamp | None) -> frozenset[str] | None:
         """Return the ids in the last full delivery that counts and was recorded by then; None if there is none."""
-        keys = self.table.query(
-            f"""SELECT {ID} FROM (
-                    SELECT *, max(recorded_at) OVER () AS last_at FROM {_DELIVERIES}
-                    WHERE NOT withdrawn AND kind = 'full' AND ($2 IS NULL OR recorded_at <= $2)
-                ) AS counting WHERE recorded_at = last_at""",
+        last = self.table.query(
+            f"""SELECT push FROM {_DELIVERIES}
+                WHERE NOT withdrawn AND kind = 'full' AND ($2 IS NULL OR recorded_at <= $2)
+                ORDER BY recorded_at DESC, {VERSION} DESC LIMIT 1""",
             as_of,
         )
-        return frozenset(keys[ID].to_pylist()) if len(keys) else None
+        if not len(last):
+            return None
+        # By its name, so that the engine need not read the files of other pushes.
+        keys = self.table.query(f"SELECT {ID} FROM entries WHERE push = $2 AND {ID} IS NOT NULL", last[0][0].as_py())
+        return frozenset(keys[ID].to_pylist())
 
     def open(self) -> list[dict[str, Any]]:
         """Return ``push, author, host, since, claimed_at`` of each push that has not ended, oldest first.

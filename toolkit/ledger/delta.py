@@ -1,7 +1,7 @@
 """A table in a folder that several machines can write to (Delta Lake); it is only ever appended to.
 
-Commits are atomic and nothing is erased: no data file is vacuumed, no log is cleaned up. The only module that imports
-deltalake.
+Commits are atomic and nothing is erased: no data file is vacuumed, no log is cleaned up. Small files are merged into
+larger ones, and stay where they are. The only module that imports deltalake.
 """
 
 from __future__ import annotations
@@ -9,22 +9,26 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import json
 import os
 import re
 import shutil
 import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from toolkit.engine import EngineError, Session
 from toolkit.errors import LedgerError
-from toolkit.files import is_special, sync_folder
+from toolkit.files import is_special, keep, sync_folder
 from toolkit.model import kind_of
 
 VERSION = "ledger_version"
@@ -37,6 +41,10 @@ _AGAIN = "repeat the command, or resume the push: what the vendor accepted is in
 _LOG = "_delta_log"
 _MARGIN = 200_000
 """More bytes than a commit and a data file take besides the rows."""
+_MANY, _LARGE = 24, 8_000_000
+"""Merge once so many files are smaller than so many bytes: each costs each query about a millisecond. Larger ones stay
+as they are, so that what was merged is not written again and again."""
+_NO_FILES = pa.table({"path": pa.array([], pa.string()), "size_bytes": pa.array([], pa.int64())})
 _KEEP_LOGS = PostCommitHookProperties(cleanup_expired_logs=False)  # by default, logs older than 30 days are deleted
 
 
@@ -91,9 +99,10 @@ class Table:
             Read only what was added after this version.
         """
         table = self._open()
-        files = self._files(table)
-        if files and after >= 0:
-            files -= self._files(self._open(after))
+        files = self._files(self._added(table, after) if after >= 0 else _adds(table)["path"].to_pylist())
+        return self._rows(table, files, sql, *parameters)
+
+    def _rows(self, table: DeltaTable | None, files: set[str], sql: str, *parameters: Any) -> pa.Table:
         options = "union_by_name=true, hive_partitioning=false"
         source = f"FROM read_parquet($1, {options})" if files else "FROM nothing WHERE $1 IS NULL"
         # `nothing` has the columns that older files lack.
@@ -130,9 +139,7 @@ class Table:
                 return tries > 0  # after a try, it is our own: reported as failed, but it went through
             try:
                 before = self._made()
-                disk = shutil.disk_usage(self.path)  # deltalake panics if it is full; some disks do not know
-                if disk.total and disk.free < rows.nbytes + _MARGIN:
-                    raise OSError(errno.ENOSPC, "No space left on device")
+                self._require_space(rows.nbytes)
                 write_deltalake(
                     str(self.path),
                     _at_version(rows.cast(self.schema), _version(table) + 1),
@@ -143,6 +150,9 @@ class Table:
                     post_commithook_properties=_KEEP_LOGS,
                 )
                 self._sync(before)
+                if sum(size < _LARGE for size in _adds(table)["size_bytes"].to_pylist()) >= _MANY:
+                    with contextlib.suppress(DeltaError, OSError, LedgerError):  # if not now, the next append tries it
+                        self._merge(DeltaTable(str(self.path)))
                 return True
             except CommitFailedError:
                 continue
@@ -158,6 +168,39 @@ class Table:
         raise LedgerError(
             f"Somebody else wrote to the ledger in {self.path} at each of {_TRIES} tries: when they are done, {_AGAIN}"
         )
+
+    # deltalake's own `compact` (1.6) lets two at once through: both add the merged rows, which then are there twice. So
+    # the commit is made here, by the protocol: a link, as deltalake's own commits are, fails if somebody was faster.
+    def _merge(self, table: DeltaTable) -> None:
+        """Merge the small files, and the log, of which each push adds some and each query reads all."""
+        small = [add["path"] for add in _adds(table).to_pylist() if add["size_bytes"] < _LARGE]
+        rows = self._rows(table, self._files(small), "FROM entries")
+        schema = pa.schema([field for field in pa.schema(table.schema()) if field.name in rows.column_names])
+        before, name = self._inside(), f"merged-{uuid4()}.parquet"
+        merged, commit = self.path / name, self.path / f"{name}.json"
+        self._require_space(rows.nbytes)
+        keep(merged, lambda file: pq.write_table(rows.select(schema.names).cast(schema), file))
+        known = merged.stat()
+        add = {"path": name, "partitionValues": {}, "size": known.st_size, "dataChange": False}
+        actions = [
+            {"commitInfo": {"operation": "OPTIMIZE"}},
+            *({"remove": {"path": path, "dataChange": False}} for path in small),
+            {"add": add | {"modificationTime": int(known.st_mtime * 1000)}},
+        ]
+        keep(commit, lambda file: file.write("\n".join(map(json.dumps, actions)).encode()))
+        for path in (merged, commit):
+            self._permit(path)
+        try:
+            os.link(commit, self.path / _LOG / f"{_version(table) + 1:020}.json")
+        finally:
+            commit.unlink()
+        DeltaTable(str(self.path)).create_checkpoint()
+        self._sync(before)
+
+    def _require_space(self, n_bytes: int) -> None:
+        disk = shutil.disk_usage(self.path)  # deltalake panics if it is full; some disks do not know
+        if disk.total and disk.free < n_bytes + _MARGIN:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     def _made(self) -> set[Path]:
         """Make the folders that are missing, and return the files that are there."""
@@ -187,11 +230,25 @@ class Table:
         sync_folder(self.path)
         sync_folder(self.path / _LOG)
 
-    def _files(self, table: DeltaTable | None) -> set[str]:
-        """Return the table's files, escaped, since the engine reads a path as a pattern."""
+    def _added(self, table: DeltaTable | None, after: int) -> list[str]:
+        """Return the files that later commits added, but for those of a merge: their rows are not new."""
+        if after > (newest := _version(table)):
+            raise self._refused(f"has no version {after}, which a push names")
+        lines = []
+        try:
+            for version in range(after + 1, newest + 1):
+                log = self.path / _LOG / f"{version:020}.json"
+                lines += [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+            return [line["add"]["path"] for line in lines if line.get("add", {}).get("dataChange")]
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise self._damaged(error) from error
+
+    def _files(self, logged: Iterable[str]) -> set[str]:
+        """Return the paths of files, escaped, since the engine reads a path as a pattern."""
+        if not (named := set(map(unquote, logged))):
+            return set()
         # The log may name any file of the machine, another tenant's ledger too.
-        named = set() if table is None else {unquote(n) for n in pa.table(table.get_add_actions())["path"].to_pylist()}
-        for name in named - {path.name for path in self.path.glob("*.parquet") if not is_special(path)}:
+        for name in named - {entry.name for entry in os.scandir(self.path) if entry.is_file(follow_symlinks=False)}:
             raise self._refused(f"names {name[:300]!r}, which is lost, or no file of its folder: somebody changed it")
         return {glob.escape(str(self.path / name)) for name in named}
 
@@ -213,23 +270,26 @@ class Table:
             "one with TOOLKIT_LEDGER."
         )
 
-    def _open(self, version: int | None = None) -> DeltaTable | None:
+    def _damaged(self, error: Exception) -> LedgerError:
+        return self._refused(f"is damaged, or you may not read it ({type(error).__name__})")
+
+    def _open(self) -> DeltaTable | None:
         log = self.path / _LOG
         try:
-            for path in (self.path, log, *log.rglob("*")):
-                if is_special(path):
-                    raise self._refused(f"contains a link or a pipe, {path.name!r}: somebody changed it")
-            table = DeltaTable(str(self.path), version=version)
+            special = [path.name for path in (self.path, log) if is_special(path)]
+            for name in special or (_special_in(log) if log.is_dir() else ()):
+                raise self._refused(f"contains a link or a pipe, {name!r}: somebody changed it")
+            table = DeltaTable(str(self.path))
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
-            raise self._refused(f"is damaged, or you may not read it ({type(error).__name__})") from error
+            raise self._damaged(error) from error
         if table.metadata().name != self.target:
             raise LedgerError(
                 f"The ledger in {self.path} belongs to target {table.metadata().name!r}, not to "
                 f"{self.target!r}: check TOOLKIT_TARGET and TOOLKIT_LEDGER."
             )
-        if not pa.table(table.get_add_actions()).num_rows:
+        if not _adds(table).num_rows:
             return None  # created, and nothing written yet
         self._require_columns(pa.schema(table.schema()))
         if table.protocol().min_reader_version > 1:  # rows may be deleted, or columns renamed, by the log alone
@@ -257,8 +317,22 @@ class Table:
             )
 
 
+def _special_in(folder: Path) -> Iterator[str]:
+    """Give the names of what is no file below a folder; a listing says so without a look at each of a year's files."""
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _special_in(Path(entry.path))
+        elif not entry.is_file(follow_symlinks=False):
+            yield entry.name
+
+
 def _version(table: DeltaTable | None) -> int:
     return -1 if table is None else int(table.version())
+
+
+def _adds(table: DeltaTable | None) -> pa.Table:
+    """Return the files of a table: ``path`` and ``size_bytes``."""
+    return _NO_FILES if table is None else pa.table(table.get_add_actions())
 
 
 def _last_number(table: DeltaTable | None, writer: str) -> int:
