@@ -51,7 +51,7 @@ screenshots: $(VENV)/dev
 ROWS ?= 1000000
 PEERS := .venv-peers
 
-bench: $(VENV)/dev $(PEERS)/ready
+bench: $(VENV)/dev $(PEERS)/ready $(SPARK)/ready
 	$(BIN)/python -W ignore -m tests.benchmarks $(ROWS) $(PEERS)/bin/python
 
 # ydata-profiling does not work with the pandas that the toolkit needs, so the peers have their own environment.

@@ -73,5 +73,11 @@ def test_the_import_alone_loads_nothing() -> None:
     assert not loaded("import toolkit, toolkit.results, toolkit.errors") & {*HEAVY, "cyclopts", "pydantic"}
 
 
+def test_a_command_for_notebooks_builds_no_grammar_of_addresses() -> None:
+    assert {"nbclient", "lark"} & loaded(
+        "from toolkit.cli import main\nmain(['run', 'none.ipynb', '--out', 'o.ipynb'])"
+    ) == {"nbclient"}
+
+
 def test_settings_do_not_load_what_reads_or_sends() -> None:
     assert not loaded("import toolkit; toolkit.Settings()") & {"requests", "deltalake", "openpyxl", "nbclient"}

@@ -44,6 +44,14 @@ def test_a_session_that_ends_frees_its_tables() -> None:
     assert pa.total_allocated_bytes() - before < 800_000  # one of the twenty tables
 
 
+@pytest.mark.parametrize("how", [{}, {"files": True}, {"memory_limit": "100MB"}])
+def test_every_session_gives_times_in_utc_and_draws_no_progress(how: dict[str, Any]) -> None:
+    with Session(**how) as session:
+        settings = session.table("SELECT current_setting('TimeZone'), current_setting('enable_progress_bar')")
+        assert [column[0].as_py() for column in settings.columns] == ["UTC", False]
+        assert session.table("SELECT now() AS at").schema.field("at").type == pa.timestamp("us", "UTC")
+
+
 def test_sessions_of_many_threads_share_nothing() -> None:
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(total, range(40))) == {sum(range(100_000))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import toolkit as tk
 from tests.support.engines import DATA, SCRATCH, Served, address
 from toolkit.engine import Engine, PostgresSession, RemoteSession, spark_connect
 from toolkit.errors import InputError
+from toolkit.quality import Rule
 
 ROWS = pa.table({"n": [1, 2, 3, 4, 5], "text": ["it's", "a\\b", "É😀", None, ""]})
 
@@ -162,7 +164,11 @@ def test_an_engine_that_cannot_be_reached_is_one_sentence_without_its_password(a
         (tk.engine.postgres, "postgresql://127.0.0.1:1", r"pip install 'customer-toolkit\[warehouse\]'"),
         (tk.engine.spark, "sc://127.0.0.1:1", r"pip install 'customer-toolkit\[spark\]'"),
         (tk.engine.snowflake, "snowflake://me:s3cret@a/db", r"pip install 'customer-toolkit\[snowflake\]'"),
-        (tk.engine.redshift, "redshift://me:s3cret@127.0.0.1:1/db", "pip install dbc, then dbc install redshift"),
+        (
+            tk.engine.redshift,
+            "redshift://me:s3cret@127.0.0.1:1/db",
+            r"pip install .*\[warehouse\]' dbc, then dbc ",
+        ),
     ],
 )
 def test_a_missing_driver_is_one_sentence_with_the_command(
@@ -171,7 +177,7 @@ def test_a_missing_driver_is_one_sentence_with_the_command(
     for name in ("adbc_driver_postgresql.dbapi", "adbc_driver_snowflake.dbapi", "pyspark.sql.connect.session"):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    with pytest.raises(InputError, match=install) as raised:
+    with pytest.raises(InputError, match=rf"^\w+ needs a (driver|client): {install}") as raised:
         connect(address, scratch="s")
     assert "s3cret" not in str(raised.value)
 
@@ -262,6 +268,15 @@ def test_a_spark_that_is_gone_is_one_sentence_soon(
         return
     monkeypatch.setattr("toolkit.engine.spark_connect.PATIENCE", {"max_retries": 0})
     with forwarded(address(served.kind, tmp_path_factory)) as (place, cut):
+        there = tk.table(tk.engine.spark(place, scratch=SCRATCH), "SELECT 'A' AS customer_id, now() AS updated_at")
+        rule, limited = Rule("short", "customer_id", "x", where="length(customer_id) < 2"), RemoteSession.limited
+        monkeypatch.setattr(RemoteSession, "limited", lambda self, seconds: cut() or limited(self, seconds))
+        with (
+            pytest.warns(UserWarning, match="RETRIES"),
+            pytest.raises(InputError, match=r"^Spark says: .* is cleared later\.$"),
+        ):
+            tk.validate(there, rules=[rule])
+    with forwarded(address(served.kind, tmp_path_factory)) as (place, cut):
         engine = tk.engine.spark(place, scratch=SCRATCH)
         with engine.session() as session:
             cut()
@@ -271,6 +286,24 @@ def test_a_spark_that_is_gone_is_one_sentence_soon(
             InputError, match=f"Spark cannot be reached at {place[5:]}: no Spark Connect server answers"
         ):
             engine.session()
+
+
+def test_a_script_that_holds_a_diff_ends_and_leaves_nothing(
+    served: Served, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if served.kind != "sail":
+        return
+    script = f"""
+import tempfile, toolkit as tk
+folder = tempfile.TemporaryDirectory()  # its end is registered before that of the session
+engine = tk.engine.spark({address(served.kind, tmp_path_factory)!r}, scratch={SCRATCH!r})
+one = tk.table(engine, "SELECT 'A' AS customer_id, now() AS updated_at")
+changes = tk.diff(one, one)
+print(changes.count("changed"))
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, timeout=100, check=True)
+    assert done.stdout == b"0\n"
+    assert served.left() == []
 
 
 @contextmanager

@@ -90,8 +90,8 @@ def test_twelve_real_deliveries_send_what_is_new_and_nothing_else(
                 cli.main(["check", *given])
                 said = capsys.readouterr().out
                 assert all(f" {line}" in said for line in ragged + twice), file.name
-                _, checked = run("check", *given)
-                assert (checked["good"], checked["quarantined"]) == (len(good), len(ragged) + len(twice)), file.name
+                held_back = len(ragged) + len(twice)
+                assert f"{len(good):,} good, {held_back:,} quarantined" in said, file.name
 
             added = good.keys() - held.keys()
             changed = {i for i in good.keys() & held.keys() if good[i] != held[i]}
@@ -103,8 +103,7 @@ def test_twelve_real_deliveries_send_what_is_new_and_nothing_else(
             assert compared["touched"] == len(good) - len(added) - len(changed), file.name
 
             before = len(sandbox.table())
-            _, planned = run("plan", *given)
-            sending = ["push", *given, "--plan", planned["plan"], "--yes", "--reason", date]
+            sending = ["push", *given, "--yes", "--reason", date]
             blocking = guards_by_hand(good, held, last)
             allowed = [word for name in blocking for word in ("--allow", name)]
             if blocking:  # years lie between the deliveries, so they differ by more than the guards allow

@@ -91,7 +91,8 @@ def jupyterlab(place: Path, work: Path, **environment: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ServerApp.port_retries=0",
+        [sys.executable, "-c", "import tests; from jupyterlab.labapp import main; main()", "--no-browser",
+         f"--port={port}", "--ServerApp.port_retries=0",
          "--IdentityProvider.token=", "--allow-root", f"--ServerApp.root_dir={work}",
          f"--LabApp.user_settings_dir={place / 'settings'}", f"--LabApp.workspaces_dir={place / 'workspaces'}",
          "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=",

@@ -109,6 +109,8 @@ def _launch(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    # With nbformat, jsonschema would build a grammar of addresses for 1.2 s, for a format that no notebook has.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     as_json = "--json" in given
     if odd := [each for each in given if re.search("[\0\ud800-\udfff]", each)]:
         cure = "type it again, or rename the file"

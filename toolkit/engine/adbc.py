@@ -118,6 +118,8 @@ class AdbcSession(RemoteSession):
         except ImportError:
             raise InputError(f"{name} needs a driver: {self.install}.") from None
         except (manager.Error, ValueError) as error:
+            if "[Driver Manager] Could not load" in str(error):
+                raise InputError(f"{name} needs a driver: {self.install}.") from None
             why = self._unreached(str(error).partition("\n")[0])
             raise InputError(f"{name} cannot be reached: {why}") from None
         self._cursor = self._connection.cursor()
@@ -238,7 +240,8 @@ class RedshiftSession(_WarehouseSession):
     """A connection to a Redshift database."""
 
     dialect = REDSHIFT
-    form = "redshift://user:password@host:5439/database, at its driver, pip install dbc, then dbc install redshift"
+    install = f"{AdbcSession.install} dbc, then dbc install redshift"
+    form = "redshift://user:password@host:5439/database"
     listing = "SELECT table_name FROM svv_tables WHERE table_schema = lower({})"
 
     def _opened(self) -> Any:

@@ -40,7 +40,17 @@ _CLOSED: dict[str, Any] = {
 @cache
 def _database(_process: int, *, files: bool) -> duckdb.DuckDBPyConnection:
     """Return this process's database in memory: making one takes 20 ms. A fork has none of its parent's threads."""
-    return duckdb.connect(config=_CLOSED | {"enable_external_access": files})
+    return _connected(":memory:", enable_external_access=files)
+
+
+def _connected(path: str, **config: Any) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(path, config=_CLOSED | config)
+    connection.execute("SET GLOBAL TimeZone='UTC'")
+    # A progress bar would go to standard output, which belongs to --json. If it is off already, as in a notebook
+    # without ipywidgets, DuckDB raises an error when the setting is changed at all. Cursors take over the setting.
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
+        connection.execute("SET enable_progress_bar=false")
+    return connection
 
 
 class Session:
@@ -87,21 +97,13 @@ class Session:
             self._folder = TemporaryDirectory(prefix="toolkit-", ignore_cleanup_errors=True)
             self.folder = Path(self._folder.name)
             # Rows carry their number, so the engine need not keep their order, which takes memory.
-            self._connection = duckdb.connect(
+            self._connection = _connected(
                 str(self.folder / "rows.duckdb"),
-                config=_CLOSED
-                | {
-                    "memory_limit": memory_limit,
-                    "temp_directory": str(self.folder),
-                    "preserve_insertion_order": False,
-                    "threads": 2,  # each needs its own share of the memory
-                },
+                memory_limit=memory_limit,
+                temp_directory=str(self.folder),
+                preserve_insertion_order=False,
+                threads=2,  # each needs its own share of the memory
             )
-        self._connection.execute("SET TimeZone='UTC'")
-        # A progress bar would go to standard output, which belongs to --json. If it is off already, as in a notebook
-        # without ipywidgets, DuckDB raises an error when the setting is changed at all.
-        if self.scalar("SELECT current_setting('enable_progress_bar')"):
-            self._connection.execute("SET enable_progress_bar=false")
         for name, table in (tables or {}).items():
             self.register(name, table)
 

@@ -10,6 +10,7 @@ import re
 import socket
 import sys
 import warnings
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -102,6 +103,8 @@ def _connected(address: str, host: str | None, port: int) -> Any:
         for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):  # they write cells to stderr
             spark_logger.PySparkLogger.getLogger(name).disabled = True
     session.conf.set(_ZONE, "UTC")
+    # When the process ends, after the tables of a diff were dropped: its own __del__ then waits for threads that ended.
+    weakref.finalize(session, session.client.close)
     _OWN[address] = session
     return session
 

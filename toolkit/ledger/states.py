@@ -49,18 +49,18 @@ def compare(
     compared = [c for c in attributes if c in given]
     kept = [c for c in attributes if c not in given]
     with Session({"before_": _numbered(before), "after_": _numbered(after)}) as session:
-        compare_in(session, compared)
-        session.create("pair", pair(compared))
+        session.create("pair", pair(compared, "compared", several=compare_in(session, compared)))
         absent = to_frame(session.table(f"{_ABSENT.format(newly='', held='')} ORDER BY b.customer_id"))
         return _codes(session, after), fields_of(session, compared), absent, _filled(session, after.num_rows, kept)
 
 
-def compare_in(session: AnySession, compared: list[str]) -> None:
+def compare_in(session: AnySession, compared: list[str]) -> bool:
     """Make the relation ``compared`` of the session's ``before_`` and ``after_``: a record for each row with a key.
 
     Its columns are ``row_``, ``state`` (a place in `STATES`), the row of the predecessor in ``before_`` or ``after_``
-    (``old_before``, ``old_after``), and ``kept``, the row of ``before_`` whose values a column keeps that the delivery
-    does not have.
+    (``old_before``, ``old_after``), ``kept``, the row of ``before_`` whose values a column keeps that the delivery
+    does not have, and ``among``, the id of a customer with several rows on a side. Returns whether there are such
+    customers: if not, no engine has to join the tables for them, which Spark begins before it knows that none come.
 
     Raises
     ------
@@ -68,8 +68,11 @@ def compare_in(session: AnySession, compared: list[str]) -> None:
         If ``before_`` has a row without a key, or a key in several rows.
     """
     session.create("several", _SEVERAL)
-    _refuse_bad_keys(session)
-    session.create("compared", f"{_single(session, compared)} UNION ALL {_several(session, compared)}")
+    several = bool(session.scalar("SELECT count(*) AS n FROM several"))
+    _refuse_bad_keys(session, several=several)
+    parts = [_single(session, compared), _several(session, compared)]
+    session.create("compared", " UNION ALL ".join(parts[: 1 + several]))
+    return several
 
 
 # Customers with more than one row on a side.
@@ -98,9 +101,9 @@ def differ(session: AnySession, one: str, other: str) -> str:
     return f"NOT coalesce({one} = {other}, {one} IS NULL AND {other} IS NULL)"
 
 
-def _refuse_bad_keys(session: AnySession) -> None:
+def _refuse_bad_keys(session: AnySession, *, several: bool) -> None:
     bad = session.scalar("SELECT count(*) FROM before_ WHERE customer_id IS NULL OR updated_at IS NULL")
-    doubled = session.scalar("""SELECT count(*) FROM (
+    doubled = several and session.scalar("""SELECT count(*) FROM (
         SELECT b.customer_id FROM before_ b JOIN several s ON s.customer_id = b.customer_id
         GROUP BY b.customer_id, b.updated_at HAVING count(*) > 1) AS doubled""")
     if bad or doubled:
@@ -112,7 +115,8 @@ def _refuse_bad_keys(session: AnySession) -> None:
 
 def _single(session: AnySession, given: list[str]) -> str:
     """Compare customers with one version on either side; `old_before` is their predecessor's row."""
-    return f"""SELECT row_, {_STATE} AS state, old_before, CAST(NULL AS BIGINT) AS old_after, old_before AS kept FROM (
+    return f"""SELECT row_, {_STATE} AS state, old_before, CAST(NULL AS BIGINT) AS old_after, old_before AS kept,
+        {session.dialect.text("NULL")} AS among FROM (
         SELECT a.row_, a.updated_at AS time_, b.updated_at AS at_, b.updated_at AS newest, b.row_ AS old_before,
                {_differs(session, given, "b.{0}")} AS differs
         FROM after_ a LEFT JOIN before_ b ON b.customer_id = a.customer_id
@@ -130,8 +134,8 @@ def _several(session: AnySession, given: list[str]) -> str:
     own = "(p.row_ IS NOT NULL AND (b.row_ IS NULL OR p.updated_at > b.updated_at))"
     old = f"CASE WHEN {own} THEN p.{{0}} ELSE b.{{0}} END"
     so_far = "OVER (PARTITION BY customer_id ORDER BY updated_at, is_after ROWS BETWEEN UNBOUNDED PRECEDING AND {0})"
-    return f"""SELECT row_, {_STATE} AS state, old_before, old_after, kept FROM (
-        SELECT a.row_, a.updated_at AS time_, b.updated_at AS at_, v.newest,
+    return f"""SELECT row_, {_STATE} AS state, old_before, old_after, kept, among FROM (
+        SELECT a.row_, a.customer_id AS among, a.updated_at AS time_, b.updated_at AS at_, v.newest,
                CASE WHEN NOT {own} THEN b.row_ END AS old_before, CASE WHEN {own} THEN p.row_ END AS old_after,
                coalesce(b.row_, n.row_) AS kept, {_differs(session, given, old)} AS differs
         FROM (
@@ -167,14 +171,21 @@ def _codes(session: Session, rows: pa.Table) -> npt.NDArray[np.int8]:
     return codes
 
 
-def pair(compared: list[str]) -> str:
-    """Return the SQL of the changed and restated rows: of each column compared, the value before and the new one."""
-    old = "CASE WHEN c.old_after IS NULL THEN b.{0} ELSE p.{0} END AS old_{1}, a.{0} AS new_{1}"
-    each = [old.format(quoted(c), n) for n, c in enumerate(compared)]
-    return f"""SELECT {", ".join(["c.row_", "c.state", "a.customer_id", "a.updated_at", *each])}
-        FROM compared c JOIN after_ a ON a.row_ = c.row_
-        LEFT JOIN before_ b ON b.row_ = c.old_before LEFT JOIN after_ p ON p.row_ = c.old_after
-        WHERE c.state IN ({CODES["changed"]}, {CODES["restated"]})"""
+def pair(compared: list[str], relation: str, *, several: bool) -> str:
+    """Return the SQL of the changed and restated rows: of each column compared, the value before and the new one.
+
+    `relation` is ``compared``, or its rows that are not unchanged. It is joined with each side alone, for Spark sends a
+    small table to where the large one lies, but does not know of a join that its rows are few.
+    """
+    old, new, cells = ("".join(f", {each.format(quoted(c), n)}" for n, c in enumerate(compared))
+                       for each in ("r.{0} AS old_{1}", "r.{0} AS new_{1}", "old_{1}, new_{1}"))  # fmt: skip
+    some = f"WHERE c.state IN ({CODES['changed']}, {CODES['restated']})"
+    rows = f"""SELECT a.row_, a.state, a.customer_id, a.updated_at{cells} FROM (
+            SELECT c.row_, c.state, r.customer_id, r.updated_at{new}
+            FROM {relation} c JOIN after_ r ON r.row_ = c.row_ {some}) AS a
+        JOIN (SELECT c.row_{old} FROM {relation} c JOIN {{0}}_ r ON r.row_ = c.old_{{0}} {some}) AS b
+            ON b.row_ = a.row_"""
+    return " UNION ALL ".join(map(rows.format, ("before", "after")[: 1 + several]))
 
 
 def fields_of(session: Session, compared: list[str], *, order: str = "place") -> pd.DataFrame:

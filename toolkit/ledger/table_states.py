@@ -24,8 +24,7 @@ from toolkit.model import CUSTOMER, ID, TIME, typed_frame
 from toolkit.tables import on_disk
 
 # Counted among those with several rows, which are few.
-_CUSTOMERS = f"count(CASE WHEN s.{ID} IS NULL THEN 1 END) + count(DISTINCT s.{ID})"
-_OF_SEVERAL = f"LEFT JOIN several s ON s.{ID} = r.{ID}"
+_CUSTOMERS = "count(CASE WHEN {0} IS NULL THEN 1 END) + count(DISTINCT {0})"
 BATCH = 50_000
 PAGE = 500_000
 """Rows that are turned into a frame, and that leave the engine, at once."""
@@ -108,14 +107,19 @@ class Compared:
         return to_frame(self.session.table(f"SELECT * FROM {relation} ORDER BY {order} LIMIT {MAX_ROWS}"))
 
     def _rows(self, states: Collection[str]) -> str:
-        return f"""SELECT {self.cells}, c.state FROM compared c JOIN after_ a ON a.row_ = c.row_
-            LEFT JOIN before_ b ON b.row_ = c.kept WHERE c.state IN ({", ".join(str(CODES[s]) for s in states)})"""
+        return f"""SELECT {self.cells}, c.state FROM differing c JOIN after_ a ON a.row_ = c.row_ {self._kept}
+            WHERE c.state IN ({", ".join(str(CODES[s]) for s in states)})"""
+
+    @property
+    def _kept(self) -> str:
+        """The join of what was sent before, if a cell comes from there."""
+        return "LEFT JOIN before_ b ON b.row_ = c.kept" * (", b." in self.cells)
 
     def _first(self, state: str) -> pa.Table:
         rows, null = self._rows([state]), f"(a.{ID} IS NULL OR a.{TIME} IS NULL)"
         if state in ("null_key", "duplicate_key"):  # these were not compared
             rows = f"""SELECT {self.cells}, CAST({CODES[state]} AS SMALLINT) AS state FROM after_ a
-                LEFT JOIN compared c ON c.row_ = a.row_ LEFT JOIN before_ b ON b.row_ = c.kept
+                LEFT JOIN compared c ON c.row_ = a.row_ {self._kept}
                 WHERE c.row_ IS NULL AND {null if state == "null_key" else f"NOT {null}"}"""
         return self.session.table(f"{rows} ORDER BY a.{ID}, a.{TIME}, a.row_ LIMIT {MAX_ROWS}")
 
@@ -137,12 +141,14 @@ def compare_tables(session: AnySession, attributes: list[str], given: Collection
         If ``before_`` has a row without a key, or a key in several rows.
     """
     compared = [c for c in attributes if c in given]
-    compare_in(session, compared)
-    session.create("pair", pair(compared))
+    several = compare_in(session, compared)
+    # Few rows as a rule: what they are joined with stays where it lies, which Spark would sort and send around.
+    session.create("differing", f"SELECT * FROM compared WHERE state <> {CODES['unchanged']}")
+    session.create("pair", pair(compared, "differing", several=several))
     session.create("absent_", absent_in(whole=whole))
     counts, customers = dict.fromkeys(STATES, 0), dict[str, int]()
-    for each in session.table(f"""SELECT c.state, count(*) AS n, {_CUSTOMERS} AS customers FROM compared c
-            JOIN after_ r ON r.row_ = c.row_ {_OF_SEVERAL} GROUP BY c.state""").to_pylist():
+    by_state = f"SELECT state, count(*) AS n, {_CUSTOMERS.format('among')} AS customers FROM compared GROUP BY state"
+    for each in session.table(by_state).to_pylist():
         state = STATES[each["state"]]
         counts[state], customers[state] = each["n"], each["customers"]
     mine = [c for c in (ID, TIME, *attributes) if c in given]
@@ -151,13 +157,16 @@ def compare_tables(session: AnySession, attributes: list[str], given: Collection
         {", ".join(f"count({quoted(c)}) AS filled_{n}" for n, c in enumerate(mine))} FROM after_""").to_pylist()
     counts["null_key"] = facts["n_null"]
     counts["duplicate_key"] = facts["n_rows"] - sum(counts.values())
-    of = {"absent": "absent_", "newly_absent": "absent_ WHERE newly = 1", "held": "held_"}
-    counts |= {what: session.scalar(f"SELECT count(*) AS n FROM {rows}") for what, rows in of.items()}
-    counts["before"] = session.scalar(f"SELECT {_CUSTOMERS} AS n FROM before_ r {_OF_SEVERAL}")
+    joined = f"before_ r LEFT JOIN several s ON s.{ID} = r.{ID}" if several else "before_"
+    n_before = f"{_CUSTOMERS.format(f's.{ID}') if several else 'count(*)'} AS n FROM {joined}"
+    of = {"absent": "count(*) AS n FROM absent_", "newly_absent": "count(*) AS n FROM absent_ WHERE newly = 1",
+          "held": "count(*) AS n FROM held_", "before": n_before}  # fmt: skip
+    (found,) = session.table(f"SELECT {', '.join(f'(SELECT {n}) AS n_{what}' for what, n in of.items())}").to_pylist()
+    counts |= {what: found[f"n_{what}"] for what in of}
     differing = [f"count(CASE WHEN {differ(session, f'old_{n}', f'new_{n}')} THEN 1 END) AS n_{n}"
                  for n in range(len(compared))]  # fmt: skip
-    by_state = session.table(f"SELECT {', '.join(['state', *differing])} FROM pair GROUP BY state").to_pylist()
-    fields_by = {(c, STATES[f["state"]]): f[f"n_{n}"] for f in by_state for n, c in enumerate(compared)}
+    changed = session.table(f"SELECT {', '.join(['state', *differing])} FROM pair GROUP BY state").to_pylist()
+    fields_by = {(c, STATES[f["state"]]): f[f"n_{n}"] for f in changed for n, c in enumerate(compared)}
     sides = [f"{'a' if c in given else 'b'}.{quoted(c)}" for c in attributes]
     cells = ", ".join(["a.row_", f"a.{ID}", f"a.{TIME}", *sides])
     filled = {c: facts[f"filled_{n}"] for n, c in enumerate(mine)}

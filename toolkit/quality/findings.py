@@ -31,7 +31,7 @@ _BATCH = 100_000
 MAX_FEW = 100
 """Distinct values of the first rows up to which a column is taken to have few."""
 _UNFIT = "a {} error, as of a cell that is not of the type that it wants, where TRY_CAST would give null."
-_KINDS = pa.schema([("n", pa.int64()), ("reason", pa.string()), ("line", pa.bool_())])
+_KINDS = pa.schema([("n", pa.int64()), ("name", pa.string()), ("reason", pa.string())])
 HITS = pa.schema([("row_", pa.int64()), ("other_", pa.int64()), ("group_", pa.int64())])
 
 
@@ -56,7 +56,9 @@ def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame 
     """
     session.run("CREATE OR REPLACE TEMP TABLE found_ (n INTEGER, row_ BIGINT, other_ BIGINT, group_ BIGINT)")
     where = {n: c.where for n, c in enumerate(conditions) if c.where and c.seconds is None}
-    known, many = list(conditions), typed is None or len(typed) > MANY
+    rows = {n: c.rows for n, c in enumerate(conditions) if c.rows and c.seconds is None}
+    queries = [f"SELECT {n} AS n, * FROM ({sql}) AS found" for n, sql in rows.items()]
+    known, together, many = list(conditions), {*where, *rows}, typed is None or len(typed) > MANY
     for n in _not_failed(session, conditions) if many else ():
         del where[n]
     if where:
@@ -64,15 +66,17 @@ def find(session: Session, conditions: Sequence[Condition], typed: pd.DataFrame 
         listed = ", ".join(f"CASE WHEN c{n} THEN {n} END" for n in where)
         failed = " OR ".join(f"c{n}" for n in where)
         # A WHERE stops at the first condition that a row fails, but each is compiled twice, which takes milliseconds.
-        rows = f"(SELECT * FROM rows_ WHERE {' OR '.join(f'({sql})' for sql in where.values())})" if many else "rows_"
-        session.run(
-            f"""INSERT INTO found_ BY NAME SELECT n, row_ FROM (
+        some = f"(SELECT * FROM rows_ WHERE {' OR '.join(f'({sql})' for sql in where.values())})" if many else "rows_"
+        queries.append(
+            f"""SELECT n, row_ FROM (
                     SELECT row_, unnest(CASE WHEN {failed} THEN [{listed}] END) AS n
-                    FROM (SELECT row_, {held} FROM {rows}) AS checked) AS failed
+                    FROM (SELECT row_, {held} FROM {some}) AS checked) AS failed
                 WHERE n IS NOT NULL"""
         )
+    if queries:
+        session.run(f"INSERT INTO found_ BY NAME {' UNION ALL BY NAME '.join(queries)}")
     for n, condition in enumerate(conditions):
-        if condition.where and condition.seconds is None:
+        if n in together:
             continue
         try:
             with session.limited(condition.seconds) if condition.seconds else nullcontext():
@@ -121,7 +125,7 @@ def _find_alone(session: Session, n: int, condition: Condition, typed: pd.DataFr
     if condition.python is not None:
         hits = _in_pandas(session, condition, typed)
     if hits is not None:
-        if hits.empty:
+        if hits.empty:  # a statement takes milliseconds
             return condition
         condition = replace(condition, reason=hits.attrs.get("reason", condition.reason))
         session.register("hits_", to_arrow(hits, HITS))
@@ -218,13 +222,14 @@ MAX_EXAMPLES = 3
 _HARM = {rule.name: place for place, rule in enumerate(RULES)} | {"other_contract": len(RULES)}
 
 
-def _leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> None:
-    """Delete what several rows show only because of a cell that another finding is about."""
+def _leave_out_consequences(session: Session, conditions: Sequence[Condition]) -> set[int]:
+    """Delete what several rows show only because of a cell that another finding is about; return what was there."""
     present = set(session.table("SELECT DISTINCT n FROM found_")["n"].to_pylist())
     for n in sorted(present):
         if causes := present.intersection(causes_of(n, conditions)):
             found = f"SELECT row_ FROM found_ WHERE n IN ({', '.join(map(str, causes))})"
             session.run(f"DELETE FROM found_ WHERE n = {n} AND row_ IN ({found})")
+    return present
 
 
 def causes_of(n: int, conditions: Sequence[Condition]) -> list[int]:
@@ -239,17 +244,18 @@ def collect_bad(session: Session, conditions: Sequence[Condition], n_failing: in
     The first `n_failing` conditions are failures. What is there only because of another finding is left out, and so is
     what else a totals row lacks: it is no customer.
     """
-    _leave_out_consequences(session, conditions)
-    failing = conditions[:n_failing]
-    for n in (n for n, c in enumerate(failing) if c.check == "totals_row"):
+    present = _leave_out_consequences(session, conditions)
+    for n in (n for n in present if n < n_failing and conditions[n].check == "totals_row"):
         session.run(f"DELETE FROM found_ WHERE n <> {n} AND row_ IN (SELECT row_ FROM found_ WHERE n = {n})")
-    kinds = [{"n": n, "reason": c.reason, "line": c.check == BROKEN} for n, c in enumerate(failing)]
+    kinds = [{"n": n, "name": c.column or "", "reason": c.reason} for n, c in enumerate(conditions)]
     session.register("kinds_", pa.Table.from_pylist(kinds, schema=_KINDS))
-    session.run("INSERT INTO found_ BY NAME SELECT n, row_ FROM broken_ JOIN kinds_ USING (reason) WHERE line")
+    if lines := [str(n) for n, c in enumerate(conditions) if c.check == BROKEN]:
+        of_lines = f"FROM broken_ JOIN kinds_ USING (reason) WHERE n IN ({', '.join(lines)})"
+        session.run(f"INSERT INTO found_ BY NAME SELECT n, row_ {of_lines}")
     session.run(
-        """CREATE OR REPLACE TEMP TABLE bad_ AS
+        f"""CREATE OR REPLACE TEMP TABLE bad_ AS
             SELECT row_, string_agg(reason || coalesce(' (see row ' || other_ || ')', ''), '; ' ORDER BY n) AS reasons
-            FROM found_ JOIN kinds_ USING (n) GROUP BY row_"""
+            FROM found_ JOIN kinds_ USING (n) WHERE n < {n_failing} GROUP BY row_"""
     )
 
 
@@ -272,16 +278,16 @@ class Counts:
     reasons: list[dict[str, int]]
 
     @classmethod
-    def of(cls, session: Session, conditions: Sequence[Condition], n_failing: int) -> Counts:
-        """Count what is in ``found_`` and ``bad_``."""
-        n_rows, n_broken, n_bad = (session.scalar(f"SELECT count(*) FROM {t}") for t in ("rows_", "broken_", "bad_"))
-        names = [c.column or "" for c in conditions]
-        session.register("about_", pa.table({"n": range(len(names)), "name": names}))
+    def of(cls, session: Session, n_failing: int) -> Counts:
+        """Count what is in ``found_`` and ``bad_``, of `collect_bad`."""
         hits = session.table(
             f"""SELECT name, count(DISTINCT row_) FILTER (n < {n_failing}) AS bad, count(DISTINCT row_) AS every
-                FROM found_ JOIN about_ USING (n) GROUP BY name"""
+                FROM found_ JOIN kinds_ USING (n) GROUP BY name"""
         ).to_pylist()
-        n_warned = session.scalar("SELECT count(DISTINCT row_) FROM found_ ANTI JOIN bad_ USING (row_)")
+        tables = ", ".join(f"(SELECT count(*) FROM {name})" for name in ("rows_", "broken_", "bad_"))
+        warned = "SELECT count(DISTINCT row_) FROM found_ ANTI JOIN bad_ USING (row_)"
+        counted = session.table(f"SELECT {tables}, ({warned})")
+        n_rows, n_broken, n_bad, n_warned = (column[0].as_py() for column in counted.columns)
         columns = {h["name"]: (h["bad"], h["every"] - h["bad"]) for h in hits}
         return cls(n_rows + n_broken, n_bad, n_warned, columns, count_reasons(session))
 

@@ -17,7 +17,18 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.config import Settings
-from toolkit.engine import CALENDAR, FLOATS, AnySession, EngineTable, Session, UnwritableError, quoted, text, to_arrow
+from toolkit.engine import (
+    CALENDAR,
+    FLOATS,
+    LOST,
+    AnySession,
+    EngineTable,
+    Session,
+    UnwritableError,
+    quoted,
+    text,
+    to_arrow,
+)
 from toolkit.errors import InputError
 from toolkit.model import ID, KINDS, TIME, TOO_LARGE, UNIQUE, Column, Delivery, Resource, empty_frame
 from toolkit.quality.compiling import Condition, unread
@@ -326,6 +337,8 @@ def _try_alone(rows: Lying, condition: Condition, way: Way) -> None:
     except TimeoutError:
         raise too_slow(condition) from None
     except InputError as error:
+        if LOST in str(error):
+            raise
         raise InputError(
             f"The rule {condition.check} did not run. {error} Leave out cells that it does not take: CASE WHEN … END."
         ) from None

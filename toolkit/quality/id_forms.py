@@ -169,11 +169,9 @@ def find_unlike(
 
     With `every`, each form that ids before do not have is unlike, and none is compared with the rest.
     """
-    sent, ids = _forms(session, before, "forms_before_"), _forms(session, rows, "forms_rows_")
-    there = "SELECT 1 AS there FROM {} AS o WHERE o.value = {}"
-    unsent = f"NOT EXISTS ({there.format('forms_before_', 'f.value')})"
-    session.create("unsent_", f"SELECT f.* FROM forms_rows_ AS f WHERE {unsent}")
-    new = _counted(session, "unsent_")
+    sent, _ = _forms(session, before, "forms_before_")
+    ids, new = _forms(session, rows, "forms_rows_", sent="forms_before_")
+    there = "SELECT 1 AS there FROM forms_rows_ AS o WHERE o.value = {}"
     for known in (sent,) if every else (sent, ids):
         found = unlike(known, ids, new, every=every)
         if found is None:
@@ -181,39 +179,45 @@ def find_unlike(
         width, (shapes, zeros) = len(found.usual), zip(*found.shapes, strict=True)
         session.register("unlike_", pa.table({"shape": shapes, "zero": zeros}))
         padded = f"lpad(u.value, {width}, '0')"
-        alone = (
-            "1 = 1" if every else f"length(u.value) >= {width} OR NOT EXISTS ({there.format('forms_rows_', padded)})"
-        )
+        alone = "1 = 1" if every else f"length(u.value) >= {width} OR NOT EXISTS ({there.format(padded)})"
         session.create(
             "odd_",
-            f"""SELECT u.value, u.shape, {padded} AS padded FROM unsent_ AS u
-                JOIN unlike_ AS l ON l.shape = u.shape AND l.zero = u.zero WHERE {alone}""",
+            f"""SELECT u.value, u.shape, {padded} AS padded FROM forms_rows_ AS u
+                JOIN unlike_ AS l ON l.shape = u.shape AND l.zero = u.zero WHERE u.fresh = 1 AND ({alone})""",
         )
         if session.scalar("SELECT count(*) AS n FROM odd_"):
             return found
     return None
 
 
-def _forms(session: AnySession, rows: str, forms: str) -> Forms:
-    """Fill the table `forms` with the shape of each id, null if they have little in common; count them."""
+def _forms(session: AnySession, rows: str, forms: str, *, sent: str = "") -> tuple[Forms, Forms]:
+    """Fill the table `forms` with the shape of each id, null if they have little in common, and whether it is fresh.
+
+    Returns the forms of all ids and those of the fresh ones, which the table `sent` does not have.
+    """
     session.create(
         "values_", f"SELECT r.{ID} AS value, 1 AS n FROM {rows} AS r WHERE r.{ID} IS NOT NULL GROUP BY r.{ID}"
     )
     n_ids = session.scalar("SELECT count(*) AS n FROM values_")
-    # To compile the expressions takes milliseconds.
-    shape, which, _ = shaping(session, n_ids) if n_ids else ("''", EVERY, [])
-    shape = shape if which == EVERY else "CAST(NULL AS VARCHAR)"
-    zero = session.dialect.condition("regexp_matches(value, '^[^0-9]*0[0-9]')", {"value": "value"})
-    session.create(forms, f"SELECT value, {shape} AS shape, {zero} AS zero FROM values_")
-    return _counted(session, forms)
-
-
-def _counted(session: AnySession, forms: str) -> Forms:
+    shape, zero = "''", "1 = 0"
+    if n_ids:  # to compile the expressions takes milliseconds
+        shape, which, _ = shaping(session, n_ids)
+        shape = shape if which == EVERY else "CAST(NULL AS VARCHAR)"
+        zero = session.dialect.condition("regexp_matches(value, '^[^0-9]*0[0-9]')", {"value": "value"})
+    fresh, joined = "1", ""
+    if sent:
+        fresh = "CASE WHEN s.known IS NULL THEN 1 ELSE 0 END"
+        joined = f"LEFT JOIN (SELECT value AS known FROM {sent}) AS s ON s.known = v.value"
+    cells = f"{shape} AS shape, {zero} AS zero, {fresh} AS fresh"
+    session.create(forms, f"SELECT value, {cells} FROM values_ AS v {joined}")
+    if not n_ids:
+        return Forms(), Forms()
     found = session.table(
-        f"""SELECT shape, zero, count(*) AS n FROM {forms} WHERE shape IS NOT NULL
-            GROUP BY shape, zero ORDER BY n DESC, shape LIMIT {_MOST}"""
-    )
-    return Forms({(f["shape"], f["zero"]): f["n"] for f in found.to_pylist()})
+        f"""SELECT shape, zero, count(*) AS n, CAST(sum(fresh) AS BIGINT) AS n_fresh FROM {forms}
+            WHERE shape IS NOT NULL GROUP BY shape, zero ORDER BY n DESC, shape LIMIT {_MOST}"""
+    ).to_pylist()
+    every, new = (Forms({(f["shape"], f["zero"]): f[n] for f in found if f[n]}) for n in ("n", "n_fresh"))
+    return every, new
 
 
 def say_unlike(session: AnySession, found: Unlike, *, ids: str = "odd_") -> str:

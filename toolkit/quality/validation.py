@@ -436,10 +436,11 @@ def validate(
         return _validate_there(data, chosen, mapping, compiled)
     with staged(data, chosen, mapping=mapping, memory_limit=memory_limit, writes=bool(targets)) as rows:
         large = rows.table is None or may_be_oversized(rows.table, max_row_bytes(contract), resource=contract.resource)
-        lines = rows.session.table("SELECT reason FROM broken_ GROUP BY reason ORDER BY count(*) DESC, reason")
+        per_line = "SELECT reason FROM broken_ GROUP BY reason ORDER BY count(*) DESC, reason"
+        lines = rows.session.table(per_line)["reason"].to_pylist() if len(rows.delivery.broken) else []
         failing = [
             *_known([*compile_contract(contract, rows.unread, may_be_oversized=large), *compiled["failure"]], rows),
-            *(Condition(None, BROKEN, line) for line in lines["reason"].to_pylist()),
+            *(Condition(None, BROKEN, line) for line in lines),
         ]
         if TIME in rows.unread:
             n_times = rows.session.scalar(f"SELECT count({TIME}) + count({unread(TIME)}) FROM rows_")
@@ -452,7 +453,7 @@ def validate(
         rows.session.register("sums_", pa.table({"row_": pa.array(summed, pa.int64())}))
         conditions = find(rows.session, conditions, rows.typed)
         collect_bad(rows.session, conditions, len(failing))
-        counts = Counts.of(rows.session, conditions, len(failing))
+        counts = Counts.of(rows.session, len(failing))
         report = _report(rows, conditions, len(failing), contract.name, counts)
         for name, path in targets.items():
             with replacing(path) as part:
