@@ -70,7 +70,7 @@ def test_a_comparison_is_bounded_by_its_memory_limit(tmp_path: Path) -> None:
     assert not folder.exists()
 
     def in_memory_alone() -> Session:
-        opened = engine.session()
+        opened = tk.engine.duckdb(memory_limit="40MB").session()
         assert isinstance(opened, Session)
         opened.run("SET max_temp_directory_size = '0KB'")
         return opened

@@ -402,8 +402,11 @@ def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) ->
     assert 'plan = tk.plan_push(changes, include=["touched"])' in shown.code
     assert f"plan {reviewed.digest[:12]}, bound to its rows, target, contract and version 0 of the ledger" in shown.text
     sent = shown.grids["Sent"]
-    assert (sent.heads[:2], [row[1] for row in sent.rows]) == (["Row", "customer_id"], ["<b>new</b>", "C00000"])
-    assert sent.rows[1][3] == 'Müller & Söhne "0"=1+1'  # before and after, in the cell
+    assert (sent.heads[:3], [row[2] for row in sent.rows]) == (
+        ["Row", "State", "customer_id"],
+        ["<b>new</b>", "C00000"],
+    )
+    assert sent.rows[1][4] == 'Müller & Söhne "0"=1+1'  # before and after, in the cell
     assert [unit["column"] for unit in sent.units if "column" in unit] == [["customer_name"]]
     assert "toolkit push" not in Page(replace(reviewed, changes=replace(
         reviewed.changes, delivery=replace(reviewed.delivery, asked=()))).body()).text  # fmt: skip

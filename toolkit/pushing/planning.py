@@ -286,8 +286,8 @@ class PushPlan(Result):
             if row in lines and column in place:
                 lines[row][place[column]] = draw.Cell(after, draw.change_within(before, after))
                 changed.setdefault(row, []).append(heads[place[column]].title)
-        units = [Unit([[line[0], draw.Cell(state, soft=" · ".join(changed.get(row, []))), *line[1:]]],
-                      {"state": [state], "column": changed.get(row, [])}, SHOWN[state][0])
+        units = [Unit([[line[0], state, *line[1:]]], {"state": [state], "column": changed.get(row, [])},
+                      SHOWN[state][0])
                  for (row, line), state in zip(lines.items(), rows["state"], strict=True)]  # fmt: skip
         heads.insert(1, Column("State"))
         facets = {"state": "State", "column": "Changed column"}
