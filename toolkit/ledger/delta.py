@@ -41,7 +41,7 @@ _AGAIN = "repeat the command, or resume the push: what the vendor accepted is in
 _LOG = "_delta_log"
 _MARGIN = 200_000
 """More bytes than a commit and a data file take besides the rows."""
-_MANY, _LARGE = 24, 1_000_000
+_MANY, _LARGE = 24, 1 << 20
 """Merge once so many files are smaller than so many bytes: each costs each query about a millisecond. Larger ones stay
 as they are, so that what was merged is not written again and again, and a merge holds few rows in memory."""
 _NO_FILES = pa.table({"path": pa.array([], pa.string()), "size_bytes": pa.array([], pa.int64())})
