@@ -350,7 +350,7 @@ def enter(folder: Path, number: int, step: Any) -> None:
 
 
 @settings(max_examples=10)
-@given(steps=st.lists(step, min_size=5, max_size=6))
+@given(steps=st.lists(step, min_size=3, max_size=9))
 def test_a_merged_ledger_says_what_one_that_was_never_merged_says(steps: list, tmp_path_factory) -> None:
     told = []
     for many in (2, 1_000):
