@@ -17,6 +17,7 @@ import threading
 import traceback
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -580,14 +581,25 @@ def test_a_host_that_cannot_be_reached_is_named() -> None:
 
 
 def test_an_interrupt_ends_the_wait_for_a_silent_host_and_shows_no_frame_with_the_token(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setenv("PEAK_AUTH_TOKEN", "the-right-one")
     monkeypatch.setenv("TOOLKIT_TARGET", "acme")
 
-    def interrupt() -> None:
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    taken = threading.Event()
 
+    def interrupt() -> None:
+        """Press Ctrl-C until it is taken: one that comes just before the wait begins is seen when it ends."""
+        taken.clear()
+        while not taken.is_set():
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            taken.wait(0.5)
+
+    def take(*_: object) -> None:
+        taken.set()
+        raise KeyboardInterrupt
+
+    request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, take)))
     with Faulty() as server, Client(Settings(base_url=server.url)) as client:
         for call in (lambda: client.send(EXAMPLE), lambda: client.ask("/x"), lambda: client.ask("/x", EXAMPLE)):
             server.faults.append(Fault("silent", ends="linger", acts=interrupt))
