@@ -71,13 +71,11 @@ def read_encoding(path: Path, stated: str | None = None) -> Encoding:
     with opened(path):
         with unpacked(path) as file:
             sample = file.read(SAMPLE_BYTES)
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         if not sample:
             raise ReadingError(f"{path.name} is empty: ask for the file again, or check the export.")
         candidates = _candidates(sample, stated, path)
         for name, how in candidates:
-            failed_at = _first_failure(path, name)
+            failed_at, digest = _decoded(path, name)
             shown = _NAMES.get(name, name)
             if failed_at is None:
                 note = ", ".join([shown, how, *(f"not {place}" for place in failures)])
@@ -109,9 +107,9 @@ def _candidates(sample: bytes, stated: str | None, path: Path) -> list[tuple[str
     return [("utf-8", "detected"), (ASSUMED, "assumed")]
 
 
-def _first_failure(path: Path, name: str) -> int | None:
-    """Return the first byte that does not decode, None if all do."""
-    decoder = codecs.getincrementaldecoder(name)()
+def _decoded(path: Path, name: str) -> tuple[int | None, str]:
+    """Return the first byte that does not decode, None if all do, and then the digest: one look at the bytes."""
+    decoder, digest = codecs.getincrementaldecoder(name)(), hashlib.sha256()
     at, block = 0, b"\0"
     with unpacked(path) as file:
         while block:
@@ -120,9 +118,10 @@ def _first_failure(path: Path, name: str) -> int | None:
             try:
                 decoder.decode(block, final=not block)
             except UnicodeError as error:
-                return at - pending + getattr(error, "start", 0)
+                return at - pending + getattr(error, "start", 0), ""
+            digest.update(block)
             at += len(block)
-    return None
+    return None, digest.hexdigest()
 
 
 def _line(path: Path, byte: int) -> int:
