@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -109,7 +110,7 @@ class Staged:
 def pick(frame: pd.DataFrame, rows: pd.Index[Any], *, others: bool = False) -> pd.DataFrame:
     """Return the rows of a frame that `rows` names, or all others, in the frame's order.
 
-    Filtering column by column takes a quarter of the time that pandas takes for a frame.
+    Filtering column by column takes a quarter of the time that pandas takes for a frame, and two columns go at once.
     """
     places = frame.index.get_indexer(rows)
     kept = np.full(len(frame), others)
@@ -117,7 +118,9 @@ def pick(frame: pd.DataFrame, rows: pd.Index[Any], *, others: bool = False) -> p
     if kept.all():
         return frame
     at = kept if others else np.flatnonzero(kept)  # to take few rows by their places takes a third of the time
-    return pd.DataFrame({name: frame[name].array[at] for name in frame}, index=frame.index[at], copy=False)
+    with ThreadPoolExecutor() as threads:
+        columns = dict(zip(frame, threads.map(lambda name: frame[name].array[at], frame), strict=True))
+    return pd.DataFrame(columns, index=frame.index[at], copy=False)
 
 
 def stays_on_disk(data: Any) -> bool:
