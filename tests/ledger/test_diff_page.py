@@ -31,7 +31,7 @@ def made(customers) -> Diff:
 
 def test_the_page_says_what_would_be_sent_and_how_before_became_after(customers) -> None:
     shown = Page(made(customers).body())
-    assert shown.verdict == "5 rows would be sent: 1 new customer and 4 changed ones"
+    assert shown.verdict == "5 rows would be sent: 1 new customer and 4 changed ones."
     assert shown.pictures == ["1 added, 4 changed, 1 touched, 1 restated, 1 held, 2 absent"]
     assert "only the time is newer" in shown.text
     assert "backdated" not in shown.text  # it does not occur

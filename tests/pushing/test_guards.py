@@ -382,7 +382,7 @@ def test_a_plan_says_what_changes_what_stays_and_the_way_in(reviewed: PushPlan) 
 
 def test_the_page_gives_the_verdict_first_and_every_guard(reviewed: PushPlan) -> None:
     shown = Page(reviewed.body())
-    assert shown.verdict == "Blocked by 1 guard: absent"
+    assert shown.verdict == "Blocked by 1 guard: absent."
     assert all(escape(guard.message) in reviewed.body() for guard in reviewed.guards)  # whole, however long
     assert 'plan = tk.plan_push(changes, allow=["id_form", "absent"])' in shown.code
     assert "toolkit push crm.csv --mapping crm.toml --allow=id_form --allow=absent" in shown.code

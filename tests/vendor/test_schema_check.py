@@ -42,7 +42,7 @@ def test_a_table_of_the_documented_columns_agrees(sandbox: Sandbox) -> None:
     assert not check.lines
     assert check.columns["column"].tolist() == list(CUSTOMER.names)
     assert sandbox.requests()["path"].tolist() == ["/api/v2/schema?solutionName=QP_OOTB"]
-    assert Page(check.body()).verdict == "The columns agree"
+    assert Page(check.body()).verdict == "The columns agree."
     assert check_schema().ok  # against the embedded sandbox too
 
 

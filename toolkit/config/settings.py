@@ -299,7 +299,7 @@ class Settings(Result, BaseSettings):
             f"Token: {self._token_source()}.",
             ("A contract is a state of the vendor's documentation: 2026-04 that of April 2026, current the newest."),
         )
-        return headline("Settings", f"{self.label}.", *where) + section("Settings", rows)
+        return headline("Settings", self.label, *where) + section("Settings", rows)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per setting: index ``setting``, columns ``value`` and ``from``, all text."""

@@ -113,7 +113,7 @@ def headline(name: object, verdict: object, *lead: object, parts: Sequence[Part]
     name
         What this is, small: ``Validation of crm.csv``. It is the title of the exported page.
     verdict
-        What matters most.
+        What matters most; it gets a full stop.
     lead
         Sentences below it, each a paragraph; an empty one is left out.
     parts
@@ -122,7 +122,7 @@ def headline(name: object, verdict: object, *lead: object, parts: Sequence[Part]
     picture = stack(parts) + key(parts) if any(part.n for part in parts) else ""
     return Markup(
         f"<div class=head><h3 class=kick>{escape(name, limit=MAX_HEADING)}</h3>"
-        f"<h4 class=verdict>{escape(verdict, limit=MAX_PARAGRAPH)}</h4>"
+        f"<h4 class=verdict>{escape(verdict, limit=MAX_PARAGRAPH).rstrip('.')}.</h4>"
         f"{''.join(paragraph(text) for text in lead if text)}{picture}</div>"
     )
 

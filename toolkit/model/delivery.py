@@ -260,7 +260,7 @@ class Delivery(Result):
         parts = Part(self.n_rows, "rows read", "changed", sign="="), Part(self.n_broken, "lines set aside", "bad")
         whole = {"full": "customers not in it are absent", "changes": "other customers stay as they are"}
         shown = [
-            draw.headline(self.source, f"{self.summary()}.", f"{self.kind} delivery: {whole[self.kind]}", parts=parts),
+            draw.headline(self.source, self.summary(), f"{self.kind} delivery: {whole[self.kind]}", parts=parts),
             draw.notes(self.warnings),
         ]
         if self.n_broken:

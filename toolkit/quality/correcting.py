@@ -79,7 +79,7 @@ class Correction(Result):
 
     def body(self) -> str:
         """Return the changed cells as an HTML fragment."""
-        came, said = self.delivery, f"{counted(self.changes) if self.n_changes else 'No cell was changed'}."
+        came, said = self.delivery, counted(self.changes) if self.n_changes else "No cell was changed"
         parts = [Part(n, f"by {rule}", "changed") for rule, n in self.counts.items()]
         customers = {ID: self.ids} | ({NAME: came.frame[NAME]} if NAME in came.frame else {})
         of_row = {name: self.changes["source_row"].map(cells) for name, cells in customers.items()}
@@ -241,7 +241,7 @@ class Preview(Result):
         heads = [Column("Correction"), Column("What it does"), Column("Would change", right=True)]
         return joined(
             headline(f"Corrections that could be chosen for {self.source}",
-                     f"{plural(n_helpful, 'correction') if n_helpful else 'No correction'} would change something.",
+                     f"{plural(n_helpful, 'correction') if n_helpful else 'No correction'} would change something",
                      "Nothing is changed yet: choose by name, in correct(…) or in [corrections] of the mapping."),
             section("Corrections", grid("Corrections", heads, rows, unit="corrections")),
             section("Cells", changes_grid("Cells that would change", self.changes)) if n_helpful else "",

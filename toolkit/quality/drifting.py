@@ -99,7 +99,7 @@ class Drift(Result):
         name, n_drifted = f"Drift from {self.before} to {self.after}", self.findings["column"].nunique()
         parts = [Part(len(self.columns) - n_drifted, "columns as before", "good"),
                  Part(n_drifted, "with a finding", "warn")]  # fmt: skip
-        return draw.headline(name, f"{self._verdict}.", _MEANING, parts=parts * bool(self.n_before)) + self._tables()
+        return draw.headline(name, self._verdict, _MEANING, parts=parts * bool(self.n_before)) + self._tables()
 
     def part(self) -> Markup:
         """Return the drift as a section of the page of another result."""

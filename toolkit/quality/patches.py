@@ -57,7 +57,7 @@ class Patch(Result):
     def body(self) -> str:
         """Return the entries as an HTML fragment."""
         return joined(
-            headline("Patch", f"{self.summary()}.", parts=change_parts(self.entries)),
+            headline("Patch", self.summary(), parts=change_parts(self.entries)),
             section("Entries", _shown(self.entries, self.origin, "who", "when")) if self.n_entries else "",
             section("What now", code('patch.write("patch.csv")', "patched = tk.apply_patch(delivery, patch)")),
         )
@@ -266,7 +266,7 @@ class Patched(Result):
         entries = _shown(order, self.delivery, "who", "status")
         verdict = f"{self.n_applied:,} of {plural(len(self.entries), 'entry')} applied"
         return joined(
-            headline(f"Patch applied to {self.delivery.source}", f"{verdict}.", parts=parts),
+            headline(f"Patch applied to {self.delivery.source}", verdict, parts=parts),
             section("Entries", entries, note="stale ones first") if len(self.entries) else "",
             section("What now", code("report = tk.validate(patched)")),
         )

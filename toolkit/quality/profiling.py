@@ -113,7 +113,7 @@ class Profile(Result):
             Part(self.n_broken, f"{noun(self.n_broken, 'line')} that cannot be read", "bad"),
         ]
         first = f"To look at first: {in_words(first_reason(self.reasons), names)}." if len(self.reasons) else ""
-        shown: list[str] = [headline(f"Profile of {self.source}", f"{self._size}.", first, parts=parts)]
+        shown: list[str] = [headline(f"Profile of {self.source}", self._size, first, parts=parts)]
         if len(self.reasons) or self.not_run:
             fails = self.reasons["check"].isin(_FAIL)
             sides: dict[Tone, pd.DataFrame] = {"bad": self.reasons[fails], "warn": self.reasons[~fails]}

@@ -79,7 +79,7 @@ class Mappings(Result):
         ]  # fmt: skip
         heads = ["Version", "Last used for", "At", "Columns"]
         return joined(
-            headline("Mappings", f"{self.summary()}."),
+            headline("Mappings", self.summary()),
             section("Kept", grid("Mappings", heads, rows, unit="mappings")),
             section("What now", code('tk.mappings()["VERSION"].to_toml("mapping.toml")')),
         )

@@ -180,7 +180,7 @@ class MappingSuggestion(Result):
         ]  # fmt: skip
         heads = ["Column of the file", "Column of the schema", "Confidence", "Why", "Runners-up"]
         shown: list[str] = [
-            draw.headline(f"Mapping suggested for {self.source}", f"{self.summary()}.", left, parts=parts),
+            draw.headline(f"Mapping suggested for {self.source}", self.summary(), left, parts=parts),
             draw.notes(self.warnings),
             draw.notes(
                 [f"{self.remembered}: suggestion.remembered.mapping"] if self.remembered else [], tone="changed"
