@@ -174,7 +174,8 @@ def cards(boxes: Iterable[Markup], *, tiles: bool = False, wide: bool = False, f
 
     With `find`, what they are, they can be searched.
     """
-    room = ' style="align-items:start;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))"' if wide else ""
+    grid = "align-items:start;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))"
+    room = f' style="{grid}"' if wide else ""
     items = "".join(f"<li>{box}</li>" for box in boxes)
     room += f' data-find="{escape(find)}"' if find else ""
     return Markup(f'<ul class="cards{" tiles" if tiles else ""}"{room}>{items}</ul>')
