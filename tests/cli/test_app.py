@@ -474,8 +474,10 @@ def test_as_a_program_it_exits_as_it_says(tmp_path: Path, clean: Path) -> None:
 def test_the_sandbox_serves_until_it_is_interrupted(tmp_path: Path, clean: Path) -> None:
     home = {"TOOLKIT_HOME": str(tmp_path / "state"), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     serve = [sys.executable, "-m", "toolkit", "sandbox", "--port", "0", "--data", str(tmp_path / "vendor")]
+    # A shell's background job ignores Ctrl-C, and so would what it starts.
+    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(
-        serve, cwd=ROOT, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        serve, cwd=ROOT, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeds
     ) as server:
         try:
             url = server.stdout.readline().split()[2].rstrip(",")

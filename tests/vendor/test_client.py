@@ -599,6 +599,7 @@ def test_an_interrupt_ends_the_wait_for_a_silent_host_and_shows_no_frame_with_th
         taken.set()
         raise KeyboardInterrupt
 
+    # A shell's background job ignores Ctrl-C, so this process may have no handler.
     request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, take)))
     with Faulty() as server, Client(Settings(base_url=server.url)) as client:
         for call in (lambda: client.send(EXAMPLE), lambda: client.ask("/x"), lambda: client.ask("/x", EXAMPLE)):
