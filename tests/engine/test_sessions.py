@@ -103,8 +103,14 @@ def test_a_table_that_is_not_there_is_one_sentence_with_the_nearest_name(served:
     there = served.load(ROWS)
     with pytest.raises(InputError, match=f"has no table {there.sql}x, did you mean '{there.sql.partition('.')[2]}'"):
         tk.table(served.engine, there.sql + "x")
+    schema, _, name = there.sql.partition(".")
+    with pytest.raises(InputError, match=f"has no schema {schema}s, did you mean '{schema}'"):
+        tk.table(served.engine, f"{schema}s.{name}")
     with pytest.raises(InputError, match="nope"):
         tk.table(served.engine, f"SELECT nope FROM {there.sql}")
+    if served.kind == "postgresql":  # which proposes a name; Spark's own sentence lists the columns
+        with pytest.raises(InputError, match=r'Perhaps you meant to reference the column "\w+\.n"'):
+            tk.table(served.engine, f"SELECT nn FROM {there.sql}")
     with pytest.raises(InputError, match="An engine is wanted here"):
         tk.table("postgresql://", "t")  # type: ignore[arg-type]
     assert tk.table(served.engine, f"SELECT n FROM {there.sql}").sql.startswith("SELECT")

@@ -103,12 +103,15 @@ class AdbcSession(RemoteSession):
         The statement that makes the session's time zone UTC.
     listing
         The query for the names of a schema's tables; ``{}`` is the schema as a text.
+    every_schema
+        The query for the names of all schemas.
     """
 
     install: ClassVar[str] = "pip install 'customer-toolkit[warehouse]'"
     form: ClassVar[str]
     zone: ClassVar[str] = "SET TimeZone = 'UTC'"
     listing: ClassVar[str]
+    every_schema: ClassVar[str]
 
     def __init__(self, uri: str, scratch: str) -> None:
         super().__init__(scratch)
@@ -168,12 +171,20 @@ class AdbcSession(RemoteSession):
             return None
         state = str(getattr(error, "sqlstate", "") or "")
         first = str(error).partition("ERROR:")[2].strip().partition("\n")[0] or str(error).partition("\n")[0]
-        return f"{first}." if state.startswith(_SAID) else f"an error with the code {state or 'unknown'}."
+        hint = str(error).partition("HINT:")[2].strip().partition("\n")[0]  # the nearest column, or function
+        named = f"{first}. {hint}".strip()
+        return named if state.startswith(_SAID) else f"an error with the code {state or 'unknown'}."
 
     def names_in(self, schema: str) -> list[str]:
         """Return the tables and views of a schema."""
-        found = self._fetch(self.listing.format("'" + schema.replace("'", "''") + "'"))
-        return [str(name) for name in found.column(0).to_pylist()]
+        return self._names(self.listing.format("'" + schema.replace("'", "''") + "'"))
+
+    def schemas(self) -> list[str]:
+        """Return the names of all schemas."""
+        return self._names(self.every_schema)
+
+    def _names(self, sql: str) -> list[str]:
+        return [str(name) for name in self._fetch(sql).column(0).to_pylist()]
 
 
 class PostgresSession(AdbcSession):
@@ -184,6 +195,7 @@ class PostgresSession(AdbcSession):
         "SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname = {} AND c.relkind IN ('r', 'v', 'm', 'p', 'f')"
     )
+    every_schema = "SELECT nspname AS name FROM pg_namespace"
 
     def _opened(self) -> Any:
         return postgresql_driver.connect(self._uri, autocommit=True)
@@ -230,6 +242,7 @@ class SnowflakeSession(_WarehouseSession):
     form = "snowflake://user:password@account/database/schema?warehouse=NAME"
     zone = "ALTER SESSION SET TIMEZONE = 'UTC'"
     listing = "SELECT lower(table_name) FROM information_schema.tables WHERE lower(table_schema) = lower({})"
+    every_schema = "SELECT lower(schema_name) FROM information_schema.schemata"
 
     def _opened(self) -> Any:
         times = {"adbc.snowflake.sql.client_option.max_timestamp_precision": "microseconds"}  # else those overflow
@@ -243,6 +256,7 @@ class RedshiftSession(_WarehouseSession):
     install = f"{AdbcSession.install} dbc, then dbc install redshift"
     form = "redshift://user:password@host:5439/database"
     listing = "SELECT table_name FROM svv_tables WHERE table_schema = lower({})"
+    every_schema = "SELECT schema_name FROM svv_all_schemas"
 
     def _opened(self) -> Any:
         return dbapi.connect("redshift", self._uri, autocommit=True)

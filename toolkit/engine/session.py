@@ -82,6 +82,10 @@ class RemoteSession(ABC):
     def names_in(self, schema: str) -> list[str]:
         """Return the tables of a schema; empty if there is no such schema."""
 
+    @abstractmethod
+    def schemas(self) -> list[str]:
+        """Return the names of all schemas."""
+
     def written(self, sql: str) -> str:
         """Return a statement as the engine gets it."""
         return self.dialect.write(sql, self._known)

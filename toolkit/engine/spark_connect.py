@@ -179,7 +179,11 @@ class SparkSession(RemoteSession):
 
     def names_in(self, schema: str) -> list[str]:
         """Return the tables and views of a schema."""
-        if schema not in self._fetch("SHOW DATABASES").column(0).to_pylist():
+        if schema not in self.schemas():
             return []
         found = self._fetch(f"SHOW TABLES IN {schema}").to_pylist()
         return [f["tableName"] for f in found if not f["isTemporary"]]
+
+    def schemas(self) -> list[str]:
+        """Return the names of all schemas."""
+        return [str(name) for name in self._fetch("SHOW DATABASES").column(0).to_pylist()]
