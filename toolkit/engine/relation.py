@@ -52,12 +52,12 @@ class EngineTable:
             known = session.names_in(place) if place else []
             if name in known:
                 raise
-            kind, missing, near = "table", self.sql, did_you_mean(name, known)
-            if place and "." not in place and not known:  # a dot: in a catalog, whose schemas are not asked for
-                schemas = session.schemas()
-                if place.casefold() not in map(str.casefold, schemas):
-                    kind, missing, near = "schema", place, did_you_mean(place, schemas)
-            raise InputError(f"{self.engine.name} has no {kind} {missing}{near or '.'} ({error})") from None
+            schemas = session.schemas() if place and "." not in place and not known else [place]
+            if place.casefold() not in map(str.casefold, schemas):  # with a dot: in a catalog, whose are not asked for
+                near = did_you_mean(place, schemas) or "."
+                raise InputError(f"{self.engine.name} has no schema {place}{near} ({error})") from None
+            near = did_you_mean(name, known) or "."
+            raise InputError(f"{self.engine.name} has no table {self.sql}{near} ({error})") from None
 
     def number(self, session: AnySession, name: str, cells: str) -> None:
         """Make a relation of these cells of each row, and ``row_``, which names it; files stay where they are."""
