@@ -52,10 +52,11 @@ class EngineTable:
             known = session.names_in(place) if place else []
             if name in known:
                 raise
-            schemas = session.schemas() if place and "." not in place and not known else [place]
-            if place.casefold() not in map(str.casefold, schemas):  # with a dot: in a catalog, whose are not asked for
-                near = did_you_mean(place, schemas) or "."
-                raise InputError(f"{self.engine.name} has no schema {place}{near} ({error})") from None
+            if place and not known and "." not in place:  # a dot: in a catalog, whose schemas are not asked for
+                schemas = session.schemas()
+                if place.casefold() not in map(str.casefold, schemas):
+                    near = did_you_mean(place, schemas) or "."
+                    raise InputError(f"{self.engine.name} has no schema {place}{near} ({error})") from None
             near = did_you_mean(name, known) or "."
             raise InputError(f"{self.engine.name} has no table {self.sql}{near} ({error})") from None
 
